@@ -1,0 +1,35 @@
+// Bundles every process entry into dist/. Code that only one command or one
+// process needs stays in its own chunk, loaded when that code runs.
+import { rm } from 'node:fs/promises';
+import { build } from 'esbuild';
+
+/** Output name in dist/ -> entry module. */
+const entries = {
+  meshctl: 'src/cli/main.ts',
+  meshd: 'src/controller/main.ts',
+  ztunnel: 'src/ztunnel/main.ts',
+  waypoint: 'src/waypoint/main.ts',
+  'mesh-cni': 'src/cni/main.ts',
+  sandbox: 'src/sandbox/main.ts',
+  tool: 'src/sandbox/tool/main.ts',
+};
+
+await rm('dist', { recursive: true, force: true });
+await build({
+  entryPoints: Object.entries(entries).map(([out, entry]) => ({ in: entry, out })),
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  sourcemap: 'linked',
+  external: ['koffi'],
+  // CommonJS dependencies expect these three.
+  banner: {
+    js: "import{createRequire as __cr}from'node:module';import{fileURLToPath as __fu}from'node:url';import{dirname as __dn}from'node:path';const require=__cr(import.meta.url);const __filename=__fu(import.meta.url);const __dirname=__dn(__filename);",
+  },
+  logLevel: 'warning',
+});
