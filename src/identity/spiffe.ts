@@ -1,0 +1,35 @@
+/** Trust domain the mesh uses unless told otherwise. */
+export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
+
+/** A checked workload identity, `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
+export type SpiffeId = string & { readonly __brand: 'SpiffeId' };
+
+/** What a SpiffeId is made of. */
+export interface SpiffeParts {
+  readonly trustDomain: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+/** RFC 1123 label or subdomain as the API server admits it for namespaces and service accounts. */
+const NAME = '[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?';
+const PATTERN = new RegExp(`^spiffe://(${NAME})/ns/(${NAME})/sa/(${NAME})$`);
+
+/** Formats an identity; the parts come from the API server or from configuration and are not re-checked. */
+export function formatSpiffeId(parts: SpiffeParts): SpiffeId {
+  // The brand marks values built from or checked against the pattern.
+  return `spiffe://${parts.trustDomain}/ns/${parts.namespace}/sa/${parts.serviceAccount}` as SpiffeId;
+}
+
+/** The parts of an identity, or undefined when the text is not a workload identity of a mesh. */
+export function parseSpiffeId(text: string): SpiffeParts | undefined {
+  const match = PATTERN.exec(text);
+  const [, trustDomain, namespace, serviceAccount] = match ?? [];
+  if (trustDomain === undefined || namespace === undefined || serviceAccount === undefined) return undefined;
+  return { trustDomain, namespace, serviceAccount };
+}
+
+/** Narrows text to a SpiffeId. */
+export function isSpiffeId(text: string): text is SpiffeId {
+  return PATTERN.test(text);
+}
