@@ -21,12 +21,18 @@ export function formatSpiffeId(parts: SpiffeParts): SpiffeId {
   return `spiffe://${parts.trustDomain}/ns/${parts.namespace}/sa/${parts.serviceAccount}` as SpiffeId;
 }
 
-/** The parts of an identity, or undefined when the text is not a workload identity of a mesh. */
-export function parseSpiffeId(text: string): SpiffeParts | undefined {
-  const match = PATTERN.exec(text);
-  const [, trustDomain, namespace, serviceAccount] = match ?? [];
-  if (trustDomain === undefined || namespace === undefined || serviceAccount === undefined) return undefined;
-  return { trustDomain, namespace, serviceAccount };
+/** A parsed identity: its text and its parts. */
+export interface ParsedSpiffe extends SpiffeParts {
+  readonly id: SpiffeId;
+}
+
+/** Parses an identity; undefined when the text is not a workload identity of a mesh. */
+export function parseSpiffe(text: string): ParsedSpiffe | undefined {
+  const [id, trustDomain, namespace, serviceAccount] = PATTERN.exec(text) ?? [];
+  if (id === undefined || trustDomain === undefined || namespace === undefined || serviceAccount === undefined) {
+    return undefined;
+  }
+  return { id: id as SpiffeId, trustDomain, namespace, serviceAccount };
 }
 
 /** Narrows text to a SpiffeId. */
