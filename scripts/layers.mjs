@@ -48,7 +48,7 @@ for (const file of files) {
     if (restricted[spec] && !restricted[spec].includes(part)) {
       problems.push(`${file}: ${spec} may only be used in ${restricted[spec].join(', ')}`);
     }
-    if (!spec.startsWith('.')) continue;
+    if (!spec.startsWith('.') || spec.endsWith('.json')) continue;
     const target = relative(resolve('src'), resolve(dirname(file), spec)).split('/')[0];
     if (target === part) continue;
     if (parts.indexOf(target) < parts.indexOf(part))

@@ -1,0 +1,111 @@
+import type { CommandContext } from './context.js';
+
+/** A flag of a command, in commander's notation. */
+export interface OptionSpec {
+  /** For example `-w, --wait`, `--name <name>`, `--set <path=value>`; `[=name]` makes the value optional. */
+  readonly flags: string;
+  readonly description: string;
+  readonly defaultValue?: string | number | boolean;
+  readonly choices?: readonly string[];
+  /** The flag may be given several times; its values arrive as a list, in order. */
+  readonly repeat?: boolean;
+  /** Checked while parsing, so that a bad value is a usage error: `duration` arrives in milliseconds. */
+  readonly type?: 'duration' | 'integer';
+  /** Other spellings (istioctl's, for example); accepted but not listed in help. */
+  readonly aliases?: readonly string[];
+  readonly hidden?: boolean;
+}
+
+/** A positional argument; the last one may be variadic (`<namespace...>`). */
+export interface ArgumentSpec {
+  /** `<required>`, `[optional]`, `<many...>` or `[many...]`. */
+  readonly name: string;
+  readonly description: string;
+}
+
+/** What human-readable output may depend on. */
+export interface TextView {
+  /** `-o wide`. */
+  readonly wide: boolean;
+  readonly style: Style;
+  /** Plain aligned columns. */
+  readonly table: (rows: TableRows) => string;
+}
+
+/** Colours and marks; plain text when colour is off. */
+export interface Style {
+  bold(text: string): string;
+  dim(text: string): string;
+  good(text: string): string;
+  warn(text: string): string;
+  bad(text: string): string;
+}
+
+export interface TableRows {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** Columns shown only with `-o wide`, by header. */
+  readonly wideOnly?: readonly string[];
+}
+
+/** What a command found or did. The frame prints it in the format the user asked for. */
+export interface CommandResult {
+  /** `kind` of the JSON document. */
+  readonly kind: string;
+  /** Body of the JSON document; `apiVersion` and `kind` are put in front of it. */
+  readonly data: Readonly<Record<string, unknown>>;
+  /** Human-readable form for `-o table` and `-o wide`. */
+  readonly text: (view: TextView) => string;
+  /** Further formats by name (`junit`, `sarif`, ...). They must be listed in the definition's `formats`. */
+  readonly formats?: Readonly<Record<string, () => string>>;
+  /** Default 0. */
+  readonly exitCode?: number;
+}
+
+/**
+ * One command: what its help says, what it takes, what it does. A module in
+ * `commands/` exports one as `command`; registry.ts says where it hangs.
+ */
+export interface CommandDefinition {
+  /** Long help; the one-line summary stands in the registry. */
+  readonly description?: string;
+  readonly args?: readonly ArgumentSpec[];
+  readonly options?: readonly OptionSpec[];
+  readonly examples?: readonly string[];
+  /** Values of `-o`; default table, wide, json, yaml. The first is the default. */
+  readonly formats?: readonly string[];
+  /** `--timeout` when the user gives none, in milliseconds. Default 30 s. */
+  readonly timeoutMs?: number;
+  /** Everything after the positional arguments belongs to another program (`sandbox exec`). */
+  readonly passThrough?: boolean;
+  /** Resolves to the result, or to a bare exit code when the command printed by itself through `context.write`. */
+  readonly run: (context: CommandContext) => Promise<CommandResult | number>;
+}
+
+/** `-y`: proceed without asking. */
+export const yesOption: OptionSpec = {
+  flags: '-y, --yes',
+  description: 'proceed without asking',
+  aliases: ['--skip-confirmation'],
+};
+
+/** `-A`: look at every namespace. */
+export const allNamespacesOption: OptionSpec = {
+  flags: '-A, --all-namespaces',
+  description: 'look at all namespaces',
+};
+
+/** `--fail-on`: from which severity findings make the exit code 1. */
+export const failOnOption: OptionSpec = {
+  flags: '--fail-on <severity>',
+  description: 'lowest severity that makes the exit code 1',
+  choices: ['error', 'warning', 'info', 'never'],
+  defaultValue: 'error',
+};
+
+/** `-f FILE|DIR|-`, repeatable. */
+export const fileOption: OptionSpec = {
+  flags: '-f, --filename <file>',
+  description: 'YAML or JSON file, folder, or - for standard input; repeatable',
+  repeat: true,
+};

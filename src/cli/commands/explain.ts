@@ -1,0 +1,43 @@
+import { errorCatalog } from '../../errors/catalog.js';
+import { MeshError } from '../../errors/mesh-error.js';
+import { nearMiss } from '../../errors/near-miss.js';
+import type { CommandDefinition } from '../command.js';
+import { exitCodeOf } from '../exit-code.js';
+
+export const command: CommandDefinition = {
+  description: 'Explains an error code: how it comes about and what to do.',
+  args: [{ name: '[code]', description: 'such as MESH0104; without it, all codes are listed' }],
+  examples: ['meshctl explain MESH0104', 'meshctl explain -o json'],
+  formats: ['table', 'json', 'yaml'],
+  run: async ({ args }) => {
+    const given = args[0];
+    if (given === undefined) {
+      const codes = Object.entries(errorCatalog).toSorted(([a], [b]) => a.localeCompare(b));
+      return {
+        kind: 'ErrorCodeList',
+        data: { items: codes.map(([code, entry]) => ({ code, ...entry, exitCode: exitCodeOf(entry.kind) })) },
+        text: (view) =>
+          view.table({
+            head: ['CODE', 'EXIT', 'MEANING'],
+            rows: codes.map(([code, entry]) => [code, String(exitCodeOf(entry.kind)), entry.title]),
+          }),
+      };
+    }
+    const digits = /^(?:mesh)?(\d{4})$/i.exec(given)?.[1];
+    const code = digits === undefined ? given : `MESH${digits}`;
+    const entry = errorCatalog[code];
+    if (entry === undefined) {
+      const near = nearMiss(code, Object.keys(errorCatalog));
+      throw new MeshError('MESH0108', `unknown error code ${given}`, {
+        hint: near === undefined ? undefined : `Did you mean ${near}? "meshctl explain" lists all codes.`,
+      });
+    }
+    const exit = exitCodeOf(entry.kind);
+    return {
+      kind: 'ErrorCode',
+      data: { code, ...entry, exitCode: exit },
+      text: ({ style }) =>
+        `${style.bold(`${code}: ${entry.title}`)}\n\nCause: ${entry.cause}\nFix:   ${entry.fix}\n\nExit code ${exit}.`,
+    };
+  },
+};

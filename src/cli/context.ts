@@ -1,0 +1,39 @@
+import type { KubeClient } from '../kube/client.js';
+import type { Io } from './io.js';
+import type { Options } from './options.js';
+import type { Progress } from './progress.js';
+
+/** Everything a command gets. */
+export interface CommandContext {
+  /** Positional arguments. */
+  readonly args: readonly string[];
+  readonly options: Options;
+  /** Value of `-o`. */
+  readonly output: string;
+  /** `-n`, undefined when not given; `kube().namespace` has the default. */
+  readonly namespace: string | undefined;
+  /** `-i`: where the mesh components live. */
+  readonly meshNamespace: string;
+  /** `--timeout`, or the command's default; the ceiling of every wait. */
+  readonly timeoutMs: number;
+  readonly isVerbose: boolean;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+  readonly io: Io;
+  /** The cluster chosen by kubeconfig flags; connects on first use. Errors of kind access become exit code 3. */
+  readonly kube: () => Promise<KubeConnection>;
+  /** Asks on a terminal; see prompt.ts. `isYes` defaults to the command's `--yes`. */
+  readonly confirm: (question: string) => Promise<void>;
+  /** Data on stdout for commands without a result document (`sandbox exec`, `completion`). */
+  readonly write: (text: string) => void;
+}
+
+/** A chosen cluster. */
+export interface KubeConnection {
+  readonly client: KubeClient;
+  /** Namespace of the kubeconfig context, else `default`. */
+  readonly contextNamespace: string;
+  /** `-n`, else the context's. */
+  readonly namespace: string;
+}

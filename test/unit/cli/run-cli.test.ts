@@ -1,0 +1,102 @@
+import { parse } from 'yaml';
+import { describe, expect, it } from 'vitest';
+import { runCli } from '../../../src/cli/main.js';
+
+async function meshctl(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  let stdout = '';
+  let stderr = '';
+  const io = {
+    stdout: (text: string) => void (stdout += text),
+    stderr: (text: string) => void (stderr += text),
+    isInteractive: false,
+    isStdoutTty: false,
+    env: {},
+  };
+  const code = await runCli({ args, io, signal: new AbortController().signal });
+  return { code, stdout, stderr };
+}
+
+describe('exit codes and streams', () => {
+  it('prints data on stdout only', async () => {
+    const result = await meshctl('version', '--client');
+    expect(result).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^client: \d+\.\d+\.\d+\n$/),
+      stderr: '',
+    });
+  });
+
+  it.each([
+    [['versoin'], 'MESH0100', 'meshctl version'],
+    [['version', '--clinet'], 'MESH0101', '--client'],
+    [['version', '-o', 'jsn'], 'MESH0103', 'json'],
+    [['version', '--timeout', 'soon'], 'MESH0103', '30s'],
+    [['version', 'surplus'], 'MESH0102', '--help'],
+    [['version', '--context'], 'MESH0101', '--help'],
+    [['explain', 'MESH010'], 'MESH0108', 'MESH0100'],
+    [['--bogus', 'version'], 'MESH0101', '--help'],
+  ])('%j is a usage error that suggests', async (args, code, suggestion) => {
+    const result = await meshctl(...args);
+    expect(result.code).toBe(2);
+    expect(result.stdout).toBe('');
+    expect(result.stderr).toContain(code);
+    expect(result.stderr).toContain(suggestion);
+  });
+
+  it.each(['json', 'yaml'])('prints one error document with -o %s', async (format) => {
+    const result = await meshctl('version', '--clinet', '-o', format);
+    expect(result.code).toBe(2);
+    expect(parse(result.stdout)).toMatchObject({
+      apiVersion: 'meshctl.dev/v1',
+      kind: 'Error',
+      code: 'MESH0101',
+      reason: 'usage',
+      exitCode: 2,
+    });
+  });
+
+  it('treats a bare invocation as incomplete and --help as fine', async () => {
+    expect((await meshctl()).code).toBe(2);
+    const help = await meshctl('--help');
+    expect(help.code).toBe(0);
+    expect(help.stdout).toContain('Usage: meshctl');
+  });
+});
+
+describe('finding the command', () => {
+  it.each([
+    ['-n', 'shop', 'version', '--client'],
+    ['version', '--client', '-n', 'shop'],
+    ['--istioNamespace=mesh', 'version', '--client'],
+    ['-nshop', 'version', '--client'],
+    ['x', 'version', '--client'],
+    ['experimental', 'version', '--client'],
+    ['--version'],
+  ])('%j', async (...args) => {
+    expect(await meshctl(...args)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('shows the help of a command however it is asked for', async () => {
+    for (const args of [
+      ['version', '--help'],
+      ['version', '-h'],
+      ['help', 'version'],
+    ]) {
+      const result = await meshctl(...args);
+      expect(result.code).toBe(0);
+      expect(result.stdout).toContain('--client');
+    }
+  });
+});
+
+describe('explain', () => {
+  it('lists every code with its exit code', async () => {
+    const result = await meshctl('explain', '-o', 'json');
+    const { items } = JSON.parse(result.stdout) as { items: { code: string; exitCode: number }[] };
+    expect(items.find((i) => i.code === 'MESH0104')?.exitCode).toBe(2);
+  });
+
+  it('accepts the bare number', async () => {
+    expect((await meshctl('explain', '0104')).stdout).toContain('Confirmation needed');
+  });
+});
