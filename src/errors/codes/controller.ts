@@ -1,4 +1,35 @@
 import type { ErrorCode } from '../mesh-error.js';
 
 /** Codes MESH0400 to MESH0499. */
-export const controllerCodes = {} as const satisfies Record<string, ErrorCode>;
+export const controllerCodes = {
+  MESH0401: {
+    kind: 'usage',
+    title: 'The controller was started with settings it cannot use.',
+    cause: 'A flag, an environment variable or the mesh ConfigMap holds a value that cannot be read.',
+    fix: 'Correct the value named in the message; `kubectl -n istio-system get deploy istiod -o yaml` shows what is set.',
+  },
+  MESH0402: {
+    kind: 'failed',
+    title: 'The certificate authority cannot be loaded.',
+    cause: 'Key, certificate or root do not belong together, are expired, or are of an unsupported kind.',
+    fix: 'Check Secret istio-ca-secret (self-signed) or cacerts (plugged in) in the system namespace.',
+  },
+  MESH0403: {
+    kind: 'failed',
+    title: 'A certificate request was refused.',
+    cause: 'The request is malformed, not signed by its own key, weak, or asks for too long a life.',
+    fix: 'Check the requesting proxy; its log names the same moment.',
+  },
+  MESH0404: {
+    kind: 'failed',
+    title: 'A plugged-in certificate authority is incomplete.',
+    cause: 'The mounted directory holds some of ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, but not all.',
+    fix: 'Recreate Secret cacerts with the complete set, or remove it to use a self-signed root.',
+  },
+  MESH0405: {
+    kind: 'failed',
+    title: 'The waypoint template cannot be rendered.',
+    cause: 'A template file is missing from the image or names an unknown variable.',
+    fix: 'Use the controller image that belongs to this version; `meshctl verify-install` shows the versions.',
+  },
+} as const satisfies Record<string, ErrorCode>;

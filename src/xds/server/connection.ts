@@ -1,0 +1,233 @@
+import type { DeltaDiscoveryRequest } from '../gen/envoy/discovery_pb.js';
+import { encodeDeltaResponse, type WireResource } from './resource.js';
+import type { ChangedNames, ResourceSource, Subscriber } from './source.js';
+import { Subscription, type Answer, type RequestOutcome, type SubscriptionStatus } from './subscription.js';
+
+/** Requests of one client waiting to be served; beyond it the stream is not read any further. */
+export const MAX_QUEUED_REQUESTS = 64;
+/**
+ * Changed names waiting for one slow client. A client that falls further behind is disconnected:
+ * on reconnecting it states what it holds and gets exactly the difference.
+ */
+export const MAX_PENDING_NAMES = 500_000;
+
+/** The stream under a connection. */
+export interface DeltaStream {
+  /** Hands bytes to the transport; resolves once the transport takes more. Rejects when the stream is gone. */
+  write(bytes: Buffer): Promise<void>;
+  /** Stops or resumes reading requests. */
+  setReading(isReading: boolean): void;
+  /** Ends the stream with an error for the client. */
+  fail(reason: 'overloaded' | 'internal', message: string): void;
+}
+
+/** Events a connection reports, for metrics and logs. */
+export interface ConnectionEvents {
+  request(typeUrl: string, outcome: RequestOutcome, detail: string | undefined): void;
+  sent(push: { readonly typeUrl: string; readonly sizeBytes: number; readonly tookMs: number }): void;
+}
+
+export interface ConnectionDeps {
+  readonly stream: DeltaStream;
+  readonly subscriber: Subscriber;
+  /** In the order in which a push visits the types. */
+  readonly sources: readonly ResourceSource[];
+  readonly events: ConnectionEvents;
+  /** Version of the state that reads see now. */
+  readonly currentVersion: () => string;
+  readonly now: () => number;
+}
+
+/** One type's share of a push. */
+interface Step {
+  readonly subscription: Subscription;
+  readonly answer: Answer;
+}
+
+/**
+ * One delta stream: queues its requests and merges pushes that arrive while it is busy writing.
+ * Requests are served before pushes; a slow client delays only itself. One task at a time writes.
+ */
+export class Connection {
+  readonly subscriber: Subscriber;
+  readonly #deps: ConnectionDeps;
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #requests: DeltaDiscoveryRequest[] = [];
+  readonly #pending = new Map<string, Set<string>>();
+  #pendingCount = 0;
+  #nonceCount = 0;
+  #isReading = true;
+  #isClosed = false;
+  #isBusy = false;
+
+  constructor(deps: ConnectionDeps) {
+    this.#deps = deps;
+    this.subscriber = deps.subscriber;
+  }
+
+  /** Queues a request of the client. */
+  receive(request: DeltaDiscoveryRequest): void {
+    if (this.#isClosed) return;
+    this.#requests.push(request);
+    if (this.#requests.length >= MAX_QUEUED_REQUESTS && this.#isReading) {
+      this.#isReading = false;
+      this.#deps.stream.setReading(false);
+    }
+    this.#wake();
+  }
+
+  /** Merges a push into what this client is still owed. */
+  push(changed: ChangedNames): void {
+    if (this.#isClosed) return;
+    for (const [typeUrl, names] of changed) {
+      // Nothing is owed for a type that was not asked for: its first request gets the current state.
+      if (!this.#subscriptions.has(typeUrl)) continue;
+      const pending = this.#pending.get(typeUrl) ?? new Set<string>();
+      this.#pendingCount -= pending.size;
+      for (const name of names) pending.add(name);
+      this.#pendingCount += pending.size;
+      this.#pending.set(typeUrl, pending);
+    }
+    if (this.#pendingCount > MAX_PENDING_NAMES) {
+      this.close();
+      this.#deps.stream.fail('overloaded', 'too many changes are waiting for this client');
+      return;
+    }
+    this.#wake();
+  }
+
+  /** Drops everything queued; the stream itself is ended by its owner. */
+  close(): void {
+    this.#isClosed = true;
+    this.#requests.length = 0;
+    this.#pending.clear();
+    this.#pendingCount = 0;
+  }
+
+  /** State of every subscription, by type URL. */
+  status(): ReadonlyMap<string, SubscriptionStatus> {
+    return new Map([...this.#subscriptions].map(([typeUrl, sub]) => [typeUrl, sub.status]));
+  }
+
+  /** Whether every response so far was acknowledged and no change is waiting. */
+  get isCaughtUp(): boolean {
+    if (this.#pendingCount > 0 || this.#requests.length > 0) return false;
+    return [...this.#subscriptions.values()].every(({ status }) => status.sentNonce === status.ackedNonce);
+  }
+
+  #wake(): void {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    this.#drain()
+      .catch((error: unknown) => {
+        // A failed write means the peer is gone; anything else must not go unnoticed by the client.
+        if (!this.#isClosed) this.#deps.stream.fail('internal', String(error));
+        this.close();
+      })
+      .finally(() => {
+        this.#isBusy = false;
+      });
+  }
+
+  async #drain(): Promise<void> {
+    while (!this.#isClosed) {
+      const request = this.#requests.shift();
+      if (request !== undefined) {
+        this.#resumeReading();
+        await this.#serve(request);
+      } else if (this.#pendingCount > 0) {
+        await this.#servePush();
+      } else {
+        return;
+      }
+    }
+  }
+
+  #resumeReading(): void {
+    if (this.#isReading || this.#requests.length >= MAX_QUEUED_REQUESTS / 2) return;
+    this.#isReading = true;
+    this.#deps.stream.setReading(true);
+  }
+
+  async #serve(request: DeltaDiscoveryRequest): Promise<void> {
+    const subscription = this.#subscriptionFor(request.typeUrl);
+    if (subscription === undefined) {
+      this.#deps.events.request(request.typeUrl, 'none', 'unknown type');
+      // An unknown type is answered once with nothing, so that no client waits for it forever.
+      if (request.responseNonce === '') await this.#sendUnknown(request.typeUrl);
+      return;
+    }
+    const { outcome, answer } = subscription.onRequest(request, this.#deps.now());
+    this.#deps.events.request(request.typeUrl, outcome, request.errorDetail?.message);
+    if (answer !== undefined) await this.#send({ subscription, answer });
+  }
+
+  /**
+   * Serves what is pending. New policies leave before the addresses that refer to them and obsolete
+   * ones after: a proxy treats a policy it does not know as absent, so any other order would leave a
+   * moment in which a workload runs without its policy.
+   */
+  async #servePush(): Promise<void> {
+    const owed = new Map(this.#pending);
+    this.#pending.clear();
+    this.#pendingCount = 0;
+    const steps: Step[] = [];
+    const removals: Step[] = [];
+    for (const source of this.#deps.sources) {
+      const subscription = this.#subscriptions.get(source.typeUrl);
+      const names = owed.get(source.typeUrl);
+      if (subscription === undefined || names === undefined) continue;
+      const answer = subscription.onPush(names);
+      if (answer === undefined) continue;
+      if (source.removesLast && answer.removed.length > 0) {
+        removals.push({ subscription, answer: { resources: [], removed: answer.removed } });
+        if (answer.resources.length > 0) steps.push({ subscription, answer: { ...answer, removed: [] } });
+      } else {
+        steps.push({ subscription, answer });
+      }
+    }
+    for (const step of [...steps, ...removals]) {
+      if (this.#isClosed) return;
+      await this.#send(step);
+    }
+  }
+
+  async #send({ subscription, answer }: Step): Promise<void> {
+    const version = this.#deps.currentVersion();
+    const nonce = this.#nextNonce(version);
+    const startMs = this.#deps.now();
+    const bytes = encodeDeltaResponse({ typeUrl: subscription.typeUrl, pushVersion: version, nonce, ...answer });
+    // Recorded before the write: the acknowledgement can arrive while the write is still pending.
+    subscription.sent({ nonce, version, atMs: startMs });
+    await this.#deps.stream.write(bytes);
+    this.#deps.events.sent({
+      typeUrl: subscription.typeUrl,
+      sizeBytes: bytes.length,
+      tookMs: this.#deps.now() - startMs,
+    });
+  }
+
+  async #sendUnknown(typeUrl: string): Promise<void> {
+    const version = this.#deps.currentVersion();
+    const nonce = this.#nextNonce(version);
+    const none: readonly WireResource[] = [];
+    await this.#deps.stream.write(
+      encodeDeltaResponse({ typeUrl, pushVersion: version, nonce, resources: none, removed: [] }),
+    );
+  }
+
+  #nextNonce(version: string): string {
+    this.#nonceCount += 1;
+    return `${version}-${this.#nonceCount}`;
+  }
+
+  #subscriptionFor(typeUrl: string): Subscription | undefined {
+    const existing = this.#subscriptions.get(typeUrl);
+    if (existing !== undefined) return existing;
+    const source = this.#deps.sources.find((candidate) => candidate.typeUrl === typeUrl);
+    if (source === undefined) return undefined;
+    const subscription = new Subscription(source, this.subscriber);
+    this.#subscriptions.set(typeUrl, subscription);
+    return subscription;
+  }
+}
