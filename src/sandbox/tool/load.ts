@@ -96,7 +96,7 @@ export async function load(args: readonly string[]): Promise<number> {
       sent: counts.sent,
       ok: counts.ok,
       failed: failedCount,
-      failures: Object.fromEntries([...failed].toSorted()),
+      failures: Object.fromEntries([...failed].toSorted(([a], [b]) => a.localeCompare(b))),
       seconds: Number(seconds.toFixed(3)),
       latencyMs: latencies.summary(),
     })}\n`,

@@ -119,7 +119,8 @@ async function reply(options: EchoOptions, request: AnyRequest, response: AnyRes
   const size = numberIn(query.get('size'), 0, replyMaxBytes);
   if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
   if (response.destroyed) return;
-  const wantsText = query.get('format') === 'text' || /^text\/plain/.test(headerOf(seen, 'accept') ?? '');
+  const wantsText =
+    query.get('format') === 'text' || (headerOf(seen, 'accept') ?? '').startsWith('text/plain');
   response.statusCode = status;
   response.setHeader('content-type', wantsText ? 'text/plain; charset=utf-8' : 'application/json');
   response.setHeader('x-echo-name', options.identity.name);
