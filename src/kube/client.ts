@@ -1,0 +1,369 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { MeshError, messageOf } from '../errors/mesh-error.js';
+import { apiErrorOf, isNotFound } from './api-error.js';
+import {
+  type ClusterConnection,
+  directConnection,
+  type DirectConnectionOptions,
+  inClusterConnection,
+  type KubeconfigOptions,
+  kubeconfigConnection,
+} from './connection.js';
+import { type ObjectRef, pathOf, type Resource } from './resource.js';
+import type { KubeList, KubeObject } from './types.js';
+
+export interface ApiRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
+  readonly body?: unknown;
+  readonly contentType?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds for the whole answer; default 30 000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface ListOptions {
+  readonly namespace?: string | undefined;
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ApplyOptions {
+  readonly fieldManager: string;
+  /** Take over fields another manager owns. */
+  readonly force?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+  readonly subresource?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Impersonation {
+  readonly as?: string | undefined;
+  readonly asGroups?: readonly string[] | undefined;
+}
+
+const requestTimeoutDefaultMs = 30_000;
+const pageSize = 500;
+const throttledRetriesMax = 3;
+const answerMaxBytes = 256 * 1024 * 1024;
+
+/**
+ * A thin Kubernetes client over node:https: loads fast, keeps connections alive and
+ * gives back plain JSON. Failures are {@link KubeApiError} (an answer) or MeshError
+ * MESH0201 (no answer).
+ */
+export class KubeClient {
+  readonly connection: ClusterConnection;
+  readonly #impersonation: Impersonation;
+  readonly #agent: HttpAgent;
+  readonly #isTls: boolean;
+
+  constructor(connection: ClusterConnection | DirectConnectionOptions, impersonation: Impersonation = {}) {
+    this.connection = 'requestOptions' in connection ? connection : directConnection(connection);
+    this.#impersonation = impersonation;
+    this.#isTls = this.connection.server.startsWith('https:');
+    const options = { keepAlive: true, maxSockets: 64, scheduling: 'lifo' as const };
+    this.#agent = this.#isTls ? new HttpsAgent(options) : new HttpAgent(options);
+  }
+
+  /** From a kubeconfig, as the CLI does. Throws MESH0208. */
+  static async fromKubeconfig(o: KubeconfigOptions & Impersonation = {}): Promise<KubeClient> {
+    return new KubeClient(await kubeconfigConnection(o), o);
+  }
+
+  /** From the pod's service account. Throws MESH0208 outside a cluster. */
+  static inCluster(env: NodeJS.ProcessEnv): KubeClient {
+    return new KubeClient(inClusterConnection(env));
+  }
+
+  /** Closes idle connections. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async request<T>(r: ApiRequest): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const { response, text } = await this.#roundTrip(r);
+      const status = response.statusCode ?? 0;
+      if (status === 429 && attempt <= throttledRetriesMax) {
+        const afterSeconds = Number(response.headers['retry-after'] ?? 1);
+        await delay(Math.min(Number.isFinite(afterSeconds) ? afterSeconds : 1, 5) * 1000, undefined, {
+          ...(r.signal === undefined ? {} : { signal: r.signal }),
+        });
+        continue;
+      }
+      if (status >= 200 && status < 300) return (text === '' ? undefined : parseBody(text)) as T;
+      throw apiErrorOf(status, text, `${r.method} ${r.path}`);
+    }
+  }
+
+  get<T extends KubeObject>(ref: ObjectRef, options: { signal?: AbortSignal | undefined } = {}): Promise<T> {
+    return this.request<T>({ method: 'GET', path: pathOf(ref.resource, ref), ...options });
+  }
+
+  /** The object, or undefined when it (or its kind) does not exist. */
+  async getOrUndefined<T extends KubeObject>(ref: ObjectRef): Promise<T | undefined> {
+    try {
+      return await this.get<T>(ref);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Every object of a kind, read page by page. */
+  async list<T extends KubeObject>(resource: Resource, o: ListOptions = {}): Promise<T[]> {
+    return (await this.listWithVersion<T>(resource, o)).items;
+  }
+
+  /** As {@link list}, with the resourceVersion a watch can start from. */
+  async listWithVersion<T extends KubeObject>(
+    resource: Resource,
+    o: ListOptions = {},
+  ): Promise<{ items: T[]; resourceVersion: string }> {
+    const items: T[] = [];
+    let token: string | undefined;
+    for (;;) {
+      const page: KubeList<T> = await this.request({
+        method: 'GET',
+        path: pathOf(resource, { namespace: o.namespace }),
+        query: {
+          limit: pageSize,
+          continue: token,
+          labelSelector: o.labelSelector,
+          fieldSelector: o.fieldSelector,
+        },
+        signal: o.signal,
+      });
+      // Items of a list carry no kind of their own.
+      const typeMeta = { apiVersion: page.apiVersion, kind: resource.kind };
+      for (const item of page.items) items.push({ ...typeMeta, ...item });
+      token = page.metadata.continue;
+      if (token === undefined || token === '') {
+        return { items, resourceVersion: page.metadata.resourceVersion ?? '' };
+      }
+    }
+  }
+
+  create<T extends KubeObject>(
+    resource: Resource,
+    object: unknown,
+    o: { namespace?: string; subresource?: string; name?: string } = {},
+  ): Promise<T> {
+    return this.request<T>({ method: 'POST', path: pathOf(resource, o), body: object });
+  }
+
+  /** Replaces an object; with a resourceVersion in it, only if nobody changed it meanwhile. */
+  update<T extends KubeObject>(ref: ObjectRef & { subresource?: string | undefined }, object: T): Promise<T> {
+    return this.request<T>({ method: 'PUT', path: pathOf(ref.resource, ref), body: object });
+  }
+
+  /** Server-side apply. The object names itself; `resource` says where its kind lives. */
+  apply<T extends KubeObject>(resource: Resource, object: KubeObject, o: ApplyOptions): Promise<T> {
+    return this.request<T>({
+      method: 'PATCH',
+      path: pathOf(resource, {
+        namespace: object.metadata.namespace,
+        name: object.metadata.name,
+        subresource: o.subresource,
+      }),
+      query: { fieldManager: o.fieldManager, force: o.force, dryRun: o.dryRun === true ? 'All' : undefined },
+      body: object,
+      contentType: 'application/apply-patch+yaml',
+      signal: o.signal,
+    });
+  }
+
+  patch<T extends KubeObject>(
+    ref: ObjectRef & { subresource?: string | undefined },
+    patch: unknown,
+    type: 'merge' | 'json' | 'strategic' = 'merge',
+    o: { fieldManager?: string; dryRun?: boolean } = {},
+  ): Promise<T> {
+    const contentTypes = {
+      merge: 'application/merge-patch+json',
+      json: 'application/json-patch+json',
+      strategic: 'application/strategic-merge-patch+json',
+    };
+    return this.request<T>({
+      method: 'PATCH',
+      path: pathOf(ref.resource, ref),
+      query: { fieldManager: o.fieldManager, dryRun: o.dryRun === true ? 'All' : undefined },
+      body: patch,
+      contentType: contentTypes[type],
+    });
+  }
+
+  /** Deletes an object; resolves to false when it was not there. */
+  async delete(
+    ref: ObjectRef,
+    o: {
+      propagation?: 'Foreground' | 'Background' | 'Orphan';
+      gracePeriodSeconds?: number;
+      preconditions?: { uid?: string; resourceVersion?: string };
+    } = {},
+  ): Promise<boolean> {
+    try {
+      await this.request({
+        method: 'DELETE',
+        path: pathOf(ref.resource, ref),
+        body: {
+          apiVersion: 'v1',
+          kind: 'DeleteOptions',
+          propagationPolicy: o.propagation ?? 'Background',
+          ...(o.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: o.gracePeriodSeconds }),
+          ...(o.preconditions === undefined ? {} : { preconditions: o.preconditions }),
+        },
+      });
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * The lines of a streaming answer (watch, logs), until the server or the signal ends it.
+   * `idleTimeoutMs` without a byte ends it with MESH0209: a half-open connection must not hang.
+   */
+  async *stream(o: {
+    path: string;
+    query?: ApiRequest['query'];
+    signal?: AbortSignal | undefined;
+    idleTimeoutMs?: number | undefined;
+  }): AsyncGenerator<string, void, undefined> {
+    const response = await this.#send(
+      { method: 'GET', path: o.path, query: o.query, signal: o.signal },
+      o.idleTimeoutMs,
+    );
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status >= 300) {
+      throw apiErrorOf(status, await readText(response), `GET ${o.path}`);
+    }
+    // Without a listener an abort would surface as an unhandled error event of the response.
+    let failure: Error | undefined;
+    response.on('error', (error) => {
+      failure = error;
+    });
+    const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+    try {
+      for await (const line of lines) yield line;
+    } finally {
+      lines.close();
+      response.destroy();
+    }
+    if (failure !== undefined && o.signal?.aborted !== true) throw this.#unreachable(failure);
+  }
+
+  async #roundTrip(r: ApiRequest): Promise<{ response: IncomingMessage; text: string }> {
+    const timeoutMs = r.timeoutMs ?? requestTimeoutDefaultMs;
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = r.signal === undefined ? timeout : AbortSignal.any([r.signal, timeout]);
+    try {
+      const response = await this.#send({ ...r, signal });
+      return { response, text: await readText(response) };
+    } catch (error) {
+      if (timeout.aborted && r.signal?.aborted !== true) {
+        throw new MeshError('MESH0209', `the API server did not answer within ${timeoutMs / 1000} s`, {
+          evidence: `${r.method} ${this.connection.server}${r.path}`,
+          cause: error,
+        });
+      }
+      if (r.signal?.aborted === true || error instanceof MeshError) throw error;
+      throw this.#unreachable(error);
+    }
+  }
+
+  async #send(r: ApiRequest, idleTimeoutMs?: number): Promise<IncomingMessage> {
+    const url = new URL(this.connection.server + r.path);
+    for (const [key, value] of Object.entries(r.query ?? {})) {
+      if (value !== undefined) url.searchParams.set(key, String(value));
+    }
+    const base = await this.#requestOptions();
+    const payload = r.body === undefined ? undefined : JSON.stringify(r.body);
+    const options: RequestOptions = {
+      // A proxy's agent, set by the kubeconfig, goes before ours.
+      agent: this.#agent,
+      ...base,
+      method: r.method,
+      headers: {
+        accept: 'application/json',
+        'user-agent': 'meshctl',
+        ...(payload === undefined
+          ? {}
+          : {
+              'content-type': r.contentType ?? 'application/json',
+              'content-length': String(Buffer.byteLength(payload)),
+            }),
+        ...base.headers,
+      },
+      ...(r.signal === undefined ? {} : { signal: r.signal }),
+    };
+    return new Promise((resolve, reject) => {
+      const request = (this.#isTls ? httpsRequest : httpRequest)(url, options, resolve);
+      request.on('error', (error) => reject(r.signal?.aborted === true ? error : this.#unreachable(error)));
+      request.on('socket', (socket) => {
+        socket.setKeepAlive(true, 15_000);
+        socket.setNoDelay(true);
+      });
+      if (idleTimeoutMs !== undefined) {
+        request.setTimeout(idleTimeoutMs, () =>
+          request.destroy(
+            new MeshError('MESH0209', `no data from the API server for ${idleTimeoutMs / 1000} s`),
+          ),
+        );
+      }
+      request.end(payload);
+    });
+  }
+
+  async #requestOptions(): Promise<RequestOptions> {
+    const base = await this.connection.requestOptions();
+    // client-node makes a new agent for each call, which would defeat keep-alive; only proxies need it.
+    const { agent, ...rest } = base;
+    const isProxy = typeof agent === 'object' && agent.constructor !== HttpsAgent;
+    return {
+      ...rest,
+      ...(isProxy ? { agent } : {}),
+      headers: {
+        ...(rest.headers as Record<string, string> | undefined),
+        ...(this.#impersonation.as === undefined ? {} : { 'impersonate-user': this.#impersonation.as }),
+        ...(this.#impersonation.asGroups === undefined || this.#impersonation.asGroups.length === 0
+          ? {}
+          : { 'impersonate-group': [...this.#impersonation.asGroups] }),
+      },
+    };
+  }
+
+  #unreachable(error: unknown): MeshError {
+    if (error instanceof MeshError) return error;
+    return new MeshError('MESH0201', `the cluster at ${this.connection.server} cannot be reached`, {
+      evidence: messageOf(error) || (error as NodeJS.ErrnoException).code,
+      cause: error,
+    });
+  }
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > answerMaxBytes) throw new Error(`answer larger than ${answerMaxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

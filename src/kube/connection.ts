@@ -1,0 +1,141 @@
+import { readFileSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
+import type { KubeConfig } from '@kubernetes/client-node';
+import { MeshError, messageOf } from '../errors/mesh-error.js';
+
+/** How to reach an API server and as whom. */
+export interface ClusterConnection {
+  /** Base URL, without a trailing slash. */
+  readonly server: string;
+  /** TLS options and headers for one request; called for each, so that credentials may rotate. */
+  requestOptions(): Promise<RequestOptions>;
+  /** The same as client-node's configuration, for exec, attach and port-forward. */
+  toKubeConfig(): Promise<KubeConfig>;
+}
+
+export interface DirectConnectionOptions {
+  readonly server: string;
+  /** PEM. */
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly token?: string | undefined;
+  /** Re-read for each request: projected tokens rotate. */
+  readonly tokenFile?: string | undefined;
+}
+
+/** A connection from explicit credentials. */
+export function directConnection(o: DirectConnectionOptions): ClusterConnection {
+  const token = (): string | undefined =>
+    o.tokenFile === undefined ? o.token : readFileSync(o.tokenFile, 'utf8').trim();
+  return {
+    server: o.server.replace(/\/+$/, ''),
+    async requestOptions() {
+      const bearer = token();
+      return {
+        ...(o.ca === undefined ? {} : { ca: o.ca }),
+        ...(o.cert === undefined ? {} : { cert: o.cert }),
+        ...(o.key === undefined ? {} : { key: o.key }),
+        headers: bearer === undefined ? {} : { authorization: `Bearer ${bearer}` },
+      };
+    },
+    async toKubeConfig() {
+      const { KubeConfig } = await import('@kubernetes/client-node');
+      const config = new KubeConfig();
+      const base64 = (text: string) => Buffer.from(text).toString('base64');
+      const bearer = token();
+      config.loadFromOptions({
+        clusters: [{ name: 'c', server: o.server, ...(o.ca === undefined ? {} : { caData: base64(o.ca) }) }],
+        users: [
+          {
+            name: 'u',
+            ...(o.cert === undefined ? {} : { certData: base64(o.cert) }),
+            ...(o.key === undefined ? {} : { keyData: base64(o.key) }),
+            ...(bearer === undefined ? {} : { token: bearer }),
+          },
+        ],
+        contexts: [{ name: 'x', cluster: 'c', user: 'u' }],
+        currentContext: 'x',
+      });
+      return config;
+    },
+  };
+}
+
+const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/** The connection a pod has through its service account. Throws MESH0208 outside a cluster. */
+export function inClusterConnection(env: NodeJS.ProcessEnv): ClusterConnection {
+  const host = env['KUBERNETES_SERVICE_HOST'];
+  const port = env['KUBERNETES_SERVICE_PORT'] ?? '443';
+  if (host === undefined) {
+    throw new MeshError('MESH0208', 'this process does not run in a cluster', {
+      evidence: 'KUBERNETES_SERVICE_HOST is not set',
+    });
+  }
+  return directConnection({
+    server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    ca: readFileSync(`${serviceAccountDir}/ca.crt`, 'utf8'),
+    tokenFile: `${serviceAccountDir}/token`,
+  });
+}
+
+export interface KubeconfigOptions {
+  /** Path; default $KUBECONFIG, then ~/.kube/config. */
+  readonly kubeconfig?: string | undefined;
+  readonly context?: string | undefined;
+}
+
+export interface KubeconfigConnection extends ClusterConnection {
+  readonly context: string;
+  /** Namespace the context names, or `default`. */
+  readonly namespace: string;
+}
+
+/**
+ * The connection a kubeconfig context describes, with client-node doing the
+ * authentication plugins and proxies. Throws MESH0208.
+ */
+export async function kubeconfigConnection(o: KubeconfigOptions): Promise<KubeconfigConnection> {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  try {
+    if (o.kubeconfig === undefined) config.loadFromDefault();
+    else config.loadFromFile(o.kubeconfig);
+  } catch (error) {
+    throw new MeshError('MESH0208', 'the kubeconfig cannot be read', {
+      evidence: messageOf(error),
+      cause: error,
+    });
+  }
+  if (o.context !== undefined) {
+    if (config.getContextObject(o.context) === null) {
+      throw new MeshError('MESH0208', `the kubeconfig has no context ${JSON.stringify(o.context)}`, {
+        evidence: `contexts: ${
+          config
+            .getContexts()
+            .map((c) => c.name)
+            .join(', ') || 'none'
+        }`,
+      });
+    }
+    config.setCurrentContext(o.context);
+  }
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) {
+    throw new MeshError('MESH0208', 'the kubeconfig names no cluster', {
+      evidence: `current context: ${JSON.stringify(config.getCurrentContext() ?? '')}`,
+    });
+  }
+  return {
+    server: cluster.server.replace(/\/+$/, ''),
+    context: config.getCurrentContext(),
+    namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? 'default',
+    async requestOptions() {
+      const options: RequestOptions = {};
+      await config.applyToHTTPSOptions(options);
+      return options;
+    },
+    toKubeConfig: () => Promise.resolve(config),
+  };
+}

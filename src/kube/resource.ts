@@ -1,0 +1,101 @@
+/** A kind of object as the API server names it. */
+export interface Resource {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly kind: string;
+  readonly isNamespaced: boolean;
+}
+
+export interface ObjectRef {
+  readonly resource: Resource;
+  readonly name: string;
+  readonly namespace?: string | undefined;
+}
+
+const define =
+  (isNamespaced: boolean) =>
+  (groupVersion: string, plural: string, kind: string): Resource => {
+    const [version = '', group = ''] = groupVersion.split('/').reverse();
+    return { group, version, plural, kind, isNamespaced };
+  };
+const namespaced = define(true);
+const clusterScoped = define(false);
+
+export const namespaces = clusterScoped('v1', 'namespaces', 'Namespace');
+export const nodes = clusterScoped('v1', 'nodes', 'Node');
+export const pods = namespaced('v1', 'pods', 'Pod');
+export const services = namespaced('v1', 'services', 'Service');
+export const endpoints = namespaced('v1', 'endpoints', 'Endpoints');
+export const configMaps = namespaced('v1', 'configmaps', 'ConfigMap');
+export const secrets = namespaced('v1', 'secrets', 'Secret');
+export const serviceAccounts = namespaced('v1', 'serviceaccounts', 'ServiceAccount');
+export const events = namespaced('v1', 'events', 'Event');
+export const resourceQuotas = namespaced('v1', 'resourcequotas', 'ResourceQuota');
+export const deployments = namespaced('apps/v1', 'deployments', 'Deployment');
+export const daemonSets = namespaced('apps/v1', 'daemonsets', 'DaemonSet');
+export const replicaSets = namespaced('apps/v1', 'replicasets', 'ReplicaSet');
+export const statefulSets = namespaced('apps/v1', 'statefulsets', 'StatefulSet');
+export const jobs = namespaced('batch/v1', 'jobs', 'Job');
+export const cronJobs = namespaced('batch/v1', 'cronjobs', 'CronJob');
+export const endpointSlices = namespaced('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice');
+export const leases = namespaced('coordination.k8s.io/v1', 'leases', 'Lease');
+export const clusterRoles = clusterScoped('rbac.authorization.k8s.io/v1', 'clusterroles', 'ClusterRole');
+export const clusterRoleBindings = clusterScoped(
+  'rbac.authorization.k8s.io/v1',
+  'clusterrolebindings',
+  'ClusterRoleBinding',
+);
+export const customResourceDefinitions = clusterScoped(
+  'apiextensions.k8s.io/v1',
+  'customresourcedefinitions',
+  'CustomResourceDefinition',
+);
+export const tokenReviews = clusterScoped('authentication.k8s.io/v1', 'tokenreviews', 'TokenReview');
+export const selfSubjectAccessReviews = clusterScoped(
+  'authorization.k8s.io/v1',
+  'selfsubjectaccessreviews',
+  'SelfSubjectAccessReview',
+);
+export const gateways = namespaced('gateway.networking.k8s.io/v1', 'gateways', 'Gateway');
+export const gatewayClasses = clusterScoped('gateway.networking.k8s.io/v1', 'gatewayclasses', 'GatewayClass');
+export const httpRoutes = namespaced('gateway.networking.k8s.io/v1', 'httproutes', 'HTTPRoute');
+export const authorizationPolicies = namespaced(
+  'security.istio.io/v1',
+  'authorizationpolicies',
+  'AuthorizationPolicy',
+);
+export const peerAuthentications = namespaced(
+  'security.istio.io/v1',
+  'peerauthentications',
+  'PeerAuthentication',
+);
+export const requestAuthentications = namespaced(
+  'security.istio.io/v1',
+  'requestauthentications',
+  'RequestAuthentication',
+);
+export const serviceEntries = namespaced('networking.istio.io/v1', 'serviceentries', 'ServiceEntry');
+export const workloadEntries = namespaced('networking.istio.io/v1', 'workloadentries', 'WorkloadEntry');
+
+/** `v1` or `group/version`. */
+export function apiVersionOf(resource: Resource): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+}
+
+/** URL path of a collection, or of an object when `name` is given; parts are escaped. */
+export function pathOf(
+  resource: Resource,
+  at: { namespace?: string | undefined; name?: string | undefined; subresource?: string | undefined } = {},
+): string {
+  const root =
+    resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
+  const inNamespace =
+    resource.isNamespaced && at.namespace !== undefined
+      ? `/namespaces/${encodeURIComponent(at.namespace)}`
+      : '';
+  const object = at.name === undefined ? '' : `/${encodeURIComponent(at.name)}`;
+  const sub = at.subresource === undefined ? '' : `/${at.subresource}`;
+  return `${root}${inNamespace}/${resource.plural}${object}${sub}`;
+}
