@@ -125,7 +125,9 @@ export class HboneConnection {
         );
       } catch (error) {
         this.release();
-        reject(new HboneError(`HBONE request failed: ${messageOf(error)}`, { flag: 'CONNECT', cause: error }));
+        reject(
+          new HboneError(`HBONE request failed: ${messageOf(error)}`, { flag: 'CONNECT', cause: error }),
+        );
         return;
       }
       const settle = (): void => {

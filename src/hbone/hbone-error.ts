@@ -14,7 +14,10 @@ export class HboneError extends MeshError {
   /** Status of the peer's answer to CONNECT, when it gave one. */
   readonly status: number | undefined;
 
-  constructor(message: string, options: MeshErrorOptions & { flag: FailureFlag; status?: number | undefined }) {
+  constructor(
+    message: string,
+    options: MeshErrorOptions & { flag: FailureFlag; status?: number | undefined },
+  ) {
     super('MESH0502', message, options);
     this.flag = options.flag;
     this.status = options.status;

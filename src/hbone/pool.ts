@@ -83,7 +83,8 @@ export class HbonePool {
         return await connection.open(options);
       } catch (error) {
         const isUnprocessed = error instanceof HboneError && connection.refusedUnprocessed(error);
-        if (!isUnprocessed || attempt >= unprocessedRetriesMax || options.signal?.aborted === true) throw error;
+        if (!isUnprocessed || attempt >= unprocessedRetriesMax || options.signal?.aborted === true)
+          throw error;
       }
     }
   }
@@ -123,7 +124,11 @@ export class HbonePool {
     }
   }
 
-  private async dial(target: { key: string; group: Group; options: ConnectOptions }): Promise<HboneConnection> {
+  private async dial(target: {
+    key: string;
+    group: Group;
+    options: ConnectOptions;
+  }): Promise<HboneConnection> {
     const { key, group, options } = target;
     const dial: DialOptions = {
       destination: options.destination,

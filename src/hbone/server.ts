@@ -100,7 +100,8 @@ export class HboneServer {
       (secured) => this.startSession({ socket, ...secured, ...addresses }),
       (error: unknown) => {
         socket.destroy();
-        const cause = error instanceof HandshakeError ? error : new HandshakeError('TLS_FAILURE', messageOf(error));
+        const cause =
+          error instanceof HandshakeError ? error : new HandshakeError('TLS_FAILURE', messageOf(error));
         this.options.onRefused?.({ ...addresses, flag: cause.flag, error: cause });
       },
     );
@@ -133,9 +134,11 @@ export class HboneServer {
     }
     if (socket.destroyed) throw new HandshakeError('TLS_FAILURE', 'the peer closed the connection');
     const tls = await this.secure(socket, credentials);
-    if (tls.alpnProtocol !== 'h2') throw new HandshakeError('H2_HANDSHAKE_FAILURE', 'the peer did not offer h2');
+    if (tls.alpnProtocol !== 'h2')
+      throw new HandshakeError('H2_HANDSHAKE_FAILURE', 'the peer did not offer h2');
     const [peer] = peerIdentities(tls);
-    if (peer === undefined) throw new HandshakeError('TLS_FAILURE', 'the peer certificate names no SPIFFE identity');
+    if (peer === undefined)
+      throw new HandshakeError('TLS_FAILURE', 'the peer certificate names no SPIFFE identity');
     const own = parseSpiffe(credentials.identity)?.trustDomain;
     if (own === undefined || parseSpiffe(peer)?.trustDomain !== own) {
       throw new HandshakeError('TLS_FAILURE', `${peer} is not of trust domain ${own ?? '(none)'}`);

@@ -16,6 +16,7 @@ import {
   type IstioCertificateRequest,
   type IstioCertificateResponse,
 } from '../xds/gen/istio/ca_pb.js';
+import { CREATE_CERTIFICATE_PATH } from '../xds/type-urls.js';
 import { splitPem, makeCredentials, type Credentials } from './credentials.js';
 import { createSigningRequest } from './csr.js';
 import type { SpiffeId } from './spiffe.js';
@@ -35,7 +36,6 @@ export interface CaClientOptions {
   readonly ttlSeconds: number;
 }
 
-const createCertificatePath = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 const callTimeoutMs = 15_000;
 
 /** Client of the mesh certificate authority (istio.v1.auth.IstioCertificateService). */
@@ -57,7 +57,9 @@ export class CaClient implements CertificateSource {
       return this.assemble(identity, request.keyPem, response.certChain);
     } catch (error) {
       if (error instanceof MeshError) throw error;
-      throw new MeshError('MESH0501', `no certificate for ${identity}: ${messageOf(error)}`, { cause: error });
+      throw new MeshError('MESH0501', `no certificate for ${identity}: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -77,17 +79,21 @@ export class CaClient implements CertificateSource {
     const leaf = chain[0];
     if (leaf === undefined) throw new Error('the authority answered no leaf certificate');
     const [name] = spiffeNames(new X509Certificate(leaf).subjectAltName);
-    if (name !== identity) throw new Error(`the authority signed ${name ?? 'no identity'} instead of ${identity}`);
+    if (name !== identity)
+      throw new Error(`the authority signed ${name ?? 'no identity'} instead of ${identity}`);
     return makeCredentials({ identity, certChainPem: `${chain.join('\n')}\n`, keyPem, rootsPem });
   }
 
-  private async call(message: IstioCertificateRequest, signal: AbortSignal): Promise<IstioCertificateResponse> {
+  private async call(
+    message: IstioCertificateRequest,
+    signal: AbortSignal,
+  ): Promise<IstioCertificateResponse> {
     const metadata = await callMetadata(this.options.endpoint);
     signal.throwIfAborted();
     const channel = this.connect();
     return await new Promise((resolve, reject) => {
       const call = channel.makeUnaryRequest<IstioCertificateRequest, IstioCertificateResponse>(
-        createCertificatePath,
+        CREATE_CERTIFICATE_PATH,
         (request) => Buffer.from(toBinary(IstioCertificateRequestSchema, request)),
         (bytes) => fromBinary(IstioCertificateResponseSchema, bytes),
         message,

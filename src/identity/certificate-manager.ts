@@ -142,7 +142,9 @@ export class CertificateManager {
   private unavailable(entry: Entry): Error {
     const reason = entry.error === undefined ? 'the certificate expired' : messageOf(entry.error);
     if (entry.error instanceof MeshError) return entry.error;
-    return new MeshError('MESH0501', `no certificate for ${entry.identity}: ${reason}`, { cause: entry.error });
+    return new MeshError('MESH0501', `no certificate for ${entry.identity}: ${reason}`, {
+      cause: entry.error,
+    });
   }
 
   private want(entry: Entry, level: number): void {
