@@ -3,13 +3,18 @@ import type { Options } from './options.js';
 
 /** Connects to the cluster that the flags and kubeconfig choose. The code that does is loaded here, on first use. */
 export async function connectKube(options: Options): Promise<KubeConnection> {
-  const { KubeClient } = await import('../kube/client.js');
-  const client = KubeClient.fromKubeconfig({
+  const [{ KubeClient }, { kubeconfigConnection }] = await Promise.all([
+    import('../kube/client.js'),
+    import('../kube/connection.js'),
+  ]);
+  const connection = await kubeconfigConnection({
     kubeconfig: options.text('kubeconfig'),
     context: options.text('context'),
-    as: options.text('as'),
-    asGroups: [...options.texts('as-group')],
   });
-  const contextNamespace = client.namespace ?? 'default';
-  return { client, contextNamespace, namespace: options.text('namespace') ?? contextNamespace };
+  const client = new KubeClient(connection, { as: options.text('as'), asGroups: options.texts('as-group') });
+  return {
+    client,
+    contextNamespace: connection.namespace,
+    namespace: options.text('namespace') ?? connection.namespace,
+  };
 }
