@@ -1,0 +1,125 @@
+/**
+ * The node proxy's `/config_dump` as read from outside: ours or upstream's, current
+ * or older (reference/ztunnel-and-cni.md 8.1). Readers tolerate what is missing.
+ */
+export interface DumpGatewayAddress {
+  /** `namespace/hostname` or `network/ip`. */
+  readonly destination: string;
+  readonly hboneMtlsPort?: number;
+}
+
+export interface DumpWorkload {
+  readonly uid?: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount?: string;
+  readonly trustDomain?: string;
+  readonly workloadIps?: readonly string[];
+  readonly hostname?: string;
+  readonly node?: string;
+  /** `HBONE` or `TCP`. */
+  readonly protocol?: string;
+  readonly waypoint?: DumpGatewayAddress;
+  readonly authorizationPolicies?: readonly string[];
+  readonly status?: string;
+  readonly networkMode?: string;
+}
+
+export interface DumpService {
+  readonly name: string;
+  readonly namespace: string;
+  readonly hostname: string;
+  readonly vips?: readonly string[];
+  readonly ports?: Readonly<Record<string, number>>;
+  readonly endpoints?: Readonly<Record<string, { readonly workloadUid?: string; readonly status?: string }>>;
+  readonly waypoint?: DumpGatewayAddress;
+}
+
+export interface DumpPolicy {
+  readonly name: string;
+  readonly namespace: string;
+  readonly scope: string;
+  readonly action: string;
+  readonly dryRun?: boolean;
+  readonly rules?: unknown;
+}
+
+export interface DumpCertificate {
+  readonly serialNumber: string;
+  readonly validFrom: string;
+  readonly expirationTime: string;
+  readonly pem?: string;
+}
+
+export interface DumpIdentity {
+  readonly identity: string;
+  /** `Available`, `Initializing` or `Unavailable: reason`. */
+  readonly state: string;
+  readonly certChain?: readonly DumpCertificate[];
+  readonly rootCerts?: readonly DumpCertificate[];
+}
+
+export interface DumpConnection {
+  readonly src: string;
+  readonly originalDst?: string | null;
+  readonly actualDst: string;
+  /** `HBONE`, `DOUBLEHBONE` or `TCP`. */
+  readonly protocol: string;
+  /** What the TLS session of this connection is; only our own node proxy tells. */
+  readonly tls?: { readonly version: string; readonly cipher: string; readonly peer?: string };
+}
+
+export interface DumpWorkloadState {
+  /** `Up` or `Pending`. */
+  readonly state: string;
+  readonly info?: { readonly name: string; readonly namespace: string; readonly serviceAccount?: string };
+  readonly connections?: {
+    readonly inbound?: readonly DumpConnection[];
+    readonly outbound?: readonly DumpConnection[];
+  };
+}
+
+export interface ZtunnelDump {
+  readonly workloads: readonly DumpWorkload[];
+  readonly services: readonly DumpService[];
+  readonly policies: readonly DumpPolicy[];
+  readonly certificates: readonly DumpIdentity[];
+  /** Keyed by pod UID. */
+  readonly workloadState: Readonly<Record<string, DumpWorkloadState>>;
+  /** The document as it came, for `-o json`. */
+  readonly raw: Readonly<Record<string, unknown>>;
+}
+
+/** Parses a dump. Throws SyntaxError or TypeError when the text is no such document. */
+export function parseZtunnelDump(text: string): ZtunnelDump {
+  const raw: unknown = JSON.parse(text);
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) throw new TypeError('not a JSON object');
+  const document = raw as Record<string, unknown>;
+  if (!('workloads' in document) && !('certificates' in document)) {
+    throw new TypeError('no "workloads" in the document');
+  }
+  return {
+    workloads: listOf<DumpWorkload>(document['workloads']),
+    services: listOf<DumpService>(document['services']),
+    policies: listOf<DumpPolicy>(document['policies']),
+    certificates: listOf<DumpIdentity>(document['certificates']),
+    workloadState: (document['workloadState'] ?? {}) as Record<string, DumpWorkloadState>,
+    raw: document,
+  };
+}
+
+/** Older node proxies emit maps keyed by address where newer ones emit lists. */
+function listOf<T>(value: unknown): readonly T[] {
+  if (Array.isArray(value)) return value as T[];
+  if (typeof value === 'object' && value !== null) return Object.values(value) as T[];
+  return [];
+}
+
+/** The live connections of one pod, by its UID. */
+export function connectionsOf(
+  dump: ZtunnelDump,
+  uid: string,
+): { readonly inbound: readonly DumpConnection[]; readonly outbound: readonly DumpConnection[] } {
+  const state = dump.workloadState[uid];
+  return { inbound: state?.connections?.inbound ?? [], outbound: state?.connections?.outbound ?? [] };
+}
