@@ -95,12 +95,17 @@ export class HboneConnection {
     return new HboneConnection(session, tlsInfo(tls, peer), validUntilMs, options.unusedReleaseMs);
   }
 
+  /** Closed, or about to be. */
+  get isBroken(): boolean {
+    return this.isRetired || this.session.closed || this.session.destroyed;
+  }
+
   /**
    * Takes a stream if there is room. A connection that reaches its cap leaves the pool for good, so that its last
    * streams do not keep an old connection alive for ever.
    */
   tryReserve(streamsMax: number): boolean {
-    if (this.isRetired || this.isCapped || this.session.closed || this.session.destroyed) return false;
+    if (this.isBroken || this.isCapped) return false;
     if (Date.now() >= this.validUntilMs) {
       this.retire();
       return false;
@@ -230,6 +235,8 @@ async function dialTcp(options: DialOptions): Promise<Socket> {
 
 function secure(raw: Socket, options: DialOptions): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
+    // HTTP/2 over a half-closed connection is of no use: the peer's FIN must end the session.
+    raw.allowHalfOpen = false;
     // Without servername no SNI is sent; the name check is replaced by the identity check.
     const tls = connectTls({
       socket: raw,

@@ -121,6 +121,12 @@ export class HbonePool {
       group.connecting ??= this.dial({ key, group, options });
       const fresh = await group.connecting;
       if (fresh.tryReserve(this.options.streamsMax)) return fresh;
+      // Full is fine, others were quicker; closed already means that the peer does not want us.
+      if (fresh.isBroken) {
+        throw new HboneError('the peer closed the connection right after the handshake', {
+          flag: 'TLS_FAILURE',
+        });
+      }
     }
   }
 

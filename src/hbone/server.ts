@@ -89,6 +89,8 @@ export class HboneServer {
   /** Takes over an accepted socket. Errors end that connection and are reported to `onRefused`. */
   serve(socket: Socket): void {
     socket.on('error', ignoreError);
+    // Half-close belongs to the streams; a FIN of the connection ends all of them.
+    socket.allowHalfOpen = false;
     if (this.isDraining || this.sessions.size >= (this.options.connectionsMax ?? connectionsMaxDefault)) {
       socket.destroy();
       return;
