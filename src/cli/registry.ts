@@ -15,7 +15,11 @@ export interface CommandEntry {
 export const transparentWords: readonly string[] = ['experimental', 'x'];
 
 /** Summaries of words that only group commands. */
-export const groups: Readonly<Record<string, string>> = {};
+export const groups: Readonly<Record<string, string>> = {
+  describe: 'how a pod, service or namespace stands to the mesh',
+  waypoint: 'L7 proxies of namespaces and services',
+  'ztunnel-config': 'what a node proxy is configured with',
+};
 
 /** Every command, in the order help shows them. */
 export const commandEntries: readonly CommandEntry[] = [
@@ -23,6 +27,64 @@ export const commandEntries: readonly CommandEntry[] = [
     path: 'version',
     summary: 'client, controller and data plane versions',
     load: () => import('./commands/version.js'),
+  },
+  {
+    path: 'describe pod',
+    summary: 'how a pod stands to the mesh, with evidence',
+    aliases: ['describe pods', 'describe po'],
+    load: () => import('./commands/describe-pod.js'),
+  },
+  {
+    path: 'describe service',
+    summary: 'how the pods behind a Service stand to the mesh',
+    aliases: ['describe services', 'describe svc'],
+    load: async () => ({ command: (await import('./commands/describe-group.js')).serviceCommand }),
+  },
+  {
+    path: 'describe namespace',
+    summary: 'how the pods of a namespace stand to the mesh',
+    aliases: ['describe namespaces', 'describe ns'],
+    load: async () => ({ command: (await import('./commands/describe-group.js')).namespaceCommand }),
+  },
+  {
+    path: 'waypoint list',
+    summary: 'waypoints, their state and who uses them',
+    load: () => import('./commands/waypoint-list.js'),
+  },
+  {
+    path: 'waypoint status',
+    summary: 'whether waypoints are ready, and what is missing',
+    load: () => import('./commands/waypoint-status.js'),
+  },
+  {
+    path: 'ztunnel-config all',
+    summary: "a node proxy's whole configuration",
+    aliases: ['zc all'],
+    load: async () => ({ command: (await import('./commands/ztunnel-config.js')).allCommand }),
+  },
+  ...(
+    [
+      ['workload', ['workloads', 'w'], 'workloads a node proxy knows'],
+      ['service', ['services', 'svc', 's'], 'services a node proxy knows'],
+      ['policy', ['policies', 'pol', 'p'], 'authorization policies a node proxy enforces'],
+      ['certificate', ['certificates', 'certs', 'cert'], 'certificates a node proxy holds'],
+      [
+        'connections',
+        ['connection', 'cons'],
+        'live connections of a node proxy and whether they are encrypted',
+      ],
+    ] as const
+  ).map(([section, others, summary]) => ({
+    path: `ztunnel-config ${section}`,
+    summary,
+    aliases: [`zc ${section}`, ...others.flatMap((o) => [`ztunnel-config ${o}`, `zc ${o}`])],
+    load: async () => ({ command: (await import('./commands/ztunnel-config.js')).sectionCommand(section) }),
+  })),
+  {
+    path: 'ztunnel-config log',
+    summary: 'log levels of node proxies',
+    aliases: ['zc log'],
+    load: () => import('./commands/ztunnel-config-log.js'),
   },
   {
     path: 'explain',

@@ -18,10 +18,7 @@ export interface ConnectionReport {
 /** The live connections of a pod, inbound first. */
 export function connectionReports(dump: ZtunnelDump, uid: string): readonly ConnectionReport[] {
   const { inbound, outbound } = connectionsOf(dump, uid);
-  return [
-    ...inbound.map((c) => report('inbound', c)),
-    ...outbound.map((c) => report('outbound', c)),
-  ];
+  return [...inbound.map((c) => report('inbound', c)), ...outbound.map((c) => report('outbound', c))];
 }
 
 function report(direction: 'inbound' | 'outbound', c: DumpConnection): ConnectionReport {

@@ -13,7 +13,14 @@ export interface DumpFilter {
   readonly address?: string | undefined;
   readonly direction?: string | undefined;
   /** Only what belongs to this pod. */
-  readonly pod?: { readonly namespace: string; readonly name: string; readonly uid: string; readonly serviceAccount: string } | undefined;
+  readonly pod?:
+    | {
+        readonly namespace: string;
+        readonly name: string;
+        readonly uid: string;
+        readonly serviceAccount: string;
+      }
+    | undefined;
   /** Addresses as they are, without names. */
   readonly isRaw?: boolean | undefined;
 }
@@ -25,7 +32,12 @@ export interface DumpTable {
 }
 
 /** One section of a dump as table rows; columns as istioctl's, more with `wide`. `now` in milliseconds. */
-export function dumpTable(section: DumpSection, dump: ZtunnelDump, filter: DumpFilter, now: number): DumpTable {
+export function dumpTable(
+  section: DumpSection,
+  dump: ZtunnelDump,
+  filter: DumpFilter,
+  now: number,
+): DumpTable {
   switch (section) {
     case 'workload':
       return workloadTable(dump, filter);
@@ -62,7 +74,17 @@ function workloadTable(dump: ZtunnelDump, filter: DumpFilter): DumpTable {
       w.authorizationPolicies?.join(',') ?? '',
     ]);
   return {
-    head: ['NAMESPACE', 'POD NAME', 'ADDRESS', 'NODE', 'WAYPOINT', 'PROTOCOL', 'SERVICE ACCOUNT', 'STATUS', 'POLICIES'],
+    head: [
+      'NAMESPACE',
+      'POD NAME',
+      'ADDRESS',
+      'NODE',
+      'WAYPOINT',
+      'PROTOCOL',
+      'SERVICE ACCOUNT',
+      'STATUS',
+      'POLICIES',
+    ],
     rows,
     wideOnly: ['SERVICE ACCOUNT', 'STATUS', 'POLICIES'],
   };
@@ -75,7 +97,9 @@ function serviceTable(dump: ZtunnelDump, filter: DumpFilter): DumpTable {
     .sort((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`))
     .map((s) => {
       const endpoints = Object.entries(s.endpoints ?? {});
-      const ready = endpoints.filter(([uid, e]) => e.status !== 'Unhealthy' && healthy.has(e.workloadUid ?? uid));
+      const ready = endpoints.filter(
+        ([uid, e]) => e.status !== 'Unhealthy' && healthy.has(e.workloadUid ?? uid),
+      );
       return [
         s.namespace,
         s.name,
@@ -197,7 +221,9 @@ function addressNames(dump: ZtunnelDump): ReadonlyMap<string, string> {
 function waypointName(dump: ZtunnelDump, waypoint: DumpGatewayAddress | undefined): string {
   if (waypoint === undefined) return 'None';
   const found = dump.services.find(
-    (s) => `${s.namespace}/${s.hostname}` === waypoint.destination || s.vips?.includes(waypoint.destination) === true,
+    (s) =>
+      `${s.namespace}/${s.hostname}` === waypoint.destination ||
+      s.vips?.includes(waypoint.destination) === true,
   );
   return found?.name ?? `${waypoint.destination} (missing)`;
 }

@@ -12,7 +12,9 @@ import type { ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
 
 /** Something observed, or why it could not be. */
-export type Observation<T> = { readonly value: T; readonly by: string } | { readonly value?: undefined; readonly why: string };
+export type Observation<T> =
+  | { readonly value: T; readonly by: string }
+  | { readonly value?: undefined; readonly why: string };
 
 /**
  * One look at the running mesh. Each component is asked at most once, and only when a
@@ -30,7 +32,9 @@ export class MeshObserver {
 
   /** The configuration dump of the node proxy on a node. */
   dump(node: string): Promise<Observation<ZtunnelDump>> {
-    return this.#once(`dump ${node}`, () => this.#observe('ztunnel', node, (p) => fetchZtunnelDump(this.client, p)));
+    return this.#once(`dump ${node}`, () =>
+      this.#observe('ztunnel', node, (p) => fetchZtunnelDump(this.client, p)),
+    );
   }
 
   /** What the CNI agent on a node sees in one pod, enrolled or not. */
@@ -72,7 +76,10 @@ export class MeshObserver {
   /** `namespace/name` of the policies a ready pod of a waypoint has loaded. */
   waypointPolicies(namespace: string, name: string): Promise<Observation<ReadonlySet<string>>> {
     return this.#once(`policies ${namespace}/${name}`, async () => {
-      const instances = await this.client.list<Pod>(pods, { namespace, labelSelector: `${gatewayName}=${name}` });
+      const instances = await this.client.list<Pod>(pods, {
+        namespace,
+        labelSelector: `${gatewayName}=${name}`,
+      });
       const instance = instances.find(isPodReady);
       if (instance === undefined) return { why: `waypoint ${namespace}/${name} has no ready pod` };
       return this.#guard(instance.metadata.name, () =>
@@ -89,10 +96,14 @@ export class MeshObserver {
     node: string,
     ask: (pod: Pod) => Promise<T>,
   ): Promise<Observation<T>> {
-    const candidates = await this.#once(component, () => componentPods(this.client, component, this.meshNamespace));
+    const candidates = await this.#once(component, () =>
+      componentPods(this.client, component, this.meshNamespace),
+    );
     const pod = podOnNode(candidates, node);
     if (pod === undefined) {
-      return { why: `no running ${component === 'cni' ? 'CNI agent' : 'ztunnel'} on node ${node === '' ? '(none)' : node}` };
+      return {
+        why: `no running ${component === 'cni' ? 'CNI agent' : 'ztunnel'} on node ${node === '' ? '(none)' : node}`,
+      };
     }
     return this.#guard(pod.metadata.name, () => ask(pod));
   }

@@ -40,14 +40,22 @@ export function podFindings(facts: PodFacts): readonly Finding[] {
         );
       }
       if (policy.isLoaded === undefined) {
-        add('warning', 'MESH0926', `AuthorizationPolicy ${policy.namespace}/${policy.name}: ${policy.enforcedBy} could not be asked`);
+        add(
+          'warning',
+          'MESH0926',
+          `AuthorizationPolicy ${policy.namespace}/${policy.name}: ${policy.enforcedBy} could not be asked`,
+        );
       }
     }
     const inbound = facts.connections.filter((c) => c.direction === 'inbound' && !c.isEncrypted);
     const outbound = facts.connections.filter((c) => c.direction === 'outbound' && !c.isEncrypted);
     if (inbound.length > 0) add('warning', 'MESH0925', `${inbound.length} inbound connections in plaintext`);
     if (outbound.length > 0) {
-      add('info', 'MESH0925', `${outbound.length} outbound connections in plaintext, to peers outside the mesh`);
+      add(
+        'info',
+        'MESH0925',
+        `${outbound.length} outbound connections in plaintext, to peers outside the mesh`,
+      );
     }
   }
   for (const service of facts.services) {

@@ -31,7 +31,12 @@ export interface ServiceBinding {
   readonly address: string;
   readonly ports: readonly number[];
   /** Waypoint asked for by labels; `isReady` as observed. */
-  readonly waypoint?: { readonly namespace: string; readonly name: string; readonly isReady: boolean; readonly why: string };
+  readonly waypoint?: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly isReady: boolean;
+    readonly why: string;
+  };
 }
 
 export interface PodReport {
@@ -89,11 +94,14 @@ export async function describePod(
   const workload = dump?.workloads.find((w) => w.namespace === at.namespace && w.name === at.name);
   const identity = `spiffe://${workload?.trustDomain ?? 'cluster.local'}/ns/${at.namespace}/sa/${serviceAccount}`;
   const own = allServices.filter(
-    (s) => s.spec.selector !== undefined && labelSelectorMatches({ matchLabels: s.spec.selector }, pod.metadata.labels),
+    (s) =>
+      s.spec.selector !== undefined &&
+      labelSelectorMatches({ matchLabels: s.spec.selector }, pod.metadata.labels),
   );
   const bindings = await Promise.all(own.map((s) => bindService(observer, s, namespace)));
   const bound = bindings.find((b) => b.waypoint !== undefined)?.waypoint;
-  const loaded = bound === undefined ? undefined : await observer.waypointPolicies(bound.namespace, bound.name);
+  const loaded =
+    bound === undefined ? undefined : await observer.waypointPolicies(bound.namespace, bound.name);
   const connections = dump === undefined ? [] : connectionReports(dump, uid);
   const facts = {
     pod: {
@@ -145,17 +153,26 @@ export function judge(facts: PodFacts): Pick<PodReport, 'verdict' | 'summary'> {
       : { verdict: 'not-in-mesh', summary: `not in the mesh: ${intent.reason}` };
   }
   if (observed.capture !== undefined && !hasCapture) {
-    return { verdict: 'broken', summary: 'enrolled, but not captured: its traffic does not go through the mesh' };
+    return {
+      verdict: 'broken',
+      summary: 'enrolled, but not captured: its traffic does not go through the mesh',
+    };
   }
   if (observed.capture === undefined || certificate === undefined) {
     return { verdict: 'unknown', summary: 'enrolled; what it really does could not be observed' };
   }
   if (!certificate.isValid || observed.ztunnelState !== 'Up') {
-    return { verdict: 'broken', summary: 'captured, but without a working proxy and certificate: its traffic is refused' };
+    return {
+      verdict: 'broken',
+      summary: 'captured, but without a working proxy and certificate: its traffic is refused',
+    };
   }
   const encrypted = connections.filter((c) => c.isEncrypted);
   if (connections.length === 0) {
-    return { verdict: 'ready', summary: 'captured and ready for mTLS; no live connection to observe right now' };
+    return {
+      verdict: 'ready',
+      summary: 'captured and ready for mTLS; no live connection to observe right now',
+    };
   }
   const first = encrypted[0];
   if (first !== undefined && encrypted.length === connections.length) {
@@ -180,7 +197,10 @@ async function bindService(
     address: service.spec.clusterIP ?? 'None',
     ports: service.spec.ports?.map((p) => p.port) ?? [],
   };
-  const labels = service.metadata.labels?.[useWaypoint] === undefined ? namespace?.metadata.labels : service.metadata.labels;
+  const labels =
+    service.metadata.labels?.[useWaypoint] === undefined
+      ? namespace?.metadata.labels
+      : service.metadata.labels;
   const name = labels?.[useWaypoint];
   if (name === undefined || name === 'none') return common;
   const home = labels?.[useWaypointNamespace] ?? service.metadata.namespace ?? '';

@@ -22,7 +22,11 @@ const filterOptions: Readonly<Record<DumpSection, readonly OptionSpec[]>> = {
   certificate: [{ flags: '--workload-namespace <name>', description: 'only identities of this namespace' }],
   connections: [
     { flags: '--workload-namespace <name>', description: 'only connections of workloads of this namespace' },
-    { flags: '--direction <direction>', description: 'only this direction', choices: ['inbound', 'outbound'] },
+    {
+      flags: '--direction <direction>',
+      description: 'only this direction',
+      choices: ['inbound', 'outbound'],
+    },
     { flags: '--raw', description: 'addresses instead of names' },
   ],
 };
@@ -47,7 +51,8 @@ export function sectionCommand(section: DumpSection): CommandDefinition {
 
 /** `meshctl ztunnel-config all [POD]`: every section. */
 export const allCommand: CommandDefinition = {
-  description: "Shows a node proxy's whole configuration: workloads, services, policies, certificates, connections.",
+  description:
+    "Shows a node proxy's whole configuration: workloads, services, policies, certificates, connections.",
   args: [{ name: '[pod]', description: 'NAME[.NAMESPACE] of a ztunnel or application pod' }],
   options: targetOptions,
   examples: ['meshctl ztunnel-config all --node node-1', 'meshctl zc all -o json > dump.json'],
@@ -106,7 +111,9 @@ function render(o: {
   return blocks.join('\n');
 }
 
-async function gather(context: CommandContext): Promise<{ sources: readonly Source[]; only?: DumpFilter['pod'] }> {
+async function gather(
+  context: CommandContext,
+): Promise<{ sources: readonly Source[]; only?: DumpFilter['pod'] }> {
   const file = context.options.text('file');
   if (file !== undefined) {
     if (context.args[0] !== undefined || context.options.text('node') !== undefined) {

@@ -1,0 +1,148 @@
+import { MeshObserver } from '../../inspect/mesh-observer.js';
+import { describePod, type PodReport } from '../../inspect/pod-report.js';
+import { splitReference } from '../../inspect/ztunnel-target.js';
+import type { CommandDefinition, TextView } from '../command.js';
+import { failOnOption } from '../command.js';
+import { exitCodeOfFindings } from '../exit-code.js';
+
+/** `meshctl describe pod NAME[.NAMESPACE]`. */
+export const command: CommandDefinition = {
+  description:
+    'Shows how a pod stands to the mesh: what labels and policies ask for, what is observed on its node (redirection, listeners, certificate, live connections), and where the two differ.',
+  args: [{ name: '<name>', description: 'NAME[.NAMESPACE]' }],
+  options: [failOnOption],
+  examples: [
+    'meshctl describe pod frontend-7d9f.shop',
+    'meshctl x describe pod frontend-7d9f -n shop -o json',
+  ],
+  run: async ({ args, options, kube, meshNamespace }) => {
+    const { client, namespace } = await kube();
+    const [name, ownNamespace] = splitReference(args[0] ?? '');
+    const report = await describePod(new MeshObserver(client, meshNamespace), {
+      name,
+      namespace: ownNamespace ?? namespace,
+      now: Date.now(),
+    });
+    return {
+      kind: 'PodDescription',
+      data: { ...report },
+      text: (view) => render(report, view),
+      exitCode: exitCodeOfFindings(
+        report.findings.map((f) => f.severity),
+        options.text('fail-on') ?? 'error',
+      ),
+    };
+  },
+};
+
+function render(report: PodReport, view: TextView): string {
+  const { pod, observed, certificate, mtls } = report;
+  const { style } = view;
+  const facts: (readonly [string, string])[] = [
+    [
+      'Pod',
+      `${pod.namespace}/${pod.name}  ${pod.phase}, ${pod.isReady ? 'ready' : 'not ready'}, on ${pod.node || 'no node'}, ${pod.ips.join(', ') || 'no address'}`,
+    ],
+    ['Status', colour(report, view)],
+    ['Intent', report.intent.isEnrolled ? `enrolled by ${report.intent.reason}` : report.intent.reason],
+    ['Capture', captureText(report)],
+    [
+      'Proxy',
+      observed.ztunnel === undefined
+        ? style.bad(`unknown: ${observed.ztunnelUnknown}`)
+        : `${observed.ztunnel}, workload ${observed.ztunnelState ?? 'not handed over'}`,
+    ],
+    ['Identity', report.identity],
+    ['Certificate', certificateText(certificate)],
+    [
+      'Policy mode',
+      `${mtls.mode} (${mtls.source})${mtls.mode === 'PERMISSIVE' ? ': callers outside the mesh are admitted in plaintext' : ': only mTLS is admitted'}${portsText(mtls.ports)}`,
+    ],
+  ];
+  if (!report.intent.isEnrolled) facts.splice(4, 4);
+  const lines = facts.map(([name, text]) => `${style.bold(name.padEnd(12))} ${text}`);
+  if (report.services.length > 0) {
+    lines.push('', style.bold('Services'));
+    for (const s of report.services) {
+      const waypoint =
+        s.waypoint === undefined
+          ? 'no waypoint'
+          : `waypoint ${s.waypoint.namespace}/${s.waypoint.name} ${s.waypoint.isReady ? style.good('ready') : style.bad(`not ready: ${s.waypoint.why}`)}`;
+      lines.push(`  ${s.name}  ${s.address}:${s.ports.join(',')}  ${waypoint}`);
+    }
+  }
+  if (report.policies.length > 0) {
+    lines.push('', style.bold('Authorization policies'));
+    const rows = report.policies.map((p) => [
+      `  ${p.action}`,
+      `${p.namespace}/${p.name}`,
+      p.enforcedBy,
+      p.isLoaded === undefined ? 'unknown' : p.isLoaded ? 'yes' : 'NO',
+    ]);
+    lines.push(view.table({ head: ['  ACTION', 'POLICY', 'ENFORCED BY', 'LOADED THERE'], rows }));
+  }
+  if (report.connections.length > 0) {
+    lines.push('', style.bold('Live connections'));
+    const rows = report.connections.map((c) => [
+      `  ${c.direction}`,
+      c.remote,
+      c.target,
+      c.evidence,
+      c.peer ?? '',
+    ]);
+    lines.push(
+      view.table({ head: ['  DIRECTION', 'REMOTE', 'TARGET', 'SEEN ON THE WIRE', 'PEER IDENTITY'], rows }),
+    );
+  }
+  if (report.findings.length > 0) {
+    lines.push('', style.bold('Findings'));
+    for (const f of report.findings) {
+      const mark = f.severity === 'error' ? style.bad : f.severity === 'warning' ? style.warn : style.dim;
+      lines.push(`  ${mark(f.severity)} ${f.code}: ${f.message}`);
+    }
+  }
+  return lines.join('\n');
+}
+
+function colour(report: PodReport, { style }: TextView): string {
+  switch (report.verdict) {
+    case 'mtls':
+    case 'ready':
+      return style.good(report.summary);
+    case 'plaintext':
+    case 'unknown':
+      return style.warn(report.summary);
+    case 'broken':
+      return style.bad(report.summary);
+    case 'not-in-mesh':
+      return style.dim(report.summary);
+  }
+}
+
+function captureText({ observed }: PodReport): string {
+  const capture = observed.capture;
+  const annotation = `annotation ${observed.annotation ?? 'absent'}`;
+  if (capture === undefined)
+    return `not observed: ${observed.captureUnknown ?? 'the CNI agent does not report this pod'}; ${annotation}`;
+  const listening = Object.entries(capture.listeners)
+    .filter(([, isOpen]) => isOpen)
+    .map(([port]) => port);
+  const rules = capture.rules.ok
+    ? 'redirection rules in place'
+    : `${capture.rules.missing.length} redirection rules missing`;
+  const ports = listening.length === 0 ? 'no proxy listener' : `proxy listens on ${listening.join(', ')}`;
+  return `${rules}, ${ports} (seen in the pod's network namespace); ${annotation}`;
+}
+
+function certificateText(certificate: PodReport['certificate']): string {
+  if (certificate === undefined) return 'unknown: the node proxy could not be asked';
+  if (certificate.notAfter === undefined) return certificate.state;
+  const hours = (certificate.secondsLeft ?? 0) / 3600;
+  const left = hours > 0 ? `${hours.toFixed(1)} h left` : 'EXPIRED';
+  return `${certificate.state}, serial ${certificate.serial}, until ${certificate.notAfter} (${left})`;
+}
+
+function portsText(ports: Readonly<Record<string, string>>): string {
+  const exceptions = Object.entries(ports).map(([port, mode]) => `${port}: ${mode}`);
+  return exceptions.length === 0 ? '' : `; by port ${exceptions.join(', ')}`;
+}

@@ -1,0 +1,45 @@
+import { listWaypoints } from '../../inspect/waypoint-report.js';
+import { allNamespacesOption, type CommandDefinition } from '../command.js';
+
+/** `meshctl waypoint list [-A]`. */
+export const command: CommandDefinition = {
+  description:
+    'Lists waypoints: what they are for, whether they are programmed and their pods ready, and who uses them.',
+  options: [allNamespacesOption],
+  examples: ['meshctl waypoint list -A', 'meshctl waypoint list -n shop -o wide'],
+  run: async ({ options, kube }) => {
+    const { client, namespace } = await kube();
+    const isEverywhere = options.flag('all-namespaces');
+    const items = await listWaypoints(client, { namespace: isEverywhere ? undefined : namespace });
+    return {
+      kind: 'WaypointList',
+      data: { items },
+      text: (view) =>
+        items.length === 0
+          ? `no waypoints in ${isEverywhere ? 'any namespace' : `namespace ${namespace}`}`
+          : view.table({
+              head: [
+                'NAMESPACE',
+                'NAME',
+                'REVISION',
+                'TRAFFIC TYPE',
+                'PROGRAMMED',
+                'PODS',
+                'ADDRESS',
+                'USED BY',
+              ],
+              rows: items.map((w) => [
+                w.namespace,
+                w.name,
+                w.revision,
+                w.trafficType,
+                w.programmed.status,
+                `${w.pods.ready}/${w.pods.total}`,
+                w.address ?? '',
+                w.users.join(', ') || 'nobody',
+              ]),
+              wideOnly: ['ADDRESS', 'USED BY'],
+            }),
+    };
+  },
+};

@@ -1,0 +1,41 @@
+import { MeshError } from '../../errors/mesh-error.js';
+import { listWaypoints, type WaypointReport } from '../../inspect/waypoint-report.js';
+import type { CommandDefinition, TextView } from '../command.js';
+
+/** `meshctl waypoint status [NAME]`: exit 1 when one is not ready. */
+export const command: CommandDefinition = {
+  description:
+    'Shows whether waypoints are ready, and what is missing when they are not. Exit code 1 when one is not ready.',
+  args: [{ name: '[name]', description: 'waypoint; default all of the namespace' }],
+  examples: ['meshctl waypoint status -n shop', 'meshctl waypoint status waypoint -n shop -o json'],
+  run: async ({ args, kube }) => {
+    const { client, namespace } = await kube();
+    const items = await listWaypoints(client, { namespace, name: args[0] });
+    if (items.length === 0) {
+      throw new MeshError(
+        'MESH0905',
+        args[0] === undefined
+          ? `namespace ${namespace} has no waypoint`
+          : `namespace ${namespace} has no waypoint named ${args[0]}`,
+      );
+    }
+    return {
+      kind: 'WaypointStatus',
+      data: { items },
+      text: (view) => items.map((w) => render(w, view)).join('\n\n'),
+      exitCode: items.every((w) => w.isReady) ? 0 : 1,
+    };
+  },
+};
+
+function render(waypoint: WaypointReport, { style }: TextView): string {
+  const { programmed, pods } = waypoint;
+  return [
+    `${style.bold(`${waypoint.namespace}/${waypoint.name}`)}  ${waypoint.isReady ? style.good('ready') : style.bad('not ready')}`,
+    `  programmed    ${programmed.status} (${programmed.reason}) ${programmed.message}`,
+    `  address       ${waypoint.address ?? 'none'}`,
+    `  pods ready    ${pods.ready} of ${pods.total}`,
+    `  traffic type  ${waypoint.trafficType}`,
+    `  used by       ${waypoint.users.join(', ') || 'nobody: label a namespace or service istio.io/use-waypoint'}`,
+  ].join('\n');
+}
