@@ -45,7 +45,7 @@ export async function chooseZtunnels(client: KubeClient, choice: ZtunnelChoice):
     if (all.length > 0) return { pods: all };
     throw new MeshError('MESH0902', `no running ztunnel in namespace ${choice.meshNamespace}`);
   }
-  const [name = '', namespace] = splitReference(choice.pod);
+  const [name, namespace] = splitReference(choice.pod);
   const direct = all.find((p) => p.metadata.name === name);
   if (direct !== undefined) return { pods: [direct] };
   const pod = await client.get<Pod>({ resource: pods, name, namespace: namespace ?? choice.namespace });

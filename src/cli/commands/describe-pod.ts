@@ -97,8 +97,8 @@ function render(report: PodReport, view: TextView): string {
   if (report.findings.length > 0) {
     lines.push('', style.bold('Findings'));
     for (const f of report.findings) {
-      const mark = f.severity === 'error' ? style.bad : f.severity === 'warning' ? style.warn : style.dim;
-      lines.push(`  ${mark(f.severity)} ${f.code}: ${f.message}`);
+      const paint = { error: 'bad', warning: 'warn', info: 'dim' } as const;
+      lines.push(`  ${style[paint[f.severity]](f.severity)} ${f.code}: ${f.message}`);
     }
   }
   return lines.join('\n');
