@@ -33,3 +33,18 @@ await build({
   },
   logLevel: 'warning',
 });
+
+// The CNI plugin runs once for each pod, copied to nodes that have nothing but it and an
+// interpreter: one file, only Node's own modules. CommonJS, because it loads faster.
+await build({
+  entryPoints: { 'istio-cni': 'src/cni/plugin/main.ts' },
+  outdir: 'dist',
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  logLevel: 'warning',
+});

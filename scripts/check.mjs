@@ -1,0 +1,62 @@
+// Everything that must hold before a change lands: lint, types, layering, unit,
+// integration and end-to-end tests. Ends with the line `N passed, N failed`.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const bin = (name) => join('node_modules', '.bin', name);
+
+const staticChecks = [
+  ['format', bin('biome'), ['format', '.']],
+  ['lint', bin('oxlint'), ['--type-aware', '--deny-warnings']],
+  ['types', bin('tsc'), ['--noEmit']],
+  ['layering', process.execPath, ['scripts/layers.mjs']],
+];
+const suites = ['unit', 'integration', 'e2e'];
+
+/** Runs every check, also after one has failed; resolves to the exit code. */
+export async function main() {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const [name, program, args] of staticChecks) {
+    const result = spawnSync(program, args, { encoding: 'utf8' });
+    const isFine = result.status === 0;
+    total[isFine ? 'passed' : 'failed'] += 1;
+    console.log(`${isFine ? 'ok    ' : 'FAILED'} ${name}`);
+    if (!isFine) console.log(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error?.message ?? ''}`);
+  }
+  for (const suite of suites) {
+    const counts = runSuite(suite);
+    for (const key of Object.keys(total)) total[key] += counts[key];
+  }
+  const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;
+  console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
+  return total.failed === 0 ? 0 : 1;
+}
+
+function runSuite(suite) {
+  const dir = mkdtempSync(join(tmpdir(), 'meshctl-check-'));
+  const report = join(dir, 'report.json');
+  try {
+    console.log(`\n${suite} tests`);
+    const run = spawnSync(
+      bin('vitest'),
+      ['run', '--project', suite, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+      { stdio: ['ignore', 'inherit', 'inherit'] },
+    );
+    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
+    // A file that could not even load counts none of its tests.
+    const brokenFiles = testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
+    const failed = numFailedTests + brokenFiles;
+    return {
+      passed: numPassedTests,
+      failed: failed === 0 && run.status !== 0 ? 1 : failed,
+      skipped: numPendingTests,
+    };
+  } catch (error) {
+    console.log(`FAILED ${suite}: ${error instanceof Error ? error.message : String(error)}`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,111 @@
+// Puts in place what the two README commands need: npm packages, system packages,
+// the build. Only Node's own modules: on a bare machine there is nothing else yet.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+const nodeMin = [20, 18, 1];
+
+/** Debian package -> what shows that it is there. */
+const systemPackages = {
+  iproute2: () => hasProgram('ip'),
+  iptables: () => hasProgram('iptables-restore'),
+  ipset: () => hasProgram('ipset'),
+  bubblewrap: () => hasProgram('bwrap'),
+  tcpdump: () => hasProgram('tcpdump'),
+  'util-linux': () => hasProgram('unshare') && hasProgram('nsenter'),
+  'containernetworking-plugins': () =>
+    ['/usr/lib/cni', '/opt/cni/bin'].some((dir) => existsSync(join(dir, 'ptp')) && existsSync(join(dir, 'host-local'))),
+};
+
+/** Brings everything up to date; returns false after saying in one sentence what the user must do. */
+export function prepare() {
+  return checkNode() && installNpmPackages() && installSystemPackages() && build();
+}
+
+function checkNode() {
+  const have = process.versions.node.split('.').map(Number);
+  for (let i = 0; i < nodeMin.length; i++) {
+    if (have[i] > nodeMin[i]) return true;
+    if (have[i] < nodeMin[i]) return fail(`meshctl needs Node.js ${nodeMin.join('.')} or newer; this is ${process.versions.node}.`);
+  }
+  return true;
+}
+
+function installNpmPackages() {
+  const installed = 'node_modules/.package-lock.json';
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs) return true;
+  say('installing npm packages (npm ci)');
+  const result = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
+  return result.status === 0 || fail('npm ci failed; its message is above.');
+}
+
+function installSystemPackages() {
+  const missing = Object.entries(systemPackages)
+    .filter(([, isThere]) => !isThere())
+    .map(([name]) => name);
+  if (missing.length === 0) return true;
+  const isRoot = process.getuid?.() === 0;
+  const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
+  if (!hasProgram('apt-get')) {
+    return fail(`These are missing: ${missing.join(', ')} (Debian names). Install them with this system's package manager, then run the command again.`);
+  }
+  const canSudo = !isRoot && hasProgram('sudo') && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0;
+  if (!isRoot && !canSudo) {
+    return fail(`System packages are missing and this user may not install them. Ask for: sudo ${command}`);
+  }
+  say(`installing system packages: ${missing.join(', ')}`);
+  const sudo = canSudo ? ['sudo', '-n'] : [];
+  const aptGet = (...args) => {
+    const [program, ...rest] = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q', ...args];
+    return spawnSync(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
+  };
+  let result = aptGet('install', '-y', '--no-install-recommends', ...missing);
+  if (result.status !== 0) {
+    // A fresh machine has no package lists, or old ones.
+    aptGet('update');
+    result = aptGet('install', '-y', '--no-install-recommends', ...missing);
+  }
+  if (result.status === 0) return true;
+  console.error(result.stderr.trim());
+  return fail(`Installing system packages failed. Try: ${isRoot ? '' : 'sudo '}${command}`);
+}
+
+function build() {
+  const steps = [
+    ['buf', ['generate']],
+    ['node', ['scripts/build.mjs']],
+  ];
+  for (const [program, args] of steps) {
+    const path = program === 'node' ? process.execPath : join('node_modules', '.bin', program);
+    const result = spawnSync(path, args, { stdio: ['ignore', 2, 2] });
+    if (result.status !== 0) return fail(`the build failed at: ${program} ${args.join(' ')}`);
+  }
+  return true;
+}
+
+function hasProgram(name) {
+  const path = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`;
+  return path.split(delimiter).some((dir) => {
+    try {
+      accessSync(join(dir, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Version of the project, for messages. */
+export function version() {
+  return JSON.parse(readFileSync('package.json', 'utf8')).version;
+}
+
+function say(text) {
+  console.error(`* ${text}`);
+}
+
+function fail(text) {
+  console.error(text);
+  return false;
+}
