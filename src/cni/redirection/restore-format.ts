@@ -1,0 +1,36 @@
+import { meshRules } from './pod-rules.js';
+import type { Rule, RuleSet } from './rule.js';
+
+const builtinChains = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']);
+
+/**
+ * Input for `iptables-restore --noflush` that replaces whatever the mesh has in a
+ * namespace by `wanted`, one commit per table: within a table there is no moment
+ * with half the rules. An empty `wanted` removes everything of ours.
+ */
+export function restoreInput(wanted: readonly Rule[], observed: RuleSet): string {
+  const old = meshRules(observed);
+  const lines: string[] = [];
+  for (const table of ['raw', 'mangle', 'nat'] as const) {
+    const rules = wanted.filter((rule) => rule.table === table);
+    const oldRules = old.rules.filter((rule) => rule.table === table);
+    const oldChains = [...old.chains]
+      .filter((name) => name.startsWith(`${table}/`))
+      .map((name) => name.slice(table.length + 1));
+    const chains = [...new Set(rules.map((rule) => rule.chain))].filter((name) => !builtinChains.has(name));
+    if (rules.length === 0 && oldRules.length === 0 && oldChains.length === 0) continue;
+
+    lines.push(`*${table}`);
+    // Declaring a chain creates it, or flushes it when it is there.
+    for (const chain of new Set([...chains, ...oldChains])) lines.push(`:${chain} - [0:0]`);
+    for (const rule of oldRules) {
+      if (builtinChains.has(rule.chain)) lines.push(`-D ${rule.chain} ${rule.spec}`);
+    }
+    for (const rule of rules) lines.push(`-A ${rule.chain} ${rule.spec}`);
+    for (const chain of oldChains) {
+      if (!chains.includes(chain)) lines.push(`-X ${chain}`);
+    }
+    lines.push('COMMIT');
+  }
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}
