@@ -12,6 +12,7 @@ const entries = {
   'mesh-cni': 'src/cni/main.ts',
   sandbox: 'src/sandbox/main.ts',
   tool: 'src/sandbox/tool/main.ts',
+  quickstart: 'scripts/quickstart.ts',
 };
 
 await rm('dist', { recursive: true, force: true });

@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+
+export interface CommandOutcome {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Standard output as bytes, for captures. */
+  readonly bytes: Buffer;
+}
+
+export interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  /** Milliseconds until the command is killed; default 120 000. */
+  readonly timeoutMs?: number;
+  /** Told of each piece of standard error as it arrives. */
+  readonly onStderr?: (text: string) => void;
+}
+
+const timeoutDefaultMs = 120_000;
+
+/** The built command line, as a user runs it; tests and the quickstart start in the project's folder. */
+export const meshctlPath = resolve('bin/meshctl.js');
+
+/** Runs meshctl to its end; a non-zero exit is a result. */
+export function meshctl(args: readonly string[], o: CommandOptions = {}): Promise<CommandOutcome> {
+  return command(process.execPath, [meshctlPath, ...args], o);
+}
+
+/** Runs any program to its end; a non-zero exit is a result, a missing program an error. */
+export function command(
+  program: string,
+  args: readonly string[],
+  o: CommandOptions = {},
+): Promise<CommandOutcome> {
+  return new Promise((done, fail) => {
+    const child = spawn(program, [...args], {
+      env: { ...process.env, NO_COLOR: '1', ...o.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout: o.timeoutMs ?? timeoutDefaultMs,
+      killSignal: 'SIGKILL',
+    });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr.push(chunk);
+      o.onStderr?.(chunk.toString('utf8'));
+    });
+    child.on('error', fail);
+    child.on('close', (code, signal) => {
+      const bytes = Buffer.concat(stdout);
+      done({
+        exitCode: code ?? (signal === null ? 1 : 128),
+        stdout: bytes.toString('utf8'),
+        stderr: Buffer.concat(stderr).toString('utf8'),
+        bytes,
+      });
+    });
+    child.stdin.on('error', () => undefined); // the program may not read its input
+    child.stdin.end(o.input ?? '');
+  });
+}
