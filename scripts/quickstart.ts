@@ -153,7 +153,7 @@ async function step(args: readonly string[]): Promise<void> {
   const isSandbox = args[0] === 'sandbox';
   say(`   ${chalk.bold('$')} meshctl ${args.join(' ')}`);
   const outcome = await meshctl([...args, ...(isSandbox ? [] : ['--context', context])], {
-    env: chalk.level > 0 ? { FORCE_COLOR: '1' } : {},
+    env: chalk.level > 0 ? { FORCE_COLOR: '1', NO_COLOR: '' } : {},
     timeoutMs: 180_000,
   });
   for (const line of `${outcome.stderr}${outcome.stdout}`.trimEnd().split('\n')) say(`     ${line}`);
