@@ -1,0 +1,91 @@
+import { Graph } from '../graph/graph.js';
+import type { ChangedNames, ResourceSource } from '../../xds/server/source.js';
+import { createAmbientIndex, type AmbientIndex } from './ambient-index.js';
+import type { ClusterFacts } from './input-view.js';
+import { createInputs, type Inputs } from './inputs.js';
+import type { MeshConfig } from './mesh-config.js';
+import { ChangeCollector, createSources } from './xds-sources.js';
+
+/** A change waits this long for others to join it, in milliseconds. */
+const QUIET_MS = 15;
+/** No change waits longer than this, however many follow it, in milliseconds. */
+const QUIET_MAX_MS = 100;
+
+export interface MeshStateOptions {
+  readonly cluster: ClusterFacts;
+  readonly mesh: MeshConfig;
+  /** Called after every recomputation that changed something. */
+  readonly onPush: (changed: ChangedNames) => void;
+}
+
+/**
+ * The mesh as derived from the cluster. States: loading (inputs are being filled, nothing is
+ * computed) -> running (changes are gathered for a moment, then recomputed and pushed).
+ */
+export class MeshState {
+  readonly inputs: Inputs;
+  readonly index: AmbientIndex;
+  readonly sources: readonly ResourceSource[];
+  readonly graph: Graph;
+  readonly #options: MeshStateOptions;
+  readonly #collector: ChangeCollector;
+  readonly #epoch = Date.now().toString(36);
+  #isRunning = false;
+  #pushCount = 0;
+  #firstStaleMs: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: MeshStateOptions) {
+    this.#options = options;
+    this.graph = new Graph(() => this.#onStale());
+    this.inputs = createInputs(this.graph, options.mesh);
+    this.index = createAmbientIndex(this.graph, this.inputs, options.cluster);
+    this.sources = createSources(this.index);
+    this.#collector = new ChangeCollector(this.graph, this.index);
+  }
+
+  /** False until every input was read once: nobody may be given an incomplete state. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /** Names the state that reads see now; grows with every push and is unique to this process. */
+  get version(): string {
+    return `${this.#epoch}/${this.#pushCount}`;
+  }
+
+  /** Computes the first state from complete inputs and starts following changes. */
+  run(): void {
+    this.#isRunning = true;
+    this.#flush();
+  }
+
+  /** Recomputes now instead of after the quiet time. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#flush();
+  }
+
+  /** Stops following changes. */
+  stop(): void {
+    this.#isRunning = false;
+    clearTimeout(this.#timer);
+  }
+
+  #onStale(): void {
+    if (!this.#isRunning) return;
+    const nowMs = Date.now();
+    this.#firstStaleMs ??= nowMs;
+    const waitMs = Math.max(0, Math.min(QUIET_MS, this.#firstStaleMs + QUIET_MAX_MS - nowMs));
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#flush(), waitMs);
+  }
+
+  #flush(): void {
+    this.#firstStaleMs = undefined;
+    if (!this.graph.flush()) return;
+    this.#pushCount += 1;
+    const changed = this.#collector.take();
+    if (changed.size > 0) this.#options.onPush(changed);
+  }
+}

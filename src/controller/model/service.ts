@@ -1,0 +1,130 @@
+import { create } from '@bufbuild/protobuf';
+import { ipToBytes } from '../../xds/ip-bytes.js';
+import {
+  AddressSchema,
+  IPFamilies,
+  LoadBalancing_HealthPolicy,
+  LoadBalancing_Mode,
+  LoadBalancing_Scope,
+  LoadBalancingSchema,
+  PortSchema,
+  ServiceSchema,
+  type LoadBalancing,
+  type NetworkAddress,
+  NetworkAddressSchema,
+  type Service,
+} from '../../xds/gen/istio/workload_pb.js';
+import { encodeResource, type WireResource } from '../../xds/server/resource.js';
+import { ADDRESS_TYPE } from '../../xds/type-urls.js';
+import { appProtocolOf } from './app-protocol.js';
+import type { ServiceFacts } from './facts.js';
+import type { WaypointBinding } from './waypoint-binding.js';
+
+/** A Service as the mesh sees it. */
+export interface MeshService {
+  /** `namespace/hostname`, its resource name. */
+  readonly key: string;
+  readonly facts: ServiceFacts;
+  readonly binding: WaypointBinding;
+  readonly message: Service;
+  readonly wire: WireResource;
+}
+
+/** What a Service's message depends on beyond itself. */
+export interface ServiceContext {
+  readonly clusterDomain: string;
+  readonly network: string;
+  readonly binding: WaypointBinding;
+  /** Lets ingress gateways route through the waypoint. */
+  readonly ingressUsesWaypoint: boolean;
+  /** Traffic distribution of the namespace, used when the Service names none. */
+  readonly namespaceTrafficDistribution: string | undefined;
+}
+
+/** Hostname by which the cluster knows a Service. */
+export function serviceHostname(namespace: string, name: string, clusterDomain: string): string {
+  return `${name}.${namespace}.svc.${clusterDomain}`;
+}
+
+/** Resource name of a Service, `namespace/hostname`. */
+export function serviceKey(namespace: string, name: string, clusterDomain: string): string {
+  return `${namespace}/${serviceHostname(namespace, name, clusterDomain)}`;
+}
+
+/** Builds a Service's resource. */
+export function meshService(facts: ServiceFacts, context: ServiceContext): MeshService {
+  const hostname = serviceHostname(facts.namespace, facts.name, context.clusterDomain);
+  const loadBalancing = loadBalancingOf(facts, context.namespaceTrafficDistribution);
+  const message = create(ServiceSchema, {
+    name: facts.name,
+    namespace: facts.namespace,
+    hostname,
+    addresses: facts.clusterIps.flatMap((ip) => networkAddress(ip, context.network)),
+    ports: facts.ports.map((port) =>
+      create(PortSchema, {
+        servicePort: port.port,
+        // A named target port differs by pod: zero leaves it to each workload's own port map.
+        targetPort: typeof port.targetPort === 'string' ? 0 : port.targetPort || port.port,
+        appProtocol: appProtocolOf(port),
+      }),
+    ),
+    ...(context.binding.kind === 'bound' ? { waypoint: context.binding.address } : {}),
+    ...(loadBalancing === undefined ? {} : { loadBalancing }),
+    ipFamilies: ipFamiliesOf(facts.ipFamilies),
+    canonical: true,
+    ingressUseWaypoint: context.ingressUsesWaypoint && context.binding.kind === 'bound',
+  });
+  const key = `${facts.namespace}/${hostname}`;
+  const wire = encodeResource({
+    name: key,
+    typeUrl: ADDRESS_TYPE,
+    schema: AddressSchema,
+    message: create(AddressSchema, { type: { case: 'service', value: message } }),
+    aliases: facts.clusterIps.map((ip) => `${context.network}/${ip}`),
+    isVersioned: true,
+  });
+  return { key, facts, binding: context.binding, message, wire };
+}
+
+function networkAddress(ip: string, network: string): NetworkAddress[] {
+  const address = ipToBytes(ip);
+  return address === undefined ? [] : [create(NetworkAddressSchema, { network, address })];
+}
+
+function ipFamiliesOf(families: readonly string[]): IPFamilies {
+  if (families.length > 1) return IPFamilies.DUAL;
+  if (families.length === 0) return IPFamilies.AUTOMATIC;
+  return families[0] === 'IPv6' ? IPFamilies.IPV6_ONLY : IPFamilies.IPV4_ONLY;
+}
+
+function loadBalancingOf(facts: ServiceFacts, inherited: string | undefined): LoadBalancing | undefined {
+  const { NODE } = LoadBalancing_Scope;
+  const healthPolicy = facts.publishesUnready
+    ? LoadBalancing_HealthPolicy.ALLOW_ALL
+    : LoadBalancing_HealthPolicy.ONLY_HEALTHY;
+  if (facts.isLocalOnly) {
+    return create(LoadBalancingSchema, { routingPreference: [NODE], mode: LoadBalancing_Mode.STRICT, healthPolicy });
+  }
+  const preference = preferenceOf(facts.trafficDistribution ?? inherited);
+  if (preference !== undefined) {
+    return create(LoadBalancingSchema, {
+      routingPreference: preference,
+      mode: LoadBalancing_Mode.FAILOVER,
+      healthPolicy,
+    });
+  }
+  return facts.publishesUnready ? create(LoadBalancingSchema, { healthPolicy }) : undefined;
+}
+
+function preferenceOf(distribution: string | undefined): LoadBalancing_Scope[] | undefined {
+  const { NETWORK, REGION, ZONE, SUBZONE, NODE } = LoadBalancing_Scope;
+  switch (distribution?.toLowerCase()) {
+    case 'preferclose':
+    case 'prefersamezone':
+      return [NETWORK, REGION, ZONE];
+    case 'prefersamenode':
+      return [NETWORK, REGION, ZONE, SUBZONE, NODE];
+    default:
+      return undefined;
+  }
+}

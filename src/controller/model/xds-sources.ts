@@ -1,0 +1,138 @@
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, L7_AUTHORIZATION_TYPE } from '../../xds/type-urls.js';
+import type { WireResource } from '../../xds/server/resource.js';
+import type { ChangedNames, ResourceSource, Subscriber } from '../../xds/server/source.js';
+import type { Collection, Index } from '../graph/collection.js';
+import type { Graph } from '../graph/graph.js';
+import type { AmbientIndex, L7Resource } from './ambient-index.js';
+import type { MeshService } from './service.js';
+import type { MeshWorkload } from './workload.js';
+
+/** Services and workloads, for every proxy alike. */
+class AddressSource implements ResourceSource {
+  readonly typeUrl = ADDRESS_TYPE;
+  readonly tracksNames = false;
+  readonly removesLast = false;
+  readonly allowsOnDemand = true;
+  readonly #services: Collection<MeshService>;
+  readonly #workloads: readonly Collection<MeshWorkload>[];
+  readonly #servicesByAddress: Index<MeshService>;
+  readonly #workloadsByAddress: readonly Index<MeshWorkload>[];
+  readonly #workloadsByService: readonly Index<MeshWorkload>[];
+
+  constructor(index: AmbientIndex) {
+    this.#services = index.services;
+    this.#workloads = [index.podWorkloads, index.endpointWorkloads];
+    this.#servicesByAddress = index.services.index(({ wire }) => wire.aliases);
+    this.#workloadsByAddress = this.#workloads.map((of) => of.index(({ wire }) => wire.aliases));
+    this.#workloadsByService = this.#workloads.map((of) => of.index(({ services }) => services));
+  }
+
+  *all(): Iterable<WireResource> {
+    for (const { wire } of this.#services.list()) yield wire;
+    for (const workloads of this.#workloads) for (const { wire } of workloads.list()) yield wire;
+  }
+
+  /** A workload by uid or address, else a service by name or address together with its workloads. */
+  lookup(name: string): readonly WireResource[] {
+    for (const workloads of this.#workloads) {
+      const workload = workloads.get(name);
+      if (workload !== undefined) return [workload.wire];
+    }
+    const byAddress = this.#workloadsByAddress.flatMap((index) => index.get(name));
+    if (byAddress.length > 0) return byAddress.map(({ wire }) => wire);
+    const named = this.#services.get(name);
+    const services = named === undefined ? this.#servicesByAddress.get(name) : [named];
+    return services.flatMap((service) => [
+      service.wire,
+      // A proxy keeps or drops unhealthy endpoints by the service's health policy when it receives
+      // them, so a changed service brings its endpoints along.
+      ...this.#workloadsByService.flatMap((index) => index.get(service.key)).map(({ wire }) => wire),
+    ]);
+  }
+}
+
+/** L4 policies, for every proxy alike. */
+class AuthorizationSource implements ResourceSource {
+  readonly typeUrl = AUTHORIZATION_TYPE;
+  readonly tracksNames = true;
+  readonly removesLast = true;
+  readonly allowsOnDemand = false;
+  readonly #collections: AmbientIndex['authorizations'];
+
+  constructor(index: AmbientIndex) {
+    this.#collections = index.authorizations;
+  }
+
+  *all(): Iterable<WireResource> {
+    for (const collection of this.#collections) for (const { wire } of collection.list()) yield wire;
+  }
+
+  lookup(name: string): readonly WireResource[] {
+    const found = this.#collections.map((collection) => collection.get(name)).find((value) => value !== undefined);
+    return found === undefined ? [] : [found.wire];
+  }
+}
+
+/** L7 policies: each waypoint gets those of its own Gateway. */
+class L7AuthorizationSource implements ResourceSource {
+  readonly typeUrl = L7_AUTHORIZATION_TYPE;
+  readonly tracksNames = true;
+  readonly removesLast = true;
+  readonly allowsOnDemand = false;
+  readonly #policies: Collection<L7Resource>;
+  readonly #byGateway: Index<L7Resource>;
+
+  constructor(index: AmbientIndex) {
+    this.#policies = index.l7Policies;
+    this.#byGateway = index.l7Policies.index(({ gateway }) => [gateway]);
+  }
+
+  *all(subscriber: Subscriber): Iterable<WireResource> {
+    for (const { wire } of this.#byGateway.get(gatewayOf(subscriber))) yield wire;
+  }
+
+  lookup(name: string, subscriber: Subscriber): readonly WireResource[] {
+    const found = this.#policies.get(`${gatewayOf(subscriber)}|${name}`);
+    return found === undefined ? [] : [found.wire];
+  }
+}
+
+/** `namespace/name` of the Gateway a waypoint belongs to. */
+function gatewayOf({ metadata }: Subscriber): string {
+  return `${metadata['GATEWAY_NAMESPACE'] ?? ''}/${metadata['GATEWAY_NAME'] ?? ''}`;
+}
+
+/**
+ * The types served, in push order: policies before the workloads that name them.
+ */
+export function createSources(index: AmbientIndex): readonly ResourceSource[] {
+  return [new AuthorizationSource(index), new L7AuthorizationSource(index), new AddressSource(index)];
+}
+
+/** Collects the names every flush changes and hands them over with `take`. */
+export class ChangeCollector {
+  #changed = new Map<string, Set<string>>();
+
+  constructor(graph: Graph, index: AmbientIndex) {
+    const record = (typeUrl: string) => (keys: ReadonlySet<string>) => {
+      const names = this.#changed.get(typeUrl) ?? new Set<string>();
+      for (const key of keys) names.add(key);
+      this.#changed.set(typeUrl, names);
+    };
+    for (const collection of [index.services, index.podWorkloads, index.endpointWorkloads]) {
+      graph.onFlush(collection, record(ADDRESS_TYPE));
+    }
+    for (const collection of index.authorizations) graph.onFlush(collection, record(AUTHORIZATION_TYPE));
+    const recordL7 = record(L7_AUTHORIZATION_TYPE);
+    graph.onFlush(index.l7Policies, (keys) => {
+      recordL7(new Set([...keys].map((key) => key.slice(key.indexOf('|') + 1))));
+    });
+  }
+
+  /** What changed since the last call. */
+  take(): ChangedNames {
+    const changed = this.#changed;
+    this.#changed = new Map();
+    return changed;
+  }
+}
