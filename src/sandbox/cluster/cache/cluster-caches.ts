@@ -1,0 +1,41 @@
+import type { KubeClient } from '../../../kube/client.js';
+import { Reflector } from '../../../kube/reflector.js';
+import type { Resource } from '../../../kube/resource.js';
+import type { KubeObject } from '../../../kube/types.js';
+import { createLogger } from '../../../telemetry/log.js';
+import { ObjectCache } from './object-cache.js';
+
+/** One cache per kind, started when first asked for and shared by everything in the process. */
+export class ClusterCaches {
+  readonly client: KubeClient;
+  readonly #signal: AbortSignal;
+  readonly #caches = new Map<string, { cache: unknown; synced: Promise<void> }>();
+  readonly #log = createLogger('cluster');
+
+  constructor(o: { readonly client: KubeClient; readonly signal: AbortSignal }) {
+    this.client = o.client;
+    this.#signal = o.signal;
+  }
+
+  /** The cache of a kind. `T` is what the caller knows the resource to hold. */
+  of<T extends KubeObject>(resource: Resource): ObjectCache<T> {
+    const id = `${resource.group}/${resource.plural}`;
+    const known = this.#caches.get(id);
+    // Sound as long as each resource is always asked for with its own type.
+    if (known !== undefined) return known.cache as ObjectCache<T>;
+    const reflector = new Reflector<T>({
+      client: this.client,
+      resource,
+      onError: (message) => this.#log.warn('watch interrupted', { message }),
+    });
+    const cache = new ObjectCache<T>(reflector);
+    this.#caches.set(id, { cache, synced: cache.synced() });
+    reflector.start(this.#signal);
+    return cache;
+  }
+
+  /** Resolves when every cache asked for so far has its first list. */
+  async synced(): Promise<void> {
+    await Promise.all([...this.#caches.values()].map((entry) => entry.synced));
+  }
+}

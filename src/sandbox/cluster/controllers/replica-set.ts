@@ -1,0 +1,120 @@
+import { replicaSets } from '../../../kube/resource.js';
+import type { Condition, Pod, ReplicaSet } from '../../../kube/types.js';
+import { messageOf } from '../../../errors/mesh-error.js';
+import { controllerOf, keyOfObject } from '../cache/object-cache.js';
+import { withCondition, withoutCondition } from './conditions.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
+import { PodControl, podFromTemplate } from './pod-control.js';
+import { compareForDeletion, isActive, isAvailable, isReady, nextAvailabilityMs } from './pod-state.js';
+import { writeStatus } from './status-writer.js';
+
+/** Pods created or deleted in one pass; the rest follows in the next. */
+const burstMax = 500;
+
+type Status = NonNullable<ReplicaSet['status']> & { conditions?: Condition[] };
+
+/** Keeps as many pods of a template as a ReplicaSet asks for. */
+export function replicaSetController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+  const sets = deps.caches.of<ReplicaSet>(replicaSets);
+  const control = new PodControl(deps);
+  sets.onChange(({ object }) => queue.add(keyOfObject(object)));
+  control.pods.onChange(({ object, old }) => {
+    for (const pod of [object, old]) {
+      if (pod === undefined) continue;
+      const controller = controllerOf(pod);
+      if (controller?.kind === 'ReplicaSet') queue.add(`${pod.metadata.namespace ?? ''}/${controller.name}`);
+    }
+    // An orphan may belong to any set of its namespace.
+    if (controllerOf(object) === undefined) {
+      for (const set of sets.inNamespace(object.metadata.namespace ?? '')) queue.add(keyOfObject(set));
+    }
+  });
+  return {
+    name: 'replicaset',
+    keys: () => sets.list().map(keyOfObject),
+    reconcile: async (key) => {
+      const { namespace, name } = splitKey(key);
+      const set = sets.get(namespace, name);
+      if (set === undefined) return;
+      const pods = (await control.claim(set, set.spec.selector)).filter(isActive);
+      let failure: unknown;
+      if (set.metadata.deletionTimestamp === undefined) {
+        try {
+          await adjust(control, set, pods);
+        } catch (error) {
+          failure = error;
+        }
+      }
+      const current = control.pods.ownedBy(set.metadata.uid).filter(isActive);
+      await writeStatus(
+        deps.client,
+        { resource: replicaSets, cache: sets },
+        set,
+        statusOf({ set, pods: current, failure }),
+      );
+      const wait = nextAvailabilityMs(current, set.spec.minReadySeconds ?? 0, Date.now());
+      if (wait !== undefined) queue.addAfter(key, wait);
+      if (failure !== undefined) throw failure;
+    },
+  };
+}
+
+async function adjust(control: PodControl, set: ReplicaSet, pods: readonly Pod[]): Promise<void> {
+  const missing = (set.spec.replicas ?? 1) - pods.length;
+  const { template } = set.spec;
+  if (missing > 0 && template !== undefined) {
+    const count = Math.min(missing, burstMax);
+    const pod = podFromTemplate(template);
+    const generateName = `${set.metadata.name}-`;
+    await control.createMany(
+      set,
+      Array.from({ length: count }, () => ({ ...pod, metadata: { ...pod.metadata, generateName } })),
+    );
+  } else if (missing < 0) {
+    await control.deleteMany(set, podsToDelete(pods, Math.min(-missing, burstMax)));
+  }
+}
+
+/** The `count` pods whose loss matters least. */
+export function podsToDelete(pods: readonly Pod[], count: number): readonly Pod[] {
+  const crowds = new Map<string, number>();
+  for (const pod of pods) {
+    const node = pod.spec.nodeName ?? '';
+    crowds.set(node, (crowds.get(node) ?? 0) + 1);
+  }
+  return pods
+    .map((pod) => ({ pod, crowd: crowds.get(pod.spec.nodeName ?? '') ?? 0 }))
+    .toSorted(compareForDeletion)
+    .slice(0, count)
+    .map(({ pod }) => pod);
+}
+
+function statusOf(o: {
+  readonly set: ReplicaSet;
+  readonly pods: readonly Pod[];
+  readonly failure: unknown;
+}): Status {
+  const { set, pods } = o;
+  const old: Status = set.status ?? {};
+  const nowMs = Date.now();
+  const templateLabels = Object.entries(set.spec.template?.metadata?.labels ?? {});
+  const minReadySeconds = set.spec.minReadySeconds ?? 0;
+  const conditions =
+    o.failure === undefined
+      ? withoutCondition(old.conditions, 'ReplicaFailure')
+      : withCondition(
+          old.conditions,
+          { type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: messageOf(o.failure) },
+          { nowMs },
+        );
+  return {
+    replicas: pods.length,
+    fullyLabeledReplicas: pods.filter((pod) =>
+      templateLabels.every(([k, v]) => pod.metadata.labels?.[k] === v),
+    ).length,
+    readyReplicas: pods.filter(isReady).length,
+    availableReplicas: pods.filter((pod) => isAvailable(pod, minReadySeconds, nowMs)).length,
+    ...(set.metadata.generation === undefined ? {} : { observedGeneration: set.metadata.generation }),
+    ...(conditions.length === 0 ? {} : { conditions }),
+  };
+}

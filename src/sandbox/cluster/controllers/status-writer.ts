@@ -1,0 +1,25 @@
+import type { KubeClient } from '../../../kube/client.js';
+import type { Resource } from '../../../kube/resource.js';
+import type { KubeObject } from '../../../kube/types.js';
+import type { ObjectCache } from '../cache/object-cache.js';
+import { canonicalJson } from './template-hash.js';
+
+/**
+ * Replaces an object's status when it differs. The write carries the version the
+ * status was computed from, so a stale view is refused (409) and tried again.
+ */
+export async function writeStatus<T extends KubeObject & { status?: unknown }>(
+  client: KubeClient,
+  at: { readonly resource: Resource; readonly cache: ObjectCache<T> },
+  object: T,
+  status: T['status'],
+): Promise<T> {
+  if (canonicalJson(object.status ?? {}) === canonicalJson(status ?? {})) return object;
+  const { name, namespace } = object.metadata;
+  const written = await client.update<T>(
+    { resource: at.resource, name, namespace, subresource: 'status' },
+    { ...object, status },
+  );
+  at.cache.remember(written);
+  return written;
+}

@@ -1,0 +1,44 @@
+import type { KubeClient } from '../../kube/client.js';
+import { ClusterCaches } from './cache/cluster-caches.js';
+import {
+  type Controller,
+  type ControllerDeps,
+  type ControllerQueue,
+  startController,
+} from './controllers/controller.js';
+import { daemonSetController } from './controllers/daemon-set.js';
+import { deploymentController } from './controllers/deployment.js';
+import { endpointSliceController } from './controllers/endpoint-slice.js';
+import { EventRecorder } from './controllers/event-recorder.js';
+import { replicaSetController } from './controllers/replica-set.js';
+import { schedulerController } from './scheduler/scheduler.js';
+
+export { ClusterCaches } from './cache/cluster-caches.js';
+
+/** Controllers with the component name their events are signed with. */
+const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: ControllerQueue) => Controller>> = {
+  'deployment-controller': deploymentController,
+  'replicaset-controller': replicaSetController,
+  'daemonset-controller': daemonSetController,
+  'endpoint-slice-controller': endpointSliceController,
+};
+
+/**
+ * Starts the scheduler and the controllers of a cluster; they run until the
+ * signal ends and survive restarts of the API server. `caches` may be shared
+ * with service routing and DNS in the same process.
+ */
+export function startClusterControllers(o: {
+  readonly client: KubeClient;
+  readonly signal: AbortSignal;
+  readonly caches?: ClusterCaches;
+}): void {
+  const { client, signal } = o;
+  const caches = o.caches ?? new ClusterCaches({ client, signal });
+  for (const [component, make] of Object.entries(controllers)) {
+    startController({ client, caches, signal, events: new EventRecorder({ client, component }) }, make);
+  }
+  // One worker: each placement must see the one before.
+  const events = new EventRecorder({ client, component: 'default-scheduler' });
+  startController({ client, caches, signal, events }, schedulerController, { workersMax: 1 });
+}

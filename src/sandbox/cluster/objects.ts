@@ -1,0 +1,175 @@
+import type { Resource } from '../../kube/resource.js';
+import type {
+  Condition,
+  Container,
+  KubeObject,
+  LabelSelector,
+  ObjectMeta,
+  PodSpec,
+  PodTemplateSpec,
+  Taint,
+} from '../../kube/types.js';
+
+// Kinds that only the cluster's own controllers read.
+
+/** apps/v1 StatefulSet. */
+export interface StatefulSet extends KubeObject {
+  spec: {
+    replicas?: number;
+    serviceName?: string;
+    selector: LabelSelector;
+    template: PodTemplateSpec;
+    podManagementPolicy?: string;
+    updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } };
+    minReadySeconds?: number;
+    ordinals?: { start?: number };
+    volumeClaimTemplates?: { metadata: Partial<ObjectMeta>; spec?: unknown }[];
+  };
+  status?: {
+    observedGeneration?: number;
+    replicas?: number;
+    readyReplicas?: number;
+    availableReplicas?: number;
+    currentReplicas?: number;
+    updatedReplicas?: number;
+    currentRevision?: string;
+    updateRevision?: string;
+    collisionCount?: number;
+    conditions?: Condition[];
+  };
+}
+
+/** The part of a Job's spec that a CronJob's template shares. */
+export interface JobSpec {
+  parallelism?: number;
+  completions?: number;
+  completionMode?: string;
+  backoffLimit?: number;
+  activeDeadlineSeconds?: number;
+  ttlSecondsAfterFinished?: number;
+  suspend?: boolean;
+  selector?: LabelSelector;
+  manualSelector?: boolean;
+  template: PodTemplateSpec;
+}
+
+/** batch/v1 Job. */
+export interface Job extends KubeObject {
+  spec: JobSpec;
+  status?: {
+    conditions?: Condition[];
+    startTime?: string;
+    completionTime?: string;
+    active?: number;
+    ready?: number;
+    terminating?: number;
+    succeeded?: number;
+    failed?: number;
+    completedIndexes?: string;
+  };
+}
+
+/** batch/v1 CronJob. */
+export interface CronJob extends KubeObject {
+  spec: {
+    schedule: string;
+    timeZone?: string;
+    concurrencyPolicy?: string;
+    suspend?: boolean;
+    startingDeadlineSeconds?: number;
+    successfulJobsHistoryLimit?: number;
+    failedJobsHistoryLimit?: number;
+    jobTemplate: { metadata?: Partial<ObjectMeta>; spec: JobSpec };
+  };
+  status?: {
+    active?: { apiVersion: string; kind: string; name: string; namespace?: string; uid?: string }[];
+    lastScheduleTime?: string;
+    lastSuccessfulTime?: string;
+  };
+}
+
+/** policy/v1 PodDisruptionBudget. */
+export interface PodDisruptionBudget extends KubeObject {
+  spec: { minAvailable?: number | string; maxUnavailable?: number | string; selector?: LabelSelector };
+  status?: {
+    observedGeneration?: number;
+    currentHealthy?: number;
+    desiredHealthy?: number;
+    disruptionsAllowed?: number;
+    expectedPods?: number;
+    conditions?: Condition[];
+    disruptedPods?: Record<string, string>;
+  };
+}
+
+/** autoscaling/v2 HorizontalPodAutoscaler. */
+export interface HorizontalPodAutoscaler extends KubeObject {
+  spec: {
+    scaleTargetRef: { apiVersion?: string; kind: string; name: string };
+    minReplicas?: number;
+    maxReplicas: number;
+  };
+  status?: {
+    observedGeneration?: number;
+    currentReplicas?: number;
+    desiredReplicas?: number;
+    currentMetrics?: unknown[] | null;
+    conditions?: Condition[];
+  };
+}
+
+/** core/v1 PersistentVolumeClaim; nothing provisions volumes in the sandbox. */
+export interface PersistentVolumeClaim extends KubeObject {
+  spec?: unknown;
+}
+
+/** policy/v1 */
+export const podDisruptionBudgets: Resource = {
+  group: 'policy',
+  version: 'v1',
+  plural: 'poddisruptionbudgets',
+  kind: 'PodDisruptionBudget',
+  isNamespaced: true,
+};
+
+/** autoscaling/v2 */
+export const horizontalPodAutoscalers: Resource = {
+  group: 'autoscaling',
+  version: 'v2',
+  plural: 'horizontalpodautoscalers',
+  kind: 'HorizontalPodAutoscaler',
+  isNamespaced: true,
+};
+
+/** core/v1 */
+export const persistentVolumeClaims: Resource = {
+  group: '',
+  version: 'v1',
+  plural: 'persistentvolumeclaims',
+  kind: 'PersistentVolumeClaim',
+  isNamespaced: true,
+};
+
+/** Pod spec fields the controllers set or read beyond those every component needs. */
+export interface SchedulablePodSpec extends PodSpec {
+  schedulingGates?: { name: string }[];
+}
+
+/** A container with its host ports, as the scheduler sees it. */
+export type PortedContainer = Pick<Container, 'ports'>;
+
+/** Well-known taints of nodes (kubernetes.io documentation, "Taints and Tolerations"). */
+export const nodeTaints = {
+  notReady: 'node.kubernetes.io/not-ready',
+  unreachable: 'node.kubernetes.io/unreachable',
+  unschedulable: 'node.kubernetes.io/unschedulable',
+  memoryPressure: 'node.kubernetes.io/memory-pressure',
+  diskPressure: 'node.kubernetes.io/disk-pressure',
+  pidPressure: 'node.kubernetes.io/pid-pressure',
+  networkUnavailable: 'node.kubernetes.io/network-unavailable',
+} as const;
+
+/** Two taints are the same one when key and effect agree. */
+export function isSameTaint(a: Taint, b: Taint): boolean {
+  return a.key === b.key && a.effect === b.effect;
+}
