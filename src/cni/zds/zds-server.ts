@@ -89,7 +89,7 @@ export class ZdsServer {
   close(): void {
     this.#server?.close();
     this.#server = undefined;
-    for (const connection of [...this.#connections]) connection.close();
+    for (const connection of this.#connections) connection.close();
   }
 
   async #accept(socket: SeqpacketConnection): Promise<void> {
