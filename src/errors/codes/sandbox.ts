@@ -1,4 +1,60 @@
 import type { ErrorCode } from '../mesh-error.js';
 
 /** Codes MESH0800 to MESH0899. */
-export const sandboxCodes = {} as const satisfies Record<string, ErrorCode>;
+export const sandboxCodes = {
+  MESH0800: {
+    kind: 'usage',
+    title: 'the sandbox cannot be made as asked',
+    cause: 'The name is not a DNS label, or the number of nodes is out of range.',
+    fix: 'Use lower-case letters, digits and dashes for the name, and 1 to 50 nodes.',
+  },
+  MESH0801: {
+    kind: 'failed',
+    title: 'this machine lacks something the sandbox needs',
+    cause:
+      'A program (bubblewrap, iptables, the CNI plugins, ...) is not installed, or the kernel does not allow user namespaces or packet redirection.',
+    fix: 'Run the command that the message names, then try again. Nothing was started.',
+  },
+  MESH0802: {
+    kind: 'failed',
+    title: 'a node of the sandbox could not be started',
+    cause: 'The kernel or bubblewrap refused to make the namespaces of the node.',
+    fix: 'The evidence is what bubblewrap said. Inside a container, the outer container must allow nested namespaces.',
+  },
+  MESH0803: {
+    kind: 'failed',
+    title: 'no such sandbox',
+    cause: 'No sandbox of that name is running for this user.',
+    fix: 'List them with `meshctl sandbox list`, or start one with `meshctl sandbox up`.',
+  },
+  MESH0804: {
+    kind: 'failed',
+    title: 'a sandbox of that name is already there',
+    cause: 'It runs with another number of nodes than asked for.',
+    fix: 'Use it as it is, take it down with `meshctl sandbox down`, or choose another name.',
+  },
+  MESH0805: {
+    kind: 'failed',
+    title: 'the sandbox ended while it was starting',
+    cause: 'Its supervisor stopped with an error.',
+    fix: 'The evidence holds the end of its log.',
+  },
+  MESH0806: {
+    kind: 'timeout',
+    title: 'the sandbox did not become ready in time',
+    cause: 'A node did not become Ready, or cluster DNS did not answer.',
+    fix: 'See what is missing in the message; give more time with --timeout on a slow machine.',
+  },
+  MESH0807: {
+    kind: 'usage',
+    title: 'no such node',
+    cause: 'The sandbox has no node of that name.',
+    fix: 'Nodes are called node-1, node-2, ...; `meshctl sandbox status` lists them.',
+  },
+  MESH0808: {
+    kind: 'failed',
+    title: 'the kubeconfig cannot be changed',
+    cause: 'It is not valid YAML, or another program holds its lock.',
+    fix: 'Repair the file, or use `meshctl sandbox up --no-kubeconfig` and `meshctl sandbox kubeconfig`.',
+  },
+} as const satisfies Record<string, ErrorCode>;

@@ -1,0 +1,183 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { closeSync } from 'node:fs';
+import { messageOf } from '../../../errors/mesh-error.js';
+import { openNetns } from '../../../system/netns.js';
+import { connectTcp } from '../../../system/socket.js';
+import {
+  type AttachRequest,
+  type ContainerIo,
+  type ContainerTarget,
+  type ExecRequest,
+  type KubeletGateway,
+  KubeletGatewayError,
+  type LogRequest,
+  type PortForwardRequest,
+} from '../../apiserver/kubelet-gateway.js';
+import {
+  ContainerNotRunningError,
+  exitCodeOf,
+  killInContainer,
+  spawnInContainer,
+} from '../kubelet/container-process.js';
+import type { ContainerSlot } from '../kubelet/container-slot.js';
+import type { Kubelet } from '../kubelet/kubelet.js';
+import type { Container } from '../runtime/container.js';
+import { readLog } from '../runtime/log-reader.js';
+import { execWithTerminal } from './terminal-exec.js';
+
+/** Finds pods on the sandbox's nodes for the API server's logs, exec, attach and port-forward. */
+export class NodeGateway implements KubeletGateway {
+  readonly #kubelets: () => Iterable<Kubelet>;
+
+  constructor(kubelets: () => Iterable<Kubelet>) {
+    this.#kubelets = kubelets;
+  }
+
+  async logs(request: LogRequest, sink: Writable, signal: AbortSignal): Promise<void> {
+    const slot = this.#slot(request);
+    const container = request.previous === true ? slot.previous : slot.container;
+    if (container === undefined || !existsSync(container.log.path)) {
+      if (request.previous === true)
+        throw new KubeletGatewayError(
+          400,
+          `previous terminated container "${request.container}" in pod "${request.pod}" not found`,
+        );
+      throw new KubeletGatewayError(
+        400,
+        `container "${request.container}" in pod "${request.pod}" is waiting to start: ${slot.waiting?.reason ?? 'ContainerCreating'}`,
+      );
+    }
+    const { log } = container;
+    await readLog(
+      { path: log.path, live: log },
+      {
+        follow: request.follow,
+        tailLines: request.tailLines,
+        since: sinceOf(request),
+        timestamps: request.timestamps,
+        limitBytes: request.limitBytes,
+      },
+      { sink, signal },
+    );
+  }
+
+  async exec(request: ExecRequest, io: ContainerIo, signal: AbortSignal): Promise<{ exitCode: number }> {
+    const container = this.#running(request);
+    try {
+      if (request.tty)
+        return { exitCode: await execWithTerminal(container, request.command, { io, signal }) };
+      return { exitCode: await execWithPipes(container, request.command, { io, signal }) };
+    } catch (error) {
+      if (error instanceof ContainerNotRunningError)
+        throw new KubeletGatewayError(400, `container not found ("${request.container}")`, { cause: error });
+      throw new KubeletGatewayError(500, messageOf(error), { cause: error });
+    }
+  }
+
+  async attach(request: AttachRequest, io: ContainerIo, signal: AbortSignal): Promise<{ exitCode: number }> {
+    const container = this.#running(request);
+    const onOutput = (stream: 'stdout' | 'stderr', data: Buffer): void => {
+      (stream === 'stderr' ? (io.stderr ?? io.stdout) : io.stdout).write(data);
+    };
+    container.on('output', onOutput);
+    if (io.stdin !== undefined && container.stdin !== undefined) {
+      io.stdin.on('data', (data: Buffer) => container.stdin?.write(data));
+      io.stdin.on('end', () => container.stdin?.end());
+    }
+    try {
+      const exit = await Promise.race([container.exited, aborted(signal)]);
+      return { exitCode: exit?.exitCode ?? 0 };
+    } finally {
+      container.off('output', onOutput);
+    }
+  }
+
+  async portForward(request: PortForwardRequest, signal: AbortSignal): Promise<Duplex> {
+    const { kubelet, worker } = this.#pod(request.uid, request);
+    const { sandbox } = worker;
+    if (sandbox === undefined)
+      throw new KubeletGatewayError(400, `pod ${request.namespace}/${request.pod} is not running`);
+    const fd = sandbox.netns === undefined ? undefined : openNetns(kubelet.host.path(sandbox.netns));
+    try {
+      return await connectTcp({
+        netns: fd ?? kubelet.host.netns,
+        host: '127.0.0.1',
+        port: request.port,
+        signal,
+      });
+    } catch (error) {
+      throw new KubeletGatewayError(
+        500,
+        `failed to connect to localhost:${request.port} inside namespace "${request.namespace}", IPv4: dial tcp4 127.0.0.1:${request.port}: ${messageOf(error)}`,
+        { cause: error },
+      );
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
+  }
+
+  #pod(uid: string, { namespace, pod }: { namespace: string; pod: string }) {
+    for (const kubelet of this.#kubelets()) {
+      const worker = kubelet.worker(uid);
+      if (worker !== undefined) return { kubelet, worker };
+    }
+    throw new KubeletGatewayError(404, `pod ${namespace}/${pod} is not known to its node`);
+  }
+
+  #slot(target: ContainerTarget): ContainerSlot {
+    const { worker } = this.#pod(target.uid, target);
+    const slot = worker.slots.find((s) => s.spec.name === target.container);
+    if (slot === undefined)
+      throw new KubeletGatewayError(404, `container ${target.container} is not in pod ${target.pod}`);
+    return slot;
+  }
+
+  #running(target: ContainerTarget): Container {
+    const { container } = this.#slot(target);
+    if (container?.isRunning !== true)
+      throw new KubeletGatewayError(400, `container not found ("${target.container}")`);
+    return container;
+  }
+}
+
+async function execWithPipes(
+  container: Container,
+  command: readonly string[],
+  { io, signal }: { io: ContainerIo; signal: AbortSignal },
+): Promise<number> {
+  const child = spawnInContainer(container, command, [
+    io.stdin === undefined ? 'ignore' : 'pipe',
+    'pipe',
+    'pipe',
+  ]);
+  const onAbort = (): void => killInContainer(child);
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (io.stdin !== undefined && child.stdin !== null) {
+    child.stdin.on('error', () => undefined); // the command closed its input
+    io.stdin.pipe(child.stdin);
+  }
+  forward(child.stdout, io.stdout);
+  forward(child.stderr, io.stderr ?? io.stdout);
+  try {
+    return await exitCodeOf(child);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Pipes without ending the sink, which several sources share and the API server closes. */
+function forward(source: Readable | null, sink: Writable): void {
+  source?.pipe(sink, { end: false });
+}
+
+function sinceOf(request: LogRequest): Date | undefined {
+  if (request.sinceTime !== undefined) return new Date(request.sinceTime);
+  return request.sinceSeconds === undefined ? undefined : new Date(Date.now() - request.sinceSeconds * 1000);
+}
+
+async function aborted(signal: AbortSignal): Promise<undefined> {
+  if (!signal.aborted) await once(signal, 'abort');
+  return undefined;
+}

@@ -1,0 +1,100 @@
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { childrenOf, signalProcess } from '../host/process-tree.js';
+import type { Container } from '../runtime/container.js';
+
+/** A command cannot be run because the container does not run. */
+export class ContainerNotRunningError extends Error {
+  override readonly name = 'ContainerNotRunningError';
+}
+
+const outputMaxBytes = 64 * 1024;
+/** An orphan may keep the pipes open after the command itself ended; its output is no longer waited for. */
+const drainMaxMs = 2_000;
+
+/** The command line that joins the container's namespaces with its user, variables and folder. */
+export function enterCommand(
+  container: Container,
+  command: readonly string[],
+): { file: string; args: string[]; env: Record<string, string> } {
+  const pid = container.initPid;
+  if (pid === undefined) throw new ContainerNotRunningError('the container is not running');
+  const { user, capabilities, env, isHostPid } = container.config;
+  const args = ['--target', String(pid), '--mount', '--uts', '--ipc', '--net'];
+  if (!isHostPid) args.push('--pid');
+  args.push(`--wd=/proc/${pid}/cwd`);
+  if (user !== undefined) args.push(`--setuid=${user.uid}`, `--setgid=${user.gid}`);
+  args.push('--');
+  if (user === undefined && capabilities !== 'all') {
+    // Joining needs more than the container may have; the bounding set takes it away again at exec.
+    const kept = capabilities.map((name) => `+${name.slice(4).toLowerCase()}`);
+    args.push('setpriv', '--bounding-set', ['-all', ...kept].join(','), '--');
+  }
+  return { file: '/usr/bin/nsenter', args: [...args, ...command], env: { ...env } };
+}
+
+/** Starts a command in a running container. Throws {@link ContainerNotRunningError}. */
+export function spawnInContainer(
+  container: Container,
+  command: readonly string[],
+  stdio: StdioOptions,
+): ChildProcess {
+  const { file, args, env } = enterCommand(container, command);
+  return spawn(file, args, { stdio, env });
+}
+
+/** Kills what {@link spawnInContainer} started: the command itself, not only its way in. */
+export function killInContainer(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  for (const pid of childrenOf(child.pid)) signalProcess(pid, 'SIGKILL');
+  child.kill('SIGKILL');
+}
+
+/** Resolves to the exit code once the command has ended and its output has been read. */
+export async function exitCodeOf(child: ChildProcess): Promise<number> {
+  const closed = once(child, 'close').catch(() => undefined); // a failed start is reported by the next line
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  for (;;) {
+    const before = bytesRead(child);
+    const isClosed = await Promise.race([closed.then(() => true), delay(drainMaxMs, false)]);
+    if (isClosed || bytesRead(child) === before) break;
+  }
+  return code ?? (signal === 'SIGKILL' ? 137 : 143);
+}
+
+/** Runs a command to its end, for probes and hooks; a timeout kills it and counts as exit code 124. */
+export async function runInContainer(
+  container: Container,
+  command: readonly string[],
+  timeoutMs: number,
+): Promise<{ exitCode: number; output: string }> {
+  const child = spawnInContainer(container, command, ['ignore', 'pipe', 'pipe']);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (data: Buffer) => {
+      if (output.length < outputMaxBytes) output += data.toString();
+    });
+  }
+  const timer = new AbortController();
+  const timeout = delay(timeoutMs, undefined, { signal: timer.signal }).then(() => {
+    killInContainer(child);
+    return 124;
+  });
+  timeout.catch(() => undefined); // aborted below
+  try {
+    const exitCode = await Promise.race([exitCodeOf(child), timeout]);
+    return {
+      exitCode,
+      output: exitCode === 124 && output === '' ? `command timed out after ${timeoutMs} ms` : output,
+    };
+  } finally {
+    timer.abort();
+  }
+}
+
+function bytesRead(child: ChildProcess): number {
+  const count = (stream: unknown): number =>
+    typeof stream === 'object' && stream !== null && 'bytesRead' in stream ? Number(stream.bytesRead) : 0;
+  return count(child.stdout) + count(child.stderr);
+}

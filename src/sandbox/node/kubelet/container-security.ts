@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs';
+import type { ContainerSpec, Pod } from '../model/pod.js';
+
+export interface ContainerUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
+/** Which user a container runs as, and what of its request could not be honoured. */
+export interface UserDecision {
+  /** undefined: root. */
+  readonly user: ContainerUser | undefined;
+  /** A sentence for an event, when the request was not honoured. */
+  readonly deviation: string | undefined;
+  /** The container must not start at all, with this reason. */
+  readonly refusal: string | undefined;
+}
+
+/**
+ * Decides the user of a container. Inside a user namespace that maps a single user
+ * (an unprivileged sandbox) no other id exists: the container then runs as the mapped
+ * root, and the decision says so instead of pretending.
+ */
+export function decideUser(
+  pod: Pod,
+  container: ContainerSpec,
+  { imageUser, canSwitchUser }: { imageUser: string; canSwitchUser: boolean },
+): UserDecision {
+  const podContext = pod.spec.securityContext;
+  const context = container.securityContext;
+  const [imageUid, imageGid] = imageUser
+    .split(':')
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : undefined));
+  const uid = context?.runAsUser ?? podContext?.runAsUser ?? imageUid ?? 0;
+  const gid = context?.runAsGroup ?? podContext?.runAsGroup ?? imageGid ?? 0;
+  const isNonRootRequired = context?.runAsNonRoot ?? podContext?.runAsNonRoot ?? false;
+  if (isNonRootRequired && uid === 0) {
+    return {
+      user: undefined,
+      deviation: undefined,
+      refusal: 'container has runAsNonRoot and image will run as root',
+    };
+  }
+  const groups = [...(podContext?.supplementalGroups ?? [])];
+  if (podContext?.fsGroup !== undefined) groups.push(podContext.fsGroup);
+  const isPlainRoot = uid === 0 && gid === 0 && groups.length === 0;
+  if (isPlainRoot) return { user: undefined, deviation: undefined, refusal: undefined };
+  if (!canSwitchUser) {
+    return {
+      user: undefined,
+      deviation: `container ${container.name} asks for user ${uid}:${gid} but runs as the sandbox's root: an unprivileged sandbox has one user id only`,
+      refusal: undefined,
+    };
+  }
+  return { user: { uid, gid, groups }, deviation: undefined, refusal: undefined };
+}
+
+/** Whether this process's user namespace has more than the one id of an unprivileged sandbox. */
+export function hasManyUserIds(): boolean {
+  const lines = readFileSync('/proc/self/uid_map', 'utf8').trim().split('\n');
+  const total = lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2] ?? 0), 0);
+  return total > 1;
+}

@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { NodeHost } from '../host/node-host.js';
+import type { ContainerImage, ImageStore } from '../image/image.js';
+import type { DownwardContext } from '../model/downward.js';
+import { expandVariables } from '../model/expand.js';
+import type { ContainerSpec, Pod } from '../model/pod.js';
+import { capabilitiesOf } from '../runtime/capabilities.js';
+import { Container } from '../runtime/container.js';
+import type { ContainerConfig, ContainerMount } from '../runtime/container-config.js';
+import { buildEnvironment, ContainerConfigError } from '../runtime/environment.js';
+import { LogFile } from '../runtime/log-file.js';
+import type { PodVolumes } from '../volume/pod-volumes.js';
+import { decideUser } from './container-security.js';
+import type { ObjectSource } from './object-source.js';
+import { podHostname } from './pod-files.js';
+import type { PodSandbox } from './pod-sandbox.js';
+
+/** The image is not on this machine; kubectl shows ErrImagePull and then ImagePullBackOff. */
+export class ImageMissingError extends Error {
+  override readonly name = 'ImageMissingError';
+}
+
+export interface StartDeps {
+  readonly host: NodeHost;
+  readonly images: readonly ImageStore[];
+  readonly objects: ObjectSource;
+  readonly canSwitchUser: boolean;
+}
+
+export interface StartRequest {
+  readonly pod: Pod;
+  readonly spec: ContainerSpec;
+  readonly attempt: number;
+  readonly sandbox: PodSandbox;
+  readonly volumes: PodVolumes;
+  readonly podMounts: readonly ContainerMount[];
+  readonly context: DownwardContext;
+}
+
+export interface Started {
+  readonly container: Container;
+  /** What could not be honoured, for an event. */
+  readonly deviation: string | undefined;
+}
+
+const containersFolder = '/var/lib/containers';
+const logsFolder = '/var/log/pods';
+const terminationMessageMaxBytes = 4096;
+
+/** The image a container names. Throws {@link ImageMissingError} that says how to get it there. */
+export function findImage(reference: string, stores: readonly ImageStore[]): ContainerImage {
+  for (const store of stores) {
+    const image = store.find(reference);
+    if (image !== undefined) return image;
+  }
+  throw new ImageMissingError(
+    `image "${reference}" is not in this sandbox, which pulls from no registry: save it with \`docker save ${reference} -o image.tar\` and load it with \`meshctl sandbox load image.tar\``,
+  );
+}
+
+/**
+ * Starts one instance of a container. Throws {@link ImageMissingError},
+ * {@link ContainerConfigError}, or VolumeError; a program that cannot be executed is
+ * not an error here but an instance that ended with `startError`.
+ */
+export async function startContainer(request: StartRequest, deps: StartDeps): Promise<Started> {
+  const { pod, spec } = request;
+  const image = findImage(spec.image, deps.images);
+  const decision = decideUser(pod, spec, {
+    imageUser: image.config.user,
+    canSwitchUser: deps.canSwitchUser,
+  });
+  if (decision.refusal !== undefined) throw new ContainerConfigError(decision.refusal);
+  const env = await buildEnvironment({
+    container: spec,
+    context: request.context,
+    objects: deps.objects,
+    imageEnv: image.config.env,
+  });
+  const mounts = await request.volumes.mountsFor(spec.volumeMounts ?? [], env);
+  const id = randomBytes(32).toString('hex');
+  const folder = join(containersFolder, id);
+  const rootfs = join(folder, 'rootfs');
+  await mkdir(join(deps.host.rootfs, rootfs), { recursive: true });
+  await image.prepareRootfs(join(deps.host.rootfs, rootfs));
+  const message = await terminationMessageMount(deps.host, folder, spec);
+  const overridden = new Set(mounts.map((m) => m.target));
+  const config: ContainerConfig = {
+    id,
+    image,
+    rootfs,
+    command: commandOf(spec, image, env),
+    env,
+    workingDir: spec.workingDir ?? (image.config.workingDir || '/'),
+    hostname: pod.spec.hostNetwork === true ? deps.host.name : podHostname(pod),
+    netns: request.sandbox.netns,
+    isHostPid: pod.spec.hostPID === true,
+    isRootfsReadOnly: spec.securityContext?.readOnlyRootFilesystem === true,
+    isPrivileged: spec.securityContext?.privileged === true,
+    capabilities: capabilitiesOf(spec.securityContext),
+    user: decision.user,
+    mounts: [...request.podMounts.filter((m) => !overridden.has(m.target)), message, ...mounts],
+  };
+  const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
+  const container = await Container.start(deps.host, config, { log, hasStdin: spec.stdin === true });
+  return { container, deviation: decision.deviation };
+}
+
+/** Removes the file system of an ended instance; its log stays. */
+export async function removeContainer(host: NodeHost, container: Container): Promise<void> {
+  await rm(join(host.rootfs, containersFolder, container.config.id), { recursive: true, force: true });
+}
+
+/** What a container left at its terminationMessagePath; undefined when nothing. */
+export async function terminationMessage(host: NodeHost, container: Container): Promise<string | undefined> {
+  const path = join(host.rootfs, containersFolder, container.config.id, 'termination-log');
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(terminationMessageMaxBytes), 0);
+      return bytesRead === 0 ? undefined : buffer.toString('utf8', 0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return undefined; // removed together with the pod
+  }
+}
+
+/** Folder of a pod's logs, relative to the node's file system. */
+export function podLogFolder(pod: Pod): string {
+  return join(logsFolder, `${pod.metadata.namespace}_${pod.metadata.name}_${pod.metadata.uid}`);
+}
+
+function logPath(pod: Pod, container: string, attempt: number): string {
+  return join(podLogFolder(pod), container, `${attempt}.log`);
+}
+
+/** `command` replaces the entrypoint and, with it, the image's default arguments (core/v1). */
+function commandOf(
+  spec: ContainerSpec,
+  image: ContainerImage,
+  env: Readonly<Record<string, string>>,
+): string[] {
+  const expand = (words: readonly string[]): string[] => words.map((word) => expandVariables(word, env));
+  const hasCommand = spec.command !== undefined && spec.command.length > 0;
+  const hasArgs = spec.args !== undefined && spec.args.length > 0;
+  const entrypoint = hasCommand ? expand(spec.command ?? []) : [...image.config.entrypoint];
+  const args = hasArgs ? expand(spec.args ?? []) : hasCommand ? [] : [...image.config.cmd];
+  const command = [...entrypoint, ...args];
+  if (command.length === 0) throw new ContainerConfigError('no command specified');
+  return command;
+}
+
+async function terminationMessageMount(
+  host: NodeHost,
+  folder: string,
+  spec: ContainerSpec,
+): Promise<ContainerMount> {
+  const source = join(folder, 'termination-log');
+  const file = await open(join(host.rootfs, source), 'w', 0o666);
+  await file.close();
+  return { source, target: spec.terminationMessagePath ?? '/dev/termination-log', isReadOnly: false };
+}

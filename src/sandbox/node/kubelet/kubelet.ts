@@ -1,0 +1,114 @@
+import { messageOf } from '../../../errors/mesh-error.js';
+import type { KubeClient } from '../../../kube/client.js';
+import { Reflector } from '../../../kube/reflector.js';
+import { pods } from '../../../kube/resource.js';
+import { createLogger, type Logger } from '../../../telemetry/log.js';
+import { CniRunner } from '../cni/cni-runner.js';
+import type { NodeHost } from '../host/node-host.js';
+import type { ImageStore } from '../image/image.js';
+import type { Pod } from '../model/pod.js';
+import { TokenSource } from '../volume/token-source.js';
+import { hasManyUserIds } from './container-security.js';
+import { EventRecorder } from './event-recorder.js';
+import { allocatable, keepNodeObject, type NodeIdentity } from './node-object.js';
+import { ObjectSource } from './object-source.js';
+import type { ClusterDnsSettings } from './pod-files.js';
+import { PodWorker, type PodWorkerDeps } from './pod-worker.js';
+
+export interface KubeletOptions {
+  readonly host: NodeHost;
+  /** Acts as `system:node:<name>`. */
+  readonly client: KubeClient;
+  readonly identity: NodeIdentity;
+  readonly images: readonly ImageStore[];
+  readonly dns: ClusterDnsSettings;
+}
+
+/** One node's agent: registers the node and runs the pods that are bound to it. */
+export class Kubelet {
+  readonly cni: CniRunner;
+  readonly #o: KubeletOptions;
+  readonly #logger: Logger = createLogger('kubelet');
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #deps: Omit<PodWorkerDeps, 'onFinished'>;
+  readonly #objects: ObjectSource;
+  readonly #events: EventRecorder;
+
+  constructor(options: KubeletOptions) {
+    const { client, host, identity } = options;
+    this.#o = options;
+    this.cni = new CniRunner(host);
+    this.#objects = new ObjectSource(client);
+    this.#events = new EventRecorder({ client, logger: this.#logger, nodeName: identity.name });
+    this.#deps = {
+      host,
+      client,
+      cni: this.cni,
+      nodeIp: identity.ip,
+      images: options.images,
+      objects: this.#objects,
+      canSwitchUser: hasManyUserIds(),
+      tokens: new TokenSource(client),
+      events: this.#events,
+      logger: this.#logger,
+      dns: options.dns,
+      allocatable: allocatable(),
+    };
+  }
+
+  get host(): NodeHost {
+    return this.#o.host;
+  }
+
+  /** Runs until the signal aborts; resolves then, leaving processes to whoever stops the node. */
+  async run(signal: AbortSignal): Promise<void> {
+    const reflector = new Reflector<Pod>({
+      client: this.#o.client,
+      resource: pods,
+      fieldSelector: `spec.nodeName=${this.#o.identity.name}`,
+      onError: (message) => this.#logger.debug('watch interrupted', { node: this.#o.identity.name, message }),
+    });
+    reflector.onChange(({ type, object }) => {
+      const worker = this.#workers.get(object.metadata.uid);
+      if (type === 'deleted') worker?.remove();
+      else if (worker === undefined) this.#begin(object, signal);
+      else worker.update(object);
+    });
+    reflector.start(signal);
+    await keepNodeObject(this.#o.client, this.#o.identity, {
+      signal,
+      logger: this.#logger,
+      problem: () => this.#networkProblem(),
+    });
+    this.#objects.close();
+    await Promise.all([...this.#workers.values()].map((w) => w.finished));
+    await this.#events.flush();
+  }
+
+  /** The worker of a pod on this node. */
+  worker(uid: string): PodWorker | undefined {
+    return this.#workers.get(uid);
+  }
+
+  /** Pods on this node, for status displays. */
+  get podCount(): number {
+    return this.#workers.size;
+  }
+
+  #begin(pod: Pod, signal: AbortSignal): void {
+    const { uid } = pod.metadata;
+    const onFinished = (): void => {
+      this.#workers.delete(uid);
+    };
+    this.#workers.set(uid, new PodWorker(pod, { ...this.#deps, onFinished }, signal));
+  }
+
+  async #networkProblem(): Promise<string | undefined> {
+    try {
+      await this.cni.config();
+      return undefined;
+    } catch (error) {
+      return `container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: ${messageOf(error)}`;
+    }
+  }
+}

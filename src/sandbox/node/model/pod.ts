@@ -1,0 +1,280 @@
+/**
+ * The parts of a Pod that a kubelet acts on, named as in core/v1. Everything is
+ * optional where the API allows it to be absent, because a real API server's
+ * defaults are not taken for granted.
+ */
+export interface Pod {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: PodMeta;
+  readonly spec: PodSpec;
+  readonly status?: PodStatus;
+}
+
+export interface PodMeta {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly deletionTimestamp?: string;
+  readonly deletionGracePeriodSeconds?: number;
+}
+
+export interface PodSpec {
+  readonly nodeName?: string;
+  readonly hostname?: string;
+  readonly subdomain?: string;
+  readonly hostNetwork?: boolean;
+  readonly hostPID?: boolean;
+  readonly hostAliases?: readonly { readonly ip: string; readonly hostnames?: readonly string[] }[];
+  readonly dnsPolicy?: string;
+  readonly dnsConfig?: DnsConfig;
+  readonly serviceAccountName?: string;
+  readonly restartPolicy?: 'Always' | 'OnFailure' | 'Never';
+  readonly terminationGracePeriodSeconds?: number;
+  readonly activeDeadlineSeconds?: number;
+  readonly securityContext?: PodSecurityContext;
+  readonly readinessGates?: readonly { readonly conditionType: string }[];
+  readonly initContainers?: readonly ContainerSpec[];
+  readonly containers: readonly ContainerSpec[];
+  readonly volumes?: readonly Volume[];
+}
+
+export interface DnsConfig {
+  readonly nameservers?: readonly string[];
+  readonly searches?: readonly string[];
+  readonly options?: readonly { readonly name: string; readonly value?: string }[];
+}
+
+export interface PodSecurityContext {
+  readonly runAsUser?: number;
+  readonly runAsGroup?: number;
+  readonly runAsNonRoot?: boolean;
+  readonly fsGroup?: number;
+  readonly supplementalGroups?: readonly number[];
+  readonly sysctls?: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface SecurityContext {
+  readonly privileged?: boolean;
+  readonly allowPrivilegeEscalation?: boolean;
+  readonly readOnlyRootFilesystem?: boolean;
+  readonly runAsUser?: number;
+  readonly runAsGroup?: number;
+  readonly runAsNonRoot?: boolean;
+  readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] };
+}
+
+export interface ContainerSpec {
+  readonly name: string;
+  readonly image: string;
+  readonly imagePullPolicy?: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly workingDir?: string;
+  readonly env?: readonly EnvVar[];
+  readonly envFrom?: readonly EnvFrom[];
+  readonly ports?: readonly ContainerPort[];
+  readonly resources?: ContainerResources;
+  readonly volumeMounts?: readonly VolumeMount[];
+  readonly securityContext?: SecurityContext;
+  readonly livenessProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly startupProbe?: Probe;
+  readonly lifecycle?: { readonly postStart?: ProbeHandler; readonly preStop?: ProbeHandler };
+  readonly restartPolicy?: 'Always';
+  readonly stdin?: boolean;
+  readonly stdinOnce?: boolean;
+  readonly tty?: boolean;
+  readonly terminationMessagePath?: string;
+  readonly terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
+}
+
+export interface ContainerPort {
+  readonly name?: string;
+  readonly containerPort: number;
+  readonly protocol?: string;
+}
+
+export interface ContainerResources {
+  readonly limits?: Readonly<Record<string, string | number>>;
+  readonly requests?: Readonly<Record<string, string | number>>;
+}
+
+export interface EnvVar {
+  readonly name: string;
+  readonly value?: string;
+  readonly valueFrom?: {
+    readonly fieldRef?: FieldRef;
+    readonly resourceFieldRef?: ResourceFieldRef;
+    readonly configMapKeyRef?: KeyRef;
+    readonly secretKeyRef?: KeyRef;
+  };
+}
+
+export interface EnvFrom {
+  readonly prefix?: string;
+  readonly configMapRef?: { readonly name: string; readonly optional?: boolean };
+  readonly secretRef?: { readonly name: string; readonly optional?: boolean };
+}
+
+export interface KeyRef {
+  readonly name: string;
+  readonly key: string;
+  readonly optional?: boolean;
+}
+
+export interface FieldRef {
+  readonly fieldPath: string;
+}
+
+export interface ResourceFieldRef {
+  readonly resource: string;
+  readonly containerName?: string;
+  readonly divisor?: string | number;
+}
+
+export interface VolumeMount {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly subPath?: string;
+  readonly subPathExpr?: string;
+  readonly readOnly?: boolean;
+  readonly mountPropagation?: string;
+}
+
+export interface KeyToPath {
+  readonly key: string;
+  readonly path: string;
+  readonly mode?: number;
+}
+
+export interface Volume {
+  readonly name: string;
+  readonly emptyDir?: { readonly medium?: string; readonly sizeLimit?: string | number };
+  readonly hostPath?: { readonly path: string; readonly type?: string };
+  readonly configMap?: NamedSource & { readonly name?: string };
+  readonly secret?: NamedSource & { readonly secretName?: string };
+  readonly downwardAPI?: { readonly items?: readonly DownwardItem[]; readonly defaultMode?: number };
+  readonly projected?: {
+    readonly sources?: readonly ProjectedSource[];
+    readonly defaultMode?: number;
+  };
+}
+
+export interface NamedSource {
+  readonly items?: readonly KeyToPath[];
+  readonly optional?: boolean;
+  readonly defaultMode?: number;
+}
+
+export interface DownwardItem {
+  readonly path: string;
+  readonly fieldRef?: FieldRef;
+  readonly resourceFieldRef?: ResourceFieldRef;
+  readonly mode?: number;
+}
+
+export interface ProjectedSource {
+  readonly configMap?: {
+    readonly name?: string;
+    readonly items?: readonly KeyToPath[];
+    readonly optional?: boolean;
+  };
+  readonly secret?: {
+    readonly name?: string;
+    readonly items?: readonly KeyToPath[];
+    readonly optional?: boolean;
+  };
+  readonly downwardAPI?: { readonly items?: readonly DownwardItem[] };
+  readonly serviceAccountToken?: {
+    readonly path: string;
+    readonly audience?: string;
+    readonly expirationSeconds?: number;
+  };
+}
+
+export interface ProbeHandler {
+  readonly exec?: { readonly command?: readonly string[] };
+  readonly httpGet?: {
+    readonly path?: string;
+    readonly port: number | string;
+    readonly host?: string;
+    readonly scheme?: string;
+    readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
+  };
+  readonly tcpSocket?: { readonly port: number | string; readonly host?: string };
+  readonly grpc?: { readonly port: number; readonly service?: string };
+  readonly sleep?: { readonly seconds: number };
+}
+
+export interface Probe extends ProbeHandler {
+  readonly initialDelaySeconds?: number;
+  readonly timeoutSeconds?: number;
+  readonly periodSeconds?: number;
+  readonly successThreshold?: number;
+  readonly failureThreshold?: number;
+  readonly terminationGracePeriodSeconds?: number;
+}
+
+export interface PodCondition {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastTransitionTime?: string | null;
+  readonly lastProbeTime?: string | null;
+  readonly observedGeneration?: number;
+}
+
+export interface ContainerState {
+  readonly waiting?: { readonly reason?: string; readonly message?: string };
+  readonly running?: { readonly startedAt: string };
+  readonly terminated?: TerminatedState;
+}
+
+export interface TerminatedState {
+  readonly exitCode: number;
+  readonly reason: string;
+  readonly message?: string;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly containerID?: string;
+}
+
+export interface ContainerStatus {
+  readonly name: string;
+  readonly state: ContainerState;
+  readonly lastState: ContainerState;
+  readonly ready: boolean;
+  readonly restartCount: number;
+  readonly image: string;
+  readonly imageID: string;
+  readonly containerID?: string;
+  readonly started?: boolean;
+}
+
+export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed';
+
+export interface PodStatus {
+  readonly phase?: PodPhase;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly conditions?: readonly PodCondition[];
+  readonly hostIP?: string;
+  readonly hostIPs?: readonly { readonly ip: string }[];
+  readonly podIP?: string;
+  readonly podIPs?: readonly { readonly ip: string }[];
+  readonly startTime?: string;
+  readonly initContainerStatuses?: readonly ContainerStatus[];
+  readonly containerStatuses?: readonly ContainerStatus[];
+  readonly qosClass?: string;
+}
+
+/** `namespace/name`, as people write it. */
+export function podKey(pod: Pod): string {
+  return `${pod.metadata.namespace}/${pod.metadata.name}`;
+}

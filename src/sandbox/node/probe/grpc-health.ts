@@ -1,0 +1,65 @@
+import { connect } from 'node:http2';
+import type { Socket } from 'node:net';
+
+const answerMaxBytes = 64 * 1024;
+
+/**
+ * One call of grpc.health.v1.Health/Check over an open socket. Resolves to
+ * undefined when the service is SERVING, otherwise to what was wrong.
+ */
+export function checkGrpcHealth(
+  socket: Socket,
+  { service, timeoutMs }: { service: string; timeoutMs: number },
+): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const session = connect('http://probe', { createConnection: () => socket });
+    const finish = (problem: string | undefined): void => {
+      clearTimeout(timer);
+      session.destroy();
+      resolve(problem);
+    };
+    const timer = setTimeout(() => finish('timeout: health rpc did not complete'), timeoutMs);
+    session.on('error', (error) => finish(error.message));
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/grpc.health.v1.Health/Check',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    const chunks: Buffer[] = [];
+    let size = 0;
+    let grpcStatus: string | undefined;
+    stream.on('response', (headers) => {
+      grpcStatus = headers['grpc-status']?.toString();
+    });
+    stream.on('trailers', (trailers) => {
+      grpcStatus = trailers['grpc-status']?.toString() ?? grpcStatus;
+    });
+    stream.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > answerMaxBytes) finish('health rpc: answer too large');
+      else chunks.push(chunk);
+    });
+    stream.on('error', (error) => finish(error.message));
+    stream.on('end', () => finish(problemOf(Buffer.concat(chunks), grpcStatus)));
+    stream.end(frame(service));
+  });
+}
+
+/** HealthCheckRequest { service = 1 } in a gRPC frame. */
+function frame(service: string): Buffer {
+  const name = Buffer.from(service).subarray(0, 127); // a one-byte length; DNS-like names are shorter
+  const message =
+    name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+/** HealthCheckResponse { status = 1 }: 1 is SERVING; an absent field is 0, UNKNOWN. */
+function problemOf(answer: Buffer, grpcStatus: string | undefined): string | undefined {
+  if (grpcStatus !== undefined && grpcStatus !== '0')
+    return `health rpc failed with grpc status ${grpcStatus}`;
+  const status = answer.length >= 7 && answer[5] === 0x08 ? answer[6] : 0;
+  return status === 1 ? undefined : 'service unhealthy (responded with "NOT_SERVING")';
+}

@@ -1,0 +1,67 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Probe } from '../model/pod.js';
+import type { ProbeOutcome } from './prober.js';
+
+export interface ProbeWorkerOptions {
+  readonly probe: Probe;
+  /**
+   * Looks every half second until the first success. Right for readiness, where an
+   * early failure changes nothing and an early success saves up to a period.
+   */
+  readonly isEager: boolean;
+  readonly attempt: (timeoutMs: number) => Promise<ProbeOutcome>;
+  /** Every failed attempt, for events. */
+  readonly onFailure: (message: string) => void;
+  /** The verdict after the thresholds; only changes are reported, the first verdict included. */
+  readonly onVerdict: (isSuccess: boolean, message: string) => void;
+}
+
+const eagerPeriodMs = 500;
+
+/** Repeats a probe with Kubernetes' defaults and thresholds until stopped. */
+export class ProbeWorker {
+  readonly #abort = new AbortController();
+  readonly #o: ProbeWorkerOptions;
+
+  constructor(options: ProbeWorkerOptions) {
+    this.#o = options;
+    void this.#loop();
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  async #loop(): Promise<void> {
+    const { probe } = this.#o;
+    const { signal } = this.#abort;
+    const periodMs = (probe.periodSeconds ?? 10) * 1000;
+    const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
+    let verdict: boolean | undefined;
+    let last: boolean | undefined;
+    let inARow = 0;
+    let nextReportAtMs = 0;
+    await pause((probe.initialDelaySeconds ?? 0) * 1000, signal);
+    while (!signal.aborted) {
+      const outcome = await this.#o.attempt(timeoutMs);
+      if (signal.aborted) return;
+      if (!outcome.isSuccess && Date.now() >= nextReportAtMs) {
+        nextReportAtMs = Date.now() + periodMs - eagerPeriodMs;
+        this.#o.onFailure(outcome.message);
+      }
+      inARow = last === outcome.isSuccess ? inARow + 1 : 1;
+      last = outcome.isSuccess;
+      const needed = outcome.isSuccess ? (probe.successThreshold ?? 1) : (probe.failureThreshold ?? 3);
+      if (inARow >= needed && (verdict !== outcome.isSuccess || !outcome.isSuccess)) {
+        verdict = outcome.isSuccess;
+        // A failure is repeated: a liveness verdict may have found the container already restarting.
+        this.#o.onVerdict(outcome.isSuccess, outcome.message);
+      }
+      await pause(this.#o.isEager && verdict !== true ? Math.min(periodMs, eagerPeriodMs) : periodMs, signal);
+    }
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined); // stopped: the loop condition ends it
+}

@@ -1,0 +1,78 @@
+import { kernelFileSystems } from '../host/bwrap-flags.js';
+import type { ContainerImage } from '../image/image.js';
+
+/** One mount of a volume into a container; `source` is a path on the node. */
+export interface ContainerMount {
+  readonly source: string;
+  readonly target: string;
+  readonly isReadOnly: boolean;
+}
+
+/** Everything needed to start one container, decided by the kubelet. Paths are the node's. */
+export interface ContainerConfig {
+  readonly id: string;
+  readonly image: ContainerImage;
+  /** Folder on the node that becomes `/`. */
+  readonly rootfs: string;
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+  readonly hostname: string;
+  /** Network namespace on the node; undefined joins the node's own (hostNetwork). */
+  readonly netns: string | undefined;
+  readonly isHostPid: boolean;
+  readonly isRootfsReadOnly: boolean;
+  readonly isPrivileged: boolean;
+  readonly capabilities: 'all' | readonly string[];
+  /** Numeric ids to switch to before the command; undefined stays root. */
+  readonly user:
+    | { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
+    | undefined;
+  readonly mounts: readonly ContainerMount[];
+}
+
+/**
+ * The bubblewrap command line of a container. The command becomes pid 1 of its own
+ * pid namespace, exactly as under a container runtime: it must reap its children
+ * and gets no default signal handlers.
+ */
+export function bwrapCommand(c: ContainerConfig): string[] {
+  const args = ['bwrap', '--die-with-parent', '--unshare-ipc'];
+  if (!c.isHostPid) args.push('--unshare-pid', '--as-pid-1');
+  if (c.netns !== undefined) args.push('--unshare-uts', '--hostname', c.hostname);
+  args.push('--bind', c.rootfs, '/', ...c.image.mountArgs);
+  args.push(...kernelFileSystems);
+  for (const mount of sortedMounts(c.mounts))
+    args.push(mount.isReadOnly ? '--ro-bind' : '--bind', mount.source, mount.target);
+  if (c.isRootfsReadOnly) args.push('--remount-ro', '/');
+  if (c.capabilities !== 'all') {
+    args.push('--cap-drop', 'ALL');
+    for (const capability of effectiveCapabilities(c)) args.push('--cap-add', capability);
+  }
+  args.push('--chdir', c.workingDir, '--clearenv');
+  for (const [name, value] of Object.entries(c.env)) args.push('--setenv', name, value);
+  return [...args, '--', ...switchUser(c), ...c.command];
+}
+
+/** A mount inside another must come after it. */
+function sortedMounts(mounts: readonly ContainerMount[]): ContainerMount[] {
+  const depth = (path: string): number => path.split('/').filter(Boolean).length;
+  return [...mounts].sort((a, b) => depth(a.target) - depth(b.target));
+}
+
+/** Changing user needs these two until it is done; setpriv then drops what the user may not have. */
+function effectiveCapabilities(c: ContainerConfig): readonly string[] {
+  if (c.capabilities === 'all' || c.user === undefined) return c.capabilities === 'all' ? [] : c.capabilities;
+  return [...new Set([...c.capabilities, 'CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'])];
+}
+
+function switchUser(c: ContainerConfig): string[] {
+  if (c.user === undefined) return [];
+  const { uid, gid, groups } = c.user;
+  const bounding =
+    c.capabilities === 'all'
+      ? []
+      : ['--bounding-set', ['-all', ...c.capabilities.map((n) => `+${n.slice(4).toLowerCase()}`)].join(',')];
+  const groupArgs = groups.length === 0 ? ['--clear-groups'] : ['--groups', groups.join(',')];
+  return ['setpriv', '--reuid', String(uid), '--regid', String(gid), ...groupArgs, ...bounding, '--'];
+}

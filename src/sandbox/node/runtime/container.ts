@@ -1,0 +1,164 @@
+import type { ChildProcess } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { PassThrough, type Readable, type Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NodeHost } from '../host/node-host.js';
+import { childrenOf, executableOf, signalProcess } from '../host/process-tree.js';
+import { bwrapCommand, type ContainerConfig } from './container-config.js';
+import type { LogFile } from './log-file.js';
+
+/** How a container ended. */
+export interface ContainerExit {
+  readonly exitCode: number;
+  /** Set when the container's program could not be started at all. */
+  readonly startError: string | undefined;
+  readonly finishedAt: Date;
+}
+
+const startTimeoutMs = 10_000;
+const startPollMs = 2;
+const diagnosticMaxBytes = 4096;
+
+/**
+ * One container instance: running from construction until {@link exited} resolves.
+ * It owns the process below the node's namespaces and feeds its output to the log.
+ */
+export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stderr', data: Buffer] }> {
+  readonly config: ContainerConfig;
+  readonly log: LogFile;
+  readonly startedAt = new Date();
+  readonly exited: Promise<ContainerExit>;
+  /** The container's standard input, when it asked for one. */
+  readonly stdin: Writable | undefined;
+  exit: ContainerExit | undefined;
+  readonly #process: ChildProcess;
+  #initPid: number | undefined;
+
+  private constructor(config: ContainerConfig, log: LogFile, child: ChildProcess) {
+    super();
+    this.setMaxListeners(0); // one per attached client
+    this.config = config;
+    this.log = log;
+    this.stdin = child.stdin ?? undefined;
+    this.stdin?.on('error', () => undefined); // the process closed its end; writers learn from `exited`
+    this.#process = child;
+    const diagnostic = this.#tap('stderr', child.stderr);
+    this.#tap('stdout', child.stdout);
+    this.exited = new Promise((resolve) => {
+      child.once('error', (error) => resolve(this.#ended(128, error.message)));
+      child.once('exit', (code, signal) => {
+        const exitCode = code ?? (signal === 'SIGKILL' ? 137 : 143);
+        const text = diagnostic();
+        const isStartError = this.#initPid === undefined && text.startsWith('bwrap: ');
+        resolve(this.#ended(isStartError ? 128 : exitCode, isStartError ? startErrorText(text) : undefined));
+      });
+    });
+  }
+
+  /** Starts the process and waits until the container's own program runs (or has already ended). */
+  static async start(
+    host: NodeHost,
+    config: ContainerConfig,
+    { log, hasStdin }: { log: LogFile; hasStdin: boolean },
+  ): Promise<Container> {
+    const child = host.spawn(bwrapCommand(config), {
+      ...(config.netns === undefined ? {} : { netns: config.netns }),
+      stdio: [hasStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    });
+    const container = new Container(config, log, child);
+    await container.#awaitProgram();
+    return container;
+  }
+
+  get isRunning(): boolean {
+    return this.exit === undefined;
+  }
+
+  /** The container's pid 1 as the supervisor sees it; undefined when it is not (or no longer) running. */
+  get initPid(): number | undefined {
+    return this.isRunning ? this.#initPid : undefined;
+  }
+
+  /** Signals the container's pid 1; false when it is gone. */
+  signal(signal: NodeJS.Signals): boolean {
+    if (!this.isRunning) return false;
+    if (this.#initPid !== undefined) return signalProcess(this.#initPid, signal);
+    return this.#process.kill('SIGKILL');
+  }
+
+  /** Asks to end, waits for the grace period, then kills. */
+  async stop(graceMs: number): Promise<ContainerExit> {
+    if (graceMs > 0) {
+      this.signal('SIGTERM');
+      const timer = new AbortController();
+      await Promise.race([
+        this.exited,
+        delay(graceMs, undefined, { signal: timer.signal }).catch(() => undefined), // ended in time
+      ]);
+      timer.abort();
+    }
+    this.signal('SIGKILL');
+    return this.exited;
+  }
+
+  #ended(exitCode: number, startError: string | undefined): ContainerExit {
+    this.exit ??= { exitCode, startError, finishedAt: new Date() };
+    return this.exit;
+  }
+
+  /** Sends a stream to the log and to whoever is attached; returns a reader of its first bytes. */
+  #tap(stream: 'stdout' | 'stderr', source: Readable | null): () => string {
+    let head = '';
+    if (source === null) return () => head;
+    const copy = new PassThrough();
+    source.on('data', (data: Buffer) => {
+      if (head.length < diagnosticMaxBytes) head += data.toString('latin1').slice(0, diagnosticMaxBytes);
+      this.emit('output', stream, data);
+      if (!copy.write(data)) {
+        source.pause();
+        copy.once('drain', () => source.resume());
+      }
+    });
+    source.once('close', () => copy.end());
+    this.log.consume(stream, copy);
+    return () => head;
+  }
+
+  /** nsenter -> bwrap -> the program: follows the chain until bwrap has handed over. */
+  async #awaitProgram(): Promise<void> {
+    const deadline = Date.now() + startTimeoutMs;
+    while (this.isRunning && Date.now() < deadline) {
+      const pid = this.#findProgram();
+      if (pid !== undefined) {
+        this.#initPid = pid;
+        return;
+      }
+      await delay(startPollMs);
+    }
+  }
+
+  #findProgram(): number | undefined {
+    const { pid } = this.#process;
+    if (pid === undefined) return undefined;
+    const [bwrap] = childrenOf(pid);
+    if (bwrap === undefined) return undefined;
+    const [program] = childrenOf(bwrap);
+    if (program === undefined) return undefined;
+    const executable = executableOf(program);
+    // setpriv is ours as well: it replaces itself by the program at once.
+    return executable === undefined || /\/(bwrap|setpriv)$/.test(executable) ? undefined : program;
+  }
+}
+
+/** bubblewrap's complaint in the words of a container runtime. */
+function startErrorText(text: string): string {
+  const line = text.split('\n', 1)[0] ?? '';
+  const exec = /^bwrap: execvp (.*?): (.*)$/.exec(line);
+  if (exec === null) return line;
+  const [, program = '', reason = ''] = exec;
+  const words = reason.startsWith('No such file')
+    ? 'executable file not found in $PATH'
+    : reason.toLowerCase();
+  return `exec: "${program}": ${words}`;
+}

@@ -1,0 +1,39 @@
+import { closeSync, constants, openSync } from 'node:fs';
+import { check, libcHandle } from './libc.js';
+
+// Variadic in C; every request used here takes one word.
+const ioctl = libcHandle.func('int ioctl(int fd, unsigned long request, ...)');
+
+const tiocSetUnlock = 0x40045431; // TIOCSPTLCK
+const tiocGetPeer = 0x5441; // TIOCGPTPEER: opens the slave without its path, which may not be mounted here
+const tiocSetWindow = 0x5414; // TIOCSWINSZ
+
+/** A pseudo terminal; the caller closes both ends. */
+export interface Terminal {
+  readonly masterFd: number;
+  readonly slaveFd: number;
+}
+
+/** Opens a pseudo terminal. Throws {@link SystemCallError}. */
+export function openTerminal(): Terminal {
+  const flags = constants.O_RDWR | constants.O_NOCTTY;
+  const masterFd = openSync('/dev/ptmx', flags);
+  try {
+    const unlocked = Buffer.alloc(4);
+    check('ioctl', ioctl(masterFd, tiocSetUnlock, 'void *', unlocked), 'TIOCSPTLCK');
+    const oCloexec = 0o2000000;
+    const slaveFd = check('ioctl', ioctl(masterFd, tiocGetPeer, 'int', flags | oCloexec), 'TIOCGPTPEER');
+    return { masterFd, slaveFd };
+  } catch (error) {
+    closeSync(masterFd);
+    throw error;
+  }
+}
+
+/** Sets the window size; processes on the terminal get SIGWINCH. Throws {@link SystemCallError}. */
+export function resizeTerminal(fd: number, size: { columns: number; rows: number }): void {
+  const window = Buffer.alloc(8);
+  window.writeUInt16LE(size.rows, 0);
+  window.writeUInt16LE(size.columns, 2);
+  check('ioctl', ioctl(fd, tiocSetWindow, 'void *', window), 'TIOCSWINSZ');
+}
