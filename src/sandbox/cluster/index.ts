@@ -14,6 +14,13 @@ import { replicaSetController } from './controllers/replica-set.js';
 import { schedulerController } from './scheduler/scheduler.js';
 
 export { ClusterCaches } from './cache/cluster-caches.js';
+export { type DnsOptions, type DnsServer, startDns } from './dns/dns-server.js';
+export { publishDnsService } from './dns/dns-service.js';
+export {
+  type ServiceRouting,
+  type ServiceRoutingOptions,
+  startServiceRouting,
+} from './service-routing/service-routing.js';
 
 /** Controllers with the component name their events are signed with. */
 const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: ControllerQueue) => Controller>> = {
