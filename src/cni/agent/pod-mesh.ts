@@ -96,6 +96,11 @@ export class PodMesh {
     const { workload, ips, netns, rules } = request;
     const refusal = await this.#tellZtunnel(request);
     try {
+      if (!(await this.#deps.redirection.spareEstablished(netns.fd))) {
+        this.#deps.log.warn('established connections of a pod may break while it is captured', {
+          pod: `${workload.namespace}/${workload.name}`,
+        });
+      }
       await this.#deps.redirection.apply(netns.fd, rules);
     } catch (error) {
       if (refusal === undefined) await this.#deps.zds.del(workload.uid);

@@ -1,5 +1,6 @@
 import { run } from '../../system/run.js';
 import { type IptablesBackend, type IptablesTarget, restoreRules, saveRules } from './iptables.js';
+import { setLoosePickup } from './loose-pickup.js';
 import { ipv6StateIn } from './netns-view.js';
 import { compareRules, describeRule, meshRules, type PodRuleOptions, podRules } from './pod-rules.js';
 import { addPolicyRouting, readPolicyRouting, removePolicyRouting } from './policy-routing.js';
@@ -29,6 +30,14 @@ export class PodRedirection {
 
   constructor(options: PodRedirectionOptions) {
     this.#options = options;
+  }
+
+  /**
+   * To be called before {@link apply} on a pod that already runs: lets connections that
+   * are established go on as they are. False when the kernel setting cannot be written.
+   */
+  spareEstablished(netns: number): Promise<boolean> {
+    return setLoosePickup(netns, false);
   }
 
   /** Brings the namespace to the wanted state; returns what had been missing. Throws MESH0701, MESH0702. */
@@ -66,13 +75,14 @@ export class PodRedirection {
     return { missing, unexpected };
   }
 
-  /** Removes everything of the mesh from the namespace: rules first, then routing. */
+  /** Removes everything of the mesh from the namespace: rules, routing, then the kernel setting. */
   async remove(netns: number, signal?: AbortSignal): Promise<void> {
     for (const family of this.#families(netns)) {
       const target = this.#target(netns, signal);
       await restoreRules(target, family, restoreInput([], await saveRules(target, family)));
       await removePolicyRouting(netns, family);
     }
+    await setLoosePickup(netns, true);
   }
 
   /** Rules and routes of the mesh found in the namespace, in words; empty when it is clean. */

@@ -17,7 +17,8 @@ export function restoreInput(wanted: readonly Rule[], observed: RuleSet): string
     const oldChains = [...old.chains]
       .filter((name) => name.startsWith(`${table}/`))
       .map((name) => name.slice(table.length + 1));
-    const chains = [...new Set(rules.map((rule) => rule.chain))].filter((name) => !builtinChains.has(name));
+    const named = rules.flatMap((rule) => [rule.chain, /-j (ISTIO_\w+)/.exec(rule.spec)?.[1] ?? rule.chain]);
+    const chains = [...new Set(named)].filter((name) => !builtinChains.has(name));
     if (rules.length === 0 && oldRules.length === 0 && oldChains.length === 0) continue;
 
     lines.push(`*${table}`);

@@ -66,7 +66,7 @@ function isOption(word: string): boolean {
   return word === '!' || /^--?[A-Za-z]/.test(word);
 }
 
-/** Splits on spaces, keeping double-quoted strings (comments) together. */
+/** Splits on spaces, keeping quoted strings (comments) together; iptables-save quotes them only when it must. */
 function splitWords(text: string): string[] {
-  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map((m) => m[2] ?? `"${m[1] ?? ''}"`);
+  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map((m) => m[2] ?? m[1] ?? '');
 }
