@@ -1,7 +1,8 @@
 // Bundles every process entry into dist/. Code that only one command or one
 // process needs stays in its own chunk, loaded when that code runs.
-import { rm } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
+import { parseAllDocuments } from 'yaml';
 
 /** Output name in dist/ -> entry module. */
 const entries = {
@@ -49,3 +50,14 @@ await build({
   minifyWhitespace: true,
   logLevel: 'warning',
 });
+
+// Installation templates as JSON, beside the bundle: parsing the CRDs as YAML would cost every install a second.
+const templates = {};
+for (const name of (await readdir('templates', { recursive: true })).sort()) {
+  if (!/\.ya?ml$/.test(name) || name.startsWith('waypoint')) continue;
+  const documents = parseAllDocuments(await readFile(`templates/${name}`, 'utf8'));
+  for (const { errors } of documents)
+    if (errors.length > 0) throw new Error(`templates/${name}: ${errors[0].message}`);
+  templates[name] = documents.map((d) => d.toJS({ maxAliasCount: 1_000 }));
+}
+await writeFile('dist/templates.json', JSON.stringify(templates));

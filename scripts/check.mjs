@@ -44,9 +44,13 @@ function runSuite(suite) {
       ['run', '--project', suite, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
       { stdio: ['ignore', 'inherit', 'inherit'] },
     );
-    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
+    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
     // A file that could not even load counts none of its tests.
-    const brokenFiles = testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
+    const brokenFiles = testResults.filter(
+      (f) => f.status === 'failed' && f.assertionResults.length === 0,
+    ).length;
     const failed = numFailedTests + brokenFiles;
     return {
       passed: numPassedTests,

@@ -15,7 +15,9 @@ const systemPackages = {
   tcpdump: () => hasProgram('tcpdump'),
   'util-linux': () => hasProgram('unshare') && hasProgram('nsenter'),
   'containernetworking-plugins': () =>
-    ['/usr/lib/cni', '/opt/cni/bin'].some((dir) => existsSync(join(dir, 'ptp')) && existsSync(join(dir, 'host-local'))),
+    ['/usr/lib/cni', '/opt/cni/bin'].some(
+      (dir) => existsSync(join(dir, 'ptp')) && existsSync(join(dir, 'host-local')),
+    ),
 };
 
 /** Brings everything up to date; returns false after saying in one sentence what the user must do. */
@@ -27,16 +29,20 @@ function checkNode() {
   const have = process.versions.node.split('.').map(Number);
   for (let i = 0; i < nodeMin.length; i++) {
     if (have[i] > nodeMin[i]) return true;
-    if (have[i] < nodeMin[i]) return fail(`meshctl needs Node.js ${nodeMin.join('.')} or newer; this is ${process.versions.node}.`);
+    if (have[i] < nodeMin[i])
+      return fail(`meshctl needs Node.js ${nodeMin.join('.')} or newer; this is ${process.versions.node}.`);
   }
   return true;
 }
 
 function installNpmPackages() {
   const installed = 'node_modules/.package-lock.json';
-  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs) return true;
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs)
+    return true;
   say('installing npm packages (npm ci)');
-  const result = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
+  const result = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    stdio: ['ignore', 2, 2],
+  });
   return result.status === 0 || fail('npm ci failed; its message is above.');
 }
 
@@ -48,9 +54,12 @@ function installSystemPackages() {
   const isRoot = process.getuid?.() === 0;
   const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
   if (!hasProgram('apt-get')) {
-    return fail(`These are missing: ${missing.join(', ')} (Debian names). Install them with this system's package manager, then run the command again.`);
+    return fail(
+      `These are missing: ${missing.join(', ')} (Debian names). Install them with this system's package manager, then run the command again.`,
+    );
   }
-  const canSudo = !isRoot && hasProgram('sudo') && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0;
+  const canSudo =
+    !isRoot && hasProgram('sudo') && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0;
   if (!isRoot && !canSudo) {
     return fail(`System packages are missing and this user may not install them. Ask for: sudo ${command}`);
   }

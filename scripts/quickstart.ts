@@ -21,7 +21,9 @@ export async function main(): Promise<number> {
     say(`\n${chalk.dim(`done in ${((Date.now() - startedAt) / 1000).toFixed(0)} s`)}`);
     return 0;
   } catch (error) {
-    say(`\n${chalk.red('The quickstart stopped:')} ${error instanceof Error ? error.message : String(error)}`);
+    say(
+      `\n${chalk.red('The quickstart stopped:')} ${error instanceof Error ? error.message : String(error)}`,
+    );
     say(`Look around: node bin/meshctl.js sandbox status --name ${sandbox}`);
     say(`Clean up:    node bin/meshctl.js sandbox down --name ${sandbox}`);
     return 1;
@@ -56,7 +58,10 @@ async function show(): Promise<void> {
   must(after.otherSegments === 0, 'traffic between enrolled pods was captured outside of port 15008');
   say(`   ${chalk.green('nothing readable: every data packet between the nodes is TLS on port 15008')}`);
   const outside = await curl(client, 'outside', ['http://frontend.shop/']);
-  must(outside.isOk, `the client outside the mesh should still reach the frontend (PERMISSIVE): ${outside.text}`);
+  must(
+    outside.isOk,
+    `the client outside the mesh should still reach the frontend (PERMISSIVE): ${outside.text}`,
+  );
   say('   the client outside the mesh still gets its answer (PERMISSIVE mode)');
 
   title('6. What meshctl says of a frontend pod');
@@ -94,7 +99,9 @@ async function show(): Promise<void> {
 
   title('Yours now');
   const hasKubectl = (await command('sh', ['-c', 'command -v kubectl'])).exitCode === 0;
-  say(`   kubeconfig   context ${chalk.bold(context)} in your kubeconfig; also: node bin/meshctl.js sandbox kubeconfig --name ${sandbox}`);
+  say(
+    `   kubeconfig   context ${chalk.bold(context)} in your kubeconfig; also: node bin/meshctl.js sandbox kubeconfig --name ${sandbox}`,
+  );
   say(`   look around  node bin/meshctl.js --context ${context} describe namespace shop`);
   say(`                node bin/meshctl.js --context ${context} ztunnel-config connections`);
   if (hasKubectl) say(`                kubectl --context ${context} get pods -A -o wide`);
@@ -109,7 +116,9 @@ async function waitForDemo(client: KubeClient): Promise<void> {
     ['outside', 'app=client', 1],
   ] as const;
   await Promise.all(
-    expected.map(([namespace, labelSelector, count]) => waitForPods(client, { namespace, labelSelector, count })),
+    expected.map(([namespace, labelSelector, count]) =>
+      waitForPods(client, { namespace, labelSelector, count }),
+    ),
   );
 }
 

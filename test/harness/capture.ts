@@ -21,7 +21,19 @@ export async function captureBetweenNodes(o: CaptureOptions): Promise<readonly S
   });
   const tcpdump = ['tcpdump', '-Z', 'root', '-i', 'eth0', '-U', '-n', '-s', '0', '-w', '-', betweenPods];
   const capture = meshctl(
-    ['sandbox', 'exec', '--name', o.sandbox, o.node, '--', 'timeout', '-s', 'INT', String(o.seconds), ...tcpdump],
+    [
+      'sandbox',
+      'exec',
+      '--name',
+      o.sandbox,
+      o.node,
+      '--',
+      'timeout',
+      '-s',
+      'INT',
+      String(o.seconds),
+      ...tcpdump,
+    ],
     {
       onStderr: (text) => {
         if (text.includes('listening on')) onListening();

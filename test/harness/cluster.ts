@@ -49,7 +49,11 @@ export function applyFile(client: KubeClient, path: string): Promise<void> {
 }
 
 /** The running, ready pods with a label, newest last. */
-export async function readyPods(client: KubeClient, namespace: string, labelSelector: string): Promise<readonly Pod[]> {
+export async function readyPods(
+  client: KubeClient,
+  namespace: string,
+  labelSelector: string,
+): Promise<readonly Pod[]> {
   const all = await client.list<Pod>(pods, { namespace, labelSelector });
   return all.filter(
     (p) =>
@@ -68,8 +72,13 @@ export async function waitForPods(
       const ready = await readyPods(client, o.namespace, o.labelSelector);
       if (ready.length === o.count) return ready;
       const all = await client.list<Pod>(pods, { namespace: o.namespace, labelSelector: o.labelSelector });
-      const seen = all.map((p) => `${p.metadata.name} ${p.status?.phase} ${JSON.stringify(p.status?.containerStatuses?.[0]?.state)}`);
-      throw new Error(`${ready.length} of ${o.count} pods ready with ${o.labelSelector} in ${o.namespace}: ${seen.join('; ')}`);
+      const seen = all.map(
+        (p) =>
+          `${p.metadata.name} ${p.status?.phase} ${JSON.stringify(p.status?.containerStatuses?.[0]?.state)}`,
+      );
+      throw new Error(
+        `${ready.length} of ${o.count} pods ready with ${o.labelSelector} in ${o.namespace}: ${seen.join('; ')}`,
+      );
     },
     { timeoutMs: o.timeoutMs ?? 60_000 },
   );

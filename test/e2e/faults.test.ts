@@ -1,0 +1,173 @@
+import { expect, test } from 'vitest';
+import { pods } from '../../src/kube/resource.js';
+import type { Pod } from '../../src/kube/types.js';
+import { execInPod } from '../../src/kube/exec.js';
+import { bank, curlFrom, deployBank, enrollNamespace, installMesh, onePod, sleep } from '../harness/bank.js';
+import { captureBetweenNodes } from '../harness/capture.js';
+import { eventually } from '../harness/cluster.js';
+import { wireFacts } from '../harness/pcap.js';
+import { useSandbox } from '../harness/sandbox.js';
+
+const sandbox = useSandbox('faults', async (s) => {
+  await Promise.all([installMesh(s), deployBank(s.client)]);
+  await enrollNamespace(s, bank);
+});
+
+const frontendUrl = 'http://frontend.bank-of-ambient/';
+
+interface Restarts {
+  readonly [pod: string]: number;
+}
+
+async function restartsOf(labelSelector: string): Promise<Restarts> {
+  const list = await sandbox().client.list<Pod>(pods, { namespace: 'istio-system', labelSelector });
+  return Object.fromEntries(
+    list.map((p) => [p.metadata.name, p.status?.containerStatuses?.[0]?.restartCount ?? 0]),
+  );
+}
+
+/** Kills the main process of every pod of a component, as a crash would. */
+async function kill(labelSelector: string): Promise<void> {
+  const { client } = sandbox();
+  const list = await client.list<Pod>(pods, { namespace: 'istio-system', labelSelector });
+  expect(list.length).toBeGreaterThan(0);
+  await Promise.all(
+    list.map((pod) =>
+      execInPod(client, {
+        namespace: 'istio-system',
+        pod: pod.metadata.name,
+        container: pod.spec.containers[0]?.name ?? '',
+        // Everything but the shell that kills; the first process of the container is not killable from inside.
+        command: ['sh', '-c', 'kill -9 -1'],
+        timeoutMs: 5_000,
+      }).catch(() => undefined),
+    ),
+  );
+}
+
+async function expectRestarted(labelSelector: string, before: Restarts): Promise<void> {
+  await eventually(
+    async () => {
+      const now = await restartsOf(labelSelector);
+      for (const [pod, count] of Object.entries(before)) expect(now[pod]).toBeGreaterThan(count);
+    },
+    { timeoutMs: 20_000 },
+  );
+}
+
+test('a killed controller comes back by itself; traffic goes on meanwhile', async () => {
+  const { client, kubectl } = sandbox();
+  const before = await restartsOf('app=istiod');
+  await kill('app=istiod');
+  expect(await curlFrom(client, sleep, frontendUrl)).toMatchObject({ exitCode: 0, status: 200 });
+  await expectRestarted('app=istiod', before);
+  const rolled = await kubectl([
+    'rollout',
+    'status',
+    'deployment/istiod',
+    '-n',
+    'istio-system',
+    '--timeout=30s',
+  ]);
+  expect(rolled.exitCode, rolled.stderr).toBe(0);
+  // The control plane works again: a policy that is applied now takes effect.
+  const applied = await kubectl(['apply', '-f', 'test/e2e/fixtures/seed-frontend-policy.yaml']);
+  expect(applied.exitCode, applied.stderr).toBe(0);
+  await eventually(
+    async () =>
+      expect(
+        (await curlFrom(client, { namespace: bank, app: 'loadgenerator' }, frontendUrl)).exitCode,
+      ).not.toBe(0),
+    { timeoutMs: 30_000 },
+  );
+  await kubectl(['delete', '-f', 'test/e2e/fixtures/seed-frontend-policy.yaml']);
+});
+
+test('a killed ztunnel comes back by itself and new connections work again', async () => {
+  const { client } = sandbox();
+  const before = await restartsOf('app=ztunnel');
+  await kill('app=ztunnel');
+  await expectRestarted('app=ztunnel', before);
+  await eventually(
+    async () => {
+      for (let i = 0; i < 5; i++) {
+        expect(await curlFrom(client, sleep, frontendUrl)).toMatchObject({ exitCode: 0, status: 200 });
+      }
+    },
+    { timeoutMs: 30_000 },
+  );
+});
+
+test('a killed CNI agent comes back by itself; a pod created then is captured', async () => {
+  const { client, kubectl } = sandbox();
+  const before = await restartsOf('k8s-app=istio-cni-node');
+  await kill('k8s-app=istio-cni-node');
+  expect(await curlFrom(client, sleep, frontendUrl)).toMatchObject({ exitCode: 0, status: 200 });
+  await expectRestarted('k8s-app=istio-cni-node', before);
+  const restarted = await kubectl(['rollout', 'restart', 'deployment/loadgenerator', '-n', bank]);
+  expect(restarted.exitCode, restarted.stderr).toBe(0);
+  const rolled = await kubectl([
+    'rollout',
+    'status',
+    'deployment/loadgenerator',
+    '-n',
+    bank,
+    '--timeout=60s',
+  ]);
+  expect(rolled.exitCode, rolled.stderr).toBe(0);
+  const pod = await onePod(client, bank, 'app=loadgenerator');
+  expect(pod.metadata.annotations?.['ambient.istio.io/redirection']).toBe('enabled');
+  await eventually(
+    async () =>
+      expect(await curlFrom(client, { namespace: bank, app: 'loadgenerator' }, frontendUrl)).toMatchObject({
+        status: 200,
+      }),
+    { timeoutMs: 20_000 },
+  );
+});
+
+test('while ztunnel is away traffic of enrolled pods fails and nothing leaks in plaintext', async () => {
+  const { client, kubectl, name, env } = sandbox();
+  const far = await onePod(client, bank, 'app=frontend,at=far');
+  const patch = (selector: Record<string, string> | null) =>
+    kubectl([
+      'patch',
+      'daemonset',
+      'ztunnel',
+      '-n',
+      'istio-system',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ spec: { template: { spec: { nodeSelector: selector } } } }),
+    ]);
+  expect((await patch({ 'test/nowhere': 'true' })).exitCode).toBe(0);
+  await eventually(
+    async () => {
+      const left = await client.list<Pod>(pods, { namespace: 'istio-system', labelSelector: 'app=ztunnel' });
+      expect(left).toEqual([]);
+    },
+    { timeoutMs: 60_000 },
+  );
+  const marker = 'must-not-be-seen';
+  const segments = await captureBetweenNodes({
+    sandbox: name,
+    node: 'node-1',
+    seconds: 4,
+    env,
+    during: async () => {
+      for (const url of [frontendUrl, `http://${far.status?.podIP}:8080/`]) {
+        const answer = await curlFrom(client, sleep, '-H', `x-marker: ${marker}`, url);
+        expect(answer.exitCode).not.toBe(0);
+      }
+    },
+  });
+  expect(wireFacts(segments, marker)).toMatchObject({ dataSegments: 0, readableSegments: 0 });
+  expect(
+    (await patch({ 'kubernetes.io/os': 'linux', 'test/nowhere': null as unknown as string })).exitCode,
+  ).toBe(0);
+  await eventually(
+    async () =>
+      expect(await curlFrom(client, sleep, frontendUrl)).toMatchObject({ exitCode: 0, status: 200 }),
+    { timeoutMs: 60_000 },
+  );
+});

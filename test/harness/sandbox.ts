@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import { KubeClient } from '../../src/kube/client.js';
+import { type CommandOptions, type CommandOutcome, command, meshctl } from './meshctl.js';
+
+/** A sandbox of a test file: up before its tests, gone after them. */
+export interface TestSandbox {
+  readonly name: string;
+  /** Environment in which kubectl and meshctl talk to it. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly client: KubeClient;
+  meshctl(args: readonly string[], o?: CommandOptions): Promise<CommandOutcome>;
+  kubectl(args: readonly string[], o?: CommandOptions): Promise<CommandOutcome>;
+}
+
+/**
+ * Declares the sandbox of a test file. `prepare` runs once it is up (install, apps).
+ * When something failed, the state of the cluster is printed before it goes.
+ */
+export function useSandbox(
+  name: string,
+  prepare: (sandbox: TestSandbox) => Promise<void> = () => Promise.resolve(),
+): () => TestSandbox {
+  const dir = mkdtempSync(join(tmpdir(), 'meshctl-e2e-'));
+  const kubeconfig = join(dir, 'kubeconfig');
+  let sandbox: TestSandbox | undefined;
+  const own = `e2e-${name}`;
+  const env = { KUBECONFIG: kubeconfig, HOME: dir, XDG_STATE_HOME: join(dir, 'state') };
+
+  beforeAll(async () => {
+    const up = await meshctl(['sandbox', 'up', '--name', own, '--nodes', '2', '--no-kubeconfig'], { env });
+    if (up.exitCode !== 0) throw new Error(`sandbox up ended with ${up.exitCode}: ${up.stderr}${up.stdout}`);
+    const config = await meshctl(['sandbox', 'kubeconfig', '--name', own], { env });
+    writeFileSync(kubeconfig, config.stdout, { mode: 0o600 });
+    const made: TestSandbox = {
+      name: own,
+      env,
+      client: await KubeClient.fromKubeconfig({ kubeconfig }),
+      meshctl: (args, o = {}) => meshctl(args, { ...o, env: { ...env, ...o.env } }),
+      kubectl: (args, o = {}) => command('kubectl', args, { ...o, env: { ...env, ...o.env } }),
+    };
+    sandbox = made;
+    try {
+      await prepare(made);
+    } catch (error) {
+      process.stderr.write(await diagnosis(made));
+      throw error;
+    }
+  });
+
+  let hasFailed = false;
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') hasFailed = true;
+  });
+  afterAll(async () => {
+    if (hasFailed && sandbox !== undefined) process.stderr.write(await diagnosis(sandbox));
+    sandbox?.client.close();
+    await meshctl(['sandbox', 'down', '--name', own], { env });
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  return () => {
+    if (sandbox === undefined) throw new Error('the sandbox is used before it is up');
+    return sandbox;
+  };
+}
+
+/** Pods, events and the last log lines of the mesh components. */
+async function diagnosis(sandbox: TestSandbox): Promise<string> {
+  const looks = [
+    ['get', 'pods', '-A', '-o', 'wide'],
+    ['get', 'events', '-A'],
+    ['logs', '-n', 'istio-system', '--tail=40', '-l', 'app=istiod'],
+    ['logs', '-n', 'istio-system', '--tail=40', '-l', 'app=ztunnel'],
+    ['logs', '-n', 'istio-system', '--tail=40', '-l', 'k8s-app=istio-cni-node'],
+  ];
+  const parts: string[] = [];
+  for (const look of looks) {
+    const { stdout, stderr } = await sandbox.kubectl(look, { timeoutMs: 10_000 });
+    parts.push(`--- kubectl ${look.join(' ')}\n${stdout}${stderr}`);
+  }
+  return `${parts.join('\n')}\n`;
+}
+
+/** Whether a program can be run; tests that need a missing one are skipped by name. */
+export async function hasProgram(program: string): Promise<boolean> {
+  try {
+    return (await command('sh', ['-c', `command -v ${program}`])).exitCode === 0;
+  } catch {
+    return false;
+  }
+}
