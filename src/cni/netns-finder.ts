@@ -12,14 +12,18 @@ export interface NetnsFinderOptions {
   readonly hostInode: bigint;
 }
 
-/** One pod network namespace of the node. The finder keeps it open until {@link release}. */
-export interface FoundNetns {
-  readonly handle: NetnsHandle;
+/** What tells one pod's namespace from another's. */
+export interface NetnsFacts {
   readonly addresses: ReadonlySet<string>;
   /** Pod UIDs that cgroups of processes in it name. */
   readonly uids: ReadonlySet<string>;
   /** Start of its oldest process in clock ticks; or infinity when only a file keeps it. */
   readonly startedAt: number;
+}
+
+/** One network namespace of the node, open until its handle is released. */
+export interface FoundNetns extends NetnsFacts {
+  readonly handle: NetnsHandle;
 }
 
 /** A pod whose namespace is looked for. */
@@ -74,7 +78,7 @@ export function scanNamespaces(options: NetnsFinderOptions): readonly FoundNetns
  * one whose cgroups name the pod goes first, then the one with the oldest process.
  * With no cgroup naming any pod, the address alone decides.
  */
-export function chooseNetns(pod: PodAddress, found: readonly FoundNetns[]): FoundNetns | undefined {
+export function chooseNetns<T extends NetnsFacts>(pod: PodAddress, found: readonly T[]): T | undefined {
   const candidates = found.filter((entry) => pod.ips.some((ip) => entry.addresses.has(ip)));
   const named = candidates.filter((entry) => entry.uids.has(pod.uid));
   // A namespace whose processes belong to another pod only is that pod's, whatever address it shows.
@@ -88,12 +92,16 @@ export function releaseAll(found: readonly FoundNetns[]): void {
   for (const entry of found) entry.handle.release();
 }
 
-/** The pod UID in a line of /proc/PID/cgroup; runtimes put different punctuation between its groups. */
+/**
+ * The pod UID in the text of /proc/PID/cgroup; runtimes put different punctuation between
+ * its groups. The last one counts: on a node that is itself a container the path begins
+ * with the pod around it.
+ */
 export function podUidOfCgroup(text: string): string | undefined {
   const uid =
-    /pod([0-9a-f]{8})[^0-9a-f/]([0-9a-f]{4})[^0-9a-f/]([0-9a-f]{4})[^0-9a-f/]([0-9a-f]{4})[^0-9a-f/]([0-9a-f]{12})/;
-  const match = uid.exec(text);
-  return match === null ? undefined : match.slice(1, 6).join('-');
+    /pod([0-9a-f]{8})[^0-9a-f/]([0-9a-f]{4})[^0-9a-f/]([0-9a-f]{4})[^0-9a-f/]([0-9a-f]{4})[^0-9a-f/]([0-9a-f]{12})/g;
+  const last = [...text.matchAll(uid)].at(-1);
+  return last?.slice(1, 6).join('-');
 }
 
 function openFound(
