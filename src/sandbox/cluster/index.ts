@@ -9,7 +9,12 @@ import {
 import { daemonSetController } from './controllers/daemon-set.js';
 import { deploymentController } from './controllers/deployment.js';
 import { endpointSliceController } from './controllers/endpoint-slice.js';
+import { disruptionBudgetController } from './controllers/disruption-budget.js';
 import { EventRecorder } from './controllers/event-recorder.js';
+import { loadBalancerController } from './controllers/load-balancer.js';
+import { nodeLifecycleController } from './controllers/node-lifecycle.js';
+import { podAutoscalerController } from './controllers/pod-autoscaler.js';
+import { podGarbageController } from './controllers/pod-garbage.js';
 import { replicaSetController } from './controllers/replica-set.js';
 import { schedulerController } from './scheduler/scheduler.js';
 
@@ -28,6 +33,11 @@ const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: Control
   'replicaset-controller': replicaSetController,
   'daemonset-controller': daemonSetController,
   'endpoint-slice-controller': endpointSliceController,
+  'node-controller': nodeLifecycleController,
+  'service-controller': loadBalancerController,
+  'pod-garbage-collector': podGarbageController,
+  'disruption-controller': disruptionBudgetController,
+  'horizontal-pod-autoscaler': podAutoscalerController,
 };
 
 /**
