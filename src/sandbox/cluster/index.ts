@@ -6,16 +6,19 @@ import {
   type ControllerQueue,
   startController,
 } from './controllers/controller.js';
+import { cronJobController } from './controllers/cron-job.js';
 import { daemonSetController } from './controllers/daemon-set.js';
 import { deploymentController } from './controllers/deployment.js';
 import { endpointSliceController } from './controllers/endpoint-slice.js';
 import { disruptionBudgetController } from './controllers/disruption-budget.js';
 import { EventRecorder } from './controllers/event-recorder.js';
+import { jobController } from './controllers/job.js';
 import { loadBalancerController } from './controllers/load-balancer.js';
 import { nodeLifecycleController } from './controllers/node-lifecycle.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
 import { podGarbageController } from './controllers/pod-garbage.js';
 import { replicaSetController } from './controllers/replica-set.js';
+import { statefulSetController } from './controllers/stateful-set.js';
 import { schedulerController } from './scheduler/scheduler.js';
 
 export { ClusterCaches } from './cache/cluster-caches.js';
@@ -32,6 +35,9 @@ const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: Control
   'deployment-controller': deploymentController,
   'replicaset-controller': replicaSetController,
   'daemonset-controller': daemonSetController,
+  'statefulset-controller': statefulSetController,
+  'job-controller': jobController,
+  'cronjob-controller': cronJobController,
   'endpoint-slice-controller': endpointSliceController,
   'node-controller': nodeLifecycleController,
   'service-controller': loadBalancerController,

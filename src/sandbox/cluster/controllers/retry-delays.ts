@@ -27,4 +27,9 @@ export class RetryDelays {
     }
     return 0;
   }
+
+  /** How long until the next attempt may go ahead, without counting one. */
+  remainingMs(key: string, nowMs: number): number {
+    return Math.max(0, (this.#entries.get(key)?.notBefore ?? 0) - nowMs);
+  }
 }
