@@ -1,4 +1,62 @@
-/** Entry of the process; resolves to its exit code. */
-export async function main(_args: readonly string[], _env: NodeJS.ProcessEnv): Promise<number> {
-  return 2;
+import { ftruncateSync, readFileSync } from 'node:fs';
+import { messageOf } from '../errors/mesh-error.js';
+import { run } from '../system/run.js';
+import { createLogger, setLogLevel, setLogOutput } from '../telemetry/log.js';
+import type { SupervisorConfig } from './supervisor/sandbox-config.js';
+import { Supervisor } from './supervisor/supervisor.js';
+
+const logMaxBytes = 20 * 1024 * 1024;
+
+/**
+ * Entry of the supervisor: `supervisor CONFIG_FILE`, started by the launcher inside
+ * new namespaces. Ends with the sandbox; exit code 1 when it could not start.
+ */
+export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const [command, configFile] = args;
+  if (command !== 'supervisor' || configFile === undefined) {
+    process.stderr.write('usage: sandbox supervisor CONFIG_FILE   (started by `meshctl sandbox up`)\n');
+    return 2;
+  }
+  boundLog();
+  setLogLevel(env['MESHCTL_SANDBOX_LOG'] ?? 'info');
+  const logger = createLogger('supervisor');
+  // One failed request must not take a whole cluster down; what is lost is said.
+  process.on('unhandledRejection', (reason) =>
+    logger.error('unhandled rejection', {
+      error: reason instanceof Error ? (reason.stack ?? reason.message) : String(reason),
+    }),
+  );
+  // Written by the launcher in this very shape.
+  const config = JSON.parse(readFileSync(configFile, 'utf8')) as SupervisorConfig;
+  await makeRunPrivate(config);
+  const supervisor = new Supervisor(config);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => supervisor.close());
+  try {
+    await supervisor.start();
+  } catch (error) {
+    logger.error('sandbox could not be started', { error: messageOf(error) });
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return 1;
+  }
+  await supervisor.closed();
+  return 0;
+}
+
+/** Programs keep locks in /run, where an ordinary user may not write: the sandbox has its own. */
+async function makeRunPrivate(config: SupervisorConfig): Promise<void> {
+  if ([config.folder, config.nodeBinary].some((path) => path.startsWith('/run/'))) return;
+  await run('mount', ['-t', 'tmpfs', '-o', 'mode=0755,size=16m', 'tmpfs', '/run']);
+}
+
+/** The log goes to a file the launcher opened; it starts over rather than fill the disk. */
+function boundLog(): void {
+  let written = 0;
+  setLogOutput((line) => {
+    written += line.length;
+    if (written > logMaxBytes) {
+      ftruncateSync(1, 0);
+      written = line.length;
+    }
+    process.stdout.write(line);
+  });
 }
