@@ -1,4 +1,52 @@
-/** Entry of the process; resolves to its exit code. */
-export async function main(_args: readonly string[], _env: NodeJS.ProcessEnv): Promise<number> {
-  return 2;
+import { createRequire } from 'node:module';
+import { MeshError, messageOf } from '../errors/mesh-error.js';
+import { createLogger, setLogLevel } from '../telemetry/log.js';
+import { readConfig } from './config.js';
+import { Ztunnel } from './ztunnel.js';
+
+const log = createLogger('ztunnel');
+
+/** Entry of the node proxy: `proxy ztunnel`. Resolves to the exit code after a graceful shutdown. */
+export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  if (args.includes('version')) {
+    process.stdout.write(`${packageVersion()}\n`);
+    return 0;
+  }
+  const unknown = args.filter((arg, i) => !(i === 0 && arg === 'proxy') && !(i === 1 && arg === 'ztunnel'));
+  if (unknown.length > 0) {
+    log.error(`unknown arguments ${unknown.join(' ')}, usage: ztunnel [proxy ztunnel]`);
+    return 2;
+  }
+  const badLevel = setLogLevel(env['RUST_LOG'] ?? 'info');
+  if (badLevel !== undefined) log.warn('RUST_LOG is not understood, using info', { value: badLevel });
+  const shutdown = new AbortController();
+  let signalCount = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    log.info('received signal', { signal });
+    signalCount++;
+    // A second interrupt means that the person does not want to wait for the drain.
+    if (signalCount > 1 && signal === 'SIGINT') process.kill(process.pid, 'SIGKILL');
+    shutdown.abort(new Error(signal));
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  try {
+    await new Ztunnel(readConfig(env), packageVersion()).run(shutdown.signal);
+    log.info('shutdown complete');
+    return 0;
+  } catch (error) {
+    log.error('stopping', {
+      code: error instanceof MeshError ? error.code : undefined,
+      error: messageOf(error),
+    });
+    return 1;
+  } finally {
+    process.off('SIGTERM', onSignal);
+    process.off('SIGINT', onSignal);
+  }
+}
+
+function packageVersion(): string {
+  const manifest = createRequire(import.meta.url)('../package.json') as { version: string };
+  return manifest.version;
 }

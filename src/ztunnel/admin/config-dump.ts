@@ -1,0 +1,273 @@
+import type { CertificateState } from '../../identity/certificate-manager.js';
+import type { CertificateInfo } from '../../identity/credentials.js';
+import type { L4Policy } from '../../policy/l4/compile.js';
+import {
+  Action,
+  type Address,
+  type Match,
+  Scope,
+  type ServiceAccountMatch,
+  type StringMatch,
+} from '../../xds/gen/istio/authorization_pb.js';
+import { bytesToIp } from '../../xds/ip-bytes.js';
+import type { ConnectionView } from '../proxy/connection.js';
+import type { MeshState } from '../state/mesh-state.js';
+import {
+  type Endpoint,
+  type GatewayRef,
+  networkAddress,
+  type PortMap,
+  type Service,
+  type Workload,
+} from '../state/model.js';
+import type { WorkloadEntryView } from '../zds/workload-manager.js';
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+type JsonObject = { [key: string]: Json };
+
+export interface DumpInput {
+  readonly state: MeshState;
+  readonly policies: readonly L4Policy[];
+  readonly certificates: readonly CertificateState[];
+  readonly workloads: readonly WorkloadEntryView[];
+  readonly version: { readonly version: string; readonly istioVersion: string };
+  readonly config: JsonObject;
+}
+
+/**
+ * The state dump of the admin port, in the layout upstream's tools read. Each live connection that is encrypted
+ * additionally tells the negotiated TLS.
+ */
+export function configDump(input: DumpInput): JsonObject {
+  const staged: JsonObject = {};
+  for (const [key, endpoints] of input.state.stagedEndpoints()) {
+    staged[key] = endpointsJson([...endpoints.values()]);
+  }
+  const workloads = [...input.state.workloads].sort(by((w) => w.uid));
+  const services = [...input.state.services].sort(by((s) => s.hostname));
+  return {
+    workloads: workloads.map(workloadJson),
+    services: services.map((s) => serviceJson(s, input.state)),
+    policies: input.policies.map(policyJson),
+    stagedServices: staged,
+    staticConfig: { workloads: [], policies: [], services: [] },
+    version: { version: input.version.version, istioVersion: input.version.istioVersion },
+    config: input.config,
+    certificates: input.certificates.map(certificateJson),
+    workloadState: Object.fromEntries(input.workloads.map((w) => [w.uid, workloadStateJson(w)])),
+  };
+}
+
+function workloadJson(w: Workload): JsonObject {
+  return {
+    workloadIps: [...w.addresses],
+    ...optional({
+      waypoint: w.waypoint && gatewayJson(w.waypoint),
+      networkGateway: w.networkGateway && gatewayJson(w.networkGateway),
+    }),
+    protocol: w.protocol,
+    networkMode: w.networkMode,
+    ...optional({
+      uid: w.uid,
+      hostname: w.hostname,
+      network: w.network,
+      trustDomain: w.trustDomain,
+      serviceAccount: w.serviceAccount,
+      workloadName: w.workloadName,
+      workloadType: w.workloadType,
+      canonicalName: w.canonicalName,
+      canonicalRevision: w.canonicalRevision,
+      node: w.node,
+      nativeTunnel: w.nativeTunnel,
+      authorizationPolicies: [...w.authorizationPolicies],
+      services: [...w.services.keys()],
+      applicationTunnel:
+        w.applicationTunnel &&
+        (w.applicationTunnel.port > 0
+          ? { protocol: w.applicationTunnel.protocol, port: w.applicationTunnel.port }
+          : { protocol: w.applicationTunnel.protocol }),
+      locality:
+        w.locality.region || w.locality.zone || w.locality.subzone
+          ? { region: w.locality.region, zone: w.locality.zone, subzone: w.locality.subzone }
+          : undefined,
+    }),
+    name: w.name,
+    namespace: w.namespace,
+    status: w.status,
+    clusterId: w.clusterId,
+    capacity: w.capacity,
+  };
+}
+
+function serviceJson(s: Service, state: MeshState): JsonObject {
+  return {
+    name: s.name,
+    namespace: s.namespace,
+    hostname: s.hostname,
+    vips: s.vips.map((v) => networkAddress(v.network, v.ip)),
+    ports: portsJson(s.ports),
+    endpoints: endpointsJson(state.endpoints(s)),
+    subjectAltNames: [...s.subjectAltNames],
+    ...optional({
+      cidrVips: s.cidrVips.map((v) => ({ network: v.network, cidr: `${v.ip}/${v.length}` })),
+      waypoint: s.waypoint && gatewayJson(s.waypoint),
+      weightedWaypoints: s.weightedWaypoints.map((w) => ({
+        destination: gatewayJson(w.destination),
+        weight: w.weight,
+      })),
+      loadBalancer: s.loadBalancer && {
+        routingPreferences: [...s.loadBalancer.routingPreferences],
+        mode: s.loadBalancer.mode,
+        healthPolicy: s.loadBalancer.healthPolicy,
+      },
+      ipFamilies: s.ipFamilies,
+    }),
+    canonical: s.canonical,
+    visibility: s.visibility,
+  };
+}
+
+function gatewayJson(gateway: GatewayRef): JsonObject {
+  const { destination, hboneMtlsPort } = gateway;
+  return {
+    destination:
+      destination.kind === 'hostname'
+        ? `${destination.namespace}/${destination.hostname}`
+        : networkAddress(destination.network, destination.ip),
+    hboneMtlsPort,
+  };
+}
+
+function endpointsJson(endpoints: readonly Endpoint[]): JsonObject {
+  return Object.fromEntries(
+    endpoints.map((e) => [
+      e.workloadUid,
+      { workloadUid: e.workloadUid, port: portsJson(e.ports), status: e.status },
+    ]),
+  );
+}
+
+function portsJson(ports: PortMap): JsonObject {
+  return Object.fromEntries([...ports].map(([from, to]) => [String(from), to]));
+}
+
+const scopeNames: Readonly<Record<number, string>> = {
+  [Scope.GLOBAL]: 'Global',
+  [Scope.NAMESPACE]: 'Namespace',
+  [Scope.WORKLOAD_SELECTOR]: 'WorkloadSelector',
+};
+
+function policyJson({ source }: L4Policy): JsonObject {
+  return {
+    name: source.name,
+    namespace: source.namespace,
+    scope: scopeNames[source.scope] ?? String(source.scope),
+    action: source.action === Action.DENY ? 'Deny' : 'Allow',
+    rules: source.rules.map((rule) => rule.clauses.map((clause) => clause.matches.map(matchJson))),
+    dryRun: source.dryRun,
+  };
+}
+
+function matchJson(m: Match): JsonObject {
+  return optional({
+    namespaces: m.namespaces.map(stringMatchJson),
+    notNamespaces: m.notNamespaces.map(stringMatchJson),
+    serviceAccounts: m.serviceAccounts.map(serviceAccountJson),
+    notServiceAccounts: m.notServiceAccounts.map(serviceAccountJson),
+    principals: m.principals.map(stringMatchJson),
+    notPrincipals: m.notPrincipals.map(stringMatchJson),
+    sourceIps: m.sourceIps.map(cidrJson),
+    notSourceIps: m.notSourceIps.map(cidrJson),
+    destinationIps: m.destinationIps.map(cidrJson),
+    notDestinationIps: m.notDestinationIps.map(cidrJson),
+    destinationPorts: [...m.destinationPorts],
+    notDestinationPorts: [...m.notDestinationPorts],
+  });
+}
+
+function stringMatchJson({ matchType }: StringMatch): Json {
+  switch (matchType.case) {
+    case 'exact':
+      return { Exact: matchType.value };
+    case 'prefix':
+      return { Prefix: matchType.value };
+    case 'suffix':
+      return { Suffix: matchType.value };
+    case 'presence':
+      return { Presence: [] };
+    default:
+      return {};
+  }
+}
+
+function serviceAccountJson(m: ServiceAccountMatch): Json {
+  return { namespace: m.namespace, serviceAccount: m.serviceAccount };
+}
+
+function cidrJson(a: Address): Json {
+  return `${bytesToIp(a.address) ?? '(invalid)'}/${a.length}`;
+}
+
+function certificateJson(state: CertificateState): JsonObject {
+  return {
+    identity: state.identity,
+    state: state.state,
+    certChain: (state.credentials?.chain ?? []).map(certificateInfoJson),
+    rootCerts: (state.credentials?.roots ?? []).map(certificateInfoJson),
+  };
+}
+
+function certificateInfoJson(info: CertificateInfo): JsonObject {
+  return {
+    pem: Buffer.from(info.pem).toString('base64'),
+    serialNumber: info.serialNumber,
+    validFrom: seconds(info.validFromMs),
+    expirationTime: seconds(info.expiresMs),
+  };
+}
+
+function workloadStateJson(entry: WorkloadEntryView): JsonObject {
+  const { name, namespace, serviceAccount } = entry.info;
+  const info = { name, namespace, serviceAccount };
+  if (entry.state === 'Pending') return { state: 'Pending', info };
+  const views = entry.proxy.connections.views();
+  return {
+    state: 'Up',
+    connections: {
+      inbound: views.filter((v) => v.direction === 'inbound').map(connectionJson),
+      outbound: views.filter((v) => v.direction === 'outbound').map(connectionJson),
+    },
+    info,
+  };
+}
+
+function connectionJson(view: ConnectionView): JsonObject {
+  const { src, originalDst, actualDst, protocol, tls } = view;
+  return {
+    src,
+    originalDst,
+    actualDst,
+    protocol,
+    ...(tls === undefined ? {} : { tls: { version: tls.version, cipher: tls.cipher, peer: tls.peer } }),
+  };
+}
+
+/** RFC 3339 without fractions. */
+function seconds(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** Leaves out what is empty: readers treat a missing key as its default. */
+function optional(fields: Record<string, Json | undefined>): JsonObject {
+  const kept: JsonObject = {};
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined || value === '' || value === false || value === null) continue;
+    if (Array.isArray(value) && value.length === 0) continue;
+    kept[key] = value;
+  }
+  return kept;
+}
+
+function by<T>(key: (item: T) => string): (a: T, b: T) => number {
+  return (a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
+}

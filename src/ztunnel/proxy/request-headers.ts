@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto';
+import { formatHostPort, type HostPort, type Service, type Workload } from '../state/model.js';
+
+/** A W3C trace id for a connection whose application sends none. */
+export function newTraceparent(): string {
+  return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-00`;
+}
+
+/** The workload as the `baggage` header describes it; empty values are left out. */
+export function baggageOf(workload: Workload): string {
+  const entries: [string, string][] = [
+    ['k8s.cluster.name', workload.clusterId],
+    ['k8s.namespace.name', workload.namespace],
+    [`k8s.${workload.workloadType}.name`, workload.workloadName],
+    ['service.name', workload.canonicalName],
+    ['service.version', workload.canonicalRevision],
+    ['cloud.region', workload.locality.region],
+    ['cloud.availability_zone', workload.locality.zone],
+  ];
+  return entries
+    .filter(([, value]) => value !== '')
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+}
+
+/** The `forwarded` header: the application's socket, and the service it called by address. */
+export function forwardedOf(client: HostPort, service: Service | undefined): string {
+  const host = service === undefined ? '' : `;host=${service.hostname}`;
+  return `for="${formatHostPort(client)}"${host}`;
+}
+
+/** The `host=` of a `forwarded` header, quoted or not; undefined when absent or not ASCII. */
+export function forwardedHost(header: string | string[] | undefined): string | undefined {
+  const text = Array.isArray(header) ? header[0] : header;
+  const match = /(?:^|[;,]\s*)host=(?:"([!-~ ]+?)"|([!-~]+?))(?:[;,]|$)/i.exec(text ?? '');
+  return match?.[1] ?? match?.[2];
+}
