@@ -1,0 +1,31 @@
+import type { Logger } from '../../../telemetry/log.js';
+import type { ServiceAddresses } from '../kinds/service-addresses.js';
+import type { Authorizer } from '../rbac/authorizer.js';
+import type { Registry } from '../registry/registry.js';
+import type { Store } from '../storage/store.js';
+import type { AdmissionPlugin } from './admission.js';
+import { namespaceLifecycle } from './namespace-lifecycle.js';
+import { podPriority } from './pod-priority.js';
+import { rbacEscalation } from './rbac-escalation.js';
+import { serviceAccountInjection } from './service-account-injection.js';
+import { serviceAllocation } from './service-allocation.js';
+
+export interface PluginDeps {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly authorizer: Authorizer;
+  readonly addresses: ServiceAddresses;
+  readonly caPem: string;
+  readonly logger: Logger;
+}
+
+/** The admission plugins in the order they run. */
+export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
+  return [
+    namespaceLifecycle(deps.store),
+    serviceAccountInjection(deps.store),
+    podPriority(deps.store),
+    serviceAllocation(deps.addresses),
+    rbacEscalation(deps.authorizer),
+  ];
+}

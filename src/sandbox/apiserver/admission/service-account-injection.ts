@@ -1,0 +1,80 @@
+import { apiError } from '../http/api-error.js';
+import { isObject, type JsonObject, objectsOf, stringOf } from '../json.js';
+import type { KubeObject } from '../object.js';
+import { specOf } from '../registry/resource.js';
+import type { Store } from '../storage/store.js';
+import type { AdmissionPlugin } from './admission.js';
+
+const mountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
+const volumePrefix = 'kube-api-access-';
+const mirrorAnnotation = 'kubernetes.io/config.mirror';
+/** An hour and a little, so that a rotated token overlaps the old one. */
+const tokenSeconds = 3607;
+
+function accessVolume(name: string): JsonObject {
+  return {
+    name,
+    projected: {
+      defaultMode: 420,
+      sources: [
+        { serviceAccountToken: { expirationSeconds: tokenSeconds, path: 'token' } },
+        { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+        {
+          downwardAPI: {
+            items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }],
+          },
+        },
+      ],
+    },
+  };
+}
+
+function wantsToken(spec: JsonObject, account: KubeObject): boolean {
+  const own = spec.automountServiceAccountToken;
+  return typeof own === 'boolean' ? own : account.automountServiceAccountToken !== false;
+}
+
+function mountToken(spec: JsonObject, volumeName: string): void {
+  let isMounted = false;
+  for (const list of [spec.initContainers, spec.containers]) {
+    for (const container of objectsOf(list)) {
+      const mounts = objectsOf(container.volumeMounts);
+      if (mounts.some((m) => m.mountPath === mountPath)) continue;
+      container.volumeMounts = [...mounts, { name: volumeName, readOnly: true, mountPath }];
+      isMounted = true;
+    }
+  }
+  if (isMounted) spec.volumes = [...objectsOf(spec.volumes), accessVolume(volumeName)];
+}
+
+/** Gives every pod its service account and the projected volume through which it speaks to the API. */
+export function serviceAccountInjection(store: Store): AdmissionPlugin {
+  return {
+    name: 'ServiceAccount',
+    admit: ({ operation, resource, object, subresource }) => {
+      if (operation !== 'CREATE' || resource.storage !== 'pods' || (subresource ?? '') !== '') return;
+      const spec = specOf(object);
+      if (object.metadata.annotations?.[mirrorAnnotation] !== undefined) return;
+      const name = stringOf(spec.serviceAccountName) || 'default';
+      spec.serviceAccountName = name;
+      spec.serviceAccount = name;
+      const account = store.get('serviceaccounts', object.metadata.namespace, name);
+      if (account === undefined) {
+        throw apiError.forbidden(
+          { group: '', plural: 'pods' },
+          object.metadata.name,
+          `error looking up service account ${object.metadata.namespace}/${name}: serviceaccount "${name}" not found`,
+        );
+      }
+      if (objectsOf(spec.imagePullSecrets).length === 0 && objectsOf(account.imagePullSecrets).length > 0) {
+        spec.imagePullSecrets = objectsOf(account.imagePullSecrets).map((s) => ({ ...s }));
+      }
+      const hasVolume = objectsOf(spec.volumes).some(
+        (v) => stringOf(v.name).startsWith(volumePrefix) && isObject(v.projected),
+      );
+      if (wantsToken(spec, account) && !hasVolume) {
+        mountToken(spec, `${volumePrefix}${Math.random().toString(36).slice(2, 7).padEnd(5, 'x')}`);
+      }
+    },
+  };
+}

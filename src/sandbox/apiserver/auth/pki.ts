@@ -1,0 +1,169 @@
+import 'reflect-metadata';
+import { createPublicKey, generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
+
+const signing = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const caLifetimeDays = 3650;
+const leafLifetimeDays = 365;
+/** Certificates start in the past so that a client with a slow clock accepts them. */
+const backdateMs = 5 * 60_000;
+
+export interface CertificateAndKey {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+interface KeyPair {
+  readonly publicKey: webcrypto.CryptoKey;
+  readonly privateKey: webcrypto.CryptoKey;
+}
+
+function pem(label: string, der: ArrayBuffer): string {
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+async function newKeys(): Promise<KeyPair> {
+  return webcrypto.subtle.generateKey(signing, true, ['sign', 'verify']);
+}
+
+async function keyToPem(key: webcrypto.CryptoKey): Promise<string> {
+  return pem('PRIVATE KEY', await webcrypto.subtle.exportKey('pkcs8', key));
+}
+
+async function keyFromPem(text: string): Promise<webcrypto.CryptoKey> {
+  const der = Buffer.from(text.replace(/-----[^-]+-----|\s/g, ''), 'base64');
+  return webcrypto.subtle.importKey('pkcs8', der, signing, true, ['sign']);
+}
+
+function serial(): string {
+  // The first bit is cleared: serial numbers are positive.
+  const bytes = randomBytes(16);
+  bytes[0] = (bytes[0] ?? 0) & 0x7f;
+  return bytes.toString('hex');
+}
+
+function subjectOf(commonName: string, organizations: readonly string[]): x509.JsonName {
+  return [...organizations.map((o) => ({ O: [o] })), { CN: [commonName] }];
+}
+
+/** The cluster's keys: certificate authority and service account signing key, kept in a directory when one is given. */
+export class ClusterPki {
+  readonly caPem: string;
+  /** Signs service account tokens (ES256). */
+  readonly tokenKeyPem: string;
+  readonly tokenPublicKeyPem: string;
+  readonly #ca: x509.X509Certificate;
+  readonly #caKey: webcrypto.CryptoKey;
+
+  private constructor(ca: x509.X509Certificate, caKey: webcrypto.CryptoKey, tokenKeyPem: string) {
+    this.#ca = ca;
+    this.#caKey = caKey;
+    this.caPem = `${ca.toString('pem')}\n`;
+    this.tokenKeyPem = tokenKeyPem;
+    this.tokenPublicKeyPem = createPublicKey(tokenKeyPem).export({ type: 'spki', format: 'pem' }).toString();
+  }
+
+  /** Loads the keys from a directory, making what is missing; without a directory they live in memory only. */
+  static async open(directory: string | undefined): Promise<ClusterPki> {
+    // Node's own implementation under the type that browsers give it.
+    x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);
+    if (directory !== undefined) {
+      const loaded = await ClusterPki.#load(directory);
+      if (loaded !== undefined) return loaded;
+    }
+    const keys = await newKeys();
+    const now = Date.now();
+    const ca = await x509.X509CertificateGenerator.createSelfSigned({
+      serialNumber: serial(),
+      name: [{ CN: ['kubernetes'] }],
+      notBefore: new Date(now - backdateMs),
+      notAfter: new Date(now + caLifetimeDays * 86_400_000),
+      signingAlgorithm: signing,
+      keys,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, undefined, true),
+        new x509.KeyUsagesExtension(
+          x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign | x509.KeyUsageFlags.digitalSignature,
+          true,
+        ),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      ],
+    });
+    const tokenKeyPem = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      .privateKey.export({ type: 'pkcs8', format: 'pem' })
+      .toString();
+    const pki = new ClusterPki(ca, keys.privateKey, tokenKeyPem);
+    if (directory !== undefined) {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      writeFileSync(join(directory, 'ca.crt'), pki.caPem);
+      writeFileSync(join(directory, 'ca.key'), await keyToPem(keys.privateKey), { mode: 0o600 });
+      writeFileSync(join(directory, 'sa.key'), tokenKeyPem, { mode: 0o600 });
+    }
+    return pki;
+  }
+
+  static async #load(directory: string): Promise<ClusterPki | undefined> {
+    try {
+      const ca = new x509.X509Certificate(readFileSync(join(directory, 'ca.crt'), 'utf8'));
+      const caKey = await keyFromPem(readFileSync(join(directory, 'ca.key'), 'utf8'));
+      return new ClusterPki(ca, caKey, readFileSync(join(directory, 'sa.key'), 'utf8'));
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** A client certificate: the user name in CN, the groups in O, as the API server reads them back. */
+  async issueClient(user: string, groups: readonly string[]): Promise<CertificateAndKey> {
+    return this.#issue(subjectOf(user, groups), [], x509.ExtendedKeyUsage.clientAuth);
+  }
+
+  /** A server certificate for host names and IP addresses. */
+  async issueServer(names: readonly string[]): Promise<CertificateAndKey> {
+    return this.#issue([{ CN: ['kube-apiserver'] }], names, x509.ExtendedKeyUsage.serverAuth);
+  }
+
+  async #issue(
+    name: x509.JsonName,
+    names: readonly string[],
+    usage: x509.ExtendedKeyUsage,
+  ): Promise<CertificateAndKey> {
+    const keys = await newKeys();
+    const now = Date.now();
+    const extensions: x509.Extension[] = [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment,
+        true,
+      ),
+      new x509.ExtendedKeyUsageExtension([usage]),
+      await x509.AuthorityKeyIdentifierExtension.create(this.#ca.publicKey),
+    ];
+    if (names.length > 0) {
+      extensions.push(
+        new x509.SubjectAlternativeNameExtension(
+          names.map((n) => ({ type: isIP(n) === 0 ? ('dns' as const) : ('ip' as const), value: n })),
+        ),
+      );
+    }
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: serial(),
+      subject: name,
+      issuer: this.#ca.subject,
+      notBefore: new Date(now - backdateMs),
+      notAfter: new Date(now + leafLifetimeDays * 86_400_000),
+      signingAlgorithm: signing,
+      publicKey: keys.publicKey,
+      signingKey: this.#caKey,
+      extensions,
+    });
+    return { certPem: `${certificate.toString('pem')}\n`, keyPem: await keyToPem(keys.privateKey) };
+  }
+}

@@ -1,0 +1,127 @@
+import { type FieldError, fieldError } from '../http/api-error.js';
+import { childOf, equalJson, isObject, type Json, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
+import type { KubeObject } from '../object.js';
+import { nameProblem } from '../registry/names.js';
+import { specOf, type Strategy } from '../registry/resource.js';
+import { expressionProblem } from './cel-rules.js';
+import { structuralErrors } from './crd-schema.js';
+
+const ruleDepthMax = 100;
+
+/** Problems of CEL rules anywhere in a schema: a rule that cannot run must not be accepted. */
+function ruleErrors(schema: Json | undefined, path: string, depth = 0): FieldError[] {
+  if (!isObject(schema) || depth > ruleDepthMax) return [];
+  const errors: FieldError[] = [];
+  objectsOf(schema['x-kubernetes-validations']).forEach((rule, i) => {
+    for (const key of ['rule', 'messageExpression'] as const) {
+      const text = rule[key];
+      if (typeof text !== 'string') continue;
+      const problem = expressionProblem(text);
+      if (problem !== undefined) {
+        errors.push(
+          fieldError.invalid(
+            `${path}.x-kubernetes-validations[${i}].${key}`,
+            text,
+            `compilation failed: ${problem}`,
+          ),
+        );
+      }
+    }
+  });
+  for (const [key, child] of Object.entries(objectOf(schema.properties))) {
+    errors.push(...ruleErrors(child, `${path}.properties[${key}]`, depth + 1));
+  }
+  for (const key of ['items', 'additionalProperties'] as const) {
+    errors.push(...ruleErrors(schema[key], `${path}.${key}`, depth + 1));
+  }
+  return errors;
+}
+
+function validate(crd: KubeObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const spec = specOf(crd);
+  const names = objectOf(spec.names);
+  const group = stringOf(spec.group);
+  const plural = stringOf(names.plural);
+  const versions = objectsOf(spec.versions);
+  if (!group.includes('.'))
+    errors.push(fieldError.invalid('spec.group', group, 'should be a domain with at least one dot'));
+  if (nameProblem(plural, 'label1035') !== undefined) {
+    errors.push(fieldError.invalid('spec.names.plural', plural, nameProblem(plural, 'label1035') ?? ''));
+  }
+  if (stringOf(names.kind) === '') errors.push(fieldError.required('spec.names.kind'));
+  if (crd.metadata.name !== `${plural}.${group}`) {
+    errors.push(
+      fieldError.invalid('metadata.name', crd.metadata.name, 'must be spec.names.plural+"."+spec.group'),
+    );
+  }
+  if (spec.scope !== 'Namespaced' && spec.scope !== 'Cluster') {
+    errors.push(fieldError.notSupported('spec.scope', spec.scope, ['Cluster', 'Namespaced']));
+  }
+  if (versions.filter((v) => v.storage === true).length !== 1) {
+    errors.push(
+      fieldError.invalid(
+        'spec.versions',
+        versions.map((v) => stringOf(v.name)),
+        'must have exactly one version marked as storage version',
+      ),
+    );
+  }
+  const seen = new Set<string>();
+  versions.forEach((v, i) => {
+    const path = `spec.versions[${i}]`;
+    const name = stringOf(v.name);
+    if (nameProblem(name, 'label1035') !== undefined) {
+      errors.push(fieldError.invalid(`${path}.name`, name, nameProblem(name, 'label1035') ?? ''));
+    }
+    if (seen.has(name)) errors.push(fieldError.duplicate(`${path}.name`, name));
+    seen.add(name);
+    const schema = pathOf(v, 'schema', 'openAPIV3Schema');
+    if (!isObject(schema)) {
+      errors.push(fieldError.required(`${path}.schema.openAPIV3Schema`, 'schemas are required'));
+      return;
+    }
+    const at = `${path}.schema.openAPIV3Schema`;
+    if (schema.type !== 'object')
+      errors.push(fieldError.invalid(`${at}.type`, schema.type, 'must be object at the root'));
+    errors.push(...structuralErrors(schema, at), ...ruleErrors(schema, at));
+  });
+  const strategy = stringOf(pathOf(spec, 'conversion', 'strategy'));
+  if (strategy !== 'None') {
+    // Refused rather than served without conversion.
+    errors.push(fieldError.notSupported('spec.conversion.strategy', strategy, ['None']));
+  }
+  return errors;
+}
+
+/** CustomResourceDefinitions: defaults and validation. */
+export const crdStrategy: Strategy = {
+  defaults: (draft) => {
+    const spec = specOf(draft);
+    const names = childOf(spec, 'names');
+    const kind = stringOf(names.kind);
+    if (kind !== '') {
+      names.singular ??= kind.toLowerCase();
+      names.listKind ??= `${kind}List`;
+    }
+    spec.conversion ??= { strategy: 'None' };
+    delete spec.preserveUnknownFields;
+  },
+  prepareCreate: (draft) => {
+    // Held until the custom objects are gone.
+    draft.metadata.finalizers = [
+      ...new Set([...(draft.metadata.finalizers ?? []), 'customresourcecleanup.apiextensions.k8s.io']),
+    ];
+  },
+  validate,
+  validateUpdate: (crd, old) => {
+    const errors: FieldError[] = [];
+    for (const path of [['group'], ['scope'], ['names', 'kind'], ['names', 'plural']]) {
+      const now = pathOf(crd.spec, ...path);
+      if (!equalJson(now, pathOf(old.spec, ...path))) {
+        errors.push(fieldError.invalid(`spec.${path.join('.')}`, now, 'field is immutable'));
+      }
+    }
+    return errors;
+  },
+};

@@ -1,0 +1,112 @@
+import type { FieldError } from '../http/api-error.js';
+import { isObject, type Json, numberOf, objectOf, objectsOf, pathOf, stringOf, stringsOf } from '../json.js';
+import type { KubeObject } from '../object.js';
+import { ageOf } from '../printing/age.js';
+import { ageColumn, nameColumn } from '../printing/default-columns.js';
+import { evaluateJsonPath, parseJsonPath } from '../printing/json-path.js';
+import type { Column, Resource, ScaleMapping, Strategy } from '../registry/resource.js';
+import { BuiltinSchemas } from '../schema/builtin-schema.js';
+import type { Schema } from '../schema/schema.js';
+import { validateSchema } from '../schema/validate.js';
+import { celErrors } from './cel-rules.js';
+import { anythingSchema, schemaFromOpenApi, simplePath, withMetadata } from './crd-schema.js';
+
+const metadataSchema = new BuiltinSchemas().get('V1ObjectMeta');
+
+function columnOf(spec: Json): Column {
+  const column = objectOf(spec);
+  const steps = parseJsonPath(stringOf(column.jsonPath)) ?? [];
+  const type = stringOf(column.type);
+  const description = stringOf(column.description);
+  const priority = numberOf(column.priority) ?? 0;
+  const format = stringOf(column.format);
+  return {
+    name: stringOf(column.name),
+    type: type === 'integer' || type === 'number' || type === 'boolean' || type === 'date' ? type : 'string',
+    ...(format === '' ? {} : { format }),
+    description,
+    priority,
+    cell: (object) => {
+      const [first, ...more] = evaluateJsonPath(object, steps);
+      if (first === undefined) return null;
+      if (type === 'date') return ageOf(first);
+      if (type === 'string') {
+        const shown = [first, ...more].map((v) => (typeof v === 'object' ? JSON.stringify(v) : String(v)));
+        return shown.join(',');
+      }
+      return typeof first === 'object' ? JSON.stringify(first) : first;
+    },
+  };
+}
+
+function strategyFor(schema: Schema): Strategy {
+  return {
+    validate: (object): FieldError[] => {
+      const errors = validateSchema(object, schema);
+      // Rules may assume what the schema says; on updates they run below, with the old object.
+      const isNew = object.metadata.resourceVersion === undefined || object.metadata.resourceVersion === '';
+      return errors.length > 0 || !isNew ? errors : celErrors(object, undefined, schema);
+    },
+    validateUpdate: (object, old) => celErrors(object, old, schema),
+  };
+}
+
+function scaleOf(subresources: Json | undefined): ScaleMapping | undefined {
+  const scale = pathOf(subresources, 'scale');
+  if (!isObject(scale)) return undefined;
+  const selectorPath = simplePath(stringOf(scale.labelSelectorPath));
+  return {
+    specReplicas: simplePath(stringOf(scale.specReplicasPath)),
+    statusReplicas: simplePath(stringOf(scale.statusReplicasPath)),
+    selector: (object: KubeObject) =>
+      selectorPath.length === 0 ? '' : stringOf(pathOf(object, ...selectorPath)),
+  };
+}
+
+/** The resources that a CRD makes: one for each served version. */
+export function resourcesOf(crd: KubeObject): Resource[] {
+  const spec = objectOf(crd.spec);
+  const names = objectOf(spec.names);
+  const group = stringOf(spec.group);
+  const plural = stringOf(names.plural);
+  const kind = stringOf(names.kind);
+  return objectsOf(spec.versions)
+    .filter((v) => v.served === true)
+    .map((v): Resource => {
+      const json = pathOf(v, 'schema', 'openAPIV3Schema');
+      const schema = withMetadata(
+        json === undefined ? anythingSchema : schemaFromOpenApi(json),
+        metadataSchema,
+      );
+      const columns = objectsOf(v.additionalPrinterColumns).map(columnOf);
+      const scale = scaleOf(v.subresources);
+      return {
+        group,
+        version: stringOf(v.name),
+        plural,
+        singular: stringOf(names.singular) || kind.toLowerCase(),
+        kind,
+        namespaced: spec.scope === 'Namespaced',
+        shortNames: stringsOf(names.shortNames),
+        categories: stringsOf(names.categories),
+        storage: `${plural}.${group}`,
+        schema,
+        strategy: strategyFor(schema),
+        nameRule: 'subdomain',
+        hasGeneration: true,
+        hasStatus: isObject(pathOf(v, 'subresources', 'status')),
+        ...(scale === undefined ? {} : { scale }),
+        subresources: {},
+        columns: [nameColumn, ...(columns.length > 0 ? columns : [ageColumn])],
+        selectableFields: objectsOf(v.selectableFields).map((f) => stringOf(f.jsonPath).replace(/^\./, '')),
+        isCustom: true,
+        createsOnUpdate: false,
+        ...(v.deprecated === true
+          ? {
+              deprecationWarning:
+                stringOf(v.deprecationWarning) || `${group}/${stringOf(v.name)} ${kind} is deprecated`,
+            }
+          : {}),
+      };
+    });
+}

@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto';
+import { type Exchange, sendJson, sendText } from '../http/exchange.js';
+import type { JsonObject } from '../json.js';
+import type { Registry } from '../registry/registry.js';
+import type { Resource } from '../registry/resource.js';
+import { ComponentSchemas } from './openapi-schema.js';
+import { kubernetesVersion } from './discovery.js';
+
+const queryParameters = {
+  write: ['dryRun', 'fieldManager', 'fieldValidation', 'pretty'],
+  apply: ['dryRun', 'fieldManager', 'fieldValidation', 'force', 'pretty'],
+  list: [
+    'allowWatchBookmarks',
+    'continue',
+    'fieldSelector',
+    'labelSelector',
+    'limit',
+    'resourceVersion',
+    'resourceVersionMatch',
+    'sendInitialEvents',
+    'timeoutSeconds',
+    'watch',
+  ],
+  delete: ['dryRun', 'gracePeriodSeconds', 'orphanDependents', 'propagationPolicy'],
+  get: ['pretty'],
+} as const; // prettier-ignore
+
+type Operation = keyof typeof queryParameters;
+
+function parameters(kind: Operation): JsonObject[] {
+  return queryParameters[kind].map((name) => ({
+    name,
+    in: 'query',
+    schema: { type: 'string', uniqueItems: true },
+  }));
+}
+
+/** The OpenAPI documents: v3 per group version, v2 as a whole. Built on demand, rebuilt when the registry changed. */
+export class OpenApi {
+  readonly #registry: Registry;
+  #builtFor = -1;
+  #documents = new Map<string, { text: string; hash: string }>();
+  #v2: string | undefined;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  /** Answers a path below /openapi; false when there is nothing there. */
+  answer(exchange: Exchange, path: string): boolean {
+    if (this.#builtFor !== this.#registry.generation) {
+      this.#documents = new Map();
+      this.#v2 = undefined;
+      this.#builtFor = this.#registry.generation;
+    }
+    if (path === '/openapi/v3' || path === '/openapi/v3/') {
+      sendJson(exchange, 200, this.#index());
+      return true;
+    }
+    if (path === '/openapi/v2') {
+      const accept = exchange.request.headers.accept ?? '';
+      const takesJson = accept === '' || /application\/json|\*\/\*/.test(accept);
+      if (!takesJson) sendText(exchange, 406, 'text/plain', 'only application/json is served\n');
+      else sendText(exchange, 200, 'application/json', (this.#v2 ??= JSON.stringify(this.#buildV2())));
+      return true;
+    }
+    const gv = /^\/openapi\/v3\/(api\/v1|apis\/[^/]+\/[^/]+)$/.exec(path)?.[1];
+    const document = gv === undefined ? undefined : this.#document(gv);
+    if (document === undefined) return false;
+    exchange.response.setHeader('ETag', `"${document.hash}"`);
+    sendText(exchange, 200, 'application/json', document.text);
+    return true;
+  }
+
+  #groupVersions(): string[] {
+    const paths = this.#registry
+      .all()
+      .map((r) => (r.group === '' ? `api/${r.version}` : `apis/${r.group}/${r.version}`));
+    return [...new Set(paths)];
+  }
+
+  #index(): JsonObject {
+    const paths: JsonObject = {};
+    for (const gv of this.#groupVersions()) {
+      const hash = this.#document(gv)?.hash ?? '';
+      paths[gv] = { serverRelativeURL: `/openapi/v3/${gv}?hash=${hash}` };
+    }
+    return { paths };
+  }
+
+  #document(gv: string): { text: string; hash: string } | undefined {
+    const known = this.#documents.get(gv);
+    if (known !== undefined) return known;
+    const resources = this.#registry
+      .all()
+      .filter((r) => (r.group === '' ? `api/${r.version}` : `apis/${r.group}/${r.version}`) === gv);
+    if (resources.length === 0) return undefined;
+    const schemas = new ComponentSchemas('#/components/schemas/');
+    const paths: JsonObject = {};
+    for (const r of resources) this.#addPaths(paths, r, schemas.root(r));
+    const text = JSON.stringify({
+      openapi: '3.0.0',
+      info: { title: 'Kubernetes', version: kubernetesVersion.gitVersion },
+      paths,
+      components: { schemas: schemas.components() },
+    });
+    const document = {
+      text,
+      hash: createHash('sha256').update(text).digest('hex').slice(0, 32).toUpperCase(),
+    };
+    this.#documents.set(gv, document);
+    return document;
+  }
+
+  #addPaths(paths: JsonObject, r: Resource, ref: string): void {
+    const gvk = { group: r.group, version: r.version, kind: r.kind };
+    const base = r.group === '' ? `/api/${r.version}` : `/apis/${r.group}/${r.version}`;
+    const collection = `${base}/${r.namespaced ? 'namespaces/{namespace}/' : ''}${r.plural}`;
+    const schema = { $ref: ref };
+    const operation = (action: string, kind: Operation, withBody: boolean): JsonObject => ({
+      parameters: parameters(kind),
+      ...(withBody ? { requestBody: { content: { '*/*': { schema } } } } : {}),
+      responses: { '200': { description: 'OK', content: { 'application/json': { schema } } } },
+      'x-kubernetes-action': action,
+      'x-kubernetes-group-version-kind': gvk,
+    });
+    const scope = r.namespaced
+      ? [{ name: 'namespace', in: 'path', required: true, schema: { type: 'string' } }]
+      : [];
+    if (r.verbs !== undefined) {
+      paths[collection] = { post: operation('post', 'write', true), parameters: scope };
+      return;
+    }
+    paths[collection] = {
+      get: operation('list', 'list', false),
+      post: operation('post', 'write', true),
+      delete: operation('deletecollection', 'delete', false),
+      parameters: scope,
+    };
+    paths[`${collection}/{name}`] = {
+      get: operation('get', 'get', false),
+      put: operation('put', 'write', true),
+      patch: operation('patch', 'apply', true),
+      delete: operation('delete', 'delete', false),
+      parameters: [{ name: 'name', in: 'path', required: true, schema: { type: 'string' } }, ...scope],
+    };
+  }
+
+  #buildV2(): JsonObject {
+    const schemas = new ComponentSchemas('#/definitions/');
+    for (const r of this.#registry.all()) schemas.root(r);
+    return {
+      swagger: '2.0',
+      info: { title: 'Kubernetes', version: kubernetesVersion.gitVersion },
+      paths: {},
+      definitions: schemas.components(),
+    };
+  }
+}

@@ -1,0 +1,119 @@
+import { type FieldError, fieldError } from '../http/api-error.js';
+import type { ObjectMeta } from '../object.js';
+import type { NameRule, Resource } from './resource.js';
+
+const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const label1035 = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
+const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const qualifiedName = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
+const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
+const annotationsMaxBytes = 256 * 1024;
+
+const subdomainMessage =
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const labelMessage =
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const label1035Message =
+  "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+
+/** What is wrong with a name under a rule; undefined when it is fine. */
+export function nameProblem(name: string, rule: NameRule): string | undefined {
+  switch (rule) {
+    case 'subdomain':
+      if (name.length > 253) return 'must be no more than 253 characters';
+      return subdomain.test(name) ? undefined : subdomainMessage;
+    case 'label':
+      if (name.length > 63) return 'must be no more than 63 characters';
+      return label.test(name) ? undefined : labelMessage;
+    case 'label1035':
+      if (name.length > 63) return 'must be no more than 63 characters';
+      return label1035.test(name) ? undefined : label1035Message;
+    case 'path':
+      if (name === '.' || name === '..') return `may not be '${name}'`;
+      if (name.includes('/')) return "may not contain '/'";
+      return name.includes('%') ? "may not contain '%'" : undefined;
+  }
+}
+
+/** What is wrong with a label or annotation key; undefined when it is fine. */
+export function keyProblem(key: string): string | undefined {
+  const slash = key.indexOf('/');
+  const prefix = slash < 0 ? undefined : key.slice(0, slash);
+  const name = key.slice(slash + 1);
+  if (prefix === '') return 'prefix part must be non-empty';
+  if (prefix !== undefined && !subdomain.test(prefix)) return `prefix part ${subdomainMessage}`;
+  if (name === '') return 'name part must be non-empty';
+  if (name.length > 63) return 'name part must be no more than 63 characters';
+  if (qualifiedName.test(name)) return undefined;
+  return "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+}
+
+/** Problems of a set of labels at a path. */
+export function labelErrors(
+  labels: Readonly<Record<string, string>> | undefined,
+  path: string,
+): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [key, value] of Object.entries(labels ?? {})) {
+    const problem = keyProblem(key);
+    if (problem !== undefined) errors.push(fieldError.invalid(path, key, problem));
+    if (value.length > 63) errors.push(fieldError.invalid(path, value, 'must be no more than 63 characters'));
+    else if (!labelValue.test(value)) {
+      errors.push(
+        fieldError.invalid(
+          path,
+          value,
+          "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+        ),
+      );
+    }
+  }
+  return errors;
+}
+
+/** Problems of an object's metadata. */
+export function metadataErrors(meta: ObjectMeta, resource: Resource): FieldError[] {
+  const errors: FieldError[] = [];
+  if (meta.name === '') errors.push(fieldError.required('metadata.name', 'name or generateName is required'));
+  else {
+    const problem = nameProblem(meta.name, resource.nameRule);
+    if (problem !== undefined) errors.push(fieldError.invalid('metadata.name', meta.name, problem));
+  }
+  errors.push(...labelErrors(meta.labels, 'metadata.labels'));
+  let bytes = 0;
+  for (const [key, value] of Object.entries(meta.annotations ?? {})) {
+    const problem = keyProblem(key.toLowerCase());
+    if (problem !== undefined) errors.push(fieldError.invalid('metadata.annotations', key, problem));
+    bytes += key.length + value.length;
+  }
+  if (bytes > annotationsMaxBytes)
+    errors.push(fieldError.tooLong('metadata.annotations', annotationsMaxBytes));
+  for (const finalizer of meta.finalizers ?? []) {
+    const problem = keyProblem(finalizer);
+    if (problem !== undefined) errors.push(fieldError.invalid('metadata.finalizers', finalizer, problem));
+  }
+  (meta.ownerReferences ?? []).forEach((ref, i) => {
+    for (const key of ['apiVersion', 'kind', 'name', 'uid'] as const) {
+      if (typeof ref[key] !== 'string' || ref[key] === '') {
+        errors.push(
+          fieldError.invalid(
+            `metadata.ownerReferences[${i}].${key}`,
+            ref[key] ?? '',
+            `${key} must not be empty`,
+          ),
+        );
+      }
+    }
+  });
+  const controllers = (meta.ownerReferences ?? []).filter((r) => r.controller === true);
+  if (controllers.length > 1) {
+    errors.push(
+      fieldError.invalid(
+        'metadata.ownerReferences',
+        controllers.map((r) => r.name).join(','),
+        'Only one reference can have Controller set to true',
+      ),
+    );
+  }
+  return errors;
+}

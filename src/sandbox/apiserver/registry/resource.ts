@@ -1,0 +1,108 @@
+import type { FieldError } from '../http/api-error.js';
+import type { Json, JsonObject } from '../json.js';
+import type { KubeObject } from '../object.js';
+import type { Schema } from '../schema/schema.js';
+
+/** Looks at other objects while one is being admitted. */
+export interface ObjectReader {
+  get(resource: string, namespace: string | undefined, name: string): KubeObject | undefined;
+  list(resource: string, namespace?: string): readonly KubeObject[];
+}
+
+/** What is particular about one kind. Drafts may be changed in place; `old` never. */
+export interface Strategy {
+  /** Sets default values; runs on every write, must be idempotent. */
+  readonly defaults?: (draft: KubeObject) => void;
+  /** Last changes before validation on create. */
+  readonly prepareCreate?: (draft: KubeObject, reader: ObjectReader) => void;
+  /** Last changes before validation on update of the object itself (not its status). */
+  readonly prepareUpdate?: (draft: KubeObject, old: KubeObject, reader: ObjectReader) => void;
+  readonly validate?: (object: KubeObject, reader: ObjectReader) => FieldError[];
+  /** Runs in addition to validate. */
+  readonly validateUpdate?: (object: KubeObject, old: KubeObject) => FieldError[];
+}
+
+/** A column of server-side printing. */
+export interface Column {
+  readonly name: string;
+  readonly type?: 'string' | 'integer' | 'date' | 'boolean' | 'number';
+  readonly format?: string;
+  readonly description?: string;
+  /** 0: always shown; 1: only with -o wide. */
+  readonly priority?: number;
+  readonly cell: (object: KubeObject) => Json;
+}
+
+/** How the scale subresource reads and writes the object. */
+export interface ScaleMapping {
+  readonly specReplicas: readonly string[];
+  readonly statusReplicas: readonly string[];
+  /** The selector in its query form; '' when the kind has none. */
+  readonly selector: (object: KubeObject) => string;
+}
+
+/** How names are checked. */
+export type NameRule = 'subdomain' | 'label' | 'label1035' | 'path';
+
+/** One served version of one resource: a row of the table that the whole server is driven by. */
+export interface Resource {
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  /** The key of the objects in the store; versions of a resource share it. */
+  readonly storage: string;
+  readonly schema: Schema;
+  readonly strategy: Strategy;
+  readonly nameRule: NameRule;
+  /** Whether spec changes count in metadata.generation. */
+  readonly hasGeneration: boolean;
+  readonly hasStatus: boolean;
+  readonly scale?: ScaleMapping;
+  /** Further subresources by name, with the verbs discovery shows. */
+  readonly subresources: Readonly<Record<string, SubresourceInfo>>;
+  readonly columns: readonly Column[];
+  /** Fields that field selectors may name, besides metadata.name and metadata.namespace. */
+  readonly selectableFields: readonly string[];
+  /** Custom resources differ: no strategic patch, metadata untouched by status writes, schema validation. */
+  readonly isCustom: boolean;
+  /** PUT of a missing object creates it. */
+  readonly createsOnUpdate: boolean;
+  /** From the stored form to this version, and back; absent when only apiVersion differs. */
+  readonly convert?: { fromStorage(o: KubeObject): KubeObject; toStorage(o: KubeObject): KubeObject };
+  readonly deprecationWarning?: string;
+  /** Set when only these verbs exist (reviews are only created). */
+  readonly verbs?: readonly string[];
+}
+
+export interface SubresourceInfo {
+  readonly kind: string;
+  readonly group?: string;
+  readonly version?: string;
+  readonly verbs: readonly string[];
+}
+
+/** The verbs of an ordinary resource, in discovery's order. */
+export const standardVerbs: readonly string[] = [
+  'create',
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'update',
+  'watch',
+];
+
+/** Shorthand for reading `spec` and `status` of drafts. */
+export function specOf(object: KubeObject): JsonObject {
+  const { spec } = object;
+  if (typeof spec === 'object' && spec !== null && !Array.isArray(spec)) return spec as JsonObject;
+  const created: JsonObject = {};
+  object.spec = created;
+  return created;
+}

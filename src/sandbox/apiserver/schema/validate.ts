@@ -1,0 +1,272 @@
+import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { RE2JS } from 're2js';
+import { type FieldError, fieldError } from '../http/api-error.js';
+import { equalJson, isObject, type Json, type JsonObject } from '../json.js';
+import type { Schema } from './schema.js';
+
+/** A validation never reports more than this many problems: hostile input must not multiply. */
+const maxErrors = 100;
+const patterns = new Map<string, RE2JS | undefined>();
+const maxPatterns = 4096;
+
+function compiled(pattern: string): RE2JS | undefined {
+  if (patterns.has(pattern)) return patterns.get(pattern);
+  let re: RE2JS | undefined;
+  try {
+    re = RE2JS.compile(pattern);
+  } catch {
+    // CRD admission refuses patterns that do not compile; nothing to match here.
+    re = undefined;
+  }
+  if (patterns.size >= maxPatterns) patterns.clear();
+  patterns.set(pattern, re);
+  return re;
+}
+
+/** Whether a pattern is a regular expression this server can evaluate (RE2 syntax, as Kubernetes). */
+export function isValidPattern(pattern: string): boolean {
+  return compiled(pattern) !== undefined;
+}
+
+/** Checks a value against a schema; CEL rules are evaluated elsewhere. */
+export function validateSchema(value: Json | undefined, schema: Schema, path = ''): FieldError[] {
+  const errors: FieldError[] = [];
+  check(value, schema, path, errors);
+  return errors;
+}
+
+function at(path: string, key: string): string {
+  return path === '' ? key : `${path}.${key}`;
+}
+
+function typeName(value: Json | undefined): string {
+  if (value === null || value === undefined) return 'null';
+  if (Array.isArray(value)) return 'array';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
+  return typeof value;
+}
+
+function check(value: Json | undefined, schema: Schema, path: string, errors: FieldError[]): void {
+  if (errors.length >= maxErrors || value === undefined) return;
+  if (value === null) {
+    if (schema.nullable === true || schema.type === undefined) return;
+    errors.push(mismatch(path, value, schema.type));
+    return;
+  }
+  if (schema.isIntOrString === true && !(typeof value === 'string' || Number.isInteger(value))) {
+    errors.push(mismatch(path, value, 'integer,string'));
+    return;
+  }
+  if (schema.type !== undefined && !hasType(value, schema.type)) {
+    errors.push(mismatch(path, value, schema.type));
+    return;
+  }
+  if (schema.enum !== undefined && !schema.enum.some((e) => equalJson(e, value))) {
+    errors.push(fieldError.notSupported(path, value, schema.enum.map(String)));
+  }
+  if (typeof value === 'string') checkString(value, schema, path, errors);
+  else if (typeof value === 'number') checkNumber(value, schema, path, errors);
+  else if (Array.isArray(value)) checkArray(value, schema, path, errors);
+  else if (isObject(value)) checkObject(value, schema, path, errors);
+  checkCombinators(value, schema, path, errors);
+}
+
+function mismatch(path: string, value: Json, wanted: string): FieldError {
+  return fieldError.typeInvalid(
+    path === '' ? '<nil>' : path,
+    typeof value === 'object' ? typeName(value) : value,
+    `${path === '' ? 'value' : path} in body must be of type ${wanted}: "${typeName(value)}"`,
+  );
+}
+
+function hasType(value: Json, type: string): boolean {
+  switch (type) {
+    case 'object':
+      return isObject(value);
+    case 'array':
+      return Array.isArray(value);
+    case 'integer':
+      return Number.isInteger(value);
+    case 'number':
+      return typeof value === 'number';
+    default:
+      return typeof value === type;
+  }
+}
+
+function checkString(value: string, schema: Schema, path: string, errors: FieldError[]): void {
+  const where = `${path} in body`;
+  const length = schema.minLength === undefined && schema.maxLength === undefined ? 0 : [...value].length;
+  if (schema.maxLength !== undefined && length > schema.maxLength) {
+    errors.push(fieldError.tooLong(path, schema.maxLength));
+  }
+  if (schema.minLength !== undefined && length < schema.minLength) {
+    errors.push(
+      fieldError.invalid(path, value, `${where} should be at least ${schema.minLength} chars long`),
+    );
+  }
+  if (schema.pattern !== undefined && compiled(schema.pattern)?.matcher(value).find() === false) {
+    errors.push(fieldError.invalid(path, value, `${where} should match '${schema.pattern}'`));
+  }
+  if (schema.format !== undefined && !matchesFormat(value, schema.format)) {
+    errors.push(fieldError.invalid(path, value, `${where} must be of type ${schema.format}: "${value}"`));
+  }
+}
+
+const dateTime = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+const goDuration = /^[+-]?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/;
+
+function matchesFormat(value: string, format: string): boolean {
+  switch (format) {
+    case 'date-time':
+      return dateTime.test(value) && !Number.isNaN(Date.parse(value));
+    case 'date':
+      return /^\d{4}-\d{2}-\d{2}$/.test(value) && !Number.isNaN(Date.parse(value));
+    case 'byte':
+      return value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value);
+    case 'ipv4':
+      return isIPv4(value);
+    case 'ipv6':
+      return isIPv6(value);
+    case 'cidr': {
+      const [ip = '', bits = ''] = value.split('/');
+      const family = isIP(ip);
+      return family !== 0 && /^\d+$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
+    }
+    case 'uuid':
+      return /^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$/.test(value);
+    case 'uri':
+      return URL.canParse(value);
+    case 'email':
+      return /^[^\s@]+@[^\s@]+$/.test(value);
+    case 'hostname':
+      return value.length <= 253 && /^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$/.test(value);
+    case 'duration':
+      return value === '0' || goDuration.test(value);
+    default:
+      // Unknown formats are accepted, as Kubernetes accepts them.
+      return true;
+  }
+}
+
+function checkNumber(value: number, schema: Schema, path: string, errors: FieldError[]): void {
+  const where = `${path} in body`;
+  const { minimum, maximum } = schema;
+  if (minimum !== undefined && (schema.exclusiveMinimum === true ? value <= minimum : value < minimum)) {
+    const relation = schema.exclusiveMinimum === true ? 'greater than' : 'greater than or equal to';
+    errors.push(fieldError.invalid(path, value, `${where} should be ${relation} ${minimum}`));
+  }
+  if (maximum !== undefined && (schema.exclusiveMaximum === true ? value >= maximum : value > maximum)) {
+    const relation = schema.exclusiveMaximum === true ? 'less than' : 'less than or equal to';
+    errors.push(fieldError.invalid(path, value, `${where} should be ${relation} ${maximum}`));
+  }
+  if (schema.format === 'int32' && (value > 2147483647 || value < -2147483648)) {
+    errors.push(fieldError.invalid(path, value, `${where} must be of type int32: "${value}"`));
+  }
+  if (schema.multipleOf !== undefined && value % schema.multipleOf !== 0) {
+    errors.push(fieldError.invalid(path, value, `${where} should be a multiple of ${schema.multipleOf}`));
+  }
+}
+
+function checkArray(value: readonly Json[], schema: Schema, path: string, errors: FieldError[]): void {
+  if (schema.maxItems !== undefined && value.length > schema.maxItems) {
+    errors.push(fieldError.tooMany(path, value.length, schema.maxItems));
+  }
+  if (schema.minItems !== undefined && value.length < schema.minItems) {
+    errors.push(
+      fieldError.invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`),
+    );
+  }
+  const items = schema.items;
+  if (items !== undefined) {
+    value.forEach((v, i) => {
+      check(v, items, `${path}[${i}]`, errors);
+    });
+  }
+  if (schema.listType === 'set' || schema.uniqueItems === true) {
+    const seen = new Set<string>();
+    value.forEach((v, i) => {
+      const key = JSON.stringify(v);
+      if (seen.has(key)) errors.push(fieldError.duplicate(`${path}[${i}]`, v));
+      seen.add(key);
+    });
+  }
+  if (schema.listType === 'map') {
+    const seen = new Set<string>();
+    value.forEach((v, i) => {
+      if (!isObject(v)) return;
+      const keyOf: JsonObject = {};
+      for (const k of schema.listMapKeys ?? []) if (v[k] !== undefined) keyOf[k] = v[k];
+      const key = JSON.stringify(keyOf);
+      if (seen.has(key)) errors.push(fieldError.duplicate(`${path}[${i}]`, keyOf));
+      seen.add(key);
+    });
+  }
+}
+
+function checkObject(value: JsonObject, schema: Schema, path: string, errors: FieldError[]): void {
+  for (const key of schema.required ?? []) {
+    if (!Object.hasOwn(value, key) || value[key] === undefined)
+      errors.push(fieldError.required(at(path, key)));
+  }
+  const count = Object.keys(value).length;
+  if (schema.maxProperties !== undefined && count > schema.maxProperties) {
+    errors.push(fieldError.tooMany(path, count, schema.maxProperties));
+  }
+  if (schema.minProperties !== undefined && count < schema.minProperties) {
+    errors.push(
+      fieldError.invalid(
+        path,
+        count,
+        `${path} in body should have at least ${schema.minProperties} properties`,
+      ),
+    );
+  }
+  for (const key of Object.keys(value)) {
+    const own = schema.properties;
+    if (own !== undefined && Object.hasOwn(own, key)) {
+      const child = own[key];
+      if (child !== undefined) check(value[key], child, at(path, key), errors);
+    } else if (typeof schema.additionalProperties === 'object') {
+      check(value[key], schema.additionalProperties, at(path, key), errors);
+    }
+  }
+}
+
+function passes(value: Json, schema: Schema, path: string): boolean {
+  const errors: FieldError[] = [];
+  check(value, schema, path, errors);
+  return errors.length === 0;
+}
+
+function checkCombinators(value: Json, schema: Schema, path: string, errors: FieldError[]): void {
+  for (const part of schema.allOf ?? []) check(value, part, path, errors);
+  const where = path === '' ? '<nil>' : path;
+  if (schema.anyOf !== undefined && !schema.anyOf.some((s) => passes(value, s, path))) {
+    errors.push(
+      fieldError.invalid(
+        where,
+        describe(value),
+        `${where} in body must validate at least one schema (anyOf)`,
+      ),
+    );
+  }
+  if (schema.oneOf !== undefined && schema.oneOf.filter((s) => passes(value, s, path)).length !== 1) {
+    errors.push(
+      fieldError.invalid(
+        where,
+        describe(value),
+        `${where} in body must validate one and only one schema (oneOf)`,
+      ),
+    );
+  }
+  if (schema.not !== undefined && passes(value, schema.not, path)) {
+    errors.push(
+      fieldError.invalid(where, describe(value), `${where} in body must not validate the schema (not)`),
+    );
+  }
+}
+
+function describe(value: Json): Json {
+  return typeof value === 'object' ? typeName(value) : value;
+}

@@ -1,0 +1,45 @@
+import { ApiError } from '../http/api-error.js';
+import { childOf, cloneJson, type JsonObject, numberOf, pathOf } from '../json.js';
+import type { KubeObject } from '../object.js';
+import type { ScaleMapping } from '../registry/resource.js';
+
+/** The autoscaling/v1 Scale view of an object. */
+export function toScale(object: KubeObject, mapping: ScaleMapping): JsonObject {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  const selector = mapping.selector(object);
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      uid,
+      resourceVersion,
+      creationTimestamp,
+    },
+    spec: { replicas: numberOf(pathOf(object, ...mapping.specReplicas)) ?? 0 },
+    status: {
+      replicas: numberOf(pathOf(object, ...mapping.statusReplicas)) ?? 0,
+      ...(selector === '' ? {} : { selector }),
+    },
+  };
+}
+
+/** The object with the replicas a Scale asks for. Throws 422 for an impossible number. */
+export function fromScale(object: KubeObject, scale: KubeObject, mapping: ScaleMapping): KubeObject {
+  const replicas = numberOf(pathOf(scale, 'spec', 'replicas')) ?? 0;
+  if (!Number.isInteger(replicas) || replicas < 0) {
+    throw new ApiError(
+      422,
+      'Invalid',
+      `Scale.autoscaling "${object.metadata.name}" is invalid: spec.replicas: Invalid value: ${replicas}: must be greater than or equal to 0`,
+    );
+  }
+  const next = cloneJson(object);
+  let parent: JsonObject = next;
+  for (const step of mapping.specReplicas.slice(0, -1)) parent = childOf(parent, step);
+  parent[mapping.specReplicas.at(-1) ?? 'replicas'] = replicas;
+  const pinned = scale.metadata.resourceVersion;
+  next.metadata.resourceVersion = typeof pinned === 'string' ? pinned : '';
+  return next;
+}
