@@ -231,17 +231,17 @@ export class NodeAgent {
     const workload = workloadOf(pod);
     const rules = this.rulesFor(pod);
     const record = mesh.get(workload.uid);
-    // A pod without an address has not started; the plugin reports it when it does.
-    if (ips.length === 0) return;
     const isSettled =
       record?.state === 'enabled' &&
       record.netns !== undefined &&
       JSON.stringify(record.rules) === JSON.stringify(rules);
     if (isSettled) {
-      await mesh.syncAddresses(workload.uid, ips);
+      if (ips.length > 0) await mesh.syncAddresses(workload.uid, ips);
       if (annotatedState(pod) !== 'enabled') await mesh.annotate(workload.uid);
       return;
     }
+    // A pod without an address has not started; the plugin reports it when it does.
+    if (ips.length === 0) return;
     await this.#withNetns(pod, (netns) => mesh.addRunning({ workload, ips, netns, rules }));
     this.#deps.log.info('running pod enrolled', { pod: keyOf(pod) });
   }
