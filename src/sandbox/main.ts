@@ -17,6 +17,8 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     process.stderr.write('usage: sandbox supervisor CONFIG_FILE   (started by `meshctl sandbox up`)\n');
     return 2;
   }
+  // The modes of volumes and mount points must not depend on who starts the sandbox.
+  process.umask(0o022);
   boundLog();
   setLogLevel(env['MESHCTL_SANDBOX_LOG'] ?? 'info');
   const logger = createLogger('supervisor');
@@ -39,6 +41,9 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     return 1;
   }
   await supervisor.closed();
+  // The state is written, and everything else ends with this process: its parent, pid 1 of
+  // the namespace, ends when it does. Winding down watches and containers would only take time.
+  process.kill(process.pid, 'SIGKILL');
   return 0;
 }
 

@@ -14,10 +14,13 @@ export interface Terminal {
   readonly slaveFd: number;
 }
 
-/** Opens a pseudo terminal. Throws {@link SystemCallError}. */
-export function openTerminal(): Terminal {
+/**
+ * Opens a pseudo terminal of the device file system that `multiplexer` (its `ptmx`)
+ * belongs to. Throws {@link SystemCallError}, or Node's error when there is no such file.
+ */
+export function openTerminal(multiplexer = '/dev/ptmx'): Terminal {
   const flags = constants.O_RDWR | constants.O_NOCTTY;
-  const masterFd = openSync('/dev/ptmx', flags);
+  const masterFd = openSync(multiplexer, flags);
   try {
     const unlocked = Buffer.alloc(4);
     check('ioctl', ioctl(masterFd, tiocSetUnlock, 'void *', unlocked), 'TIOCSPTLCK');

@@ -27,10 +27,7 @@ export async function snapshotPackage(packageRoot: string, target: string): Prom
   );
   const require = createRequire(join(packageRoot, 'package.json'));
   const koffi = await moduleFolder(require, nativeModule);
-  await cp(koffi, join(target, 'node_modules', nativeModule), {
-    ...options,
-    filter: (source) => !/\/koffi\/(doc|src|vendor)(\/|$)/.test(source),
-  });
+  await cp(koffi, join(target, 'node_modules', nativeModule), options);
   await copyPrebuilt(koffi, target, options);
 }
 

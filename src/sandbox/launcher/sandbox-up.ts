@@ -78,8 +78,8 @@ export async function sandboxUp(o: SandboxUpOptions = {}): Promise<SandboxUpResu
     await awaitReady(paths, started, o);
     return await finish(paths, started, { ...o, wasRunning: false });
   } catch (error) {
-    // What is half-started helps nobody; its log is in the error.
-    if (!isRunning(started) || o.signal?.aborted === true) await removeRemains(paths, started);
+    // Given up by the caller: nothing stays. After a failure the files do, for the log; the next `up` clears them.
+    if (o.signal?.aborted === true) await removeRemains(paths, started);
     throw error;
   }
 }

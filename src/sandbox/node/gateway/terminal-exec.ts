@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { openTerminal, resizeTerminal } from '../../../system/terminal.js';
 import type { ContainerIo } from '../../apiserver/kubelet-gateway.js';
@@ -16,7 +16,9 @@ export async function execWithTerminal(
   { io, signal }: { io: ContainerIo; signal: AbortSignal },
 ): Promise<number> {
   const { file, args, env } = enterCommand(container, command);
-  const terminal = openTerminal();
+  // From the container's own device file system, so that the terminal has a name in there.
+  const multiplexer = `/proc/${container.initPid}/root/dev/pts/ptmx`;
+  const terminal = openTerminal(existsSync(multiplexer) ? multiplexer : undefined);
   // setsid makes the command the leader of a session whose terminal this is: job control and Ctrl-C work.
   const child = spawn('/usr/bin/setsid', ['--ctty', '--wait', file, ...args], {
     stdio: [terminal.slaveFd, terminal.slaveFd, terminal.slaveFd],

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeHost } from '../host/node-host.js';
 import type { ContainerImage, ImageStore } from '../image/image.js';
+import { makeMountPoint } from '../image/mount-point.js';
 import type { DownwardContext } from '../model/downward.js';
 import { expandVariables } from '../model/expand.js';
 import type { ContainerSpec, Pod } from '../model/pod.js';
@@ -87,6 +88,7 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
   await image.prepareRootfs(join(deps.host.rootfs, rootfs));
   const message = await terminationMessageMount(deps.host, folder, spec);
   const overridden = new Set(mounts.map((m) => m.target));
+  const allMounts = [...request.podMounts.filter((m) => !overridden.has(m.target)), message, ...mounts];
   const config: ContainerConfig = {
     id,
     image,
@@ -101,7 +103,7 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
     isPrivileged: spec.securityContext?.privileged === true,
     capabilities: capabilitiesOf(spec.securityContext),
     user: decision.user,
-    mounts: [...request.podMounts.filter((m) => !overridden.has(m.target)), message, ...mounts],
+    mounts: await placeMounts(deps.host, rootfs, allMounts),
   };
   const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
   const container = await Container.start(deps.host, config, { log, hasStdin: spec.stdin === true });
@@ -127,6 +129,25 @@ export async function terminationMessage(host: NodeHost, container: Container): 
   } catch {
     return undefined; // removed together with the pod
   }
+}
+
+/** Prepares where each mount goes. Below the image's own mounts and /dev bubblewrap does it. */
+async function placeMounts(
+  host: NodeHost,
+  rootfs: string,
+  mounts: readonly ContainerMount[],
+): Promise<ContainerMount[]> {
+  const placed: ContainerMount[] = [];
+  for (const mount of mounts) {
+    const source = await stat(host.path(mount.source)).catch(() => undefined);
+    const kind = source?.isDirectory() === false ? 'file' : 'folder';
+    placed.push(
+      mount.target.startsWith('/dev/')
+        ? mount
+        : { ...mount, target: await makeMountPoint(join(host.rootfs, rootfs), mount.target, kind) },
+    );
+  }
+  return placed;
 }
 
 /** Folder of a pod's logs, relative to the node's file system. */
