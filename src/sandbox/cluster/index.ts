@@ -1,5 +1,5 @@
 import type { KubeClient } from '../../kube/client.js';
-import { ClusterCaches } from './cache/cluster-caches.js';
+import { ClusterCaches, sharedSignal } from './cache/cluster-caches.js';
 import {
   type Controller,
   type ControllerDeps,
@@ -56,7 +56,8 @@ export function startClusterControllers(o: {
   readonly signal: AbortSignal;
   readonly caches?: ClusterCaches;
 }): void {
-  const { client, signal } = o;
+  const { client } = o;
+  const signal = sharedSignal(o.signal);
   const caches = o.caches ?? new ClusterCaches({ client, signal });
   for (const [component, make] of Object.entries(controllers)) {
     startController({ client, caches, signal, events: new EventRecorder({ client, component }) }, make);

@@ -1,9 +1,13 @@
+import { setMaxListeners } from 'node:events';
 import type { KubeClient } from '../../../kube/client.js';
 import { Reflector } from '../../../kube/reflector.js';
 import type { Resource } from '../../../kube/resource.js';
 import type { KubeObject } from '../../../kube/types.js';
 import { createLogger } from '../../../telemetry/log.js';
 import { ObjectCache } from './object-cache.js';
+
+/** Reflectors, queues and loops that end with one signal; Node warns beyond it, as for a leak. */
+const signalListenersMax = 256;
 
 /** One cache per kind, started when first asked for and shared by everything in the process. */
 export class ClusterCaches {
@@ -14,7 +18,7 @@ export class ClusterCaches {
 
   constructor(o: { readonly client: KubeClient; readonly signal: AbortSignal }) {
     this.client = o.client;
-    this.#signal = o.signal;
+    this.#signal = sharedSignal(o.signal);
   }
 
   /** The cache of a kind. `T` is what the caller knows the resource to hold. */
@@ -38,4 +42,11 @@ export class ClusterCaches {
   async synced(): Promise<void> {
     await Promise.all([...this.#caches.values()].map((entry) => entry.synced));
   }
+}
+
+/** A signal that aborts with `signal` and that many may listen to. */
+export function sharedSignal(signal: AbortSignal): AbortSignal {
+  const shared = AbortSignal.any([signal]);
+  setMaxListeners(signalListenersMax, shared);
+  return shared;
 }

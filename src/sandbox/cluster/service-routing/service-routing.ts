@@ -4,7 +4,7 @@ import type { KubeClient } from '../../../kube/client.js';
 import { endpointSlices, services } from '../../../kube/resource.js';
 import type { EndpointSlice, Service } from '../../../kube/types.js';
 import { createLogger } from '../../../telemetry/log.js';
-import { ClusterCaches } from '../cache/cluster-caches.js';
+import { ClusterCaches, sharedSignal } from '../cache/cluster-caches.js';
 import { applyTables, removeTables } from './applier.js';
 import { renderTables } from './rules.js';
 import { type RoutingNode, serviceRoutes } from './service-port.js';
@@ -46,7 +46,8 @@ export interface ServiceRouting {
  * namespace, the way kube-proxy does with iptables.
  */
 export function startServiceRouting(o: ServiceRoutingOptions): ServiceRouting {
-  const { signal, netns } = o;
+  const { netns } = o;
+  const signal = sharedSignal(o.signal);
   const log = createLogger('cluster::service-routing');
   const caches = o.caches ?? new ClusterCaches({ client: o.client, signal });
   const allServices = caches.of<Service>(services);
