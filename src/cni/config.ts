@@ -43,6 +43,14 @@ export interface AgentConfig {
   readonly logLevel: string;
 }
 
+/** Settings of upstream's agent that this one knows in one value only; another one must not be ignored. */
+const fixedSettings: Readonly<Record<string, boolean>> = {
+  AMBIENT_ENABLED: true,
+  CHAINED_CNI_PLUGIN: true,
+  ISTIO_OWNED_CNI_CONFIG: false,
+  NATIVE_NFTABLES: false,
+};
+
 /** Reads the environment. Throws MESH0708 naming the variable that cannot be used. */
 export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
   const text = (name: string, fallback: string): string => {
@@ -68,6 +76,9 @@ export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
     }
     return parsed;
   };
+  for (const [name, supported] of Object.entries(fixedSettings)) {
+    if (flag(name, supported) !== supported) throw invalid(name, String(env[name]), `${supported} here`);
+  }
   return {
     nodeName: required('NODE_NAME'),
     podName: text('POD_NAME', ''),

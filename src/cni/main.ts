@@ -15,16 +15,23 @@ const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
  */
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const log = createLogger('cni');
-  const [command = 'install-cni', ...rest] = args;
-  if (rest.length > 0 || (command !== 'install-cni' && command !== 'cleanup')) {
-    log.error('unknown arguments: expected install-cni or cleanup', { args: args.join(' ') });
+  const [command = 'install-cni', ...rest] = args.filter((arg) => !arg.startsWith('--'));
+  const flags = args.filter((arg) => arg.startsWith('--'));
+  if (
+    rest.length > 0 ||
+    flags.some((flag) => !isKnownFlag(flag)) ||
+    (command !== 'install-cni' && command !== 'cleanup')
+  ) {
+    log.error('unknown arguments: expected install-cni or cleanup [--log_output_level=LEVEL]', {
+      args: args.join(' '),
+    });
     return 2;
   }
   try {
     const config = readConfig(env);
-    if (command === 'cleanup') return await cleanUpFromOutside(config, env);
-    const bad = setLogLevel(config.logLevel, { reset: true });
-    if (bad !== undefined) log.warn('part of LOG_LEVEL cannot be read', { part: bad });
+    if (command === 'cleanup') return await cleanUpFromOutside(config, () => KubeClient.inCluster(env));
+    const bad = setLogLevel(logLevelOf(flags) ?? config.logLevel, { reset: true });
+    if (bad !== undefined) log.warn('part of the log level cannot be read', { part: bad });
     await install(config, env);
     return 0;
   } catch (error) {
@@ -35,6 +42,18 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     });
     return isMesh && error.code === 'MESH0708' ? 2 : 1;
   }
+}
+
+/** The one flag that upstream's chart passes. */
+const logLevelFlag = '--log_output_level=';
+
+function isKnownFlag(flag: string): boolean {
+  return flag.startsWith(logLevelFlag);
+}
+
+/** Upstream writes `default:info` where we write `info`. */
+function logLevelOf(flags: readonly string[]): string | undefined {
+  return flags.at(-1)?.slice(logLevelFlag.length).replaceAll('default:', '');
 }
 
 async function install(config: AgentConfig, env: NodeJS.ProcessEnv): Promise<void> {

@@ -1,7 +1,6 @@
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { KubeClient } from '../../kube/client.js';
-import { redirection as redirectionAnnotation } from '../../kube/labels.js';
+import type { KubeClient } from '../../kube/client.js';
 import { pods as podResource } from '../../kube/resource.js';
 import type { Pod } from '../../kube/types.js';
 import { createLogger, setLogOutput } from '../../telemetry/log.js';
@@ -9,6 +8,7 @@ import type { AgentConfig } from '../config.js';
 import { annotatedState } from '../enrolment.js';
 import { Installer, pluginEntry } from '../installer/installer.js';
 import { PluginFiles } from '../installer/plugin-files.js';
+import { annotatePod } from './annotation.js';
 import { type CleanupReport, cleanUpNode } from './cleanup.js';
 import { openNode } from './node-context.js';
 import { controlSocketName } from './run-agent.js';
@@ -21,10 +21,10 @@ const cleanupTimeoutMs = 120_000;
  * does it in its stead when none runs. Prints the report as JSON; exit code 0 only
  * when nothing is left.
  */
-export async function cleanUpFromOutside(config: AgentConfig, env: NodeJS.ProcessEnv): Promise<number> {
+export async function cleanUpFromOutside(config: AgentConfig, connect: () => KubeClient): Promise<number> {
   // Standard output is for the report.
   setLogOutput((line) => process.stderr.write(line));
-  const report = (await askAgent(config)) ?? (await cleanUpAlone(config, env));
+  const report = (await askAgent(config)) ?? (await cleanUpAlone(config, connect()));
   await new Promise<void>((resolve) => {
     process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`, () => resolve());
   });
@@ -59,11 +59,10 @@ function askAgent(config: AgentConfig): Promise<CleanupReport | undefined> {
   });
 }
 
-async function cleanUpAlone(config: AgentConfig, env: NodeJS.ProcessEnv): Promise<CleanupReport> {
+async function cleanUpAlone(config: AgentConfig, client: KubeClient): Promise<CleanupReport> {
   const log = createLogger('cni');
   log.warn('no agent runs on this node, cleaning up without it', { runDir: config.runDir });
   const node = await openNode(config, log);
-  const client = KubeClient.inCluster(env);
   const installer = new Installer({
     files: new PluginFiles({
       binDir: config.cniBinDir,
@@ -92,11 +91,7 @@ async function cleanUpAlone(config: AgentConfig, env: NodeJS.ProcessEnv): Promis
       },
       release: async (leaving) => {
         for (const { workload, netns } of leaving) {
-          await client.patch(
-            { resource: podResource, ...workload, subresource: 'status' },
-            { metadata: { uid: workload.uid, annotations: { [redirectionAnnotation]: null } } },
-            'merge',
-          );
+          await annotatePod(client, workload, undefined);
           await node.redirection.remove(netns.fd);
         }
       },

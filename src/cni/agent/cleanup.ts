@@ -3,11 +3,10 @@ import { join } from 'node:path';
 import { messageOf } from '../../errors/mesh-error.js';
 import type { Pod } from '../../kube/types.js';
 import type { Installer } from '../installer/installer.js';
-import type { NetnsHandle } from '../netns-handle.js';
 import { chooseNetns, releaseAll, scanNamespaces } from '../netns-finder.js';
-import type { ZdsWorkload } from '../zds/messages.js';
 import { keyOf, podIps, workloadOf } from './node-agent.js';
 import type { NodeContext } from './node-context.js';
+import type { LeavingPod } from './pod-mesh.js';
 
 /** What a cleanup did, and what it could not do. Printed as JSON by `mesh-cni cleanup`. */
 export interface CleanupReport {
@@ -28,9 +27,7 @@ export interface CleanupDeps {
   /** Enrolled pods of the node: annotated, or known to a running agent. */
   readonly enrolled: () => Promise<readonly Pod[]>;
   /** Takes pods out with their peers' and ztunnel's knowledge; rejects with what failed. */
-  readonly release: (
-    leaving: readonly { workload: ZdsWorkload; netns: NetnsHandle; ips: readonly string[] }[],
-  ) => Promise<void>;
+  readonly release: (leaving: readonly LeavingPod[]) => Promise<void>;
   /** Called when all pods are out: ends the sockets of a running agent. */
   readonly closeSockets: () => Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../telemetry/log.js';
 import type { AgentConfig } from '../config.js';
@@ -23,6 +23,8 @@ const runDirMode = 0o750;
 /** Opens the node's namespace and finds out what works there: iptables backend, IPv6, ipset. */
 export async function openNode(config: AgentConfig, log: Logger, signal?: AbortSignal): Promise<NodeContext> {
   mkdirSync(config.runDir, { recursive: true, mode: runDirMode });
+  // The kubelet makes missing hostPath folders 0755; the sockets in this one are for root's programs.
+  chmodSync(config.runDir, runDirMode);
   const hostPath = config.switchToHostNetns ? join(config.procDir, '1', 'ns', 'net') : '/proc/self/ns/net';
   const hostNetns = NetnsHandle.open(hostPath);
   const backend = await detectBackend(hostNetns.fd, config.forcedBackend, signal);

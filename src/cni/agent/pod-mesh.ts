@@ -38,6 +38,13 @@ export interface EnrolRequest {
   readonly rules: PodRuleOptions;
 }
 
+/** A running pod that leaves the mesh. The caller keeps the handle open meanwhile. */
+export interface LeavingPod {
+  readonly workload: ZdsWorkload;
+  readonly netns: NetnsHandle;
+  readonly ips: readonly string[];
+}
+
 /**
  * The enrolled pods of the node and the steps in and out (reference/ztunnel-and-cni.md
  * 7.6). All steps can be repeated; callers never run two for the same pod at once.
@@ -77,8 +84,8 @@ export class PodMesh {
     await this.#deps.redirection.apply(netns.fd, rules);
     this.#remember({ workload, ips, netns, rules, state: 'pending' });
     try {
-      await this.#deps.zds.add(workload, netns);
       await this.#deps.hostProbes.add(workload.uid, ips);
+      await this.#deps.zds.add(workload, netns);
     } catch (error) {
       await this.forget(workload.uid);
       throw error;
@@ -96,6 +103,8 @@ export class PodMesh {
     const { workload, ips, netns, rules } = request;
     const refusal = await this.#tellZtunnel(request);
     try {
+      // Before the rules: a probe in between would be captured, and refused where plaintext is.
+      await this.#deps.hostProbes.add(workload.uid, ips);
       if (!(await this.#deps.redirection.spareEstablished(netns.fd))) {
         this.#deps.log.warn('established connections of a pod may break while it is captured', {
           pod: `${workload.namespace}/${workload.name}`,
@@ -104,11 +113,11 @@ export class PodMesh {
       await this.#deps.redirection.apply(netns.fd, rules);
     } catch (error) {
       if (refusal === undefined) await this.#deps.zds.del(workload.uid);
+      await this.#deps.hostProbes.remove(workload.uid, ips);
       this.#drop(workload.uid);
       throw error;
     }
     this.#remember({ workload, ips, netns, rules, state: refusal === undefined ? 'enabled' : 'pending' });
-    await this.#deps.hostProbes.add(workload.uid, ips);
     await this.#deps.annotate(workload, refusal === undefined ? 'enabled' : 'pending');
     if (refusal !== undefined) throw refusal;
   }
@@ -146,22 +155,26 @@ export class PodMesh {
    * goes, the control plane tells them), then the capture ends, then ztunnel lets go:
    * at no moment is a new connection without a listener.
    */
-  async removeRunning(
-    leaving: readonly { workload: ZdsWorkload; netns: NetnsHandle; ips: readonly string[] }[],
-  ) {
+  async removeRunning(leaving: readonly LeavingPod[]): Promise<void> {
     const errors: string[] = [];
-    for (const { workload } of leaving) await this.#deps.annotate(workload, undefined);
-    if (leaving.length > 0) await delay(this.#deps.leaveGraceMs);
-    for (const { workload, netns, ips } of leaving) {
-      try {
-        await this.#deps.redirection.remove(netns.fd);
-        await this.#deps.zds.del(workload.uid);
-        await this.#deps.hostProbes.remove(workload.uid, ips);
-        this.#drop(workload.uid);
-      } catch (error) {
-        errors.push(`Pod ${workload.namespace}/${workload.name}: ${messageOf(error)}`);
+    const forEach = async (task: (pod: LeavingPod) => Promise<void>): Promise<void> => {
+      for (const pod of leaving) {
+        try {
+          await task(pod);
+        } catch (error) {
+          // The others still leave, and this one goes as far as it can.
+          errors.push(`Pod ${pod.workload.namespace}/${pod.workload.name}: ${messageOf(error)}`);
+        }
       }
-    }
+    };
+    await forEach(({ workload }) => this.#deps.annotate(workload, undefined));
+    if (leaving.length > 0) await delay(this.#deps.leaveGraceMs);
+    await forEach(async ({ workload, netns, ips }) => {
+      await this.#deps.redirection.remove(netns.fd);
+      await this.#deps.zds.del(workload.uid);
+      await this.#deps.hostProbes.remove(workload.uid, ips);
+      this.#drop(workload.uid);
+    });
     if (errors.length > 0) throw new Error(errors.join('; '));
   }
 

@@ -1,19 +1,18 @@
 import { join } from 'node:path';
 import { messageOf } from '../../errors/mesh-error.js';
 import type { KubeClient } from '../../kube/client.js';
-import { redirection as redirectionAnnotation } from '../../kube/labels.js';
 import { Reflector } from '../../kube/reflector.js';
 import { namespaces as namespaceResource, pods as podResource } from '../../kube/resource.js';
 import type { Namespace, Pod } from '../../kube/types.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { AgentConfig } from '../config.js';
-import { annotatedState, type RedirectionState } from '../enrolment.js';
+import { annotatedState } from '../enrolment.js';
 import { json, type RunningServer, serveHttp } from '../http-server.js';
 import { Installer, pluginEntry } from '../installer/installer.js';
 import { PluginFiles } from '../installer/plugin-files.js';
-import type { ZdsWorkload } from '../zds/messages.js';
 import { ZdsServer } from '../zds/zds-server.js';
 import { AgentMetrics } from './agent-metrics.js';
+import { annotatePod } from './annotation.js';
 import { type CleanupReport, cleanUpNode, findLeftovers } from './cleanup.js';
 import { decideDeparture } from './departure.js';
 import { watchDrift } from './drift-watch.js';
@@ -69,7 +68,7 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     redirection,
     hostProbes,
     zds,
-    annotate: (workload, state) => annotate(client, workload, state),
+    annotate: (workload, state) => annotatePod(client, workload, state),
     log,
     leaveGraceMs: config.leaveGraceMs,
   });
@@ -305,20 +304,6 @@ async function servePlugin(
     },
   );
   return [events, logs];
-}
-
-/** Merge patch on the status subresource; the UID keeps it off a successor of the same name. */
-async function annotate(
-  client: KubeClient,
-  workload: ZdsWorkload,
-  state: RedirectionState | undefined,
-): Promise<void> {
-  const metadata = { uid: workload.uid, annotations: { [redirectionAnnotation]: state ?? null } };
-  await client.patch(
-    { resource: podResource, namespace: workload.namespace, name: workload.name, subresource: 'status' },
-    { metadata },
-    'merge',
-  );
 }
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PluginAccessSource } from '../../../src/cni/agent/plugin-access.js';
 import { runAgent } from '../../../src/cni/agent/run-agent.js';
 import type { EnrolmentReport } from '../../../src/cni/agent/enrolment-report.js';
-import { readConfig } from '../../../src/cni/config.js';
+import { type AgentConfig, readConfig } from '../../../src/cni/config.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { nodeName, type TestCluster } from './test-cluster.js';
 import { eventually, type TestNetns } from './test-netns.js';
@@ -25,6 +25,7 @@ export class TestAgent {
   #running: { stop: AbortController; ended: Promise<void> } | undefined;
   #adminPort = 0;
   #healthPort = 0;
+  #monitoringPort = 0;
 
   constructor(cluster: TestCluster, host: TestNetns, bundle: string, env: Record<string, string> = {}) {
     this.#cluster = cluster;
@@ -49,24 +50,8 @@ export class TestAgent {
   async start(): Promise<void> {
     this.#adminPort = nextPort++;
     this.#healthPort = nextPort++;
-    const config = readConfig({
-      NODE_NAME: nodeName,
-      CNI_AGENT_RUN_DIR: this.runDir,
-      ZTUNNEL_UDS_ADDRESS: this.zdsPath,
-      HOST_PROC_DIR: join(this.dir, 'proc'),
-      HOST_NETNS_DIR: this.#netnsDir,
-      MOUNTED_CNI_BIN_DIR: this.binDir,
-      MOUNTED_CNI_NET_DIR: this.netDir,
-      CNI_PLUGIN_BUNDLE: join(this.dir, 'plugin.cjs'),
-      CNI_NODE_BINARY: join(this.dir, 'node'),
-      EXCLUDE_NAMESPACES: 'kube-system',
-      MONITORING_PORT: String(nextPort++),
-      HEALTH_PORT: String(this.#healthPort),
-      ADMIN_PORT: String(this.#adminPort),
-      DRIFT_CHECK_INTERVAL_MS: '200',
-      LEAVE_GRACE_MS: '200',
-      ...this.#env,
-    });
+    this.#monitoringPort = nextPort++;
+    const config = this.settings();
     const client = this.#cluster.agentClient();
     const access = new PluginAccessSource({
       client,
@@ -82,6 +67,28 @@ export class TestAgent {
     await eventually(async () => {
       await Promise.race([ended.then(() => Promise.reject(new Error('the agent ended'))), this.#nextTick()]);
       return (await this.#get(this.#healthPort, '/readyz')).status === 200;
+    });
+  }
+
+  /** The settings the agent was last started with. */
+  settings(): AgentConfig {
+    return readConfig({
+      NODE_NAME: nodeName,
+      CNI_AGENT_RUN_DIR: this.runDir,
+      ZTUNNEL_UDS_ADDRESS: this.zdsPath,
+      HOST_PROC_DIR: join(this.dir, 'proc'),
+      HOST_NETNS_DIR: this.#netnsDir,
+      MOUNTED_CNI_BIN_DIR: this.binDir,
+      MOUNTED_CNI_NET_DIR: this.netDir,
+      CNI_PLUGIN_BUNDLE: join(this.dir, 'plugin.cjs'),
+      CNI_NODE_BINARY: join(this.dir, 'node'),
+      EXCLUDE_NAMESPACES: 'kube-system',
+      MONITORING_PORT: String(this.#monitoringPort),
+      HEALTH_PORT: String(this.#healthPort),
+      ADMIN_PORT: String(this.#adminPort),
+      DRIFT_CHECK_INTERVAL_MS: '200',
+      LEAVE_GRACE_MS: '200',
+      ...this.#env,
     });
   }
 

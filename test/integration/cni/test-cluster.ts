@@ -153,6 +153,11 @@ export class TestCluster {
     await this.admin.delete({ resource: daemonSets, namespace: 'istio-system', name: 'istio-cni-node' });
   }
 
+  /** Takes the API server away for good. */
+  async stopServer(): Promise<void> {
+    await this.#server.close();
+  }
+
   async stop(): Promise<void> {
     this.admin.close();
     await this.#server.close();
