@@ -17,7 +17,7 @@ export interface DriftWatchDeps {
 }
 
 /** A check starts a few short processes; this keeps a full node below a tenth of a core. */
-const perPodMinMs = 100;
+const perPodMinMs = 150;
 
 /**
  * Looks at the rules of every enrolled pod and of the node, round after round, one at

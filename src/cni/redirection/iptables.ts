@@ -74,12 +74,14 @@ async function tryRun(
   }
 }
 
-function programName(backend: IptablesBackend, family: Family): string {
+/** `iptables`, `ip6tables`, or the variant of a backend. */
+export function programName(backend: IptablesBackend, family: Family): string {
   const base = family === 'v4' ? 'iptables' : 'ip6tables';
   return backend === 'default' ? base : `${base}-${backend}`;
 }
 
-function runOptions(target: IptablesTarget) {
+/** How programs are run for a target: in its namespace, with its lock. */
+export function runOptions(target: IptablesTarget) {
   return {
     netns: target.netns,
     timeoutMs: commandTimeoutMs,

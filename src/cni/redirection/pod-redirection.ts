@@ -1,9 +1,10 @@
 import { run } from '../../system/run.js';
-import { type IptablesBackend, type IptablesTarget, restoreRules, saveRules } from './iptables.js';
+import { type IptablesBackend, type IptablesTarget, restoreRules } from './iptables.js';
 import { setLoosePickup } from './loose-pickup.js';
 import { ipv6StateIn } from './netns-view.js';
 import { compareRules, describeRule, meshRules, type PodRuleOptions, podRules } from './pod-rules.js';
-import { addPolicyRouting, readPolicyRouting, removePolicyRouting } from './policy-routing.js';
+import { type FamilyState, readPodState } from './pod-state.js';
+import { addPolicyRouting, type PolicyRoutingState, removePolicyRouting } from './policy-routing.js';
 import { restoreInput } from './restore-format.js';
 import type { Family } from './rule.js';
 
@@ -42,45 +43,35 @@ export class PodRedirection {
 
   /** Brings the namespace to the wanted state; returns what had been missing. Throws MESH0701, MESH0702. */
   async apply(netns: number, rules: PodRuleOptions, signal?: AbortSignal): Promise<RedirectionState> {
-    const missing: string[] = [];
-    const unexpected: string[] = [];
-    for (const family of this.#families(netns)) {
-      missing.push(...(await this.#applyRouting(netns, family)));
-      const target = this.#target(netns, signal);
+    const target = this.#target(netns, signal);
+    const state = await readPodState(target, this.#families(netns));
+    for (const [family, { rules: observed, routing }] of state) {
+      if (routingMissing(netns, family, routing).length > 0) {
+        // Runtimes bring lo up before they call CNI plugins; without it the local route is refused.
+        await run('ip', ['link', 'set', 'lo', 'up'], { netns });
+        await addPolicyRouting(netns, family, routing, { wantsRoute: wantsRoute(netns, family) });
+      }
       const wanted = podRules(family, rules);
-      const observed = await saveRules(target, family);
       const delta = compareRules(wanted, observed);
-      missing.push(...labelled(family, delta.missing));
-      unexpected.push(...labelled(family, delta.unexpected));
       if (delta.missing.length > 0 || delta.unexpected.length > 0) {
         await restoreRules(target, family, restoreInput(wanted, observed));
       }
     }
-    return { missing, unexpected };
+    return compareState(netns, state, rules);
   }
 
   /** Compares without changing anything. Throws MESH0701 when the namespace cannot be read. */
   async inspect(netns: number, rules: PodRuleOptions, signal?: AbortSignal): Promise<RedirectionState> {
-    const missing: string[] = [];
-    const unexpected: string[] = [];
-    for (const family of this.#families(netns)) {
-      missing.push(...(await this.#missingRouting(netns, family)));
-      const delta = compareRules(
-        podRules(family, rules),
-        await saveRules(this.#target(netns, signal), family),
-      );
-      missing.push(...labelled(family, delta.missing));
-      unexpected.push(...labelled(family, delta.unexpected));
-    }
-    return { missing, unexpected };
+    const state = await readPodState(this.#target(netns, signal), this.#families(netns));
+    return compareState(netns, state, rules);
   }
 
   /** Removes everything of the mesh from the namespace: rules, routing, then the kernel setting. */
   async remove(netns: number, signal?: AbortSignal): Promise<void> {
-    for (const family of this.#families(netns)) {
-      const target = this.#target(netns, signal);
-      await restoreRules(target, family, restoreInput([], await saveRules(target, family)));
-      await removePolicyRouting(netns, family);
+    const target = this.#target(netns, signal);
+    for (const [family, { rules, routing }] of await readPodState(target, this.#families(netns))) {
+      await restoreRules(target, family, restoreInput([], rules));
+      await removePolicyRouting(netns, family, routing);
     }
     await setLoosePickup(netns, true);
   }
@@ -88,8 +79,9 @@ export class PodRedirection {
   /** Rules and routes of the mesh found in the namespace, in words; empty when it is clean. */
   async leftovers(netns: number, signal?: AbortSignal): Promise<readonly string[]> {
     const found: string[] = [];
-    for (const family of this.#families(netns)) {
-      const ours = meshRules(await saveRules(this.#target(netns, signal), family));
+    const state = await readPodState(this.#target(netns, signal), this.#families(netns));
+    for (const [family, { rules, routing }] of state) {
+      const ours = meshRules(rules);
       found.push(...labelled(family, ours.rules.map(describeRule)));
       found.push(
         ...labelled(
@@ -97,28 +89,10 @@ export class PodRedirection {
           [...ours.chains].map((name) => `chain ${name}`),
         ),
       );
-      const routing = await readPolicyRouting(netns, family);
       if (routing.rule) found.push(`${family}: ip rule fwmark 0x111`);
       if (routing.route) found.push(`${family}: ip route table 100`);
     }
     return found;
-  }
-
-  async #applyRouting(netns: number, family: Family): Promise<readonly string[]> {
-    const missing = await this.#missingRouting(netns, family);
-    if (missing.length === 0) return missing;
-    // Runtimes bring lo up before they call CNI plugins; without it the local route is refused.
-    await run('ip', ['link', 'set', 'lo', 'up'], { netns });
-    await addPolicyRouting(netns, family, { route: !missingLoopback(netns, family) });
-    return missing;
-  }
-
-  async #missingRouting(netns: number, family: Family): Promise<readonly string[]> {
-    const state = await readPolicyRouting(netns, family);
-    const missing: string[] = [];
-    if (!state.route && !missingLoopback(netns, family)) missing.push(`${family}: ip route table 100`);
-    if (!state.rule) missing.push(`${family}: ip rule fwmark 0x111`);
-    return missing;
   }
 
   #families(netns: number): readonly Family[] {
@@ -136,8 +110,31 @@ export class PodRedirection {
   }
 }
 
-function missingLoopback(netns: number, family: Family): boolean {
-  return family === 'v6' && ipv6StateIn(netns) === 'noLoopback';
+function compareState(
+  netns: number,
+  state: ReadonlyMap<Family, FamilyState>,
+  rules: PodRuleOptions,
+): RedirectionState {
+  const missing: string[] = [];
+  const unexpected: string[] = [];
+  for (const [family, { rules: observed, routing }] of state) {
+    const delta = compareRules(podRules(family, rules), observed);
+    missing.push(...labelled(family, [...routingMissing(netns, family, routing), ...delta.missing]));
+    unexpected.push(...labelled(family, delta.unexpected));
+  }
+  return { missing, unexpected };
+}
+
+function routingMissing(netns: number, family: Family, state: PolicyRoutingState): readonly string[] {
+  const missing: string[] = [];
+  if (!state.route && wantsRoute(netns, family)) missing.push('ip route table 100');
+  if (!state.rule) missing.push('ip rule fwmark 0x111');
+  return missing;
+}
+
+/** Where lo has IPv6 switched off, the kernel refuses a local IPv6 route. */
+function wantsRoute(netns: number, family: Family): boolean {
+  return family === 'v4' || ipv6StateIn(netns) !== 'noLoopback';
 }
 
 function labelled(family: Family, lines: readonly string[]): readonly string[] {

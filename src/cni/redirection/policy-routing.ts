@@ -7,7 +7,7 @@ const rulePriority = '32764';
 const ruleMark = '0x111/0xfff';
 const commandTimeoutMs = 10_000;
 
-/** What of the policy route is in place in a namespace. */
+/** What of the policy route is in place in a namespace, for one family. */
 export interface PolicyRoutingState {
   readonly rule: boolean;
   readonly route: boolean;
@@ -21,13 +21,13 @@ export interface PolicyRoutingState {
 export async function addPolicyRouting(
   netns: number,
   family: Family,
-  options: { readonly route: boolean },
+  state: PolicyRoutingState,
+  options: { readonly wantsRoute: boolean },
 ): Promise<void> {
-  if (options.route) {
+  if (options.wantsRoute && !state.route) {
     const route = ['local', anyAddress(family), 'dev', 'lo', 'scope', 'host', 'table', routeTable];
     await ip(netns, family, ['route', 'replace', ...route]);
   }
-  const state = await readPolicyRouting(netns, family);
   if (state.rule) return;
   await ip(
     netns,
@@ -38,8 +38,11 @@ export async function addPolicyRouting(
 }
 
 /** Removes what {@link addPolicyRouting} made; fine when nothing is there. */
-export async function removePolicyRouting(netns: number, family: Family): Promise<void> {
-  const state = await readPolicyRouting(netns, family);
+export async function removePolicyRouting(
+  netns: number,
+  family: Family,
+  state: PolicyRoutingState,
+): Promise<void> {
   if (state.rule) {
     await ip(
       netns,
@@ -58,20 +61,17 @@ export async function removePolicyRouting(netns: number, family: Family): Promis
   }
 }
 
-/** Reads rule and route from the kernel, in one run of `ip`. */
-export async function readPolicyRouting(netns: number, family: Family): Promise<PolicyRoutingState> {
-  // -force: `route show` fails when the table does not exist, which is an answer, not an error.
-  const result = await run('ip', [familyFlag(family), '-force', '-batch', '-'], {
-    netns,
-    timeoutMs: commandTimeoutMs,
-    input: `rule show\nroute show table ${routeTable}\n`,
-  });
-  return {
-    rule: new RegExp(`^${rulePriority}:.*fwmark ${ruleMark} lookup ${routeTable}\\s*$`, 'm').test(
-      result.stdout,
-    ),
-    route: /^local (default|::\/0|0\.0\.0\.0\/0) dev lo/m.test(result.stdout),
-  };
+/** Shell commands that print what {@link parsePolicyRouting} reads. */
+export function showRoutingCommands(family: Family): readonly string[] {
+  const ip = `ip ${familyFlag(family)}`;
+  // Without any route the table does not exist, and `ip` complains.
+  return [`${ip} rule show priority ${rulePriority}`, `${ip} route show table ${routeTable} 2>/dev/null`];
+}
+
+/** Finds the mesh's rule and route in the output of `ip rule` and `ip route`. */
+export function parsePolicyRouting(text: string): PolicyRoutingState {
+  const rule = new RegExp(`^${rulePriority}:.*fwmark ${ruleMark} lookup ${routeTable}\\s*$`, 'm');
+  return { rule: rule.test(text), route: /^local (default|::\/0|0\.0\.0\.0\/0) dev lo/m.test(text) };
 }
 
 async function ip(
