@@ -1,7 +1,5 @@
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { Writable } from 'node:stream';
 import { curlExit, TransferFailure } from './failure.js';
 import { type CurlOptions, OptionError, parseCurlOptions } from './options.js';
 import { type IdleConnections, type TransferOutput, transfer } from './transfer.js';
@@ -21,21 +19,17 @@ export async function curl(args: readonly string[]): Promise<number> {
     return curlExit.badOption;
   }
   const idle: IdleConnections = new Map();
-  const sinks = new Map<string, Writable>();
+  const files = new Map<string, number>();
   let exitCode = 0;
   try {
     for (const [index, text] of options.urls.entries()) {
-      const code = await transferWithRetries({ text, index, options, idle, sinks });
+      const code = await transferWithRetries({ text, index, options, idle, files });
       // Like curl, the last failing transfer decides.
       if (code !== 0) exitCode = code;
     }
   } finally {
     for (const socket of idle.values()) socket.destroy();
-    for (const sink of sinks.values()) {
-      if (sink === process.stdout || sink === process.stderr) continue;
-      sink.end();
-      await once(sink, 'close').catch(() => undefined);
-    }
+    for (const fd of files.values()) closeSync(fd);
   }
   return exitCode;
 }
@@ -45,7 +39,8 @@ interface Job {
   readonly index: number;
   readonly options: CurlOptions;
   readonly idle: IdleConnections;
-  readonly sinks: Map<string, Writable>;
+  /** Output files opened so far; later transfers append. */
+  readonly files: Map<string, number>;
 }
 
 async function transferWithRetries(job: Job): Promise<number> {
@@ -110,13 +105,12 @@ function outputFor(job: Job, url: URL): TransferOutput {
   const { options } = job;
   const target =
     options.outputs[job.index] ?? (options.remoteName ? basename(url.pathname) || 'curl_response' : '-');
-  const body = sinkFor(job, target);
-  const dump = options.dumpHeader === undefined ? undefined : sinkFor(job, options.dumpHeader);
+  const { dumpHeader } = options;
   return {
-    body: (chunk) => write(body, chunk),
+    body: (chunk) => write(job, target, chunk),
     head: (text) => {
-      if (options.includeHeaders || options.isHead) body.write(text);
-      dump?.write(text);
+      if (options.includeHeaders || options.isHead) void write(job, target, Buffer.from(text));
+      if (dumpHeader !== undefined) void write(job, dumpHeader, Buffer.from(text));
     },
     note: (prefix, line) => {
       if (options.verbose) process.stderr.write(`${prefix} ${line}\n`);
@@ -124,26 +118,18 @@ function outputFor(job: Job, url: URL): TransferOutput {
   };
 }
 
-function sinkFor(job: Job, path: string): Writable {
-  if (path === '-') return process.stdout;
-  const open = job.sinks.get(path);
-  if (open !== undefined) return open;
-  const sink = createWriteStream(path);
-  // The transfer learns of a full or missing file through `write`.
-  sink.on('error', () => sink.destroy());
-  job.sinks.set(path, sink);
-  return sink;
-}
-
-function write(sink: Writable, chunk: Buffer): Promise<void> | undefined {
-  if (sink.destroyed) {
-    throw new TransferFailure(curlExit.writeError, 'Failure writing output to destination');
+/** Writes to a file (at once) or to standard output, where the promise resolves when it takes more. */
+function write(job: Job, path: string, chunk: Buffer): Promise<void> | undefined {
+  if (path === '-') {
+    if (process.stdout.write(chunk)) return undefined;
+    return new Promise((resolve) => process.stdout.once('drain', resolve));
   }
-  if (sink.write(chunk)) return undefined;
-  return new Promise((resolve, reject) => {
-    sink.once('drain', resolve);
-    sink.once('error', () => {
-      reject(new TransferFailure(curlExit.writeError, 'Failure writing output to destination'));
-    });
-  });
+  try {
+    const fd = job.files.get(path) ?? openSync(path, 'w');
+    job.files.set(path, fd);
+    for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+    return undefined;
+  } catch {
+    throw new TransferFailure(curlExit.writeError, `Failure writing output to destination ${path}`);
+  }
 }

@@ -117,7 +117,7 @@ async function reply(options: EchoOptions, request: AnyRequest, response: AnyRes
   const status = numberIn(query.get('status'), 200, 599) ?? options.status;
   const delayMs = numberIn(query.get('delay'), 0, delayMaxMs) ?? options.delayMs;
   const size = numberIn(query.get('size'), 0, replyMaxBytes);
-  if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+  if (delayMs > 0) await delayUnlessClosed(response, delayMs);
   if (response.destroyed) return;
   const wantsText =
     query.get('format') === 'text' || (headerOf(seen, 'accept') ?? '').startsWith('text/plain');
@@ -141,6 +141,17 @@ async function reply(options: EchoOptions, request: AnyRequest, response: AnyRes
   response.setHeader('content-length', bytes.length);
   // Both kinds of response take the same call; their union of overloads is what does not type.
   (response as ServerResponse).end(seen.method === 'HEAD' ? undefined : bytes);
+}
+
+/** Waits, but not longer than the client does: a pending timer would hold up the end of the process. */
+async function delayUnlessClosed(response: AnyResponse, ms: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    response.once('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 function sendFiller(response: AnyResponse, size: number): void {
