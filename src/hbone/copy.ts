@@ -61,6 +61,8 @@ function pump(from: Duplex, to: Duplex, count: (bytes: number) => void): void {
   from.once('end', () => {
     if (!to.destroyed && !to.writableEnded) to.end();
   });
+  // A socket accepted in paused state does not start by having a listener.
+  from.resume();
 }
 
 /** Ends a side whose counterpart is gone: what it was sent still arrives, what it sends is dropped. */
