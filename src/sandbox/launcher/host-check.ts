@@ -48,12 +48,19 @@ export function systemPath(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /** The folder with the standard CNI plugins; undefined when they are not installed. */
-export function findCniPlugins(): string | undefined {
-  return cniFolders.find((folder) => cniPlugins.every((plugin) => existsSync(join(folder, plugin))));
+export function findCniPlugins(folders: readonly string[] = cniFolders): string | undefined {
+  return folders.find((folder) => cniPlugins.every((plugin) => existsSync(join(folder, plugin))));
+}
+
+export interface HostCheckOptions {
+  /** Where programs are looked for; default {@link systemPath}. */
+  readonly path?: string;
+  /** Where CNI plugins are looked for. */
+  readonly cniFolders?: readonly string[];
 }
 
 /** Everything the sandbox needs and lacks here, with the command that helps. Starts nothing that stays. */
-export async function checkHost(): Promise<MissingPiece[]> {
+export async function checkHost(o: HostCheckOptions = {}): Promise<MissingPiece[]> {
   if (process.platform !== 'linux') {
     return [
       {
@@ -63,16 +70,16 @@ export async function checkHost(): Promise<MissingPiece[]> {
       },
     ];
   }
-  const missing = missingPrograms();
+  const missing = missingPrograms(o);
   if (missing.length > 0) return missing;
   const kernel = await checkKernel();
   return kernel === undefined ? [] : [kernel];
 }
 
-function missingPrograms(): MissingPiece[] {
-  const path = systemPath().split(':');
+function missingPrograms(o: HostCheckOptions): MissingPiece[] {
+  const path = (o.path ?? systemPath()).split(':');
   const lacking = programs.filter((p) => !path.some((folder) => isExecutable(join(folder, p.name))));
-  const hasCni = findCniPlugins() !== undefined;
+  const hasCni = findCniPlugins(o.cniFolders) !== undefined;
   const packages = new Set(lacking.map((p) => (isDebian() ? p.apt : p.dnf)));
   if (!hasCni) packages.add('containernetworking-plugins');
   const fix = installCommand([...packages]);

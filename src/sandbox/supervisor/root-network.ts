@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { MeshError } from '../../errors/mesh-error.js';
 import { run } from '../../system/run.js';
 import { clusterNetwork, nodeAddresses } from './sandbox-config.js';
@@ -6,6 +7,9 @@ const bridge = 'br0';
 
 /** Makes the network that joins the nodes; this process is already in a network namespace of its own. */
 export async function createBridge(): Promise<void> {
+  // Where br_netfilter is loaded, bridged packets would pass this namespace's rules a second time.
+  for (const knob of ['iptables', 'ip6tables'])
+    await writeFile(`/proc/sys/net/bridge/bridge-nf-call-${knob}`, '0').catch(() => undefined); // not loaded
   await ip([
     'link set lo up',
     `link add ${bridge} type bridge forward_delay 0 stp_state 0`,

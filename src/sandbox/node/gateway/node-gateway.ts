@@ -1,7 +1,6 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { closeSync } from 'node:fs';
 import { messageOf } from '../../../errors/mesh-error.js';
 import { openNetns } from '../../../system/netns.js';
 import { connectTcp } from '../../../system/socket.js';
@@ -77,18 +76,22 @@ export class NodeGateway implements KubeletGateway {
   }
 
   async attach(request: AttachRequest, io: ContainerIo, signal: AbortSignal): Promise<{ exitCode: number }> {
+    const slot = this.#slot(request);
     const container = this.#running(request);
     const onOutput = (stream: 'stdout' | 'stderr', data: Buffer): void => {
       (stream === 'stderr' ? (io.stderr ?? io.stdout) : io.stdout).write(data);
     };
     container.on('output', onOutput);
-    if (io.stdin !== undefined && container.stdin !== undefined) {
-      io.stdin.on('data', (data: Buffer) => container.stdin?.write(data));
-      io.stdin.on('end', () => container.stdin?.end());
+    io.onResize((size) => container.resize(size));
+    const { stdin } = container;
+    if (io.stdin !== undefined && stdin !== undefined) {
+      // A terminal outlives its client, and so does the input of a container without stdinOnce.
+      io.stdin.pipe(stdin, { end: slot.spec.stdinOnce === true && slot.spec.tty !== true });
     }
     try {
-      const exit = await Promise.race([container.exited, aborted(signal)]);
-      return { exitCode: exit?.exitCode ?? 0 };
+      await Promise.race([container.exited, aborted(signal)]);
+      // The exit code belongs to the pod's status: kubelet ends an attach session without one.
+      return { exitCode: 0 };
     } finally {
       container.off('output', onOutput);
     }
@@ -177,7 +180,6 @@ function sinceOf(request: LogRequest): Date | undefined {
   return request.sinceSeconds === undefined ? undefined : new Date(Date.now() - request.sinceSeconds * 1000);
 }
 
-async function aborted(signal: AbortSignal): Promise<undefined> {
+async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort');
-  return undefined;
 }

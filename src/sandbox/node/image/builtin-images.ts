@@ -61,6 +61,7 @@ export class BuiltinImages implements ImageStore {
         workingDir: '/',
         user: '',
       },
+      hasHostPrograms: true,
       prepareRootfs,
       mountArgs: hostProgramArgs().concat(
         readOnly(`${meshctlFolder}/images/${name}`, '/usr/local'),

@@ -14,6 +14,8 @@ export interface ContainerImage {
   readonly reference: string;
   readonly id: string;
   readonly config: ImageConfig;
+  /** Whether the host's own programs (setpriv, setsid) can be run inside. */
+  readonly hasHostPrograms: boolean;
   /** Fills an empty folder (as the supervisor sees it) with what the container may write to. */
   prepareRootfs(folder: string): Promise<void>;
   /** bubblewrap arguments, with paths on the node, that complete the file system below `/`. */

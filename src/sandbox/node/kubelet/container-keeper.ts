@@ -65,7 +65,7 @@ export class ContainerKeeper {
       slot.waiting = isRepeated ? backingOff(failure) : failure;
       const delayMs = Math.min(Math.max(slot.backOff.next(), startRetryMinMs), startRetryMaxMs);
       slot.notBeforeMs = Date.now() + delayMs;
-      this.#emit(slot, { type: 'Warning', reason: 'Failed', message: `Error: ${failure.message}` });
+      this.#emitStartFailure(slot, failure, isRepeated);
       return delayMs;
     }
   }
@@ -104,6 +104,23 @@ export class ContainerKeeper {
     if (preStop !== undefined && graceMs > 0)
       await this.#hook(slot, preStop, { name: 'PreStop', timeoutMs: graceMs });
     await container.stop(Math.max(0, deadlineMs - Date.now()));
+  }
+
+  /** The words kubelet uses, which people and tools search for. */
+  #emitStartFailure(
+    slot: ContainerSlot,
+    failure: { reason: string; message: string },
+    isRepeated: boolean,
+  ): void {
+    const { image } = slot.spec;
+    if (failure.reason !== 'ErrImagePull')
+      this.#emit(slot, { type: 'Warning', reason: 'Failed', message: `Error: ${failure.message}` });
+    else if (isRepeated)
+      this.#emit(slot, { type: 'Normal', reason: 'BackOff', message: `Back-off pulling image "${image}"` });
+    else {
+      const message = `Failed to pull image "${image}": ${failure.message}`;
+      this.#emit(slot, { type: 'Warning', reason: 'Failed', message });
+    }
   }
 
   #crashLoop(slot: ContainerSlot): { reason: string; message: string } {

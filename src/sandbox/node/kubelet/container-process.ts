@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { childrenOf, signalProcess } from '../host/process-tree.js';
 import type { Container } from '../runtime/container.js';
+import { dropPrivileges } from '../runtime/container-config.js';
 
 /** A command cannot be run because the container does not run. */
 export class ContainerNotRunningError extends Error {
@@ -20,17 +21,14 @@ export function enterCommand(
 ): { file: string; args: string[]; env: Record<string, string> } {
   const pid = container.initPid;
   if (pid === undefined) throw new ContainerNotRunningError('the container is not running');
-  const { user, capabilities, env, isHostPid } = container.config;
+  const { user, env, isHostPid, image } = container.config;
   const args = ['--target', String(pid), '--mount', '--uts', '--ipc', '--net'];
   if (!isHostPid) args.push('--pid');
   args.push(`--wd=/proc/${pid}/cwd`);
-  if (user !== undefined) args.push(`--setuid=${user.uid}`, `--setgid=${user.gid}`);
+  if (user !== undefined && !image.hasHostPrograms) args.push(`--setuid=${user.uid}`, `--setgid=${user.gid}`);
   args.push('--');
-  if (user === undefined && capabilities !== 'all') {
-    // Joining needs more than the container may have; the bounding set takes it away again at exec.
-    const kept = capabilities.map((name) => `+${name.slice(4).toLowerCase()}`);
-    args.push('setpriv', '--bounding-set', ['-all', ...kept].join(','), '--');
-  }
+  // Joining needs more than the container may have; its own programs take that away again.
+  if (image.hasHostPrograms) args.push(...dropPrivileges(container.config));
   return { file: '/usr/bin/nsenter', args: [...args, ...command], env: { ...env } };
 }
 

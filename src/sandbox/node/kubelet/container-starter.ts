@@ -96,6 +96,7 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
     command: commandOf(spec, image, env),
     env,
     workingDir: spec.workingDir ?? (image.config.workingDir || '/'),
+    hasTerminal: spec.tty === true,
     hostname: pod.spec.hostNetwork === true ? deps.host.name : podHostname(pod),
     netns: request.sandbox.netns,
     isHostPid: pod.spec.hostPID === true,
@@ -106,7 +107,10 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
     mounts: await placeMounts(deps.host, rootfs, allMounts),
   };
   const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
-  const container = await Container.start(deps.host, config, { log, hasStdin: spec.stdin === true });
+  const container = await Container.start(deps.host, config, {
+    log,
+    hasStdin: spec.stdin === true,
+  });
   return { container, deviation: decision.deviation };
 }
 

@@ -1,3 +1,4 @@
+import { leadSession } from './terminal-stream.js';
 import { kernelFileSystems } from '../host/bwrap-flags.js';
 import type { ContainerImage } from '../image/image.js';
 
@@ -17,6 +18,7 @@ export interface ContainerConfig {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
+  readonly hasTerminal: boolean;
   readonly hostname: string;
   /** Network namespace on the node; undefined joins the node's own (hostNetwork). */
   readonly netns: string | undefined;
@@ -51,7 +53,10 @@ export function bwrapCommand(c: ContainerConfig): string[] {
   }
   args.push('--chdir', c.workingDir, '--clearenv');
   for (const [name, value] of Object.entries(c.env)) args.push('--setenv', name, value);
-  return [...args, '--', ...switchUser(c), ...c.command];
+  // bubblewrap has already set the capabilities of a root container.
+  const privileges = c.user !== undefined && c.image.hasHostPrograms ? dropPrivileges(c) : [];
+  const session = c.hasTerminal && c.image.hasHostPrograms ? leadSession : [];
+  return [...args, '--', ...session, ...privileges, ...c.command];
 }
 
 /** A mount inside another must come after it. */
@@ -60,19 +65,26 @@ function sortedMounts(mounts: readonly ContainerMount[]): ContainerMount[] {
   return [...mounts].sort((a, b) => depth(a.target) - depth(b.target));
 }
 
-/** Changing user needs these two until it is done; setpriv then drops what the user may not have. */
+/** Changing user needs these until it is done; setpriv then drops what the user may not have. */
 function effectiveCapabilities(c: ContainerConfig): readonly string[] {
   if (c.capabilities === 'all' || c.user === undefined) return c.capabilities === 'all' ? [] : c.capabilities;
   return [...new Set([...c.capabilities, 'CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'])];
 }
 
-function switchUser(c: ContainerConfig): string[] {
-  if (c.user === undefined) return [];
-  const { uid, gid, groups } = c.user;
-  const bounding =
-    c.capabilities === 'all'
-      ? []
-      : ['--bounding-set', ['-all', ...c.capabilities.map((n) => `+${n.slice(4).toLowerCase()}`)].join(',')];
-  const groupArgs = groups.length === 0 ? ['--clear-groups'] : ['--groups', groups.join(',')];
-  return ['setpriv', '--reuid', String(uid), '--regid', String(gid), ...groupArgs, ...bounding, '--'];
+/**
+ * The command prefix, run inside the container, that takes on its user and leaves it
+ * no more capabilities than it may ever have. Only for images with the host's programs.
+ */
+export function dropPrivileges(c: ContainerConfig): string[] {
+  const args: string[] = [];
+  if (c.user !== undefined) {
+    const { uid, gid, groups } = c.user;
+    args.push('--reuid', String(uid), '--regid', String(gid));
+    args.push(...(groups.length === 0 ? ['--clear-groups'] : ['--groups', groups.join(',')]));
+  }
+  if (c.capabilities !== 'all') {
+    const kept = c.capabilities.map((name) => `+${name.slice(4).toLowerCase()}`);
+    args.push('--bounding-set', ['-all', ...kept].join(','));
+  }
+  return args.length === 0 ? [] : ['setpriv', ...args, '--'];
 }

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,6 +6,7 @@ import type { NodeHost } from '../host/node-host.js';
 import { childrenOf, executableOf, signalProcess } from '../host/process-tree.js';
 import { bwrapCommand, type ContainerConfig } from './container-config.js';
 import type { LogFile } from './log-file.js';
+import { spawnOnTerminal, type TerminalStream } from './terminal-stream.js';
 
 /** How a container ended. */
 export interface ContainerExit {
@@ -32,24 +33,30 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
   readonly stdin: Writable | undefined;
   exit: ContainerExit | undefined;
   readonly #process: ChildProcess;
+  readonly #terminal: TerminalStream | undefined;
   #initPid: number | undefined;
 
-  private constructor(config: ContainerConfig, log: LogFile, child: ChildProcess) {
+  private constructor(
+    config: ContainerConfig,
+    log: LogFile,
+    { child, terminal }: { child: ChildProcess; terminal: TerminalStream | undefined },
+  ) {
     super();
     this.setMaxListeners(0); // one per attached client
     this.config = config;
     this.log = log;
-    this.stdin = child.stdin ?? undefined;
+    this.stdin = terminal?.stream ?? child.stdin ?? undefined;
     this.stdin?.on('error', () => undefined); // the process closed its end; writers learn from `exited`
     this.#process = child;
-    const diagnostic = this.#tap('stderr', child.stderr);
-    this.#tap('stdout', child.stdout);
+    this.#terminal = terminal;
+    const stdout = this.#tap('stdout', terminal?.stream ?? child.stdout);
+    const diagnostic = terminal === undefined ? this.#tap('stderr', child.stderr) : stdout;
     this.exited = new Promise((resolve) => {
       child.once('error', (error) => resolve(this.#ended(128, error.message)));
       child.once('exit', (code, signal) => {
         const exitCode = code ?? (signal === 'SIGKILL' ? 137 : 143);
         const text = diagnostic();
-        const isStartError = this.#initPid === undefined && text.startsWith('bwrap: ');
+        const isStartError = this.#initPid === undefined && text.startsWith('bwrap: ') && exitCode !== 0;
         resolve(this.#ended(isStartError ? 128 : exitCode, isStartError ? startErrorText(text) : undefined));
       });
     });
@@ -61,14 +68,20 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     config: ContainerConfig,
     { log, hasStdin }: { log: LogFile; hasStdin: boolean },
   ): Promise<Container> {
-    const child = host.spawn(bwrapCommand(config), {
-      ...(config.netns === undefined ? {} : { netns: config.netns }),
-      stdio: [hasStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
-    });
-    const container = new Container(config, log, child);
+    const [file, args] = host.command(bwrapCommand(config), { netns: config.netns });
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+    let terminal: TerminalStream | undefined;
+    let child: ChildProcess;
+    if (config.hasTerminal) ({ child, terminal } = spawnOnTerminal(file, args, { env }));
+    else child = spawn(file, args, { stdio: [hasStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'], env });
+    const container = new Container(config, log, { child, terminal });
     await container.#awaitProgram();
     return container;
+  }
+
+  /** Sets the size of the container's terminal; without one, nothing. */
+  resize(size: { columns: number; rows: number }): void {
+    if (this.isRunning) this.#terminal?.resize(size);
   }
 
   get isRunning(): boolean {
@@ -147,7 +160,9 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     if (program === undefined) return undefined;
     const executable = executableOf(program);
     // setpriv is ours as well: it replaces itself by the program at once.
-    return executable === undefined || /\/(bwrap|setpriv)$/.test(executable) ? undefined : program;
+    return executable === undefined || /\/(bwrap|setpriv|nsenter|setsid)$/.test(executable)
+      ? undefined
+      : program;
   }
 }
 
