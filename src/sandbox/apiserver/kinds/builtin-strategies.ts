@@ -1,11 +1,21 @@
-import type { Strategy } from '../registry/resource.js';
 import { crdStrategy } from '../crd/crd-strategy.js';
+import type { Strategy } from '../registry/resource.js';
+import { clusterStrategies } from './cluster-kinds.js';
+import { configurationStrategies } from './configuration.js';
 import { namespaceStrategy } from './namespace.js';
+import { podStrategy } from './pod.js';
 import { rbacStrategies } from './rbac.js';
+import { serviceStrategy } from './service.js';
+import { workloadStrategies } from './workloads.js';
 
 /** What is particular about each built-in kind, by qualified plural. */
 export const builtinStrategies: Readonly<Record<string, Strategy>> = {
   namespaces: namespaceStrategy,
+  pods: podStrategy,
+  services: serviceStrategy,
   'customresourcedefinitions.apiextensions.k8s.io': crdStrategy,
+  ...configurationStrategies,
+  ...clusterStrategies,
+  ...workloadStrategies,
   ...rbacStrategies,
 };

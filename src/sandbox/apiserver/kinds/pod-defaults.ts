@@ -1,0 +1,93 @@
+import { childOf, isObject, type Json, type JsonObject, objectsOf, stringOf } from '../json.js';
+
+function defaultProbe(probe: Json | undefined): void {
+  if (!isObject(probe)) return;
+  probe.timeoutSeconds ??= 1;
+  probe.periodSeconds ??= 10;
+  probe.successThreshold ??= 1;
+  probe.failureThreshold ??= 3;
+  if (isObject(probe.httpGet)) defaultHttpGet(probe.httpGet);
+  if (isObject(probe.grpc)) probe.grpc.service ??= '';
+}
+
+function defaultHttpGet(get: JsonObject): void {
+  get.path ??= '/';
+  get.scheme ??= 'HTTP';
+}
+
+/** The tag decides: a floating image is pulled always. */
+function pullPolicy(image: string): string {
+  if (image.includes('@')) return 'IfNotPresent';
+  const tag = /:([^/:]+)$/.exec(image)?.[1] ?? 'latest';
+  return tag === 'latest' ? 'Always' : 'IfNotPresent';
+}
+
+function defaultContainer(container: JsonObject): void {
+  container.imagePullPolicy ??= pullPolicy(stringOf(container.image));
+  container.terminationMessagePath ??= '/dev/termination-log';
+  container.terminationMessagePolicy ??= 'File';
+  const resources = childOf(container, 'resources');
+  if (isObject(resources.limits)) {
+    const requests = childOf(resources, 'requests');
+    for (const [name, limit] of Object.entries(resources.limits)) requests[name] ??= limit;
+  }
+  for (const port of objectsOf(container.ports)) port.protocol ??= 'TCP';
+  for (const env of objectsOf(container.env)) {
+    if (!isObject(env.valueFrom)) continue;
+    if (isObject(env.valueFrom.fieldRef)) env.valueFrom.fieldRef.apiVersion ??= 'v1';
+    if (isObject(env.valueFrom.resourceFieldRef)) env.valueFrom.resourceFieldRef.divisor ??= '0';
+  }
+  for (const probe of ['livenessProbe', 'readinessProbe', 'startupProbe']) defaultProbe(container[probe]);
+  if (isObject(container.lifecycle)) {
+    for (const hook of ['postStart', 'preStop']) {
+      const handler = container.lifecycle[hook];
+      if (isObject(handler) && isObject(handler.httpGet)) defaultHttpGet(handler.httpGet);
+    }
+  }
+}
+
+function defaultVolume(volume: JsonObject): void {
+  for (const source of ['secret', 'configMap', 'downwardAPI', 'projected']) {
+    const s = volume[source];
+    if (isObject(s)) s.defaultMode ??= 420;
+  }
+  for (const item of objectsOf(isObject(volume.downwardAPI) ? volume.downwardAPI.items : undefined)) {
+    if (isObject(item.fieldRef)) item.fieldRef.apiVersion ??= 'v1';
+  }
+  if (isObject(volume.hostPath)) volume.hostPath.type ??= '';
+  if (isObject(volume.projected)) {
+    for (const source of objectsOf(volume.projected.sources)) {
+      if (isObject(source.serviceAccountToken)) source.serviceAccountToken.expirationSeconds ??= 3600;
+      if (!isObject(source.downwardAPI)) continue;
+      for (const item of objectsOf(source.downwardAPI.items)) {
+        if (isObject(item.fieldRef)) item.fieldRef.apiVersion ??= 'v1';
+      }
+    }
+  }
+  const sources = Object.keys(volume).filter((k) => k !== 'name');
+  if (sources.length === 0) volume.emptyDir = {};
+}
+
+/** Fills in what Kubernetes defaults in a pod spec, in pods and in pod templates. */
+export function defaultPodSpec(spec: JsonObject): void {
+  spec.restartPolicy ??= 'Always';
+  spec.terminationGracePeriodSeconds ??= 30;
+  spec.dnsPolicy ??= 'ClusterFirst';
+  spec.schedulerName ??= 'default-scheduler';
+  spec.securityContext ??= {};
+  if (stringOf(spec.serviceAccountName) !== '') spec.serviceAccount ??= spec.serviceAccountName;
+  else if (stringOf(spec.serviceAccount) !== '') spec.serviceAccountName = spec.serviceAccount;
+  for (const list of ['containers', 'initContainers', 'ephemeralContainers']) {
+    for (const container of objectsOf(spec[list])) {
+      defaultContainer(container);
+      if (spec.hostNetwork === true) {
+        for (const port of objectsOf(container.ports)) port.hostPort ??= port.containerPort;
+      }
+    }
+  }
+  for (const volume of objectsOf(spec.volumes)) defaultVolume(volume);
+  for (const constraint of objectsOf(spec.topologySpreadConstraints)) {
+    constraint.nodeAffinityPolicy ??= 'Honor';
+    constraint.nodeTaintsPolicy ??= 'Ignore';
+  }
+}
