@@ -68,7 +68,7 @@ function startNode(name: string, env: Record<string, string> = {}): Node {
       STATS_PORT: String(ports.stats),
       READINESS_PORT: String(ports.readiness),
       IPV6_ENABLED: 'false',
-      CONNECTION_TERMINATION_DEADLINE: '1s',
+      CONNECTION_TERMINATION_DEADLINE: '3s',
       ...env,
     }),
     'test',
@@ -165,6 +165,11 @@ function describeMesh(): void {
   putService({ name: 'cart', vip: '10.96.0.7', ports: [{ servicePort: 80, targetPort: 8080 }] });
 }
 
+/** Asserts what becomes true in a while: all nodes of this test share one process and its few threads. */
+function eventually<T>(check: () => T) {
+  return expect.poll(check, { timeout: 10_000 });
+}
+
 /** Sends one line and returns the answer; empty when the connection was closed without one. */
 async function ask(from: Pod, host: string, port: number, line = 'hello'): Promise<string> {
   let socket: Socket;
@@ -179,7 +184,7 @@ async function ask(from: Pod, host: string, port: number, line = 'hello'): Promi
 
 /** Both proxies have seen every resource the control plane holds now. */
 async function settled(check: (ztunnel: Ztunnel) => boolean): Promise<void> {
-  await expect.poll(() => nodes.every((node) => check(node.ztunnel)), { timeout: 10_000 }).toBe(true);
+  await eventually(() => nodes.every((node) => check(node.ztunnel))).toBe(true);
 }
 
 beforeAll(async () => {
@@ -257,19 +262,15 @@ describe('between two enrolled pods', () => {
       return dump.workloadState[uid]?.connections[side];
     };
     const tls = { version: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' };
-    await expect
-      .poll(() => connections(nodes[0], 'uid-web', 'outbound'))
-      .toMatchObject([
-        { protocol: 'HBONE', originalDst: `${cart.ip}:8080`, tls: { ...tls, peer: identityOf('cart') } },
-      ]);
-    await expect
-      .poll(() => connections(nodes[1], 'uid-cart', 'inbound'))
-      .toMatchObject([
-        { protocol: 'HBONE', actualDst: `${cart.ip}:8080`, tls: { ...tls, peer: identityOf('web') } },
-      ]);
+    await eventually(() => connections(nodes[0], 'uid-web', 'outbound')).toMatchObject([
+      { protocol: 'HBONE', originalDst: `${cart.ip}:8080`, tls: { ...tls, peer: identityOf('cart') } },
+    ]);
+    await eventually(() => connections(nodes[1], 'uid-cart', 'inbound')).toMatchObject([
+      { protocol: 'HBONE', actualDst: `${cart.ip}:8080`, tls: { ...tls, peer: identityOf('web') } },
+    ]);
     socket.destroy();
-    await expect.poll(() => connections(nodes[0], 'uid-web', 'outbound')).toEqual([]);
-    await expect.poll(() => connections(nodes[1], 'uid-cart', 'inbound')).toEqual([]);
+    await eventually(() => connections(nodes[0], 'uid-web', 'outbound')).toEqual([]);
+    await eventually(() => connections(nodes[1], 'uid-cart', 'inbound')).toEqual([]);
   });
 
   test('a reset by the client ends the connection to the application', async () => {
@@ -282,7 +283,7 @@ describe('between two enrolled pods', () => {
     });
     const socket = await web.connect(cart.ip, 8081);
     socket.write('x');
-    await expect.poll(() => nodes[1]?.ztunnel.workloads.proxies()[0]?.connections.size).toBe(1);
+    await eventually(() => nodes[1]?.ztunnel.workloads.proxies()[0]?.connections.size).toBe(1);
     socket.resetAndDestroy();
     await end;
   });
@@ -343,7 +344,7 @@ describe('policy', () => {
     const socket = await web.connect(cart.ip, 8080);
     socket.write('still talking');
     const proxy = nodes[1]?.ztunnel.workloads.proxies()[0];
-    await expect.poll(() => proxy?.connections.size).toBe(1);
+    await eventually(() => proxy?.connections.size).toBe(1);
     const gone = new Promise<void>((resolve) => {
       socket.on('error', () => undefined);
       socket.once('close', () => resolve());
@@ -352,7 +353,7 @@ describe('policy', () => {
     });
     putPolicy({ name: 'nobody', action: Action.ALLOW, rules: [] });
     await gone;
-    await expect.poll(() => proxy?.connections.size).toBe(0);
+    await eventually(() => proxy?.connections.size).toBe(0);
     expect(lines.findLast((line) => line.includes('policy change'))).toContain('direction="inbound"');
     socket.destroy();
   });
@@ -469,7 +470,7 @@ describe('fails closed', () => {
     try {
       const ready = async (): Promise<string> =>
         (await fetch(`http://127.0.0.1:${node.ports.readiness}/healthz/ready`)).text();
-      await expect.poll(ready).toBe('not ready, pending: state manager, workload proxy manager\n');
+      await eventually(ready).toBe('not ready, pending: state manager, workload proxy manager\n');
       expect(node.agent.isConnected).toBe(false);
     } finally {
       await node.stop();
@@ -498,12 +499,12 @@ describe('shutdown', () => {
         nsPath: pod.nsPath,
       }),
     ).toBe('');
-    await expect.poll(() => node.ztunnel.state.workload('Kubernetes//Pod/shop/leaver')).toBeDefined();
+    await eventually(() => node.ztunnel.state.workload('Kubernetes//Pod/shop/leaver')).toBeDefined();
     const running = await pod.connect(cart.ip, 8080);
     running.write('begun ');
-    await expect.poll(() => node.ztunnel.workloads.proxies()[0]?.connections.size).toBe(1);
+    await eventually(() => node.ztunnel.workloads.proxies()[0]?.connections.size).toBe(1);
     const stopped = node.stop();
-    await expect.poll(() => ask(pod, cart.ip, 8080)).toBe('(ECONNREFUSED)');
+    await eventually(() => ask(pod, cart.ip, 8080)).toBe('(ECONNREFUSED)');
     running.end('and finished');
     expect(await text(running)).toBe(`begun and finished from ${pod.ip}`);
     await stopped;
