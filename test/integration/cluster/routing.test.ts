@@ -1,0 +1,206 @@
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { endpointSlices, services } from '../../../src/kube/resource.js';
+import type { EndpointSlice, Service } from '../../../src/kube/types.js';
+import { type ServiceRouting, startServiceRouting } from '../../../src/sandbox/cluster/index.js';
+import { openNetns } from '../../../src/system/netns.js';
+import { run } from '../../../src/system/run.js';
+import { closeFd, connectTcp, listenTcp } from '../../../src/system/socket.js';
+import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
+
+const isRoot = process.getuid?.() === 0;
+
+const id = `rt${process.pid}`;
+const nodeNs = `${id}-node`;
+const pods = { a: '10.244.1.2', b: '10.244.1.3', c: '10.244.1.4' } as const;
+type PodName = keyof typeof pods;
+
+async function ip(...args: string[]): Promise<void> {
+  const result = await run('ip', args);
+  if (result.exitCode !== 0) throw new Error(`ip ${args.join(' ')}: ${result.stderr}`);
+}
+
+describe.skipIf(!isRoot)('service routing (skipped without root: makes network namespaces)', () => {
+  let plane: ControlPlane;
+  let routing: ServiceRouting;
+  const stop = new AbortController();
+  const fds = new Map<string, number>();
+  const servers: Server[] = [];
+  const fdOf = (name: string): number => fds.get(name) ?? -1;
+
+  beforeAll(async () => {
+    await ip('netns', 'add', nodeNs);
+    fds.set('node', openNetns(`/var/run/netns/${nodeNs}`));
+    await ip('-n', nodeNs, 'link', 'set', 'lo', 'up');
+    await ip('-n', nodeNs, 'addr', 'add', '172.18.0.2/32', 'dev', 'lo');
+    // A node routes service addresses somewhere; the rules change the destination on the way.
+    await ip('-n', nodeNs, 'link', 'add', 'up0', 'type', 'bridge');
+    await ip('-n', nodeNs, 'link', 'set', 'up0', 'up');
+    await ip('-n', nodeNs, 'route', 'add', 'default', 'dev', 'up0');
+    await run('sysctl', ['-q', '-w', 'net.ipv4.ip_forward=1'], { netns: fdOf('node') });
+    for (const [name, address] of Object.entries(pods)) {
+      const ns = `${id}-${name}`;
+      await ip('netns', 'add', ns);
+      await ip('-n', nodeNs, 'link', 'add', `v${name}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns);
+      await ip('-n', nodeNs, 'addr', 'add', '10.244.1.1/32', 'dev', `v${name}`);
+      await ip('-n', nodeNs, 'link', 'set', `v${name}`, 'up');
+      await ip('-n', nodeNs, 'route', 'add', `${address}/32`, 'dev', `v${name}`);
+      await ip('-n', ns, 'addr', 'add', `${address}/32`, 'dev', 'eth0');
+      await ip('-n', ns, 'link', 'set', 'eth0', 'up');
+      await ip('-n', ns, 'link', 'set', 'lo', 'up');
+      await ip('-n', ns, 'route', 'add', '10.244.1.1/32', 'dev', 'eth0');
+      await ip('-n', ns, 'route', 'add', 'default', 'via', '10.244.1.1', 'dev', 'eth0');
+      fds.set(name, openNetns(`/var/run/netns/${ns}`));
+      const server = createServer((socket) => socket.end(`${name} ${socket.remoteAddress ?? ''}`));
+      server.listen({ fd: listenTcp({ host: '0.0.0.0', port: 8080, netns: fdOf(name) }) });
+      await once(server, 'listening');
+      servers.push(server);
+    }
+    plane = await startControlPlane({ nodes: ['node-1'], controllers: false });
+    routing = startServiceRouting({
+      client: plane.client,
+      signal: stop.signal,
+      node: { name: 'node-1', podCidr: '10.244.1.0/24', ip: '172.18.0.2' },
+      netns: fdOf('node'),
+    });
+    await routing.ready;
+  });
+
+  afterAll(async () => {
+    stop.abort();
+    await routing?.done;
+    for (const server of servers) server.close();
+    await plane?.close();
+    for (const fd of fds.values()) closeFd(fd);
+    for (const name of ['node', ...Object.keys(pods)]) await run('ip', ['netns', 'del', `${id}-${name}`]);
+  });
+
+  async function publish(
+    name: string,
+    spec: Partial<Service['spec']>,
+    backends: readonly PodName[],
+  ): Promise<Service> {
+    const namespace = 'default';
+    const service = await plane.client.create<Service>(
+      services,
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name, namespace },
+        spec: { ports: [{ port: 80, targetPort: 8080 }], ...spec },
+      },
+      { namespace },
+    );
+    await plane.client.create<EndpointSlice>(
+      endpointSlices,
+      {
+        apiVersion: 'discovery.k8s.io/v1',
+        kind: 'EndpointSlice',
+        metadata: { name: `${name}-x`, namespace, labels: { 'kubernetes.io/service-name': name } },
+        addressType: 'IPv4',
+        endpoints: backends.map((each) => ({
+          addresses: [pods[each]],
+          nodeName: 'node-1',
+          conditions: { ready: true },
+        })),
+        ports: [{ name: '', port: 8080, protocol: 'TCP' }],
+      },
+      { namespace },
+    );
+    return service;
+  }
+
+  /** What the server at the other end says; an error code when there is none. */
+  async function call(from: string, host: string, port = 80): Promise<string> {
+    let socket: Socket;
+    try {
+      socket = await connectTcp({ host, port, netns: fdOf(from), timeoutMs: 1_000 });
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? 'error';
+    }
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    await once(socket, 'end');
+    socket.destroy();
+    return text;
+  }
+
+  const answers = (what: string, check: () => Promise<boolean>): Promise<true> =>
+    eventually(async () => ((await check()) ? true : undefined), { what, timeoutMs: 5_000 });
+
+  it("balances a cluster IP over its endpoints and keeps the client's address", async () => {
+    const { spec } = await publish('both', {}, ['a', 'b']);
+    const host = spec.clusterIP ?? '';
+    await answers('first answer', async () => (await call('c', host)).includes('10.244.1.4'));
+    const seen = new Map<string, number>();
+    for (let i = 0; i < 100; i++) {
+      const [who = ''] = (await call('c', host)).split(' ');
+      seen.set(who, (seen.get(who) ?? 0) + 1);
+    }
+    // 100 fair throws: fewer than 20 of one kind has odds below one in a billion.
+    expect(Math.min(seen.get('a') ?? 0, seen.get('b') ?? 0)).toBeGreaterThan(20);
+    expect(await call('node', host)).toMatch(/^[ab] /);
+  });
+
+  it('lets a pod reach itself through its service', async () => {
+    const { spec } = await publish('self', {}, ['a']);
+    await answers('hairpin', async () => (await call('a', spec.clusterIP ?? '')).startsWith('a '));
+  });
+
+  it('refuses at once what has no endpoint', async () => {
+    const { spec } = await publish('nobody', {}, []);
+    await answers('refusal', async () => (await call('c', spec.clusterIP ?? '')) === 'ECONNREFUSED');
+  });
+
+  it('keeps a client on one endpoint with session affinity', async () => {
+    const { spec } = await publish('sticky', { sessionAffinity: 'ClientIP' }, ['a', 'b', 'c']);
+    const host = spec.clusterIP ?? '';
+    await answers('first answer', async () => /^[abc] /.test(await call('c', host)));
+    const seen = new Set<string>();
+    for (let i = 0; i < 30; i++) seen.add((await call('c', host)).split(' ')[0] ?? '');
+    expect(seen.size).toBe(1);
+  });
+
+  it('serves node ports', async () => {
+    const { spec } = await publish('exposed', { type: 'NodePort' }, ['b']);
+    const nodePort = spec.ports?.[0]?.nodePort ?? 0;
+    expect(nodePort).toBeGreaterThanOrEqual(30_000);
+    await answers('node port', async () => (await call('c', '172.18.0.2', nodePort)).startsWith('b '));
+  });
+
+  it('follows endpoints and forgets deleted services', async () => {
+    const { spec } = await publish('moving', {}, ['a']);
+    const host = spec.clusterIP ?? '';
+    await answers('a', async () => (await call('c', host)).startsWith('a '));
+    await plane.client.patch(
+      { resource: endpointSlices, name: 'moving-x', namespace: 'default' },
+      { endpoints: [{ addresses: [pods.b], conditions: { ready: true } }] },
+    );
+    await answers('b', async () => (await call('c', host)).startsWith('b '));
+    await plane.client.delete({ resource: services, name: 'moving', namespace: 'default' });
+    await eventually(
+      async () => {
+        const saved = await run('iptables-save', [], { netns: fdOf('node') });
+        return saved.stdout.includes('default/moving') ? undefined : true;
+      },
+      { what: 'rules gone' },
+    );
+  });
+
+  it('repairs rules someone flushed, and takes all of its own away in the end', async () => {
+    await run('iptables', ['-t', 'nat', '-A', 'PREROUTING', '-p', 'tcp', '--dport', '9', '-j', 'ACCEPT'], {
+      netns: fdOf('node'),
+    });
+    await run('iptables', ['-t', 'nat', '-F', 'KUBE-SERVICES'], { netns: fdOf('node') });
+    // Any change applies everything again.
+    const { spec } = await publish('late', {}, ['a']);
+    await answers('late', async () => (await call('c', spec.clusterIP ?? '')).startsWith('a '));
+    stop.abort();
+    await routing.done;
+    await routing.remove();
+    const saved = await run('iptables-save', [], { netns: fdOf('node') });
+    expect(saved.stdout).not.toContain('KUBE-');
+    expect(saved.stdout).toContain('--dport 9');
+  });
+});
