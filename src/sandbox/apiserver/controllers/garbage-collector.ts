@@ -168,7 +168,7 @@ export function startGarbageCollector({ operations, logger }: ControllerDeps): S
     }
   };
   for (const storage of store.resources()) for (const o of store.list(storage)) link(o, storage);
-  for (const place of [...places.values()]) queue.add(place.uid);
+  for (const place of places.values()) queue.add(place.uid);
 
   const unsubscribe = store.subscribeAll(({ type, resource, object, previous }) => {
     if (previous !== undefined) unlink(previous);

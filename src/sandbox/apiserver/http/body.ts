@@ -3,6 +3,7 @@ import { parse as parseYaml } from 'yaml';
 import { apiError, ApiError } from '../http/api-error.js';
 import { isObject, type Json, type JsonObject } from '../json.js';
 import type { KubeObject } from '../object.js';
+import { decodeProtobufObject } from '../protobuf/decode-object.js';
 
 /** Kubernetes' own limit on request bodies. */
 export const bodyMaxBytes = 3 * 1024 * 1024;
@@ -52,6 +53,19 @@ function parseText(text: string, isYaml: boolean): Json {
   }
 }
 
+const protobufType = 'application/vnd.kubernetes.protobuf';
+
+function parseProtobuf(body: Buffer): Json {
+  try {
+    return decodeProtobufObject(body);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw apiError.badRequest(
+      `the object provided is unrecognized (not a protobuf object of a known kind): ${why}`,
+    );
+  }
+}
+
 const yamlTypes: ReadonlySet<string> = new Set([
   'application/yaml',
   'application/x-yaml',
@@ -68,6 +82,7 @@ export function parseBody(
   if (body.length === 0) return undefined;
   const type = mediaType(request);
   const isYaml = yamlTypes.has(type);
+  if (type === protobufType) return parseProtobuf(body);
   const isKnown = isYaml || type === '' || type === 'application/json' || extraTypes.includes(type);
   if (!isKnown) throw apiError.unsupportedMediaType(type, ['application/json', 'application/yaml']);
   return parseText(body.toString('utf8'), isYaml);
@@ -82,7 +97,7 @@ export function objectFrom(
   const { apiVersion, kind } = value;
   if (apiVersion !== undefined && apiVersion !== '' && apiVersion !== expected.apiVersion) {
     throw apiError.badRequest(
-      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${expected.apiVersion})`,
+      `the API version in the data (${JSON.stringify(apiVersion)}) does not match the expected API version (${expected.apiVersion})`,
     );
   }
   if (kind !== undefined && kind !== '' && kind !== expected.kind) {
@@ -94,7 +109,7 @@ export function objectFrom(
   if (metadata !== undefined && metadata !== null && !isObject(metadata)) {
     throw apiError.badRequest('json: cannot unmarshal metadata into Go struct field of type v1.ObjectMeta');
   }
-  const meta: JsonObject = { ...(metadata ?? {}) };
+  const meta: JsonObject = { ...metadata };
   for (const field of ['name', 'namespace', 'generateName', 'uid', 'resourceVersion'] as const) {
     const v = meta[field];
     if (v === null) delete meta[field];

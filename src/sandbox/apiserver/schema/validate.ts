@@ -39,6 +39,13 @@ function at(path: string, key: string): string {
   return path === '' ? key : `${path}.${key}`;
 }
 
+/** Length in code points, which is what Kubernetes counts. */
+function codePoints(value: string): number {
+  let count = 0;
+  for (const _ of value) count++;
+  return count;
+}
+
 function typeName(value: Json | undefined): string {
   if (value === null || value === undefined) return 'null';
   if (Array.isArray(value)) return 'array';
@@ -96,7 +103,7 @@ function hasType(value: Json, type: string): boolean {
 
 function checkString(value: string, schema: Schema, path: string, errors: FieldError[]): void {
   const where = `${path} in body`;
-  const length = schema.minLength === undefined && schema.maxLength === undefined ? 0 : [...value].length;
+  const length = schema.minLength === undefined && schema.maxLength === undefined ? 0 : codePoints(value);
   if (schema.maxLength !== undefined && length > schema.maxLength) {
     errors.push(fieldError.tooLong(path, schema.maxLength));
   }

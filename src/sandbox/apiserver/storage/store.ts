@@ -194,8 +194,8 @@ export class Store {
       bucket.historyStart = bucket.history[cut - 1]?.revision ?? bucket.historyStart;
       bucket.history = bucket.history.slice(cut);
     }
-    for (const listener of [...bucket.listeners]) listener(event);
-    for (const listener of [...this.#everything]) listener(event);
+    for (const listener of bucket.listeners) listener(event);
+    for (const listener of this.#everything) listener(event);
     return stored;
   }
 }

@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
-import { isObject, type JsonObject } from '../json.js';
+import { isObject, type JsonObject, stringOf } from '../json.js';
 import type { KubeletGateway, TerminalSize } from '../kubelet-gateway.js';
 import type { KubeObject } from '../object.js';
 import { gatewayError } from '../subresources/pod-logs.js';
@@ -109,7 +109,7 @@ export async function serveCommand(
     clearInterval(ping);
   }
   if (isStatusReported) send(channels.error, Buffer.from(JSON.stringify(status)));
-  else if (status.status !== 'Success') send(channels.error, Buffer.from(String(status.message)));
+  else if (status.status !== 'Success') send(channels.error, Buffer.from(stringOf(status.message)));
   webSocket.close(1000);
 }
 

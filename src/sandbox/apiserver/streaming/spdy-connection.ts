@@ -76,7 +76,7 @@ export class SpdyConnection {
         await this.#drain();
       }
     } finally {
-      for (const stream of [...this.#streams.values()]) stream.destroy();
+      for (const stream of this.#streams.values()) stream.destroy();
       this.#streams.clear();
       this.#headers.close();
       this.#socket.destroy();

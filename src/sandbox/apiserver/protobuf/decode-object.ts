@@ -1,0 +1,208 @@
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { type Json, type JsonObject, isObject, setOwn } from '../json.js';
+import { groupOf, versionOf } from '../object.js';
+import table from './field-numbers.json' with { type: 'json' };
+
+/** What precedes a protobuf-encoded object: "k8s" and a zero byte. */
+const magic = Buffer.from([0x6b, 0x38, 0x73, 0x00]);
+const depthMax = 100;
+
+interface Field {
+  readonly name: string;
+  /** Kept although zero: optional by pointer, or always written. */
+  readonly keepsZero: boolean;
+  /** Its fields belong to the object around it. */
+  readonly isInline: boolean;
+  readonly isList: boolean;
+  readonly isMap: boolean;
+  readonly type: string;
+}
+
+const messages: Readonly<Record<string, Readonly<Record<string, string>>>> = table;
+const parsed = new Map<string, ReadonlyMap<number, Field>>();
+
+function fieldsOf(type: string): ReadonlyMap<number, Field> | undefined {
+  const known = parsed.get(type);
+  if (known !== undefined) return known;
+  const shape = messages[type];
+  if (shape === undefined) return undefined;
+  const fields = new Map<number, Field>();
+  for (const [number, text] of Object.entries(shape)) {
+    const [head = '', kind = ''] = text.split(' ');
+    fields.set(Number(number), {
+      name: head.replace(/^[!^]/, ''),
+      keepsZero: head.startsWith('!'),
+      isInline: head.startsWith('^'),
+      isList: kind.startsWith('[]'),
+      isMap: kind.startsWith('{}'),
+      type: kind.replace(/^(\[\]|\{\})/, ''),
+    });
+  }
+  parsed.set(type, fields);
+  return fields;
+}
+
+/** Message types with a JSON form of their own. */
+const special: Readonly<Record<string, (reader: BinaryReader) => Json | undefined>> = {
+  'meta.Time': time,
+  'meta.MicroTime': time,
+  'meta.FieldsV1': rawJson,
+  'runtime.RawExtension': rawJson,
+  'meta.Duration': (reader) => {
+    const values = scalars(reader);
+    return `${Number(values.get(1) ?? 0) / 1e9}s`;
+  },
+  'api.resource.Quantity': (reader) => text(scalars(reader).get(1)),
+  'util.intstr.IntOrString': (reader) => {
+    const values = scalars(reader);
+    return Number(values.get(1) ?? 0) === 0 ? Number(values.get(2) ?? 0) : text(values.get(3));
+  },
+  'authorization.v1.ExtraValue': strings,
+  'authentication.v1.ExtraValue': strings,
+};
+
+type Scalar = number | Uint8Array;
+
+function text(value: Scalar | undefined): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : '';
+}
+
+/** The last value of every field of a small message. */
+function scalars(reader: BinaryReader): Map<number, Scalar> {
+  const out = new Map<number, Scalar>();
+  while (reader.pos < reader.len) {
+    const [number, wire] = reader.tag();
+    if (wire === 0) out.set(number, Number(reader.int64()));
+    else if (wire === 2) out.set(number, reader.bytes());
+    else reader.skip(wire);
+  }
+  return out;
+}
+
+function strings(reader: BinaryReader): Json {
+  const out: string[] = [];
+  while (reader.pos < reader.len) {
+    const [number, wire] = reader.tag();
+    if (number === 1 && wire === 2) out.push(reader.string());
+    else reader.skip(wire);
+  }
+  return out;
+}
+
+function time(reader: BinaryReader): Json | undefined {
+  const values = scalars(reader);
+  if (values.size === 0) return undefined;
+  const seconds = Number(values.get(1) ?? 0);
+  const nanos = Number(values.get(2) ?? 0);
+  const whole = new Date(seconds * 1000).toISOString().slice(0, 19);
+  return nanos === 0 ? `${whole}Z` : `${whole}.${String(Math.floor(nanos / 1000)).padStart(6, '0')}Z`;
+}
+
+function rawJson(reader: BinaryReader): Json | undefined {
+  const raw = scalars(reader).get(1);
+  // The content was written as JSON by the client; JSON.parse gives JSON data only.
+  return raw instanceof Uint8Array && raw.length > 0 ? (JSON.parse(text(raw)) as Json) : undefined;
+}
+
+function isZero(value: Json): boolean {
+  return (
+    value === '' || value === 0 || value === false || (isObject(value) && Object.keys(value).length === 0)
+  );
+}
+
+function value(reader: BinaryReader, type: string, depth: number): Json | undefined {
+  switch (type) {
+    case 'string':
+      return reader.string();
+    case 'bool':
+      return reader.bool();
+    case 'int32':
+      return reader.int32();
+    case 'int64':
+      return Number(reader.int64());
+    case 'uint32':
+      return reader.uint32();
+    case 'uint64':
+      return Number(reader.uint64());
+    case 'double':
+      return reader.double();
+    case 'float':
+      return reader.float();
+    case 'bytes':
+      return Buffer.from(reader.bytes()).toString('base64');
+    default: {
+      const inner = new BinaryReader(reader.bytes());
+      const convert = special[type];
+      return convert === undefined ? message(inner, type, depth + 1) : convert(inner);
+    }
+  }
+}
+
+function message(reader: BinaryReader, type: string, depth: number): JsonObject {
+  if (depth > depthMax) throw new RangeError('message is nested too deeply');
+  const fields = fieldsOf(type);
+  if (fields === undefined) throw new RangeError(`message type ${type} is not known`);
+  const out: JsonObject = {};
+  while (reader.pos < reader.len) {
+    const [number, wire] = reader.tag();
+    const field = fields.get(number);
+    if (field === undefined) {
+      reader.skip(wire);
+      continue;
+    }
+    if (field.isMap) {
+      const map = isObject(out[field.name]) ? out[field.name] : {};
+      mapEntry(new BinaryReader(reader.bytes()), field.type, map as JsonObject, depth);
+      setOwn(out, field.name, map as JsonObject);
+      continue;
+    }
+    const v = value(reader, field.type, depth);
+    if (v === undefined) continue;
+    if (field.isList) {
+      const list = out[field.name];
+      if (Array.isArray(list)) (list as Json[]).push(v);
+      else out[field.name] = [v];
+    } else if (field.isInline && isObject(v)) Object.assign(out, v);
+    else if (field.keepsZero || !isZero(v)) setOwn(out, field.name, v);
+  }
+  return out;
+}
+
+function mapEntry(reader: BinaryReader, type: string, into: JsonObject, depth: number): void {
+  let key = '';
+  let entry: Json | undefined;
+  while (reader.pos < reader.len) {
+    const [number, wire] = reader.tag();
+    if (number === 1) key = reader.string();
+    else if (number === 2) entry = value(reader, type, depth);
+    else reader.skip(wire);
+  }
+  setOwn(into, key, entry ?? (type === 'string' || type === 'bytes' ? '' : {}));
+}
+
+/** The name of a kind's message in the table. */
+function messageType(apiVersion: string, kind: string): string {
+  if (kind === 'DeleteOptions' || kind === 'Status') return `meta.${kind}`;
+  const group = groupOf(apiVersion).split('.')[0] ?? '';
+  const folder = groupOf(apiVersion).startsWith('rbac.') ? 'rbac' : group === '' ? 'core' : group;
+  return `${folder}.${versionOf(apiVersion)}.${kind}`;
+}
+
+/**
+ * Decodes an object from Kubernetes' protobuf encoding, which Go clients
+ * prefer for built-in kinds. Throws RangeError for anything that is not one,
+ * or whose kind is not in the table.
+ */
+export function decodeProtobufObject(body: Buffer): JsonObject {
+  if (!body.subarray(0, magic.length).equals(magic))
+    throw new RangeError('the object lacks the protobuf prefix');
+  const envelope = scalars(new BinaryReader(body.subarray(magic.length)));
+  const typeMeta = envelope.get(1);
+  const raw = envelope.get(2);
+  const type =
+    typeMeta instanceof Uint8Array ? scalars(new BinaryReader(typeMeta)) : new Map<number, Scalar>();
+  const apiVersion = text(type.get(1));
+  const kind = text(type.get(2));
+  const content = raw instanceof Uint8Array ? raw : new Uint8Array();
+  return { apiVersion, kind, ...message(new BinaryReader(content), messageType(apiVersion, kind), 0) };
+}
