@@ -46,6 +46,7 @@ export function parseImageReference(reference: string): ImageReference | undefin
   const colon = rest.lastIndexOf(':');
   const name = colon < 0 ? rest : rest.slice(0, colon);
   const tag = colon < 0 ? 'latest' : rest.slice(colon + 1);
+  if (!/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d+)?$/.test(registry)) return undefined;
   if (!/^[a-z0-9]+([._/-]+[a-z0-9]+)*$/.test(name) || !/^[\w][\w.-]{0,127}$/.test(tag)) return undefined;
   const repository = registry === 'docker.io' && !name.includes('/') ? `library/${name}` : name;
   return { registry, repository, tag, digest };

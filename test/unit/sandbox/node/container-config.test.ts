@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest';
+import { BuiltinImages } from '../../../../src/sandbox/node/image/builtin-images.js';
+import { decideUser } from '../../../../src/sandbox/node/kubelet/container-security.js';
+import { capabilitiesOf } from '../../../../src/sandbox/node/runtime/capabilities.js';
+import { bwrapCommand, type ContainerConfig } from '../../../../src/sandbox/node/runtime/container-config.js';
+import { makeContainer, makePod } from './make-pod.js';
+
+const image = new BuiltinImages({ hub: 'meshctl', version: '1' }).find('meshctl/tool');
+
+function makeConfig(o: Partial<ContainerConfig> = {}): ContainerConfig {
+  if (image === undefined) throw new Error('the tool image is built in');
+  return {
+    id: 'id',
+    image,
+    rootfs: '/r',
+    command: ['prog', 'arg'],
+    env: { A: '1' },
+    workingDir: '/w',
+    hasTerminal: false,
+    hostname: 'h',
+    netns: '/var/run/netns/cni-1',
+    isHostPid: false,
+    isRootfsReadOnly: false,
+    isPrivileged: false,
+    capabilities: ['CAP_CHOWN'],
+    user: undefined,
+    mounts: [],
+    ...o,
+  };
+}
+
+/** Whether `part` occurs in `whole`, in order and without gaps. */
+function holds(whole: readonly string[], ...part: string[]): boolean {
+  return whole.some((_, i) => part.every((word, j) => whole[i + j] === word));
+}
+
+describe('the command line of a container', () => {
+  test('the program is the last thing, as pid 1 of its own namespace', () => {
+    const command = bwrapCommand(makeConfig());
+    expect(command.slice(-3)).toEqual(['--', 'prog', 'arg']);
+    expect(holds(command, '--unshare-pid', '--as-pid-1')).toBe(true);
+    expect(holds(command, '--hostname', 'h')).toBe(true);
+  });
+
+  test('a mount inside another comes after it', () => {
+    const command = bwrapCommand(
+      makeConfig({
+        mounts: [
+          { source: '/s/inner', target: '/data/inner', isReadOnly: true },
+          { source: '/s/outer', target: '/data', isReadOnly: false },
+        ],
+      }),
+    );
+    expect(command.indexOf('/data/inner')).toBeGreaterThan(command.indexOf('/data'));
+    expect(holds(command, '--ro-bind', '/s/inner', '/data/inner')).toBe(true);
+    expect(holds(command, '--bind', '/s/outer', '/data')).toBe(true);
+  });
+
+  test('a read-only root is made so after the volumes are in place', () => {
+    const command = bwrapCommand(
+      makeConfig({ isRootfsReadOnly: true, mounts: [{ source: '/s', target: '/v', isReadOnly: false }] }),
+    );
+    expect(command.indexOf('--remount-ro')).toBeGreaterThan(command.indexOf('/v'));
+  });
+
+  test('capabilities are dropped unless all are granted', () => {
+    expect(holds(bwrapCommand(makeConfig()), '--cap-drop', 'ALL', '--cap-add', 'CAP_CHOWN')).toBe(true);
+    expect(bwrapCommand(makeConfig({ capabilities: 'all' }))).not.toContain('--cap-drop');
+  });
+
+  test('another user is taken on inside, which leaves no capability to gain', () => {
+    const command = bwrapCommand(makeConfig({ user: { uid: 7, gid: 8, groups: [9] } }));
+    expect(holds(command, 'setpriv', '--reuid', '7', '--regid', '8', '--groups', '9')).toBe(true);
+    expect(holds(command, '--bounding-set', '-all,+chown', '--', 'prog')).toBe(true);
+  });
+
+  test('a pod in the host network keeps the name and pids it asks for', () => {
+    const command = bwrapCommand(makeConfig({ netns: undefined, isHostPid: true }));
+    expect(command).not.toContain('--hostname');
+    expect(command).not.toContain('--unshare-pid');
+  });
+});
+
+describe('capabilities', () => {
+  test.each([
+    [{ privileged: true }, 'all'],
+    [{ capabilities: { drop: ['ALL'] } }, []],
+    [{ capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] } }, ['CAP_NET_ADMIN']],
+    [{ capabilities: { add: ['ALL'] } }, 'all'],
+  ])('%j grants %j', (context, expected) => {
+    expect(capabilitiesOf(context)).toEqual(expected);
+  });
+
+  test('without a word the runtime defaults apply; drop and add change them', () => {
+    const capabilities = capabilitiesOf({ capabilities: { drop: ['net_raw'], add: ['CAP_SYS_TIME'] } });
+    expect(capabilities).toContain('CAP_CHOWN');
+    expect(capabilities).toContain('CAP_SYS_TIME');
+    expect(capabilities).not.toContain('CAP_NET_RAW');
+    expect(capabilities).not.toContain('CAP_SYS_ADMIN');
+  });
+
+  test('add all, drop one', () => {
+    const capabilities = capabilitiesOf({ capabilities: { add: ['ALL'], drop: ['SYS_ADMIN'] } });
+    expect(capabilities).toContain('CAP_NET_ADMIN');
+    expect(capabilities).not.toContain('CAP_SYS_ADMIN');
+  });
+});
+
+describe('the user of a container', () => {
+  const decide = (context: object, canSwitchUser = true) =>
+    decideUser(makePod(), makeContainer({ securityContext: context }), { imageUser: '', canSwitchUser });
+
+  test('root needs no switch', () => {
+    expect(decide({ runAsUser: 0 })).toEqual({ user: undefined, deviation: undefined, refusal: undefined });
+  });
+
+  test('a number is honoured where ids can be switched, and said aloud where not', () => {
+    expect(decide({ runAsUser: 1000, runAsGroup: 2 }).user).toEqual({ uid: 1000, gid: 2, groups: [] });
+    const without = decide({ runAsUser: 1000 }, false);
+    expect(without.user).toBeUndefined();
+    expect(without.deviation).toContain('asks for user 1000:0');
+  });
+
+  test('runAsNonRoot refuses root', () => {
+    expect(decide({ runAsNonRoot: true }).refusal).toContain('runAsNonRoot');
+    expect(decide({ runAsNonRoot: true, runAsUser: 5 }).refusal).toBeUndefined();
+  });
+});

@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'vitest';
+import { BackOff } from '../../../../src/sandbox/node/kubelet/back-off.js';
+import { ContainerSlot } from '../../../../src/sandbox/node/kubelet/container-slot.js';
+import { hostsFile, podHostname, resolvConf } from '../../../../src/sandbox/node/kubelet/pod-files.js';
+import { buildPodStatus, podPhase, qosClass } from '../../../../src/sandbox/node/kubelet/pod-status.js';
+import type { Pod } from '../../../../src/sandbox/node/model/pod.js';
+import { makeContainer, makePod } from './make-pod.js';
+
+const dns = { nameserver: '10.96.0.10', domain: 'cluster.local' };
+
+function endedSlot(exitCode: number, kind: 'init' | 'main' = 'main'): ContainerSlot {
+  const slot = new ContainerSlot(makeContainer({ name: kind }), kind);
+  const time = '2026-01-01T00:00:00Z';
+  slot.ended({ exitCode, reason: exitCode === 0 ? 'Completed' : 'Error', startedAt: time, finishedAt: time });
+  slot.waiting = undefined;
+  return slot;
+}
+
+function statusOf(pod: Pod, slots: ContainerSlot[], o: { published?: Pod['status'] } = {}) {
+  return buildPodStatus({
+    pod,
+    slots,
+    ips: ['10.244.1.2'],
+    nodeIp: '172.18.0.2',
+    hasSandbox: true,
+    startTime: '2026-01-01T00:00:00Z',
+    now: '2026-01-02T00:00:00Z',
+    failure: undefined,
+    runtimeName: 'bubblewrap',
+    published: o.published?.conditions ?? [],
+  });
+}
+
+describe('phase of a pod', () => {
+  test('an init container that failed for good fails the pod', () => {
+    const slots = [endedSlot(1, 'init'), new ContainerSlot(makeContainer({}), 'main')];
+    expect(podPhase(makePod({ spec: { restartPolicy: 'Never' } }), slots)).toBe('Failed');
+    expect(podPhase(makePod(), slots)).toBe('Pending');
+  });
+
+  test('containers that have not begun are pending', () => {
+    expect(podPhase(makePod(), [new ContainerSlot(makeContainer({}), 'main')])).toBe('Pending');
+  });
+});
+
+describe('conditions', () => {
+  test('name what is not ready, and keep the time of the last change', () => {
+    const slot = new ContainerSlot(makeContainer({ name: 'web' }), 'main');
+    const first = statusOf(makePod(), [slot]);
+    const ready = first.conditions?.find((c) => c.type === 'Ready');
+    expect(ready).toMatchObject({
+      status: 'False',
+      reason: 'ContainersNotReady',
+      message: 'containers with unready status: [web]',
+      lastTransitionTime: '2026-01-02T00:00:00Z',
+    });
+    const published = {
+      conditions: [{ type: 'Ready', status: 'False' as const, lastTransitionTime: '2026-01-01T09:00:00Z' }],
+    };
+    const second = statusOf(makePod(), [slot], { published });
+    expect(second.conditions?.find((c) => c.type === 'Ready')?.lastTransitionTime).toBe(
+      '2026-01-01T09:00:00Z',
+    );
+  });
+
+  test("other writers' conditions stay", () => {
+    const foreign = { type: 'example.com/gate', status: 'True' as const };
+    const pod = makePod({ status: { conditions: [foreign] } });
+    expect(statusOf(pod, [new ContainerSlot(makeContainer({}), 'main')]).conditions).toContainEqual(foreign);
+  });
+
+  test('an incomplete init container is named', () => {
+    const pod = makePod();
+    const slots = [
+      new ContainerSlot(makeContainer({ name: 'prep' }), 'init'),
+      new ContainerSlot(makeContainer({}), 'main'),
+    ];
+    expect(statusOf(pod, slots).conditions?.find((c) => c.type === 'Initialized')).toMatchObject({
+      status: 'False',
+      message: 'containers with incomplete status: [prep]',
+    });
+  });
+});
+
+describe('container status', () => {
+  test('while a crashed container waits, the crash is its last state', () => {
+    const slot = endedSlot(3);
+    slot.waiting = { reason: 'CrashLoopBackOff', message: 'm' };
+    const status = slot.status('bubblewrap');
+    expect(status.state.waiting?.reason).toBe('CrashLoopBackOff');
+    expect(status.lastState.terminated?.exitCode).toBe(3);
+  });
+
+  test('an earlier run on this node counts as a restart', () => {
+    const slot = new ContainerSlot(makeContainer({}), 'main');
+    slot.adopt({
+      name: 'c',
+      state: { running: { startedAt: '2026-01-01T00:00:00Z' } },
+      lastState: {},
+      ready: true,
+      restartCount: 2,
+      image: 'x',
+      imageID: 'x',
+      containerID: 'bubblewrap://old',
+    });
+    expect(slot.restartCount).toBe(3);
+  });
+});
+
+test('quality of service', () => {
+  const of = (resources: object) =>
+    qosClass(makePod({ spec: { containers: [makeContainer({ resources })] } }));
+  expect(of({})).toBe('BestEffort');
+  expect(of({ requests: { cpu: '1' } })).toBe('Burstable');
+  expect(of({ limits: { cpu: '1', memory: '1Gi' } })).toBe('Guaranteed');
+  expect(of({ limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '1', memory: '1Mi' } })).toBe(
+    'Burstable',
+  );
+});
+
+test('the first restart is immediate, later ones wait longer, a long run starts over', () => {
+  const backOff = new BackOff({ initialMs: 100, maxMs: 300, resetAfterMs: 1000 });
+  expect([backOff.next(), backOff.next(), backOff.next(), backOff.next(), backOff.next()]).toEqual([
+    0, 100, 200, 300, 300,
+  ]);
+  expect(backOff.next(1000)).toBe(0);
+});
+
+describe('files of a pod', () => {
+  test('cluster DNS first, with search domains', () => {
+    expect(resolvConf(makePod(), dns)).toBe(
+      'search ns.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n',
+    );
+  });
+
+  test('policy None uses only what the pod says', () => {
+    const pod = makePod({
+      spec: {
+        dnsPolicy: 'None',
+        dnsConfig: {
+          nameservers: ['1.1.1.1'],
+          searches: ['x.y'],
+          options: [{ name: 'ndots', value: '2' }, { name: 'edns0' }],
+        },
+      },
+    });
+    expect(resolvConf(pod, dns)).toBe('search x.y\nnameserver 1.1.1.1\noptions ndots:2 edns0\n');
+  });
+
+  test('a pod in the host network has no search domains unless it asks', () => {
+    expect(resolvConf(makePod({ spec: { hostNetwork: true } }), dns)).toBe('nameserver 10.96.0.10\n');
+    const asks = makePod({ spec: { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' } });
+    expect(resolvConf(asks, dns)).toContain('search ns.svc');
+  });
+
+  test('hosts has the pod and its aliases', () => {
+    const pod = makePod({
+      spec: { hostname: 'h', subdomain: 's', hostAliases: [{ ip: '1.2.3.4', hostnames: ['a', 'b'] }] },
+    });
+    const text = hostsFile(pod, { ip: '10.244.1.2', domain: 'cluster.local' });
+    expect(text).toContain('10.244.1.2\th.s.ns.svc.cluster.local\th\n');
+    expect(text).toContain('1.2.3.4\ta\tb\n');
+  });
+
+  test('a host name is cut to what Linux takes', () => {
+    const name = `${'a'.repeat(62)}-b`;
+    expect(podHostname(makePod({ metadata: { name } }))).toBe('a'.repeat(62));
+  });
+});
