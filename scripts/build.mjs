@@ -1,6 +1,7 @@
 // Bundles every process entry into dist/. Code that only one command or one
 // process needs stays in its own chunk, loaded when that code runs.
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
 import { parseAllDocuments } from 'yaml';
 
@@ -16,10 +17,12 @@ const entries = {
   quickstart: 'scripts/quickstart.ts',
 };
 
-await rm('dist', { recursive: true, force: true });
+// Into a folder of its own, renamed when whole: a failed build leaves the last good one in place.
+const staging = await mkdtemp('.dist-');
+process.on('exit', () => rmSync(staging, { recursive: true, force: true }));
 await build({
   entryPoints: Object.entries(entries).map(([out, entry]) => ({ in: entry, out })),
-  outdir: 'dist',
+  outdir: staging,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -40,7 +43,7 @@ await build({
 // interpreter: one file, only Node's own modules. CommonJS, because it loads faster.
 await build({
   entryPoints: { 'istio-cni': 'src/cni/plugin/main.ts' },
-  outdir: 'dist',
+  outdir: staging,
   outExtension: { '.js': '.cjs' },
   bundle: true,
   format: 'cjs',
@@ -60,4 +63,7 @@ for (const name of (await readdir('templates', { recursive: true })).sort()) {
     if (errors.length > 0) throw new Error(`templates/${name}: ${errors[0].message}`);
   templates[name] = documents.map((d) => d.toJS({ maxAliasCount: 1_000 }));
 }
-await writeFile('dist/templates.json', JSON.stringify(templates));
+await writeFile(`${staging}/templates.json`, JSON.stringify(templates));
+await rm('dist', { recursive: true, force: true });
+await chmod(staging, 0o755);
+await rename(staging, 'dist');
