@@ -1,4 +1,5 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
 import { type CniConfigList, type CniPluginConfig, loadCniConfig } from './config.js';
 
@@ -158,7 +159,7 @@ export class CniRunner {
   }
 
   async #writeCache(attachment: CniAttachment, entry: CacheEntry): Promise<void> {
-    await mkdir(this.#host.path(cacheFolder), { recursive: true });
+    await makeFolder(this.#host.path(cacheFolder));
     await writeFile(this.#cachePath(attachment), JSON.stringify(entry));
   }
 

@@ -1,5 +1,6 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { Pod } from '../model/pod.js';
 import type { ContainerMount } from '../runtime/container-config.js';
@@ -65,7 +66,7 @@ export async function writePodFiles(
   o: { ip: string; hostname: string; dns: ClusterDnsSettings },
 ): Promise<ContainerMount[]> {
   const path = join(folder, pod.metadata.uid, 'etc');
-  await mkdir(host.path(path), { recursive: true });
+  await makeFolder(host.path(path));
   const files = {
     'resolv.conf': resolvConf(pod, o.dns),
     hosts: hostsFile(pod, { ip: o.ip, domain: o.dns.domain }),

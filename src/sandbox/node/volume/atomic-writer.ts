@@ -11,6 +11,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
+import { makeFolder } from '../host/make-folder.js';
 
 /** One file of a volume. */
 export interface VolumeFile {
@@ -35,7 +36,7 @@ export async function writeAtomically(
     if (path.startsWith('/') || normalize(path).startsWith('..'))
       throw new Error(`invalid path in volume: ${path}`);
   }
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const old = await readlink(join(folder, dataLink)).catch(() => undefined);
   if (old !== undefined && (await isSame(join(folder, old), files))) return false;
 
@@ -44,7 +45,7 @@ export async function writeAtomically(
   await mkdir(join(folder, version), { mode: 0o755 });
   for (const [path, file] of files) {
     const target = join(folder, version, path);
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     await writeFile(target, file.content);
     await chmod(target, file.mode);
   }

@@ -1,5 +1,6 @@
-import { chmod, lstat, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, lstat, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
+import { makeFolder } from '../host/make-folder.js';
 import { messageOf } from '../../../errors/mesh-error.js';
 import type { Logger } from '../../../telemetry/log.js';
 import type { NodeHost } from '../host/node-host.js';
@@ -109,7 +110,7 @@ export class PodVolumes {
       throw new VolumeError('this kind of volume is not supported by the sandbox');
     const folder = volume.emptyDir.medium === 'Memory' ? memoryFolder : diskFolder;
     const path = join(folder, this.#uid, 'volumes/kubernetes.io~empty-dir', volume.name);
-    await mkdir(this.#host.path(path), { recursive: true });
+    await makeFolder(this.#host.path(path));
     await chmod(this.#host.path(path), 0o777);
     return path;
   }
@@ -121,13 +122,13 @@ export class PodVolumes {
   async #prepareHostPath({ path, type }: { path: string; type?: string }): Promise<string> {
     const seen = this.#host.path(path);
     const found = await stat(seen).catch(() => undefined);
-    if (type === 'DirectoryOrCreate' && found === undefined) await mkdir(seen, { recursive: true });
+    if (type === 'DirectoryOrCreate' && found === undefined) await makeFolder(seen);
     else if (type === 'FileOrCreate' && found === undefined) await writeFile(seen, '');
     else if (found === undefined) {
       // A type-less hostPath that does not exist is created by container runtimes as a folder.
       if (type !== undefined && type !== '')
         throw new VolumeError(`hostPath type check failed: ${path} does not exist`);
-      await mkdir(seen, { recursive: true });
+      await makeFolder(seen);
     } else if (!hasType(found, type))
       throw new VolumeError(`hostPath type check failed: ${path} is not a ${type}`);
     return path;
@@ -139,7 +140,7 @@ export class PodVolumes {
     const path = join(source, subPath);
     const seen = this.#host.path(path);
     const found = await lstat(seen).catch(() => undefined);
-    if (found === undefined) await mkdir(seen, { recursive: true });
+    if (found === undefined) await makeFolder(seen);
     // A link could lead out of the volume: only the atomic writer's own links are followed.
     else if (found.isSymbolicLink() && !dirname(seen).includes('kubernetes.io~projected'))
       throw new VolumeError(`subPath "${subPath}" is a symbolic link`);

@@ -1,0 +1,20 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { makeFolder } from '../../../../src/sandbox/node/host/make-folder.js';
+
+it('makes a folder with its parents, twice', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'folder-'));
+  await makeFolder(join(root, 'a/b/c'));
+  await makeFolder(join(root, 'a/b/c'));
+  expect((await stat(join(root, 'a/b/c'))).isDirectory()).toBe(true);
+  await rm(root, { recursive: true });
+});
+
+// A sandbox burned a whole processor after a node had died: the recursive mkdir
+// of Node.js never gave up below the dead node's /proc/PID/root.
+it('gives up below a process that is gone', async () => {
+  const pidAboveTheMaximum = 2 ** 22 + 1;
+  await expect(makeFolder(`/proc/${pidAboveTheMaximum}/root/run/x`)).rejects.toMatchObject({ code: 'ENOENT' });
+});
