@@ -134,6 +134,48 @@ export class NodeAgent {
     for (const pod of pods.list()) this.queue.add(keyOf(pod));
   }
 
+  /** Works on the pods that wait for ztunnel at once: it has come. */
+  retryPending(): void {
+    for (const { workload, state } of this.#deps.mesh.list()) {
+      if (state === 'pending') this.queue.add(`${workload.namespace}/${workload.name}`);
+    }
+  }
+
+  /**
+   * Once after the start: removes rules from pods outside the mesh. An agent that was
+   * killed while it released a pod leaves them, with no annotation to tell. A namespace
+   * that belongs to no known pod is not touched: its pod may just be starting.
+   */
+  async sweepReleased(signal: AbortSignal): Promise<void> {
+    for (const { metadata } of this.#deps.pods.list()) {
+      if (signal.aborted) return;
+      const key = `${metadata.namespace ?? ''}/${metadata.name}`;
+      try {
+        await this.queue.exclusive(key, () => this.#sweep(metadata.namespace ?? '', metadata.name));
+      } catch (error) {
+        this.#deps.log.warn('a pod could not be checked for old rules', {
+          pod: key,
+          error: messageOf(error),
+        });
+      }
+    }
+  }
+
+  async #sweep(namespace: string, name: string): Promise<void> {
+    const pod = this.#deps.pods.get(namespace, name);
+    if (pod === undefined || isTerminal(pod) || pod.spec?.hostNetwork === true) return;
+    const isOutside = this.decide(pod)?.enrol === false && annotatedState(pod) === undefined;
+    if (!isOutside || podIps(pod).length === 0) return;
+    const netns = this.openNetnsOf(pod);
+    if (netns === undefined) return;
+    try {
+      const left = await this.#deps.mesh.clean(netns);
+      if (left.length > 0) this.#deps.log.warn('old rules removed', { pod: keyOf(pod), count: left.length });
+    } finally {
+      netns.release();
+    }
+  }
+
   /** Whether the pod belongs in the mesh; undefined while its namespace is not known yet. */
   decide(pod: Pod): EnrolmentDecision | undefined {
     const namespace = this.#deps.namespaces.get(undefined, pod.metadata.namespace ?? '');

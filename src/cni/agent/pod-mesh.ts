@@ -178,6 +178,13 @@ export class PodMesh {
     if (errors.length > 0) throw new Error(errors.join('; '));
   }
 
+  /** Removes rules an earlier agent left in a namespace outside the mesh; returns what they were. */
+  async clean(netns: NetnsHandle): Promise<readonly string[]> {
+    const left = await this.#deps.redirection.leftovers(netns.fd);
+    if (left.length > 0) await this.#deps.redirection.remove(netns.fd);
+    return left;
+  }
+
   /** Lets go of a pod that is no longer there: its namespace takes the rules with it. */
   async forget(uid: string): Promise<void> {
     const pod = this.#pods.get(uid);

@@ -62,7 +62,10 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     snapshot: () => mesh.snapshot(),
     ready: adopted.promise,
     log: createLogger('zds'),
-    onConnections: (count) => metrics.ztunnelConnected.set(count),
+    onConnections: (count) => {
+      metrics.ztunnelConnected.set(count);
+      if (count > 0) agent.retryPending();
+    },
   });
   const mesh: PodMesh = new PodMesh({
     redirection,
@@ -80,7 +83,7 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     onError,
   });
   const namespaces = new Reflector<Namespace>({ client, resource: namespaceResource, onError });
-  const agent = new NodeAgent({
+  const agent: NodeAgent = new NodeAgent({
     client,
     pods,
     namespaces,
@@ -196,6 +199,7 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     problems.delete('ambient');
     background.push(
       installer.run(work.signal),
+      agent.sweepReleased(work.signal),
       watchDrift({ mesh, agent, hostProbes, metrics, log, intervalMs: config.driftIntervalMs }, work.signal),
     );
     log.info('agent started', { node: config.nodeName, adopted: mesh.list().length });

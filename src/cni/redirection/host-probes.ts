@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
 import { type IptablesTarget, restoreRules, saveRules } from './iptables.js';
-import { compareRules, describeRule, meshRules, type ProbeAddresses } from './pod-rules.js';
+import { compareRules, describeRule, meshRules, postroutingChain, type ProbeAddresses } from './pod-rules.js';
 import {
   addProbeEntry,
   createProbeSet,
@@ -23,8 +23,6 @@ export interface HostProbesOptions {
   /** ipset is there and works; otherwise one rule per address is used. */
   readonly ipset: boolean;
 }
-
-const hostChain = 'ISTIO_POSTRT';
 
 /**
  * Lets kubelet probes reach captured pods: what a local socket of the node sends to
@@ -173,7 +171,7 @@ export class HostProbes {
 
   #rules(family: Family): readonly Rule[] {
     const probe = this.#options.probes[family];
-    const jump: Rule = { table: 'nat', chain: 'POSTROUTING', spec: `-j ${hostChain}` };
+    const jump: Rule = { table: 'nat', chain: 'POSTROUTING', spec: `-j ${postroutingChain}` };
     if (this.#options.ipset) return [jump, probeSetRule(family, probe)];
     return [jump, ...this.#entriesOf(family).map((entry) => probeAddressRule(family, entry, probe))];
   }
@@ -185,8 +183,8 @@ export class HostProbes {
     if (delta.missing.length === 0 && delta.unexpected.length === 0) return;
     // The jump goes first: a masquerade rule before it would win.
     const input = restoreInput(wanted, observed).replace(
-      `-A POSTROUTING -j ${hostChain}`,
-      `-I POSTROUTING 1 -j ${hostChain}`,
+      `-A POSTROUTING -j ${postroutingChain}`,
+      `-I POSTROUTING 1 -j ${postroutingChain}`,
     );
     await restoreRules(this.#options.target, family, input);
   }

@@ -34,6 +34,9 @@ export const connectionMark = '0x111/0xfff';
 
 export const preroutingChain = 'ISTIO_PRERT';
 export const outputChain = 'ISTIO_OUTPUT';
+/** In the node's own namespace: probes on their way to pods. */
+export const postroutingChain = 'ISTIO_POSTRT';
+const meshChains: readonly string[] = [preroutingChain, outputChain, postroutingChain];
 
 /** The rules of one family in an enrolled pod, in the order of reference/ztunnel-and-cni.md 7.1. */
 export function podRules(family: Family, options: PodRuleOptions): readonly Rule[] {
@@ -98,8 +101,16 @@ export function podRules(family: Family, options: PodRuleOptions): readonly Rule
   return rules;
 }
 
-/** What the mesh left or put in a rule set: our chains, the rules in them, the jumps to them. */
+/** Chains that only a sidecar's init container makes; it shares the name ISTIO_OUTPUT with us. */
+const sidecarChains: readonly string[] = ['ISTIO_INBOUND', 'ISTIO_IN_REDIRECT', 'ISTIO_REDIRECT'];
+
+/**
+ * What the mesh left or put in a rule set: our chains, the rules in them, the jumps to
+ * them. Nothing in a namespace that a sidecar has set up: those rules are not ours.
+ */
 export function meshRules(observed: RuleSet): RuleSet {
+  const ofSidecar = (name: string): boolean => sidecarChains.includes(name.split('/')[1] ?? '');
+  if ([...observed.chains].some(ofSidecar)) return { chains: new Set(), rules: [] };
   const rules = observed.rules.filter((rule) => isMeshChain(rule.chain) || jumpsToMesh(rule.spec));
   const chains = new Set([...observed.chains].filter((name) => isMeshChain(name.split('/')[1] ?? '')));
   return { chains, rules };
@@ -148,9 +159,9 @@ export function describeRule(rule: Rule): string {
 }
 
 function isMeshChain(chain: string): boolean {
-  return chain.startsWith('ISTIO_');
+  return meshChains.includes(chain);
 }
 
 function jumpsToMesh(spec: string): boolean {
-  return /-j ISTIO_/.test(spec);
+  return meshChains.some((chain) => spec.split(' ').includes(chain));
 }

@@ -1,5 +1,6 @@
 import { MeshError } from '../../errors/mesh-error.js';
 import { run } from '../../system/run.js';
+import { postroutingChain } from './pod-rules.js';
 import type { Family, Rule } from './rule.js';
 
 /** One pod address whose probes are let through, and the pod it belongs to. */
@@ -78,7 +79,7 @@ export function probeSetRule(family: Family, probeAddress: string): Rule {
   const match = `-p tcp -m owner --socket-exists -m set --match-set ${set} dst`;
   return {
     table: 'nat',
-    chain: 'ISTIO_POSTRT',
+    chain: postroutingChain,
     spec: `${match} -j SNAT --to-source ${probeAddress}`,
   };
 }
@@ -87,7 +88,7 @@ export function probeSetRule(family: Family, probeAddress: string): Rule {
 export function probeAddressRule(family: Family, entry: ProbeEntry, probeAddress: string): Rule {
   const destination = `${entry.ip}/${family === 'v4' ? 32 : 128}`;
   const match = `-d ${destination} -p tcp -m owner --socket-exists -m comment --comment "${entry.uid}"`;
-  return { table: 'nat', chain: 'ISTIO_POSTRT', spec: `${match} -j SNAT --to-source ${probeAddress}` };
+  return { table: 'nat', chain: postroutingChain, spec: `${match} -j SNAT --to-source ${probeAddress}` };
 }
 
 async function ipset(

@@ -258,6 +258,21 @@ describe.runIf(isRoot)('CNI agent', () => {
     await eventually(() => !rules().includes('ISTIO'));
   });
 
+  it('removes the rules of a release that its predecessor did not finish', async () => {
+    await cluster.pod('demo', 'app', [podIp]);
+    await startWithZtunnel();
+    await cluster.label('demo', 'ambient');
+    await annotated('enabled');
+    await agent.stop();
+    await cluster.label('demo', null);
+    await cluster.admin.patch(
+      { resource: podsResource, namespace: 'demo', name: 'app', subresource: 'status' },
+      { metadata: { annotations: { 'ambient.istio.io/redirection': null } } },
+    );
+    await agent.start();
+    await eventually(() => !rules().includes('ISTIO'));
+  });
+
   it('announces a pod with keep when its namespace is not found', async () => {
     const { metadata } = await cluster.pod('demo', 'app', ['10.9.0.77']);
     await cluster.admin.patch(

@@ -4,6 +4,7 @@ import { listeningPorts } from '../../../src/cni/redirection/netns-view.js';
 import {
   compareRules,
   defaultProbeAddresses,
+  meshRules,
   type PodRuleOptions,
   podRules,
 } from '../../../src/cni/redirection/pod-rules.js';
@@ -100,6 +101,14 @@ describe('compareRules', () => {
     expect(compareRules(rules, observe([inside, ...rules])).unexpected).toEqual([
       '-t nat -A ISTIO_OUTPUT -j ACCEPT',
     ]);
+  });
+
+  it('does not take the rules of a sidecar for its own', () => {
+    const sidecar = parseSave(
+      '*nat\n:ISTIO_OUTPUT - [0:0]\n:ISTIO_REDIRECT - [0:0]\n-A OUTPUT -p tcp -j ISTIO_OUTPUT\n-A ISTIO_OUTPUT -j ISTIO_REDIRECT\nCOMMIT\n',
+    );
+    expect(meshRules(sidecar)).toEqual({ chains: new Set(), rules: [] });
+    expect(restoreInput([], sidecar)).toBe('');
   });
 
   it('leaves inbound traffic alone in ingress mode', () => {
