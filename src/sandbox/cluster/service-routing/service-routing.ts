@@ -3,6 +3,8 @@ import { messageOf } from '../../../errors/mesh-error.js';
 import type { KubeClient } from '../../../kube/client.js';
 import { endpointSlices, services } from '../../../kube/resource.js';
 import type { EndpointSlice, Service } from '../../../kube/types.js';
+import { openNetns } from '../../../system/netns.js';
+import { closeFd } from '../../../system/socket.js';
 import { createLogger } from '../../../telemetry/log.js';
 import { ClusterCaches, sharedSignal } from '../cache/cluster-caches.js';
 import { applyTables, removeTables } from './applier.js';
@@ -24,7 +26,7 @@ export interface ServiceRoutingOptions {
   readonly signal: AbortSignal;
   /** The node the rules are for; leave it out for the root namespace, where no endpoint is local. */
   readonly node?: { readonly name: string; readonly podCidr?: string; readonly ip?: string };
-  /** Network namespace fd; default: the process's own. It must stay open until `done` resolves. */
+  /** Network namespace fd; default: the process's own. Needed at the start, and for `remove`. */
   readonly netns?: number;
   /** Every pod's network; default 10.244.0.0/16. */
   readonly podNetwork?: string;
@@ -46,7 +48,8 @@ export interface ServiceRouting {
  * namespace, the way kube-proxy does with iptables.
  */
 export function startServiceRouting(o: ServiceRoutingOptions): ServiceRouting {
-  const { netns } = o;
+  // Our own fd: the caller may close his as soon as the signal is given, and numbers are used again.
+  const netns = o.netns === undefined ? undefined : openNetns(`/proc/self/fd/${o.netns}`);
   const signal = sharedSignal(o.signal);
   const log = createLogger('cluster::service-routing');
   const caches = o.caches ?? new ClusterCaches({ client: o.client, signal });
@@ -89,8 +92,9 @@ export function startServiceRouting(o: ServiceRoutingOptions): ServiceRouting {
       }
     }
     for (const stop of unsubscribe) stop();
+    if (netns !== undefined) closeFd(netns);
   };
-  return { ready, done: loop(), remove: () => removeTables({ netns }) };
+  return { ready, done: loop(), remove: () => removeTables({ netns: o.netns }) };
 }
 
 /** Lets a loop sleep until something changed; changes while it works are not lost. */
