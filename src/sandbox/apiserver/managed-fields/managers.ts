@@ -144,7 +144,7 @@ function conflictError(conflicts: readonly { manager: Manager; fields: string[] 
   const causes: JsonObject[] = [];
   const texts: string[] = [];
   for (const { manager, fields } of conflicts) {
-    const who = `conflict with ${JSON.stringify(manager.name)}${manager.subresource === '' ? '' : ` with subresource ${JSON.stringify(manager.subresource)}`} using ${manager.apiVersion}`;
+    const who = `conflict with ${JSON.stringify(manager.name)}${manager.subresource === '' ? '' : ` with subresource ${JSON.stringify(manager.subresource)}`}${manager.operation === 'Update' ? ` using ${manager.apiVersion}` : ''}`;
     for (const field of fields) causes.push({ reason: 'FieldManagerConflict', message: who, field });
     texts.push(
       fields.length === 1 ? `${who}: ${fields[0]}` : `${who}:\n${fields.map((f) => `- ${f}`).join('\n')}`,

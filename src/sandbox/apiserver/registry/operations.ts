@@ -335,9 +335,8 @@ export class Operations {
     if (unknown.length > 0 && options.fieldValidation !== 'Ignore') {
       const texts = unknown.map((f) => `unknown field "${f}"`);
       if (options.fieldValidation === 'Strict') {
-        const name = draft.metadata.name === '' ? 'unknown' : draft.metadata.name;
         throw apiError.badRequest(
-          `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: strict decoding error: ${texts.join(', ')}${resource.isCustom ? ` (object ${name})` : ''}`,
+          `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: strict decoding error: ${texts.join(', ')}`,
         );
       }
       if (options.fieldValidation === 'Warn') options.warnings?.push(...texts);
@@ -355,7 +354,9 @@ export class Operations {
       ...metadataErrors(next.metadata, resource),
       ...(resource.strategy.validate?.(next, this.reader) ?? []),
     ];
-    if (old !== undefined) errors.push(...(resource.strategy.validateUpdate?.(next, old) ?? []));
+    // Rules on transitions may assume a well-formed object.
+    if (old !== undefined && (errors.length === 0 || !resource.isCustom))
+      errors.push(...(resource.strategy.validateUpdate?.(next, old) ?? []));
     if (errors.length > 0) {
       throw apiError.invalid(resource.kind, resource.group, next.metadata.name, errors);
     }

@@ -20,7 +20,9 @@ const commandProtocols = [
   'v4.base64.channel.k8s.io',
   'channel.k8s.io',
 ];
-const portProtocols = ['SPDY/3.1+portforward.k8s.io', 'v4.channel.k8s.io', 'portforward.k8s.io'];
+/** kubectl's name for SPDY inside a WebSocket; the slash makes it no token, so the library sees another. */
+const tunnelProtocol = { wire: 'SPDY/3.1+portforward.k8s.io', token: 'spdy-3.1-portforward.k8s.io' } as const;
+const portProtocols = [tunnelProtocol.token, 'v4.channel.k8s.io', 'portforward.k8s.io'];
 const spdyPortProtocol = 'portforward.k8s.io';
 const messageMaxBytes = 32 * 1024 * 1024;
 /** Open exec, attach and port-forward connections. */
@@ -50,6 +52,11 @@ export class PodStreams {
         const known = request.url?.includes('/portforward') === true ? portProtocols : commandProtocols;
         return known.find((p) => offered.has(p)) ?? false;
       },
+    });
+    this.#sockets.on('headers', (headers) => {
+      headers.forEach((line, i) => {
+        headers[i] = line.replace(tunnelProtocol.token, tunnelProtocol.wire);
+      });
     });
   }
 
@@ -120,7 +127,8 @@ export class PodStreams {
     }
     if (protocol !== 'websocket') throw upgradeRefused(protocol);
     this.#accept(request, socket, head, portProtocols, (webSocket) => {
-      if (webSocket.protocol.startsWith('SPDY/')) return serveSpdyPorts(webSocketDuplex(webSocket), open);
+      if (webSocket.protocol === tunnelProtocol.token)
+        return serveSpdyPorts(webSocketDuplex(webSocket), open);
       const ports = url.searchParams
         .getAll('ports')
         .flatMap((p) => p.split(','))
@@ -136,7 +144,12 @@ export class PodStreams {
     protocols: readonly string[],
     serve: (webSocket: WebSocket) => Promise<void>,
   ): void {
-    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((p) => p.trim());
+    const header = (request.headers['sec-websocket-protocol'] ?? '').replace(
+      tunnelProtocol.wire,
+      tunnelProtocol.token,
+    );
+    request.headers['sec-websocket-protocol'] = header;
+    const offered = header.split(',').map((p) => p.trim());
     if (!protocols.some((p) => offered.includes(p))) {
       throw apiError.badRequest(`none of the requested subprotocols is served: ${offered.join(', ')}`);
     }

@@ -42,13 +42,23 @@ async function forward(
   port: number,
   open: PortOpener,
 ): Promise<void> {
+  let failure: unknown;
   try {
     const target = await open(port);
-    // Each direction ends on its own, so that half-closed connections work.
-    await Promise.all([pipeline(data, target), pipeline(target, data)]);
-    errorStream?.end();
+    target.once('error', (error) => {
+      // Our own pipelines destroy the target too, when the client resets its stream.
+      if ('syscall' in error) failure = error;
+    });
+    // Each direction ends on its own, so that half-closed connections work. A client that
+    // resets its stream has what it wanted: only the pod's side can make this a failure.
+    await Promise.allSettled([pipeline(data, target), pipeline(target, data)]);
+    target.destroy();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    failure = error;
+  }
+  if (failure === undefined) errorStream?.end();
+  else {
+    const why = failure instanceof Error ? failure.message : String(failure);
     errorStream?.end(`error forwarding port ${port} to pod: ${why}`);
     data.end();
   }

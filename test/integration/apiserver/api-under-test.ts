@@ -1,0 +1,120 @@
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ApiServer, startApiServer } from '../../../src/sandbox/apiserver/server.js';
+import { type KubeletGateway, KubeletGatewayError } from '../../../src/sandbox/apiserver/kubelet-gateway.js';
+import { createLogger } from '../../../src/telemetry/log.js';
+
+/** A node side that runs commands as local processes and forwards to local ports. */
+export const localKubelet: KubeletGateway = {
+  logs: async (request, sink, signal) => {
+    if (request.previous === true)
+      throw new KubeletGatewayError(400, `previous terminated container "${request.container}" not found`);
+    const lines = ['one', 'two', 'three'];
+    for (const line of lines.slice(-(request.tailLines ?? lines.length))) sink.write(`${line}\n`);
+    if (request.follow) {
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    }
+  },
+  exec: async (request, io) => {
+    const child = spawn(request.command[0] ?? 'false', request.command.slice(1));
+    child.stdout.pipe(io.stdout, { end: false });
+    if (io.stderr !== undefined) child.stderr.pipe(io.stderr, { end: false });
+    if (io.stdin === undefined) child.stdin.end();
+    else io.stdin.pipe(child.stdin);
+    return new Promise((resolve) => child.once('close', (code) => resolve({ exitCode: code ?? 1 })));
+  },
+  attach: async (_request, io) => {
+    io.stdout.write('attached\n');
+    return { exitCode: 0 };
+  },
+  portForward: async ({ port }) => {
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', () => resolve());
+      socket.once('error', reject);
+    });
+    return socket;
+  },
+};
+
+export interface KubectlResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number;
+}
+
+/** An API server on loopback with a kubectl that speaks to it. */
+export class ApiUnderTest {
+  readonly api: ApiServer;
+  readonly server: string;
+  readonly kubeconfig: string;
+  readonly #directory: string;
+
+  private constructor(api: ApiServer, directory: string) {
+    this.api = api;
+    this.server = `https://127.0.0.1:${api.ports[0]}`;
+    this.#directory = directory;
+    this.kubeconfig = join(directory, 'kubeconfig');
+    writeFileSync(this.kubeconfig, api.adminKubeconfig(this.server));
+  }
+
+  static async start(): Promise<ApiUnderTest> {
+    const api = await startApiServer({
+      listeners: [{ kind: 'address', host: '127.0.0.1', port: 0 }],
+      advertise: { host: '127.0.0.1', port: 6443 },
+      kubelet: localKubelet,
+      logger: createLogger('apiserver-test'),
+    });
+    return new ApiUnderTest(api, mkdtempSync(join(tmpdir(), 'meshctl-api-')));
+  }
+
+  async stop(): Promise<void> {
+    await this.api.close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  file(name: string, text: string): string {
+    const path = join(this.#directory, name);
+    writeFileSync(path, text);
+    return path;
+  }
+
+  environment(): NodeJS.ProcessEnv {
+    return { ...process.env, KUBECONFIG: this.kubeconfig, KUBECACHEDIR: join(this.#directory, 'cache') };
+  }
+
+  /** Runs kubectl; never rejects for a non-zero exit. */
+  kubectl(args: readonly string[], input?: string): Promise<KubectlResult> {
+    return new Promise((resolve) => {
+      const child = execFile(
+        'kubectl',
+        [...args],
+        { env: this.environment(), timeout: 20_000 },
+        (error, stdout, stderr) => {
+          const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
+          resolve({ stdout, stderr, exitCode: code });
+        },
+      );
+      child.stdin?.end(input ?? '');
+    });
+  }
+
+  /** Runs kubectl and returns its output; throws when it fails. */
+  async ok(args: readonly string[], input?: string): Promise<string> {
+    const result = await this.kubectl(args, input);
+    if (result.exitCode !== 0) throw new Error(`kubectl ${args.join(' ')}: ${result.stderr}`);
+    return result.stdout;
+  }
+}
+
+/** Polls until the check passes or the time is up. */
+export async function eventually(check: () => Promise<boolean>, timeoutMs = 5_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await check())) {
+    if (Date.now() > deadline) throw new Error('the condition did not come true in time');
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
