@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 const usage = `usage: tool [serve [tcp]] [--port 8080] [--tcp-port 9090] [--name N] [--version TEXT] [--delay MS] [--status CODE]
+            [--shutdown-delay MS] [--quiet]
        tool curl [curl flags] URL...
        tool tcp send HOST PORT [--text T] [--timeout SECONDS]
        tool load URL --rate PER_SECOND --duration SECONDS [--connections N] [--each-new-connection] [--timeout SECONDS]

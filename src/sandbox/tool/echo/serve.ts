@@ -10,7 +10,8 @@ const drainMs = 5_000;
 
 /**
  * `tool serve`: the echo server, HTTP on --port and raw TCP on --tcp-port;
- * `tool serve tcp` offers only the TCP echo, on --port. Runs until SIGTERM.
+ * `tool serve tcp` offers only the TCP echo, on --port. Runs until SIGTERM, which
+ * it obeys after --shutdown-delay milliseconds (default 0).
  */
 export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   let flags: ReturnType<typeof parseFlags>;
@@ -26,6 +27,7 @@ export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Pr
       host: 'text',
       quiet: 'switch',
       greeting: 'text',
+      'shutdown-delay': 'number',
     });
     isTcpOnly = flags.positional[0] === 'tcp';
     if (flags.positional.length > (isTcpOnly ? 1 : 0)) {
@@ -60,6 +62,9 @@ export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Pr
   }
   log(isTcpOnly ? `tcp echo on ${port}` : `http echo on ${port}, tcp echo on ${tcpPort || 'no port'}`);
   await aborted(termination.signal);
+  // New connections still arrive until every node knows that this pod is leaving.
+  const delayMs = flags.number('shutdown-delay') ?? 0;
+  if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
   await Promise.all([http?.close(drainMs), tcp.close()]);
   termination.dispose();
   return 0;
