@@ -16,13 +16,42 @@ export const transparentWords: readonly string[] = ['experimental', 'x'];
 
 /** Summaries of words that only group commands. */
 export const groups: Readonly<Record<string, string>> = {
+  manifest: 'the objects of an installation',
+  profile: 'named sets of values',
   describe: 'how a pod, service or namespace stands to the mesh',
   waypoint: 'L7 proxies of namespaces and services',
   'ztunnel-config': 'what a node proxy is configured with',
+  sandbox: 'a Kubernetes cluster on this machine',
 };
 
 /** Every command, in the order help shows them. */
 export const commandEntries: readonly CommandEntry[] = [
+  {
+    path: 'install',
+    summary: 'install the mesh, or change an installation',
+    aliases: ['apply', 'manifest install'],
+    load: () => import('./commands/install.js'),
+  },
+  {
+    path: 'manifest generate',
+    summary: 'what install would apply',
+    load: async () => ({ command: (await import('./commands/manifest.js')).generateCommand }),
+  },
+  {
+    path: 'manifest diff',
+    summary: 'how the cluster differs from what install would apply',
+    load: async () => ({ command: (await import('./commands/manifest.js')).diffCommand }),
+  },
+  {
+    path: 'profile list',
+    summary: 'profiles and their components',
+    load: async () => ({ command: (await import('./commands/profile.js')).listCommand }),
+  },
+  {
+    path: 'profile dump',
+    summary: 'every value of a profile',
+    load: async () => ({ command: (await import('./commands/profile.js')).dumpCommand }),
+  },
   {
     path: 'version',
     summary: 'client, controller and data plane versions',
@@ -85,6 +114,36 @@ export const commandEntries: readonly CommandEntry[] = [
     summary: 'log levels of node proxies',
     aliases: ['zc log'],
     load: () => import('./commands/ztunnel-config-log.js'),
+  },
+  {
+    path: 'sandbox up',
+    summary: 'start a cluster on this machine',
+    load: async () => ({ command: (await import('./commands/sandbox.js')).upCommand }),
+  },
+  {
+    path: 'sandbox down',
+    summary: 'stop it and remove everything it made',
+    load: async () => ({ command: (await import('./commands/sandbox.js')).downCommand }),
+  },
+  {
+    path: 'sandbox list',
+    summary: 'sandboxes of this user',
+    load: async () => ({ command: (await import('./commands/sandbox.js')).listCommand }),
+  },
+  {
+    path: 'sandbox status',
+    summary: 'a sandbox and its nodes',
+    load: async () => ({ command: (await import('./commands/sandbox.js')).statusCommand }),
+  },
+  {
+    path: 'sandbox kubeconfig',
+    summary: 'print a kubeconfig for it',
+    load: async () => ({ command: (await import('./commands/sandbox.js')).kubeconfigCommand }),
+  },
+  {
+    path: 'sandbox exec',
+    summary: 'run a command on a node',
+    load: async () => ({ command: (await import('./commands/sandbox.js')).execCommand }),
   },
   {
     path: 'explain',
