@@ -20,13 +20,17 @@ export interface SandboxDownOptions {
   readonly purge?: boolean | undefined;
 }
 
-/** Ends a sandbox and removes all it made; one that crashed is cleaned up the same way. Throws MESH0803. */
-export async function sandboxDown(o: SandboxDownOptions): Promise<void> {
+/**
+ * Ends a sandbox and removes all it made; one that crashed is cleaned up the same
+ * way. Resolves to false when there was nothing of that name.
+ */
+export async function sandboxDown(o: SandboxDownOptions): Promise<boolean> {
   const paths = sandboxPaths(o.name);
-  if (!existsSync(paths.folder)) throw new MeshError('MESH0803', `there is no sandbox ${o.name}`);
+  if (!existsSync(paths.folder)) return false;
   const record = readRecord(paths);
   if (record !== undefined && isRunning(record)) await requestShutdown(paths);
   await removeRemains(paths, record);
+  return true;
 }
 
 /** Ends what still runs and removes files and the kubeconfig context. */

@@ -5,13 +5,32 @@ import { meshctlFolder } from '../host/node-host.js';
 import { hostProgramArgs, usrLinks } from '../host/node-rootfs.js';
 import { type ContainerImage, formatImageReference, type ImageStore, parseImageReference } from './image.js';
 
-/** Image name -> programs in /usr/local/bin -> file in /opt/meshctl/bin and leading arguments. */
-const images: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
-  controller: { meshd: ['meshd.js'] },
-  ztunnel: { ztunnel: ['ztunnel.js'] },
-  cni: { 'mesh-cni': ['mesh-cni.js'] },
-  waypoint: { waypoint: ['waypoint.js'] },
-  tool: { tool: ['tool.js'], curl: ['tool.js', 'curl'] },
+const meshctlProgram = (file: string, ...args: string[]): string =>
+  `exec ${['/usr/local/bin/node', `/opt/meshctl/bin/${file}`, ...args].join(' ')} "$@"`;
+
+/**
+ * The tool image runs any other program it is given, so that `kubectl run x
+ * --image=meshctl/tool -- sh -c ...` does what it does with every general image.
+ */
+const toolEntrypoint = [
+  'case "$1" in',
+  '  "" | -* | help | serve | curl | tcp | load | dns | sleep) exec tool "$@" ;;',
+  'esac',
+  'command -v "$1" >/dev/null && exec "$@"',
+  'exec tool "$@"',
+].join('\n');
+
+/** Image name -> programs in /usr/local/bin, as shell scripts; the first is the entrypoint. */
+const images: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  controller: { meshd: meshctlProgram('meshd.js') },
+  ztunnel: { ztunnel: meshctlProgram('ztunnel.js') },
+  cni: { 'mesh-cni': meshctlProgram('mesh-cni.js') },
+  waypoint: { waypoint: meshctlProgram('waypoint.js') },
+  tool: {
+    'tool-entrypoint': toolEntrypoint,
+    tool: meshctlProgram('tool.js'),
+    curl: meshctlProgram('tool.js', 'curl'),
+  },
 };
 
 /** What the host's programs look up in /etc, besides the folders {@link hostProgramArgs} brings. */
@@ -25,9 +44,8 @@ export async function writeBuiltinImages(folder: string): Promise<void> {
     const bin = join(folder, image, 'bin');
     await mkdir(bin, { recursive: true });
     await writeFile(join(bin, 'node'), ''); // the mount point of the Node.js binary
-    for (const [name, [file = '', ...args]] of Object.entries(programs)) {
-      const command = ['/usr/local/bin/node', `/opt/meshctl/bin/${file}`, ...args].join(' ');
-      await writeFile(join(bin, name), `#!/bin/sh\nexec ${command} "$@"\n`);
+    for (const [name, script] of Object.entries(programs)) {
+      await writeFile(join(bin, name), `#!/bin/sh\n${script}\n`);
       await chmod(join(bin, name), 0o755);
     }
   }

@@ -44,8 +44,9 @@ export function podPhase(pod: Pod, slots: readonly ContainerSlot[]): PodPhase {
   const inits = slots.filter((s) => s.kind === 'init');
   const mains = slots.filter((s) => s.kind === 'main');
   if (inits.some((s) => isFinallyFailed(s) && policy === 'Never')) return 'Failed';
-  if (!isInitialized(slots)) return mains.some((s) => s.container !== undefined) ? 'Running' : 'Pending';
-  if (mains.some((s) => s.container === undefined)) return 'Pending';
+  // Sidecars end after the containers they serve: they have no say once those have begun.
+  const hasBegun = (s: ContainerSlot): boolean => s.container !== undefined || s.terminated !== undefined;
+  if (!mains.every(hasBegun)) return 'Pending';
   if (mains.some((s) => s.isRunning) || policy === 'Always') return 'Running';
   if (mains.every((s) => s.terminated?.exitCode === 0)) return 'Succeeded';
   return policy === 'Never' ? 'Failed' : 'Running';
@@ -105,7 +106,7 @@ function conditions(input: StatusInput, phase: PodPhase): PodCondition[] {
         }
       : containersReady;
   const initialized: Facts =
-    uninitialized.length === 0 || phase === 'Succeeded'
+    uninitialized.length === 0 || phase !== 'Pending'
       ? { isTrue: true, ...(phase === 'Succeeded' ? { reason: 'PodCompleted' } : {}) }
       : {
           isTrue: false,

@@ -29,7 +29,7 @@ describe('built-in images', () => {
   test.each([
     ['meshctl/ztunnel:anything', 'ztunnel'],
     ['docker.io/meshctl/controller:0.1.0', 'meshd'],
-    ['meshctl/tool', 'tool'],
+    ['meshctl/tool', 'tool-entrypoint'],
     ['meshctl/cni:x', 'mesh-cni'],
   ])('%s starts %s', (reference, program) => {
     expect(images.find(reference)?.config.entrypoint).toEqual([program]);

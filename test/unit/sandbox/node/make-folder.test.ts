@@ -16,5 +16,7 @@ it('makes a folder with its parents, twice', async () => {
 // of Node.js never gave up below the dead node's /proc/PID/root.
 it('gives up below a process that is gone', async () => {
   const pidAboveTheMaximum = 2 ** 22 + 1;
-  await expect(makeFolder(`/proc/${pidAboveTheMaximum}/root/run/x`)).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(makeFolder(`/proc/${pidAboveTheMaximum}/root/run/x`)).rejects.toMatchObject({
+    code: 'ENOENT',
+  });
 });

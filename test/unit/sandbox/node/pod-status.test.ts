@@ -38,6 +38,16 @@ describe('phase of a pod', () => {
     expect(podPhase(makePod(), slots)).toBe('Pending');
   });
 
+  test('a sidecar that was stopped at the end does not undo the success', () => {
+    const pod = makePod({ spec: { restartPolicy: 'Never' } });
+    const sidecar = new ContainerSlot(makeContainer({ name: 'side' }), 'sidecar');
+    expect(podPhase(pod, [sidecar, endedSlot(0)])).toBe('Succeeded');
+    expect(podPhase(pod, [sidecar, endedSlot(1)])).toBe('Failed');
+    expect(podPhase(makePod({ spec: { restartPolicy: 'OnFailure' } }), [sidecar, endedSlot(1)])).toBe(
+      'Running',
+    );
+  });
+
   test('containers that have not begun are pending', () => {
     expect(podPhase(makePod(), [new ContainerSlot(makeContainer({}), 'main')])).toBe('Pending');
   });

@@ -1,0 +1,261 @@
+import { readlinkSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type CniAttachment, CniRunner } from '../../../src/sandbox/node/cni/cni-runner.js';
+import { NodeHost } from '../../../src/sandbox/node/host/node-host.js';
+import { createPodNetns, removePodNetns } from '../../../src/sandbox/node/host/pod-netns.js';
+import { BuiltinImages, writeBuiltinImages } from '../../../src/sandbox/node/image/builtin-images.js';
+import {
+  exitCodeOf,
+  runInContainer,
+  spawnInContainer,
+} from '../../../src/sandbox/node/kubelet/container-process.js';
+import { Container } from '../../../src/sandbox/node/runtime/container.js';
+import type { ContainerConfig } from '../../../src/sandbox/node/runtime/container-config.js';
+import { LogFile } from '../../../src/sandbox/node/runtime/log-file.js';
+import { writeCniConfig } from '../../../src/sandbox/supervisor/cni-config.js';
+import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
+import { findCniPlugins } from '../../../src/sandbox/launcher/host-check.js';
+
+// The launcher makes a user namespace for ordinary users; these tests drive the node directly and need root.
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) process.stderr.write('skipped: the node runtime is tested directly only as root\n');
+
+describe.skipIf(!isRoot)('a node', () => {
+  let folder = '';
+  let host: NodeHost;
+  let containerCount = 0;
+  const running: Container[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'node-runtime-'));
+    await writeBuiltinImages(join(folder, 'images'));
+    await writeCniConfig(join(folder, 'rootfs'), '10.244.9.0/24');
+    host = await NodeHost.start({
+      name: 'node-t',
+      rootfs: join(folder, 'rootfs'),
+      cniPluginDir: findCniPlugins() ?? '/usr/lib/cni',
+      packageRoot: packageRoot(),
+      nodeBinary: process.execPath,
+      imagesDir: join(folder, 'images'),
+    });
+  });
+
+  afterAll(async () => {
+    for (const container of running) container.signal('SIGKILL');
+    await host.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function start(command: string[], o: Partial<ContainerConfig> = {}): Promise<Container> {
+    const image = new BuiltinImages({ hub: 'meshctl', version: '1' }).find('meshctl/tool');
+    if (image === undefined) throw new Error('the tool image is built in');
+    const id = `c${containerCount++}`;
+    const rootfs = `/var/lib/containers/${id}`;
+    await mkdir(join(host.rootfs, rootfs), { recursive: true });
+    await image.prepareRootfs(join(host.rootfs, rootfs));
+    const log = await LogFile.create(join(folder, `${id}.log`));
+    const container = await Container.start(
+      host,
+      {
+        id,
+        image,
+        rootfs,
+        command,
+        env: image.config.env,
+        workingDir: '/',
+        hasTerminal: false,
+        hostname: 'h',
+        netns: undefined,
+        isHostPid: false,
+        isRootfsReadOnly: false,
+        isPrivileged: false,
+        capabilities: ['CAP_CHOWN', 'CAP_NET_RAW'],
+        user: undefined,
+        mounts: [],
+        ...o,
+      },
+      { log, hasStdin: false },
+    );
+    running.push(container);
+    return container;
+  }
+
+  async function output(container: Container): Promise<string> {
+    await container.exited;
+    if (!container.log.hasEnded)
+      await new Promise((resolve) => container.log.once('end', () => resolve(undefined)));
+    const entries = (await readFile(container.log.path, 'utf8')).split('\n').filter(Boolean);
+    return entries.map((e) => e.replace(/^\S+ \S+ F /, '')).join('\n');
+  }
+
+  test('has its own pid 1, name and network, and collects orphans', async () => {
+    const { stdout } = await host.run([
+      'sh',
+      '-c',
+      'hostname; readlink /proc/1/ns/net; (sleep 0.01 & exec true); sleep 0.1; ps -eo stat | grep -c Z',
+    ]);
+    const [name, netns, zombies] = stdout.trim().split('\n');
+    expect(name).toBe('node-t');
+    expect(netns).not.toBe(readlinkSync('/proc/self/ns/net'));
+    expect(zombies).toBe('0');
+  });
+
+  describe('its network plugins', () => {
+    const attachment = (netns: string): CniAttachment => ({
+      containerId: `pod${containerCount++}`,
+      netns,
+      podNamespace: 'ns',
+      podName: 'p',
+      podUid: 'u',
+    });
+
+    /** A plugin that writes down its calls, and refuses ADD while a file says so. */
+    async function chainPlugin(): Promise<CniRunner> {
+      const plugin = host.path('/opt/cni/bin/recorder');
+      await writeFile(
+        plugin,
+        '#!/bin/sh\nin=$(cat)\necho "$CNI_COMMAND $K $CNI_ARGS $in" >> /var/lib/recorder.log\n' +
+          'if [ -e /var/lib/refuse ] && [ "$CNI_COMMAND" = ADD ]; then echo \'{"code":7,"msg":"not yet","details":"come back"}\'; exit 1; fi\n' +
+          'if [ "$CNI_COMMAND" = ADD ]; then echo "$in" | sed \'s/.*"prevResult"://; s/}$//\'; fi\n',
+      );
+      await chmod(plugin, 0o755);
+      const file = host.path('/etc/cni/net.d/10-sandbox.conflist');
+      const config = JSON.parse(await readFile(file, 'utf8')) as { plugins: { type: string }[] };
+      if (!config.plugins.some((p) => p.type === 'recorder')) config.plugins.push({ type: 'recorder' });
+      await writeFile(file, JSON.stringify(config));
+      await rm(host.path('/var/lib/recorder.log'), { force: true });
+      return new CniRunner(host);
+    }
+
+    test('add gives an address, check agrees, delete takes it back', async () => {
+      const cni = new CniRunner(host);
+      const netns = await createPodNetns(host);
+      const pod = attachment(netns);
+      const result = await cni.add(pod);
+      expect(result.ips?.[0]?.address).toMatch(/^10\.244\.9\.\d+\/24$/);
+      await cni.check(pod);
+      const inside = await host.run(['ip', '-4', '-o', 'addr', 'show', 'eth0'], { netns });
+      expect(inside.stdout).toContain(result.ips?.[0]?.address.split('/')[0]);
+      await cni.delete(pod);
+      await cni.delete(pod);
+      await expect(cni.check(pod)).rejects.toThrow('no attachment');
+      await removePodNetns(host, netns);
+      expect((await host.run(['ls', '/run/netns'])).stdout).not.toContain(netns.split('/').at(-1));
+    });
+
+    test('a chained plugin gets the result before it; delete runs backwards', async () => {
+      const cni = await chainPlugin();
+      const netns = await createPodNetns(host);
+      const pod = attachment(netns);
+      const result = await cni.add(pod);
+      await cni.delete(pod);
+      const calls = (await readFile(host.path('/var/lib/recorder.log'), 'utf8')).trim().split('\n');
+      expect(calls.map((c) => c.split(' ')[0])).toEqual(['ADD', 'DEL']);
+      expect(calls[0]).toContain(`"address":"${result.ips?.[0]?.address}"`);
+      expect(calls[0]).toContain('K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p');
+      expect(calls[1]).toContain('prevResult');
+      await removePodNetns(host, netns);
+    });
+
+    test('a refusal is reported in its own words and leaves no address taken', async () => {
+      const cni = await chainPlugin();
+      const leases = async () =>
+        (await host.run(['ls', '/run/cni-ipam/sandbox'])).stdout.match(/^10\./gm)?.length ?? 0;
+      const before = await leases();
+      const netns = await createPodNetns(host);
+      await writeFile(host.path('/var/lib/refuse'), '');
+      const pod = attachment(netns);
+      await expect(cni.add(pod)).rejects.toThrow('plugin type="recorder" failed: not yet; come back');
+      expect(await leases()).toBe(before);
+      await rm(host.path('/var/lib/refuse'));
+      await cni.add(pod);
+      expect(await leases()).toBe(before + 1);
+      await cni.delete(pod);
+      await removePodNetns(host, netns);
+    });
+  });
+
+  describe('its containers', () => {
+    test('run as pid 1 of their own namespace, with their root and what they may do', async () => {
+      const container = await start([
+        'sh',
+        '-c',
+        'echo $$; grep CapEff /proc/self/status; touch /x && echo writable',
+      ]);
+      expect(await output(container)).toBe('1\nCapEff:\t0000000000002001\nwritable');
+      expect(container.exit?.exitCode).toBe(0);
+    });
+
+    test('report their exit code, a program that is not there, and death by signal', async () => {
+      const failing = await start(['sh', '-c', 'exit 9']);
+      expect((await failing.exited).exitCode).toBe(9);
+      const missing = await start(['/no/such/program']);
+      expect(await missing.exited).toMatchObject({
+        exitCode: 128,
+        startError: 'exec: "/no/such/program": executable file not found in $PATH',
+      });
+      const killed = await start(['sleep', 'infinity']);
+      killed.signal('SIGKILL');
+      expect((await killed.exited).exitCode).toBe(137);
+    });
+
+    test('end on SIGTERM when they listen, by SIGKILL when they do not', async () => {
+      const polite = await start(['sh', '-c', 'trap "exit 3" TERM; echo up; while :; do sleep 0.02; done']);
+      await expect.poll(() => readFile(polite.log.path, 'utf8')).toContain('up');
+      expect((await polite.stop(5_000)).exitCode).toBe(3);
+      const deaf = await start(['sleep', 'infinity']);
+      expect((await deaf.stop(50)).exitCode).toBe(137);
+    });
+
+    test('another user has no capabilities, in the container and in exec', async () => {
+      const look = 'id -u; id -G; grep CapPrm /proc/self/status';
+      const container = await start(['sh', '-c', `${look}; exec sleep infinity`], {
+        user: { uid: 1234, gid: 5, groups: [5, 77] },
+      });
+      const { output: seen } = await runInContainer(container, ['sh', '-c', look], 5_000);
+      expect(seen).toBe('1234\n5 77\nCapPrm:\t0000000000000000\n');
+      await expect.poll(() => readFile(container.log.path, 'utf8')).toContain('CapPrm');
+      container.signal('SIGKILL');
+      expect(await output(container)).toBe(seen.trim());
+    });
+
+    test('exec joins the container, with its bounds, and is over when it times out', async () => {
+      const container = await start(['sleep', 'infinity']);
+      const inside = await runInContainer(
+        container,
+        ['sh', '-c', 'grep CapEff /proc/self/status; exit 4'],
+        5_000,
+      );
+      expect(inside).toEqual({ exitCode: 4, output: 'CapEff:\t0000000000002001\n' });
+      const late = await runInContainer(container, ['sleep', '30'], 100);
+      expect(late.exitCode).toBe(124);
+      const { output: left } = await runInContainer(container, ['ps', '-eo', 'args'], 5_000);
+      expect(left).not.toContain('sleep 30');
+      const child = spawnInContainer(container, ['sh', '-c', 'cat; echo done'], ['pipe', 'pipe', 'pipe']);
+      let text = '';
+      child.stdout?.on('data', (data: Buffer) => {
+        text += data.toString();
+      });
+      child.stdin?.end('x'.repeat(200_000));
+      expect(await exitCodeOf(child)).toBe(0);
+      expect(text).toHaveLength(200_005);
+    });
+
+    test('see namespaces that appear on the node after they started', async () => {
+      const container = await start(['sleep', 'infinity'], {
+        mounts: [{ source: '/run/netns', target: '/host-netns', isReadOnly: false }],
+        capabilities: 'all',
+      });
+      const netns = await createPodNetns(host);
+      const name = netns.split('/').at(-1) ?? '';
+      const command = ['nsenter', `--net=/host-netns/${name}`, 'ip', '-o', 'link'];
+      const { exitCode, output: links } = await runInContainer(container, command, 5_000);
+      expect(exitCode, links).toBe(0);
+      expect(links).not.toContain('eth0');
+      await removePodNetns(host, netns);
+    });
+  });
+});
