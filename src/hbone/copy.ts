@@ -41,17 +41,32 @@ export function copyBoth(a: Duplex, b: Duplex, counters: CopyCounters): Promise<
   });
 }
 
+/**
+ * One direction. The first chunk of a turn of the event loop is written at once; further chunks of the same turn are
+ * gathered into one vectored write, because HTTP/2 hands out many small frames of one large read.
+ */
 function pump(from: Duplex, to: Duplex, count: (bytes: number) => void): void {
   let isPaused = false;
+  let isSameTurn = false;
   const written = (): void => {
     if (isPaused && to.writableLength <= resumeAtBytes) {
       isPaused = false;
       from.resume();
     }
   };
+  const endTurn = (): void => {
+    isSameTurn = false;
+    if (to.writableCorked > 0) to.uncork();
+  };
   from.on('data', (chunk: Buffer) => {
     count(chunk.length);
     if (to.destroyed || to.writableEnded) return;
+    if (isSameTurn) {
+      if (to.writableCorked === 0) to.cork();
+    } else {
+      isSameTurn = true;
+      setImmediate(endTurn);
+    }
     to.write(chunk, written);
     if (!isPaused && to.writableLength >= pauseAtBytes) {
       isPaused = true;
@@ -59,6 +74,7 @@ function pump(from: Duplex, to: Duplex, count: (bytes: number) => void): void {
     }
   });
   from.once('end', () => {
+    // end() writes what is corked.
     if (!to.destroyed && !to.writableEnded) to.end();
   });
   // A socket accepted in paused state does not start by having a listener.

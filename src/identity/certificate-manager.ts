@@ -107,7 +107,7 @@ export class CertificateManager {
   /** Stops renewals; waiting callers are rejected. */
   stop(): void {
     this.stopped.abort(new Error('the certificate manager stopped'));
-    for (const identity of [...this.entries.keys()]) this.forget(identity);
+    for (const identity of this.entries.keys()) this.forget(identity);
   }
 
   private describe(entry: Entry): string {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { checkServerIdentity } from 'node:tls';
-import { ChannelCredentials, credentials, Metadata, type ClientOptions } from '@grpc/grpc-js';
+import { type ChannelCredentials, type ClientOptions, credentials, Metadata } from '@grpc/grpc-js';
 
 /** Where the control plane is and how the two sides prove who they are (xDS and certificate signing alike). */
 export interface ControlPlaneEndpoint {

@@ -40,7 +40,7 @@ export class ConnectionSet {
 
   /** Evaluates every guarded connection again and ends those no longer allowed. */
   reevaluate(policies: PolicyStore): void {
-    for (const guard of [...this.guards]) {
+    for (const guard of this.guards) {
       const decision = policies.authorize(guard.subject, guard.connection);
       if (decision.isAllowed) continue;
       this.guards.delete(guard);

@@ -26,7 +26,7 @@ export function decodeWorkload(wire: WireWorkload): Workload {
   if (wire.uid === '') throw new Error('workload without uid');
   const trustDomain = wire.trustDomain || DEFAULT_TRUST_DOMAIN;
   const serviceAccount = wire.serviceAccount || 'default';
-  const identity = formatSpiffeId({ trustDomain, namespace: wire.namespace, serviceAccount });
+  const identity: string = formatSpiffeId({ trustDomain, namespace: wire.namespace, serviceAccount });
   if (!isSpiffeId(identity)) throw new Error(`workload cannot have the identity ${identity}`);
   const services = new Map<string, PortMap>();
   for (const [key, list] of Object.entries(wire.services)) {

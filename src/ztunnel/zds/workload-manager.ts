@@ -112,7 +112,7 @@ export class WorkloadManager {
     const named = this.snapshot;
     if (named === undefined) return false;
     this.snapshot = undefined;
-    for (const entry of [...this.entries.values()]) {
+    for (const entry of this.entries.values()) {
       if (named.has(entry.uid)) continue;
       log.info('pod is not in the snapshot, stopping', { uid: entry.uid, ...labels(entry.info) });
       this.drop(entry);
