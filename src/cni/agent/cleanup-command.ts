@@ -11,7 +11,7 @@ import { PluginFiles } from '../installer/plugin-files.js';
 import { annotatePod } from './annotation.js';
 import { type CleanupReport, cleanUpNode } from './cleanup.js';
 import { openNode } from './node-context.js';
-import { controlSocketName } from './run-agent.js';
+import { controlSocketName } from './unix-sockets.js';
 
 /** The whole of a cleanup: a node with hundreds of pods takes a while. */
 const cleanupTimeoutMs = 120_000;

@@ -4,8 +4,8 @@ import { messageOf } from '../../errors/mesh-error.js';
 import type { Pod } from '../../kube/types.js';
 import type { Installer } from '../installer/installer.js';
 import { chooseNetns, releaseAll, scanNamespaces } from '../netns-finder.js';
-import { keyOf, podIps, workloadOf } from './node-agent.js';
 import type { NodeContext } from './node-context.js';
+import { keyOf, podIps, workloadOf } from './pod-facts.js';
 import type { LeavingPod } from './pod-mesh.js';
 
 /** What a cleanup did, and what it could not do. Printed as JSON by `mesh-cni cleanup`. */

@@ -5,7 +5,8 @@ import type { NetnsHandle } from '../netns-handle.js';
 import type { HostProbes } from '../redirection/host-probes.js';
 import { listenersIn, type ProxyPort } from '../redirection/netns-view.js';
 import type { PodRedirection } from '../redirection/pod-redirection.js';
-import { keyOf, type NodeAgent, podIps, workloadOf } from './node-agent.js';
+import type { NodeAgent } from './node-agent.js';
+import { keyOf, podIps, workloadOf } from './pod-facts.js';
 import type { PodMesh } from './pod-mesh.js';
 
 /** One pod in the answer of GET /debug/enrollment. */

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { messageOf } from '../../errors/mesh-error.js';
 import type { KubeClient } from '../../kube/client.js';
 import { Reflector } from '../../kube/reflector.js';
@@ -17,10 +16,11 @@ import { type CleanupReport, cleanUpNode, findLeftovers } from './cleanup.js';
 import { decideDeparture } from './departure.js';
 import { watchDrift } from './drift-watch.js';
 import { reportEnrolment } from './enrolment-report.js';
-import { isTerminal, NodeAgent } from './node-agent.js';
+import { NodeAgent } from './node-agent.js';
 import { type NodeContext, openNode } from './node-context.js';
-import { parseCmdAdd, parseLogLines } from './plugin-events.js';
+import { isTerminal } from './pod-facts.js';
 import { PodMesh } from './pod-mesh.js';
+import { serveControl, servePlugin } from './unix-sockets.js';
 
 export interface RunAgentDeps {
   readonly config: AgentConfig;
@@ -31,13 +31,8 @@ export interface RunAgentDeps {
   readonly signal: AbortSignal;
 }
 
-/** Socket on which `mesh-cni cleanup` reaches the running agent, below the run directory. */
-export const controlSocketName = 'istio-cni-control.sock';
-
 const hostSetupAttempts = 10;
 const hostSetupPauseMs = 2_000;
-const pluginSocketMode = 0o666;
-const controlSocketMode = 0o600;
 
 /**
  * The node agent from start to end. Order (reference/ztunnel-and-cni.md 7.9): ZDS
@@ -252,62 +247,6 @@ async function setUpHost(node: NodeContext, log: ReturnType<typeof createLogger>
       await untilAborted(new Promise((resolve) => setTimeout(resolve, hostSetupPauseMs)), signal);
     }
   }
-}
-
-function serveControl(config: AgentConfig, cleanUp: () => Promise<CleanupReport>): Promise<RunningServer> {
-  return serveHttp(
-    { path: join(config.runDir, controlSocketName), mode: controlSocketMode },
-    { 'POST /cleanup': async () => json(200, await cleanUp()) },
-  );
-}
-
-async function servePlugin(
-  config: AgentConfig,
-  agent: NodeAgent,
-  metrics: AgentMetrics,
-): Promise<readonly RunningServer[]> {
-  const log = createLogger('cni-plugin');
-  const answer = (status: number, body = '') => {
-    metrics.pluginRequests.inc({ response_code: String(status) });
-    return { status, body };
-  };
-  const events = await serveHttp(
-    { path: join(config.runDir, 'pluginevent.sock'), mode: pluginSocketMode },
-    {
-      'POST /cmdadd': async ({ body }) => {
-        let event: ReturnType<typeof parseCmdAdd>;
-        try {
-          event = parseCmdAdd(body);
-        } catch (error) {
-          return answer(400, `${messageOf(error)}\n`);
-        }
-        try {
-          await agent.handleStarting(event);
-          return answer(200);
-        } catch (error) {
-          log.warn('pod may not start yet', {
-            pod: `${event.namespace}/${event.name}`,
-            error: messageOf(error),
-          });
-          return answer(500, `${messageOf(error)}\n`);
-        }
-      },
-    },
-  );
-  const logs = await serveHttp(
-    { path: join(config.runDir, 'log.sock'), mode: pluginSocketMode },
-    {
-      'POST /log': ({ body }) => {
-        for (const { level, msg, time: _time, ...fields } of parseLogLines(body)) {
-          if (level === 'error') log.error(String(msg), fields);
-          else if (level === 'debug') log.debug(String(msg), fields);
-          else log.info(String(msg), fields);
-        }
-        return { status: 200 };
-      },
-    },
-  );
-  return [events, logs];
 }
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
