@@ -15,6 +15,8 @@ export async function createBridge(): Promise<void> {
     `link add ${bridge} type bridge forward_delay 0 stp_state 0`,
     `addr add ${clusterNetwork.controlPlaneIp}/16 dev ${bridge}`,
     `link set ${bridge} up`,
+    // The rules for services change the destination, but only of packets that have a route.
+    `route add ${clusterNetwork.serviceCidr} dev ${bridge}`,
   ]);
 }
 
