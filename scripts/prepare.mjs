@@ -82,12 +82,11 @@ function installSystemPackages() {
 
 function build() {
   const steps = [
-    ['buf', ['generate']],
-    ['node', ['scripts/build.mjs']],
+    { program: join('node_modules', '.bin', 'buf'), args: ['generate'] },
+    { program: process.execPath, args: ['scripts/build.mjs'] },
   ];
-  for (const [program, args] of steps) {
-    const path = program === 'node' ? process.execPath : join('node_modules', '.bin', program);
-    const result = spawnSync(path, args, { stdio: ['ignore', 2, 2] });
+  for (const { program, args } of steps) {
+    const result = spawnSync(program, args, { stdio: ['ignore', 2, 2] });
     if (result.status !== 0) return fail(`the build failed at: ${program} ${args.join(' ')}`);
   }
   return true;

@@ -11,8 +11,8 @@ export interface TestSandbox {
   /** Environment in which kubectl and meshctl talk to it. */
   readonly env: Readonly<Record<string, string>>;
   readonly client: KubeClient;
-  meshctl(args: readonly string[], o?: CommandOptions): Promise<CommandOutcome>;
-  kubectl(args: readonly string[], o?: CommandOptions): Promise<CommandOutcome>;
+  readonly meshctl: (args: readonly string[], o?: CommandOptions) => Promise<CommandOutcome>;
+  readonly kubectl: (args: readonly string[], o?: CommandOptions) => Promise<CommandOutcome>;
 }
 
 /**
