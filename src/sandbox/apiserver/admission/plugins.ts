@@ -8,6 +8,7 @@ import { namespaceLifecycle } from './namespace-lifecycle.js';
 import { podPriority } from './pod-priority.js';
 import { rbacEscalation } from './rbac-escalation.js';
 import { serviceAccountInjection } from './service-account-injection.js';
+import { uncalledAdmission } from './uncalled-admission.js';
 import { serviceAllocation } from './service-allocation.js';
 
 export interface PluginDeps {
@@ -27,5 +28,6 @@ export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
     podPriority(deps.store),
     serviceAllocation(deps.addresses),
     rbacEscalation(deps.authorizer),
+    uncalledAdmission(deps.logger),
   ];
 }

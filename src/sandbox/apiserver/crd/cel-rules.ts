@@ -2,6 +2,7 @@ import { Environment } from '@marcbachmann/cel-js';
 import { type FieldError, fieldError } from '../http/api-error.js';
 import { isObject, type Json } from '../json.js';
 import type { CelRule, Schema } from '../schema/schema.js';
+import { rewriteHas } from './has-rewrite.js';
 import { itemStep } from '../managed-fields/typed-value.js';
 
 /** Rule evaluations per object; a list with a rule on its items costs one for each. */
@@ -16,6 +17,17 @@ function absoluteUrl(text: string): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined;
 }
 
+/** A parsed URL as rules see it (Kubernetes' CEL URL library). */
+class CelUrl {
+  readonly url: URL;
+
+  constructor(text: string) {
+    const url = absoluteUrl(text);
+    if (url === undefined) throw new TypeError(`not an absolute URL: ${text}`);
+    this.url = url;
+  }
+}
+
 const environment = new Environment({
   unlistedVariablesAreDyn: false,
   enableOptionalTypes: true,
@@ -23,6 +35,17 @@ const environment = new Environment({
 })
   .registerVariable('self', 'dyn')
   .registerVariable('oldSelf', 'dyn')
+  .registerType('URL', { ctor: CelUrl, fields: {} })
+  .registerFunction('url(string): URL', (text: string) => new CelUrl(text))
+  .registerFunction('URL.getScheme(): string', ({ url }: CelUrl) => url.protocol.slice(0, -1))
+  .registerFunction('URL.getHost(): string', ({ url }: CelUrl) => url.host)
+  .registerFunction('URL.getHostname(): string', ({ url }: CelUrl) => url.hostname)
+  .registerFunction('URL.getPort(): string', ({ url }: CelUrl) => url.port)
+  .registerFunction('URL.getEscapedPath(): string', ({ url }: CelUrl) => url.pathname)
+  .registerFunction('hasField(dyn, string): bool', (object: unknown, field: string) => {
+    if (!isObject(object)) throw new TypeError('no such overload: has() of something that is no object');
+    return object[field] !== undefined;
+  })
   .registerFunction('isURL(string): bool', (text: string) => absoluteUrl(text) !== undefined)
   .registerFunction(
     'isIP(string): bool',
@@ -40,7 +63,10 @@ function compile(expression: string): Program | Error {
   if (known !== undefined) return known;
   let program: Program | Error;
   try {
-    program = environment.parse(expression) as Program;
+    const checked = environment.check(rewriteHas(expression));
+    program = checked.valid
+      ? (environment.parse(rewriteHas(expression)) as Program)
+      : (checked.error ?? new Error('the expression is not valid'));
   } catch (error) {
     program = error instanceof Error ? error : new Error(String(error));
   }
