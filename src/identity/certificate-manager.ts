@@ -153,6 +153,8 @@ export class CertificateManager {
       this.release(entry);
       return;
     }
+    // The call under way answers everybody who asks meanwhile.
+    if (entry.running) return;
     entry.wanted = Math.min(entry.wanted ?? level, level);
     this.pump();
   }

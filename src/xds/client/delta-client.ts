@@ -130,7 +130,7 @@ export class DeltaClient {
       const { endpoint } = this.options;
       const metadata = await callMetadata(endpoint);
       client = new Client(channelTarget(endpoint.address), channelCredentials(endpoint), channelOptions);
-      await ready(client);
+      await ready(client, signal);
       const call = client.makeBidiStreamRequest<DeltaDiscoveryRequest, DeltaDiscoveryResponse>(
         DELTA_XDS_PATH,
         (request) => Buffer.from(toBinary(DeltaDiscoveryRequestSchema, request)),
@@ -245,9 +245,12 @@ function classify(error: ServiceError): StreamEnd {
   return { reason: isRoutine ? 'Reconnect' : 'Error', error: text, isImmediate: isRoutine };
 }
 
-function ready(client: Client): Promise<void> {
+function ready(client: Client, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new Error('aborted'));
+    signal.addEventListener('abort', abort, { once: true });
     client.waitForReady(Date.now() + connectTimeoutMs, (error) => {
+      signal.removeEventListener('abort', abort);
       if (error === undefined || error === null) resolve();
       else reject(new Error(`control plane not reachable: ${error.message}`, { cause: error }));
     });

@@ -23,6 +23,8 @@ export class NodeAgent {
   constructor(path: string) {
     this.server = listenSeqpacket(path, (connection) => {
       this.connection = connection;
+      // One proxy per agent here; a waiting accept would keep one of the process's few threads busy.
+      this.server.close();
       this.arrived?.();
     });
   }
