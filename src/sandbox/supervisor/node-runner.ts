@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -121,7 +122,14 @@ export class NodeRunner {
       dns: { nameserver: clusterNetwork.dnsIp, domain: clusterNetwork.domain },
     });
     this.kubelet = kubelet;
-    void kubelet.run(AbortSignal.any([signal, this.#run.signal]));
+    void kubelet.run(this.#runSignal(signal));
+  }
+
+  /** Ends with the sandbox or with this run of the node. */
+  #runSignal(signal: AbortSignal): AbortSignal {
+    const both = AbortSignal.any([signal, this.#run.signal]);
+    setMaxListeners(0, both); // every pod of the node listens to it
+    return both;
   }
 
   #route(): void {
@@ -131,7 +139,7 @@ export class NodeRunner {
     const routing = startServiceRouting({
       client: deps.client,
       caches: deps.caches,
-      signal: AbortSignal.any([deps.signal, this.#run.signal]),
+      signal: this.#runSignal(deps.signal),
       node: { name: this.name, ip, podCidr },
       netns: this.#host.netns,
     });

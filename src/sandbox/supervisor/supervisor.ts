@@ -131,14 +131,12 @@ export class Supervisor {
   async #startCluster(apiServer: ApiServer): Promise<void> {
     const { signal } = this.#abort;
     const images = [new BuiltinImages({ hub: this.#config.hub, version: this.#config.version })];
-    const starting = Array.from({ length: this.#config.nodeCount }, async (_, i) => {
-      const { name } = nodeAddresses(i + 1);
-      const client = await this.#makeClient(apiServer, `system:node:${name}`, ['system:nodes']);
-      const node = new NodeRunner({ index: i + 1, config: this.#config, client, images });
-      this.#nodes.push(node);
-      await node.start(signal);
-      return node;
-    });
+    for (let index = 1; index <= this.#config.nodeCount; index++) {
+      const user = `system:node:${nodeAddresses(index).name}`;
+      const client = await this.#makeClient(apiServer, user, ['system:nodes']);
+      this.#nodes.push(new NodeRunner({ index, config: this.#config, client, images }));
+    }
+    const starting = this.#nodes.map((node) => node.start(signal));
     const client = await this.#makeClient(apiServer, 'system:kube-controller-manager', ['system:masters']);
     this.#client = client;
     const caches = new ClusterCaches({ client, signal });
@@ -158,7 +156,8 @@ export class Supervisor {
     });
     // The API server calls webhooks by their cluster IPs, so the root namespace routes services too.
     this.#routing.push(startServiceRouting({ client, signal, caches }));
-    for (const node of await Promise.all(starting)) node.startRouting({ client, caches, signal });
+    await Promise.all(starting);
+    for (const node of this.#nodes) node.startRouting({ client, caches, signal });
     await dns.ready;
   }
 

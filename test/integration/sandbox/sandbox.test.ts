@@ -73,7 +73,10 @@ describe.skipIf(missing.length > 0 || !isBuilt)('a sandbox', () => {
     expect(again).toMatchObject({ wasRunning: true, nodes: ['node-1', 'node-2'], context: 'sandbox-it' });
     expect(sandboxList().map((s) => [s.name, s.state])).toEqual([['it', 'running']]);
     const status = await sandboxStatus({ name });
-    expect(status.supervisor?.nodes.map((n) => n.isReady)).toEqual([true, true]);
+    expect(status.supervisor?.nodes.map((n) => [n.name, n.isReady])).toEqual([
+      ['node-1', true],
+      ['node-2', true],
+    ]);
     expect(status.supervisor?.memoryBytes).toBeLessThan(300 * 1024 * 1024);
     expect(parse(await sandboxKubeconfig({ name }))['current-context']).toBe('sandbox-it');
     await expect(sandboxUp({ name, nodes: 3 })).rejects.toMatchObject({ code: 'MESH0804' });
