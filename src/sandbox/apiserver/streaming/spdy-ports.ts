@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { messageOf } from '../../../errors/mesh-error.js';
 import type { PortOpener } from './port-channels.js';
 import { SpdyConnection, type SpdyStream } from './spdy-connection.js';
 
@@ -58,7 +59,7 @@ async function forward(
   }
   if (failure === undefined) errorStream?.end();
   else {
-    const why = failure instanceof Error ? failure.message : String(failure);
+    const why = messageOf(failure);
     errorStream?.end(`error forwarding port ${port} to pod: ${why}`);
     data.end();
   }

@@ -65,7 +65,10 @@ describe('server-side apply', () => {
     edited.spec = { replicas: 5, paused: true };
     recordUpdate(applied, edited, schema, who('kubectl-edit'));
     const fields = Object.fromEntries(
-      (edited.metadata.managedFields ?? []).map((m) => [String(m.manager), m.fieldsV1]),
+      (edited.metadata.managedFields ?? []).map((m) => [
+        typeof m.manager === 'string' ? m.manager : '',
+        m.fieldsV1,
+      ]),
     );
     expect(fields).toEqual({
       a: { 'f:spec': { 'f:paused': {} } },
