@@ -167,7 +167,9 @@ export const execCommand: CommandDefinition = {
     'meshctl sandbox exec node-1 -- tcpdump -n -i eth0',
   ],
   run: ({ args, options, signal }) => {
-    const [node = '', ...command] = args;
+    const [node = '', ...rest] = args;
+    // Options pass through from the first operand on, and the separator with them.
+    const command = rest[0] === '--' ? rest.slice(1) : rest;
     return sandboxExec({ name: options.text('name') ?? 'default', node, command, signal });
   },
 };

@@ -47,6 +47,8 @@ export function decideUser(
   const isPlainRoot = uid === 0 && gid === 0 && groups.length === 0;
   if (isPlainRoot) return { user: undefined, deviation: undefined, refusal: undefined };
   if (!canSwitchUser) {
+    // Additional groups only ever add rights, and the mapped root has them all.
+    if (uid === 0 && gid === 0) return { user: undefined, deviation: undefined, refusal: undefined };
     return {
       user: undefined,
       deviation: `container ${container.name} asks for user ${uid}:${gid} but runs as the sandbox's root: an unprivileged sandbox has one user id only`,

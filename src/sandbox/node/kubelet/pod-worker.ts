@@ -69,7 +69,12 @@ export class PodWorker {
     this.#pod = pod;
     this.#deps = deps;
     this.#startTime = pod.status?.startTime ?? seconds(new Date());
-    this.#volumes = new PodVolumes({ host: deps.host, logger: deps.logger, uid: pod.metadata.uid });
+    this.#volumes = new PodVolumes({
+      host: deps.host,
+      logger: deps.logger,
+      uid: pod.metadata.uid,
+      group: deps.canSwitchUser ? pod.spec.securityContext?.fsGroup : undefined,
+    });
     this.slots = makeSlots(pod);
     this.#keeper = new ContainerKeeper({
       ...deps,

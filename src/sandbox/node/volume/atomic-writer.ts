@@ -1,5 +1,6 @@
 import {
   chmod,
+  chown,
   lstat,
   mkdir,
   readdir,
@@ -31,6 +32,7 @@ const dataLink = '..data';
 export async function writeAtomically(
   folder: string,
   files: ReadonlyMap<string, VolumeFile>,
+  { group }: { group?: number | undefined } = {},
 ): Promise<boolean> {
   for (const path of files.keys()) {
     if (path.startsWith('/') || normalize(path).startsWith('..'))
@@ -38,7 +40,7 @@ export async function writeAtomically(
   }
   await makeFolder(folder);
   const old = await readlink(join(folder, dataLink)).catch(() => undefined);
-  if (old !== undefined && (await isSame(join(folder, old), files))) return false;
+  if (old !== undefined && (await isSame(join(folder, old), files, group))) return false;
 
   const stamp = new Date().toISOString().replace(/[-:.TZ]/g, '_');
   const version = `..${stamp}.${Math.floor(Math.random() * 1e9)}`;
@@ -47,7 +49,8 @@ export async function writeAtomically(
     const target = join(folder, version, path);
     await makeFolder(dirname(target));
     await writeFile(target, file.content);
-    await chmod(target, file.mode);
+    await chmod(target, modeFor(file, group));
+    if (group !== undefined) await chown(target, 0, group);
   }
   await symlink(version, join(folder, `${dataLink}_tmp`));
   await rename(join(folder, `${dataLink}_tmp`), join(folder, dataLink));
@@ -65,14 +68,24 @@ async function linkNames(folder: string, files: ReadonlyMap<string, VolumeFile>)
   for (const name of wanted) await symlink(join(dataLink, name), join(folder, name));
 }
 
-async function isSame(folder: string, files: ReadonlyMap<string, VolumeFile>): Promise<boolean> {
+/** With an fsGroup, kubelet lets the group read what its owner can. */
+function modeFor(file: VolumeFile, group: number | undefined): number {
+  const mode = file.mode & 0o777;
+  return group === undefined ? mode : mode | 0o440;
+}
+
+async function isSame(
+  folder: string,
+  files: ReadonlyMap<string, VolumeFile>,
+  group: number | undefined,
+): Promise<boolean> {
   const present = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((e) => e.isFile());
   if (present.length !== files.size) return false;
   for (const [path, file] of files) {
     const target = join(folder, path);
     const content = await readFile(target).catch(() => undefined);
     if (content === undefined || !content.equals(file.content)) return false;
-    if (((await lstat(target)).mode & 0o777) !== (file.mode & 0o777)) return false;
+    if (((await lstat(target)).mode & 0o777) !== modeFor(file, group)) return false;
   }
   return true;
 }

@@ -1,4 +1,4 @@
-import { chmod, lstat, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { makeFolder } from '../host/make-folder.js';
 import { messageOf } from '../../../errors/mesh-error.js';
@@ -21,15 +21,18 @@ export class PodVolumes {
   readonly #host: NodeHost;
   readonly #logger: Logger;
   readonly #uid: string;
+  readonly #group: number | undefined;
   /** Volume name -> path on the node. */
   readonly #paths = new Map<string, string>();
   readonly #stops: (() => void)[] = [];
   #refreshing: Promise<void> = Promise.resolve();
 
-  constructor({ host, logger, uid }: { host: NodeHost; logger: Logger; uid: string }) {
-    this.#host = host;
-    this.#logger = logger;
-    this.#uid = uid;
+  /** `group` (fsGroup) gets to read, and in emptyDir to write, what the volumes hold. */
+  constructor(o: { host: NodeHost; logger: Logger; uid: string; group: number | undefined }) {
+    this.#host = o.host;
+    this.#logger = o.logger;
+    this.#uid = o.uid;
+    this.#group = o.group;
   }
 
   /** Sets every volume up; throws {@link VolumeError} naming the first that cannot be. May be called again. */
@@ -92,7 +95,7 @@ export class PodVolumes {
   #refresh(volume: Volume, deps: ContentDeps): void {
     this.#refreshing = this.#refreshing
       .then(async () => {
-        await writeAtomically(this.#host.path(this.#apiPath(volume)), await volumeContent(volume, deps));
+        await this.#write(volume, deps);
       })
       .catch((error: unknown) =>
         this.#logger.warn('volume could not be refreshed', { volume: volume.name, error: messageOf(error) }),
@@ -102,9 +105,7 @@ export class PodVolumes {
   async #prepareOne(volume: Volume, deps: ContentDeps): Promise<string> {
     if (volume.hostPath !== undefined) return this.#prepareHostPath(volume.hostPath);
     if (isFromApi(volume)) {
-      const path = this.#apiPath(volume);
-      await writeAtomically(this.#host.path(path), await volumeContent(volume, deps));
-      return path;
+      return this.#write(volume, deps);
     }
     if (volume.emptyDir === undefined)
       throw new VolumeError('this kind of volume is not supported by the sandbox');
@@ -112,6 +113,16 @@ export class PodVolumes {
     const path = join(folder, this.#uid, 'volumes/kubernetes.io~empty-dir', volume.name);
     await makeFolder(this.#host.path(path));
     await chmod(this.#host.path(path), 0o777);
+    if (this.#group !== undefined) {
+      await chown(this.#host.path(path), 0, this.#group);
+      await chmod(this.#host.path(path), 0o2777);
+    }
+    return path;
+  }
+
+  async #write(volume: Volume, deps: ContentDeps): Promise<string> {
+    const path = this.#apiPath(volume);
+    await writeAtomically(this.#host.path(path), await volumeContent(volume, deps), { group: this.#group });
     return path;
   }
 

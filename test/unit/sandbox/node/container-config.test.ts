@@ -119,6 +119,9 @@ describe('the user of a container', () => {
     const without = decide({ runAsUser: 1000 }, false);
     expect(without.user).toBeUndefined();
     expect(without.deviation).toContain('asks for user 1000:0');
+    const grouped = makePod({ spec: { securityContext: { fsGroup: 5 } } });
+    const options = { imageUser: '', canSwitchUser: false };
+    expect(decideUser(grouped, makeContainer({}), options).deviation).toBeUndefined();
   });
 
   test('runAsNonRoot refuses root', () => {
