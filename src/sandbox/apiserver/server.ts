@@ -1,5 +1,4 @@
 import { createServer, type Server } from 'node:https';
-import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Logger } from '../../telemetry/log.js';
 import { AdmissionChain } from './admission/admission.js';
@@ -204,11 +203,6 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     issue: (user, groups) => pki.issueClient(user, groups),
     close: () => (closing ??= close()),
   };
-}
-
-/** Where the keys of a cluster live below its state directory. */
-export function pkiDirectoryOf(stateDirectory: string): string {
-  return join(stateDirectory, 'pki');
 }
 
 async function listen(server: Server, listener: Listener): Promise<void> {

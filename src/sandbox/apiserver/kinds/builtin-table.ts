@@ -1,4 +1,4 @@
-import { arrayOf, numberOf, pathOf } from '../json.js';
+import { pathOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import { defaultColumns } from '../printing/default-columns.js';
 import { builtinColumns } from '../printing/builtin-columns.js';
@@ -431,15 +431,4 @@ function toResource(gv: string, row: Row, schemas: BuiltinSchemas): Resource {
 /** Builds the table of built-in resources. */
 export function builtinResources(schemas: BuiltinSchemas = new BuiltinSchemas()): Resource[] {
   return Object.entries(rows).flatMap(([gv, list]) => list.map((row) => toResource(gv, row, schemas)));
-}
-
-/** Replicas an object asks for; 1 when it does not say. */
-export function replicasOf(object: KubeObject): number {
-  return numberOf(pathOf(object, 'spec', 'replicas')) ?? 1;
-}
-
-/** Ready containers of a pod, counted from its status. */
-export function readyContainers(pod: KubeObject): number {
-  return arrayOf(pathOf(pod, 'status', 'containerStatuses')).filter((c) => pathOf(c, 'ready') === true)
-    .length;
 }

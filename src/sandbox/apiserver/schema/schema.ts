@@ -63,11 +63,6 @@ export interface Schema {
   readonly rules?: readonly CelRule[];
 }
 
-/** Whether a list is merged by item in server-side apply (atomic is the default, as for CRDs). */
-export function isAssociative(schema: Schema | undefined): boolean {
-  return schema?.listType === 'map' || schema?.listType === 'set';
-}
-
 /** The schema of an object's property; undefined when the schema does not know it. */
 export function propertySchema(schema: Schema | undefined, key: string): Schema | undefined {
   if (schema === undefined) return undefined;
