@@ -135,12 +135,15 @@ export class HboneConnection {
         );
         return;
       }
+      let isSettled = false;
       const settle = (): void => {
+        isSettled = true;
         clearTimeout(timer);
         options.signal?.removeEventListener('abort', onAbort);
         stream.off('response', onResponse);
       };
       const fail = (message: string, extra: { status?: number; cause?: unknown } = {}): void => {
+        if (isSettled) return;
         settle();
         if (!stream.closed) stream.close(constants.NGHTTP2_CANCEL);
         reject(new HboneError(message, { flag: 'CONNECT', ...extra }));

@@ -17,7 +17,8 @@ export interface TlsInfo {
 export const tlsParameters = {
   minVersion: 'TLSv1.3',
   maxVersion: 'TLSv1.3',
-  ciphers: 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256',
+  // AES-128 first: a quarter less work per byte, and no weaker where either side accepts both.
+  ciphers: 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384',
   secureOptions: constants.SSL_OP_NO_TICKET,
 } as const;
 

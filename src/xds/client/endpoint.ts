@@ -27,6 +27,8 @@ export const channelOptions: ClientOptions = {
   'grpc.max_send_message_length': 200 * 1024 * 1024,
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_retries': 0,
+  // The control plane is never behind the user's web proxy.
+  'grpc.enable_http_proxy': 0,
   'grpc.service_config_disable_resolution': 1,
 };
 

@@ -106,7 +106,7 @@ describe('a CONNECT between two identities', () => {
     stream.end('hello');
     expect(await text(stream)).toBe('HELLO');
     expect(peer).toBe(cart.identity);
-    expect(tls).toEqual({ version: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384', peer: cart.identity });
+    expect(tls).toEqual({ version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', peer: cart.identity });
     expect(responseHeaders['baggage']).toBe('k8s.pod.name=cart-0');
     expect(requests[0]).toMatchObject({
       peer: web.identity,

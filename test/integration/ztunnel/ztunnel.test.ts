@@ -67,7 +67,6 @@ function startNode(name: string, env: Record<string, string> = {}): Node {
       PROXY_ADMIN_PORT: String(ports.admin),
       STATS_PORT: String(ports.stats),
       READINESS_PORT: String(ports.readiness),
-      IPV6_ENABLED: 'false',
       CONNECTION_TERMINATION_DEADLINE: '3s',
       ...env,
     }),
@@ -261,7 +260,7 @@ describe('between two enrolled pods', () => {
       };
       return dump.workloadState[uid]?.connections[side];
     };
-    const tls = { version: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' };
+    const tls = { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' };
     await eventually(() => connections(nodes[0], 'uid-web', 'outbound')).toMatchObject([
       { protocol: 'HBONE', originalDst: `${cart.ip}:8080`, tls: { ...tls, peer: identityOf('cart') } },
     ]);
@@ -480,7 +479,7 @@ describe('fails closed', () => {
 
 describe('shutdown', () => {
   test('lets a running connection finish and refuses new ones', async () => {
-    const node = startNode('node-4');
+    const node = startNode('node-4', { IPV6_ENABLED: 'false' });
     const pod = await lab.addPod('leaver', '10.77.0.8');
     await pod.capture();
     putWorkload({
