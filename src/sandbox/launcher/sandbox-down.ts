@@ -7,12 +7,14 @@ import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js'
 import { requestShutdown } from './control-client.js';
 import { systemPath } from './host-check.js';
 import { removeContext } from './kubeconfig-file.js';
+import { withLaunchLock } from './launch-lock.js';
 import { isAlive } from './process-identity.js';
 import { isRunning, readRecord, type SandboxRecord } from './sandbox-record.js';
 
 const shutdownMs = 5_000;
 const killMs = 10_000;
 const pollMs = 20;
+const lockMs = 60_000;
 
 export interface SandboxDownOptions {
   readonly name: string;
@@ -27,10 +29,12 @@ export interface SandboxDownOptions {
 export async function sandboxDown(o: SandboxDownOptions): Promise<boolean> {
   const paths = sandboxPaths(o.name);
   if (!existsSync(paths.folder)) return false;
-  const record = readRecord(paths);
-  if (record !== undefined && isRunning(record)) await requestShutdown(paths);
-  await removeRemains(paths, record);
-  return true;
+  return withLaunchLock(paths.folder, { timeoutMs: lockMs, signal: undefined }, async () => {
+    const record = readRecord(paths);
+    if (record !== undefined && isRunning(record)) await requestShutdown(paths);
+    await removeRemains(paths, record);
+    return true;
+  });
 }
 
 /** Ends what still runs and removes files and the kubeconfig context. */

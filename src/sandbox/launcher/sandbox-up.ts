@@ -15,6 +15,7 @@ import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js'
 import { supervisorStatus } from './control-client.js';
 import { checkHost, findCniPlugins, systemPath } from './host-check.js';
 import { addContext, userKubeconfigPath } from './kubeconfig-file.js';
+import { withLaunchLock } from './launch-lock.js';
 import { packageRoot, packageVersion } from './package-root.js';
 import { snapshotPackage } from './package-snapshot.js';
 import { identifyProcess } from './process-identity.js';
@@ -61,6 +62,11 @@ export async function sandboxUp(o: SandboxUpOptions = {}): Promise<SandboxUpResu
   const name = o.name ?? defaultName;
   validate(name, o.nodes ?? defaultNodes);
   const paths = sandboxPaths(name);
+  const lock = { timeoutMs: o.timeoutMs ?? timeoutDefaultMs, signal: o.signal };
+  return withLaunchLock(paths.folder, lock, () => upLocked(paths, o));
+}
+
+async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<SandboxUpResult> {
   const record = readRecord(paths);
   if (record !== undefined && isRunning(record)) return reuse(paths, record, o);
 

@@ -259,7 +259,10 @@ describe.skipIf(missing.length > 0 || !isBuilt)('a sandbox', () => {
   });
 
   test('two sandboxes side by side do not see each other', async () => {
-    const other = await sandboxUp({ name: 'other', nodes: 1, noKubeconfig: true });
+    const o = { name: 'other', nodes: 1, noKubeconfig: true };
+    const [other, same] = await Promise.all([sandboxUp(o), sandboxUp(o)]);
+    expect(same.server).toBe(other.server);
+    expect([other.wasRunning, same.wasRunning].sort()).toEqual([false, true]);
     expect(other.server).not.toBe((await sandboxStatus({ name })).server);
     expect(sandboxList()).toHaveLength(2);
     expect(await sandboxDown({ name: 'other' })).toBe(true);
