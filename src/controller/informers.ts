@@ -57,7 +57,10 @@ const MESH_CONFIG_KEY = 'mesh';
 export function createInformers(deps: InformerDeps): Informers {
   const { client, inputs } = deps;
   const onError = (message: string) => deps.log.warn('watch failed, retrying', { error: message });
-  const reflect = <T extends KubeObject>(resource: resources.Resource, take: (key: string, object: T | undefined) => void) => {
+  const reflect = <T extends KubeObject>(
+    resource: resources.Resource,
+    take: (key: string, object: T | undefined) => void,
+  ) => {
     const reflector = new Reflector<T>({ client, resource, onError });
     reflector.onChange((change) => take(objectKey(change.object), presentIn(change)));
     return reflector;
@@ -120,7 +123,9 @@ function meshConfigReflector(deps: InformerDeps, onError: (message: string) => v
     try {
       deps.inputs.mesh.set(MESH_KEY, parseMeshConfig(text, deps.meshDefaults));
     } catch (error) {
-      deps.log.error('the mesh options cannot be used, keeping the last good ones', { error: messageOf(error) });
+      deps.log.error('the mesh options cannot be used, keeping the last good ones', {
+        error: messageOf(error),
+      });
     }
   });
   return reflector;

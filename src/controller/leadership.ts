@@ -54,7 +54,9 @@ async function tryAcquire(
   try {
     const current = await deps.client.getOrUndefined<Lease>(ref);
     if (current === undefined) {
-      const created = await deps.client.create<Lease>(leases, leaseOf(deps, undefined), { namespace: deps.namespace });
+      const created = await deps.client.create<Lease>(leases, leaseOf(deps, undefined), {
+        namespace: deps.namespace,
+      });
       return { isOurs: true, version: created.metadata.resourceVersion ?? '' };
     }
     const version = current.metadata.resourceVersion ?? '';
@@ -66,7 +68,10 @@ async function tryAcquire(
     return { isOurs: true, version };
   } catch (error) {
     if (!isConflict(error) && !isAlreadyExists(error)) {
-      deps.log.warn('the leader lease cannot be read or taken', { lease: deps.name, error: messageOf(error) });
+      deps.log.warn('the leader lease cannot be read or taken', {
+        lease: deps.name,
+        error: messageOf(error),
+      });
     }
     return { isOurs: false, version: seen?.version ?? '' };
   }

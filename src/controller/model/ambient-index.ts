@@ -1,17 +1,16 @@
 import { AUTHORIZATION_TYPE, L7_AUTHORIZATION_TYPE } from '../../xds/type-urls.js';
 import { AuthorizationSchema, type Authorization } from '../../xds/gen/istio/authorization_pb.js';
-import { AuthorizationPolicySchema, type AuthorizationPolicy as L7Policy } from '../../xds/gen/meshctl/l7_pb.js';
+import {
+  AuthorizationPolicySchema,
+  type AuthorizationPolicy as L7Policy,
+} from '../../xds/gen/meshctl/l7_pb.js';
 import { encodeResource, type WireResource } from '../../xds/server/resource.js';
 import type { AuthorizationPolicy } from '../../kube/types.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph, Keyed } from '../graph/graph.js';
 import { convertToL4, hasTargetRefs, selectorOf, type L4Conversion } from '../policy/l4-authorization.js';
 import { convertToL7, resolveTargets, type TargetResult } from '../policy/l7-authorization.js';
-import {
-  convertPortLevel,
-  peerAuthPolicyKeys,
-  strictAuthorization,
-} from '../policy/peer-authentication.js';
+import { convertPortLevel, peerAuthPolicyKeys, strictAuthorization } from '../policy/peer-authentication.js';
 import { InputView, type ClusterFacts, type ConvertedPolicy } from './input-view.js';
 import { objectKey, type Inputs } from './inputs.js';
 import { meshService, type MeshService } from './service.js';
@@ -78,18 +77,24 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
       });
       return [{ key: service.key, value: service }];
     },
-    isEqual: (a, b) =>
-      a.wire.version === b.wire.version && bindingText(a.binding) === bindingText(b.binding),
+    isEqual: (a, b) => a.wire.version === b.wire.version && bindingText(a.binding) === bindingText(b.binding),
   });
   const conversions = graph.derive<AuthorizationPolicy, ConvertedPolicy>({
     from: inputs.policies,
     compute: (policy, reader) =>
       hasTargetRefs(policy)
         ? []
-        : [{ key: objectKey(policy), value: { policy, l4: convertToL4(policy, view.mesh(reader).rootNamespace) } }],
+        : [
+            {
+              key: objectKey(policy),
+              value: { policy, l4: convertToL4(policy, view.mesh(reader).rootNamespace) },
+            },
+          ],
   });
   const selecting = conversions.index(({ policy, l4 }) =>
-    l4.authorization !== undefined && selectorOf(policy) !== undefined ? [policy.metadata.namespace ?? ''] : [],
+    l4.authorization !== undefined && selectorOf(policy) !== undefined
+      ? [policy.metadata.namespace ?? '']
+      : [],
   );
   const policyAuthorizations = graph.derive({
     from: conversions,
@@ -134,7 +139,10 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
       const service = inputs.services.get(`${slice.namespace}/${slice.service}`, reader);
       if (service === undefined || slice.endpoints.every(({ pod }) => pod !== undefined)) return [];
       const { trustDomain } = view.mesh(reader);
-      return endpointWorkloads(slice, { ...cluster, trustDomain, service }).map((value) => ({ key: value.uid, value }));
+      return endpointWorkloads(slice, { ...cluster, trustDomain, service }).map((value) => ({
+        key: value.uid,
+        value,
+      }));
     },
     isEqual: isSameWire,
   });
@@ -145,7 +153,10 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
         ? [
             {
               key: objectKey(policy),
-              value: { policy, targets: resolveTargets(policy, view.targetLookup({ waypoints, services, reader })) },
+              value: {
+                policy,
+                targets: resolveTargets(policy, view.targetLookup({ waypoints, services, reader })),
+              },
             },
           ]
         : [],
@@ -162,7 +173,11 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
       return [
         {
           key,
-          value: { policy, l4: conversions.get(key, reader)?.l4, targets: targeted.get(key, reader)?.targets },
+          value: {
+            policy,
+            l4: conversions.get(key, reader)?.l4,
+            targets: targeted.get(key, reader)?.targets,
+          },
         },
       ];
     },

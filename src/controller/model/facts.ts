@@ -33,7 +33,8 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   const listed = (status?.podIPs ?? []).map(({ ip }) => ip);
   const ips = listed.length > 0 ? listed : status?.podIP === undefined ? [] : [status.podIP];
   if (ips.length === 0 || !ips.every((ip) => isIP(ip) !== 0)) return undefined;
-  const isReadyCondition = status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
+  const isReadyCondition =
+    status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
@@ -55,7 +56,8 @@ function namedPortsOf(pod: Pod): Record<string, number> {
   const named: Record<string, number> = {};
   for (const container of [...sidecars, ...pod.spec.containers].reverse()) {
     for (const port of container.ports ?? []) {
-      if (port.name !== undefined && (port.protocol ?? 'TCP') === 'TCP') named[port.name] = port.containerPort;
+      if (port.name !== undefined && (port.protocol ?? 'TCP') === 'TCP')
+        named[port.name] = port.containerPort;
     }
   }
   return named;
@@ -130,7 +132,11 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
       isReady: conditions?.ready !== false,
       pod:
         targetRef?.kind === 'Pod'
-          ? { namespace: targetRef.namespace ?? namespace, name: targetRef.name ?? '', uid: targetRef.uid ?? '' }
+          ? {
+              namespace: targetRef.namespace ?? namespace,
+              name: targetRef.name ?? '',
+              uid: targetRef.uid ?? '',
+            }
           : undefined,
     })),
   };

@@ -28,7 +28,10 @@ export interface ConvertedPolicy {
 }
 
 /** Values of the managed-by label on objects of a waypoint. */
-const MANAGED_WAYPOINTS: ReadonlySet<string> = new Set(['istio.io-mesh-controller', 'istio.io-eastwest-controller']);
+const MANAGED_WAYPOINTS: ReadonlySet<string> = new Set([
+  'istio.io-mesh-controller',
+  'istio.io-eastwest-controller',
+]);
 
 /** Reads the inputs on behalf of a computation. */
 export class InputView {
@@ -93,11 +96,7 @@ export class InputView {
     return this.#bind({ of: pod, traffic: 'workload', waypoints, reader });
   }
 
-  selectingPolicies(
-    pod: PodFacts,
-    selecting: Index<ConvertedPolicy>,
-    reader: Reader,
-  ): string[] {
+  selectingPolicies(pod: PodFacts, selecting: Index<ConvertedPolicy>, reader: Reader): string[] {
     const { rootNamespace } = this.mesh(reader);
     const namespaces = new Set([pod.namespace, rootNamespace]);
     return [...namespaces]
@@ -122,7 +121,9 @@ export class InputView {
         const service = services.get(serviceKey(namespace, name, this.#cluster.clusterDomain), reader);
         if (service === undefined) return undefined;
         const { binding } = service;
-        return binding.kind === 'bound' ? { gateway: binding.waypoint, isReady: isReady(binding.waypoint) } : null;
+        return binding.kind === 'bound'
+          ? { gateway: binding.waypoint, isReady: isReady(binding.waypoint) }
+          : null;
       },
       gatewayClass: (name) => this.#inputs.gatewayClasses.get(name, reader)?.spec,
       gatewaysOfClass: (name) =>

@@ -1,13 +1,13 @@
-import type {
-  AuthorizationPolicy,
-  Gateway,
-  GatewayClass,
-  KubeObject,
-  Namespace,
-} from '../../kube/types.js';
+import type { AuthorizationPolicy, Gateway, GatewayClass, KubeObject, Namespace } from '../../kube/types.js';
 import type { Graph, SourceCollection } from '../graph/graph.js';
 import type { PeerAuthFacts } from '../policy/peer-authentication.js';
-import { TRAFFIC_DISTRIBUTION, type NodeFacts, type PodFacts, type ServiceFacts, type SliceFacts } from './facts.js';
+import {
+  TRAFFIC_DISTRIBUTION,
+  type NodeFacts,
+  type PodFacts,
+  type ServiceFacts,
+  type SliceFacts,
+} from './facts.js';
 import type { MeshConfig } from './mesh-config.js';
 
 /** What the mesh needs of a Namespace. */
@@ -80,7 +80,11 @@ export function gatewayFacts(gateway: Gateway): Gateway {
   return {
     apiVersion: gateway.apiVersion,
     kind: gateway.kind,
-    metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(labels === undefined ? {} : { labels }) },
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labels === undefined ? {} : { labels }),
+    },
     spec: { gatewayClassName: gateway.spec.gatewayClassName, listeners: gateway.spec.listeners },
     ...(addresses === undefined ? {} : { status: { addresses } }),
   };

@@ -103,7 +103,11 @@ function loadBalancingOf(facts: ServiceFacts, inherited: string | undefined): Lo
     ? LoadBalancing_HealthPolicy.ALLOW_ALL
     : LoadBalancing_HealthPolicy.ONLY_HEALTHY;
   if (facts.isLocalOnly) {
-    return create(LoadBalancingSchema, { routingPreference: [NODE], mode: LoadBalancing_Mode.STRICT, healthPolicy });
+    return create(LoadBalancingSchema, {
+      routingPreference: [NODE],
+      mode: LoadBalancing_Mode.STRICT,
+      healthPolicy,
+    });
   }
   const preference = preferenceOf(facts.trafficDistribution ?? inherited);
   if (preference !== undefined) {

@@ -67,7 +67,12 @@ export function bindWaypoint(input: BindingInput): WaypointBinding {
   return {
     kind: 'bound',
     waypoint: key,
-    address: gatewayAddressOf({ ...named, waypoint, clusterDomain: input.clusterDomain, network: input.network }),
+    address: gatewayAddressOf({
+      ...named,
+      waypoint,
+      clusterDomain: input.clusterDomain,
+      network: input.network,
+    }),
     problem: isReady ? undefined : 'WaypointIsNotReady',
   };
 }

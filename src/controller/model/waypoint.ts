@@ -39,7 +39,8 @@ export function waypointKey(namespace: string, name: string): string {
 /** What binding needs of a Gateway. Any class counts, as upstream. */
 export function waypointOf(gateway: Gateway, gatewayClass: GatewayClass | undefined): Waypoint {
   const { metadata, spec, status } = gateway;
-  const traffic = metadata.labels?.[labels.waypointFor] ?? gatewayClass?.metadata.labels?.[labels.waypointFor];
+  const traffic =
+    metadata.labels?.[labels.waypointFor] ?? gatewayClass?.metadata.labels?.[labels.waypointFor];
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,

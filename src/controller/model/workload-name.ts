@@ -26,7 +26,10 @@ export function workloadNameOf(pod: ObjectMeta): string {
 /** Value of the canonical service name: an explicit label, the common app labels, or the workload's name. */
 export function canonicalNameOf(labels: Readonly<Record<string, string>>, workloadName: string): string {
   return (
-    labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? workloadName
+    labels['service.istio.io/canonical-name'] ??
+    labels['app.kubernetes.io/name'] ??
+    labels['app'] ??
+    workloadName
   );
 }
 

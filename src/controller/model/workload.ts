@@ -53,7 +53,10 @@ export interface PodContext extends WorkloadSettings {
 const TUNNEL_LABEL = 'networking.istio.io/tunnel';
 
 /** Resource name of a pod's workload; the empty segment stands for the core API group. */
-export function podUid(clusterId: string, pod: { readonly namespace: string; readonly name: string }): string {
+export function podUid(
+  clusterId: string,
+  pod: { readonly namespace: string; readonly name: string },
+): string {
   return `${clusterId}//Pod/${pod.namespace}/${pod.name}`;
 }
 
@@ -141,7 +144,9 @@ function portMaps(
     for (const port of service.ports) {
       const targetPort = targetOf(port);
       if (targetPort === undefined) continue;
-      ports.push(create(PortSchema, { servicePort: port.port, targetPort, appProtocol: appProtocolOf(port) }));
+      ports.push(
+        create(PortSchema, { servicePort: port.port, targetPort, appProtocol: appProtocolOf(port) }),
+      );
     }
     maps[key] = create(PortListSchema, { ports });
   }

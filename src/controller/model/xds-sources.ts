@@ -68,7 +68,9 @@ class AuthorizationSource implements ResourceSource {
   }
 
   lookup(name: string): readonly WireResource[] {
-    const found = this.#collections.map((collection) => collection.get(name)).find((value) => value !== undefined);
+    const found = this.#collections
+      .map((collection) => collection.get(name))
+      .find((value) => value !== undefined);
     return found === undefined ? [] : [found.wire];
   }
 }

@@ -104,7 +104,8 @@ export function convertToL4(policy: AuthorizationPolicy, rootNamespace: string):
 export function l7Attributes(rule: AuthorizationRule): string[] {
   const found: string[] = [];
   for (const { operation } of rule.to ?? []) {
-    for (const key of L7_OPERATION) if ((operation?.[key] ?? []).length > 0) found.push(`to.operation.${key}`);
+    for (const key of L7_OPERATION)
+      if ((operation?.[key] ?? []).length > 0) found.push(`to.operation.${key}`);
   }
   for (const { source } of rule.from ?? []) {
     for (const key of L7_SOURCE) if ((source?.[key] ?? []).length > 0) found.push(`from.source.${key}`);
@@ -134,7 +135,11 @@ const L4_CONDITIONS: ReadonlySet<string> = new Set([
  */
 function unreadableValues(rule: AuthorizationRule): string[] {
   const found: string[] = [];
-  const check = (where: string, values: readonly string[] | undefined, isReadable: (value: string) => boolean) => {
+  const check = (
+    where: string,
+    values: readonly string[] | undefined,
+    isReadable: (value: string) => boolean,
+  ) => {
     for (const value of values ?? []) if (!isReadable(value)) found.push(`${where} "${value}"`);
   };
   const isPort = (value: string) => portMatches([value]).length > 0;
@@ -206,11 +211,20 @@ function conditionMatch(condition: {
   const notValues = condition.notValues ?? [];
   switch (condition.key) {
     case 'source.ip':
-      return create(MatchSchema, { sourceIps: addressMatches(values), notSourceIps: addressMatches(notValues) });
+      return create(MatchSchema, {
+        sourceIps: addressMatches(values),
+        notSourceIps: addressMatches(notValues),
+      });
     case 'source.namespace':
-      return create(MatchSchema, { namespaces: values.map(stringMatch), notNamespaces: notValues.map(stringMatch) });
+      return create(MatchSchema, {
+        namespaces: values.map(stringMatch),
+        notNamespaces: notValues.map(stringMatch),
+      });
     case 'source.principal':
-      return create(MatchSchema, { principals: values.map(stringMatch), notPrincipals: notValues.map(stringMatch) });
+      return create(MatchSchema, {
+        principals: values.map(stringMatch),
+        notPrincipals: notValues.map(stringMatch),
+      });
     case 'destination.ip':
       return create(MatchSchema, {
         destinationIps: addressMatches(values),

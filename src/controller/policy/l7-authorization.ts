@@ -39,7 +39,10 @@ export interface TargetLookup {
   /** Whether a Gateway exists and has an address. */
   gateway(key: string): { readonly isReady: boolean } | undefined;
   /** The waypoint a Service is bound to; null when it has none, undefined when there is no such Service. */
-  serviceWaypoint(namespace: string, name: string): { readonly gateway: string; readonly isReady: boolean } | null | undefined;
+  serviceWaypoint(
+    namespace: string,
+    name: string,
+  ): { readonly gateway: string; readonly isReady: boolean } | null | undefined;
   gatewayClass(name: string): { readonly controllerName: string } | undefined;
   /** Keys of the Gateways of a class. */
   gatewaysOfClass(name: string): readonly string[];
@@ -88,7 +91,8 @@ function resolveTarget(
     case '/Service':
     case 'core/Service': {
       const waypoint = lookup.serviceWaypoint(namespace, ref.name);
-      if (waypoint === undefined) return fail('TargetNotFound', `Service ${namespace}/${ref.name} does not exist`);
+      if (waypoint === undefined)
+        return fail('TargetNotFound', `Service ${namespace}/${ref.name} does not exist`);
       if (waypoint === null) {
         return fail('AncestorNotBound', `Service ${namespace}/${ref.name} is not bound to a waypoint`);
       }
@@ -106,7 +110,8 @@ function resolveTarget(
         return fail('Invalid', `policies for a GatewayClass must be in namespace ${lookup.rootNamespace}`);
       }
       const gatewayClass = lookup.gatewayClass(ref.name);
-      if (gatewayClass === undefined) return fail('TargetNotFound', `GatewayClass ${ref.name} does not exist`);
+      if (gatewayClass === undefined)
+        return fail('TargetNotFound', `GatewayClass ${ref.name} does not exist`);
       if (gatewayClass.controllerName !== MESH_CONTROLLER || ref.name !== labels.waypointClass) {
         return fail('Invalid', `GatewayClass ${ref.name} is not a class of waypoints`);
       }
@@ -138,7 +143,8 @@ export function convertToL7(
 export function unsupportedReason(policy: AuthorizationPolicy): string | undefined {
   const action = policy.spec?.action ?? 'ALLOW';
   if (ACTIONS[action] === undefined) return `action ${action} is unknown`;
-  if (action === 'CUSTOM') return 'action CUSTOM needs an external authorizer, which waypoints do not call yet';
+  if (action === 'CUSTOM')
+    return 'action CUSTOM needs an external authorizer, which waypoints do not call yet';
   return undefined;
 }
 

@@ -131,7 +131,11 @@ function unauthenticated(): Match {
   return create(MatchSchema, { notPrincipals: [stringMatch('*')] });
 }
 
-function denial(input: { readonly namespace: string; readonly name: string; readonly rules: Rule[] }): Authorization {
+function denial(input: {
+  readonly namespace: string;
+  readonly name: string;
+  readonly rules: Rule[];
+}): Authorization {
   return create(AuthorizationSchema, { ...input, scope: Scope.WORKLOAD_SELECTOR, action: Action.DENY });
 }
 

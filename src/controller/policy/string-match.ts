@@ -32,5 +32,8 @@ export function addressMatches(blocks: readonly string[]): Address[] {
 
 /** Port numbers that can be read; others are left out. */
 export function portMatches(ports: readonly string[]): number[] {
-  return ports.filter((port) => /^\d{1,5}$/.test(port)).map(Number).filter((port) => port >= 1 && port <= 65_535);
+  return ports
+    .filter((port) => /^\d{1,5}$/.test(port))
+    .map(Number)
+    .filter((port) => port >= 1 && port <= 65_535);
 }

@@ -1,5 +1,10 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { status, type handleUnaryCall, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  status,
+  type handleUnaryCall,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { messageOf } from '../../errors/mesh-error.js';
 import type { CertificateAuthority } from '../../identity/ca/authority.js';
 import { formatSpiffeId, parseSpiffe, type SpiffeId } from '../../identity/spiffe.js';
@@ -42,7 +47,10 @@ export function certificateService(deps: CertificateServiceDeps): {
   readonly definition: ServiceDefinition;
   readonly implementation: UntypedServiceImplementation;
 } {
-  const createCertificate: handleUnaryCall<IstioCertificateRequest, IstioCertificateResponse> = (call, callback) => {
+  const createCertificate: handleUnaryCall<IstioCertificateRequest, IstioCertificateResponse> = (
+    call,
+    callback,
+  ) => {
     issue(deps, { metadata: call.metadata, request: call.request }).then(
       (certChain) => callback(null, create(IstioCertificateResponseSchema, { certChain })),
       (error: unknown) => {
@@ -114,7 +122,7 @@ function identityFor(
     deps.events.refused();
     deps.log.warn('refused to impersonate', {
       caller: `${caller.namespace}/${caller.serviceAccount}`,
-      requested: String(requested).slice(0, MAX_LOGGED_CHARS),
+      requested: typeof requested === 'string' ? requested.slice(0, MAX_LOGGED_CHARS) : typeof requested,
       reason,
     });
     throw new Refusal(status.UNAUTHENTICATED, REFUSAL);

@@ -46,12 +46,18 @@ export interface GrpcServers {
  * Starts the two gRPC servers. The plaintext one serves xDS without authentication, as upstream; the
  * TLS one serves xDS and certificates to callers with a service account token.
  */
-export async function startGrpcServers(deps: GrpcServersDeps, listen: GrpcListenAddresses): Promise<GrpcServers> {
+export async function startGrpcServers(
+  deps: GrpcServersDeps,
+  listen: GrpcListenAddresses,
+): Promise<GrpcServers> {
   const options: ServerOptions = {
     ...OPTIONS,
     ...(deps.maxConnectionAgeMs === undefined
       ? {}
-      : { 'grpc.max_connection_age_ms': deps.maxConnectionAgeMs, 'grpc.max_connection_age_grace_ms': 10_000 }),
+      : {
+          'grpc.max_connection_age_ms': deps.maxConnectionAgeMs,
+          'grpc.max_connection_age_grace_ms': 10_000,
+        }),
   };
   const servers: Server[] = [];
   const start = async (address: string, credentials: ServerCredentials, admit: AdmitStream) => {

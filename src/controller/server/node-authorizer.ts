@@ -4,7 +4,10 @@ import type { Caller } from './token-authenticator.js';
 /** Pods as the authorizer needs them: current, and found by where an identity runs. */
 export interface PodDirectory {
   /** The pod, or undefined when it is not known. */
-  pod(namespace: string, name: string): { readonly uid: string; readonly serviceAccount: string; readonly node: string } | undefined;
+  pod(
+    namespace: string,
+    name: string,
+  ): { readonly uid: string; readonly serviceAccount: string; readonly node: string } | undefined;
   /** Whether a pod that has not ended runs under this account on this node. */
   runsOn(at: { readonly namespace: string; readonly serviceAccount: string; readonly node: string }): boolean;
 }

@@ -82,5 +82,9 @@ export function callerOf(review: TokenReview): Caller | undefined {
   if (namespace === undefined || serviceAccount === undefined) return undefined;
   const name = user.extra?.['authentication.kubernetes.io/pod-name']?.[0];
   const uid = user.extra?.['authentication.kubernetes.io/pod-uid']?.[0];
-  return { namespace, serviceAccount, pod: name === undefined || uid === undefined ? undefined : { name, uid } };
+  return {
+    namespace,
+    serviceAccount,
+    pod: name === undefined || uid === undefined ? undefined : { name, uid },
+  };
 }

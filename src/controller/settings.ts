@@ -1,0 +1,120 @@
+import { MeshError } from '../errors/mesh-error.js';
+
+/** How the controller was started. Names of variables and flags are upstream's where it has them. */
+export interface Settings {
+  readonly systemNamespace: string;
+  readonly podName: string;
+  readonly revision: string;
+  readonly clusterId: string;
+  readonly clusterDomain: string;
+  readonly network: string;
+  /** `namespace/serviceaccount` of the node proxies that may ask for their workloads' certificates. */
+  readonly trustedNodeAccounts: ReadonlySet<string>;
+  /** Folder of a plugged-in certificate authority. */
+  readonly pluggedCaDir: string;
+  readonly waypoint: {
+    readonly image: string;
+    readonly imagePullPolicy: string;
+    readonly resources: unknown;
+  };
+  readonly templatesDir: string | undefined;
+  readonly logLevel: string | undefined;
+  /** Connections are asked to reconnect after this long, in milliseconds. */
+  readonly maxConnectionAgeMs: number | undefined;
+  readonly ports: {
+    readonly http: number;
+    readonly plaintextGrpc: number;
+    readonly secureGrpc: number;
+    readonly monitoring: number;
+  };
+}
+
+const defaultPorts = { http: 8080, plaintextGrpc: 15010, secureGrpc: 15012, monitoring: 15014 };
+
+/**
+ * Reads arguments (`discovery` and its flags; flags this controller has no use for are
+ * returned as `ignored`) and environment. Throws MESH0401 on a value that cannot be used.
+ */
+export function readSettings(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): { readonly settings: Settings; readonly ignored: readonly string[] } {
+  const { flags, ignored } = parseFlags(args);
+  const systemNamespace = env['POD_NAMESPACE'] ?? 'istio-system';
+  const image =
+    env['WAYPOINT_IMAGE'] ?? `${env['MESH_HUB'] ?? 'meshctl'}/waypoint:${env['MESH_TAG'] ?? 'latest'}`;
+  const settings: Settings = {
+    systemNamespace,
+    podName: env['POD_NAME'] ?? 'istiod',
+    revision: env['REVISION'] ?? 'default',
+    clusterId: env['CLUSTER_ID'] ?? 'Kubernetes',
+    clusterDomain: flags.get('domain') ?? 'cluster.local',
+    network: env['NETWORK'] ?? '',
+    trustedNodeAccounts: new Set(
+      (env['CA_TRUSTED_NODE_ACCOUNTS'] ?? `${systemNamespace}/ztunnel`).split(',').filter((a) => a !== ''),
+    ),
+    pluggedCaDir: env['ROOT_CA_DIR'] ?? '/etc/cacerts',
+    waypoint: {
+      image,
+      imagePullPolicy: env['WAYPOINT_IMAGE_PULL_POLICY'] || 'IfNotPresent',
+      resources: parseResources(env['WAYPOINT_RESOURCES']),
+    },
+    templatesDir: env['TEMPLATES_DIR'],
+    logLevel: flags.get('log_output_level'),
+    maxConnectionAgeMs: parseAgeMs(flags.get('keepaliveMaxServerConnectionAge')),
+    ports: { ...defaultPorts, ...parseMonitoringPort(flags.get('monitoringAddr')) },
+  };
+  return { settings, ignored };
+}
+
+const knownFlags = new Set([
+  'domain',
+  'log_output_level',
+  'monitoringAddr',
+  'keepaliveMaxServerConnectionAge',
+]);
+
+function parseFlags(args: readonly string[]): { flags: Map<string, string>; ignored: string[] } {
+  const flags = new Map<string, string>();
+  const ignored: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? '';
+    if (arg === 'discovery') continue;
+    const [name = '', inline] = arg.split(/=(.*)/s);
+    const next = args[i + 1];
+    const value = inline ?? (next !== undefined && !next.startsWith('--') ? next : undefined);
+    if (inline === undefined && value !== undefined) i++;
+    const bare = name.replace(/^--?/, '');
+    if (knownFlags.has(bare) && value !== undefined) flags.set(bare, value);
+    else ignored.push(arg);
+  }
+  return { flags, ignored };
+}
+
+function parseAgeMs(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const match = /^(\d+)(s|m|h)$/.exec(text);
+  const unitMs = { s: 1_000, m: 60_000, h: 3_600_000 };
+  if (match === null)
+    throw new MeshError('MESH0401', `--keepaliveMaxServerConnectionAge: "${text}" is not a duration`);
+  return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+}
+
+function parseMonitoringPort(address: string | undefined): { monitoring?: number } {
+  if (address === undefined) return {};
+  const port = Number(address.slice(address.lastIndexOf(':') + 1));
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new MeshError('MESH0401', `--monitoringAddr: "${address}" has no usable port`);
+  }
+  return { monitoring: port };
+}
+
+function parseResources(text: string | undefined): unknown {
+  if (text === undefined || text === '') return undefined;
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return typeof parsed === 'object' && parsed !== null ? parsed : undefined;
+  } catch (cause) {
+    throw new MeshError('MESH0401', 'WAYPOINT_RESOURCES is not JSON', { cause });
+  }
+}

@@ -1,0 +1,52 @@
+import type { PolicyOutcome } from '../model/ambient-index.js';
+import { unsupportedReason } from '../policy/l7-authorization.js';
+import type { WantedCondition } from './conditions.js';
+
+/** Condition types on an AuthorizationPolicy; upstream's. */
+export const policyConditionTypes = ['ZtunnelAccepted', 'WaypointAccepted'] as const;
+
+/**
+ * What to say of an AuthorizationPolicy: accepted only by an enforcement point that enforces all of it
+ * (reference/control-plane.md 3.4, 5.3).
+ */
+export function policyConditions(outcome: PolicyOutcome): readonly WantedCondition[] {
+  const observedGeneration = outcome.policy.metadata.generation;
+  const condition = (type: string, isTrue: boolean, reason: string, message: string): WantedCondition[] => [
+    { type, status: isTrue ? 'True' : 'False', reason, message, observedGeneration },
+  ];
+  if (outcome.targets !== undefined) {
+    const unsupported = unsupportedReason(outcome.policy);
+    if (unsupported !== undefined) return condition('WaypointAccepted', false, 'Invalid', unsupported);
+    const failed = outcome.targets.flatMap((t) => (t.problem === undefined ? [] : [t.problem]));
+    const [first] = failed;
+    const bound = outcome.targets.filter((t) => t.problem === undefined).flatMap((t) => t.gateways);
+    if (first === undefined) {
+      return condition('WaypointAccepted', true, 'Accepted', `bound to ${[...new Set(bound)].join(', ')}`);
+    }
+    if (outcome.targets.length === 1)
+      return condition('WaypointAccepted', false, first.reason, first.message);
+    const messages = failed.map((p) => p.message).join('; ');
+    return failed.length < outcome.targets.length
+      ? condition('WaypointAccepted', true, 'PartiallyInvalid', messages)
+      : condition('WaypointAccepted', false, 'Invalid', messages);
+  }
+  const { l4 } = outcome;
+  if (l4 === undefined) return [];
+  if (l4.unsupportedPolicy !== undefined) {
+    return condition('ZtunnelAccepted', false, 'UnsupportedValue', l4.unsupportedPolicy);
+  }
+  if (l4.unsupported.length > 0) {
+    const omitted = l4.omittedRules.length === 0 ? '' : `; rules left out: ${l4.omittedRules.join(', ')}`;
+    const ineffective =
+      l4.ineffectiveRules.length === 0
+        ? ''
+        : `; rules that can never match: ${l4.ineffectiveRules.join(', ')}`;
+    return condition(
+      'ZtunnelAccepted',
+      false,
+      'UnsupportedValue',
+      `ztunnel cannot evaluate ${l4.unsupported.join(', ')}${omitted}${ineffective}`,
+    );
+  }
+  return condition('ZtunnelAccepted', true, 'Accepted', 'attached to ztunnel');
+}
