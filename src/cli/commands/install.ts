@@ -1,0 +1,126 @@
+import { nameOf } from '../../install/apply/plan-changes.js';
+import { applyPlan, type InstallPlan, isWrite, planInstallation } from '../../install/installer.js';
+import { clientVersion } from '../client-version.js';
+import { type CommandDefinition, type TextView, yesOption } from '../command.js';
+import { formatDuration } from '../duration.js';
+import { valuesOptions, valuesRequestOf } from './install-options.js';
+
+export const command: CommandDefinition = {
+  description:
+    'Installs the mesh, or brings an installation to what the flags say. Detects the platform, checks permissions and conflicts before it writes, waits until every component is ready. Running it again changes nothing.',
+  options: [
+    ...valuesOptions,
+    { flags: '--dry-run', description: 'show what would change, as the API server sees it; change nothing' },
+    { flags: '--no-wait', description: 'do not wait for readiness' },
+    { flags: '--force', description: 'take over fields that other tools own' },
+    { flags: '--verify', description: 'accepted; use "meshctl verify-install"', hidden: true },
+    { ...yesOption, description: 'accepted for scripts: install never asks', hidden: true },
+  ],
+  examples: [
+    'meshctl install --profile ambient',
+    'meshctl install --set profile=ambient --skip-confirmation --set meshConfig.enableTracing=true',
+    'meshctl install -f values.yaml --dry-run -o json',
+  ],
+  timeoutMs: 300_000,
+  run: async (context) => {
+    const { options, progress, signal } = context;
+    const startedAt = performance.now();
+    const { client } = await context.kube();
+    const force = options.flag('force');
+    const plan = await planInstallation({
+      client,
+      namespace: context.meshNamespace,
+      values: valuesRequestOf(options),
+      clientVersion,
+      force,
+      signal,
+    });
+    for (const line of inferences(plan)) progress.info(line);
+    const isDryRun = options.flag('dry-run');
+    const isNoop = plan.prune.length === 0 && !plan.changes.some(isWrite);
+    if (!isDryRun) {
+      await applyPlan(plan, {
+        client,
+        clientVersion,
+        force,
+        timeoutMs: options.flag('wait') ? context.timeoutMs : undefined,
+        signal,
+        reporter: progress,
+      });
+    }
+    const items = [
+      ...plan.changes.map((c) => ({
+        object: nameOf(c.planned.object),
+        component: c.planned.component,
+        action: c.action,
+        ...(c.note === undefined ? {} : { note: c.note }),
+        ...(c.changes.length === 0 ? {} : { fields: c.changes }),
+      })),
+      ...plan.prune.map((o) => ({ object: nameOf(o), component: '', action: 'delete' })),
+    ];
+    const elapsed = formatDuration(performance.now() - startedAt);
+    return {
+      kind: 'Installation',
+      data: {
+        isDryRun,
+        profile: plan.effective.profile,
+        version: clientVersion,
+        namespace: plan.namespace,
+        platform: plan.effective.platform,
+        kubernetesVersion: plan.cluster.version,
+        objects: items,
+      },
+      text: (view) => (isDryRun ? dryRunText(view, items, isNoop) : doneText(plan, isNoop, elapsed)),
+    };
+  },
+};
+
+function inferences(plan: InstallPlan): string[] {
+  const { cluster, effective } = plan;
+  const platform = effective.platform === '' ? 'plain Kubernetes' : effective.platform;
+  const lines = [
+    `Cluster: ${cluster.version}, ${cluster.nodeCount} nodes, ${platform} (${cluster.platformReason})`,
+  ];
+  const kept = plan.changes.filter((c) => c.action === 'keep');
+  const lacking = kept.filter((c) => c.note?.includes('does not serve'));
+  const crds = kept.filter((c) => c.planned.object.kind === 'CustomResourceDefinition').length;
+  if (crds > 0) lines.push(`${crds} custom resource definitions are installed already and left alone`);
+  for (const change of lacking) lines.push(`! ${nameOf(change.planned.object)}: ${change.note}`);
+  return lines;
+}
+
+interface Item {
+  readonly object: string;
+  readonly action: string;
+  readonly note?: string;
+  readonly fields?: readonly { path: string; before: unknown; after: unknown }[];
+}
+
+function dryRunText(view: TextView, items: readonly Item[], isNoop: boolean): string {
+  if (isNoop) return 'Nothing would change.';
+  const shown = items.filter((i) => i.action !== 'unchanged' || view.wide);
+  const lines = shown.flatMap((i) => [
+    `${i.action.padEnd(9)} ${i.object}${i.note === undefined ? '' : ` (${i.note})`}`,
+    ...(i.fields ?? []).map((f) => `            ${f.path}: ${short(f.before)} -> ${short(f.after)}`),
+  ]);
+  const unchanged = items.filter((i) => i.action === 'unchanged').length;
+  return [
+    ...lines,
+    `Dry run: nothing was changed${unchanged > 0 ? `; ${unchanged} objects are up to date` : ''}.`,
+  ].join('\n');
+}
+
+function short(value: unknown): string {
+  if (value === undefined) return '(absent)';
+  const textMaxChars = 60;
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > textMaxChars ? `${text.slice(0, textMaxChars)}...` : text;
+}
+
+function doneText(plan: InstallPlan, isNoop: boolean, elapsed: string): string {
+  const { profile } = plan.effective;
+  if (isNoop) return `Unchanged: profile ${profile} is installed in ${plan.namespace}.`;
+  const next =
+    profile === 'ambient' ? '\nNext: meshctl enroll NAMESPACE --wait, then meshctl verify-install' : '';
+  return `Installed profile ${profile} in ${plan.namespace} in ${elapsed}.${next}`;
+}

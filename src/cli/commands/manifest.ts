@@ -1,0 +1,78 @@
+import { nameOf } from '../../install/apply/plan-changes.js';
+import { isWrite, planInstallation } from '../../install/installer.js';
+import { renderInstallation } from '../../install/render/installation.js';
+import { readTemplateFiles } from '../../install/render/template-files.js';
+import { effectiveValues, givenPlatform, givenValues } from '../../install/values/effective.js';
+import { clientVersion } from '../client-version.js';
+import type { CommandDefinition } from '../command.js';
+import { toYaml } from '../yaml-document.js';
+import { valuesOptions, valuesRequestOf } from './install-options.js';
+
+/** `meshctl manifest generate`. */
+export const generateCommand: CommandDefinition = {
+  description:
+    'Prints the objects that install would apply, in order. Needs no cluster; without one, the platform is what --set values.global.platform says.',
+  options: valuesOptions,
+  formats: ['yaml', 'json'],
+  examples: ['meshctl manifest generate --profile ambient | kubectl diff -f -'],
+  run: async ({ options, meshNamespace }) => {
+    const files = readTemplateFiles();
+    const given = givenValues(files, valuesRequestOf(options));
+    const platform = givenPlatform(given) ?? '';
+    const effective = effectiveValues(files, { given, platform, clientVersion });
+    const planned = renderInstallation(files, effective, { namespace: meshNamespace, clientVersion });
+    const items = planned.map((p) => p.object);
+    return {
+      kind: 'List',
+      data: { items },
+      text: () => '',
+      formats: {
+        // As kubectl takes it: a stream of documents, or one List.
+        yaml: () => items.map((o) => `---\n${toYaml(o)}`).join(''),
+        json: () => JSON.stringify({ apiVersion: 'v1', kind: 'List', items }, null, 2),
+      },
+    };
+  },
+};
+
+/** `meshctl manifest diff`. */
+export const diffCommand: CommandDefinition = {
+  description:
+    'Shows how the cluster differs from what the flags ask for. The API server computes the difference; nothing is changed. Exit code 1 when there is one.',
+  options: [...valuesOptions, { flags: '--force', description: 'as install --force would do' }],
+  formats: ['table', 'json', 'yaml'],
+  run: async ({ options, kube, meshNamespace, signal }) => {
+    const { client } = await kube();
+    const plan = await planInstallation({
+      client,
+      namespace: meshNamespace,
+      values: valuesRequestOf(options),
+      clientVersion,
+      force: options.flag('force'),
+      signal,
+    });
+    const items = [
+      ...plan.changes
+        .filter(isWrite)
+        .map((c) => ({ object: nameOf(c.planned.object), action: c.action, fields: c.changes })),
+      ...plan.prune.map((o) => ({ object: nameOf(o), action: 'delete', fields: [] })),
+    ];
+    return {
+      kind: 'ManifestDiff',
+      data: { items },
+      exitCode: items.length === 0 ? 0 : 1,
+      text: ({ style }) =>
+        items.length === 0
+          ? 'no difference'
+          : items
+              .flatMap((i) => [
+                `${i.action} ${i.object}`,
+                ...i.fields.flatMap((f) => [
+                  style.bad(`  - ${f.path}: ${JSON.stringify(f.before) ?? '(absent)'}`),
+                  style.good(`  + ${f.path}: ${JSON.stringify(f.after) ?? '(absent)'}`),
+                ]),
+              ])
+              .join('\n'),
+    };
+  },
+};

@@ -1,0 +1,52 @@
+import { readTemplateFiles } from '../../install/render/template-files.js';
+import { effectiveValues, givenPlatform, givenValues } from '../../install/values/effective.js';
+import { defaultProfile, profileNames } from '../../install/values/profile.js';
+import { valueAt } from '../../install/values/tree.js';
+import { clientVersion } from '../client-version.js';
+import type { CommandDefinition } from '../command.js';
+import { toYaml } from '../yaml-document.js';
+import { valuesOptions, valuesRequestOf } from './install-options.js';
+
+/** `meshctl profile list`. */
+export const listCommand: CommandDefinition = {
+  run: async () => {
+    const files = readTemplateFiles();
+    const items = profileNames(files).map((name) => {
+      const { spec } = effectiveValues(files, { given: { profile: name }, platform: '', clientVersion });
+      const components = ['base', 'pilot', 'cni', 'ztunnel'].filter(
+        (c) => valueAt(spec, ['components', c, 'enabled']) === true,
+      );
+      return { name, isDefault: name === defaultProfile, components };
+    });
+    return {
+      kind: 'ProfileList',
+      data: { items },
+      text: (view) =>
+        view.table({
+          head: ['NAME', 'COMPONENTS', 'DEFAULT'],
+          rows: items.map((i) => [i.name, i.components.join(', ') || 'none', i.isDefault ? 'yes' : '']),
+        }),
+    };
+  },
+};
+
+/** `meshctl profile dump [NAME]`. */
+export const dumpCommand: CommandDefinition = {
+  description: 'Prints every value of a profile, with -f and --set laid over it.',
+  args: [{ name: '[profile]', description: `default: ${defaultProfile}` }],
+  options: valuesOptions,
+  formats: ['yaml', 'json'],
+  run: async ({ args, options }) => {
+    const files = readTemplateFiles();
+    const request = valuesRequestOf(options);
+    const given = givenValues(files, { ...request, profile: args[0] ?? request.profile });
+    const platform = givenPlatform(given) ?? '';
+    const { profile, spec } = effectiveValues(files, { given, platform, clientVersion });
+    return {
+      kind: 'Profile',
+      data: { profile, spec },
+      text: () => '',
+      formats: { yaml: () => toYaml({ profile, ...spec }) },
+    };
+  },
+};

@@ -1,0 +1,20 @@
+/** Requests in flight at once: enough to hide latency, too few to be throttled. */
+const requestsMax = 8;
+
+/** Maps with at most a few calls in flight; results keep the order. The first failure ends it. */
+export async function mapConcurrently<T, R>(
+  items: readonly T[],
+  map: (item: T) => Promise<R>,
+  limit: number = requestsMax,
+): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await map(items[index] as T);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  return results;
+}
