@@ -4,7 +4,8 @@ import type { ConnectionView, ProxiedConnection } from './connection.js';
 
 /** An inbound connection that a later policy may forbid. */
 export interface Guard {
-  readonly subject: PolicySubject;
+  /** The workload as it is now: policies attached to it later count too. */
+  readonly subject: () => PolicySubject;
   readonly connection: L4Connection;
   /** Ends the connection at once. */
   readonly sever: (reason: string) => void;
@@ -41,7 +42,7 @@ export class ConnectionSet {
   /** Evaluates every guarded connection again and ends those no longer allowed. */
   reevaluate(policies: PolicyStore): void {
     for (const guard of this.guards) {
-      const decision = policies.authorize(guard.subject, guard.connection);
+      const decision = policies.reauthorize(guard.subject(), guard.connection);
       if (decision.isAllowed) continue;
       this.guards.delete(guard);
       guard.sever(decision.reason ?? 'denied');

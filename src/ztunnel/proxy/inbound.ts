@@ -137,7 +137,7 @@ async function admit(context: ProxyContext, o: Admission): Promise<void> {
   const severed = new AbortController();
   // Watched before the first check: a policy that arrives in between is not missed.
   const release = context.connections.guard({
-    subject: workload,
+    subject: () => context.workload() ?? workload,
     connection: o.connection,
     sever: (reason) => {
       severedFor = reason;
@@ -145,6 +145,7 @@ async function admit(context: ProxyContext, o: Admission): Promise<void> {
     },
   });
   try {
+    await context.policies.arrived(workload, o.signal);
     const decision = context.policies.authorize(workload, o.connection);
     for (const key of decision.dryRun) log.debug('dry-run policy matched', { policy: key });
     if (!decision.isAllowed) {

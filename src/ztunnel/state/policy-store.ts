@@ -6,6 +6,9 @@ import { type Authorization, AuthorizationSchema, Scope } from '../../xds/gen/is
 import { AUTHORIZATION_TYPE } from '../../xds/type-urls.js';
 import type { Workload } from './model.js';
 
+/** How long a connection waits for a policy its workload names. */
+const arrivalWaitMs = 1_000;
+
 /** The part of a workload that policies look at. */
 export type PolicySubject = Pick<Workload, 'namespace' | 'authorizationPolicies'>;
 
@@ -46,10 +49,45 @@ export class PolicyStore implements ResourceHandler {
   }
 
   /**
+   * Waits until every policy the workload names is here. A push brings workloads before policies, so that a policy
+   * named a moment ago is usually on its way. Gives up after a second; `authorize` then refuses.
+   */
+  async arrived(subject: PolicySubject, signal: AbortSignal): Promise<void> {
+    const isComplete = (): boolean => subject.authorizationPolicies.every((key) => this.byKey.has(key));
+    if (isComplete()) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        unsubscribe();
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, arrivalWaitMs);
+      const unsubscribe = this.onPush(() => {
+        if (isComplete()) done();
+      });
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  /**
    * Decides about a connection to `subject`. A policy the workload names but that has not arrived refuses the
    * connection: what it would forbid is not known yet.
    */
   authorize(subject: PolicySubject, connection: L4Connection): L4Decision {
+    const missing = subject.authorizationPolicies.find((key) => !this.byKey.has(key));
+    if (missing !== undefined) {
+      const reason = `policy ${missing} has not been received yet`;
+      return { isAllowed: false, reason, policy: missing, dryRun: [] };
+    }
+    return this.reauthorize(subject, connection);
+  }
+
+  /**
+   * Decides again about a connection admitted before, by the policies known now. A named policy that is not here is
+   * either gone, or will cause another evaluation when it arrives; neither is a reason to cut a connection.
+   */
+  reauthorize(subject: PolicySubject, connection: L4Connection): L4Decision {
     const policies: L4Policy[] = [];
     for (const policy of this.byKey.values()) {
       if (policy.scope === Scope.GLOBAL) policies.push(policy);
@@ -58,15 +96,7 @@ export class PolicyStore implements ResourceHandler {
     }
     for (const key of subject.authorizationPolicies) {
       const policy = this.byKey.get(key);
-      if (policy === undefined) {
-        return {
-          isAllowed: false,
-          reason: `policy ${key} has not been received yet`,
-          policy: key,
-          dryRun: [],
-        };
-      }
-      policies.push(policy);
+      if (policy !== undefined) policies.push(policy);
     }
     return authorizeL4(policies, connection);
   }

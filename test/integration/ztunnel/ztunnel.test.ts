@@ -126,6 +126,7 @@ function putPolicy(o: {
   name: string;
   action: Action;
   rules: MessageInitShape<typeof MatchSchema>[][][];
+  scope?: Scope;
 }): void {
   plane.put({
     type: AUTHORIZATION_TYPE,
@@ -134,7 +135,7 @@ function putPolicy(o: {
     message: create(AuthorizationSchema, {
       name: o.name,
       namespace: 'shop',
-      scope: Scope.NAMESPACE,
+      scope: o.scope ?? Scope.NAMESPACE,
       action: o.action,
       rules: o.rules.map((clauses) => ({ clauses: clauses.map((matches) => ({ matches })) })),
     }),
@@ -354,6 +355,38 @@ describe('policy', () => {
     await gone;
     await eventually(() => proxy?.connections.size).toBe(0);
     expect(lines.findLast((line) => line.includes('policy change'))).toContain('direction="inbound"');
+    socket.destroy();
+  });
+
+  test('a policy that comes to apply to the workload ends live connections, its removal ends none', async () => {
+    const named = (authorizationPolicies: string[]): void =>
+      putWorkload({
+        name: 'cart',
+        ip: cart.ip,
+        node: 'node-2',
+        serviceAccount: 'cart',
+        tunnelProtocol: TunnelProtocol.HBONE,
+        authorizationPolicies,
+      });
+    const put = (name: string, rules: MessageInitShape<typeof MatchSchema>[][][]): void =>
+      putPolicy({ name, action: Action.ALLOW, rules, scope: Scope.WORKLOAD_SELECTOR });
+    put('only-web', [[]]);
+    named(['shop/only-web']);
+    await settled((z) => z.state.workload('Kubernetes//Pod/shop/cart')?.authorizationPolicies.length === 1);
+    await settled((z) => z.policies.list().length === 1);
+    const socket = await web.connect(cart.ip, 8080);
+    socket.on('error', () => undefined);
+    socket.write('still talking');
+    const proxy = nodes[1]?.ztunnel.workloads.proxies()[0];
+    await eventually(() => proxy?.connections.size).toBe(1);
+    plane.remove(AUTHORIZATION_TYPE, 'shop/only-web');
+    await settled((z) => z.policies.list().length === 0);
+    expect(proxy?.connections.size).toBe(1);
+    put('nobody', []);
+    await settled((z) => z.policies.list().length === 1);
+    expect(proxy?.connections.size).toBe(1);
+    named(['shop/nobody']);
+    await eventually(() => proxy?.connections.size).toBe(0);
     socket.destroy();
   });
 
