@@ -29,7 +29,12 @@ export interface ParsedSpiffe extends SpiffeParts {
 /** Parses an identity; undefined when the text is not a workload identity of a mesh. */
 export function parseSpiffe(text: string): ParsedSpiffe | undefined {
   const [id, trustDomain, namespace, serviceAccount] = PATTERN.exec(text) ?? [];
-  if (id === undefined || trustDomain === undefined || namespace === undefined || serviceAccount === undefined) {
+  if (
+    id === undefined ||
+    trustDomain === undefined ||
+    namespace === undefined ||
+    serviceAccount === undefined
+  ) {
     return undefined;
   }
   return { id: id as SpiffeId, trustDomain, namespace, serviceAccount };

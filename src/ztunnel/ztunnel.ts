@@ -2,13 +2,13 @@ import { Registry } from 'prom-client';
 import { messageOf } from '../errors/mesh-error.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
+import { adminHandler } from '../telemetry/admin-handler.js';
+import { HttpServer } from '../telemetry/http-server.js';
 import { createLogger } from '../telemetry/log.js';
+import { metricsHandler } from '../telemetry/metrics-handler.js';
 import { TrafficMetrics } from '../telemetry/traffic-metrics.js';
 import { DeltaClient } from '../xds/client/delta-client.js';
-import { adminHandler } from './admin/admin-handler.js';
 import { configDump } from './admin/config-dump.js';
-import { HttpServer } from './admin/http-server.js';
-import { metricsHandler } from './admin/metrics-handler.js';
 import { prefetchCertificates } from './certificate-prefetch.js';
 import type { ZtunnelConfig } from './config.js';
 import { makeProcessMetrics, type ProcessMetrics } from './process-metrics.js';
@@ -70,6 +70,13 @@ export class Ztunnel {
     });
     this.policies.onPush(() => {
       for (const proxy of this.workloads.proxies()) proxy.connections.reevaluate(this.policies);
+    });
+    this.state.onWorkload(({ uid, before, after }) => {
+      if (before === undefined || after === undefined) return;
+      if (before.authorizationPolicies.join() === after.authorizationPolicies.join()) return;
+      for (const proxy of this.workloads.proxies()) {
+        if (proxy.workload()?.uid === uid) proxy.connections.reevaluate(this.policies);
+      }
     });
   }
 

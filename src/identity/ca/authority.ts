@@ -107,7 +107,10 @@ export class CertificateAuthority {
     const csr = await this.#readRequest(request.csrPem);
     const ttlSeconds = request.ttlSeconds > 0 ? request.ttlSeconds : this.#options.defaultTtlSeconds;
     if (ttlSeconds > this.#options.maxTtlSeconds) {
-      throw new MeshError('MESH0403', `requested lifetime ${ttlSeconds}s is above the limit ${this.#options.maxTtlSeconds}s`);
+      throw new MeshError(
+        'MESH0403',
+        `requested lifetime ${ttlSeconds}s is above the limit ${this.#options.maxTtlSeconds}s`,
+      );
     }
     const hasCommonName = csr.subjectName.getField('CN').length > 0;
     const leaf = await this.#issue({
@@ -144,7 +147,10 @@ export class CertificateAuthority {
       csr = new x509.Pkcs10CertificateRequest(csrPem);
       isGenuine = await csr.verify(webcrypto);
     } catch (cause) {
-      throw new MeshError('MESH0403', 'the certificate request cannot be read', { evidence: messageOf(cause), cause });
+      throw new MeshError('MESH0403', 'the certificate request cannot be read', {
+        evidence: messageOf(cause),
+        cause,
+      });
     }
     // Proof of possession: the requester must hold the key it wants certified.
     if (!isGenuine) throw new MeshError('MESH0403', 'the certificate request is not signed by its own key');
@@ -163,7 +169,8 @@ export class CertificateAuthority {
   }): Promise<string> {
     const nowMs = this.#options.now();
     const notAfterMs = Math.min(nowMs + leaf.ttlSeconds * 1000, this.expiresMs);
-    if (notAfterMs <= nowMs) throw new MeshError('MESH0402', "the certificate authority's own certificate has expired");
+    if (notAfterMs <= nowMs)
+      throw new MeshError('MESH0402', "the certificate authority's own certificate has expired");
     const usage = x509.KeyUsageFlags;
     const cert = await x509.X509CertificateGenerator.create(
       {
@@ -177,7 +184,10 @@ export class CertificateAuthority {
         signingAlgorithm: this.#signingKey.algorithm,
         extensions: [
           new x509.KeyUsagesExtension(usage.digitalSignature | usage.keyEncipherment, true),
-          new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+          new x509.ExtendedKeyUsageExtension([
+            x509.ExtendedKeyUsage.serverAuth,
+            x509.ExtendedKeyUsage.clientAuth,
+          ]),
           new x509.BasicConstraintsExtension(false, undefined, true),
           await x509.AuthorityKeyIdentifierExtension.create(this.#issuer, false, webcrypto),
           // RFC 5280 4.2.1.6: critical when the subject is empty.

@@ -77,7 +77,10 @@ export async function importSigningKey(keyPem: string): Promise<SigningKey> {
   }
   const curve = CURVES[key.asymmetricKeyDetails?.namedCurve ?? ''];
   if (key.asymmetricKeyType !== 'ec' || curve === undefined) {
-    throw new MeshError('MESH0402', `the certificate authority's key type ${key.asymmetricKeyType} cannot sign here`);
+    throw new MeshError(
+      'MESH0402',
+      `the certificate authority's key type ${key.asymmetricKeyType} cannot sign here`,
+    );
   }
   const algorithm = { name: 'ECDSA', ...curve };
   return { key: await webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']), algorithm };

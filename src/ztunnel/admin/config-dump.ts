@@ -1,5 +1,5 @@
+import { dumpCertificate } from '../../identity/certificate-dump.js';
 import type { CertificateState } from '../../identity/certificate-manager.js';
-import type { CertificateInfo } from '../../identity/credentials.js';
 import type { L4Policy } from '../../policy/l4/compile.js';
 import {
   Action,
@@ -53,7 +53,7 @@ export function configDump(input: DumpInput): JsonObject {
     staticConfig: { workloads: [], policies: [], services: [] },
     version: { version: input.version.version, istioVersion: input.version.istioVersion },
     config: input.config,
-    certificates: input.certificates.map(certificateJson),
+    certificates: input.certificates.map(dumpCertificate),
     workloadState: Object.fromEntries(input.workloads.map((w) => [w.uid, workloadStateJson(w)])),
   };
 }
@@ -208,24 +208,6 @@ function cidrJson(a: Address): Json {
   return `${bytesToIp(a.address) ?? '(invalid)'}/${a.length}`;
 }
 
-function certificateJson(state: CertificateState): JsonObject {
-  return {
-    identity: state.identity,
-    state: state.state,
-    certChain: (state.credentials?.chain ?? []).map(certificateInfoJson),
-    rootCerts: (state.credentials?.roots ?? []).map(certificateInfoJson),
-  };
-}
-
-function certificateInfoJson(info: CertificateInfo): JsonObject {
-  return {
-    pem: Buffer.from(info.pem).toString('base64'),
-    serialNumber: info.serialNumber,
-    validFrom: seconds(info.validFromMs),
-    expirationTime: seconds(info.expiresMs),
-  };
-}
-
 function workloadStateJson(entry: WorkloadEntryView): JsonObject {
   const { name, namespace, serviceAccount } = entry.info;
   const info = { name, namespace, serviceAccount };
@@ -253,10 +235,6 @@ function connectionJson(view: ConnectionView): JsonObject {
 }
 
 /** RFC 3339 without fractions. */
-function seconds(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
-}
-
 /** Leaves out what is empty: readers treat a missing key as its default. */
 function optional(fields: Record<string, Json | undefined>): JsonObject {
   const kept: JsonObject = {};

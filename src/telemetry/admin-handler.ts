@@ -1,4 +1,4 @@
-import { currentLogLevel, setLogLevel } from '../../telemetry/log.js';
+import { currentLogLevel, setLogLevel } from './log.js';
 import type { Answer, Handler } from './http-server.js';
 
 const usage =
@@ -8,11 +8,11 @@ const usage =
   'POST /logging?reset\t(back to the default)\n';
 
 const index =
-  '<!doctype html><title>ztunnel</title><ul>' +
+  '<!doctype html><title>admin</title><ul>' +
   '<li><a href="/config_dump">/config_dump</a>' +
   '<li>/logging (POST)<li>/quitquitquit (POST)</ul>\n';
 
-/** Routes of the admin port. */
+/** Routes of a proxy's admin port: state dump, log levels, shutdown. */
 export function adminHandler(deps: { dump: () => unknown; quit: () => void }): Handler {
   return (request, url) => {
     switch (url.pathname) {

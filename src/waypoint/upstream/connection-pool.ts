@@ -1,0 +1,110 @@
+import type { Dialer, DialPurpose } from './dialer.js';
+import { type Endpoint, endpointKey } from './endpoint.js';
+import { Http1Connection } from './http1-connection.js';
+import { Http2Connection } from './http2-connection.js';
+
+/** Idle connections kept to one endpoint. */
+const idlePerEndpointMax = 64;
+/** An idle connection is closed after this, so that it does not outlive its pod's address by much. */
+const idleMs = 60_000;
+
+interface Group {
+  readonly idleHttp1: { readonly connection: Http1Connection; readonly cancel: () => void }[];
+  readonly http1: Set<Http1Connection>;
+  readonly http2: Set<Http2Connection>;
+}
+
+/** HTTP connections to endpoints, kept for the next request. */
+export class ConnectionPool {
+  private readonly groups = new Map<string, Group>();
+  private isDraining = false;
+
+  constructor(private readonly dialer: Dialer) {}
+
+  /** An HTTP/1.1 connection for one request: the most recently used idle one, or a new one. */
+  async http1(
+    endpoint: Endpoint,
+    purpose: DialPurpose,
+    options = { isFresh: false },
+  ): Promise<Http1Connection> {
+    const key = endpointKey(endpoint);
+    if (!options.isFresh) {
+      const idle = this.groups.get(key)?.idleHttp1;
+      for (let last = idle?.pop(); last !== undefined; last = idle?.pop()) {
+        last.cancel();
+        if (last.connection.isOpen) return last.connection;
+      }
+    }
+    const stream = await this.dialer.dial(endpoint, purpose);
+    const group = this.group(key);
+    const connection = new Http1Connection(stream, (idle) => this.park(group, idle));
+    group.http1.add(connection);
+    connection.onClosed(() => {
+      group.http1.delete(connection);
+      const at = group.idleHttp1.findIndex((idle) => idle.connection === connection);
+      if (at >= 0) group.idleHttp1.splice(at, 1)[0]?.cancel();
+      this.forgetIfEmpty(key, group);
+    });
+    return connection;
+  }
+
+  /** An HTTP/2 connection with room for one more request. */
+  async http2(endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
+    const key = endpointKey(endpoint);
+    for (const open of this.groups.get(key)?.http2 ?? []) {
+      if (open.hasRoom) return open;
+    }
+    const stream = await this.dialer.dial(endpoint, purpose);
+    const group = this.group(key);
+    const connection = new Http2Connection(stream);
+    group.http2.add(connection);
+    connection.onClosed(() => {
+      group.http2.delete(connection);
+      this.forgetIfEmpty(key, group);
+    });
+    return connection;
+  }
+
+  /** Closes what is idle; what is busy closes when it becomes idle. */
+  drain(): void {
+    this.isDraining = true;
+    for (const { idleHttp1, http2 } of this.groups.values()) {
+      for (const { connection } of [...idleHttp1]) connection.destroy();
+      for (const connection of http2) connection.retire();
+    }
+  }
+
+  /** Ends every connection now. */
+  close(): void {
+    this.isDraining = true;
+    for (const { http1, http2 } of this.groups.values()) {
+      for (const connection of http1) connection.destroy();
+      for (const connection of http2) connection.destroy();
+    }
+  }
+
+  private park(group: Group, connection: Http1Connection): void {
+    if (this.isDraining || group.idleHttp1.length >= idlePerEndpointMax) {
+      connection.destroy();
+      return;
+    }
+    const limitMs = Math.min(idleMs, connection.announcedIdleMs ?? idleMs);
+    const timer = setTimeout(() => connection.destroy(), limitMs);
+    timer.unref();
+    group.idleHttp1.push({ connection, cancel: () => clearTimeout(timer) });
+  }
+
+  private group(key: string): Group {
+    let group = this.groups.get(key);
+    if (group === undefined) {
+      group = { idleHttp1: [], http1: new Set(), http2: new Set() };
+      this.groups.set(key, group);
+    }
+    return group;
+  }
+
+  private forgetIfEmpty(key: string, group: Group): void {
+    if (group.http1.size === 0 && group.http2.size === 0 && this.groups.get(key) === group)
+      this.groups.delete(key);
+  }
+}
