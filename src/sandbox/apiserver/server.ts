@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import { stringify } from 'yaml';
 import type { Logger } from '../../telemetry/log.js';
@@ -76,6 +77,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const store = new Store();
   const registry = new Registry();
   const stopping = new AbortController();
+  setMaxListeners(0, stopping.signal); // one for each open request
   const issuer = `https://kubernetes.default.svc.${domain}`;
   const tokens = new ServiceAccountTokens({
     issuer,

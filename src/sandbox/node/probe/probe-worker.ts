@@ -16,7 +16,8 @@ export interface ProbeWorkerOptions {
   readonly onVerdict: (isSuccess: boolean, message: string) => void;
 }
 
-const eagerPeriodMs = 500;
+const eagerPeriodMs = 250;
+const reportDelayMs = 2_000;
 
 /** Repeats a probe with Kubernetes' defaults and thresholds until stopped. */
 export class ProbeWorker {
@@ -40,7 +41,8 @@ export class ProbeWorker {
     let verdict: boolean | undefined;
     let last: boolean | undefined;
     let inARow = 0;
-    let nextReportAtMs = 0;
+    // That a server does not listen in its first instants is not worth a warning.
+    let nextReportAtMs = this.#o.isEager ? Date.now() + reportDelayMs : 0;
     await pause((probe.initialDelaySeconds ?? 0) * 1000, signal);
     while (!signal.aborted) {
       const outcome = await this.#o.attempt(timeoutMs);
