@@ -92,9 +92,11 @@ export class KubeClient {
       const status = response.statusCode ?? 0;
       if (status === 429 && attempt <= throttledRetriesMax) {
         const afterSeconds = Number(response.headers['retry-after'] ?? 1);
-        await delay(Math.min(Number.isFinite(afterSeconds) ? afterSeconds : 1, 5) * 1000, undefined, {
-          ...(r.signal === undefined ? {} : { signal: r.signal }),
-        });
+        await delay(
+          Math.min(Number.isFinite(afterSeconds) ? afterSeconds : 1, 5) * 1000,
+          undefined,
+          r.signal === undefined ? {} : { signal: r.signal },
+        );
         continue;
       }
       if (status >= 200 && status < 300) return (text === '' ? undefined : parseBody(text)) as T;
@@ -300,7 +302,7 @@ export class KubeClient {
               'content-type': r.contentType ?? 'application/json',
               'content-length': String(Buffer.byteLength(payload)),
             }),
-        ...base.headers,
+        ...(base.headers as Record<string, string> | undefined),
       },
       ...(r.signal === undefined ? {} : { signal: r.signal }),
     };

@@ -6,18 +6,23 @@ import type { CommandDefinition } from '../command.js';
 
 /** `meshctl ztunnel-config log [POD] [--level L]`: reads or sets log levels of node proxies. */
 export const command: CommandDefinition = {
-  description: 'Shows the log level of node proxies, or sets it: --level access=debug,info. Without a pod or --node: all.',
+  description:
+    'Shows the log level of node proxies, or sets it: --level access=debug,info. Without a pod or --node: all.',
   args: [{ name: '[pod]', description: 'NAME[.NAMESPACE] of a ztunnel or application pod' }],
   options: [
     { flags: '--node <name>', description: 'the ztunnel on this node' },
-    { flags: '--level <spec>', description: 'comma list of LEVEL or SCOPE=LEVEL (off, error, warn, info, debug, trace)' },
+    {
+      flags: '--level <spec>',
+      description: 'comma list of LEVEL or SCOPE=LEVEL (off, error, warn, info, debug, trace)',
+    },
     { flags: '-r, --reset', description: 'back to the default' },
   ],
   run: async (context) => {
     const { client, namespace } = await context.kube();
     const level = context.options.text('level');
     const isReset = context.options.flag('reset');
-    if (level !== undefined && isReset) throw new MeshError('MESH0103', '--level and --reset exclude each other');
+    if (level !== undefined && isReset)
+      throw new MeshError('MESH0103', '--level and --reset exclude each other');
     const { pods } = await chooseZtunnels(client, {
       pod: context.args[0],
       node: context.options.text('node'),
@@ -38,14 +43,22 @@ export const command: CommandDefinition = {
             evidence: body.trim(),
           });
         }
-        return { name: p.metadata.name, node: p.spec.nodeName ?? '', answer: body.trim(), isOk: status === 200 };
+        return {
+          name: p.metadata.name,
+          node: p.spec.nodeName ?? '',
+          answer: body.trim(),
+          isOk: status === 200,
+        };
       }),
     );
     return {
       kind: 'ZtunnelLogLevels',
       data: { items },
       text: (view) =>
-        view.table({ head: ['ZTUNNEL', 'NODE', 'LOG LEVEL'], rows: items.map((i) => [i.name, i.node, i.answer]) }),
+        view.table({
+          head: ['ZTUNNEL', 'NODE', 'LOG LEVEL'],
+          rows: items.map((i) => [i.name, i.node, i.answer]),
+        }),
       exitCode: items.every((i) => i.isOk) ? 0 : 1,
     };
   },
