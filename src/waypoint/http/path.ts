@@ -47,7 +47,7 @@ function removeDotSegments(path: string): string {
 
 /** Escapes bytes above ASCII; Node hands each byte over as one character. */
 function escapeBytes(text: string): string {
-  return text.replace(/[^\u0000-\u007f]/g, (char) => {
+  return text.replace(/[\u0080-\uffff]/g, (char) => {
     const code = char.charCodeAt(0);
     return code <= 0xff ? `%${code.toString(16).toUpperCase().padStart(2, '0')}` : encodeURIComponent(char);
   });

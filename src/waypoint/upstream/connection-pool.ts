@@ -69,7 +69,8 @@ export class ConnectionPool {
   drain(): void {
     this.isDraining = true;
     for (const { idleHttp1, http2 } of this.groups.values()) {
-      for (const { connection } of [...idleHttp1]) connection.destroy();
+      // A copy: destroying takes the connection out of the list.
+      for (const { connection } of Array.from(idleHttp1)) connection.destroy();
       for (const connection of http2) connection.retire();
     }
   }
