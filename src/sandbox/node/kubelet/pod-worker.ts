@@ -1,24 +1,25 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../errors/mesh-error.js';
-import { isNotFound } from '../../../kube/api-error.js';
 import type { KubeClient } from '../../../kube/client.js';
 import { pods } from '../../../kube/resource.js';
 import type { Logger } from '../../../telemetry/log.js';
 import type { DownwardContext } from '../model/downward.js';
-import { type Pod, podKey, type PodStatus } from '../model/pod.js';
+import { type Pod, podKey } from '../model/pod.js';
 import type { ContainerMount } from '../runtime/container-config.js';
 import type { ContentDeps } from '../volume/volume-content.js';
 import { PodVolumes } from '../volume/pod-volumes.js';
 import type { TokenSource } from '../volume/token-source.js';
 import { BackOff } from './back-off.js';
 import { ContainerKeeper } from './container-keeper.js';
-import { ContainerSlot, seconds } from './container-slot.js';
+import { type ContainerSlot, seconds } from './container-slot.js';
 import { podLogFolder, type StartDeps } from './container-starter.js';
 import type { EventDetails, EventRecorder } from './event-recorder.js';
 import { type ClusterDnsSettings, podHostname, writePodFiles } from './pod-files.js';
+import { makeSlots, shouldRun } from './pod-slots.js';
 import { createPodSandbox, type PodSandbox, removePodSandbox, type SandboxDeps } from './pod-sandbox.js';
 import { buildPodStatus, isInitialized, podPhase } from './pod-status.js';
+import { StatusPublisher } from './status-publisher.js';
 
 export interface PodWorkerDeps extends StartDeps, SandboxDeps {
   readonly client: KubeClient;
@@ -52,7 +53,6 @@ export class PodWorker {
   #podMounts: readonly ContainerMount[] = [];
   #hasVolumes = false;
   #failure: { reason: string; message: string } | undefined;
-  #published: PodStatus | undefined;
   #state: 'running' | 'done' | 'terminating' | 'finished' = 'running';
   #isGone = false;
   #killTimer: NodeJS.Timeout | undefined;
@@ -61,6 +61,7 @@ export class PodWorker {
   readonly #deps: PodWorkerDeps;
   readonly #keeper: ContainerKeeper;
   readonly #volumes: PodVolumes;
+  readonly #publisher: StatusPublisher;
   readonly #setupBackOff = new BackOff({ initialMs: 500, maxMs: 8_000 });
   readonly #startTime: string;
   readonly #running: Promise<void>;
@@ -75,6 +76,7 @@ export class PodWorker {
       uid: pod.metadata.uid,
       group: deps.canSwitchUser ? pod.spec.securityContext?.fsGroup : undefined,
     });
+    this.#publisher = new StatusPublisher(deps);
     this.slots = makeSlots(pod);
     this.#keeper = new ContainerKeeper({
       ...deps,
@@ -208,7 +210,7 @@ export class PodWorker {
     let waitMs = idleMs;
     for (const slot of this.slots) {
       if (slot.kind === 'main' && !isInitialized(this.slots)) return waitMs;
-      if (!slot.isRunning && this.#shouldRun(slot)) {
+      if (!slot.isRunning && shouldRun(this.#pod, slot)) {
         if (slot.kind === 'main' && slot.container === undefined)
           slot.waiting ??= { reason: 'ContainerCreating' };
         const backOffMs = await this.#keeper.ensureStarted(slot, this.#startRequest());
@@ -219,15 +221,6 @@ export class PodWorker {
       if (slot.kind !== 'main' && !isInitialized([slot])) return waitMs;
     }
     return waitMs;
-  }
-
-  #shouldRun(slot: ContainerSlot): boolean {
-    const { terminated } = slot;
-    if (terminated === undefined) return true;
-    if (slot.kind === 'sidecar') return true;
-    const policy = this.#pod.spec.restartPolicy ?? 'Always';
-    if (slot.kind === 'init') return terminated.exitCode !== 0 && policy !== 'Never';
-    return policy === 'Always' || (policy === 'OnFailure' && terminated.exitCode !== 0);
   }
 
   async #terminate(): Promise<void> {
@@ -313,22 +306,9 @@ export class PodWorker {
       now: seconds(new Date()),
       failure: this.#failure,
       runtimeName,
-      published: this.#published?.conditions ?? [],
+      published: this.#publisher.conditions,
     });
-    if (JSON.stringify(status) === JSON.stringify(this.#published)) return true;
-    const { namespace, name, uid } = this.#pod.metadata;
-    try {
-      await this.#deps.client.patch(
-        { resource: pods, namespace, name, subresource: 'status' },
-        { metadata: { uid }, status },
-      );
-      this.#published = status;
-      return true;
-    } catch (error) {
-      if (isNotFound(error)) return true; // deleted meanwhile: the watch will say so
-      this.#deps.logger.warn('pod status not written', { pod: podKey(this.#pod), error: messageOf(error) });
-      return false;
-    }
+    return this.#publisher.publish(this.#pod, status);
   }
 
   #shortenGrace(graceMs: number): void {
@@ -387,16 +367,4 @@ export class PodWorker {
       };
     });
   }
-}
-
-function makeSlots(pod: Pod): ContainerSlot[] {
-  const old = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const inits = (pod.spec.initContainers ?? []).map(
-    (spec) => new ContainerSlot(spec, spec.restartPolicy === 'Always' ? 'sidecar' : 'init'),
-  );
-  const mains = pod.spec.containers.map((spec) => new ContainerSlot(spec, 'main'));
-  if (inits.length > 0) for (const slot of [...inits, ...mains]) slot.waiting = { reason: 'PodInitializing' };
-  const slots = [...inits, ...mains];
-  for (const slot of slots) slot.adopt(old.find((status) => status.name === slot.spec.name));
-  return slots;
 }

@@ -1,0 +1,24 @@
+import type { Pod } from '../model/pod.js';
+import { ContainerSlot } from './container-slot.js';
+
+/** The slots of a pod in start order, continuing what an earlier kubelet left in its status. */
+export function makeSlots(pod: Pod): ContainerSlot[] {
+  const old = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const inits = (pod.spec.initContainers ?? []).map(
+    (spec) => new ContainerSlot(spec, spec.restartPolicy === 'Always' ? 'sidecar' : 'init'),
+  );
+  const mains = pod.spec.containers.map((spec) => new ContainerSlot(spec, 'main'));
+  const slots = [...inits, ...mains];
+  if (inits.length > 0) for (const slot of slots) slot.waiting = { reason: 'PodInitializing' };
+  for (const slot of slots) slot.adopt(old.find((status) => status.name === slot.spec.name));
+  return slots;
+}
+
+/** Whether a container that is not running should be, by the pod's restart policy. */
+export function shouldRun(pod: Pod, slot: ContainerSlot): boolean {
+  const { terminated } = slot;
+  if (terminated === undefined || slot.kind === 'sidecar') return true;
+  const policy = pod.spec.restartPolicy ?? 'Always';
+  if (slot.kind === 'init') return terminated.exitCode !== 0 && policy !== 'Never';
+  return policy === 'Always' || (policy === 'OnFailure' && terminated.exitCode !== 0);
+}
