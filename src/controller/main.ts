@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { messageOf } from '../errors/mesh-error.js';
 import { CertificateAuthority } from '../identity/ca/authority.js';
 import { KubeClient } from '../kube/client.js';
@@ -224,6 +225,8 @@ function followFlushes(state: MeshState): (listener: FlushListener) => () => voi
 
 function stopSignal(log: Logger): AbortSignal {
   const controller = new AbortController();
+  // Every watch and duty waits for it: many listeners are no leak here.
+  setMaxListeners(0, controller.signal);
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.once(name, () => {
       log.info('stopping', { signal: name });

@@ -34,7 +34,6 @@ export const libc = {
     'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *len)',
   ),
   getsockname: lib.func('int getsockname(int fd, _Out_ uint8_t *addr, _Inout_ uint32_t *len)'),
-  poll: lib.func('int poll(_Inout_ uint8_t *fds, uint64_t count, int timeoutMs)'),
 } as const;
 
 /** Returns `result`, or throws {@link SystemCallError} with errno when it is negative. */

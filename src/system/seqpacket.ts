@@ -1,5 +1,5 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { promisify } from 'node:util';
+import { setTimeout as delay } from 'node:timers/promises';
 import { check, koffi, lastErrno, libc, libcHandle, SystemCallError } from './libc.js';
 
 const afUnix = 1;
@@ -13,10 +13,12 @@ const msgTrunc = 0x20;
 const msgCtrunc = 0x8;
 const eagain = 11;
 const eintr = 4;
-const pollIn = 1;
-const pollOut = 4;
-/** A waiting thread of the pool is given back this often, so that close() is noticed. */
-const pollSliceMs = 1_000;
+/**
+ * Node has no readiness event for this kind of socket, and a thread of its pool that blocks in poll(2) is
+ * missing elsewhere (signing, files). So a waiting end looks again after a pause, short while there is traffic.
+ */
+const pauseMinMs = 1;
+const pauseMaxMs = 20;
 /** Both sides of ZDS read into buffers of this size (reference/ztunnel-and-cni.md 6). */
 const messageMaxBytes = 1_024;
 /** Room for the descriptors of one message; more than that is an error of the peer. */
@@ -34,11 +36,6 @@ koffi.struct('msghdr', {
 });
 const sendmsg = libcHandle.func('int64_t sendmsg(int fd, const msghdr *msg, int flags)');
 const recvmsg = libcHandle.func('int64_t recvmsg(int fd, _Inout_ msghdr *msg, int flags)');
-const pollAsync = promisify(libc.poll.async) as (
-  fds: Buffer,
-  count: number,
-  timeoutMs: number,
-) => Promise<number>;
 
 export interface SeqpacketMessage {
   readonly data: Buffer;
@@ -70,12 +67,12 @@ export class SeqpacketConnection {
       msg_controllen: fd === undefined ? 0 : rightsSpace(1),
       msg_flags: 0,
     };
-    for (;;) {
+    for (let pauseMs = pauseMinMs; ; pauseMs = longer(pauseMs)) {
       this.#assertOpen('sendmsg');
       if (Number(sendmsg(this.#fd, message, msgNosignal)) >= 0) return;
       const errno = lastErrno();
       if (errno !== eagain && errno !== eintr) throw new SystemCallError('sendmsg', errno);
-      await this.#ready(pollOut);
+      await delay(pauseMs);
     }
   }
 
@@ -84,19 +81,19 @@ export class SeqpacketConnection {
    * {@link SystemCallError} EMSGSIZE when the peer sent more than fits.
    */
   async receive(): Promise<SeqpacketMessage | undefined> {
-    for (;;) {
+    const data = Buffer.alloc(messageMaxBytes);
+    const control = Buffer.alloc(rightsSpace(fdsMax));
+    const message = {
+      msg_name: null,
+      msg_namelen: 0,
+      msg_iov: [{ iov_base: data, iov_len: data.length }],
+      msg_iovlen: 1,
+      msg_control: control,
+      msg_controllen: control.length,
+      msg_flags: 0,
+    };
+    for (let pauseMs = pauseMinMs; ; pauseMs = longer(pauseMs)) {
       if (this.#isClosed) return undefined;
-      const data = Buffer.alloc(messageMaxBytes);
-      const control = Buffer.alloc(rightsSpace(fdsMax));
-      const message = {
-        msg_name: null,
-        msg_namelen: 0,
-        msg_iov: [{ iov_base: data, iov_len: data.length }],
-        msg_iovlen: 1,
-        msg_control: control,
-        msg_controllen: control.length,
-        msg_flags: 0,
-      };
       const size = Number(recvmsg(this.#fd, message, msgCmsgCloexec));
       if (size > 0) {
         const fds = decodeRights(control, Number(message.msg_controllen));
@@ -110,7 +107,7 @@ export class SeqpacketConnection {
       const errno = lastErrno();
       if (errno === 104) return undefined; // ECONNRESET: the peer died
       if (errno !== eagain && errno !== eintr) throw new SystemCallError('recvmsg', errno);
-      await this.#ready(pollIn);
+      await delay(pauseMs);
     }
   }
 
@@ -119,20 +116,7 @@ export class SeqpacketConnection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     libc.shutdown(this.#fd, 2);
-    if (this.#waiting === 0) libc.close(this.#fd);
-  }
-
-  #waiting = 0;
-
-  async #ready(events: number): Promise<void> {
-    this.#waiting++;
-    try {
-      await pollOnce(this.#fd, events);
-    } finally {
-      this.#waiting--;
-      // The descriptor must not be reused while a pool thread still polls it.
-      if (this.#isClosed && this.#waiting === 0) libc.close(this.#fd);
-    }
+    libc.close(this.#fd);
   }
 
   #assertOpen(syscall: string): void {
@@ -163,19 +147,24 @@ export function listenSeqpacket(
     throw error;
   }
   const loop = async (): Promise<void> => {
+    let pauseMs = pauseMinMs;
     while (!isClosed) {
       const accepted = libc.accept4(fd, null, null, acceptFlags);
-      if (accepted >= 0) onConnection(new SeqpacketConnection(accepted));
-      else await pollOnce(fd, pollIn);
+      if (accepted >= 0) {
+        pauseMs = pauseMinMs;
+        onConnection(new SeqpacketConnection(accepted));
+      } else {
+        await delay(pauseMs);
+        pauseMs = longer(pauseMs);
+      }
     }
-    libc.close(fd);
   };
   void loop();
   return {
     close: () => {
       if (isClosed) return;
       isClosed = true;
-      libc.shutdown(fd, 2);
+      libc.close(fd);
       rmSync(path, { force: true });
     },
   };
@@ -193,11 +182,8 @@ export async function connectSeqpacket(path: string): Promise<SeqpacketConnectio
   return new SeqpacketConnection(fd);
 }
 
-async function pollOnce(fd: number, events: number): Promise<void> {
-  const raw = Buffer.alloc(8);
-  raw.writeInt32LE(fd, 0);
-  raw.writeInt16LE(events, 4);
-  await pollAsync(raw, 1, pollSliceMs);
+function longer(pauseMs: number): number {
+  return Math.min(pauseMs * 2, pauseMaxMs);
 }
 
 function encodeUnixAddress(path: string): Buffer {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isNotFound } from '../../kube/api-error.js';
+import { isConflict, isNotFound } from '../../kube/api-error.js';
 import type { KubeClient } from '../../kube/client.js';
 import * as labels from '../../kube/labels.js';
 import { Reflector } from '../../kube/reflector.js';
@@ -69,8 +69,11 @@ export class GatewayController {
     const { client, gateways, gatewayClasses, pods, log } = this.#deps;
     const queue = new WorkQueue({
       reconcile: (key, workSignal) => this.#reconcile(key, { children, signal: workSignal }),
-      onError: (key, error) =>
-        log.warn('a Gateway could not be reconciled, retrying', { gateway: key, error: messageOf(error) }),
+      onError: (key, error) => {
+        // A conflict only means that our copy is behind; the retry works on the newer one.
+        const level = isConflict(error) ? 'debug' : 'warn';
+        log[level]('a Gateway could not be reconciled, retrying', { gateway: key, error: messageOf(error) });
+      },
       concurrency: CONCURRENCY,
     });
     const children = startChildren(client, { signal, onChange: (key) => queue.add(key) });

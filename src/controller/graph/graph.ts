@@ -28,7 +28,7 @@ type FlushListener = (changed: ReadonlySet<string>) => void;
  */
 export class Graph {
   readonly #nodes: DerivedCollection<never, unknown>[] = [];
-  readonly #listeners: { readonly collection: Recorded; readonly listener: FlushListener }[] = [];
+  readonly #listeners = new Map<Recorded, FlushListener[]>();
   readonly #onStale: () => void;
 
   /** `onStale` is called whenever something awaits a flush, possibly many times before it. */
@@ -50,18 +50,20 @@ export class Graph {
 
   /** Tells `listener` of the changes of every flush that changed the collection. */
   onFlush(collection: Recorded, listener: FlushListener): void {
-    this.#listeners.push({ collection, listener });
+    const listeners = this.#listeners.get(collection);
+    if (listeners === undefined) this.#listeners.set(collection, [listener]);
+    else listeners.push(listener);
   }
 
   /** Recomputes whatever is stale; true when anything observable changed. */
   flush(): boolean {
     for (const node of this.#nodes) node.refresh();
     let hasChanged = false;
-    for (const { collection, listener } of this.#listeners) {
+    for (const [collection, listeners] of this.#listeners) {
       const changed = collection.takeChanges();
       if (changed.size === 0) continue;
       hasChanged = true;
-      listener(changed);
+      for (const listener of listeners) listener(changed);
     }
     return hasChanged;
   }

@@ -1,4 +1,4 @@
-import { isNotFound } from '../../kube/api-error.js';
+import { isConflict, isNotFound } from '../../kube/api-error.js';
 import { messageOf } from '../../errors/mesh-error.js';
 import type { KubeClient } from '../../kube/client.js';
 import { authorizationPolicies, type Resource, services } from '../../kube/resource.js';
@@ -29,8 +29,11 @@ type WithConditions = KubeObject & { status?: { conditions?: Condition[] } };
 /** Writes conditions of policies and Services while this replica leads; ends with the signal. */
 export async function runStatusWriter(deps: StatusWriterDeps, signal: AbortSignal): Promise<void> {
   const { index } = deps.state;
-  const onError = (key: string, error: unknown) =>
-    deps.log.warn('a status could not be written, retrying', { object: key, error: messageOf(error) });
+  const onError = (key: string, error: unknown) => {
+    // A conflict only means that our copy is behind; the retry works on the newer one.
+    const level = isConflict(error) ? 'debug' : 'warn';
+    deps.log[level]('a status could not be written, retrying', { object: key, error: messageOf(error) });
+  };
   const policyQueue = new WorkQueue({
     reconcile: async (key) => {
       const outcome = index.policyOutcomes.get(key);
