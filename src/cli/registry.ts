@@ -76,6 +76,37 @@ export const commandEntries: readonly CommandEntry[] = [
     load: async () => ({ command: (await import('./commands/describe-group.js')).namespaceCommand }),
   },
   {
+    path: 'enroll',
+    summary: 'take the pods of namespaces into the mesh',
+    load: async () => ({ command: (await import('./commands/enroll.js')).enrollCommand }),
+  },
+  {
+    path: 'unenroll',
+    summary: 'take them out again',
+    aliases: ['un-enroll'],
+    load: async () => ({ command: (await import('./commands/enroll.js')).unenrollCommand }),
+  },
+  {
+    path: 'enrollment',
+    summary: 'which pods are in the mesh, and which should be',
+    load: () => import('./commands/enrollment.js'),
+  },
+  {
+    path: 'waypoint apply',
+    summary: 'create or change a waypoint',
+    load: async () => ({ command: (await import('./commands/waypoint-apply.js')).applyCommand }),
+  },
+  {
+    path: 'waypoint generate',
+    summary: 'print the Gateway that makes a waypoint',
+    load: async () => ({ command: (await import('./commands/waypoint-apply.js')).generateCommand }),
+  },
+  {
+    path: 'waypoint delete',
+    summary: 'delete waypoints that nobody uses',
+    load: () => import('./commands/waypoint-delete.js'),
+  },
+  {
     path: 'waypoint list',
     summary: 'waypoints, their state and who uses them',
     load: () => import('./commands/waypoint-list.js'),

@@ -1,0 +1,175 @@
+import { MeshError } from '../../errors/mesh-error.js';
+import { componentPods } from '../../inspect/component-pods.js';
+import type { PodEnrollment } from '../../inspect/enrollment.js';
+import { waitForEnrollment } from '../../inspect/enrollment-wait.js';
+import { requireNamespace, setNamespaceLabel } from '../../install/namespace-labels.js';
+import { applyWaypoint } from '../../install/waypoint/apply-waypoint.js';
+import { defaultWaypointName } from '../../install/waypoint/waypoint-object.js';
+import { dataplaneMode } from '../../kube/labels.js';
+import type { CommandDefinition, CommandResult } from '../command.js';
+import type { CommandContext } from '../context.js';
+
+const waitOption = {
+  flags: '-w, --wait',
+  description: 'wait for the proof of every running pod: CNI agent, redirection, node proxy, certificate',
+};
+const namespaceArgument = { name: '<namespace...>', description: 'namespaces' };
+
+/** `meshctl enroll NAMESPACE...`. */
+export const enrollCommand: CommandDefinition = {
+  description:
+    'Takes the pods of namespaces into the mesh, running ones without a restart, by the label istio.io/dataplane-mode=ambient.',
+  args: [namespaceArgument],
+  options: [
+    {
+      flags: '--waypoint [name]',
+      description: `also apply a waypoint (default: ${defaultWaypointName}) and use it`,
+    },
+    { flags: '--overwrite', description: 'with --waypoint: also when the namespace uses another one' },
+    waitOption,
+  ],
+  examples: ['meshctl enroll shop --wait', 'meshctl enroll shop --waypoint --wait'],
+  timeoutMs: 60_000,
+  run: async (context) => {
+    const { options, meshNamespace } = context;
+    const { client } = await context.kube();
+    const names = [...new Set(context.args)];
+    const outside = names.find((name) => name === meshNamespace || name === 'kube-system');
+    if (outside !== undefined) {
+      throw new MeshError('MESH0103', `pods of namespace ${outside} are never captured`);
+    }
+    const spaces = await Promise.all(names.map((name) => requireNamespace(client, name)));
+    if ((await componentPods(client, 'cni', meshNamespace)).length === 0) {
+      if (options.flag('wait')) {
+        throw new MeshError(
+          'MESH0309',
+          `no CNI agent runs in namespace ${meshNamespace}; nothing was changed`,
+        );
+      }
+      context.progress.warn(
+        `no CNI agent runs in namespace ${meshNamespace}: the label waits for an installation`,
+      );
+    }
+    const changed: string[] = [];
+    for (const space of spaces) {
+      const { name } = space.metadata;
+      const isChanged = await setNamespaceLabel(client, space, { label: dataplaneMode, value: 'ambient' });
+      if (isChanged) changed.push(name);
+      context.progress.info(
+        `namespace ${name} ${isChanged ? 'labeled' : 'has the label'} "${dataplaneMode}: ambient"`,
+      );
+    }
+    const deadline = performance.now() + context.timeoutMs;
+    const pods = await proof(context, { names, wanted: 'captured', deadline });
+    if (options.flag('waypoint')) {
+      for (const namespace of names) {
+        await applyWaypoint({
+          client,
+          spec: {
+            name: options.text('waypoint') ?? defaultWaypointName,
+            namespace,
+            trafficType: undefined,
+            revision: undefined,
+          },
+          isEnrolling: true,
+          isOverwriting: options.flag('overwrite'),
+          waitMs: options.flag('wait') ? Math.max(deadline - performance.now(), 0) : undefined,
+          signal: context.signal,
+          reporter: context.progress,
+        });
+      }
+    }
+    return result({ kind: 'Enrollment', names, changed, pods, word: 'captured' });
+  },
+};
+
+/** `meshctl unenroll NAMESPACE...`. */
+export const unenrollCommand: CommandDefinition = {
+  description:
+    'Takes the pods of namespaces out of the mesh without a restart. Pods that carry the label themselves stay.',
+  args: [namespaceArgument],
+  options: [{ ...waitOption, description: 'wait for the proof that every pod is free' }],
+  examples: ['meshctl unenroll shop --wait'],
+  timeoutMs: 60_000,
+  run: async (context) => {
+    const { client } = await context.kube();
+    const names = [...new Set(context.args)];
+    const spaces = await Promise.all(names.map((name) => requireNamespace(client, name)));
+    const changed: string[] = [];
+    for (const space of spaces) {
+      const { name } = space.metadata;
+      const isChanged = await setNamespaceLabel(client, space, { label: dataplaneMode, value: undefined });
+      if (isChanged) changed.push(name);
+      context.progress.info(
+        isChanged ? `namespace ${name}: label ${dataplaneMode} removed` : `namespace ${name} is not labelled`,
+      );
+    }
+    const deadline = performance.now() + context.timeoutMs;
+    const pods = await proof(context, { names, wanted: 'free', deadline });
+    const staying = pods.filter((p) => p.intent.isEnrolled);
+    for (const p of staying) context.progress.warn(`pod ${p.namespace}/${p.name} stays: ${p.intent.reason}`);
+    return result({ kind: 'Unenrollment', names, changed, pods, word: 'free' });
+  },
+};
+
+/** @throws MESH0317 saying what is missing, pod by pod */
+async function proof(
+  context: CommandContext,
+  of: { names: readonly string[]; wanted: 'captured' | 'free'; deadline: number },
+): Promise<readonly PodEnrollment[]> {
+  if (!context.options.flag('wait')) return [];
+  const { client } = await context.kube();
+  const step = context.progress.step(of.wanted === 'captured' ? 'Capture' : 'Release');
+  const pods = await waitForEnrollment(
+    client,
+    { meshNamespace: context.meshNamespace, namespaces: of.names },
+    {
+      timeoutMs: Math.max(of.deadline - performance.now(), 0),
+      signal: context.signal,
+      onWait: (remaining) => step.update(remaining),
+    },
+  );
+  const left = pods.filter((p) => p.missing.length > 0);
+  if (left.length > 0) {
+    step.fail(`${left.length} of ${pods.length} pods not ${of.wanted}`);
+    throw new MeshError('MESH0317', `${left.length} of ${pods.length} pods are not proven ${of.wanted}`, {
+      evidence: left
+        .map((p) => `pod ${p.namespace}/${p.name} on ${p.node}: ${p.missing.join('; ')}`)
+        .join('\n'),
+    });
+  }
+  const proven = pods.filter(
+    (p) => p.phase === 'Running' && p.intent.isEnrolled === (of.wanted === 'captured'),
+  );
+  step.succeed(`${proven.length} pods ${of.wanted}`);
+  return pods;
+}
+
+function result(of: {
+  kind: string;
+  names: readonly string[];
+  changed: readonly string[];
+  pods: readonly PodEnrollment[];
+  word: string;
+}): CommandResult {
+  return {
+    kind: of.kind,
+    data: {
+      namespaces: of.names.map((name) => ({ name, isChanged: of.changed.includes(name) })),
+      pods: of.pods,
+    },
+    text: (view) =>
+      of.pods.length === 0
+        ? ''
+        : view.table({
+            head: ['NAMESPACE', 'POD', 'NODE', 'OBSERVED', 'WHY'],
+            rows: of.pods.map((p) => [
+              p.namespace,
+              p.name,
+              p.node,
+              p.phase === 'Running' ? p.redirection : p.phase.toLowerCase(),
+              p.intent.reason,
+            ]),
+          }),
+  };
+}

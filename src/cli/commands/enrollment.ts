@@ -1,0 +1,45 @@
+import { observeEnrollment, type PodEnrollment } from '../../inspect/enrollment.js';
+import { allNamespacesOption, type CommandDefinition } from '../command.js';
+
+/** `meshctl enrollment [-A]`: exit 1 when a pod is not what its labels ask for. */
+export const command: CommandDefinition = {
+  description:
+    'Shows for each pod whether labels ask for it to be in the mesh, what is observed, and why the two differ. Exit code 1 when they do.',
+  options: [allNamespacesOption],
+  examples: ['meshctl enrollment -A', 'meshctl enrollment -n shop -o json'],
+  run: async ({ options, kube, meshNamespace }) => {
+    const { client, namespace } = await kube();
+    const isEverywhere = options.flag('all-namespaces');
+    const items = await observeEnrollment(
+      client,
+      { meshNamespace, namespaces: isEverywhere ? undefined : [namespace] },
+      Date.now,
+    );
+    return {
+      kind: 'EnrollmentList',
+      data: { items },
+      exitCode: items.some((p) => p.missing.length > 0) ? 1 : 0,
+      text: (view) =>
+        items.length === 0
+          ? `no pods in ${isEverywhere ? 'any namespace' : `namespace ${namespace}`}`
+          : view.table({
+              head: ['NAMESPACE', 'POD', 'NODE', 'INTENT', 'OBSERVED', 'ZTUNNEL', 'CERTIFICATE', 'WHY'],
+              rows: items.map(row),
+              wideOnly: ['NODE', 'ZTUNNEL', 'CERTIFICATE'],
+            }),
+    };
+  },
+};
+
+function row(p: PodEnrollment): string[] {
+  return [
+    p.namespace,
+    p.name,
+    p.node,
+    p.intent.isEnrolled ? 'mesh' : 'none',
+    p.phase === 'Running' ? p.redirection : p.phase.toLowerCase(),
+    p.ztunnel,
+    p.certificate ?? '',
+    p.missing.length > 0 ? p.missing.join('; ') : p.intent.reason,
+  ];
+}

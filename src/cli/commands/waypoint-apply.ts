@@ -1,0 +1,64 @@
+import { applyWaypoint } from '../../install/waypoint/apply-waypoint.js';
+import { waypointObject } from '../../install/waypoint/waypoint-object.js';
+import type { CommandDefinition } from '../command.js';
+import { toYaml } from '../yaml-document.js';
+import { waypointOptions, waypointSpecOf } from './waypoint-options.js';
+
+const nameArgument = { name: '[name]', description: 'as --name' };
+
+/** `meshctl waypoint apply [NAME]`. */
+export const applyCommand: CommandDefinition = {
+  description:
+    'Creates a waypoint, or changes one to what the flags say; running it again changes nothing. With --enroll-namespace the services of the namespace use it; with --wait, from the moment it is ready.',
+  args: [nameArgument],
+  options: [
+    ...waypointOptions,
+    { flags: '--enroll-namespace', description: 'label the namespace to use the waypoint' },
+    { flags: '--overwrite', description: 'also when the namespace uses another waypoint' },
+    { flags: '-w, --wait', description: 'wait until it is ready' },
+    {
+      flags: '--waypoint-timeout <duration>',
+      description: "istioctl's word for --timeout",
+      type: 'duration',
+      hidden: true,
+    },
+  ],
+  examples: [
+    'meshctl waypoint apply -n shop --enroll-namespace --wait',
+    'meshctl waypoint apply l4 -n shop --for workload',
+  ],
+  timeoutMs: 90_000,
+  run: async ({ args, options, kube, signal, progress, timeoutMs }) => {
+    const spec = waypointSpecOf(args, options);
+    const { client, namespace } = await kube();
+    const outcome = await applyWaypoint({
+      client,
+      spec: { ...spec, namespace },
+      isEnrolling: options.flag('enroll-namespace'),
+      isOverwriting: options.flag('overwrite'),
+      waitMs: options.flag('wait') ? (options.number('waypoint-timeout') ?? timeoutMs) : undefined,
+      signal,
+      reporter: progress,
+    });
+    return { kind: 'WaypointApplication', data: { ...outcome }, text: () => '' };
+  },
+};
+
+/** `meshctl waypoint generate [NAME]`. */
+export const generateCommand: CommandDefinition = {
+  description: 'Prints the Gateway that "waypoint apply" would apply. Needs no cluster.',
+  args: [nameArgument],
+  options: waypointOptions,
+  formats: ['yaml', 'json'],
+  examples: ['meshctl waypoint generate -n shop | kubectl apply -f -'],
+  run: async ({ args, options, namespace }) => {
+    const object = waypointObject({ ...waypointSpecOf(args, options), namespace });
+    return {
+      kind: object.kind,
+      data: {},
+      text: () => '',
+      // An object for kubectl, not a document of ours.
+      formats: { yaml: () => toYaml(object), json: () => JSON.stringify(object, null, 2) },
+    };
+  },
+};

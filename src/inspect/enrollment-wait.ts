@@ -1,0 +1,48 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { KubeClient } from '../kube/client.js';
+import { redirection } from '../kube/labels.js';
+import { enrollablePods, type EnrollmentQuery, observeEnrollment, type PodEnrollment } from './enrollment.js';
+
+/** Between two looks, in milliseconds: the labels cost one request, the witnesses one for each node. */
+const pollMs = 120;
+
+/**
+ * Waits until what is observed of every running pod of the namespaces agrees with its
+ * labels. Resolves with the last observation, also when `timeoutMs` passed: then some
+ * pods have something `missing`.
+ */
+export async function waitForEnrollment(
+  client: KubeClient,
+  query: EnrollmentQuery,
+  o: {
+    readonly timeoutMs: number;
+    readonly signal: AbortSignal;
+    readonly onWait: (remaining: string) => void;
+  },
+): Promise<readonly PodEnrollment[]> {
+  const deadline = performance.now() + o.timeoutMs;
+  for (;;) {
+    o.signal.throwIfAborted();
+    const isLate = performance.now() >= deadline;
+    const lagging = await laggingAnnotations(client, query);
+    if (lagging > 0 && !isLate) {
+      o.onWait(`${lagging} pods left`);
+    } else {
+      const seen = await observeEnrollment(client, query, Date.now);
+      const left = seen.filter((p) => p.missing.length > 0);
+      if (left.length === 0 || isLate) return seen;
+      o.onWait(`${left.length} of ${seen.length} pods left`);
+    }
+    await delay(pollMs, undefined, { signal: o.signal });
+  }
+}
+
+/** Pods whose annotation does not match their labels yet: while there are any, the witnesses need no asking. */
+async function laggingAnnotations(client: KubeClient, query: EnrollmentQuery): Promise<number> {
+  const subjects = await enrollablePods(client, query);
+  return subjects.filter(({ pod, intent }) => {
+    if (pod.status?.phase !== 'Running') return false;
+    const annotation = pod.metadata.annotations?.[redirection];
+    return intent.isEnrolled ? annotation !== 'enabled' : annotation !== undefined;
+  }).length;
+}
