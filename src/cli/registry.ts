@@ -33,6 +33,12 @@ export const commandEntries: readonly CommandEntry[] = [
     load: () => import('./commands/install.js'),
   },
   {
+    path: 'verify-install',
+    summary: 'compare the cluster with what was installed',
+    aliases: ['verify'],
+    load: () => import('./commands/verify-install.js'),
+  },
+  {
     path: 'manifest generate',
     summary: 'what install would apply',
     load: async () => ({ command: (await import('./commands/manifest.js')).generateCommand }),

@@ -16,7 +16,7 @@ import { permissionsFor, requirePermissions } from './cluster/permissions.js';
 import { mapConcurrently } from './concurrency.js';
 import { resourceOf } from './kinds.js';
 import type { InstallReporter } from './reporter.js';
-import { type PlannedObject, renderInstallation, type Stage, stages } from './render/installation.js';
+import { renderInstallation, type Stage, stages } from './render/installation.js';
 import { readTemplateFiles } from './render/template-files.js';
 import {
   type EffectiveValues,
@@ -81,7 +81,6 @@ export async function applyPlan(
   options: {
     client: KubeClient;
     clientVersion: string;
-    force: boolean;
     /** Waits for readiness when given; milliseconds for the whole installation. */
     timeoutMs: number | undefined;
     signal: AbortSignal;
@@ -120,7 +119,7 @@ export async function applyPlan(
       const step = reporter.step(title);
       try {
         const writes = group.filter(isWrite);
-        for (const change of writes) await applyOne(change.planned);
+        for (const change of writes) await applyOne(change);
         if (isAwaited && deadlineMs !== undefined) {
           await mapConcurrently(group, (change) =>
             waitUntilReady(client, change.planned.object, {
@@ -142,12 +141,12 @@ export async function applyPlan(
     });
   }
 
-  async function applyOne(planned: PlannedObject): Promise<void> {
+  async function applyOne({ planned, isForced }: PlannedChange): Promise<void> {
     signal.throwIfAborted();
     try {
       await client.apply(resourceOf(planned.object), planned.object, {
         fieldManager,
-        force: options.force,
+        force: isForced,
         signal,
       });
     } catch (error) {

@@ -42,7 +42,6 @@ export const command: CommandDefinition = {
       await applyPlan(plan, {
         client,
         clientVersion,
-        force,
         timeoutMs: options.flag('wait') ? context.timeoutMs : undefined,
         signal,
         reporter: progress,

@@ -17,6 +17,8 @@ export interface PlannedChange {
   readonly changes: readonly FieldChange[];
   /** Why an object is kept as it is. */
   readonly note: string | undefined;
+  /** Whether fields that others set are taken over. */
+  readonly isForced: boolean;
 }
 
 /**
@@ -45,20 +47,23 @@ export async function planChanges(
     if (hasNamespace.get(object.metadata.namespace ?? '') === false) return created(planned);
     const live = await client.getOrUndefined<KubeObject>(refOf(object));
     if (live !== undefined && planned.onlyIfAbsent && !isOurs(live)) return kept(planned, live);
+    // What somebody changed in an object of ours is put back; only foreign objects need asking.
+    const isForced = options.force || (live !== undefined && isOurs(live));
     try {
       const after = await client.apply<KubeObject>(resourceOf(object), object, {
         fieldManager,
-        force: options.force,
+        force: isForced,
         dryRun: true,
         signal: options.signal,
       });
       if (live === undefined) return created(planned);
       const diff = objectDiff(live, after);
-      return { planned, action: diff.length === 0 ? 'unchanged' : 'update', changes: diff, note: undefined };
+      const action = diff.length === 0 ? 'unchanged' : 'update';
+      return { planned, action, changes: diff, note: undefined, isForced };
     } catch (error) {
       if (isConflict(error)) {
         conflicts.push(`${nameOf(object)}: ${conflictText(error)}`);
-        return { planned, action: 'keep', changes: [], note: 'conflict' };
+        return { planned, action: 'keep', changes: [], note: 'conflict', isForced };
       }
       throw asRefusal(error, object);
     }
@@ -103,12 +108,13 @@ export function asRefusal(error: unknown, object: KubeObject): unknown {
 }
 
 function created(planned: PlannedObject): PlannedChange {
-  return { planned, action: 'create', changes: [], note: undefined };
+  return { planned, action: 'create', changes: [], note: undefined, isForced: false };
 }
 
 function kept(planned: PlannedObject, live: KubeObject): PlannedChange {
   if (planned.object.kind !== 'CustomResourceDefinition') {
-    return { planned, action: 'keep', changes: [], note: 'made by somebody else, left alone' };
+    const note = 'made by somebody else, left alone';
+    return { planned, action: 'keep', changes: [], note, isForced: false };
   }
   const wanted = versionsOf(planned.object);
   const served = versionsOf(live);
@@ -117,7 +123,7 @@ function kept(planned: PlannedObject, live: KubeObject): PlannedChange {
     missing.length === 0
       ? 'installed by somebody else, left alone'
       : `installed by somebody else, left alone; it does not serve ${missing.join(', ')}`;
-  return { planned, action: 'keep', changes: [], note };
+  return { planned, action: 'keep', changes: [], note, isForced: false };
 }
 
 function versionsOf(object: KubeObject): string[] {

@@ -1,0 +1,88 @@
+import { type Verification, verifyInstallation } from '../../install/verify/verify.js';
+import { type CommandDefinition, failOnOption, type TextView } from '../command.js';
+import { exitCodeOfFindings } from '../exit-code.js';
+import { junitReport } from '../junit.js';
+
+/** `meshctl verify-install`: exit 1 when a check fails. */
+export const command: CommandDefinition = {
+  description:
+    'Compares the cluster with what was installed: every object, every component, every node with its pods and certificates, every waypoint. Changes nothing. Exit code 1 when a check fails.',
+  options: [failOnOption],
+  formats: ['table', 'wide', 'json', 'yaml', 'junit'],
+  examples: ['meshctl verify-install', 'meshctl verify-install -o junit > report.xml'],
+  run: async ({ options, kube, meshNamespace, signal }) => {
+    const { client } = await kube();
+    const found = await verifyInstallation({ client, namespace: meshNamespace, signal, now: Date.now() });
+    const failed = found.checks.filter((c) => c.finding !== undefined);
+    const checks = found.checks.map(({ finding, ...c }) => ({
+      ...c,
+      passed: finding === undefined,
+      ...(finding === undefined ? {} : { finding }),
+    }));
+    return {
+      kind: 'Verification',
+      data: {
+        version: found.version,
+        profile: found.profile,
+        namespace: found.namespace,
+        summary: { passed: checks.length - failed.length, failed: failed.length },
+        checks,
+      },
+      text: (view) => render(found, view),
+      formats: { junit: () => junit(found) },
+      exitCode: exitCodeOfFindings(
+        failed.map((c) => c.finding?.severity ?? 'error'),
+        options.text('fail-on') ?? 'error',
+      ),
+    };
+  },
+};
+
+function render({ version, profile, namespace, checks }: Verification, view: TextView): string {
+  const { style } = view;
+  const lines = [`Installation ${version}, profile ${profile}, in ${namespace}`];
+  for (const area of new Set(checks.map((c) => c.area))) {
+    const own = checks.filter((c) => c.area === area);
+    const failed = own.filter((c) => c.finding !== undefined);
+    const passed = own.length - failed.length;
+    if (view.wide) {
+      for (const c of own.filter((o) => o.finding === undefined)) {
+        lines.push(`${style.good('✔')} ${c.subject} ${c.fact}`);
+      }
+    } else if (passed > 0) {
+      lines.push(`${style.good('✔')} ${titles[area] ?? area}: ${passed} of ${own.length} checks hold`);
+    }
+    for (const { finding } of failed) {
+      lines.push(`${style.bad('✘')} ${finding?.code} ${(finding?.message ?? '').split('\n').join('\n    ')}`);
+    }
+  }
+  const failures = checks.filter((c) => c.finding !== undefined).length;
+  lines.push(
+    failures === 0
+      ? style.good(`All ${checks.length} checks hold.`)
+      : style.bad(`${failures} of ${checks.length} checks fail.`),
+  );
+  return lines.join('\n');
+}
+
+const titles: Readonly<Record<string, string>> = {
+  installation: 'Installation',
+  object: 'Objects, as installed',
+  rollout: 'Components, rolled out',
+  crd: 'Custom resource definitions, established',
+  controller: 'Controller, ready',
+  node: 'Nodes, served',
+  pod: 'Enrolled pods, captured and certified',
+  waypoint: 'Waypoints, ready',
+};
+
+function junit({ checks }: Verification): string {
+  return junitReport(
+    'meshctl verify-install',
+    checks.map((c) => ({
+      group: c.area,
+      name: `${c.subject} ${c.fact}`,
+      ...(c.finding === undefined ? {} : { failure: { type: c.finding.code, message: c.finding.message } }),
+    })),
+  );
+}
