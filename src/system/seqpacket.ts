@@ -81,19 +81,20 @@ export class SeqpacketConnection {
    * {@link SystemCallError} EMSGSIZE when the peer sent more than fits.
    */
   async receive(): Promise<SeqpacketMessage | undefined> {
-    const data = Buffer.alloc(messageMaxBytes);
-    const control = Buffer.alloc(rightsSpace(fdsMax));
-    const message = {
-      msg_name: null,
-      msg_namelen: 0,
-      msg_iov: [{ iov_base: data, iov_len: data.length }],
-      msg_iovlen: 1,
-      msg_control: control,
-      msg_controllen: control.length,
-      msg_flags: 0,
-    };
     for (let pauseMs = pauseMinMs; ; pauseMs = longer(pauseMs)) {
       if (this.#isClosed) return undefined;
+      // Made anew for each try: the call writes back into the description, also when it fails.
+      const data = Buffer.alloc(messageMaxBytes);
+      const control = Buffer.alloc(rightsSpace(fdsMax));
+      const message = {
+        msg_name: null,
+        msg_namelen: 0,
+        msg_iov: [{ iov_base: data, iov_len: data.length }],
+        msg_iovlen: 1,
+        msg_control: control,
+        msg_controllen: control.length,
+        msg_flags: 0,
+      };
       const size = Number(recvmsg(this.#fd, message, msgCmsgCloexec));
       if (size > 0) {
         const fds = decodeRights(control, Number(message.msg_controllen));
