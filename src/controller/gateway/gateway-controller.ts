@@ -56,19 +56,17 @@ export interface GatewayControllerDeps {
 export class GatewayController {
   readonly #deps: GatewayControllerDeps;
   readonly #applier: ObjectApplier;
-  readonly #routes: AttachedRoutes;
 
   constructor(deps: GatewayControllerDeps) {
     this.#deps = deps;
     this.#applier = new ObjectApplier(deps.client);
-    this.#routes = new AttachedRoutes(deps.client);
   }
 
   /** Works while this replica leads; ends with the signal. */
   async run(signal: AbortSignal): Promise<void> {
     const { client, gateways, gatewayClasses, pods, log } = this.#deps;
     const queue = new WorkQueue({
-      reconcile: (key, workSignal) => this.#reconcile(key, { children, signal: workSignal }),
+      reconcile: (key, workSignal) => this.#reconcile(key, { children, routes, signal: workSignal }),
       onError: (key, error) => {
         // A conflict only means that our copy is behind; the retry works on the newer one.
         const level = isConflict(error) ? 'debug' : 'warn';
@@ -76,6 +74,7 @@ export class GatewayController {
       },
       concurrency: CONCURRENCY,
     });
+    const routes = new AttachedRoutes(client);
     const children = startChildren(client, { signal, onChange: (key) => queue.add(key) });
     const stops = [
       gateways.onChange(({ object }) => queue.add(objectKey(object))),
@@ -90,18 +89,15 @@ export class GatewayController {
         queue.add(`${object.metadata.namespace ?? ''}/${name}`);
       }),
     ];
-    this.#routes.start({ signal, onChange: (key) => queue.add(key) });
-    await Promise.all([children.synced(), this.#routes.synced()]);
+    routes.start({ signal, onChange: (key) => queue.add(key) });
+    await Promise.all([children.synced(), routes.synced()]);
     for (const gateway of gateways.list()) queue.add(objectKey(gateway));
     queue.start(signal);
     await aborted(signal);
     for (const stop of stops) stop();
   }
 
-  async #reconcile(
-    key: string,
-    work: { readonly children: Children; readonly signal: AbortSignal },
-  ): Promise<void> {
+  async #reconcile(key: string, work: Work): Promise<void> {
     const [namespace = '', name = ''] = key.split('/');
     const gateway = this.#deps.gateways.get(namespace, name);
     if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return;
@@ -114,7 +110,7 @@ export class GatewayController {
     const state = this.#deploymentState(gateway, { children: work.children, problem });
     await this.#writeStatus(
       gateway,
-      waypointStatus(gateway, state, { attachedTo: (listener) => this.#routes.count(key, listener) }),
+      waypointStatus(gateway, state, { attachedTo: (listener) => work.routes.count(key, listener) }),
     );
   }
 
@@ -134,10 +130,7 @@ export class GatewayController {
     return (named ?? 'default') === this.#deps.revision;
   }
 
-  async #deploy(
-    gateway: Gateway,
-    work: { readonly children: Children; readonly signal: AbortSignal },
-  ): Promise<DeploymentState['problem']> {
+  async #deploy(gateway: Gateway, work: Work): Promise<DeploymentState['problem']> {
     const version = gateway.metadata.annotations?.[VERSION_ANNOTATION];
     if (version !== undefined && !(Number(version) <= CONTROLLER_VERSION)) return undefined;
     if (!isManaged(gateway)) return undefined;
@@ -233,6 +226,13 @@ export class GatewayController {
       if (!isNotFound(error)) throw error;
     }
   }
+}
+
+/** What one reconciliation works with. */
+interface Work {
+  readonly children: Children;
+  readonly routes: AttachedRoutes;
+  readonly signal: AbortSignal;
 }
 
 /** Local copies of the objects made for Gateways. */
