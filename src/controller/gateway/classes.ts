@@ -16,12 +16,12 @@ export const BUILT_IN_CLASSES: readonly BuiltInClass[] = [
   {
     name: 'istio-waypoint',
     controllerName: WAYPOINT_CONTROLLER,
-    description: 'Waypoints: L7 proxies for the services and workloads bound to them.',
+    description: 'Waypoints: L7 proxies of services and workloads.',
   },
   {
     name: 'istio-remote',
     controllerName: UNMANAGED_CONTROLLER,
-    description: 'Gateways that are deployed elsewhere; nothing is created for them.',
+    description: 'Gateways deployed elsewhere; nothing is created for them.',
   },
 ];
 
