@@ -72,9 +72,9 @@ async function diagnosis(sandbox: TestSandbox): Promise<string> {
   const looks = [
     ['get', 'pods', '-A', '-o', 'wide'],
     ['get', 'events', '-A'],
-    ['logs', '-n', 'istio-system', '--tail=40', '-l', 'app=istiod'],
-    ['logs', '-n', 'istio-system', '--tail=40', '-l', 'app=ztunnel'],
-    ['logs', '-n', 'istio-system', '--tail=40', '-l', 'k8s-app=istio-cni-node'],
+    ['logs', '-n', 'istio-system', '--tail=12', '-l', 'app=istiod'],
+    ['logs', '-n', 'istio-system', '--tail=12', '-l', 'app=ztunnel'],
+    ['logs', '-n', 'istio-system', '--tail=12', '-l', 'k8s-app=istio-cni-node'],
   ];
   const parts: string[] = [];
   for (const look of looks) {
