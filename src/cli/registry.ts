@@ -33,6 +33,11 @@ export const commandEntries: readonly CommandEntry[] = [
     load: () => import('./commands/install.js'),
   },
   {
+    path: 'uninstall',
+    summary: 'remove the mesh; pods keep running and talking',
+    load: () => import('./commands/uninstall.js'),
+  },
+  {
     path: 'verify-install',
     summary: 'compare the cluster with what was installed',
     aliases: ['verify'],

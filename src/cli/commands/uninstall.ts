@@ -1,0 +1,82 @@
+import { permissionsFor, requirePermissions } from '../../install/cluster/permissions.js';
+import { planUninstall, uninstall, type UninstallPlan } from '../../install/uninstall/uninstall.js';
+import { type CommandDefinition, yesOption } from '../command.js';
+
+/** `meshctl uninstall [--purge]`. */
+export const command: CommandDefinition = {
+  description:
+    'Removes the mesh. Every node releases its pods first, so that they keep running and talking; then components and objects go. CRDs and your mesh configuration stay unless --purge. The certificate authority is removed: a later installation makes a new one.',
+  options: [
+    { flags: '--purge', description: 'delete the CRDs too, and with them all mesh configuration' },
+    { flags: '--force', description: 'go on although a node could not be cleaned' },
+    { flags: '--dry-run', description: 'show what would be removed and who depends on it' },
+    yesOption,
+  ],
+  examples: ['meshctl uninstall', 'meshctl uninstall --purge --yes'],
+  timeoutMs: 120_000,
+  run: async (context) => {
+    const { options, meshNamespace: namespace, progress, signal } = context;
+    const { client } = await context.kube();
+    const plan = await planUninstall(client, namespace);
+    const isPurge = options.flag('purge');
+    for (const line of warnings(plan, isPurge)) progress.warn(line);
+    if (options.flag('dry-run')) {
+      const items = plan.inventory.objects
+        .filter((o) => isPurge || o.kind !== 'CustomResourceDefinition')
+        .map(
+          (o) =>
+            `${o.kind} ${o.metadata.namespace === undefined ? '' : `${o.metadata.namespace}/`}${o.metadata.name}`,
+        );
+      return {
+        kind: 'Uninstallation',
+        data: { isDryRun: true, dependents: plan.dependents, remove: items },
+        text: () => [...items.map((i) => `delete ${i}`), 'Dry run: nothing was changed.'].join('\n'),
+      };
+    }
+    await requirePermissions(client, permissionsFor(plan.inventory.objects, ['get', 'delete']));
+    await context.confirm(`Uninstall the mesh from namespace ${namespace}?`);
+    const report = await uninstall(plan, {
+      client,
+      namespace,
+      isPurge,
+      isForced: options.flag('force'),
+      timeoutMs: context.timeoutMs,
+      signal,
+      reporter: progress,
+    });
+    const crds = report.kept.filter((k) => k.object.startsWith('CustomResourceDefinition ')).length;
+    return {
+      kind: 'Uninstallation',
+      data: { isDryRun: false, dependents: plan.dependents, ...report },
+      exitCode: report.left.length === 0 ? 0 : 1,
+      text: (view) =>
+        [
+          ...(crds > 0
+            ? [`Kept: ${crds} custom resource definitions and your configuration (--purge removes them)`]
+            : []),
+          ...report.kept
+            .filter((k) => !k.object.startsWith('CustomResourceDefinition '))
+            .map((k) => `Kept: ${k.object}: ${k.why}`),
+          ...report.left.map((l) => view.style.bad(`Left: ${l}`)),
+          report.left.length === 0
+            ? `Uninstalled: ${report.removed.length} objects removed, nothing of the mesh is left on ${report.nodes.length} nodes.`
+            : `Uninstalled, but ${report.left.length} things of the mesh are left.`,
+        ].join('\n'),
+    };
+  },
+};
+
+function warnings(plan: UninstallPlan, isPurge: boolean): string[] {
+  const { dependents } = plan;
+  return [
+    ...(dependents.pods.length > 0
+      ? [
+          `${dependents.pods.length} pods in the mesh lose mTLS and policy: their traffic goes on in plaintext (namespaces: ${dependents.namespaces.join(', ') || 'none'})`,
+        ]
+      : []),
+    ...(dependents.waypoints.length > 0
+      ? [`waypoints stop enforcing L7 policy: ${dependents.waypoints.join(', ')}`]
+      : []),
+    ...(isPurge ? ['--purge deletes all policies, routes and other mesh configuration'] : []),
+  ];
+}

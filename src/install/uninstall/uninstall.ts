@@ -1,0 +1,206 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { MeshError } from '../../errors/mesh-error.js';
+import type { KubeClient } from '../../kube/client.js';
+import { configMaps, customResourceDefinitions, pods } from '../../kube/resource.js';
+import type { KubeObject, Pod } from '../../kube/types.js';
+import { type Inventory, inventoryName, readInventory } from '../apply/inventory.js';
+import { isOurs, nameOf, refOf } from '../apply/plan-changes.js';
+import { mapConcurrently } from '../concurrency.js';
+import type { InstallReporter } from '../reporter.js';
+import { type Dependents, findDependents } from './dependents.js';
+import { clearAnnotations, findGenerated, type GeneratedObject, listKnown } from './generated-objects.js';
+import { removeMeshNamespace } from './mesh-namespace.js';
+import { cleanUpNodes, type NodeCleanup } from './node-cleanup.js';
+
+export interface UninstallRequest {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  /** Delete the CRDs as well, and with them all mesh configuration. */
+  readonly isPurge: boolean;
+  /** Go on although a node could not be cleaned. */
+  readonly isForced: boolean;
+  /** Milliseconds for the nodes, and again for the pods to end. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly reporter: InstallReporter;
+}
+
+/** What an uninstall would meet. */
+export interface UninstallPlan {
+  readonly inventory: Inventory;
+  readonly dependents: Dependents;
+}
+
+/** What was done. */
+export interface UninstallReport {
+  readonly nodes: readonly NodeCleanup[];
+  readonly removed: readonly string[];
+  /** Stays on purpose, and why. */
+  readonly kept: readonly { readonly object: string; readonly why: string }[];
+  /** Should be gone and is not. */
+  readonly left: readonly string[];
+}
+
+const pollIntervalMs = 300;
+
+/** Reads what is installed and who depends on it. @throws MESH0309 */
+export async function planUninstall(client: KubeClient, namespace: string): Promise<UninstallPlan> {
+  const inventory = await readInventory(client, namespace);
+  if (inventory === undefined) {
+    throw new MeshError('MESH0309', `no mesh is installed in namespace ${namespace}`);
+  }
+  return { inventory, dependents: await findDependents(client) };
+}
+
+/**
+ * Takes the mesh away in the order that keeps pods talking: nodes release their pods
+ * while everything runs, then the workloads end, then the objects go, last the record
+ * of them, so that an interrupted run can be repeated.
+ * @throws MESH0310 before anything is deleted when a node could not be cleaned
+ */
+export async function uninstall(plan: UninstallPlan, request: UninstallRequest): Promise<UninstallReport> {
+  const { client, namespace, reporter, signal } = request;
+  const nodes = await cleanUpNodes(client, {
+    meshNamespace: namespace,
+    timeoutMs: request.timeoutMs,
+    reporter,
+  });
+  requireClean(nodes, request.isForced);
+  const removed: string[] = [];
+  const objects = plan.inventory.objects.toReversed();
+  const isWorkload = (o: KubeObject): boolean => o.kind === 'DaemonSet' || o.kind === 'Deployment';
+  const isKeptForLater = (o: KubeObject): boolean =>
+    o.kind === 'CustomResourceDefinition' || o.kind === 'Namespace';
+
+  const remove = async (group: readonly KubeObject[]): Promise<void> => {
+    const gone = await mapConcurrently(group, async (o) => {
+      signal.throwIfAborted();
+      return client.delete(refOf(o));
+    });
+    removed.push(...group.filter((_, i) => gone[i] === true).map(nameOf));
+  };
+
+  await during(reporter, 'Components', async (step) => {
+    const workloads = objects.filter(isWorkload);
+    await remove(workloads);
+    await waitForPodsToEnd(request, workloads, (text) => step.update(text));
+    return `${workloads.length} removed`;
+  });
+  // Only now: a running controller would make them again.
+  await during(reporter, 'Objects made by the controller', async () => {
+    const generated = await findGenerated(client, namespace);
+    await mapConcurrently(generated, (g) => client.delete(g));
+    removed.push(...generated.map(generatedName));
+    const cleared = await clearAnnotations(client);
+    return `${generated.length} removed${cleared.length > 0 ? `, ${cleared.length} annotations cleared` : ''}`;
+  });
+  await during(reporter, 'Accounts, permissions, configuration', async () => {
+    const rest = objects.filter((o) => !isWorkload(o) && !isKeptForLater(o));
+    await remove(rest);
+    return `${rest.length} removed`;
+  });
+  const crds = objects.filter((o) => o.kind === 'CustomResourceDefinition');
+  if (request.isPurge && crds.length > 0) {
+    await during(reporter, 'Custom resource definitions', async () => {
+      await remove(crds);
+      return `${crds.length} removed, with all objects of these kinds`;
+    });
+  }
+  await client.delete({ resource: configMaps, name: inventoryName, namespace });
+  const kept: { object: string; why: string }[] = [];
+  if (!request.isPurge) {
+    kept.push(
+      ...crds.map((o) => ({
+        object: nameOf(o),
+        why: 'deleting it would delete your configuration (--purge)',
+      })),
+    );
+  }
+  const whyNamespace = await removeMeshNamespace(client, namespace);
+  if (whyNamespace === undefined) removed.push(`Namespace ${namespace}`);
+  else kept.push({ object: `Namespace ${namespace}`, why: whyNamespace });
+  return { nodes, removed, kept, left: await findLeft(request, objects, nodes) };
+}
+
+function requireClean(nodes: readonly NodeCleanup[], isForced: boolean): void {
+  const problems = nodes.flatMap((n) => [...n.errors, ...n.left].map((text) => `node ${n.node}: ${text}`));
+  if (problems.length === 0 || isForced) return;
+  throw new MeshError('MESH0310', 'a node could not be taken out of the mesh; no object was deleted', {
+    evidence: problems.join('\n'),
+    hint: 'Run the command again once the cause is gone, or with --force to go on; pods there may need a restart.',
+  });
+}
+
+async function waitForPodsToEnd(
+  request: UninstallRequest,
+  workloads: readonly KubeObject[],
+  onWait: (text: string) => void,
+): Promise<void> {
+  const deadline = performance.now() + request.timeoutMs;
+  const selectors = workloads.map((w) => {
+    // Workloads of an inventory were rendered from our templates, which select by labels only.
+    const { spec } = w as KubeObject & { spec: { selector: { matchLabels?: Record<string, string> } } };
+    return Object.entries(spec.selector.matchLabels ?? {})
+      .map(([k, v]) => `${k}=${v}`)
+      .join(',');
+  });
+  for (;;) {
+    request.signal.throwIfAborted();
+    const lists = await Promise.all(
+      selectors.map((labelSelector) =>
+        request.client.list<Pod>(pods, { namespace: request.namespace, labelSelector }),
+      ),
+    );
+    const running = lists.flat();
+    if (running.length === 0) return;
+    if (performance.now() > deadline) {
+      throw new MeshError('MESH0310', `${running.length} pods of the mesh do not end`, {
+        evidence: running.map((p) => `Pod ${p.metadata.namespace}/${p.metadata.name}`).join('\n'),
+      });
+    }
+    onWait(`${running.length} pods still end`);
+    await delay(pollIntervalMs, undefined, { signal: request.signal });
+  }
+}
+
+/** Looks again, after everything: what an uninstall must not leave. */
+async function findLeft(
+  request: UninstallRequest,
+  objects: readonly KubeObject[],
+  nodes: readonly NodeCleanup[],
+): Promise<string[]> {
+  const { client } = request;
+  const onNodes = nodes.flatMap((n) => n.left.map((text) => `node ${n.node}: ${text}`));
+  const expected = objects.filter(
+    (o) => o.kind !== 'Namespace' && (request.isPurge || o.kind !== 'CustomResourceDefinition'),
+  );
+  const live = await mapConcurrently(expected, (o) => client.getOrUndefined<KubeObject>(refOf(o)));
+  const generated = await findGenerated(client, request.namespace);
+  const crds = request.isPurge ? await listKnown<KubeObject>(client, customResourceDefinitions) : [];
+  return [
+    ...onNodes,
+    ...live
+      .filter((o) => o !== undefined && o.metadata.deletionTimestamp === undefined)
+      .map((o) => (o === undefined ? '' : nameOf(o))),
+    ...generated.filter((g) => g.namespace !== request.namespace).map(generatedName),
+    ...crds.filter((c) => isOurs(c) && c.metadata.deletionTimestamp === undefined).map(nameOf),
+  ];
+}
+
+function generatedName(g: GeneratedObject): string {
+  return `${g.resource.kind} ${g.namespace === undefined ? '' : `${g.namespace}/`}${g.name}`;
+}
+
+async function during(
+  reporter: InstallReporter,
+  title: string,
+  work: (step: { update(text: string): void }) => Promise<string>,
+): Promise<void> {
+  const step = reporter.step(title);
+  try {
+    step.succeed(await work(step));
+  } catch (error) {
+    step.fail('failed');
+    throw error;
+  }
+}
