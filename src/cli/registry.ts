@@ -64,6 +64,16 @@ export const commandEntries: readonly CommandEntry[] = [
     load: async () => ({ command: (await import('./commands/profile.js')).dumpCommand }),
   },
   {
+    path: 'profile diff',
+    summary: 'values in which two profiles differ',
+    load: async () => ({ command: (await import('./commands/profile.js')).diffCommand }),
+  },
+  {
+    path: 'precheck',
+    summary: 'can this cluster run the mesh',
+    load: () => import('./commands/precheck.js'),
+  },
+  {
     path: 'version',
     summary: 'client, controller and data plane versions',
     load: () => import('./commands/version.js'),

@@ -1,3 +1,4 @@
+import { objectDiff } from '../../install/apply/object-diff.js';
 import { readTemplateFiles } from '../../install/render/template-files.js';
 import { effectiveValues, givenPlatform, givenValues } from '../../install/values/effective.js';
 import { defaultProfile, profileNames } from '../../install/values/profile.js';
@@ -26,6 +27,39 @@ export const listCommand: CommandDefinition = {
           head: ['NAME', 'COMPONENTS', 'DEFAULT'],
           rows: items.map((i) => [i.name, i.components.join(', ') || 'none', i.isDefault ? 'yes' : '']),
         }),
+    };
+  },
+};
+
+/** `meshctl profile diff A B`: exit 1 when they differ, as diff does. */
+export const diffCommand: CommandDefinition = {
+  description: 'Shows the values in which two profiles differ. Exit code 1 when they do.',
+  args: [
+    { name: '<profile>', description: 'profile' },
+    { name: '<other>', description: 'the other one' },
+  ],
+  formats: ['table', 'json', 'yaml'],
+  examples: ['meshctl profile diff minimal ambient'],
+  run: async ({ args }) => {
+    const files = readTemplateFiles();
+    const specOf = (profile: string) =>
+      effectiveValues(files, { given: { profile }, platform: '', clientVersion }).spec;
+    const items = objectDiff(specOf(args[0] ?? ''), specOf(args[1] ?? '')).filter(
+      (change) => change.path !== 'profile',
+    );
+    return {
+      kind: 'ProfileDiff',
+      data: { items },
+      exitCode: items.length === 0 ? 0 : 1,
+      text: ({ style }) =>
+        items.length === 0
+          ? 'no difference'
+          : items
+              .flatMap((i) => [
+                style.bad(`- ${i.path}: ${JSON.stringify(i.before) ?? '(absent)'}`),
+                style.good(`+ ${i.path}: ${JSON.stringify(i.after) ?? '(absent)'}`),
+              ])
+              .join('\n'),
     };
   },
 };

@@ -1,13 +1,57 @@
+import type { ComponentVersion } from '../../inspect/mesh-versions.js';
 import { clientVersion } from '../client-version.js';
-import type { CommandDefinition } from '../command.js';
+import type { CommandDefinition, TextView } from '../command.js';
 
 export const command: CommandDefinition = {
-  options: [{ flags: '--client', description: 'only the version of this program; needs no cluster' }],
-  run: async () => ({
-    kind: 'Version',
-    data: { client: { version: clientVersion } },
-    text: () => `client: ${clientVersion}`,
-    // Without the table renderer: this must start as fast as Node itself.
-    formats: { table: () => `client: ${clientVersion}` },
-  }),
+  description:
+    'Shows the versions of this program, the controller, and of the data plane on every node. The processes are asked; where one cannot tell, the tag of its image stands in, marked "image".',
+  options: [
+    { flags: '--client', description: 'only the version of this program; needs no cluster' },
+    // istioctl's spelling of the opposite.
+    { flags: '--remote', description: 'accepted; the default', hidden: true },
+  ],
+  run: async ({ options, kube, meshNamespace }) => {
+    const client = { version: clientVersion };
+    if (options.flag('client')) {
+      return {
+        kind: 'Version',
+        data: { client },
+        text: () => `client: ${clientVersion}`,
+        // Without the table renderer: this must start as fast as Node itself.
+        formats: { table: () => `client: ${clientVersion}` },
+      };
+    }
+    const [{ client: cluster }, { meshVersions }] = await Promise.all([
+      kube(),
+      import('../../inspect/mesh-versions.js'),
+    ]);
+    const components = await meshVersions(cluster, meshNamespace);
+    return {
+      kind: 'Version',
+      data: { client, components },
+      text: (view) => render(components, view, meshNamespace),
+    };
+  },
 };
+
+function render(components: readonly ComponentVersion[], view: TextView, meshNamespace: string): string {
+  const lines = [`client: ${clientVersion}`];
+  const of = (component: string): readonly ComponentVersion[] =>
+    components.filter((c) => c.component === component);
+  const versions = [...new Set(of('controller').map((c) => c.version))];
+  lines.push(`controller: ${versions.join(', ') || `none runs in ${meshNamespace}`}`);
+  const rows = components.filter((c) => c.component !== 'controller');
+  if (rows.length > 0) {
+    lines.push(
+      '',
+      view.table({
+        head: ['NODE', 'COMPONENT', 'POD', 'VERSION', 'SOURCE'],
+        rows: [...rows]
+          .sort((a, b) => `${a.node} ${a.component}`.localeCompare(`${b.node} ${b.component}`))
+          .map((c) => [c.node, c.component, `${c.namespace}/${c.pod}`, c.version, c.source]),
+        wideOnly: ['POD'],
+      }),
+    );
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,41 @@
+import { precheck } from '../../install/precheck.js';
+import { clientVersion } from '../client-version.js';
+import { type CommandDefinition, failOnOption } from '../command.js';
+import { exitCodeOfFindings } from '../exit-code.js';
+
+/** `meshctl precheck`: exit 1 when a check fails. */
+export const command: CommandDefinition = {
+  description:
+    'Looks whether the cluster can run the mesh, and what install would infer. Changes nothing. Exit code 1 when a check fails.',
+  options: [failOnOption],
+  examples: ['meshctl precheck', 'meshctl precheck -o json'],
+  run: async ({ options, kube, meshNamespace, signal }) => {
+    const { client } = await kube();
+    const { cluster, checks } = await precheck(client, { namespace: meshNamespace, clientVersion, signal });
+    const findings = checks.flatMap((c) => (c.finding === undefined ? [] : [c.finding]));
+    return {
+      kind: 'Precheck',
+      data: {
+        cluster,
+        checks: checks.map(({ finding, ...c }) => ({
+          ...c,
+          passed: finding === undefined,
+          ...(finding === undefined ? {} : { finding }),
+        })),
+      },
+      exitCode: exitCodeOfFindings(
+        findings.map((f) => f.severity),
+        options.text('fail-on') ?? 'error',
+      ),
+      text: ({ style }) =>
+        [
+          `Cluster ${cluster.version}, ${cluster.nodeCount} nodes, ${cluster.platform || 'plain Kubernetes'} (${cluster.platformReason})`,
+          ...checks.map((c) =>
+            c.finding === undefined
+              ? `${style.good('✔')} ${c.subject} ${c.fact}`
+              : `${style.bad('✘')} ${c.finding.code} ${c.finding.message}`,
+          ),
+        ].join('\n'),
+    };
+  },
+};
