@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { MeshError } from '../../errors/mesh-error.js';
-import { isMap, mergeValues, type Value, type ValueMap, valueAt } from '../values/tree.js';
+import { isMap, mergeValues, scalarText, type Value, type ValueMap, valueAt } from '../values/tree.js';
 
 /*
  * Templates are YAML whose scalars may hold {{ path }} and whose maps may hold four directives:
@@ -32,7 +32,7 @@ function renderNode(node: Value, scope: ValueMap, where: string): Rendered {
 
 function renderMap(node: ValueMap, scope: ValueMap, where: string): Rendered {
   const { $when, $merge, ...entries } = node;
-  if ($when !== undefined && !holds(String($when), scope)) return omitted;
+  if ($when !== undefined && !holds(scalarText($when), scope)) return omitted;
   const map: Record<string, Value> = {};
   for (const [key, value] of Object.entries(entries)) {
     const rendered = renderNode(value, scope, `${where}.${key}`);
@@ -58,7 +58,7 @@ function renderList(list: readonly Value[], scope: ValueMap, where: string): Val
 }
 
 function renderEach(node: ValueMap, scope: ValueMap, where: string): Value[] {
-  const over = lookUp(String(node['$each']), scope, where);
+  const over = lookUp(scalarText(node['$each']), scope, where);
   const item = node['$item'];
   if (item === undefined) throw new MeshError('MESH0304', `${where}: $each without $item`);
   const entries = typeof over === 'object' && over !== null ? Object.entries(over) : undefined;
@@ -89,9 +89,9 @@ function evaluate(expression: string, scope: ValueMap, where: string): Value {
     case 'json':
       return JSON.stringify(value);
     case 'csv':
-      return Array.isArray(value) ? value.join(',') : String(value);
+      return Array.isArray(value) ? value.join(',') : scalarText(value);
     case 'string':
-      return String(value);
+      return scalarText(value);
     default:
       throw new MeshError('MESH0304', `${where}: unknown filter ${filter}`);
   }
@@ -109,8 +109,8 @@ function holds(condition: string, scope: ValueMap): boolean {
     const [, left = '', operator, right] = /^\s*(\S+?)\s*(?:(==|!=)\s*(\S*))?\s*$/.exec(part) ?? [];
     const isNegated = left.startsWith('!');
     const value = valueAt(scope, (isNegated ? left.slice(1) : left).split('.'));
-    if (operator === '==') return String(value ?? '') === right;
-    if (operator === '!=') return String(value ?? '') !== right;
+    if (operator === '==') return scalarText(value ?? '') === right;
+    if (operator === '!=') return scalarText(value ?? '') !== right;
     return isTruthy(value) !== isNegated;
   });
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../../errors/mesh-error.js';
 import type { KubeClient } from '../../kube/client.js';
+import { gatewayManaged } from '../../kube/labels.js';
 import { configMaps, customResourceDefinitions, pods } from '../../kube/resource.js';
 import type { KubeObject, Pod } from '../../kube/types.js';
 import { type Inventory, inventoryName, readInventory } from '../apply/inventory.js';
@@ -9,6 +10,7 @@ import { mapConcurrently } from '../concurrency.js';
 import type { InstallReporter } from '../reporter.js';
 import { type Dependents, findDependents } from './dependents.js';
 import { clearAnnotations, findGenerated, type GeneratedObject, listKnown } from './generated-objects.js';
+import { resetGatewayStatus } from './gateway-status.js';
 import { removeMeshNamespace } from './mesh-namespace.js';
 import { cleanUpNodes, type NodeCleanup } from './node-cleanup.js';
 
@@ -83,14 +85,16 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   await during(reporter, 'Components', async (step) => {
     const workloads = objects.filter(isWorkload);
     await remove(workloads);
-    await waitForPodsToEnd(request, workloads, (text) => step.update(text));
+    await waitForPodsToEnd(request, podsOf(request.namespace, workloads), (text) => step.update(text));
     return `${workloads.length} removed`;
   });
   // Only now: a running controller would make them again.
-  await during(reporter, 'Objects made by the controller', async () => {
+  await during(reporter, 'Objects made by the controller', async (step) => {
     const generated = await findGenerated(client, namespace);
     await mapConcurrently(generated, (g) => client.delete(g));
     removed.push(...generated.map(generatedName));
+    await resetGatewayStatus(client);
+    await waitForPodsToEnd(request, [{ labelSelector: gatewayManaged }], (text) => step.update(text));
     const cleared = await clearAnnotations(client);
     return `${generated.length} removed${cleared.length > 0 ? `, ${cleared.length} annotations cleared` : ''}`;
   });
@@ -131,26 +135,30 @@ function requireClean(nodes: readonly NodeCleanup[], isForced: boolean): void {
   });
 }
 
+/** Pods of a workload, or of every Gateway. */
+interface PodSelection {
+  readonly namespace?: string;
+  readonly labelSelector: string;
+}
+
+function podsOf(namespace: string, workloads: readonly KubeObject[]): PodSelection[] {
+  return workloads.map((w) => {
+    // Workloads of an inventory were rendered from our templates, which select by labels only.
+    const { spec } = w as KubeObject & { spec: { selector: { matchLabels?: Record<string, string> } } };
+    const labels = Object.entries(spec.selector.matchLabels ?? {});
+    return { namespace, labelSelector: labels.map(([k, v]) => `${k}=${v}`).join(',') };
+  });
+}
+
 async function waitForPodsToEnd(
   request: UninstallRequest,
-  workloads: readonly KubeObject[],
+  selections: readonly PodSelection[],
   onWait: (text: string) => void,
 ): Promise<void> {
   const deadline = performance.now() + request.timeoutMs;
-  const selectors = workloads.map((w) => {
-    // Workloads of an inventory were rendered from our templates, which select by labels only.
-    const { spec } = w as KubeObject & { spec: { selector: { matchLabels?: Record<string, string> } } };
-    return Object.entries(spec.selector.matchLabels ?? {})
-      .map(([k, v]) => `${k}=${v}`)
-      .join(',');
-  });
   for (;;) {
     request.signal.throwIfAborted();
-    const lists = await Promise.all(
-      selectors.map((labelSelector) =>
-        request.client.list<Pod>(pods, { namespace: request.namespace, labelSelector }),
-      ),
-    );
+    const lists = await Promise.all(selections.map((selection) => request.client.list<Pod>(pods, selection)));
     const running = lists.flat();
     if (running.length === 0) return;
     if (performance.now() > deadline) {

@@ -1,5 +1,5 @@
 import { MeshError } from '../../errors/mesh-error.js';
-import { isMap, type Value } from './tree.js';
+import { isMap, scalarText, type Value } from './tree.js';
 
 /** One step of a `--set` path. */
 export type PathStep =
@@ -63,7 +63,7 @@ function assignFrom(current: Value | undefined, assignment: Assignment, depth: n
   if (current !== undefined && current !== null && !Array.isArray(current)) throw fail('not a list');
   const list = Array.isArray(current) ? [...(current as readonly Value[])] : [];
   if (step.what === 'select') {
-    const at = list.findIndex((e) => isMap(e) && String(e[step.field]) === step.value);
+    const at = list.findIndex((e) => isMap(e) && scalarText(e[step.field]) === step.value);
     if (at < 0) throw fail(`no element with ${step.field} "${step.value}" given so far`);
     list[at] = assignFrom(list[at], assignment, depth + 1);
     return list;

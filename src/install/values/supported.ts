@@ -1,5 +1,5 @@
 import { MeshError } from '../../errors/mesh-error.js';
-import { type Value, type ValueMap, valueAt } from './tree.js';
+import { scalarText, type Value, type ValueMap, valueAt } from './tree.js';
 
 /** Values with which the CNI agent refuses to start, and why. */
 const fixed: readonly { readonly path: string; readonly only: Value; readonly why: string }[] = [
@@ -31,9 +31,9 @@ export function requireSupported(spec: ValueMap, platform: string): void {
   for (const { path, only, why } of fixed) {
     const value = valueAt(spec, path.split('.'));
     if (value === only) continue;
-    throw new MeshError('MESH0316', `${path}=${String(value)} is not supported: ${why}`, {
+    throw new MeshError('MESH0316', `${path}=${scalarText(value)} is not supported: ${why}`, {
       ...(platform === '' ? {} : { evidence: `platform ${platform}` }),
-      hint: `Leave it at ${String(only)}.`,
+      hint: `Leave it at ${scalarText(only)}.`,
     });
   }
 }

@@ -31,3 +31,8 @@ export function valueAt(root: Value, path: readonly string[]): Value | undefined
   }
   return current;
 }
+
+/** A scalar as text; maps and lists as JSON. */
+export function scalarText(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+}

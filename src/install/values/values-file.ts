@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { MeshError, messageOf } from '../../errors/mesh-error.js';
-import { isMap, mergeValues, type ValueMap } from './tree.js';
+import { isMap, mergeValues, scalarText, type ValueMap } from './tree.js';
 
 /** A values file is at most this large; the largest sensible one is a few kilobytes. */
 const fileMaxBytes = 4 * 1024 * 1024;
@@ -34,7 +34,7 @@ function specOf(document: unknown, path: string): ValueMap {
   if (!isMap(document)) throw new MeshError('MESH0303', `${path} holds no map of values`);
   if (document['kind'] === undefined && document['apiVersion'] === undefined) return document;
   if (document['kind'] !== 'IstioOperator') {
-    throw new MeshError('MESH0303', `${path} is of kind ${String(document['kind'])}, not IstioOperator`, {
+    throw new MeshError('MESH0303', `${path} is of kind ${scalarText(document['kind'])}, not IstioOperator`, {
       hint: 'Values files are IstioOperator documents or bare values; apply other objects with kubectl.',
     });
   }
