@@ -26,23 +26,40 @@ async function restartsOf(labelSelector: string): Promise<Restarts> {
   );
 }
 
-/** Kills the main process of every pod of a component, as a crash would. */
-async function kill(labelSelector: string): Promise<void> {
-  const { client } = sandbox();
-  const list = await client.list<Pod>(pods, { namespace: 'istio-system', labelSelector });
-  expect(list.length).toBeGreaterThan(0);
-  await Promise.all(
-    list.map((pod) =>
-      execInPod(client, {
-        namespace: 'istio-system',
-        pod: pod.metadata.name,
-        container: pod.spec.containers[0]?.name ?? '',
-        // Everything but the shell that kills; the first process of the container is not killable from inside.
-        command: ['sh', '-c', 'kill -9 -1'],
-        timeoutMs: 5_000,
-      }).catch(() => undefined),
+/** Kills the process of a component on every node, from outside of its container, as the kernel would. */
+async function kill(program: string): Promise<void> {
+  const { name, meshctl } = sandbox();
+  const script = `for p in /proc/[0-9]*; do
+    tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '/opt/meshctl/bin/${program}.js' && kill -9 "\${p#/proc/}" && echo killed
+  done`;
+  const outcomes = await Promise.all(
+    ['node-1', 'node-2'].map((node) =>
+      meshctl(['sandbox', 'exec', '--name', name, node, '--', 'sh', '-c', script]),
     ),
   );
+  expect(outcomes.map((o) => o.stdout).join('')).toContain('killed');
+}
+
+interface LoadSummary {
+  readonly sent: number;
+  readonly ok: number;
+}
+
+/** Sends requests, each on a new connection, from sleep to the frontend while `fault` happens. */
+async function underLoad(fault: () => Promise<void>): Promise<LoadSummary> {
+  const { client } = sandbox();
+  const pod = await onePod(client, bank, 'app=sleep');
+  const load = execInPod(client, {
+    namespace: bank,
+    pod: pod.metadata.name,
+    container: 'sleep',
+    command: ['tool', 'load', frontendUrl, '--rate', '20', '--duration', '6', '--each-new-connection'],
+  });
+  await fault();
+  const { stdout, stderr } = await load;
+  const line = stdout.trim().split('\n').at(-1) ?? '';
+  expect(line, stderr).toMatch(/^\{/);
+  return JSON.parse(line) as LoadSummary;
 }
 
 async function expectRestarted(labelSelector: string, before: Restarts): Promise<void> {
@@ -58,8 +75,9 @@ async function expectRestarted(labelSelector: string, before: Restarts): Promise
 test('a killed controller comes back by itself; traffic goes on meanwhile', async () => {
   const { client, kubectl } = sandbox();
   const before = await restartsOf('app=istiod');
-  await kill('app=istiod');
-  expect(await curlFrom(client, sleep, frontendUrl)).toMatchObject({ exitCode: 0, status: 200 });
+  const load = await underLoad(() => kill('meshd'));
+  expect(load.ok).toBe(load.sent);
+  expect(load.sent).toBeGreaterThan(50);
   await expectRestarted('app=istiod', before);
   const rolled = await kubectl([
     'rollout',
@@ -86,7 +104,8 @@ test('a killed controller comes back by itself; traffic goes on meanwhile', asyn
 test('a killed ztunnel comes back by itself and new connections work again', async () => {
   const { client } = sandbox();
   const before = await restartsOf('app=ztunnel');
-  await kill('app=ztunnel');
+  const load = await underLoad(() => kill('ztunnel'));
+  expect(load.ok).toBeGreaterThan(0);
   await expectRestarted('app=ztunnel', before);
   await eventually(
     async () => {
@@ -101,8 +120,9 @@ test('a killed ztunnel comes back by itself and new connections work again', asy
 test('a killed CNI agent comes back by itself; a pod created then is captured', async () => {
   const { client, kubectl } = sandbox();
   const before = await restartsOf('k8s-app=istio-cni-node');
-  await kill('k8s-app=istio-cni-node');
-  expect(await curlFrom(client, sleep, frontendUrl)).toMatchObject({ exitCode: 0, status: 200 });
+  const load = await underLoad(() => kill('mesh-cni'));
+  expect(load.ok).toBe(load.sent);
+  expect(load.sent).toBeGreaterThan(50);
   await expectRestarted('k8s-app=istio-cni-node', before);
   const restarted = await kubectl(['rollout', 'restart', 'deployment/loadgenerator', '-n', bank]);
   expect(restarted.exitCode, restarted.stderr).toBe(0);
