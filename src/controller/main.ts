@@ -1,31 +1,8 @@
-import { setMaxListeners } from 'node:events';
 import { messageOf } from '../errors/mesh-error.js';
-import { CertificateAuthority } from '../identity/ca/authority.js';
 import { KubeClient } from '../kube/client.js';
 import { createLogger, type Logger, setLogLevel } from '../telemetry/log.js';
-import { DeltaXdsServer } from '../xds/server/server.js';
-import { loadCaMaterial } from './authority/ca-store.js';
-import { runRootDistribution } from './authority/root-distribution.js';
-import { runGatewayClasses } from './gateway/gateway-classes.js';
-import { GatewayController } from './gateway/gateway-controller.js';
-import { findTemplates } from './gateway/template.js';
-import { createWaypointRenderer } from './gateway/waypoint-objects.js';
-import { createInformers } from './informers.js';
-import { runAsLeader } from './leadership.js';
-import { defaultMeshConfig } from './model/mesh-config.js';
-import { MESH_KEY } from './model/inputs.js';
-import { MeshState } from './model/mesh-state.js';
-import { ControllerMetrics } from './server/controller-metrics.js';
-import { startDebugHttp } from './server/debug-http.js';
-import { startGrpcServers } from './server/grpc-servers.js';
-import { createPodDirectory } from './server/pod-directory.js';
-import { TokenAuthenticator } from './server/token-authenticator.js';
-import { readSettings, type Settings } from './settings.js';
-import { runStatusWriter } from './status/status-writer.js';
-import { controllerVersion } from './version.js';
-
-/** How long calls under way get when the process is asked to stop, in milliseconds. */
-const shutdownDeadlineMs = 5_000;
+import { runController } from './controller.js';
+import { readSettings } from './settings.js';
 
 /** Entry of the controller; resolves to its exit code after SIGTERM or SIGINT. */
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -34,7 +11,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     const { settings, ignored } = readSettings(args, env);
     if (settings.logLevel !== undefined) setLogLevel(settings.logLevel.replaceAll('default:', ''));
     if (ignored.length > 0) log.info('flags without a meaning here', { ignored: ignored.join(' ') });
-    await serve(settings, KubeClient.inCluster(env), log);
+    await runController({ settings, client: KubeClient.inCluster(env), log }, stopSignal(log));
     return 0;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? { code: String(error.code) } : {};
@@ -45,188 +22,8 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   }
 }
 
-/**
- * Phases: reading the cluster (not ready, callers are told to retry) -> serving -> draining. Certificates and xDS
- * are served by every replica; status and deployments are written by the one that leads.
- */
-async function serve(settings: Settings, client: KubeClient, log: Logger): Promise<void> {
-  const stop = stopSignal(log);
-  const meshDefaults = defaultMeshConfig(settings.systemNamespace);
-  const cluster = {
-    clusterId: settings.clusterId,
-    clusterDomain: settings.clusterDomain,
-    network: settings.network,
-  };
-  let xds: DeltaXdsServer | undefined;
-  const state = new MeshState({ cluster, mesh: meshDefaults, onPush: (changed) => xds?.push(changed) });
-  const informers = createInformers({
-    client,
-    inputs: state.inputs,
-    systemNamespace: settings.systemNamespace,
-    meshDefaults,
-    log,
-  });
-  const trustDomain = () => (state.inputs.mesh.get(MESH_KEY) ?? meshDefaults).trustDomain;
-  const reading = informers.start(stop);
-  await reading;
-
-  const { material, source } = await loadCaMaterial({
-    client,
-    systemNamespace: settings.systemNamespace,
-    trustDomain: trustDomain(),
-    pluggedDir: settings.pluggedCaDir,
-  });
-  const authority = await CertificateAuthority.load(material);
-  log.info('certificate authority loaded', { source, expires: new Date(authority.expiresMs).toISOString() });
-  const serving = await authority.serve(servingNames(settings));
-
-  const metrics = new ControllerMetrics({
-    version: controllerVersion,
-    connectionCount: () => xds?.connections.length ?? 0,
-    serviceCount: () => state.index.services.list().length,
-    rootExpiresMs: () => authority.rootExpiresMs,
-  });
-  const authenticator = new TokenAuthenticator(client);
-  xds = new DeltaXdsServer({
-    sources: state.sources,
-    events: metrics.xdsEvents,
-    isReady: () => state.isRunning,
-    currentVersion: () => state.version,
-    now: Date.now,
-  });
-  const flushListeners = followFlushes(state);
-  state.run();
-  const grpc = await startGrpcServers(
-    {
-      xds,
-      certificates: {
-        authority: () => authority,
-        authenticator,
-        nodes: {
-          pods: createPodDirectory(informers.pods),
-          trustedAccounts: settings.trustedNodeAccounts,
-          trustDomain,
-        },
-        isReady: () => state.isRunning,
-        events: metrics.certificateEvents,
-        log: createLogger('ca'),
-      },
-      serving,
-      rootPem: authority.rootPem,
-      maxConnectionAgeMs: settings.maxConnectionAgeMs,
-    },
-    {
-      plaintext: `0.0.0.0:${settings.ports.plaintextGrpc}`,
-      secure: `0.0.0.0:${settings.ports.secureGrpc}`,
-    },
-  );
-  const debug = {
-    isReady: () => state.isRunning && !stop.aborted,
-    version: controllerVersion,
-    index: state.index,
-    xds,
-    metrics,
-    authenticator,
-    systemNamespace: settings.systemNamespace,
-  };
-  const httpServers = await Promise.all(
-    [settings.ports.http, settings.ports.monitoring].map((port) => startDebugHttp(debug, port)),
-  );
-
-  const gateways = new GatewayController({
-    client,
-    log: createLogger('gateway'),
-    gateways: informers.gateways,
-    gatewayClasses: informers.gatewayClasses,
-    pods: informers.pods,
-    namespaces: informers.namespaces,
-    render: createWaypointRenderer(findTemplates(settings.templatesDir), {
-      ...settings.waypoint,
-      ...cluster,
-      revision: settings.revision,
-      discoveryAddress: `istiod.${settings.systemNamespace}.svc:${settings.ports.secureGrpc}`,
-    }),
-    clusterDomain: settings.clusterDomain,
-    trustDomain,
-    revision: settings.revision,
-  });
-  const asLeader = (name: string, lead: (signal: AbortSignal) => Promise<void>) =>
-    runAsLeader(
-      { client, log, namespace: settings.systemNamespace, name, identity: settings.podName, lead },
-      stop,
-    );
-  const duties = [
-    asLeader(`istio-gateway-deployment-${settings.revision}`, (signal) => gateways.run(signal)),
-    asLeader('istio-status-leader', (signal) =>
-      runStatusWriter(
-        {
-          client,
-          state,
-          policies: informers.policies,
-          services: informers.services,
-          onFlush: flushListeners,
-          log: createLogger('status'),
-        },
-        signal,
-      ),
-    ),
-    asLeader('istio-namespace-controller-election', (signal) =>
-      runRootDistribution(
-        {
-          client,
-          namespaces: informers.namespaces,
-          rootPem: () => authority.rootPem,
-          log: createLogger('ca'),
-        },
-        signal,
-      ),
-    ),
-    runGatewayClasses({ client, classes: informers.gatewayClasses, log: createLogger('gateway') }, stop),
-  ];
-  log.info('controller ready', { version: controllerVersion, revision: settings.revision });
-
-  await new Promise<void>((resolve) => {
-    if (stop.aborted) resolve();
-    else stop.addEventListener('abort', () => resolve(), { once: true });
-  });
-  state.stop();
-  await Promise.all([grpc.close(shutdownDeadlineMs), Promise.allSettled(duties)]);
-  for (const server of httpServers) server.close();
-  client.close();
-}
-
-/** DNS names under which proxies reach this controller. */
-function servingNames({ systemNamespace, clusterDomain, revision }: Settings): string[] {
-  const services = revision === 'default' ? ['istiod'] : ['istiod', `istiod-${revision}`];
-  return services.flatMap((service) => [
-    `${service}.${systemNamespace}.svc`,
-    `${service}.${systemNamespace}.svc.${clusterDomain}`,
-    `${service}.${systemNamespace}`,
-  ]);
-}
-
-type FlushListener = (changed: { policies: ReadonlySet<string>; services: ReadonlySet<string> }) => void;
-
-/** Lets leader duties, which come and go, follow the recomputations of a graph whose listeners stay. */
-function followFlushes(state: MeshState): (listener: FlushListener) => () => void {
-  const listeners = new Set<FlushListener>();
-  const none: ReadonlySet<string> = new Set();
-  state.graph.onFlush(state.index.policyOutcomes, (policies) => {
-    for (const listener of listeners) listener({ policies, services: none });
-  });
-  state.graph.onFlush(state.index.services, (services) => {
-    for (const listener of listeners) listener({ policies: none, services });
-  });
-  return (listener) => {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  };
-}
-
 function stopSignal(log: Logger): AbortSignal {
   const controller = new AbortController();
-  // Every watch and duty waits for it: many listeners are no leak here.
-  setMaxListeners(0, controller.signal);
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.once(name, () => {
       log.info('stopping', { signal: name });

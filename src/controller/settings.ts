@@ -21,6 +21,8 @@ export interface Settings {
   readonly logLevel: string | undefined;
   /** Connections are asked to reconnect after this long, in milliseconds. */
   readonly maxConnectionAgeMs: number | undefined;
+  /** Address the servers listen on. */
+  readonly listenHost: string;
   readonly ports: {
     readonly http: number;
     readonly plaintextGrpc: number;
@@ -62,6 +64,7 @@ export function readSettings(
     templatesDir: env['TEMPLATES_DIR'],
     logLevel: flags.get('log_output_level'),
     maxConnectionAgeMs: parseAgeMs(flags.get('keepaliveMaxServerConnectionAge')),
+    listenHost: '0.0.0.0',
     ports: { ...defaultPorts, ...parseMonitoringPort(flags.get('monitoringAddr')) },
   };
   return { settings, ignored };

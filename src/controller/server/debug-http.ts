@@ -21,7 +21,10 @@ export interface DebugHttpDeps {
 const requestTimeoutMs = 10_000;
 
 /** Readiness, version, metrics and diagnostics on one port; resolves with the bound server. */
-export function startDebugHttp(deps: DebugHttpDeps, port: number): Promise<Server> {
+export function startDebugHttp(
+  deps: DebugHttpDeps,
+  at: { readonly host: string; readonly port: number },
+): Promise<Server> {
   const server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
     answer(deps, request, response).catch(() => {
       if (!response.headersSent) response.writeHead(500);
@@ -30,7 +33,7 @@ export function startDebugHttp(deps: DebugHttpDeps, port: number): Promise<Serve
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, () => resolve(server));
+    server.listen({ ...at }, () => resolve(server));
   });
 }
 
