@@ -1,6 +1,5 @@
 // npm run quickstart: a cluster on this machine, the mesh on it, and proof from the wire.
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import chalk from 'chalk';
 import { KubeClient } from '../src/kube/client.js';
 import { captureBetweenNodes } from '../test/harness/capture.js';
@@ -65,16 +64,12 @@ async function show(): Promise<void> {
   say('   the client outside the mesh still gets its answer (PERMISSIVE mode)');
 
   title('6. What meshctl says of a frontend pod');
-  const [frontend] = await readyPods(client, 'shop', 'app=frontend');
-  must(frontend !== undefined, 'no ready frontend pod');
-  // A connection to look at while the report is made.
   const load = execIn(client, {
     namespace: 'shop',
     labelSelector: 'app=client',
     command: ['tool', 'load', 'http://frontend/', '--rate', '20', '--duration', '8', '--connections', '4'],
   });
-  await delay(1_500);
-  await step(['describe', 'pod', frontend?.metadata.name ?? '', '-n', 'shop']);
+  await step(['describe', 'pod', await frontendUnderLoad(client), '-n', 'shop']);
   await load;
 
   title('7. Layer 7: a waypoint, and a policy that lets the client only read');
@@ -157,6 +152,21 @@ async function curl(
   };
 }
 
+/** A frontend pod that is seen to speak mTLS right now; which replicas are busy is up to the load balancer. */
+function frontendUnderLoad(client: KubeClient): Promise<string> {
+  return eventually(
+    async () => {
+      for (const { metadata } of await readyPods(client, 'shop', 'app=frontend')) {
+        const args = ['describe', 'pod', metadata.name, '-n', 'shop', '-o', 'json', '--context', context];
+        const { verdict } = JSON.parse((await meshctl(args)).stdout) as { verdict?: string };
+        if (verdict === 'mtls') return metadata.name;
+      }
+      throw new Error('no frontend pod is seen to speak mTLS');
+    },
+    { timeoutMs: 6_000 },
+  );
+}
+
 /** Runs a meshctl command, showing it and what it prints as a user would see it. */
 async function step(args: readonly string[]): Promise<void> {
   const isSandbox = args[0] === 'sandbox';
@@ -165,7 +175,9 @@ async function step(args: readonly string[]): Promise<void> {
     env: chalk.level > 0 ? { FORCE_COLOR: '1', NO_COLOR: '' } : {},
     timeoutMs: 180_000,
   });
-  for (const line of `${outcome.stderr}${outcome.stdout}`.trimEnd().split('\n')) say(`     ${line}`);
+  const lines = `${outcome.stderr}${outcome.stdout}`.trimEnd().split('\n');
+  // What is waited for meanwhile is of interest only while one waits.
+  for (const line of lines.filter((l) => !l.startsWith('- '))) say(`     ${line}`);
   must(outcome.exitCode === 0, `meshctl ${args.join(' ')} ended with exit code ${outcome.exitCode}`);
 }
 

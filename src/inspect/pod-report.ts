@@ -178,7 +178,7 @@ export function judge(facts: PodFacts): Pick<PodReport, 'verdict' | 'summary'> {
   if (first !== undefined && encrypted.length === connections.length) {
     return {
       verdict: 'mtls',
-      summary: `mTLS: all ${connections.length} live connections encrypted (${first.evidence})`,
+      summary: `mTLS: ${connections.length} of ${connections.length} live connections encrypted (${first.evidence})`,
     };
   }
   return {
