@@ -12,6 +12,7 @@ import type { Credentials } from '../identity/credentials.js';
 import type { SpiffeId } from '../identity/spiffe.js';
 import { spiffeNames } from '../identity/subject-alt-name.js';
 import { connectTcp } from '../system/socket.js';
+import { writeBytesOnly } from './byte-writes.js';
 import { HboneError } from './hbone-error.js';
 import { keepAlive } from './keepalive.js';
 import {
@@ -156,7 +157,12 @@ export class HboneConnection {
           return;
         }
         settle();
-        resolve({ stream, peer: this.tls.peer, tls: this.tls, responseHeaders: headers });
+        resolve({
+          stream: writeBytesOnly(stream),
+          peer: this.tls.peer,
+          tls: this.tls,
+          responseHeaders: headers,
+        });
       };
       const timer = setTimeout(() => fail('no answer to CONNECT in time'), responseTimeoutMs);
       options.signal?.addEventListener('abort', onAbort, { once: true });

@@ -12,6 +12,7 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { messageOf } from '../errors/mesh-error.js';
 import type { Credentials } from '../identity/credentials.js';
 import { parseSpiffe, type SpiffeId } from '../identity/spiffe.js';
+import { writeBytesOnly } from './byte-writes.js';
 import type { FailureFlag } from './hbone-error.js';
 import { keepAlive } from './keepalive.js';
 import {
@@ -263,7 +264,7 @@ function makeRequest(options: {
     signal: gone.signal,
     accept: (extra) => {
       if (!stream.destroyed && !stream.headersSent) stream.respond({ ...extra, ':status': 200 });
-      return stream;
+      return writeBytesOnly(stream);
     },
     reject: (status, extra) => respond(stream, status, extra),
   };
