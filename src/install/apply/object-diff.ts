@@ -33,7 +33,7 @@ function contentOf(object: object): unknown {
   const kept = isMap(metadata)
     ? Object.fromEntries(Object.entries(metadata).filter(([key]) => !serverFields.has(key)))
     : metadata;
-  return { ...rest, metadata: kept };
+  return { metadata: kept, ...rest };
 }
 
 function compare(before: unknown, after: unknown, path: string, changes: FieldChange[]): void {

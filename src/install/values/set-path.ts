@@ -81,10 +81,11 @@ function findEquals(source: string): number {
     const c = source[i];
     if (c === '\\') i++;
     else if (c === '[') depth++;
-    else if (c === ']') depth--;
+    else if (c === ']') depth = Math.max(0, depth - 1);
     else if (c === '=' && depth === 0) return i;
   }
-  return -1;
+  // A bracket that never closes hides every "=": the first one lets the path parser name the bracket.
+  return source.indexOf('=');
 }
 
 function parsePath(source: string, text: string): PathStep[] {
