@@ -118,28 +118,29 @@ export class Connection {
   #wake(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;
-    this.#drain()
-      .catch((error: unknown) => {
-        // A failed write means the peer is gone; anything else must not go unnoticed by the client.
-        if (!this.#isClosed) this.#deps.stream.fail('internal', String(error));
-        this.close();
-      })
-      .finally(() => {
-        this.#isBusy = false;
-      });
+    this.#drain().catch((error: unknown) => {
+      // A failed write means the peer is gone; anything else must not go unnoticed by the client.
+      if (!this.#isClosed) this.#deps.stream.fail('internal', String(error));
+      this.close();
+    });
   }
 
   async #drain(): Promise<void> {
-    while (!this.#isClosed) {
-      const request = this.#requests.shift();
-      if (request !== undefined) {
-        this.#resumeReading();
-        await this.#serve(request);
-      } else if (this.#pendingCount > 0) {
-        await this.#servePush();
-      } else {
-        return;
+    try {
+      while (!this.#isClosed) {
+        const request = this.#requests.shift();
+        if (request !== undefined) {
+          this.#resumeReading();
+          await this.#serve(request);
+        } else if (this.#pendingCount > 0) {
+          await this.#servePush();
+        } else {
+          return;
+        }
       }
+    } finally {
+      // In the same turn as the last look at the queues: work that arrives later must find it idle.
+      this.#isBusy = false;
     }
   }
 
@@ -196,7 +197,12 @@ export class Connection {
     const version = this.#deps.currentVersion();
     const nonce = this.#nextNonce(version);
     const startMs = this.#deps.now();
-    const bytes = encodeDeltaResponse({ typeUrl: subscription.typeUrl, pushVersion: version, nonce, ...answer });
+    const bytes = encodeDeltaResponse({
+      typeUrl: subscription.typeUrl,
+      pushVersion: version,
+      nonce,
+      ...answer,
+    });
     // Recorded before the write: the acknowledgement can arrive while the write is still pending.
     subscription.sent({ nonce, version, atMs: startMs });
     await this.#deps.stream.write(bytes);

@@ -1,5 +1,11 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import { status, type handleBidiStreamingCall, type ServerDuplexStream, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  status,
+  type handleBidiStreamingCall,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryRequest } from '../gen/envoy/discovery_pb.js';
 import { DELTA_XDS_PATH } from '../type-urls.js';
 import { Connection, type ConnectionEvents, type DeltaStream } from './connection.js';
@@ -74,8 +80,12 @@ export class DeltaXdsServer {
   }
 
   /** Definition and implementation to hand to `grpc.Server.addService`. */
-  service(admit: AdmitStream): { readonly definition: ServiceDefinition; readonly implementation: UntypedServiceImplementation } {
-    const handler: handleBidiStreamingCall<DeltaDiscoveryRequest, Buffer> = (call) => this.#accept(call, admit);
+  service(admit: AdmitStream): {
+    readonly definition: ServiceDefinition;
+    readonly implementation: UntypedServiceImplementation;
+  } {
+    const handler: handleBidiStreamingCall<DeltaDiscoveryRequest, Buffer> = (call) =>
+      this.#accept(call, admit);
     return { definition: deltaServiceDefinition, implementation: { deltaAggregatedResources: handler } };
   }
 
@@ -141,7 +151,8 @@ export class DeltaXdsServer {
   }): Promise<Connection> {
     const { id, call, first, admit } = input;
     const subscriber = readSubscriber(first);
-    if (subscriber === undefined) throw new StreamRefused(status.INVALID_ARGUMENT, 'the first request names no node');
+    if (subscriber === undefined)
+      throw new StreamRefused(status.INVALID_ARGUMENT, 'the first request names no node');
     await admit(call, subscriber);
     const connection = new Connection({ ...this.#deps, subscriber, stream: deltaStream(call) });
     this.#records.set(id, { id, peer: call.getPeer(), connectedAtMs: this.#deps.now(), connection });
@@ -157,7 +168,8 @@ const deltaServiceDefinition: ServiceDefinition = {
     requestSerialize: () => {
       throw new Error('the server sends no requests');
     },
-    requestDeserialize: (bytes: Buffer): DeltaDiscoveryRequest => fromBinary(DeltaDiscoveryRequestSchema, bytes),
+    requestDeserialize: (bytes: Buffer): DeltaDiscoveryRequest =>
+      fromBinary(DeltaDiscoveryRequestSchema, bytes),
     responseSerialize: (bytes: Buffer): Buffer => bytes,
     responseDeserialize: (bytes: Buffer): Buffer => bytes,
   },
@@ -203,7 +215,10 @@ function deltaStream(call: Stream): DeltaStream {
       else call.pause();
     },
     fail: (reason, message) =>
-      endWith(call, new StreamRefused(reason === 'overloaded' ? status.RESOURCE_EXHAUSTED : status.INTERNAL, message)),
+      endWith(
+        call,
+        new StreamRefused(reason === 'overloaded' ? status.RESOURCE_EXHAUSTED : status.INTERNAL, message),
+      ),
   };
 }
 

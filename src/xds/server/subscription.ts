@@ -118,6 +118,10 @@ export class Subscription {
     const asksForAll = asked.length === 0 || asked.includes('*');
     this.#isWildcard = !this.#source.allowsOnDemand || (asksForAll && !withdrawn.has('*'));
     const held = request.initialResourceVersions;
+    // What the client kept counts as held even when it is current and therefore not sent again.
+    if (!this.#isWildcard || this.#source.tracksNames) {
+      for (const name of Object.keys(held)) this.#held.add(name);
+    }
     if (this.#isWildcard) return this.#remember(this.#diffAgainst(held, this.#source.all(this.#subscriber)));
     this.#addNames([...asked, ...Object.keys(held)].filter((name) => name !== '*' && !withdrawn.has(name)));
     return this.#remember(this.#diffAgainst(held, this.#lookupAll(this.#names).resources, this.#names));
@@ -139,11 +143,21 @@ export class Subscription {
 
   #change(request: DeltaDiscoveryRequest): Answer {
     // A wildcard stream that names something gets the complete set again (upstream's behaviour).
-    if (this.#isWildcard) return this.#remember({ resources: [...this.#source.all(this.#subscriber)], removed: [] });
-    for (const name of request.resourceNamesUnsubscribe) this.#names.delete(name);
+    if (this.#isWildcard)
+      return this.#remember({ resources: [...this.#source.all(this.#subscriber)], removed: [] });
+    for (const name of request.resourceNamesUnsubscribe) this.#withdraw(name);
     const added = request.resourceNamesSubscribe.filter((name) => name !== '*');
     this.#addNames(added);
     return this.#remember(this.#lookupAll(added));
+  }
+
+  /** Forgets a name, and that the client holds what only this name stood for. */
+  #withdraw(name: string): void {
+    this.#names.delete(name);
+    this.#held.delete(name);
+    for (const resource of this.#source.lookup(name, this.#subscriber)) {
+      if (!this.#isAskedFor(resource)) this.#held.delete(resource.name);
+    }
   }
 
   #lookupAll(names: Iterable<string>): Answer {
@@ -184,9 +198,15 @@ export class Subscription {
     }
   }
 
-  /** Whether an existing resource is for this subscription. */
+  /**
+   * Whether an existing resource is for this subscription. One that the client holds is, even when it
+   * left the service it was sent for: the client must learn that.
+   */
   #wants(resource: WireResource): boolean {
-    if (this.#isWildcard) return true;
+    return this.#isWildcard || this.#held.has(resource.name) || this.#isAskedFor(resource);
+  }
+
+  #isAskedFor(resource: WireResource): boolean {
     const isAsked = (name: string) => this.#names.has(name);
     return isAsked(resource.name) || resource.aliases.some(isAsked) || resource.groups.some(isAsked);
   }
