@@ -67,6 +67,7 @@ export function createWaypointRenderer(templates: string, settings: WaypointSett
     const name = waypointObjectName(gateway);
     const values = {
       name,
+      gateway: gateway.metadata.name,
       namespace: gateway.metadata.namespace ?? '',
       serviceAccount: gateway.metadata.annotations?.[SERVICE_ACCOUNT_ANNOTATION] ?? name,
       trustDomain: context.trustDomain,
