@@ -21,6 +21,8 @@ export class WorkQueue {
   readonly #waiting = new Set<string>();
   readonly #active = new Set<string>();
   readonly #failures = new Map<string, number>();
+  /** Keys whose retry is due later: one timer each, however often the key fails meanwhile. */
+  readonly #delayed = new Set<string>();
   #signal: AbortSignal | undefined;
 
   constructor(options: WorkQueueOptions) {
@@ -69,8 +71,12 @@ export class WorkQueue {
   async #retry(key: string, signal: AbortSignal): Promise<void> {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
+    if (this.#delayed.has(key)) return;
+    this.#delayed.add(key);
     const waitMs = Math.min(RETRY_MIN_MS * 2 ** failures, RETRY_MAX_MS);
     await delay(waitMs, undefined, { signal }).catch(() => undefined);
-    if (!signal.aborted) this.add(key);
+    this.#delayed.delete(key);
+    // Reconciled meanwhile: nothing is left to retry.
+    if (!signal.aborted && this.#failures.has(key)) this.add(key);
   }
 }
