@@ -10,6 +10,8 @@ import type { Logger } from '../telemetry/log.js';
 const LEASE_SECONDS = 15;
 const RENEW_MS = 5_000;
 const RETRY_MS = 2_000;
+/** A leader that could not renew for this long stops leading: well before its lease runs out. */
+const GIVE_UP_MS = LEASE_SECONDS * 1_000 - RENEW_MS;
 
 export interface LeadershipDeps {
   readonly client: KubeClient;
@@ -43,6 +45,8 @@ export async function runAsLeader(deps: LeadershipDeps, signal: AbortSignal): Pr
 
 interface Held {
   readonly isOurs: boolean;
+  /** Another replica is known to hold the lease; false also when that could not be found out. */
+  readonly isHeldByOther: boolean;
   readonly version: string;
 }
 
@@ -57,15 +61,17 @@ async function tryAcquire(
       const created = await deps.client.create<Lease>(leases, leaseOf(deps, undefined), {
         namespace: deps.namespace,
       });
-      return { isOurs: true, version: created.metadata.resourceVersion ?? '' };
+      return { isOurs: true, isHeldByOther: false, version: created.metadata.resourceVersion ?? '' };
     }
     const version = current.metadata.resourceVersion ?? '';
     const holder = current.spec?.holderIdentity ?? '';
     const ttlMs = (current.spec?.leaseDurationSeconds ?? LEASE_SECONDS) * 1000;
     const hasExpired = seen?.version === version && Date.now() - seen.atMs > ttlMs;
-    if (holder !== '' && holder !== deps.identity && !hasExpired) return { isOurs: false, version };
+    if (holder !== '' && holder !== deps.identity && !hasExpired) {
+      return { isOurs: false, isHeldByOther: true, version };
+    }
     await deps.client.update(ref, leaseOf(deps, current));
-    return { isOurs: true, version };
+    return { isOurs: true, isHeldByOther: false, version };
   } catch (error) {
     if (!isConflict(error) && !isAlreadyExists(error)) {
       deps.log.warn('the leader lease cannot be read or taken', {
@@ -73,7 +79,7 @@ async function tryAcquire(
         error: messageOf(error),
       });
     }
-    return { isOurs: false, version: seen?.version ?? '' };
+    return { isOurs: false, isHeldByOther: false, version: seen?.version ?? '' };
   }
 }
 
@@ -85,15 +91,19 @@ async function leadWhileHeld(deps: LeadershipDeps, signal: AbortSignal): Promise
     if (!both.aborted) deps.log.error('a leader duty failed', { lease: deps.name, error: messageOf(error) });
     duty.abort();
   });
-  let renewedMs = Date.now();
+  // Ends the duty before anybody else may begin it, also while a renewal hangs.
+  let giveUp = setTimeout(() => duty.abort(), GIVE_UP_MS);
   while (!both.aborted) {
     await pause(RENEW_MS, both);
     if (both.aborted) break;
-    const { isOurs } = await tryAcquire(deps, undefined);
-    if (isOurs) renewedMs = Date.now();
-    // Ends its duty before anybody else may begin it.
-    else if (Date.now() - renewedMs > LEASE_SECONDS * 1000 - RENEW_MS) duty.abort();
+    const askedMs = Date.now();
+    const { isOurs, isHeldByOther } = await tryAcquire(deps, undefined);
+    if (isHeldByOther) duty.abort();
+    if (!isOurs || both.aborted) continue;
+    clearTimeout(giveUp);
+    giveUp = setTimeout(() => duty.abort(), Math.max(0, askedMs + GIVE_UP_MS - Date.now()));
   }
+  clearTimeout(giveUp);
   duty.abort();
   await work;
   await release(deps);

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { MeshError } from '../errors/mesh-error.js';
 
 /** How the controller was started. Names of variables and flags are upstream's where it has them. */
@@ -42,20 +43,25 @@ export function readSettings(
   env: NodeJS.ProcessEnv,
 ): { readonly settings: Settings; readonly ignored: readonly string[] } {
   const { flags, ignored } = parseFlags(args);
-  const systemNamespace = env['POD_NAMESPACE'] ?? 'istio-system';
+  // A variable that is set but empty counts as absent: templates render what is not configured that way.
+  const systemNamespace = env['POD_NAMESPACE'] || 'istio-system';
   const image =
-    env['WAYPOINT_IMAGE'] ?? `${env['MESH_HUB'] ?? 'meshctl'}/waypoint:${env['MESH_TAG'] ?? 'latest'}`;
+    env['WAYPOINT_IMAGE'] || `${env['MESH_HUB'] || 'meshctl'}/waypoint:${env['MESH_TAG'] || 'latest'}`;
   const settings: Settings = {
     systemNamespace,
-    podName: env['POD_NAME'] ?? 'istiod',
-    revision: env['REVISION'] ?? 'default',
-    clusterId: env['CLUSTER_ID'] ?? 'Kubernetes',
-    clusterDomain: flags.get('domain') ?? 'cluster.local',
+    // Replicas must differ, or each of them would take the other's leases for its own.
+    podName: env['POD_NAME'] || hostname(),
+    revision: env['REVISION'] || 'default',
+    clusterId: env['CLUSTER_ID'] || 'Kubernetes',
+    clusterDomain: flags.get('domain') || 'cluster.local',
     network: env['NETWORK'] ?? '',
     trustedNodeAccounts: new Set(
-      (env['CA_TRUSTED_NODE_ACCOUNTS'] ?? `${systemNamespace}/ztunnel`).split(',').filter((a) => a !== ''),
+      (env['CA_TRUSTED_NODE_ACCOUNTS'] ?? `${systemNamespace}/ztunnel`)
+        .split(',')
+        .map((account) => account.trim())
+        .filter((account) => account !== ''),
     ),
-    pluggedCaDir: env['ROOT_CA_DIR'] ?? '/etc/cacerts',
+    pluggedCaDir: env['ROOT_CA_DIR'] || '/etc/cacerts',
     waypoint: {
       image,
       imagePullPolicy: env['WAYPOINT_IMAGE_PULL_POLICY'] || 'IfNotPresent',
