@@ -1,5 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Server } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../errors/mesh-error.js';
 import { CertificateAuthority } from '../identity/ca/authority.js';
 import type { KubeClient } from '../kube/client.js';
 import { createLogger, type Logger } from '../telemetry/log.js';
@@ -21,6 +23,7 @@ import { startGrpcServers } from './server/grpc-servers.js';
 import { createPodDirectory } from './server/pod-directory.js';
 import { TokenAuthenticator } from './server/token-authenticator.js';
 import type { Settings } from './settings.js';
+import { untilAborted, untilDoneOrAborted } from './until.js';
 import { runStatusWriter } from './status/status-writer.js';
 import { controllerVersion } from './version.js';
 
@@ -50,7 +53,13 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     network: settings.network,
   };
   let xds: DeltaXdsServer | undefined;
-  const state = new MeshState({ cluster, mesh: meshDefaults, onPush: (changed) => xds?.push(changed) });
+  const state = new MeshState({
+    cluster,
+    mesh: meshDefaults,
+    onPush: (changed) => xds?.push(changed),
+    onError: (object, error) =>
+      log.error('an object cannot be used, keeping what it last meant', { object, error: messageOf(error) }),
+  });
   const informers = createInformers({
     client,
     inputs: state.inputs,
@@ -59,7 +68,8 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     log,
   });
   const trustDomain = () => (state.inputs.mesh.get(MESH_KEY) ?? meshDefaults).trustDomain;
-  await informers.start(stop);
+  await untilDoneOrAborted(informers.start(stop), stop);
+  if (stop.aborted) return client.close();
 
   const { material, source } = await loadCaMaterial({
     client,
@@ -158,6 +168,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
           policies: informers.policies,
           services: informers.services,
           onFlush: flushListeners,
+          clusterDomain: settings.clusterDomain,
           log: createLogger('status'),
         },
         signal,
@@ -185,13 +196,18 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     secureGrpc: grpc.securePort,
   });
 
-  await new Promise<void>((resolve) => {
-    if (stop.aborted) resolve();
-    else stop.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await untilAborted(stop);
   state.stop();
-  await Promise.all([grpc.close(shutdownDeadlineMs), Promise.allSettled(duties)]);
-  for (const server of httpServers) server.close();
+  // Leases are released on the way out; an API server that is away must not hold that up.
+  const released = Promise.race([
+    Promise.allSettled(duties),
+    delay(shutdownDeadlineMs, undefined, { ref: false }),
+  ]);
+  await Promise.all([grpc.close(shutdownDeadlineMs), released]);
+  for (const server of httpServers) {
+    server.close();
+    server.closeAllConnections();
+  }
   client.close();
 }
 

@@ -62,7 +62,18 @@ export function createInformers(deps: InformerDeps): Informers {
     take: (key: string, object: T | undefined) => void,
   ) => {
     const reflector = new Reflector<T>({ client, resource, onError });
-    reflector.onChange((change) => take(objectKey(change.object), presentIn(change)));
+    reflector.onChange((change) => {
+      const key = objectKey(change.object);
+      try {
+        take(key, presentIn(change));
+      } catch (error) {
+        // One object that cannot be read must not keep the others of its kind from being followed.
+        deps.log.error('an object cannot be used, keeping what it last meant', {
+          object: `${resource.kind} ${key}`,
+          error: messageOf(error),
+        });
+      }
+    });
     return reflector;
   };
   const into =

@@ -5,6 +5,7 @@ import { Reflector } from '../../kube/reflector.js';
 import { configMaps } from '../../kube/resource.js';
 import type { ConfigMap, Namespace } from '../../kube/types.js';
 import type { Logger } from '../../telemetry/log.js';
+import { untilAborted, untilDoneOrAborted } from '../until.js';
 import { WorkQueue } from '../work-queue.js';
 
 /** ConfigMap by which every namespace's pods learn the mesh's roots. */
@@ -27,6 +28,7 @@ export async function runRootDistribution(deps: RootDistributionDeps, signal: Ab
     client: deps.client,
     resource: configMaps,
     fieldSelector: `metadata.name=${configMapName}`,
+    onError: (message) => deps.log.warn('watch failed, retrying', { error: message }),
   });
   const queue = new WorkQueue({
     reconcile: (namespace) => publish(deps, namespace, published.get(namespace, configMapName)),
@@ -38,14 +40,11 @@ export async function runRootDistribution(deps: RootDistributionDeps, signal: Ab
     if (object.metadata.name === configMapName) queue.add(object.metadata.namespace ?? '');
   });
   published.start(signal);
-  await published.synced();
+  await untilDoneOrAborted(published.synced(), signal);
   const stop = deps.namespaces.onChange(({ object }) => queue.add(object.metadata.name));
   for (const namespace of deps.namespaces.list()) queue.add(namespace.metadata.name);
   queue.start(signal);
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await untilAborted(signal);
   stop();
 }
 

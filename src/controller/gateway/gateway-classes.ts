@@ -6,6 +6,7 @@ import { gatewayClasses } from '../../kube/resource.js';
 import type { GatewayClass } from '../../kube/types.js';
 import type { Logger } from '../../telemetry/log.js';
 import { hasConditions, withTransitionTimes, type WantedCondition } from '../status/conditions.js';
+import { untilAborted } from '../until.js';
 import { WorkQueue } from '../work-queue.js';
 import { BUILT_IN_CLASSES, isOurController } from './classes.js';
 
@@ -37,10 +38,7 @@ export async function runGatewayClasses(
     for (const { name } of BUILT_IN_CLASSES)
       if (deps.classes.get(undefined, name) === undefined) queue.add(name);
   }, ABSENT_POLL_MS);
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await untilAborted(signal);
   clearInterval(timer);
   stop();
 }

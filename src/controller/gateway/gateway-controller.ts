@@ -17,6 +17,7 @@ import { messageOf } from '../../errors/mesh-error.js';
 import type { Logger } from '../../telemetry/log.js';
 import { serviceHostname } from '../model/service.js';
 import { objectKey } from '../model/inputs.js';
+import { untilAborted, untilDoneOrAborted } from '../until.js';
 import { WorkQueue } from '../work-queue.js';
 import {
   BUILT_IN_CLASSES,
@@ -83,17 +84,18 @@ export class GatewayController {
           if (gateway.spec.gatewayClassName === object.metadata.name) queue.add(objectKey(gateway));
         }
       }),
-      pods.onChange(({ object, old }) => {
+      pods.onChange(({ type, object, old }) => {
         const name = object.metadata.labels?.[labels.gatewayName];
-        if (name === undefined || (old !== undefined && isReadyPod(old) === isReadyPod(object))) return;
+        const isSame = type === 'modified' && old !== undefined && isReadyPod(old) === isReadyPod(object);
+        if (name === undefined || isSame) return;
         queue.add(`${object.metadata.namespace ?? ''}/${name}`);
       }),
     ];
     routes.start({ signal, onChange: (key) => queue.add(key) });
-    await Promise.all([children.synced(), routes.synced()]);
+    await untilDoneOrAborted(Promise.all([children.synced(), routes.synced()]), signal);
     for (const gateway of gateways.list()) queue.add(objectKey(gateway));
     queue.start(signal);
-    await aborted(signal);
+    await untilAborted(signal);
     for (const stop of stops) stop();
   }
 
@@ -285,11 +287,4 @@ function isReadyPod(pod: Pod): boolean {
     pod.metadata.deletionTimestamp === undefined &&
     (pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false)
   );
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -18,6 +18,9 @@ export interface DeriveOptions<I, O> {
 /** A collection of any value type, as far as its changes go. */
 type Recorded = Pick<Collection<unknown>, 'takeChanges'>;
 
+/** Told of an input whose computation threw. */
+export type ComputeFailed = (key: string, error: unknown) => void;
+
 /** Called once per flush with the keys of one collection that changed. */
 type FlushListener = (changed: ReadonlySet<string>) => void;
 
@@ -30,10 +33,15 @@ export class Graph {
   readonly #nodes: DerivedCollection<never, unknown>[] = [];
   readonly #listeners = new Map<Recorded, FlushListener[]>();
   readonly #onStale: () => void;
+  readonly #onError: ComputeFailed;
 
-  /** `onStale` is called whenever something awaits a flush, possibly many times before it. */
-  constructor(onStale: () => void) {
+  /**
+   * `onStale` is called whenever something awaits a flush, possibly many times before it; `onError` when
+   * a computation throws: what it last made stays in force, and everything else is computed.
+   */
+  constructor(onStale: () => void, onError: ComputeFailed) {
     this.#onStale = onStale;
+    this.#onError = onError;
   }
 
   /** A collection fed from outside. */
@@ -43,7 +51,7 @@ export class Graph {
 
   /** A collection computed from another, input by input. */
   derive<I, O>(options: DeriveOptions<I, O>): Collection<O> {
-    const node = new DerivedCollection<I, O>(options, this.#onStale);
+    const node = new DerivedCollection<I, O>(options, { onStale: this.#onStale, onError: this.#onError });
     this.#nodes.push(node as unknown as DerivedCollection<never, unknown>);
     return node;
   }
@@ -113,13 +121,18 @@ class Cell implements Reader {
 class DerivedCollection<I, O> extends Collection<O> {
   readonly #options: DeriveOptions<I, O>;
   readonly #onStale: () => void;
+  readonly #onError: ComputeFailed;
   readonly #cells = new Map<string, Cell>();
   #stale = new Set<string>();
 
-  constructor(options: DeriveOptions<I, O>, onStale: () => void) {
+  constructor(
+    options: DeriveOptions<I, O>,
+    on: { readonly onStale: () => void; readonly onError: ComputeFailed },
+  ) {
     super();
     this.#options = options;
-    this.#onStale = onStale;
+    this.#onStale = on.onStale;
+    this.#onError = on.onError;
     options.from.onKeyChange((key) => this.#markStale(key));
     for (const key of options.from.keys()) this.#stale.add(key);
   }
@@ -146,7 +159,12 @@ class DerivedCollection<I, O> extends Collection<O> {
       this.#cells.delete(key);
     } else {
       this.#cells.set(key, cell);
-      for (const output of this.#options.compute(input, cell)) outputs.set(output.key, output.value);
+      try {
+        for (const output of this.#options.compute(input, cell)) outputs.set(output.key, output.value);
+      } catch (error) {
+        this.#onError(key, error);
+        return;
+      }
     }
     cell.outputs = [...outputs.keys()];
     for (const gone of before) if (!outputs.has(gone)) this.store(gone, undefined);

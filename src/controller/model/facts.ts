@@ -54,7 +54,8 @@ export function podFacts(pod: Pod): PodFacts | undefined {
 function namedPortsOf(pod: Pod): Record<string, number> {
   const sidecars = (pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === 'Always');
   const named: Record<string, number> = {};
-  for (const container of [...sidecars, ...pod.spec.containers].reverse()) {
+  // The first of a name counts, containers before sidecars, as for the cluster's own endpoints.
+  for (const container of [...pod.spec.containers, ...sidecars].reverse()) {
     for (const port of container.ports ?? []) {
       if (port.name !== undefined && (port.protocol ?? 'TCP') === 'TCP')
         named[port.name] = port.containerPort;

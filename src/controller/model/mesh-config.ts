@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { MeshError, messageOf } from '../../errors/mesh-error.js';
-import { DEFAULT_TRUST_DOMAIN } from '../../identity/spiffe.js';
+import { DEFAULT_TRUST_DOMAIN, parseSpiffe } from '../../identity/spiffe.js';
 
 /** What happens to traffic bound for a waypoint that is missing or not ready. */
 export type WaypointFailurePolicy = 'closed' | 'open';
@@ -47,8 +47,12 @@ export function parseMeshConfig(text: string, defaults: MeshConfig): MeshConfig 
   if (policy !== 'closed' && policy !== 'open') {
     throw new MeshError('MESH0401', `mesh option waypointFailurePolicy is ${policy}, not closed or open`);
   }
+  const trustDomain = read('trustDomain', defaults.trustDomain);
+  if (parseSpiffe(`spiffe://${trustDomain}/ns/a/sa/a`) === undefined) {
+    throw new MeshError('MESH0401', `mesh option trustDomain "${trustDomain}" is not a domain name`);
+  }
   return {
-    trustDomain: read('trustDomain', defaults.trustDomain),
+    trustDomain,
     rootNamespace: read('rootNamespace', defaults.rootNamespace),
     waypointFailurePolicy: policy,
   };

@@ -16,6 +16,8 @@ export interface MeshStateOptions {
   readonly mesh: MeshConfig;
   /** Called after every recomputation that changed something. */
   readonly onPush: (changed: ChangedNames) => void;
+  /** Told of an object that cannot be made sense of; what it last meant stays in force. */
+  readonly onError: (key: string, error: unknown) => void;
 }
 
 /**
@@ -31,13 +33,17 @@ export class MeshState {
   readonly #collector: ChangeCollector;
   readonly #epoch = Date.now().toString(36);
   #isRunning = false;
+  #isFlushing = false;
   #pushCount = 0;
   #firstStaleMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: MeshStateOptions) {
     this.#options = options;
-    this.graph = new Graph(() => this.#onStale());
+    this.graph = new Graph(
+      () => this.#onStale(),
+      (key, error) => options.onError(key, error),
+    );
     this.inputs = createInputs(this.graph, options.mesh);
     this.index = createAmbientIndex(this.graph, this.inputs, options.cluster);
     this.sources = createSources(this.index);
@@ -73,7 +79,8 @@ export class MeshState {
   }
 
   #onStale(): void {
-    if (!this.#isRunning) return;
+    // What a recomputation itself makes stale is computed by it.
+    if (!this.#isRunning || this.#isFlushing) return;
     const nowMs = Date.now();
     this.#firstStaleMs ??= nowMs;
     const waitMs = Math.max(0, Math.min(QUIET_MS, this.#firstStaleMs + QUIET_MAX_MS - nowMs));
@@ -83,7 +90,10 @@ export class MeshState {
 
   #flush(): void {
     this.#firstStaleMs = undefined;
-    if (!this.graph.flush()) return;
+    this.#isFlushing = true;
+    const hasChanged = this.graph.flush();
+    this.#isFlushing = false;
+    if (!hasChanged) return;
     this.#pushCount += 1;
     const changed = this.#collector.take();
     if (changed.size > 0) this.#options.onPush(changed);

@@ -5,7 +5,7 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { messageOf } from '../../errors/mesh-error.js';
+import { MeshError, messageOf } from '../../errors/mesh-error.js';
 import type { CertificateAuthority } from '../../identity/ca/authority.js';
 import { formatSpiffeId, parseSpiffe, type SpiffeId } from '../../identity/spiffe.js';
 import {
@@ -81,7 +81,11 @@ async function issue(
 ): Promise<string[]> {
   deps.events.requested();
   if (!deps.isReady()) throw new Refusal(status.UNAVAILABLE, 'the controller has not read the cluster yet');
-  const caller = await callerFrom(call.metadata, deps.authenticator);
+  const caller = await callerFrom(call.metadata, deps.authenticator).catch((error: unknown) => {
+    // The API server could not be asked: the caller may be genuine and should retry.
+    deps.log.warn('a token cannot be checked now', { error: messageOf(error) });
+    throw new Refusal(status.UNAVAILABLE, 'the token cannot be checked now');
+  });
   if (caller === undefined) {
     deps.events.authenticationFailed();
     throw new Refusal(status.UNAUTHENTICATED, REFUSAL);
@@ -98,8 +102,10 @@ async function issue(
     return chain;
   } catch (error) {
     deps.events.signFailed();
-    deps.log.warn('refused to sign', { identity, error: messageOf(error) });
-    throw new Refusal(status.INVALID_ARGUMENT, messageOf(error));
+    // Only a fault of the request is told; one of the authority is for our log.
+    if (!(error instanceof MeshError && error.code === 'MESH0403')) throw error;
+    deps.log.warn('refused to sign', { identity, error: error.message });
+    throw new Refusal(status.INVALID_ARGUMENT, error.message);
   }
 }
 

@@ -112,7 +112,8 @@ async function admitAuthenticated(
 /** Why a node is not the caller's; undefined when it is. The trust domain is not compared, as upstream. */
 export function nodeMismatch(subscriber: Subscriber, caller: Caller): string | undefined {
   const [, , id = ''] = subscriber.nodeId.split('~');
-  const namespace = id.slice(id.indexOf('.') + 1);
+  // Names of pods may hold dots, names of namespaces cannot.
+  const namespace = id.slice(id.lastIndexOf('.') + 1);
   if (id === '' || namespace !== caller.namespace) {
     return `node ${subscriber.nodeId} is not in the caller's namespace ${caller.namespace}`;
   }

@@ -21,7 +21,9 @@ export function policyConditions(outcome: PolicyOutcome): readonly WantedConditi
     const [first] = failed;
     const bound = outcome.targets.filter((t) => t.problem === undefined).flatMap((t) => t.gateways);
     if (first === undefined) {
-      return condition('WaypointAccepted', true, 'Accepted', `bound to ${[...new Set(bound)].join(', ')}`);
+      const to =
+        bound.length === 0 ? 'no Gateway of the class exists' : `bound to ${[...new Set(bound)].join(', ')}`;
+      return condition('WaypointAccepted', true, 'Accepted', to);
     }
     if (outcome.targets.length === 1)
       return condition('WaypointAccepted', false, first.reason, first.message);

@@ -4,7 +4,10 @@ import type { KubeClient } from '../../kube/client.js';
 import { authorizationPolicies, type Resource, services } from '../../kube/resource.js';
 import type { Condition, KubeObject } from '../../kube/types.js';
 import type { Logger } from '../../telemetry/log.js';
+import { objectKey } from '../model/inputs.js';
 import type { MeshState } from '../model/mesh-state.js';
+import { serviceKey } from '../model/service.js';
+import { untilAborted } from '../until.js';
 import { WorkQueue } from '../work-queue.js';
 import { hasConditions, type WantedCondition, withTransitionTimes } from './conditions.js';
 import { policyConditions, policyConditionTypes } from './policy-conditions.js';
@@ -15,13 +18,21 @@ const concurrency = 4;
 export interface StatusWriterDeps {
   readonly client: KubeClient;
   readonly state: MeshState;
-  readonly policies: { get(namespace: string, name: string): WithConditions | undefined };
-  readonly services: { get(namespace: string, name: string): WithConditions | undefined };
+  readonly policies: Live;
+  readonly services: Live;
   /** Calls the listener with the keys that changed at every recomputation; returns how to stop. */
   readonly onFlush: (
     listener: (changed: { policies: ReadonlySet<string>; services: ReadonlySet<string> }) => void,
   ) => () => void;
+  readonly clusterDomain: string;
   readonly log: Logger;
+}
+
+/** The objects as they are now. */
+interface Live {
+  get(namespace: string, name: string): WithConditions | undefined;
+  /** Calls the listener when an object changes, its status included; returns how to stop. */
+  onChange(listener: (change: { readonly object: KubeObject }) => void): () => void;
 }
 
 type WithConditions = KubeObject & { status?: { conditions?: Condition[] } };
@@ -62,19 +73,23 @@ export async function runStatusWriter(deps: StatusWriterDeps, signal: AbortSigna
     onError,
     concurrency,
   });
-  const stop = deps.onFlush((changed) => {
-    for (const key of changed.policies) policyQueue.add(key);
-    for (const key of changed.services) serviceQueue.add(key);
-  });
+  const serviceOf = ({ metadata }: KubeObject) =>
+    serviceKey(metadata.namespace ?? '', metadata.name, deps.clusterDomain);
+  const stops = [
+    deps.onFlush((changed) => {
+      for (const key of changed.policies) policyQueue.add(key);
+      for (const key of changed.services) serviceQueue.add(key);
+    }),
+    // Somebody may have taken our conditions away: a change that the mesh state does not see.
+    deps.policies.onChange(({ object }) => policyQueue.add(objectKey(object))),
+    deps.services.onChange(({ object }) => serviceQueue.add(serviceOf(object))),
+  ];
   for (const key of index.policyOutcomes.keys()) policyQueue.add(key);
   for (const key of index.services.keys()) serviceQueue.add(key);
   policyQueue.start(signal);
   serviceQueue.start(signal);
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-  stop();
+  await untilAborted(signal);
+  for (const stop of stops) stop();
 }
 
 function split(key: string): [namespace: string, name: string] {

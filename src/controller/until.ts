@@ -1,0 +1,15 @@
+/** Resolves when the signal ends. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/**
+ * Waits for the promise or for the end of the signal, whichever comes first: a local copy never
+ * becomes complete while the API server is away, and a stop must not wait for it.
+ */
+export async function untilDoneOrAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  await Promise.race([work, untilAborted(signal)]);
+}
