@@ -29,7 +29,7 @@ export async function precheck(
 ): Promise<Precheck> {
   const cluster = await detectCluster(client, o.signal);
   const groups = await Promise.all([
-    checkVersion(cluster),
+    Promise.resolve(checkVersion(cluster)),
     guard('Nodes', 'run Linux', () => checkNodesOs(client)),
     guard('Permissions', 'suffice', () => checkPermissions(client, o)),
     guard('Other meshes', 'are absent', () => checkForeignMesh(client)),

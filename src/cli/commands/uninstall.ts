@@ -5,9 +5,13 @@ import { type CommandDefinition, yesOption } from '../command.js';
 /** `meshctl uninstall [--purge]`. */
 export const command: CommandDefinition = {
   description:
-    'Removes the mesh. Every node releases its pods first, so that they keep running and talking; then components and objects go. CRDs and your mesh configuration stay unless --purge. The certificate authority is removed: a later installation makes a new one.',
+    'Removes the mesh. Every node releases its pods first, so that they keep running and talking; then components and objects go. CRDs, your mesh configuration, the namespace and the certificate authority stay unless --purge.',
   options: [
-    { flags: '--purge', description: 'delete the CRDs too, and with them all mesh configuration' },
+    {
+      flags: '--purge',
+      description:
+        'delete waypoints, CRDs with all mesh configuration, the namespace and the certificate authority too',
+    },
     { flags: '--force', description: 'go on although a node could not be cleaned' },
     { flags: '--dry-run', description: 'show what would be removed and who depends on it' },
     yesOption,
@@ -16,9 +20,9 @@ export const command: CommandDefinition = {
   timeoutMs: 120_000,
   run: async (context) => {
     const { options, meshNamespace: namespace, progress, signal } = context;
-    const { client } = await context.kube();
-    const plan = await planUninstall(client, namespace);
     const isPurge = options.flag('purge');
+    const { client } = await context.kube();
+    const plan = await planUninstall(client, { namespace, isPurge });
     for (const line of warnings(plan, isPurge)) progress.warn(line);
     if (options.flag('dry-run')) {
       const items = plan.inventory.objects

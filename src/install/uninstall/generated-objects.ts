@@ -25,7 +25,8 @@ export interface GeneratedObject {
 }
 
 const rootCertificateName = 'istio-ca-root-cert';
-const authoritySecretName = 'istio-ca-secret';
+/** Holds the key of the mesh's certificate authority. */
+export const authoritySecretName = 'istio-ca-secret';
 const leasePrefix = 'istio-';
 /** Controllers of the classes that the controller creates. */
 const ourControllers = new Set([

@@ -1,15 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../../errors/mesh-error.js';
 import type { KubeClient } from '../../kube/client.js';
-import { gatewayManaged } from '../../kube/labels.js';
-import { configMaps, customResourceDefinitions, pods } from '../../kube/resource.js';
-import type { KubeObject, Pod } from '../../kube/types.js';
+import { dataplaneMode, gatewayManaged, waypointClass } from '../../kube/labels.js';
+import { configMaps, customResourceDefinitions, gateways, namespaces, pods } from '../../kube/resource.js';
+import type { Gateway, KubeObject, Namespace, Pod } from '../../kube/types.js';
 import { type Inventory, inventoryName, readInventory } from '../apply/inventory.js';
+import { managedBy, managedByLabel } from '../render/installation.js';
+import { detachAll } from '../waypoint/detach.js';
 import { isOurs, nameOf, refOf } from '../apply/plan-changes.js';
 import { mapConcurrently } from '../concurrency.js';
 import type { InstallReporter } from '../reporter.js';
 import { type Dependents, findDependents } from './dependents.js';
-import { clearAnnotations, findGenerated, type GeneratedObject, listKnown } from './generated-objects.js';
+import {
+  authoritySecretName,
+  clearAnnotations,
+  findGenerated,
+  type GeneratedObject,
+  listKnown,
+} from './generated-objects.js';
 import { resetGatewayStatus } from './gateway-status.js';
 import { removeMeshNamespace } from './mesh-namespace.js';
 import { cleanUpNodes, type NodeCleanup } from './node-cleanup.js';
@@ -45,13 +53,32 @@ export interface UninstallReport {
 
 const pollIntervalMs = 300;
 
-/** Reads what is installed and who depends on it. @throws MESH0309 */
-export async function planUninstall(client: KubeClient, namespace: string): Promise<UninstallPlan> {
-  const inventory = await readInventory(client, namespace);
+/**
+ * Reads what is installed and who depends on it. A purge also finds what an earlier
+ * uninstall without it left in place. @throws MESH0309
+ */
+export async function planUninstall(
+  client: KubeClient,
+  o: { readonly namespace: string; readonly isPurge: boolean },
+): Promise<UninstallPlan> {
+  const { namespace } = o;
+  const inventory =
+    (await readInventory(client, namespace)) ?? (o.isPurge ? await remains(client, namespace) : undefined);
   if (inventory === undefined) {
     throw new MeshError('MESH0309', `no mesh is installed in namespace ${namespace}`);
   }
   return { inventory, dependents: await findDependents(client) };
+}
+
+/** CRDs and namespace of an installation that is gone; undefined when there are none. */
+async function remains(client: KubeClient, namespace: string): Promise<Inventory | undefined> {
+  const [space, crds] = await Promise.all([
+    client.getOrUndefined<Namespace>({ resource: namespaces, name: namespace }),
+    client.list<KubeObject>(customResourceDefinitions, { labelSelector: `${managedByLabel}=${managedBy}` }),
+  ]);
+  const objects = [...(space !== undefined && isOurs(space) ? [space] : []), ...crds];
+  if (objects.length === 0) return undefined;
+  return { version: '', profile: '', platform: '', given: {}, objects, isComplete: false };
 }
 
 /**
@@ -71,6 +98,7 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   const removed: string[] = [];
   const objects = plan.inventory.objects.toReversed();
   const isWorkload = (o: KubeObject): boolean => o.kind === 'DaemonSet' || o.kind === 'Deployment';
+  const isRemoved = (g: GeneratedObject): boolean => request.isPurge || g.name !== authoritySecretName;
   const isKeptForLater = (o: KubeObject): boolean =>
     o.kind === 'CustomResourceDefinition' || o.kind === 'Namespace';
 
@@ -90,7 +118,7 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   });
   // Only now: a running controller would make them again.
   await during(reporter, 'Objects made by the controller', async (step) => {
-    const generated = await findGenerated(client, namespace);
+    const generated = (await findGenerated(client, namespace)).filter(isRemoved);
     await mapConcurrently(generated, (g) => client.delete(g));
     removed.push(...generated.map(generatedName));
     await resetGatewayStatus(client);
@@ -103,6 +131,15 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
     await remove(rest);
     return `${rest.length} removed`;
   });
+  if (request.isPurge) {
+    await during(reporter, 'Waypoints', async () => {
+      const own = await waypointGateways(client);
+      await mapConcurrently(own, (g) => client.delete(g));
+      removed.push(...own.map(generatedName));
+      const users = await detachAll(client);
+      return `${own.length} removed${users.length > 0 ? `, ${users.join(', ')} no longer bound to one` : ''}`;
+    });
+  }
   const crds = objects.filter((o) => o.kind === 'CustomResourceDefinition');
   if (request.isPurge && crds.length > 0) {
     await during(reporter, 'Custom resource definitions', async () => {
@@ -112,17 +149,33 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   }
   await client.delete({ resource: configMaps, name: inventoryName, namespace });
   const kept: { object: string; why: string }[] = [];
-  if (!request.isPurge) {
+  if (request.isPurge) {
+    const whyNamespace = await removeMeshNamespace(client, namespace);
+    if (whyNamespace === undefined) {
+      removed.push(`Namespace ${namespace}`);
+      await waitForNamespaceToEnd(request);
+    } else {
+      kept.push({ object: `Namespace ${namespace}`, why: whyNamespace });
+    }
+  } else {
     kept.push(
       ...crds.map((o) => ({
         object: nameOf(o),
         why: 'deleting it would delete your configuration (--purge)',
       })),
+      { object: `Namespace ${namespace}`, why: 'it holds the certificate authority (--purge)' },
+      {
+        object: `Secret ${namespace}/${authoritySecretName}`,
+        why: 'a later installation goes on with the same certificate authority (--purge)',
+      },
     );
   }
-  const whyNamespace = await removeMeshNamespace(client, namespace);
-  if (whyNamespace === undefined) removed.push(`Namespace ${namespace}`);
-  else kept.push({ object: `Namespace ${namespace}`, why: whyNamespace });
+  kept.push(
+    ...plan.dependents.namespaces.map((name) => ({
+      object: `label ${dataplaneMode}=ambient of Namespace ${name}`,
+      why: 'it says what you want; a later installation takes its pods in again (meshctl unenroll)',
+    })),
+  );
   return { nodes, removed, kept, left: await findLeft(request, objects, nodes) };
 }
 
@@ -183,7 +236,9 @@ async function findLeft(
     (o) => o.kind !== 'Namespace' && (request.isPurge || o.kind !== 'CustomResourceDefinition'),
   );
   const live = await mapConcurrently(expected, (o) => client.getOrUndefined<KubeObject>(refOf(o)));
-  const generated = await findGenerated(client, request.namespace);
+  const generated = (await findGenerated(client, request.namespace)).filter(
+    (g) => request.isPurge || g.name !== authoritySecretName,
+  );
   const crds = request.isPurge ? await listKnown<KubeObject>(client, customResourceDefinitions) : [];
   return [
     ...onNodes,
@@ -193,6 +248,35 @@ async function findLeft(
     ...generated.filter((g) => g.namespace !== request.namespace).map(generatedName),
     ...crds.filter((c) => isOurs(c) && c.metadata.deletionTimestamp === undefined).map(nameOf),
   ];
+}
+
+async function waypointGateways(client: KubeClient): Promise<GeneratedObject[]> {
+  return (await listKnown<Gateway>(client, gateways))
+    .filter((g) => g.spec.gatewayClassName === waypointClass)
+    .map(({ metadata }) => ({
+      resource: gateways,
+      name: metadata.name,
+      namespace: metadata.namespace ?? '',
+    }));
+}
+
+/** @throws MESH0310 when it does not go within the time */
+async function waitForNamespaceToEnd(request: UninstallRequest): Promise<void> {
+  const { client, namespace, signal, reporter } = request;
+  const deadline = performance.now() + request.timeoutMs;
+  await during(reporter, `Namespace ${namespace}`, async (step) => {
+    for (;;) {
+      signal.throwIfAborted();
+      const live = await client.getOrUndefined<Namespace>({ resource: namespaces, name: namespace });
+      if (live === undefined) return 'removed';
+      const why = live.status?.conditions?.find((c) => c.status === 'True' && c.message !== undefined);
+      if (performance.now() > deadline) {
+        throw new MeshError('MESH0310', `Namespace ${namespace} does not end`, { evidence: why?.message });
+      }
+      step.update(why?.message ?? 'waiting for it to end');
+      await delay(pollIntervalMs, undefined, { signal });
+    }
+  });
 }
 
 function generatedName(g: GeneratedObject): string {

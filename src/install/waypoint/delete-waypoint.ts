@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../../errors/mesh-error.js';
 import { listWaypoints, type WaypointReport } from '../../inspect/waypoint-report.js';
 import type { KubeClient } from '../../kube/client.js';
-import { useWaypoint, useWaypointNamespace } from '../../kube/labels.js';
-import { gateways, namespaces, services } from '../../kube/resource.js';
+import { gateways } from '../../kube/resource.js';
 import type { InstallReporter } from '../reporter.js';
+import { detachUser } from './detach.js';
 
 export interface WaypointDeletion {
   readonly client: KubeClient;
@@ -40,7 +40,7 @@ export async function deleteWaypoints(request: WaypointDeletion): Promise<readon
     );
   }
   for (const user of new Set(inUse.flatMap((w) => w.users))) {
-    await detach(client, user);
+    await detachUser(client, user);
     reporter.info(`${user} no longer uses a waypoint`);
   }
   if (inUse.length > 0) await delay(detachGraceMs);
@@ -53,15 +53,3 @@ export async function deleteWaypoints(request: WaypointDeletion): Promise<readon
 
 /** Time for node proxies to hear that nobody is bound any more, in milliseconds. */
 const detachGraceMs = 500;
-
-/** Removes the waypoint labels of `Namespace x` or `Service x/y`, as a waypoint report names them. */
-async function detach(client: KubeClient, user: string): Promise<void> {
-  const [kind = '', key = ''] = user.split(' ');
-  const patch = { metadata: { labels: { [useWaypoint]: null, [useWaypointNamespace]: null } } };
-  if (kind === 'Namespace') {
-    await client.patch({ resource: namespaces, name: key }, patch);
-    return;
-  }
-  const [namespace = '', name = ''] = key.split('/');
-  await client.patch({ resource: services, namespace, name }, patch);
-}
