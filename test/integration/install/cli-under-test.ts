@@ -13,7 +13,7 @@ export interface Invocation {
 }
 
 /** An API server, a client and the CLI pointed at it. No nodes: DaemonSets have no pods and are ready. */
-export class ClusterUnderTest {
+export class CliUnderTest {
   readonly client: KubeClient;
   readonly api: ApiUnderTest;
   readonly #folder = mkdtempSync(join(tmpdir(), 'meshctl-install-'));
@@ -23,9 +23,9 @@ export class ClusterUnderTest {
     this.client = client;
   }
 
-  static async start(): Promise<ClusterUnderTest> {
+  static async start(): Promise<CliUnderTest> {
     const api = await ApiUnderTest.start();
-    return new ClusterUnderTest(api, await KubeClient.fromKubeconfig({ kubeconfig: api.kubeconfig }));
+    return new CliUnderTest(api, await KubeClient.fromKubeconfig({ kubeconfig: api.kubeconfig }));
   }
 
   async stop(): Promise<void> {
