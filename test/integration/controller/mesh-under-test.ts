@@ -64,7 +64,7 @@ export class MeshUnderTest {
     for (const folder of ['templates/crds', 'templates/gateway-api']) {
       for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
         for (const document of parseAllDocuments(readFileSync(join(folder, file), 'utf8'))) {
-          const object: unknown = document.toJS();
+          const object: unknown = document.toJS({ maxAliasCount: -1 });
           if (
             typeof object !== 'object' ||
             object === null ||
