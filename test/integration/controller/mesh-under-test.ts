@@ -43,8 +43,9 @@ export class MeshUnderTest {
       kind: 'Namespace',
       metadata: { name: systemNamespace },
     });
+    const own = await ownClient(client, api);
     const stop = new AbortController();
-    const { ports, running } = await startReplica(client, { podName: 'istiod-1', signal: stop.signal });
+    const { ports, running } = await startReplica(own, { podName: 'istiod-1', signal: stop.signal });
     return new MeshUnderTest({ api, client, stop, running, ports });
   }
 
@@ -154,6 +155,23 @@ export class MeshUnderTest {
     );
     return request.status?.token ?? '';
   }
+}
+
+/** A client with the permissions that the installation gives the controller, no more. */
+async function ownClient(admin: KubeClient, api: ApiUnderTest): Promise<KubeClient> {
+  await api.ok(
+    ['apply', '-f', '-'],
+    readFileSync('templates/controller/rbac.yaml', 'utf8')
+      .replaceAll('{{ namespace }}', systemNamespace)
+      .replaceAll('{{ revision }}', 'default'),
+  );
+  await api.ok(['create', 'serviceaccount', 'istiod', '-n', systemNamespace]);
+  const request = await admin.create<TokenRequest>(
+    resources.serviceAccounts,
+    { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } },
+    { namespace: systemNamespace, name: 'istiod', subresource: 'token' },
+  );
+  return new KubeClient({ server: api.server, ca: api.api.caPem, token: request.status?.token });
 }
 
 /** Starts a controller; resolves when it serves. */
