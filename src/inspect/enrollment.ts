@@ -157,12 +157,14 @@ function stillThere(
   capture: PodCapture | undefined,
   witnesses: NodeWitnesses | undefined,
 ): string[] {
-  const listening = capturePorts.filter((port) => capture?.listeners[port] === true);
+  // A waypoint listens on 15008 itself: a listener is ztunnel's only while ztunnel has the workload.
+  const isZtunnelOut = witnesses?.dump !== undefined && seen.ztunnel === 'absent';
+  const listening = isZtunnelOut ? [] : capturePorts.filter((port) => capture?.listeners[port] === true);
   return [
     ...(seen.annotation === undefined ? [] : [`annotation ${redirection} is still ${seen.annotation}`]),
     ...(capture !== undefined && capture.rules.ok ? ['redirection rules are still in place'] : []),
     ...(listening.length === 0 ? [] : [`ztunnel still listens on ${listening.join(', ')}`]),
-    ...(witnesses?.dump !== undefined && seen.ztunnel !== 'absent' ? ['ztunnel still has the workload'] : []),
+    ...(witnesses?.dump === undefined || isZtunnelOut ? [] : ['ztunnel still has the workload']),
   ];
 }
 
@@ -189,8 +191,7 @@ function redirectionState(
   if (witnesses?.captures === undefined) return 'unknown';
   if (capture === undefined) return 'free';
   if (isCaptured(capture)) return 'captured';
-  const isPartly = capture.rules.ok || capturePorts.some((port) => capture.listeners[port] === true);
-  return isPartly ? 'partly' : 'free';
+  return capture.rules.ok || capture.state !== 'none' ? 'partly' : 'free';
 }
 
 function identityOf(pod: Pod, dump: ZtunnelDump | undefined): string {

@@ -128,6 +128,13 @@ describe('a pod that should be outside', () => {
     expect(seen).toMatchObject({ missing: [], redirection: 'free' });
   });
 
+  it('is free when something of its own listens where ztunnel would, as in a waypoint', () => {
+    const own = { ...capture(false), listeners: { '15001': false, '15006': false, '15008': true } };
+    const witnesses = { captures: new Map([['shop/cart-1', own]]), dump: dump({}) };
+    const seen = assessEnrollment({ pod: pod(undefined), intent: outside, witnesses, now });
+    expect(seen).toMatchObject({ missing: [], redirection: 'free' });
+  });
+
   it('is not free while anything is left', () => {
     const { missing } = assessEnrollment({ pod: pod('enabled'), intent: outside, witnesses: sound, now });
     expect(missing).toHaveLength(4);
