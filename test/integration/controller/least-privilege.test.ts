@@ -1,12 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { KubeClient, type ApiRequest } from '../../../src/kube/client.js';
 import * as resources from '../../../src/kube/resource.js';
-import type { ConfigMap, Gateway, KubeObject, Service, TokenRequest } from '../../../src/kube/types.js';
+import type { ConfigMap, Gateway, KubeObject, Service } from '../../../src/kube/types.js';
 import { eventually } from '../apiserver/api-under-test.js';
 import { createCertificate } from './delta-client.js';
-import { MeshUnderTest, startReplica } from './mesh-under-test.js';
+import { controllerRbac, MeshUnderTest, startReplica } from './mesh-under-test.js';
 
 interface Rule {
   readonly apiGroups: readonly string[];
@@ -64,13 +63,8 @@ class ObservedClient extends KubeClient {
   }
 }
 
-const namespace = 'istio-system';
-
 function readRbac(): Role[] {
-  const text = readFileSync('templates/controller/rbac.yaml', 'utf8')
-    .replaceAll('{{ namespace }}', namespace)
-    .replaceAll('{{ revision }}', 'default');
-  return parseAllDocuments(text).map((document) => document.toJS() as Role);
+  return parseAllDocuments(controllerRbac()).map((document) => document.toJS() as Role);
 }
 
 function permissionsOf(roles: readonly Role[]): Permission[] {
@@ -99,34 +93,8 @@ describe('the controller under the rights it is installed with', () => {
   beforeAll(async () => {
     mesh = await MeshUnderTest.startApi();
     await mesh.installCrds();
-    await mesh.create(resources.serviceAccounts, { metadata: { namespace, name: 'istiod' } });
-    for (const object of readRbac()) {
-      await mesh.create(
-        {
-          group: 'rbac.authorization.k8s.io',
-          version: 'v1',
-          plural: `${object.kind.toLowerCase()}s`,
-          kind: object.kind,
-          namespaced: object.metadata.namespace !== undefined,
-        },
-        object,
-      );
-    }
     await mesh.create(resources.namespaces, { metadata: { name: 'shop' } });
-    const { status } = await mesh.client.create<TokenRequest>(
-      resources.serviceAccounts,
-      {
-        apiVersion: 'authentication.k8s.io/v1',
-        kind: 'TokenRequest',
-        spec: { audiences: [], expirationSeconds: 3600 },
-      },
-      { namespace, name: 'istiod', subresource: 'token' },
-    );
-    client = new ObservedClient({
-      server: mesh.api.server,
-      ca: mesh.api.api.caPem,
-      token: status?.token ?? '',
-    });
+    client = new ObservedClient(await mesh.ownConnection());
     ({ running, ports } = await startReplica(client, { podName: 'istiod-1', signal: stop.signal }));
   });
 
@@ -190,13 +158,13 @@ describe('the controller under the rights it is installed with', () => {
       );
     });
     await eventually(async () => (await conditionOf('backend'))?.status === 'True');
-    const refused = await createCertificate({
+    const refused = createCertificate({
       target: `127.0.0.1:${ports.secureGrpc}`,
       rootPem: await mesh.rootPem(),
       token: 'not-a-token',
       csr: '',
     });
-    expect(refused).toMatchObject({ code: 16 });
+    await expect(refused).rejects.toMatchObject({ code: 16 });
   });
 
   test('needs every right it has, and has no other', async () => {

@@ -4,6 +4,7 @@ import { parseAllDocuments } from 'yaml';
 import { runController } from '../../../src/controller/controller.js';
 import { readSettings, type Settings } from '../../../src/controller/settings.js';
 import { KubeClient } from '../../../src/kube/client.js';
+import type { DirectConnectionOptions } from '../../../src/kube/connection.js';
 import * as resources from '../../../src/kube/resource.js';
 import type { KubeObject, Secret, TokenRequest } from '../../../src/kube/types.js';
 import { createLogger, setLogLevel } from '../../../src/telemetry/log.js';
@@ -15,26 +16,29 @@ const systemNamespace = 'istio-system';
 export class MeshUnderTest {
   readonly api: ApiUnderTest;
   readonly client: KubeClient;
-  readonly #stop: AbortController;
-  readonly #running: Promise<void>;
-  ports: Settings['ports'];
+  readonly #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  ports: Settings['ports'] = { http: 0, plaintextGrpc: 0, secureGrpc: 0, monitoring: 0 };
 
-  private constructor(o: {
-    api: ApiUnderTest;
-    client: KubeClient;
-    stop: AbortController;
-    running: Promise<void>;
-    ports: Settings['ports'];
-  }) {
-    this.api = o.api;
-    this.client = o.client;
-    this.#stop = o.stop;
-    this.#running = o.running;
-    this.ports = o.ports;
+  private constructor(api: ApiUnderTest, client: KubeClient) {
+    this.api = api;
+    this.client = client;
   }
 
   /** Starts the API server and, on it without any CRD, the controller. */
   static async start(): Promise<MeshUnderTest> {
+    const mesh = await MeshUnderTest.startApi();
+    const { ports, running } = await startReplica(new KubeClient(await mesh.ownConnection()), {
+      podName: 'istiod-1',
+      signal: mesh.#stop.signal,
+    });
+    mesh.ports = ports;
+    mesh.#running = running;
+    return mesh;
+  }
+
+  /** Starts the API server alone. */
+  static async startApi(): Promise<MeshUnderTest> {
     setLogLevel('warn');
     const api = await ApiUnderTest.start();
     const client = await KubeClient.fromKubeconfig({ kubeconfig: api.kubeconfig });
@@ -43,10 +47,19 @@ export class MeshUnderTest {
       kind: 'Namespace',
       metadata: { name: systemNamespace },
     });
-    const own = await ownClient(client, api);
-    const stop = new AbortController();
-    const { ports, running } = await startReplica(own, { podName: 'istiod-1', signal: stop.signal });
-    return new MeshUnderTest({ api, client, stop, running, ports });
+    return new MeshUnderTest(api, client);
+  }
+
+  /** Connects with the permissions that the installation gives the controller, no more. */
+  async ownConnection(): Promise<DirectConnectionOptions> {
+    await this.api.ok(['apply', '-f', '-'], controllerRbac());
+    await this.api.ok(['create', 'serviceaccount', 'istiod', '-n', systemNamespace]);
+    const request = await this.client.create<TokenRequest>(
+      resources.serviceAccounts,
+      { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } },
+      { namespace: systemNamespace, name: 'istiod', subresource: 'token' },
+    );
+    return { server: this.api.server, ca: this.api.api.caPem, token: request.status?.token };
   }
 
   get target(): string {
@@ -157,21 +170,11 @@ export class MeshUnderTest {
   }
 }
 
-/** A client with the permissions that the installation gives the controller, no more. */
-async function ownClient(admin: KubeClient, api: ApiUnderTest): Promise<KubeClient> {
-  await api.ok(
-    ['apply', '-f', '-'],
-    readFileSync('templates/controller/rbac.yaml', 'utf8')
-      .replaceAll('{{ namespace }}', systemNamespace)
-      .replaceAll('{{ revision }}', 'default'),
-  );
-  await api.ok(['create', 'serviceaccount', 'istiod', '-n', systemNamespace]);
-  const request = await admin.create<TokenRequest>(
-    resources.serviceAccounts,
-    { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } },
-    { namespace: systemNamespace, name: 'istiod', subresource: 'token' },
-  );
-  return new KubeClient({ server: api.server, ca: api.api.caPem, token: request.status?.token });
+/** The roles and bindings that the installation makes for the controller, as YAML. */
+export function controllerRbac(): string {
+  return readFileSync('templates/controller/rbac.yaml', 'utf8')
+    .replaceAll('{{ namespace }}', systemNamespace)
+    .replaceAll('{{ revision }}', 'default');
 }
 
 /** Starts a controller; resolves when it serves. */

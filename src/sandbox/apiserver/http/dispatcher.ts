@@ -141,7 +141,7 @@ export class Dispatcher {
     const resource = registry.find(path.group, path.version, path.plural);
     const verb = verbOf(exchange.request.method ?? 'GET', path, exchange.url);
     const isConnect = streamed.has(path.subresource);
-    assertAllowed(authorizer, exchange.user, attributesOf(path, verb));
+    assertAllowed(authorizer, exchange.user, attributesOf(path, verb, exchange.url));
     if (resource === undefined) throw apiError.unknownPath();
     if (resource.namespaced ? false : path.namespace !== undefined) throw apiError.unknownPath();
     if (resource.namespaced && path.name !== undefined && path.namespace === undefined)
@@ -233,7 +233,7 @@ export class Dispatcher {
 }
 
 /** What authorization sees of a resource request. */
-function attributesOf(path: ResourcePath, verb: string): Attributes {
+function attributesOf(path: ResourcePath, verb: string, url?: URL): Attributes {
   // A namespace itself is authorized inside itself, so that its admin may read it.
   const isNamespace = path.group === '' && path.plural === 'namespaces' && path.name !== undefined;
   return {
@@ -243,6 +243,12 @@ function attributesOf(path: ResourcePath, verb: string): Attributes {
     resource: path.plural,
     subresource: path.subresource,
     namespace: path.namespace ?? (isNamespace ? (path.name ?? '') : ''),
-    name: path.name ?? '',
+    name: path.name ?? selectedName(url),
   };
+}
+
+/** The one name a list or watch asks for by field selector: rules limited to names apply to it, as in Kubernetes. */
+function selectedName(url: URL | undefined): string {
+  const terms = (url?.searchParams.get('fieldSelector') ?? '').split(',');
+  return terms.map((term) => /^metadata\.name==?([^=]+)$/.exec(term)?.[1]).find((n) => n !== undefined) ?? '';
 }
