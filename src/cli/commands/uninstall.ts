@@ -63,7 +63,7 @@ export const command: CommandDefinition = {
             .map((k) => `Kept: ${k.object}: ${k.why}`),
           ...report.left.map((l) => view.style.bad(`Left: ${l}`)),
           report.left.length === 0
-            ? `Uninstalled: ${report.removed.length} objects removed, nothing of the mesh is left on ${report.nodes.length} nodes.`
+            ? `Uninstalled: ${report.removed.length} objects removed, ${nodesText(report.nodes.length)}.`
             : `Uninstalled, but ${report.left.length} things of the mesh are left.`,
         ].join('\n'),
     };
@@ -83,4 +83,11 @@ function warnings(plan: UninstallPlan, isPurge: boolean): string[] {
       : []),
     ...(isPurge ? ['--purge deletes all policies, routes and other mesh configuration'] : []),
   ];
+}
+
+/** Claims nothing about nodes that nobody looked at. */
+function nodesText(nodeCount: number): string {
+  return nodeCount === 0
+    ? 'no CNI agent ran, so no node was looked at'
+    : `nothing of the mesh is left on ${nodeCount} nodes`;
 }
