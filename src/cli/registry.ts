@@ -198,6 +198,11 @@ export const commandEntries: readonly CommandEntry[] = [
     load: async () => ({ command: (await import('./commands/sandbox.js')).execCommand }),
   },
   {
+    path: 'sandbox capture',
+    summary: "capture a node's traffic",
+    load: async () => ({ command: (await import('./commands/sandbox.js')).captureCommand }),
+  },
+  {
     path: 'explain',
     summary: 'what an error code means and what to do',
     load: () => import('./commands/explain.js'),

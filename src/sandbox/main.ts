@@ -2,21 +2,44 @@ import { ftruncateSync, readFileSync } from 'node:fs';
 import { messageOf } from '../errors/mesh-error.js';
 import { run } from '../system/run.js';
 import { createLogger, setLogLevel, setLogOutput } from '../telemetry/log.js';
+import { capture } from './capture/capture.js';
 import type { SupervisorConfig } from './supervisor/sandbox-config.js';
 import { Supervisor } from './supervisor/supervisor.js';
 
 const logMaxBytes = 20 * 1024 * 1024;
 
 /**
- * Entry of the supervisor: `supervisor CONFIG_FILE`, started by the launcher inside
- * new namespaces. Ends with the sandbox; exit code 1 when it could not start.
+ * Entry of the programs that run inside a sandbox's namespaces: `supervisor CONFIG_FILE`, which ends with
+ * the sandbox (exit code 1 when it could not start), and `capture INTERFACE [SECONDS]` on a node.
  */
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  const [command, configFile] = args;
-  if (command !== 'supervisor' || configFile === undefined) {
-    process.stderr.write('usage: sandbox supervisor CONFIG_FILE   (started by `meshctl sandbox up`)\n');
-    return 2;
+  const [command, argument, seconds] = args;
+  if (command === 'capture' && argument !== undefined) return runCapture(argument, seconds);
+  if (command === 'supervisor' && argument !== undefined) return runSupervisor(argument, env);
+  process.stderr.write('started by meshctl: sandbox supervisor CONFIG_FILE | capture INTERFACE [SECONDS]\n');
+  return 2;
+}
+
+async function runCapture(interfaceName: string, seconds: string | undefined): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  const standardOutput = 1;
+  try {
+    await capture({
+      interfaceName,
+      seconds: seconds === undefined ? undefined : Number(seconds),
+      signal: stop.signal,
+      out: standardOutput,
+      onListening: () => process.stderr.write(`listening on ${interfaceName}\n`),
+    });
+    return 0;
+  } catch (error) {
+    process.stderr.write(`no capture on ${interfaceName}: ${messageOf(error)}\n`);
+    return 1;
   }
+}
+
+async function runSupervisor(configFile: string, env: NodeJS.ProcessEnv): Promise<number> {
   // The modes of volumes and mount points must not depend on who starts the sandbox.
   process.umask(0o022);
   boundLog();

@@ -10,30 +10,14 @@ export interface CaptureOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Traffic between pods, on the wire between the nodes. */
-const betweenPods = 'tcp and src net 10.244.0.0/16 and dst net 10.244.0.0/16';
-
-/** Runs tcpdump on a node's uplink while `during` makes traffic; returns the TCP segments seen. */
+/** Captures on a node's uplink while `during` makes traffic; returns the TCP segments between pods. */
 export async function captureBetweenNodes(o: CaptureOptions): Promise<readonly Segment[]> {
   let onListening: () => void = () => undefined;
   const listening = new Promise<void>((resolve) => {
     onListening = resolve;
   });
-  const tcpdump = ['tcpdump', '-Z', 'root', '-i', 'eth0', '-U', '-n', '-s', '0', '-w', '-', betweenPods];
   const capture = meshctl(
-    [
-      'sandbox',
-      'exec',
-      '--name',
-      o.sandbox,
-      o.node,
-      '--',
-      'timeout',
-      '-s',
-      'INT',
-      String(o.seconds),
-      ...tcpdump,
-    ],
+    ['sandbox', 'capture', '--name', o.sandbox, o.node, '--seconds', String(o.seconds)],
     {
       onStderr: (text) => {
         if (text.includes('listening on')) onListening();
@@ -46,7 +30,8 @@ export async function captureBetweenNodes(o: CaptureOptions): Promise<readonly S
   await o.during();
   const outcome = await capture;
   if (!outcome.stderr.includes('listening on')) {
-    throw new Error(`tcpdump did not start on ${o.node}: ${outcome.stderr.trim()}`);
+    throw new Error(`no capture on ${o.node}: ${outcome.stderr.trim()}`);
   }
-  return parsePcap(outcome.bytes);
+  const isPod = (address: string) => address.startsWith('10.244.');
+  return parsePcap(outcome.bytes).filter((s) => isPod(s.source) && isPod(s.destination));
 }

@@ -1,5 +1,6 @@
 import {
   type SandboxStatusResult,
+  sandboxCapture,
   sandboxDown,
   sandboxExec,
   sandboxKubeconfig,
@@ -7,6 +8,7 @@ import {
   sandboxStatus,
   sandboxUp,
 } from '../../sandbox/launcher/index.js';
+import { MeshError } from '../../errors/mesh-error.js';
 import type { CommandDefinition, OptionSpec, TextView } from '../command.js';
 
 const nameOption: OptionSpec = {
@@ -171,5 +173,35 @@ export const execCommand: CommandDefinition = {
     // Options pass through from the first operand on, and the separator with them.
     const command = rest[0] === '--' ? rest.slice(1) : rest;
     return sandboxExec({ name: options.text('name') ?? 'default', node, command, signal });
+  },
+};
+
+/** `meshctl sandbox capture NODE > file.pcap`. */
+export const captureCommand: CommandDefinition = {
+  description:
+    "Captures what passes a node's interface, in libpcap format on standard output. The default interface, eth0, carries what goes from node to node. Works without root.",
+  args: [{ name: '<node>', description: 'node' }],
+  options: [
+    nameOption,
+    { flags: '--interface <name>', description: 'interface of the node', defaultValue: 'eth0' },
+    { flags: '--seconds <count>', description: 'how long (default: until interrupted)', type: 'integer' },
+  ],
+  examples: [
+    'meshctl sandbox capture node-1 --seconds 5 > node-1.pcap',
+    'meshctl sandbox capture node-1 | tcpdump -n -r -',
+  ],
+  run: ({ args, options, io, signal }) => {
+    if (io.isStdoutTty) {
+      throw new MeshError('MESH0103', 'a capture is binary data', {
+        hint: 'Send it to a file or a program: > file.pcap',
+      });
+    }
+    return sandboxCapture({
+      name: options.text('name') ?? 'default',
+      node: args[0] ?? '',
+      interfaceName: options.text('interface'),
+      seconds: options.number('seconds'),
+      signal,
+    });
   },
 };

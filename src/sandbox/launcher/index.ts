@@ -1,4 +1,5 @@
 export { checkHost, type MissingPiece } from './host-check.js';
+export { sandboxCapture, type SandboxCaptureOptions } from './sandbox-capture.js';
 export { sandboxDown, type SandboxDownOptions } from './sandbox-down.js';
 export { sandboxExec, type SandboxExecOptions } from './sandbox-exec.js';
 export { sandboxKubeconfig } from './sandbox-kubeconfig.js';
