@@ -25,14 +25,16 @@ async function runCapture(interfaceName: string, seconds: string | undefined): P
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
   const standardOutput = 1;
   try {
-    await capture({
+    const missedCount = await capture({
       interfaceName,
       seconds: seconds === undefined ? undefined : Number(seconds),
       signal: stop.signal,
       out: standardOutput,
       onListening: () => process.stderr.write(`listening on ${interfaceName}\n`),
     });
-    return 0;
+    if (missedCount === 0) return 0;
+    process.stderr.write(`the capture is incomplete: ${missedCount} frames were missed\n`);
+    return 1;
   } catch (error) {
     process.stderr.write(`no capture on ${interfaceName}: ${messageOf(error)}\n`);
     return 1;

@@ -4,8 +4,11 @@ const afPacket = 17;
 const sockRawNonblockCloexec = 3 | 0o4000 | 0o2000000;
 const ethPAll = 0x0003;
 const solSocket = 1;
+const soRcvbuf = 8;
 const soRcvbufforce = 33;
-/** A burst must fit here between two looks: nothing of a capture may be missing. */
+const solPacket = 263;
+const packetStatistics = 6;
+/** A burst should fit here between two looks. Only the machine's root gets all of it. */
 const receiveBufferBytes = 32 * 1024 * 1024;
 const msgDontwait = 0x40;
 const eagain = 11;
@@ -17,6 +20,8 @@ const recv = libcHandle.func('int64_t recv(int fd, _Out_ uint8_t *buffer, size_t
 export interface PacketSocket {
   /** Copies the next frame into `buffer`; its length, or undefined when none is waiting. */
   read(buffer: Uint8Array): number | undefined;
+  /** Frames the kernel had no room for since the last call. */
+  takeDropCount(): number;
   close(): void;
 }
 
@@ -29,7 +34,9 @@ export function openPacketSocket(interfaceName: string): PacketSocket {
   try {
     const size = Buffer.alloc(4);
     size.writeInt32LE(receiveBufferBytes);
-    check('setsockopt', libc.setsockopt(fd, solSocket, soRcvbufforce, size, 4), 'SO_RCVBUFFORCE');
+    if (libc.setsockopt(fd, solSocket, soRcvbufforce, size, 4) < 0) {
+      check('setsockopt', libc.setsockopt(fd, solSocket, soRcvbuf, size, 4), 'SO_RCVBUF');
+    }
     const address = Buffer.alloc(20);
     address.writeUInt16LE(afPacket, 0);
     address.writeUInt16BE(ethPAll, 2);
@@ -46,6 +53,15 @@ export function openPacketSocket(interfaceName: string): PacketSocket {
       const errno = lastErrno();
       if (errno === eagain) return undefined;
       throw new SystemCallError('recv', errno, interfaceName);
+    },
+    takeDropCount: () => {
+      const statistics = new Uint8Array(8);
+      check(
+        'getsockopt',
+        libc.getsockopt(fd, solPacket, packetStatistics, statistics, [8]),
+        'PACKET_STATISTICS',
+      );
+      return Buffer.from(statistics.buffer).readUInt32LE(4);
     },
     close: () => void libc.close(fd),
   };

@@ -29,8 +29,8 @@ export async function captureBetweenNodes(o: CaptureOptions): Promise<readonly S
   await Promise.race([listening, capture]);
   await o.during();
   const outcome = await capture;
-  if (!outcome.stderr.includes('listening on')) {
-    throw new Error(`no capture on ${o.node}: ${outcome.stderr.trim()}`);
+  if (outcome.exitCode !== 0) {
+    throw new Error(`no complete capture on ${o.node}: ${outcome.stderr.trim()}`);
   }
   const isPod = (address: string) => address.startsWith('10.244.');
   return parsePcap(outcome.bytes).filter((s) => isPod(s.source) && isPod(s.destination));

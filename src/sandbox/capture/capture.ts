@@ -20,9 +20,10 @@ const linkTypeEthernet = 1;
 
 /**
  * Writes every frame of an interface in libpcap format, as tcpdump, Wireshark and this project's tests read it.
+ * Resolves to the number of frames that were missed.
  * tcpdump itself cannot be used here: it insists on changing its groups, which an ordinary user's namespace forbids.
  */
-export async function capture(o: CaptureOptions): Promise<void> {
+export async function capture(o: CaptureOptions): Promise<number> {
   const socket = openPacketSocket(o.interfaceName);
   const deadline = o.seconds === undefined ? undefined : Date.now() + o.seconds * 1000;
   try {
@@ -34,6 +35,7 @@ export async function capture(o: CaptureOptions): Promise<void> {
       if (length === undefined) await delay(pollMs);
       else writeAll(o.out, record(frame.subarray(0, Math.min(length, frame.length)), length));
     }
+    return socket.takeDropCount();
   } finally {
     socket.close();
   }
