@@ -28,13 +28,22 @@ export class MeshUnderTest {
   /** Starts the API server and, on it without any CRD, the controller. */
   static async start(): Promise<MeshUnderTest> {
     const mesh = await MeshUnderTest.startApi();
-    const { ports, running } = await startReplica(new KubeClient(await mesh.ownConnection()), {
-      podName: 'istiod-1',
-      signal: mesh.#stop.signal,
-    });
-    mesh.ports = ports;
-    mesh.#running = running;
+    await mesh.begin();
     return mesh;
+  }
+
+  /** Starts the controller. */
+  async begin(): Promise<void> {
+    const client = new KubeClient(await this.ownConnection());
+    const { ports, running } = await startReplica(client, { podName: 'istiod-1', signal: this.#stop.signal });
+    this.ports = ports;
+    this.#running = running;
+  }
+
+  /** Stops the controller as SIGTERM does. */
+  async halt(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
   }
 
   /** Starts the API server alone. */
@@ -67,8 +76,7 @@ export class MeshUnderTest {
   }
 
   async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
+    await this.halt();
     this.client.close();
     await this.api.stop();
   }
