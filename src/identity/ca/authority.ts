@@ -199,6 +199,21 @@ export class CertificateAuthority {
     return `${cert.toString('pem')}\n`;
   }
 
+  /** Proxies trust the roots and are sent the chain: if it does not lead there, no connection would ever be made. */
+  #checkChainReachesRoot(): void {
+    const roots = splitPem(this.rootPem).map((pem) => new X509Certificate(pem));
+    const links = this.#intermediates.map((pem) => new X509Certificate(pem));
+    let at = this.#issuerDetails;
+    // Each link is used once at most, so the walk ends.
+    for (let step = 0; step <= links.length; step++) {
+      if (roots.some((root) => root.raw.equals(at.raw) || isSignedBy(at, root))) return;
+      const next = links.find((link) => !link.raw.equals(at.raw) && isSignedBy(at, link));
+      if (next === undefined) break;
+      at = next;
+    }
+    throw new MeshError('MESH0402', "the certificate authority's chain does not lead to one of its roots");
+  }
+
   /** Signs with the key and verifies with the certificate: a mismatched pair fails at start, not at the first proxy. */
   async #checkKeyMatches(): Promise<void> {
     const { key, algorithm } = this.#signingKey;
@@ -214,7 +229,13 @@ export class CertificateAuthority {
     if (splitPem(this.rootPem).length === 0) {
       throw new MeshError('MESH0402', 'the certificate authority has no root certificate');
     }
+    this.#checkChainReachesRoot();
   }
+}
+
+/** Whether one certificate was signed by another, names and key both. */
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 function ensureNewline(text: string): string {
