@@ -6,6 +6,8 @@ import type { HeaderList } from './header-list.js';
 export interface ResponseHead {
   readonly status: number;
   readonly headers: HeaderList;
+  /** The rest of the request's body is not looked at: a connection it would have to be skipped on ends. */
+  readonly skipsBody?: boolean;
 }
 
 /** How an exchange with the client ended. */

@@ -96,7 +96,9 @@ export class HttpService implements EngineHandler {
     const refusal = guardRequest({ version, method, authority, headers });
     if (refusal !== undefined)
       return { status: refusal.status, body: '', flags: ['DPE'], details: refusal.details };
-    const target = exchange.target === '*' ? { path: '*', query: '' } : normalizeTarget(exchange.target);
+    // `*` is no path; only OPTIONS may ask about the server as a whole (RFC 9112 3.2.4).
+    const isServerWide = exchange.target === '*' && method === 'OPTIONS';
+    const target = isServerWide ? { path: '*', query: '' } : normalizeTarget(exchange.target);
     if (target === undefined || authority === undefined) {
       return { status: 400, body: '', flags: [], details: 'path_normalization_failed' };
     }
@@ -153,6 +155,11 @@ export class HttpService implements EngineHandler {
       record.grpcStatus = headers.joined('grpc-status');
       exchange.sendHead({ status: response.status, headers }, body === undefined);
       if (body !== undefined) await passBody({ exchange, record, signal }, response, body);
+      // A backend that answered without waiting for the body does not get the rest of it.
+      if (exchange.body?.readableEnded === false) {
+        response.cancel();
+        exchange.body.resume();
+      }
     } finally {
       release();
     }

@@ -85,7 +85,8 @@ export class Http1Engine {
   private accept(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
     const state = this.states.get(req.socket);
     if (state === undefined || state.isBroken) return;
-    const options = { expectsContinue, isDraining: () => this.isDraining };
+    const isLast = (): boolean => this.isDraining || (req.socket.readableEnded && state.pendingCount === 1);
+    const options = { expectsContinue, isLast };
     this.enqueue(req.socket, state, new Http1Exchange(state.context, req, res, options));
   }
 
@@ -102,8 +103,8 @@ export class Http1Engine {
   }
 
   private acceptUpgrade(req: IncomingMessage, stream: Duplex, head: Buffer): void {
-    const state = this.states.get(stream);
-    if (state === undefined || state.isBroken) return;
+    const state = this.stateForSwitch(stream);
+    if (state === undefined) return;
     const headers = HeaderList.fromRaw(req.rawHeaders);
     const protocol = headers.joined('upgrade')?.trim().toLowerCase() ?? '';
     if (protocol === 'h2c') {
@@ -134,10 +135,26 @@ export class Http1Engine {
   }
 
   private refuseConnect(req: IncomingMessage, stream: Duplex): void {
-    const state = this.states.get(stream);
-    if (state === undefined || state.isBroken) return;
+    const state = this.stateForSwitch(stream);
+    if (state === undefined) return;
     const raw = { stream, head: Buffer.alloc(0), protocol: '' };
     this.enqueue(stream, state, new Http1UpgradeExchange(state.context, req, raw));
+  }
+
+  /**
+   * The state of a connection that may leave HTTP with its next request. Node lets go of the connection as soon as it
+   * read such a request, also when earlier ones still wait for their responses; those could then not be sent in order,
+   * or at all. No client does that by accident.
+   */
+  private stateForSwitch(stream: Duplex): ConnectionState | undefined {
+    const state = this.states.get(stream);
+    if (state !== undefined && !state.isBroken && state.pendingCount === 0) return state;
+    if (state !== undefined && !state.isBroken) {
+      state.isBroken = true;
+      this.handler.broken(state.context, { status: 400, details: 'http1.pipelined_upgrade' });
+    }
+    stream.destroy();
+    return undefined;
   }
 
   private parseFailed(error: Error, stream: Duplex): void {

@@ -38,7 +38,11 @@ export class Http1Exchange implements Exchange {
     readonly connection: ConnectionContext,
     private readonly request: IncomingMessage,
     protected readonly response: ServerResponse,
-    private readonly options: { readonly expectsContinue: boolean; readonly isDraining: () => boolean },
+    private readonly options: {
+      readonly expectsContinue: boolean;
+      /** Whether the connection takes no request after this one. */
+      readonly isLast: () => boolean;
+    },
   ) {
     this.version = parseVersion(request);
     this.method = request.method ?? '';
@@ -52,6 +56,10 @@ export class Http1Exchange implements Exchange {
     // Breaking off a body shows as an error on the request; the response's end reports it.
     request.on('error', ignoreError);
     response.on('error', ignoreError);
+    // A response that ended first ends the connection: the rest of the body may never come, or never end.
+    response.once('finish', () => {
+      if (!request.complete) request.socket.end();
+    });
   }
 
   get expectsContinue(): boolean {
@@ -74,11 +82,15 @@ export class Http1Exchange implements Exchange {
     if (!this.response.headersSent && !this.response.destroyed) this.response.writeContinue();
   }
 
-  sendHead({ status, headers }: ResponseHead, isEmpty: boolean): void {
+  sendHead({ status, headers, skipsBody }: ResponseHead, isEmpty: boolean): void {
     if (this.response.destroyed) return;
-    if (this.options.isDraining()) this.response.shouldKeepAlive = false;
+    const isLast = this.options.isLast() || (skipsBody === true && !this.request.complete);
+    if (isLast) this.response.shouldKeepAlive = false;
     this.response.sendDate = false;
-    this.response.writeHead(status, headers.toRaw());
+    // Node would announce Keep-Alive and its timeout, which HTTP/1.1 implies and clients of a mesh never saw.
+    this.response.removeHeader('connection');
+    const closing = this.response.shouldKeepAlive ? [] : ['connection', 'close'];
+    this.response.writeHead(status, [...headers.toRaw(), ...closing]);
     if (isEmpty) this.response.end();
     else this.response.flushHeaders();
   }
@@ -118,7 +130,7 @@ export class Http1UpgradeExchange extends Http1Exchange {
     private readonly raw: { readonly stream: Duplex; readonly head: Buffer; readonly protocol: string },
   ) {
     const response = new ServerResponse(request);
-    super(context, request, response, { expectsContinue: false, isDraining: () => true });
+    super(context, request, response, { expectsContinue: false, isLast: () => true });
     this.upgrade = raw.protocol;
     // A plain answer ends the connection: what follows on it was meant for the other protocol.
     response.shouldKeepAlive = false;

@@ -48,7 +48,7 @@ export interface SentReply {
   readonly grpcStatus: number | undefined;
 }
 
-/** Sends a local reply. The rest of the request's body is read and dropped. */
+/** Sends a local reply. What still comes of the request's body is dropped. */
 export function sendLocalReply(exchange: Exchange, reply: LocalReply): SentReply {
   exchange.body?.resume();
   const common: [string, string][] = [
@@ -65,7 +65,7 @@ export function sendLocalReply(exchange: Exchange, reply: LocalReply): SentReply
       ['grpc-message', encodeGrpcMessage(message)],
       ...common,
     );
-    exchange.sendHead({ status: 200, headers }, true);
+    exchange.sendHead({ status: 200, headers, skipsBody: true }, true);
     return { status: 200, bodyBytes: 0, headers, grpcStatus };
   }
   const body = Buffer.from(reply.body);
@@ -75,7 +75,7 @@ export function sendLocalReply(exchange: Exchange, reply: LocalReply): SentReply
     ...common,
   );
   const isEmpty = body.length === 0 || exchange.method === 'HEAD';
-  exchange.sendHead({ status: reply.status, headers }, isEmpty);
+  exchange.sendHead({ status: reply.status, headers, skipsBody: true }, isEmpty);
   if (!isEmpty) {
     exchange.out.write(body);
     exchange.finish([]);

@@ -36,7 +36,8 @@ const unnameable: ReadonlySet<string> = new Set([
  */
 export function guardRequest({ version, method, authority, headers }: GuardedRequest): Refusal | undefined {
   if (version === '1.0') return { status: 426, details: 'low_version' };
-  if (headers.count > headerLinesMax) return { status: 431, details: 'request_headers_too_large' };
+  if (headers.count > headerLinesMax || headers.sizeBytes > headerBytesMax)
+    return { status: 431, details: 'request_headers_too_large' };
   const lengths = headers.all('content-length');
   const codings = headers.all('transfer-encoding');
   if (lengths.length > 1 || lengths.some((value) => !/^\d{1,19}$/.test(value)))
@@ -59,7 +60,9 @@ export function guardRequest({ version, method, authority, headers }: GuardedReq
   for (const name of connectionOptions(headers)) {
     if (unnameable.has(name)) return badRequest('connection_header_names_protected_header');
   }
-  for (const [, value] of headers) {
+  for (const [name, value] of headers) {
+    // RFC 9110 5.6.2: a name is a token. A blank before the colon is how two parsers come to differ.
+    if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)) return badRequest('invalid_header_name');
     // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
     if (/[\u0000\r\n]/.test(value)) return badRequest('invalid_header_value');
   }

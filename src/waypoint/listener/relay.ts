@@ -17,8 +17,6 @@ export interface RelayOptions {
  * connection stays usable; when one side breaks off, the other is broken off too.
  */
 export function relay({ client, clientHead, backend, backendHead, onBytes, onEnd }: RelayOptions): void {
-  if (clientHead !== undefined && clientHead.length > 0) client.unshift(clientHead);
-  if (backendHead !== undefined && backendHead.length > 0) backend.unshift(backendHead);
   let openCount = 2;
   const follow = (from: Duplex, to: Duplex): void => {
     from.on('error', ignoreError);
@@ -34,10 +32,25 @@ export function relay({ client, clientHead, backend, backendHead, onBytes, onEnd
   };
   follow(client, backend);
   follow(backend, client);
-  client.pipe(backend);
-  backend.pipe(client);
-  client.on('data', (chunk: Buffer) => onBytes('received', chunk.length));
-  backend.on('data', (chunk: Buffer) => onBytes('sent', chunk.length));
+  pass(client, backend, { head: clientHead, onBytes: (bytes) => onBytes('received', bytes) });
+  pass(backend, client, { head: backendHead, onBytes: (bytes) => onBytes('sent', bytes) });
+}
+
+function pass(
+  from: Duplex,
+  to: Duplex,
+  { head, onBytes }: { head: Buffer | undefined; onBytes: (bytes: number) => void },
+): void {
+  const hasHead = head !== undefined && head.length > 0;
+  if (from.readableEnded) {
+    // Nothing can be put back into a stream that ended.
+    if (hasHead) onBytes(head.length);
+    to.end(head);
+    return;
+  }
+  if (hasHead) from.unshift(head);
+  from.pipe(to);
+  from.on('data', (chunk: Buffer) => onBytes(chunk.length));
 }
 
 function closeWhenDone(a: Duplex, b: Duplex): void {

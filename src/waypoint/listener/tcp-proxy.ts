@@ -35,6 +35,8 @@ export interface TcpPath {
   readonly backend: Duplex;
   readonly record: ConnectionRecord;
   readonly release: () => void;
+  /** What a client said before it ended its side. */
+  readonly head?: Buffer;
 }
 
 /** Endpoints tried for one connection. */
@@ -81,11 +83,13 @@ export class TcpProxy {
   }
 
   /** Joins an accepted client with an opened path. */
-  join(client: Duplex, context: ConnectionContext, { backend, record, release }: TcpPath): void {
+  join(client: Duplex, context: ConnectionContext, path: TcpPath): void {
+    const { backend, record, release, head } = path;
     this.deps.telemetry.connectionOpened(record);
     this.live.set(client, { context, record });
     relay({
       client,
+      clientHead: head ?? Buffer.alloc(0),
       backend,
       onBytes: (direction, bytes) => {
         if (direction === 'received') record.receivedBytes += bytes;
@@ -101,9 +105,13 @@ export class TcpProxy {
     this.recheckOne(client);
   }
 
-  /** Connections being passed through. */
-  get connectionCount(): number {
-    return this.live.size;
+  /** Gives an opened path up because its client went away meanwhile. */
+  abandon({ backend, record, release }: TcpPath): void {
+    backend.destroy();
+    release();
+    record.flags.push('DC');
+    this.deps.telemetry.connectionOpened(record);
+    this.close(record);
   }
 
   private async connect(target: {

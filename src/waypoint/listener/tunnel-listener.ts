@@ -89,8 +89,7 @@ export class TunnelListener {
       return;
     }
     if (request.signal.aborted) {
-      path.backend.destroy();
-      path.release();
+      this.deps.tcp.abandon(path);
       return;
     }
     const client = request.accept();
@@ -105,10 +104,18 @@ export class TunnelListener {
   ): Promise<void> {
     const client = request.accept();
     this.track(client, request, context, 'DETECTING');
-    const found = mayBeTcp ? await peekFirst(client, sniff) : await peekFirst(client, sniffHttpVersion);
+    const { found, rest } = mayBeTcp
+      ? await peekFirst(client, sniff)
+      : await peekFirst(client, sniffHttpVersion);
     switch (found) {
       case undefined:
-        client.destroy();
+        // Too little to be HTTP, but said in full: a connection that ended its side waits for the answer.
+        if (mayBeTcp && rest.length > 0 && !client.destroyed) {
+          this.track(client, request, context, 'TCP');
+          await this.passDetectedTcp(client, context, rest);
+        } else {
+          client.destroy();
+        }
         return;
       case 'http1':
         this.track(client, request, context, 'HTTP1');
@@ -120,11 +127,11 @@ export class TunnelListener {
         return;
       case 'tcp':
         this.track(client, request, context, 'TCP');
-        await this.passDetectedTcp(client, context);
+        await this.passDetectedTcp(client, context, rest);
     }
   }
 
-  private async passDetectedTcp(client: Duplex, context: ConnectionContext): Promise<void> {
+  private async passDetectedTcp(client: Duplex, context: ConnectionContext, head: Buffer): Promise<void> {
     const gone = new AbortController();
     client.once('close', () => gone.abort(new Error('the client went away')));
     const path = await this.deps.tcp.open(context, gone.signal);
@@ -136,10 +143,9 @@ export class TunnelListener {
       });
       client.destroy();
     } else if (client.destroyed) {
-      path.backend.destroy();
-      path.release();
+      this.deps.tcp.abandon(path);
     } else {
-      this.deps.tcp.join(client, context, path);
+      this.deps.tcp.join(client, context, { ...path, head });
     }
   }
 

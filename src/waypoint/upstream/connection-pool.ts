@@ -16,6 +16,7 @@ interface Group {
 
 /** HTTP connections to endpoints, kept for the next request. */
 export class ConnectionPool {
+  /** By endpoint and how it is reached: a pod that joined the mesh is not spoken to in plain text any longer. */
   private readonly groups = new Map<string, Group>();
   private isDraining = false;
 
@@ -27,7 +28,7 @@ export class ConnectionPool {
     purpose: DialPurpose,
     options = { isFresh: false },
   ): Promise<Http1Connection> {
-    const key = endpointKey(endpoint);
+    const key = groupKey(endpoint);
     if (!options.isFresh) {
       const idle = this.groups.get(key)?.idleHttp1;
       for (let last = idle?.pop(); last !== undefined; last = idle?.pop()) {
@@ -50,7 +51,7 @@ export class ConnectionPool {
 
   /** An HTTP/2 connection with room for one more request. */
   async http2(endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
-    const key = endpointKey(endpoint);
+    const key = groupKey(endpoint);
     for (const open of this.groups.get(key)?.http2 ?? []) {
       if (open.hasRoom) return open;
     }
@@ -108,4 +109,9 @@ export class ConnectionPool {
     if (group.http1.size === 0 && group.http2.size === 0 && this.groups.get(key) === group)
       this.groups.delete(key);
   }
+}
+
+function groupKey(endpoint: Endpoint): string {
+  const { workload } = endpoint;
+  return `${endpointKey(endpoint)}|${workload?.isHbone === true ? workload.identity : ''}`;
 }
