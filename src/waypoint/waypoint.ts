@@ -16,6 +16,7 @@ import { Forwarder } from './http/forwarder.js';
 import { Http1Engine } from './http/http1-engine.js';
 import { Http2Engine } from './http/http2-engine.js';
 import { HttpService } from './http/http-service.js';
+import type { GatewaySelf } from './listener/destination.js';
 import { TcpProxy } from './listener/tcp-proxy.js';
 import { TunnelListener } from './listener/tunnel-listener.js';
 import { MeshView } from './mesh/mesh-view.js';
@@ -40,6 +41,7 @@ const tcpBacklog = 1_024;
  */
 export class Waypoint {
   private readonly view = new MeshView();
+  private readonly self: GatewaySelf;
   private readonly policies: PolicyStore;
   private readonly metrics = new Metrics(waypointVersion);
   private readonly ca: CaClient;
@@ -55,9 +57,11 @@ export class Waypoint {
   private servers: HttpServer[] = [];
   private tcpServer: Server | undefined;
   private isSynced = false;
+  private isDraining = false;
 
   constructor(private readonly config: WaypointConfig) {
     const { controlPlane, gateway, names, network, pod } = config;
+    this.self = { namespace: gateway.namespace, hostname: config.hostname, network, podIp: pod.ip };
     this.policies = new PolicyStore(names);
     this.ca = new CaClient({ endpoint: controlPlane, impersonate: false, ttlSeconds: certificateTtlSeconds });
     this.certificates = new CertificateManager({ source: this.ca });
@@ -77,7 +81,7 @@ export class Waypoint {
     this.http2 = new Http2Engine(service);
     this.listener = new TunnelListener({
       view: this.view,
-      self: { namespace: gateway.namespace, hostname: config.hostname, network, podIp: pod.ip },
+      self: this.self,
       http1: this.http1,
       http2: this.http2,
       tcp: new TcpProxy({ policies: this.policies, endpoints, balancer, dialer, telemetry, now: Date.now }),
@@ -96,6 +100,7 @@ export class Waypoint {
       ...(this.isSynced ? [] : ['configuration']),
       ...(this.certificates.peek(this.config.identity) === undefined ? ['certificate'] : []),
       ...(this.tcpServer?.listening === true ? [] : ['listener']),
+      ...(this.isDraining ? ['shutdown'] : []),
     ];
   }
 
@@ -106,8 +111,8 @@ export class Waypoint {
       await this.listenForOperators();
       this.certificates.prefetch(this.config.identity);
       const control = this.followControlPlane();
-      await Promise.race([this.listenForClients(stop), fired(stop)]);
-      await fired(stop);
+      await Promise.race([this.listenForClients(stop), fired(stop), control]);
+      await Promise.race([fired(stop), control]);
       await this.drain();
       this.stopping.abort(new Error('shutting down'));
       await control;
@@ -194,6 +199,9 @@ export class Waypoint {
 
   private async listenForClients(stop: AbortSignal): Promise<void> {
     await fired(AbortSignal.any([this.synced.signal, stop]));
+    // A listener without a certificate would only make clients wait for a handshake that cannot end.
+    while (this.certificates.peek(this.config.identity) === undefined && !stop.aborted)
+      await this.certificates.get(this.config.identity, stop).catch(() => pause(certificatePollMs));
     if (stop.aborted) return;
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.hbone.serve(socket));
     this.tcpServer = server;
@@ -206,9 +214,14 @@ export class Waypoint {
     log.info('serving', { gateway: `${this.config.gateway.namespace}/${this.config.gateway.name}` });
   }
 
-  /** No new connections; what runs gets the drain time to end. */
+  /**
+   * Not ready at once, but still serving for a moment: clients' proxies learn late that this one is going. Then no
+   * new connections; what runs gets the rest of the drain time to end.
+   */
   private async drain(): Promise<void> {
     log.info('draining', { deadlineMs: this.config.drainMs });
+    this.isDraining = true;
+    if (this.tcpServer !== undefined) await pause(Math.min(lingerMaxMs, this.config.drainMs / 4));
     this.tcpServer?.close();
     this.hbone.drain();
     this.http1.drain();
@@ -221,7 +234,14 @@ export class Waypoint {
 
   private dump(): unknown {
     const { config, policies, view, listener } = this;
-    return configDump({ config, certificates: this.certificates.states(), policies, view, listener });
+    return configDump({
+      config,
+      certificates: this.certificates.states(),
+      policies,
+      view,
+      listener,
+      self: this.self,
+    });
   }
 
   private telemetry(): Telemetry {
@@ -241,6 +261,10 @@ export class Waypoint {
 }
 
 const drainPollMs = 50;
+/** The certificate manager paces its own attempts; this only looks whether one succeeded. */
+const certificatePollMs = 250;
+/** How long new connections are still taken after the signal. */
+const lingerMaxMs = 1_500;
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {

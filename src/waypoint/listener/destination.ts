@@ -48,7 +48,7 @@ export function resolveDestination(view: MeshView, self: GatewaySelf, authority:
   }
   const service = view.serviceByVip(self.network, address.ip);
   if (service !== undefined) {
-    if (!service.waypoints.some((ref) => isSelf(view, self, ref))) {
+    if (!service.waypoints.some((ref) => usesGateway(view, self, ref))) {
       return { kind: 'refused', status: 404, reason: `Service ${service.key} does not use this gateway` };
     }
     const port = service.ports.get(address.port);
@@ -60,7 +60,7 @@ export function resolveDestination(view: MeshView, self: GatewaySelf, authority:
   const workload = view.workloadByIp(self.network, address.ip);
   if (workload === undefined)
     return { kind: 'refused', status: 404, reason: 'no service or workload has this address' };
-  if (workload.waypoint === undefined || !isSelf(view, self, workload.waypoint)) {
+  if (workload.waypoint === undefined || !usesGateway(view, self, workload.waypoint)) {
     return { kind: 'refused', status: 404, reason: `Workload ${workload.uid} does not use this gateway` };
   }
   return { kind: 'workload', address, workload, protocol: undeclaredProtocol(address.port) };
@@ -82,7 +82,8 @@ export function formatAddress({ ip, port }: AddressPort): string {
   return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
-function isSelf(view: MeshView, self: GatewaySelf, ref: GatewayRef): boolean {
+/** Whether a gateway reference means this gateway. */
+export function usesGateway(view: MeshView, self: GatewaySelf, ref: GatewayRef): boolean {
   if (ref.kind === 'hostname') return ref.namespace === self.namespace && ref.hostname === self.hostname;
   if (ref.network !== self.network) return false;
   if (ref.ip === self.podIp) return true;

@@ -28,10 +28,6 @@ class OneConnectionAgent extends Agent {
     queueMicrotask(this.onFree);
     return true;
   }
-
-  override reuseSocket(): void {
-    // The default references the socket's handle, which a tunnel does not have.
-  }
 }
 
 /**
@@ -56,6 +52,8 @@ export class Http1Connection {
       onIdle(this);
     });
     stream.on('error', ignoreError);
+    // Node's agent references a reused socket's handle; a tunnel has none.
+    if (!('ref' in stream)) Object.assign(stream, { ref: () => stream });
     // The stream may be half-open; a backend that ended its side takes no more requests.
     stream.once('end', this.breakOff);
   }
