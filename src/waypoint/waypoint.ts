@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
+import { MeshError, messageOf } from '../errors/mesh-error.js';
 import { HbonePool } from '../hbone/pool.js';
 import { HboneServer } from '../hbone/server.js';
 import { CaClient } from '../identity/ca-client.js';
@@ -210,7 +211,12 @@ export class Waypoint {
       host: this.config.listenHost ?? '::',
       backlog: tcpBacklog,
     });
-    await once(server, 'listening');
+    try {
+      await once(server, 'listening');
+    } catch (cause) {
+      const message = `port ${this.config.ports.hbone} cannot be listened on`;
+      throw new MeshError('MESH0601', message, { evidence: messageOf(cause), cause });
+    }
     log.info('serving', { gateway: `${this.config.gateway.namespace}/${this.config.gateway.name}` });
   }
 
