@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { MeshError, messageOf } from '../errors/mesh-error.js';
@@ -131,7 +132,7 @@ export class Waypoint {
 
   private async listenForOperators(): Promise<void> {
     const { ports, listenHost } = this.config;
-    const hosts = [listenHost ?? '::'];
+    const hosts = [listenHost ?? everyAddress()];
     this.servers = [
       await HttpServer.listen({
         hosts: ['127.0.0.1'],
@@ -208,7 +209,7 @@ export class Waypoint {
     this.tcpServer = server;
     server.listen({
       port: this.config.ports.hbone,
-      host: this.config.listenHost ?? '::',
+      host: this.config.listenHost ?? everyAddress(),
       backlog: tcpBacklog,
     });
     try {
@@ -264,6 +265,11 @@ export class Waypoint {
       },
     };
   }
+}
+
+/** Listens on both families; a kernel without IPv6 has only the other one. */
+function everyAddress(): string {
+  return existsSync('/proc/net/if_inet6') ? '::' : '0.0.0.0';
 }
 
 const drainPollMs = 50;
