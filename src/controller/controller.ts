@@ -77,7 +77,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     trustDomain: trustDomain(),
     pluggedDir: settings.pluggedCaDir,
   });
-  const authority = await CertificateAuthority.load(material);
+  const authority = await CertificateAuthority.load(material, settings.workloadCertificates);
   log.info('certificate authority loaded', { source, expires: new Date(authority.expiresMs).toISOString() });
   const serving = await authority.serve(servingNames(settings));
 

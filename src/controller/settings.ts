@@ -13,6 +13,11 @@ export interface Settings {
   readonly trustedNodeAccounts: ReadonlySet<string>;
   /** Folder of a plugged-in certificate authority. */
   readonly pluggedCaDir: string;
+  /** Lifetimes of workload certificates, in seconds; undefined: the authority's own. */
+  readonly workloadCertificates: {
+    readonly defaultTtlSeconds?: number;
+    readonly maxTtlSeconds?: number;
+  };
   readonly waypoint: {
     readonly image: string;
     readonly imagePullPolicy: string;
@@ -62,6 +67,10 @@ export function readSettings(
         .filter((account) => account !== ''),
     ),
     pluggedCaDir: env['ROOT_CA_DIR'] || '/etc/cacerts',
+    workloadCertificates: {
+      ...ttlSeconds(env, 'defaultTtlSeconds', 'DEFAULT_WORKLOAD_CERT_TTL'),
+      ...ttlSeconds(env, 'maxTtlSeconds', 'MAX_WORKLOAD_CERT_TTL'),
+    },
     waypoint: {
       image,
       imagePullPolicy: env['WAYPOINT_IMAGE_PULL_POLICY'] || 'IfNotPresent',
@@ -102,11 +111,27 @@ function parseFlags(args: readonly string[]): { flags: Map<string, string>; igno
 
 function parseAgeMs(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const match = /^(\d+)(s|m|h)$/.exec(text);
-  const unitMs = { s: 1_000, m: 60_000, h: 3_600_000 };
-  if (match === null)
-    throw new MeshError('MESH0401', `--keepaliveMaxServerConnectionAge: "${text}" is not a duration`);
-  return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+  return parseDurationMs('--keepaliveMaxServerConnectionAge', text);
+}
+
+function ttlSeconds<K extends string>(
+  env: NodeJS.ProcessEnv,
+  key: K,
+  variable: string,
+): { [P in K]?: number } {
+  const text = env[variable];
+  if (text === undefined || text === '') return {};
+  const seconds = Math.floor(parseDurationMs(variable, text) / 1000);
+  if (seconds < 1) throw new MeshError('MESH0401', `${variable}: "${text}" is shorter than a second`);
+  return { [key]: seconds } as { [P in K]?: number };
+}
+
+/** Durations as Go writes them, of whole hours, minutes and seconds: `30m`, `24h0m0s`. */
+function parseDurationMs(where: string, text: string): number {
+  const match = /^(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text);
+  if (match === null) throw new MeshError('MESH0401', `${where}: "${text}" is not a duration`);
+  const [hours, minutes, seconds] = match.slice(1).map((part) => Number(part ?? 0));
+  return ((hours ?? 0) * 3_600 + (minutes ?? 0) * 60 + (seconds ?? 0)) * 1_000;
 }
 
 function parseMonitoringPort(address: string | undefined): { monitoring?: number } {

@@ -43,7 +43,7 @@ export interface GatewayControllerDeps {
   readonly gateways: Reflector<Gateway>;
   readonly gatewayClasses: Reflector<GatewayClass>;
   readonly pods: Reflector<Pod>;
-  readonly namespaces: { get(namespace: undefined, name: string): KubeObject | undefined };
+  readonly namespaces: Reflector<KubeObject>;
   readonly render: WaypointRenderer;
   readonly clusterDomain: string;
   readonly trustDomain: () => string;
@@ -65,7 +65,7 @@ export class GatewayController {
 
   /** Works while this replica leads; ends with the signal. */
   async run(signal: AbortSignal): Promise<void> {
-    const { client, gateways, gatewayClasses, pods, log } = this.#deps;
+    const { client, gateways, gatewayClasses, pods, namespaces, log } = this.#deps;
     const queue = new WorkQueue({
       reconcile: (key, workSignal) => this.#reconcile(key, { children, routes, signal: workSignal }),
       onError: (key, error) => {
@@ -82,6 +82,13 @@ export class GatewayController {
       gatewayClasses.onChange(({ object }) => {
         for (const gateway of gateways.list()) {
           if (gateway.spec.gatewayClassName === object.metadata.name) queue.add(objectKey(gateway));
+        }
+      }),
+      // Its label may give the Gateways of a namespace to this revision.
+      namespaces.onChange(({ object, old }) => {
+        if (old?.metadata.labels?.[labels.revision] === object.metadata.labels?.[labels.revision]) return;
+        for (const gateway of gateways.list()) {
+          if (gateway.metadata.namespace === object.metadata.name) queue.add(objectKey(gateway));
         }
       }),
       pods.onChange(({ type, object, old }) => {

@@ -88,12 +88,18 @@ export class MeshState {
     this.#timer = setTimeout(() => this.#flush(), waitMs);
   }
 
+  #recompute(): boolean {
+    this.#isFlushing = true;
+    try {
+      return this.graph.flush();
+    } finally {
+      this.#isFlushing = false;
+    }
+  }
+
   #flush(): void {
     this.#firstStaleMs = undefined;
-    this.#isFlushing = true;
-    const hasChanged = this.graph.flush();
-    this.#isFlushing = false;
-    if (!hasChanged) return;
+    if (!this.#recompute()) return;
     this.#pushCount += 1;
     const changed = this.#collector.take();
     if (changed.size > 0) this.#options.onPush(changed);

@@ -83,3 +83,16 @@ test('a restarted replica resumes the lease it still holds at once', async () =>
   await restarted.end();
   await stranger.end();
 });
+
+test('a leader whose lease is in other hands stops at its next renewal', async () => {
+  const deposed = replica('taken', 'a');
+  await eventually(async () => deposed.state.isLeading);
+  const ref = { resource: resources.leases, namespace: 'default', name: 'taken' };
+  const lease = await client.get<Lease>(ref);
+  await client.update(ref, { ...lease, spec: { ...lease.spec, holderIdentity: 'b' } });
+  await eventually(async () => !deposed.state.isLeading, 7_000);
+  expect(await holderOf('taken')).toBe('b');
+  expect(deposed.state.terms).toBe(1);
+  await deposed.end();
+  expect(await holderOf('taken')).toBe('b');
+});
