@@ -18,6 +18,11 @@ interface Group {
 export class ConnectionPool {
   /** By endpoint and how it is reached: a pod that joined the mesh is not spoken to in plain text any longer. */
   private readonly groups = new Map<string, Group>();
+  /** The one HTTP/2 connection being opened to each endpoint. */
+  private readonly opening = new Map<
+    string,
+    { readonly connection: Promise<Http2Connection>; readonly signal: AbortSignal }
+  >();
   private isDraining = false;
 
   constructor(private readonly dialer: Dialer) {}
@@ -49,21 +54,23 @@ export class ConnectionPool {
     return connection;
   }
 
-  /** An HTTP/2 connection with room for one more request. */
+  /** An HTTP/2 connection with room for one more request. Requests that come while one is opened share it. */
   async http2(endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
     const key = groupKey(endpoint);
-    for (const open of this.groups.get(key)?.http2 ?? []) {
-      if (open.hasRoom) return open;
+    for (;;) {
+      for (const open of this.groups.get(key)?.http2 ?? []) {
+        if (open.hasRoom) return open;
+      }
+      const underWay = this.opening.get(key);
+      if (underWay === undefined) return this.openHttp2(key, endpoint, purpose);
+      try {
+        await underWay.connection;
+      } catch (error) {
+        // Only the request that opened it gave up; this one did not.
+        if (!underWay.signal.aborted) throw error;
+      }
+      purpose.signal.throwIfAborted();
     }
-    const stream = await this.dialer.dial(endpoint, purpose);
-    const group = this.group(key);
-    const connection = new Http2Connection(stream);
-    group.http2.add(connection);
-    connection.onClosed(() => {
-      group.http2.delete(connection);
-      this.forgetIfEmpty(key, group);
-    });
-    return connection;
   }
 
   /** Closes what is idle; what is busy closes when it becomes idle. */
@@ -83,6 +90,28 @@ export class ConnectionPool {
       for (const connection of http1) connection.destroy();
       for (const connection of http2) connection.destroy();
     }
+  }
+
+  private async openHttp2(key: string, endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
+    const connection = this.dialHttp2(key, endpoint, purpose);
+    this.opening.set(key, { connection, signal: purpose.signal });
+    try {
+      return await connection;
+    } finally {
+      this.opening.delete(key);
+    }
+  }
+
+  private async dialHttp2(key: string, endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
+    const stream = await this.dialer.dial(endpoint, purpose);
+    const group = this.group(key);
+    const connection = new Http2Connection(stream);
+    group.http2.add(connection);
+    connection.onClosed(() => {
+      group.http2.delete(connection);
+      this.forgetIfEmpty(key, group);
+    });
+    return connection;
   }
 
   private park(group: Group, connection: Http1Connection): void {

@@ -43,6 +43,8 @@ export class ControlPlane {
   private version = 0;
   /** False: streams are refused, as by a controller that has not read the cluster yet. */
   isReady = true;
+  /** False: certificates are refused, configuration is not. */
+  signsCertificates = true;
   port = 0;
 
   private constructor(
@@ -145,6 +147,10 @@ export class ControlPlane {
     call,
     callback,
   ) => {
+    if (!this.signsCertificates) {
+      callback({ code: 14, details: 'the authority is not ready' });
+      return;
+    }
     const ttlSeconds = Number(call.request.validityDuration);
     this.authority.signLeaf({ csrPem: call.request.csr, identity: this.gateway, ttlSeconds }).then(
       (certChain) => callback(null, create(IstioCertificateResponseSchema, { certChain })),
