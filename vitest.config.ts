@@ -12,7 +12,9 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           pool: 'forks',
-          maxWorkers: 2,
+          // One file at a time: several bind the mesh's own ports on fixed addresses.
+          maxWorkers: 1,
+          fileParallelism: false,
         },
       },
       {

@@ -120,6 +120,7 @@ async function waitForDemo(client: KubeClient): Promise<void> {
 /** Captures between the nodes while the shop's client calls frontend and backend with a readable marker. */
 async function capture(client: KubeClient): Promise<WireFacts> {
   const segments = await captureBetweenNodes({
+    meshctl,
     sandbox,
     node: 'node-1',
     seconds: captureSeconds,

@@ -18,6 +18,6 @@ if (job === undefined) {
   console.error(`usage: node scripts/run.mjs ${Object.keys(jobs).join('|')}`);
   process.exit(2);
 }
-if (!prepare()) process.exit(1);
+if (!prepare({ isForTests: process.argv[2] === 'check' })) process.exit(1);
 const { main } = await job();
 process.exitCode = await main(process.argv.slice(3));

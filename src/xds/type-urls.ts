@@ -13,6 +13,7 @@ export const TYPE_LABELS: Readonly<Record<string, string>> = {
 };
 
 /** Full method path of the delta xDS stream. */
-export const DELTA_XDS_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
+export const DELTA_XDS_PATH =
+  '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
 /** Full method path of the certificate signing call. */
 export const CREATE_CERTIFICATE_PATH = '/istio.v1.auth.IstioCertificateService/CreateCertificate';

@@ -26,14 +26,14 @@ const fixtures = 'test/e2e/fixtures';
 
 /** Captures on node-1 while the bank's sleep calls the frontend of the other node by its address. */
 async function captureCalls(): Promise<ReturnType<typeof wireFacts>> {
-  const { client, name, env } = sandbox();
+  const { client, name, meshctl } = sandbox();
   const far = await onePod(client, bank, 'app=frontend,at=far');
   const marker = `marker-${randomBytes(6).toString('hex')}`;
   const segments = await captureBetweenNodes({
+    meshctl,
     sandbox: name,
     node: 'node-1',
     seconds: 3,
-    env,
     during: async () => {
       for (let i = 0; i < 3; i++) {
         const answer = await curlFrom(

@@ -147,7 +147,7 @@ test('a killed CNI agent comes back by itself; a pod created then is captured', 
 });
 
 test('while ztunnel is away traffic of enrolled pods fails and nothing leaks in plaintext', async () => {
-  const { client, kubectl, name, env } = sandbox();
+  const { client, kubectl, name, meshctl } = sandbox();
   const far = await onePod(client, bank, 'app=frontend,at=far');
   const patch = (selector: Record<string, string> | null) =>
     kubectl([
@@ -170,10 +170,10 @@ test('while ztunnel is away traffic of enrolled pods fails and nothing leaks in 
   );
   const marker = 'must-not-be-seen';
   const segments = await captureBetweenNodes({
+    meshctl,
     sandbox: name,
     node: 'node-1',
     seconds: 4,
-    env,
     during: async () => {
       for (const url of [frontendUrl, `http://${far.status?.podIP}:8080/`]) {
         const answer = await curlFrom(client, sleep, '-H', `x-marker: ${marker}`, url);

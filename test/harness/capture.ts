@@ -1,13 +1,14 @@
-import { meshctl } from './meshctl.js';
+import type { CommandOptions, CommandOutcome } from './meshctl.js';
 import { parsePcap, type Segment } from './pcap.js';
 
 export interface CaptureOptions {
+  /** Runs meshctl as the owner of the sandbox. */
+  readonly meshctl: (args: readonly string[], o?: CommandOptions) => Promise<CommandOutcome>;
   readonly sandbox: string;
   readonly node: string;
   /** Seconds the capture runs; `during` must fit in it. */
   readonly seconds: number;
   readonly during: () => Promise<void>;
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Captures on a node's uplink while `during` makes traffic; returns the TCP segments between pods. */
@@ -16,13 +17,12 @@ export async function captureBetweenNodes(o: CaptureOptions): Promise<readonly S
   const listening = new Promise<void>((resolve) => {
     onListening = resolve;
   });
-  const capture = meshctl(
+  const capture = o.meshctl(
     ['sandbox', 'capture', '--name', o.sandbox, o.node, '--seconds', String(o.seconds)],
     {
       onStderr: (text) => {
         if (text.includes('listening on')) onListening();
       },
-      ...(o.env === undefined ? {} : { env: o.env }),
     },
   );
   // A capture that cannot start ends by itself; then there is nothing to wait for.

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
+import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 
 export interface CommandOutcome {
   readonly exitCode: number;
@@ -23,9 +25,37 @@ const timeoutDefaultMs = 120_000;
 /** The built command line, as a user runs it; tests and the quickstart start in the project's folder. */
 export const meshctlPath = resolve('bin/meshctl.js');
 
-/** Runs meshctl to its end; a non-zero exit is a result. */
-export function meshctl(args: readonly string[], o: CommandOptions = {}): Promise<CommandOutcome> {
-  return command(process.execPath, [meshctlPath, ...args], o);
+/** Runs meshctl to its end as some user; a non-zero exit is a result. */
+export type MeshctlRunner = (args: readonly string[], o?: CommandOptions) => Promise<CommandOutcome>;
+
+/** Runs meshctl as the user of the tests. */
+export const meshctl: MeshctlRunner = (args, o = {}) => command(process.execPath, [meshctlPath, ...args], o);
+
+/** Debian's `nobody`: owns nothing and may do nothing. */
+const ordinaryUserId = 65_534;
+
+/**
+ * Runs meshctl as a user without any rights, also when the tests run as root. The program is copied to a folder
+ * that user can read; the folder of the project may be anybody's.
+ */
+export function asOrdinaryUser(): MeshctlRunner {
+  if (process.getuid?.() !== 0) return meshctl;
+  const copy = mkdtempSync(join(tmpdir(), 'meshctl-program-'));
+  chmodSync(copy, 0o755);
+  for (const part of [
+    'package.json',
+    'bin',
+    'dist',
+    'templates',
+    'node_modules/koffi',
+    'node_modules/@koromix',
+  ]) {
+    cpSync(part, join(copy, part), { recursive: true });
+  }
+  process.once('exit', () => rmSync(copy, { recursive: true, force: true }));
+  const drop = [`--reuid=${ordinaryUserId}`, `--regid=${ordinaryUserId}`, '--clear-groups', '--'];
+  return (args, o = {}) =>
+    command('setpriv', [...drop, process.execPath, join(copy, 'bin/meshctl.js'), ...args], o);
 }
 
 /** Runs any program to its end; a non-zero exit is a result, a missing program an error. */

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { KubeClient } from '../../src/kube/client.js';
-import { type CommandOptions, type CommandOutcome, command, meshctl } from './meshctl.js';
+import { type CommandOptions, type CommandOutcome, command, meshctl, type MeshctlRunner } from './meshctl.js';
 
 /** A sandbox of a test file: up before its tests, gone after them. */
 export interface TestSandbox {
@@ -11,7 +11,7 @@ export interface TestSandbox {
   /** Environment in which kubectl and meshctl talk to it. */
   readonly env: Readonly<Record<string, string>>;
   readonly client: KubeClient;
-  readonly meshctl: (args: readonly string[], o?: CommandOptions) => Promise<CommandOutcome>;
+  readonly meshctl: MeshctlRunner;
   readonly kubectl: (args: readonly string[], o?: CommandOptions) => Promise<CommandOutcome>;
 }
 
@@ -22,23 +22,25 @@ export interface TestSandbox {
 export function useSandbox(
   name: string,
   prepare: (sandbox: TestSandbox) => Promise<void> = () => Promise.resolve(),
+  runMeshctl: MeshctlRunner = meshctl,
 ): () => TestSandbox {
   const dir = mkdtempSync(join(tmpdir(), 'meshctl-e2e-'));
+  chmodSync(dir, 0o777); // the sandbox may belong to another user
   const kubeconfig = join(dir, 'kubeconfig');
   let sandbox: TestSandbox | undefined;
   const own = `e2e-${name}`;
   const env = { KUBECONFIG: kubeconfig, HOME: dir, XDG_STATE_HOME: join(dir, 'state') };
 
   beforeAll(async () => {
-    const up = await meshctl(['sandbox', 'up', '--name', own, '--nodes', '2', '--no-kubeconfig'], { env });
+    const up = await runMeshctl(['sandbox', 'up', '--name', own, '--nodes', '2', '--no-kubeconfig'], { env });
     if (up.exitCode !== 0) throw new Error(`sandbox up ended with ${up.exitCode}: ${up.stderr}${up.stdout}`);
-    const config = await meshctl(['sandbox', 'kubeconfig', '--name', own], { env });
-    writeFileSync(kubeconfig, config.stdout, { mode: 0o600 });
+    const config = await runMeshctl(['sandbox', 'kubeconfig', '--name', own], { env });
+    writeFileSync(kubeconfig, config.stdout, { mode: 0o644 });
     const made: TestSandbox = {
       name: own,
       env,
       client: await KubeClient.fromKubeconfig({ kubeconfig }),
-      meshctl: (args, o = {}) => meshctl(args, { ...o, env: { ...env, ...o.env } }),
+      meshctl: (args, o = {}) => runMeshctl(args, { ...o, env: { ...env, ...o.env } }),
       kubectl: (args, o = {}) => command('kubectl', args, { ...o, env: { ...env, ...o.env } }),
     };
     sandbox = made;
@@ -57,7 +59,7 @@ export function useSandbox(
   afterAll(async () => {
     if (hasFailed && sandbox !== undefined) process.stderr.write(await diagnosis(sandbox));
     sandbox?.client.close();
-    await meshctl(['sandbox', 'down', '--name', own], { env });
+    await runMeshctl(['sandbox', 'down', '--name', own], { env });
     rmSync(dir, { recursive: true, force: true });
   });
 

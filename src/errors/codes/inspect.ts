@@ -5,7 +5,8 @@ export const inspectCodes = {
   MESH0901: {
     kind: 'failed',
     title: 'a component answered something unusable',
-    cause: 'The admin endpoint of a component answered with an error, or with something that is not its configuration.',
+    cause:
+      'The admin endpoint of a component answered with an error, or with something that is not its configuration.',
     fix: 'Check that the pod runs a supported version; look at its logs.',
   },
   MESH0902: {
@@ -35,7 +36,8 @@ export const inspectCodes = {
   MESH0920: {
     kind: 'failed',
     title: 'the pod should be in the mesh and is not captured',
-    cause: 'Labels ask for ambient mode, but the redirection rules or the listeners of the node proxy were not seen in the network namespace of the pod.',
+    cause:
+      'Labels ask for ambient mode, but the redirection rules or the listeners of the node proxy were not seen in the network namespace of the pod.',
     fix: 'Look at the CNI agent of the node: kubectl logs -n istio-system ds/istio-cni-node; meshctl verify-install shows all nodes.',
   },
   MESH0921: {
@@ -47,7 +49,8 @@ export const inspectCodes = {
   MESH0922: {
     kind: 'failed',
     title: 'the workload has no valid certificate',
-    cause: 'The node proxy has no valid certificate for the identity of the pod; its traffic is refused until it has.',
+    cause:
+      'The node proxy has no valid certificate for the identity of the pod; its traffic is refused until it has.',
     fix: 'Look at the node proxy and the controller: kubectl logs -n istio-system ds/ztunnel; kubectl logs -n istio-system deploy/istiod.',
   },
   MESH0923: {
@@ -59,13 +62,15 @@ export const inspectCodes = {
   MESH0924: {
     kind: 'failed',
     title: 'the waypoint is not ready',
-    cause: 'Traffic is bound to a waypoint that is missing, has no address or no ready pod; such traffic is refused.',
+    cause:
+      'Traffic is bound to a waypoint that is missing, has no address or no ready pod; such traffic is refused.',
     fix: 'meshctl waypoint status shows what is missing.',
   },
   MESH0925: {
     kind: 'failed',
     title: 'live connections in plaintext',
-    cause: 'The node proxy holds connections to or from the pod that are not encrypted: peers outside the mesh, which PERMISSIVE mode admits.',
+    cause:
+      'The node proxy holds connections to or from the pod that are not encrypted: peers outside the mesh, which PERMISSIVE mode admits.',
     fix: 'Enrol the peers, or refuse them with a PeerAuthentication of mode STRICT.',
   },
   MESH0926: {

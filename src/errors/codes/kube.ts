@@ -5,19 +5,22 @@ export const kubeCodes = {
   MESH0201: {
     kind: 'access',
     title: 'the cluster cannot be reached',
-    cause: 'No connection to the API server: nothing listens at the address, the name does not resolve, or TLS failed.',
+    cause:
+      'No connection to the API server: nothing listens at the address, the name does not resolve, or TLS failed.',
     fix: 'Check that the cluster runs and that the kubeconfig context points at it: kubectl config current-context.',
   },
   MESH0202: {
     kind: 'access',
     title: 'the cluster does not accept these credentials',
-    cause: 'The API server answered 401 Unauthorized: the token or certificate is missing, expired or unknown.',
+    cause:
+      'The API server answered 401 Unauthorized: the token or certificate is missing, expired or unknown.',
     fix: 'Log in to the cluster again, or name another context with --context.',
   },
   MESH0203: {
     kind: 'access',
     title: 'not permitted',
-    cause: 'The API server answered 403 Forbidden: RBAC does not grant the verb on the resource to this user.',
+    cause:
+      'The API server answered 403 Forbidden: RBAC does not grant the verb on the resource to this user.',
     fix: 'Ask a cluster administrator for the permission named in the message, or use another user (--as, --context).',
   },
   MESH0204: {
@@ -59,7 +62,8 @@ export const kubeCodes = {
   MESH0210: {
     kind: 'failed',
     title: 'no connection to the pod',
-    cause: 'Port-forward or exec into the pod failed: the pod is not running, or nothing listens on the port.',
+    cause:
+      'Port-forward or exec into the pod failed: the pod is not running, or nothing listens on the port.',
     fix: 'Look at the pod: kubectl describe pod, kubectl logs.',
   },
 } as const satisfies Record<string, ErrorCode>;

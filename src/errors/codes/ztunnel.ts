@@ -11,7 +11,8 @@ export const ztunnelCodes = {
   MESH0502: {
     kind: 'failed',
     title: 'An HBONE connection could not be made',
-    cause: 'The peer was unreachable, its certificate does not carry an expected identity, or it refused the request.',
+    cause:
+      'The peer was unreachable, its certificate does not carry an expected identity, or it refused the request.',
     fix: 'Read the evidence; if the connection timed out, look for a NetworkPolicy that blocks port 15008.',
   },
   MESH0503: {
