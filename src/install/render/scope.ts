@@ -1,4 +1,3 @@
-import { stringify } from 'yaml';
 import type { EffectiveValues } from '../values/effective.js';
 import { isMap, mergeValues, type Value, type ValueMap, valueAt } from '../values/tree.js';
 import { contentHash } from './installation.js';
@@ -17,7 +16,6 @@ export function installScope(effective: EffectiveValues, namespace: string): Val
     ...spec,
     namespace,
     mesh,
-    meshHash: contentHash(stringify(mesh)),
     cniHash: contentHash(mapAt(spec, ['values', 'cni'])),
     proxyMetadata: mapAt(mesh, ['defaultConfig', 'proxyMetadata']),
     pullSecrets: listAt(spec, ['values', 'global', 'imagePullSecrets']).map((name) => ({ name })),
