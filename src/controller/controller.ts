@@ -23,7 +23,7 @@ import { startGrpcServers } from './server/grpc-servers.js';
 import { createPodDirectory } from './server/pod-directory.js';
 import { TokenAuthenticator } from './server/token-authenticator.js';
 import type { Settings } from './settings.js';
-import { untilAborted, untilDoneOrAborted } from './until.js';
+import { untilAborted, untilDoneOrAborted } from '../system/until.js';
 import { runStatusWriter } from './status/status-writer.js';
 import { controllerVersion } from './version.js';
 

@@ -24,20 +24,32 @@ export function labelSelectorMatches(
   const isEveryLabelEqual = Object.entries(selector.matchLabels ?? {}).every(([k, v]) => have[k] === v);
   return (
     isEveryLabelEqual &&
-    (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-      const value = have[key];
-      switch (operator) {
-        case 'In':
-          return value !== undefined && values.includes(value);
-        case 'NotIn':
-          return value === undefined || !values.includes(value);
-        case 'Exists':
-          return value !== undefined;
-        case 'DoesNotExist':
-          return value === undefined;
-        default:
-          return false;
-      }
-    })
+    (selector.matchExpressions ?? []).every((requirement) =>
+      requirementMatches(requirement, have[requirement.key]),
+    )
   );
+}
+
+/** Whether a value satisfies one requirement of a label or node selector; an unknown operator never does. */
+export function requirementMatches(
+  requirement: { readonly operator: string; readonly values?: readonly string[] },
+  value: string | undefined,
+): boolean {
+  const values = requirement.values ?? [];
+  switch (requirement.operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+    case 'Gt':
+      return value !== undefined && Number(value) > Number(values[0]);
+    case 'Lt':
+      return value !== undefined && Number(value) < Number(values[0]);
+    default:
+      return false;
+  }
 }

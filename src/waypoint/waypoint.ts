@@ -8,6 +8,7 @@ import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
 import { adminHandler } from '../telemetry/admin-handler.js';
 import { HttpServer } from '../telemetry/http-server.js';
+import { untilAborted } from '../system/until.js';
 import { createLogger } from '../telemetry/log.js';
 import { metricsHandler } from '../telemetry/metrics-handler.js';
 import { DeltaClient } from '../xds/client/delta-client.js';
@@ -113,8 +114,8 @@ export class Waypoint {
       await this.listenForOperators();
       this.certificates.prefetch(this.config.identity);
       const control = this.followControlPlane();
-      await Promise.race([this.listenForClients(stop), fired(stop), control]);
-      await Promise.race([fired(stop), control]);
+      await Promise.race([this.listenForClients(stop), untilAborted(stop), control]);
+      await Promise.race([untilAborted(stop), control]);
       await this.drain();
       this.stopping.abort(new Error('shutting down'));
       await control;
@@ -200,7 +201,7 @@ export class Waypoint {
   private readonly synced = new AbortController();
 
   private async listenForClients(stop: AbortSignal): Promise<void> {
-    await fired(AbortSignal.any([this.synced.signal, stop]));
+    await untilAborted(AbortSignal.any([this.synced.signal, stop]));
     // A listener without a certificate would only make clients wait for a handshake that cannot end.
     while (this.certificates.peek(this.config.identity) === undefined && !stop.aborted)
       await this.certificates.get(this.config.identity, stop).catch(() => pause(certificatePollMs));
@@ -281,12 +282,5 @@ const lingerMaxMs = 1_500;
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
-  });
-}
-
-function fired(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }

@@ -4,6 +4,7 @@ import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
 import { adminHandler } from '../telemetry/admin-handler.js';
 import { HttpServer } from '../telemetry/http-server.js';
+import { untilAborted } from '../system/until.js';
 import { createLogger } from '../telemetry/log.js';
 import { metricsHandler } from '../telemetry/metrics-handler.js';
 import { TrafficMetrics } from '../telemetry/traffic-metrics.js';
@@ -98,7 +99,7 @@ export class Ztunnel {
     try {
       await this.listen();
       const tasks = [this.followControlPlane(), this.followAgent()];
-      await Promise.race([...tasks, fired(stop)]);
+      await Promise.race([...tasks, untilAborted(stop)]);
       await this.drain();
       this.stopping.abort(new Error('shutting down'));
       await Promise.allSettled(tasks);
@@ -117,7 +118,7 @@ export class Ztunnel {
     }
     if (config.xds === undefined) {
       this.isSynced = true;
-      await fired(this.stopping.signal);
+      await untilAborted(this.stopping.signal);
       return;
     }
     const client = new DeltaClient({
@@ -152,7 +153,7 @@ export class Ztunnel {
   private readonly syncedNow = new AbortController();
 
   private async followAgent(): Promise<void> {
-    if (!this.isSynced) await fired(AbortSignal.any([this.syncedNow.signal, this.stopping.signal]));
+    if (!this.isSynced) await untilAborted(AbortSignal.any([this.syncedNow.signal, this.stopping.signal]));
     if (this.stopping.signal.aborted) return;
     await runZdsClient({
       path: this.config.zdsPath,
@@ -224,11 +225,4 @@ export class Ztunnel {
       log.error('drain failed', { error: messageOf(error) });
     }
   }
-}
-
-function fired(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

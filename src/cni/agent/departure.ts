@@ -1,8 +1,9 @@
 import { messageOf } from '../../errors/mesh-error.js';
 import { KubeApiError } from '../../kube/api-error.js';
 import type { KubeClient } from '../../kube/client.js';
+import { nodeMatches } from '../../kube/node-selector.js';
 import { daemonSets, nodes } from '../../kube/resource.js';
-import type { DaemonSet, KubeObject, NodeSelectorTerm, PodSpec } from '../../kube/types.js';
+import type { DaemonSet, KubeObject } from '../../kube/types.js';
 
 /** Whether the agent, on its way out, leaves the node as it is or takes the plugin away, and why. */
 export interface Departure {
@@ -46,58 +47,8 @@ export async function decideDeparture(
     .getOrUndefined<KubeObject>({ resource: nodes, name: o.nodeName })
     .catch(() => null);
   const podSpec = daemonSet.spec?.template.spec;
-  if (node !== null && node !== undefined && podSpec !== undefined && !matchesNode(podSpec, node)) {
+  if (node !== null && node !== undefined && podSpec !== undefined && !nodeMatches(podSpec, node)) {
     return { uninstall: true, reason: 'the DaemonSet no longer selects this node' };
   }
   return { uninstall: false, reason: 'the DaemonSet is still there: restart or upgrade' };
-}
-
-/** Whether a pod of this template may run on the node, by node selector and required node affinity. */
-export function matchesNode(podSpec: PodSpec, node: KubeObject): boolean {
-  const labels = node.metadata.labels ?? {};
-  const hasLabels = Object.entries(podSpec.nodeSelector ?? {}).every(([key, value]) => labels[key] === value);
-  const required = podSpec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
-  const terms = required?.nodeSelectorTerms;
-  return (
-    hasLabels && (terms === undefined || terms.some((term) => termMatches(term, labels, node.metadata.name)))
-  );
-}
-
-function termMatches(
-  term: NodeSelectorTerm,
-  labels: Readonly<Record<string, string>>,
-  nodeName: string,
-): boolean {
-  const expressions = term.matchExpressions ?? [];
-  const fields = term.matchFields ?? [];
-  // An empty term matches nothing.
-  if (expressions.length + fields.length === 0) return false;
-  return (
-    expressions.every(({ key, operator, values }) =>
-      requirementMatches(labels[key], operator, values ?? []),
-    ) &&
-    fields.every(
-      ({ key, operator, values }) =>
-        key === 'metadata.name' && requirementMatches(nodeName, operator, values ?? []),
-    )
-  );
-}
-
-function requirementMatches(value: string | undefined, operator: string, values: readonly string[]): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-      return value !== undefined && Number(value) > Number(values[0]);
-    case 'Lt':
-      return value !== undefined && Number(value) < Number(values[0]);
-    default:
-      return false;
-  }
 }

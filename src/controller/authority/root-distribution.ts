@@ -5,7 +5,7 @@ import { Reflector } from '../../kube/reflector.js';
 import { configMaps } from '../../kube/resource.js';
 import type { ConfigMap, Namespace } from '../../kube/types.js';
 import type { Logger } from '../../telemetry/log.js';
-import { untilAborted, untilDoneOrAborted } from '../until.js';
+import { untilAborted, untilDoneOrAborted } from '../../system/until.js';
 import { WorkQueue } from '../work-queue.js';
 
 /** ConfigMap by which every namespace's pods learn the mesh's roots. */

@@ -6,7 +6,7 @@ import { gatewayClasses } from '../../kube/resource.js';
 import type { GatewayClass } from '../../kube/types.js';
 import type { Logger } from '../../telemetry/log.js';
 import { hasConditions, withTransitionTimes, type WantedCondition } from '../status/conditions.js';
-import { untilAborted } from '../until.js';
+import { untilAborted } from '../../system/until.js';
 import { WorkQueue } from '../work-queue.js';
 import { BUILT_IN_CLASSES, isOurController } from './classes.js';
 

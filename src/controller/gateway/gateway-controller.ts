@@ -17,7 +17,7 @@ import { messageOf } from '../../errors/mesh-error.js';
 import type { Logger } from '../../telemetry/log.js';
 import { serviceHostname } from '../model/service.js';
 import { objectKey } from '../model/inputs.js';
-import { untilAborted, untilDoneOrAborted } from '../until.js';
+import { untilAborted, untilDoneOrAborted } from '../../system/until.js';
 import { WorkQueue } from '../work-queue.js';
 import {
   BUILT_IN_CLASSES,

@@ -7,7 +7,7 @@ import type { Logger } from '../../telemetry/log.js';
 import { objectKey } from '../model/inputs.js';
 import type { MeshState } from '../model/mesh-state.js';
 import { serviceKey } from '../model/service.js';
-import { untilAborted } from '../until.js';
+import { untilAborted } from '../../system/until.js';
 import { WorkQueue } from '../work-queue.js';
 import { hasConditions, type WantedCondition, withTransitionTimes } from './conditions.js';
 import { policyConditions, policyConditionTypes } from './policy-conditions.js';

@@ -1,3 +1,4 @@
+import { untilAborted } from '../../system/until.js';
 import { setMaxListeners } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
@@ -89,10 +90,7 @@ export class Supervisor {
 
   /** Resolves when the sandbox has been asked to end and its state is written. */
   async closed(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      if (this.#abort.signal.aborted) resolve();
-      else this.#abort.signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    await untilAborted(this.#abort.signal);
     const deadline = new Promise<void>((resolve) => {
       setTimeout(resolve, closeTimeoutMs).unref();
     });

@@ -1,3 +1,4 @@
+import { untilAborted } from '../../system/until.js';
 import { createServer, type Server, type Socket } from 'node:net';
 import { closeSync } from 'node:fs';
 import { messageOf } from '../../errors/mesh-error.js';
@@ -141,13 +142,7 @@ export class WorkloadProxy {
   async drain(deadline: AbortSignal): Promise<void> {
     this.stopListening();
     this.hbone.drain();
-    await Promise.race([
-      this.connections.idle(),
-      new Promise<void>((resolve) => {
-        if (deadline.aborted) resolve();
-        deadline.addEventListener('abort', () => resolve(), { once: true });
-      }),
-    ]);
+    await Promise.race([this.connections.idle(), untilAborted(deadline)]);
     this.stop();
   }
 

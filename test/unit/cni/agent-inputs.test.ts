@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { matchesNode } from '../../../src/cni/agent/departure.js';
+import { nodeMatches } from '../../../src/kube/node-selector.js';
 import { mountedNetnsPath, parseCmdAdd, parseLogLines } from '../../../src/cni/agent/plugin-events.js';
 import { parseSelectors, readConfig } from '../../../src/cni/config.js';
 import { accountOfToken, formatKubeconfig } from '../../../src/cni/installer/kubeconfig.js';
@@ -220,6 +220,6 @@ describe('the node of a leaving agent', () => {
     ['DoesNotExist', affinity({ key: 'zone', operator: 'DoesNotExist' }), false],
     ['an empty term', affinity(), false],
   ])('is matched against %s', (_, spec, expected) => {
-    expect(matchesNode(spec, node)).toBe(expected);
+    expect(nodeMatches(spec, node)).toBe(expected);
   });
 });

@@ -4,7 +4,7 @@ import type { KubeObject } from '../object.js';
 import { specOf, type Strategy } from '../registry/resource.js';
 import { defaultPodSpec } from './pod-defaults.js';
 import { podSpecErrors } from './pod-validation.js';
-import { parseQuantity } from './quantity.js';
+import { parseQuantity } from '../../../kube/quantity.js';
 
 /** Guaranteed, Burstable or BestEffort, from the containers' resources. */
 function qosClass(spec: JsonObject): string {

@@ -1,6 +1,7 @@
 import type { DaemonSet, Node, Pod, Toleration } from '../../../kube/types.js';
 import { nodeTaints } from '../objects.js';
-import { nodeMatches, untolerated } from '../scheduler/node-fit.js';
+import { nodeMatches } from '../../../kube/node-selector.js';
+import { untolerated } from '../scheduler/node-fit.js';
 import { resolveIntOrPercent } from './int-or-percent.js';
 import { isAvailable } from './pod-state.js';
 
@@ -30,7 +31,7 @@ export function judgeNode(set: DaemonSet, node: Node): NodeVerdict {
   if (node.metadata.deletionTimestamp !== undefined) return { shouldRun: false, shouldStay: false };
   const isPinnedElsewhere =
     spec.nodeName !== undefined && spec.nodeName !== '' && spec.nodeName !== node.metadata.name;
-  if (isPinnedElsewhere || !nodeMatches({ spec }, node)) return { shouldRun: false, shouldStay: false };
+  if (isPinnedElsewhere || !nodeMatches(spec, node)) return { shouldRun: false, shouldStay: false };
   const tolerations = [...(spec.tolerations ?? []), ...daemonTolerations(spec.hostNetwork === true)];
   const taints = node.spec?.taints;
   return {

@@ -2,8 +2,9 @@ import { labelSelectorMatches } from '../../../kube/labels.js';
 import type { LabelSelector, Node, Pod } from '../../../kube/types.js';
 import { controllerOf } from '../cache/object-cache.js';
 import { isActive, isFinished } from '../controllers/pod-state.js';
-import { nodeMatches, termMatches, untolerated } from './node-fit.js';
-import { parseQuantity } from './quantity.js';
+import { nodeMatches, termMatches } from '../../../kube/node-selector.js';
+import { parseQuantity } from '../../../kube/quantity.js';
+import { untolerated } from './node-fit.js';
 
 /** A node with the pods assigned to it. */
 export interface NodeState {
@@ -76,7 +77,7 @@ function whyNot(pod: Pod, state: NodeState, all: readonly NodeState[]): string |
   }
   const taint = untolerated(node.spec?.taints, tolerations, ['NoSchedule', 'NoExecute']);
   if (taint !== undefined) return `node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`;
-  if (!nodeMatches(pod, node)) return "node(s) didn't match Pod's node affinity/selector";
+  if (!nodeMatches(pod.spec, node)) return "node(s) didn't match Pod's node affinity/selector";
   if (hasPortConflict(pod, state)) return "node(s) didn't have free ports for the requested pod ports";
   return lacking(pod, state) ?? affinityProblem(pod, state, all);
 }
@@ -104,14 +105,14 @@ function lacking(pod: Pod, state: NodeState): string | undefined {
   const allocatable = state.node.status?.allocatable;
   if (allocatable === undefined) return undefined;
   const living = state.pods.filter((each) => !isFinished(each));
-  if (allocatable['pods'] !== undefined && living.length + 1 > parseQuantity(allocatable['pods']))
+  if (allocatable['pods'] !== undefined && living.length + 1 > (parseQuantity(allocatable['pods']) ?? 0))
     return 'Too many pods';
   for (const resource of ['cpu', 'memory', 'ephemeral-storage']) {
     const wanted = requestOf(pod, resource);
     if (wanted === 0 || allocatable[resource] === undefined) continue;
     const used = living.reduce((total, each) => total + requestOf(each, resource), 0);
     // The sum of decimal fractions is not exact; a millionth of a core is no reason to refuse.
-    if (used + wanted > parseQuantity(allocatable[resource]) + 1e-6) return `Insufficient ${resource}`;
+    if (used + wanted > (parseQuantity(allocatable[resource]) ?? 0) + 1e-6) return `Insufficient ${resource}`;
   }
   return undefined;
 }
@@ -119,7 +120,7 @@ function lacking(pod: Pod, state: NodeState): string | undefined {
 /** What a pod occupies: its containers together, or its largest init container if that is more. */
 export function requestOf(pod: Pod, resource: string): number {
   const of = (container: Pod['spec']['containers'][number]): number =>
-    parseQuantity(container.resources?.requests?.[resource]);
+    parseQuantity(container.resources?.requests?.[resource]) ?? 0;
   const inits = pod.spec.initContainers ?? [];
   const sidecars = inits.filter((each) => each.restartPolicy === 'Always');
   const running = [...pod.spec.containers, ...sidecars].reduce((total, each) => total + of(each), 0);

@@ -1,3 +1,4 @@
+import { untilAborted } from '../../../system/until.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../errors/mesh-error.js';
 import type { KubeClient } from '../../../kube/client.js';
@@ -127,5 +128,5 @@ async function wait(ms: number, signal: AbortSignal): Promise<void> {
     await delay(ms, undefined, { signal }).catch(() => undefined);
     return;
   }
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  await untilAborted(signal);
 }

@@ -1,5 +1,5 @@
 import type { ContainerStatus, Pod, PodCondition, PodPhase, PodStatus } from '../model/pod.js';
-import { parseQuantity } from '../model/quantity.js';
+import { parseQuantity } from '../../../kube/quantity.js';
 import type { ContainerSlot } from './container-slot.js';
 
 export interface StatusInput {

@@ -6,8 +6,9 @@ import {
 } from '../../../../src/sandbox/cluster/controllers/daemon-rollout.js';
 import { evictionInMs, wantedTaints } from '../../../../src/sandbox/cluster/controllers/node-lifecycle.js';
 import { describeFailure, placePod } from '../../../../src/sandbox/cluster/scheduler/placement.js';
-import { nodeMatches, tolerates } from '../../../../src/sandbox/cluster/scheduler/node-fit.js';
-import { parseQuantity } from '../../../../src/sandbox/cluster/scheduler/quantity.js';
+import { nodeMatches } from '../../../../src/kube/node-selector.js';
+import { parseQuantity } from '../../../../src/kube/quantity.js';
+import { tolerates } from '../../../../src/sandbox/cluster/scheduler/node-fit.js';
 import type { DaemonSet } from '../../../../src/kube/types.js';
 import { makeNode, makePod } from './objects.js';
 
@@ -107,12 +108,15 @@ describe('tolerations and affinity', () => {
     });
     const onA = { matchFields: [{ key: 'metadata.name', operator: 'In', values: ['a'] }] };
     const gpu = { matchExpressions: [{ key: 'gpu', operator: 'Gt', values: ['3'] }] };
-    expect(nodeMatches(makePod({ spec: { affinity: affinity([onA, gpu]) } }), a)).toBe(true);
-    expect(nodeMatches(makePod({ spec: { affinity: affinity([onA, gpu]) } }), b)).toBe(false);
+    expect(nodeMatches(makePod({ spec: { affinity: affinity([onA, gpu]) } }).spec, a)).toBe(true);
+    expect(nodeMatches(makePod({ spec: { affinity: affinity([onA, gpu]) } }).spec, b)).toBe(false);
     expect(
-      nodeMatches(makePod({ spec: { affinity: affinity([gpu]) } }), makeNode('g', { labels: { gpu: '4' } })),
+      nodeMatches(
+        makePod({ spec: { affinity: affinity([gpu]) } }).spec,
+        makeNode('g', { labels: { gpu: '4' } }),
+      ),
     ).toBe(true);
-    expect(nodeMatches(makePod({ spec: { affinity: affinity([{}]) } }), a)).toBe(false);
+    expect(nodeMatches(makePod({ spec: { affinity: affinity([{}]) } }).spec, a)).toBe(false);
   });
 
   it('reads quantities', () => {
@@ -120,7 +124,7 @@ describe('tolerations and affinity', () => {
     expect(parseQuantity('64Mi')).toBe(64 * 2 ** 20);
     expect(parseQuantity('1e3')).toBe(1000);
     expect(parseQuantity('2')).toBe(2);
-    expect(parseQuantity('lots')).toBe(0);
+    expect(parseQuantity('lots')).toBeUndefined();
   });
 });
 

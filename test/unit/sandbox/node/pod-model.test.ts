@@ -5,7 +5,7 @@ import {
   resourceValue,
 } from '../../../../src/sandbox/node/model/downward.js';
 import { expandVariables } from '../../../../src/sandbox/node/model/expand.js';
-import { parseQuantity } from '../../../../src/sandbox/node/model/quantity.js';
+import { parseQuantity } from '../../../../src/kube/quantity.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 describe('variable expansion', () => {
