@@ -26,12 +26,12 @@ export async function waitForEnrollment(
     const isLate = performance.now() >= deadline;
     const lagging = await laggingAnnotations(client, query);
     if (lagging > 0 && !isLate) {
-      o.onWait(`${lagging} pods left`);
+      o.onWait(`pods left: ${lagging}`);
     } else {
       const seen = await observeEnrollment(client, query, Date.now);
       const left = seen.filter((p) => p.missing.length > 0);
       if (left.length === 0 || isLate) return seen;
-      o.onWait(`${left.length} of ${seen.length} pods left`);
+      o.onWait(`pods left: ${left.length} of ${seen.length}`);
     }
     await delay(pollMs, undefined, { signal: o.signal });
   }

@@ -1,3 +1,5 @@
+import { MeshError } from '../errors/mesh-error.js';
+import { isNotFound } from '../kube/api-error.js';
 import { waypointClass, waypointFor } from '../kube/labels.js';
 import type { KubeClient } from '../kube/client.js';
 import { gateways, namespaces, pods, services } from '../kube/resource.js';
@@ -39,6 +41,18 @@ export async function listWaypoints(
     )
     .map((gateway) => describeWaypoint({ gateway, allPods, allNamespaces, allServices }))
     .sort((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`));
+}
+
+/** As {@link listWaypoints}, for people: rejects with MESH0906 when the cluster lacks the Gateway API. */
+export async function requireWaypoints(
+  ...args: Parameters<typeof listWaypoints>
+): Promise<readonly WaypointReport[]> {
+  try {
+    return await listWaypoints(...args);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    throw new MeshError('MESH0906', 'the cluster does not know the kind Gateway', { cause: error });
+  }
 }
 
 function describeWaypoint(from: {

@@ -49,11 +49,14 @@ function render({ version, profile, namespace, checks }: Verification, view: Tex
       for (const c of own.filter((o) => o.finding === undefined)) {
         lines.push(`${style.good('✔')} ${c.subject} ${c.fact}`);
       }
-    } else if (passed > 0) {
-      lines.push(`${style.good('✔')} ${titles[area] ?? area}: ${passed} of ${own.length} checks hold`);
+    } else {
+      const mark = failed.length === 0 ? style.good('✔') : style.bad('✘');
+      lines.push(`${mark} ${titles[area] ?? area}: ${passed} of ${own.length} checks hold`);
     }
     for (const { finding } of failed) {
-      lines.push(`${style.bad('✘')} ${finding?.code} ${(finding?.message ?? '').split('\n').join('\n    ')}`);
+      lines.push(
+        `  ${style.bad('✘')} ${finding?.code} ${(finding?.message ?? '').split('\n').join('\n      ')}`,
+      );
     }
   }
   const failures = checks.filter((c) => c.finding !== undefined).length;

@@ -1,4 +1,4 @@
-import { listWaypoints } from '../../inspect/waypoint-report.js';
+import { requireWaypoints } from '../../inspect/waypoint-report.js';
 import { allNamespacesOption, type CommandDefinition } from '../command.js';
 
 /** `meshctl waypoint list [-A]`. */
@@ -10,7 +10,7 @@ export const command: CommandDefinition = {
   run: async ({ options, kube }) => {
     const { client, namespace } = await kube();
     const isEverywhere = options.flag('all-namespaces');
-    const items = await listWaypoints(client, { namespace: isEverywhere ? undefined : namespace });
+    const items = await requireWaypoints(client, { namespace: isEverywhere ? undefined : namespace });
     return {
       kind: 'WaypointList',
       data: { items },

@@ -1,5 +1,5 @@
 import { MeshError } from '../../errors/mesh-error.js';
-import { listWaypoints, type WaypointReport } from '../../inspect/waypoint-report.js';
+import { requireWaypoints, type WaypointReport } from '../../inspect/waypoint-report.js';
 import type { CommandDefinition, TextView } from '../command.js';
 
 /** `meshctl waypoint status [NAME]`: exit 1 when one is not ready. */
@@ -10,7 +10,7 @@ export const command: CommandDefinition = {
   examples: ['meshctl waypoint status -n shop', 'meshctl waypoint status waypoint -n shop -o json'],
   run: async ({ args, kube }) => {
     const { client, namespace } = await kube();
-    const items = await listWaypoints(client, { namespace, name: args[0] });
+    const items = await requireWaypoints(client, { namespace, name: args[0] });
     if (items.length === 0) {
       throw new MeshError(
         'MESH0905',

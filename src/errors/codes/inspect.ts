@@ -33,6 +33,12 @@ export const inspectCodes = {
     cause: 'There is no Gateway of class istio-waypoint with that name in the namespace.',
     fix: 'meshctl waypoint list -A shows the waypoints; meshctl waypoint apply makes one.',
   },
+  MESH0906: {
+    kind: 'failed',
+    title: 'the Gateway API is not installed',
+    cause: 'Waypoints are Gateways, and the cluster has no CustomResourceDefinition for them.',
+    fix: 'Run "meshctl install", which installs the Gateway API when it is absent.',
+  },
   MESH0920: {
     kind: 'failed',
     title: 'the pod should be in the mesh and is not captured',
