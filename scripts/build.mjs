@@ -15,6 +15,7 @@ const entries = {
   sandbox: 'src/sandbox/main.ts',
   tool: 'src/sandbox/tool/main.ts',
   quickstart: 'scripts/quickstart.ts',
+  bench: 'scripts/bench.ts',
 };
 
 // Into a folder of its own, renamed when whole: a failed build leaves the last good one in place.

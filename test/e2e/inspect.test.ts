@@ -9,15 +9,16 @@ const sandbox = useSandbox('inspect', async (s) => {
   await enrollNamespace(s, bank);
 });
 
-/** Keeps connections from sleep to the frontend open while `look` runs. */
+/** Keeps connections from sleep to one frontend pod open while `look` runs: by address, so that it is surely this one. */
 async function underTraffic<T>(look: () => Promise<T>): Promise<T> {
+  const far = await onePod(sandbox().client, bank, 'app=frontend,at=far');
   const { client } = sandbox();
   const pod = await onePod(client, bank, 'app=sleep');
   const load = execInPod(client, {
     namespace: bank,
     pod: pod.metadata.name,
     container: 'sleep',
-    command: ['tool', 'load', 'http://frontend/', '--rate', '20', '--duration', '6', '--connections', '4'],
+    command: ['tool', 'load', `http://${far.status?.podIP}:8080/`, '--rate', '20', '--duration', '10'],
   });
   try {
     return await look();
@@ -59,7 +60,7 @@ test('describe pod claims mTLS from live connections and shows the peer they pro
           }),
         );
       },
-      { timeoutMs: 5_000 },
+      { timeoutMs: 8_000 },
     ),
   );
 });
@@ -110,7 +111,7 @@ test('ztunnel-config shows workloads, services, certificates and connections of 
         const connections = await meshctl(['zc', 'connections', '--workload-namespace', bank]);
         expect(connections.stdout).toMatch(/Outbound.*HBONE\s+TLSv1\.3/);
       },
-      { timeoutMs: 5_000 },
+      { timeoutMs: 8_000 },
     ),
   );
   const pod = await onePod(client, bank, 'app=sleep');
