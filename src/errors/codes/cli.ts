@@ -56,12 +56,6 @@ export const cliCodes = {
     cause: 'The code is not in the catalogue.',
     fix: 'Codes look like MESH0100; the message of the failed command shows its code.',
   },
-  MESH0109: {
-    kind: 'usage',
-    title: 'File cannot be read',
-    cause: 'A file given with -f does not exist, is not readable, or is not YAML or JSON.',
-    fix: 'Check the path and the line named in the message.',
-  },
   MESH0199: {
     kind: 'bug',
     title: 'Unexpected error',

@@ -53,10 +53,4 @@ export const cniCodes = {
     cause: 'An environment variable of the istio-cni-node DaemonSet is missing or malformed.',
     fix: 'Compare the DaemonSet with `meshctl manifest diff`.',
   },
-  MESH0709: {
-    kind: 'failed',
-    title: 'a pod may not be enrolled',
-    cause: 'The CNI plugin asked for a pod that no enrolment selector matches, or that is excluded.',
-    fix: 'Compare the labels of the pod and its namespace with the enrolment selectors of the mesh.',
-  },
 } as const satisfies Record<string, ErrorCode>;

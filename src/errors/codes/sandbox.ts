@@ -57,4 +57,10 @@ export const sandboxCodes = {
     cause: 'It is not valid YAML, or another program holds its lock.',
     fix: 'Repair the file, or use `meshctl sandbox up --no-kubeconfig` and `meshctl sandbox kubeconfig`.',
   },
+  MESH0830: {
+    kind: 'failed',
+    title: 'the service rules of a node cannot be set',
+    cause: 'iptables-restore refused the rules that route Services; a kernel module it needs may be missing.',
+    fix: 'Read the message of iptables in the log of the sandbox: meshctl sandbox status names the file.',
+  },
 } as const satisfies Record<string, ErrorCode>;
