@@ -1,0 +1,73 @@
+/** One line of the table: how a measurement is called, printed and judged. */
+export interface RowSpec {
+  /** Name of the measurement. */
+  readonly name: string;
+  readonly label: string;
+  readonly unit: 'ms' | 's' | 'MB' | 'MB/s' | '/s';
+  /** Measurement of the same rounds it is divided by. */
+  readonly peer?: string;
+  readonly goal?: Goal;
+}
+
+/** What the design asks of the median. */
+export interface Goal {
+  readonly of: 'value' | 'ratio';
+  readonly bound: 'at most' | 'at least';
+  readonly limit: number;
+}
+
+const atMost = (limit: number): Goal => ({ of: 'value', bound: 'at most', limit });
+const atMostTimesPeer = (limit: number): Goal => ({ of: 'ratio', bound: 'at most', limit });
+
+/** Throughput of a large response through two ztunnels that the design wants, in MB/s. */
+export const throughputGoal = 600;
+
+/** The table, top to bottom. */
+export const rows: readonly RowSpec[] = [
+  { name: 'node -e 0', label: 'start: `node -e 0`', unit: 'ms' },
+  {
+    name: 'version --client',
+    label: 'start: `meshctl version --client`',
+    unit: 'ms',
+    peer: 'node -e 0',
+    goal: atMostTimesPeer(1.5),
+  },
+  {
+    name: '--help',
+    label: 'start: `meshctl --help`',
+    unit: 'ms',
+    peer: 'node -e 0',
+    goal: atMostTimesPeer(1.5),
+  },
+  { name: 'sandbox up', label: '`sandbox up`, two nodes, to Ready', unit: 's', goal: atMost(3) },
+  {
+    name: 'install',
+    label: '`install --profile ambient`, then `verify-install`',
+    unit: 's',
+    goal: atMost(10),
+  },
+  { name: 'enroll', label: '`enroll --wait`, two pods', unit: 's' },
+  { name: 'waypoint', label: '`waypoint apply --enroll-namespace --wait`', unit: 's' },
+  { name: 'memory sandbox', label: 'memory: sandbox, no workloads', unit: 'MB', goal: atMost(300) },
+  { name: 'memory controller', label: 'memory: controller', unit: 'MB' },
+  { name: 'memory ztunnels', label: 'memory: both ztunnels', unit: 'MB' },
+  { name: 'memory CNI agents', label: 'memory: both CNI agents', unit: 'MB' },
+  { name: 'memory waypoint', label: 'memory: waypoint', unit: 'MB' },
+  ...ofPaths('connections', 'new connections', '/s'),
+  ...ofPaths('p50', 'round trip p50', 'ms'),
+  ...ofPaths('p99', 'round trip p99', 'ms'),
+  ...ofPaths('throughput', 'large response', 'MB/s').map((row) =>
+    row.name === 'throughput enrolled'
+      ? { ...row, goal: { of: 'value', bound: 'at least', limit: throughputGoal } as const }
+      : row,
+  ),
+];
+
+function ofPaths(name: string, label: string, unit: RowSpec['unit']): RowSpec[] {
+  const peer = `${name} direct`;
+  return [
+    { name: peer, label: `${label}: direct`, unit },
+    { name: `${name} enrolled`, label: `${label}: enrolled`, unit, peer },
+    { name: `${name} waypoint`, label: `${label}: through the waypoint`, unit, peer },
+  ];
+}
