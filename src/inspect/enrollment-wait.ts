@@ -7,8 +7,8 @@ import { enrollablePods, type EnrollmentQuery, observeEnrollment, type PodEnroll
 const pollMs = 120;
 
 /**
- * Waits until what is observed of every running pod of the namespaces agrees with its
- * labels. Resolves with the last observation, also when `timeoutMs` passed: then some
+ * Waits until what is observed of every pod of the namespaces agrees with its labels,
+ * also of pods that are still starting. Resolves with the last observation, also when `timeoutMs` passed: then some
  * pods have something `missing`.
  */
 export async function waitForEnrollment(
@@ -29,8 +29,9 @@ export async function waitForEnrollment(
       o.onWait(`pods left: ${lagging}`);
     } else {
       const seen = await observeEnrollment(client, query, Date.now);
-      const left = seen.filter((p) => p.missing.length > 0);
-      if (left.length === 0 || isLate) return seen;
+      const proven = seen.map(withoutBenefitOfDoubt);
+      const left = proven.filter((p) => p.missing.length > 0);
+      if (left.length === 0 || isLate) return proven;
       o.onWait(`pods left: ${left.length} of ${seen.length}`);
     }
     await delay(pollMs, undefined, { signal: o.signal });
@@ -41,8 +42,14 @@ export async function waitForEnrollment(
 async function laggingAnnotations(client: KubeClient, query: EnrollmentQuery): Promise<number> {
   const subjects = await enrollablePods(client, query);
   return subjects.filter(({ pod, intent }) => {
-    if (pod.status?.phase !== 'Running') return false;
+    if (pod.status?.phase !== 'Running') return intent.isEnrolled;
     const annotation = pod.metadata.annotations?.[redirection];
     return intent.isEnrolled ? annotation !== 'enabled' : annotation !== undefined;
   }).length;
+}
+
+/** Proof was asked for: a pod that has not started yet has given none. */
+function withoutBenefitOfDoubt(seen: PodEnrollment): PodEnrollment {
+  if (!seen.intent.isEnrolled || seen.phase === 'Running' || seen.missing.length > 0) return seen;
+  return { ...seen, missing: [`the pod is ${seen.phase}: its capture cannot be observed before it runs`] };
 }

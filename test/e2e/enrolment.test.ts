@@ -192,6 +192,28 @@ test('a new pod is captured before its containers start', async () => {
   await kubectl(['delete', 'pod', 'early', '-n', bank]);
 });
 
+test('enroll --wait proves also pods that are still starting, and names one that never starts', async () => {
+  const { kubectl, meshctl } = sandbox();
+  await kubectl(['create', 'namespace', 'fresh']);
+  await kubectl([
+    'create',
+    'deployment',
+    'web',
+    '-n',
+    'fresh',
+    '--image=meshctl/tool:latest',
+    '--replicas=2',
+  ]);
+  const enrolled = await meshctl(['enroll', 'fresh', '--wait', '-o', 'json']);
+  expect(enrolled.exitCode, enrolled.stderr).toBe(0);
+  expect(enrolled.stdout.match(/"redirection": "captured"/g)).toHaveLength(2);
+  await kubectl(['create', 'deployment', 'never', '-n', 'fresh', '--image=example.com/never:1']);
+  const given = await meshctl(['enroll', 'fresh', '--wait', '--timeout', '3s']);
+  expect(given.exitCode).toBe(4);
+  expect(given.stderr).toMatch(/never-.*Pending/);
+  await kubectl(['delete', 'namespace', 'fresh', '--wait=false']);
+});
+
 test('unenrolling releases running pods, which go on talking', async () => {
   const { client } = sandbox();
   const before = await identityOf('frontend');
