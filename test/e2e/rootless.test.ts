@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import {
   bank,
   curlFrom,
@@ -11,9 +11,13 @@ import {
 } from '../harness/bank.js';
 import { captureBetweenNodes } from '../harness/capture.js';
 import { eventually } from '../harness/cluster.js';
-import { asOrdinaryUser } from '../harness/meshctl.js';
+import { ordinaryUser } from '../harness/meshctl.js';
 import { wireFacts } from '../harness/pcap.js';
 import { useSandbox } from '../harness/sandbox.js';
+
+const user = ordinaryUser();
+// Before the sandbox's own clean-up is declared, so that it runs after it.
+afterAll(user.forget);
 
 const sandbox = useSandbox(
   'rootless',
@@ -21,7 +25,7 @@ const sandbox = useSandbox(
     await Promise.all([installMesh(s), deployBank(s.client)]);
     await enrollNamespace(s, bank);
   },
-  asOrdinaryUser(),
+  user.run,
 );
 
 const frontendUrl = 'http://frontend.bank-of-ambient/';

@@ -38,8 +38,8 @@ const ordinaryUserId = 65_534;
  * Runs meshctl as a user without any rights, also when the tests run as root. The program is copied to a folder
  * that user can read; the folder of the project may be anybody's.
  */
-export function asOrdinaryUser(): MeshctlRunner {
-  if (process.getuid?.() !== 0) return meshctl;
+export function ordinaryUser(): { readonly run: MeshctlRunner; readonly forget: () => void } {
+  if (process.getuid?.() !== 0) return { run: meshctl, forget: () => undefined };
   const copy = mkdtempSync(join(tmpdir(), 'meshctl-program-'));
   chmodSync(copy, 0o755);
   for (const part of [
@@ -52,10 +52,12 @@ export function asOrdinaryUser(): MeshctlRunner {
   ]) {
     cpSync(part, join(copy, part), { recursive: true });
   }
-  process.once('exit', () => rmSync(copy, { recursive: true, force: true }));
   const drop = [`--reuid=${ordinaryUserId}`, `--regid=${ordinaryUserId}`, '--clear-groups', '--'];
-  return (args, o = {}) =>
-    command('setpriv', [...drop, process.execPath, join(copy, 'bin/meshctl.js'), ...args], o);
+  return {
+    run: (args, o = {}) =>
+      command('setpriv', [...drop, process.execPath, join(copy, 'bin/meshctl.js'), ...args], o),
+    forget: () => rmSync(copy, { recursive: true, force: true }),
+  };
 }
 
 /** Runs any program to its end; a non-zero exit is a result, a missing program an error. */
