@@ -7,7 +7,16 @@ import {
   pods,
 } from '../../src/kube/resource.js';
 import type { ConfigMap, Pod } from '../../src/kube/types.js';
-import { bank, curlFrom, deployBank, enrollNamespace, installMesh, onePod, sleep } from '../harness/bank.js';
+import {
+  bank,
+  curlFrom,
+  deployBank,
+  enrollNamespace,
+  installMesh,
+  loadgenerator,
+  onePod,
+  sleep,
+} from '../harness/bank.js';
 import { eventually, readyPods } from '../harness/cluster.js';
 import { useSandbox } from '../harness/sandbox.js';
 
@@ -52,6 +61,37 @@ test('uninstall asks first, and without a terminal wants --yes', async () => {
   expect(outcome.exitCode).toBe(2);
   expect(outcome.stderr).toContain('--yes');
   expect((await readyPods(client, 'istio-system', 'app=ztunnel')).length).toBe(2);
+});
+
+test('uninstall takes back what the mesh said of policies; the mesh can be put back', async () => {
+  const { client, kubectl, meshctl } = sandbox();
+  await kubectl(['apply', '-f', 'test/e2e/fixtures/seed-frontend-policy.yaml']);
+  const conditions = async () =>
+    (
+      await kubectl([
+        'get',
+        'authorizationpolicy',
+        'frontend-policy',
+        '-n',
+        bank,
+        '-o',
+        'jsonpath={.status.conditions}',
+      ])
+    ).stdout;
+  await eventually(async () => expect(await conditions()).toContain('ZtunnelAccepted'), {
+    timeoutMs: 10_000,
+  });
+  const outcome = await meshctl(['uninstall', '--yes']);
+  expect(outcome.exitCode, `${outcome.stdout}${outcome.stderr}`).toBe(0);
+  expect(await conditions()).toBe('');
+  expect(await curlFrom(client, loadgenerator, frontendUrl)).toMatchObject({ exitCode: 0, status: 200 });
+  await installMesh(sandbox());
+  await enrollNamespace(sandbox(), bank);
+  await eventually(
+    async () => expect((await curlFrom(client, loadgenerator, frontendUrl)).exitCode).not.toBe(0),
+    { timeoutMs: 15_000 },
+  );
+  await kubectl(['delete', '-f', 'test/e2e/fixtures/seed-frontend-policy.yaml']);
 });
 
 test('uninstall --purge: pods keep running and talking, and nothing of the mesh is left', async () => {

@@ -21,6 +21,7 @@ import {
 import { resetGatewayStatus } from './gateway-status.js';
 import { removeMeshNamespace } from './mesh-namespace.js';
 import { cleanUpNodes, type NodeCleanup } from './node-cleanup.js';
+import { removeStaleConditions } from './stale-conditions.js';
 
 export interface UninstallRequest {
   readonly client: KubeClient;
@@ -121,7 +122,7 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
     const generated = (await findGenerated(client, namespace)).filter(isRemoved);
     await mapConcurrently(generated, (g) => client.delete(g));
     removed.push(...generated.map(generatedName));
-    await resetGatewayStatus(client);
+    await Promise.all([resetGatewayStatus(client), removeStaleConditions(client)]);
     await waitForPodsToEnd(request, [{ labelSelector: gatewayManaged }], (text) => step.update(text));
     const cleared = await clearAnnotations(client);
     return `${generated.length} removed${cleared.length > 0 ? `, ${cleared.length} annotations cleared` : ''}`;
