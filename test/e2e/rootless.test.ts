@@ -10,7 +10,7 @@ import {
   sleep,
 } from '../harness/bank.js';
 import { captureBetweenNodes } from '../harness/capture.js';
-import { eventually } from '../harness/cluster.js';
+import { applyFile, eventually } from '../harness/cluster.js';
 import { ordinaryUser } from '../harness/meshctl.js';
 import { wireFacts } from '../harness/pcap.js';
 import { useSandbox } from '../harness/sandbox.js';
@@ -25,7 +25,7 @@ const sandbox = useSandbox(
     await Promise.all([installMesh(s), deployBank(s.client)]);
     await enrollNamespace(s, bank);
   },
-  user.run,
+  { runMeshctl: user.run, needsKubectl: false },
 );
 
 const frontendUrl = 'http://frontend.bank-of-ambient/';
@@ -62,10 +62,10 @@ test('its traffic between nodes is encrypted, and callers outside the mesh are s
 });
 
 test('a waypoint enforces L7 policy', async () => {
-  const { client, kubectl, meshctl } = sandbox();
+  const { client, meshctl } = sandbox();
   const applied = await meshctl(['waypoint', 'apply', '-n', bank, '--enroll-namespace', '--wait']);
   expect(applied.exitCode, applied.stderr).toBe(0);
-  await kubectl(['apply', '-f', 'test/e2e/fixtures/seed-frontend-viewer.yaml']);
+  await applyFile(client, 'test/e2e/fixtures/seed-frontend-viewer.yaml');
   await eventually(
     async () => {
       const denied = await curlFrom(client, sleep, '-X', 'DELETE', frontendUrl);

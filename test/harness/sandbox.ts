@@ -1,7 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { KubeClient } from '../../src/kube/client.js';
 import { type CommandOptions, type CommandOutcome, command, meshctl, type MeshctlRunner } from './meshctl.js';
 
@@ -15,6 +16,16 @@ export interface TestSandbox {
   readonly kubectl: (args: readonly string[], o?: CommandOptions) => Promise<CommandOutcome>;
 }
 
+/** How a test file uses its sandbox. */
+export interface SandboxUse {
+  /** Default: the user of the tests. */
+  readonly runMeshctl?: MeshctlRunner;
+  /** False when the file drives the cluster without kubectl. Without kubectl the tests of other files are skipped. */
+  readonly needsKubectl?: boolean;
+}
+
+const hasKubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;
+
 /**
  * Declares the sandbox of a test file. `prepare` runs once it is up (install, apps).
  * When something failed, the state of the cluster is printed before it goes.
@@ -22,8 +33,14 @@ export interface TestSandbox {
 export function useSandbox(
   name: string,
   prepare: (sandbox: TestSandbox) => Promise<void> = () => Promise.resolve(),
-  runMeshctl: MeshctlRunner = meshctl,
+  { runMeshctl = meshctl, needsKubectl = true }: SandboxUse = {},
 ): () => TestSandbox {
+  if (needsKubectl && !hasKubectl) {
+    beforeEach(({ skip }) => skip('kubectl is not installed'));
+    return () => {
+      throw new Error('kubectl is not installed');
+    };
+  }
   const dir = mkdtempSync(join(tmpdir(), 'meshctl-e2e-'));
   chmodSync(dir, 0o777); // the sandbox may belong to another user
   const kubeconfig = join(dir, 'kubeconfig');
@@ -79,18 +96,9 @@ async function diagnosis(sandbox: TestSandbox): Promise<string> {
     ['logs', '-n', 'istio-system', '--tail=12', '-l', 'k8s-app=istio-cni-node'],
   ];
   const parts: string[] = [];
-  for (const look of looks) {
+  for (const look of hasKubectl ? looks : []) {
     const { stdout, stderr } = await sandbox.kubectl(look, { timeoutMs: 10_000 });
     parts.push(`--- kubectl ${look.join(' ')}\n${stdout}${stderr}`);
   }
   return `${parts.join('\n')}\n`;
-}
-
-/** Whether a program can be run; tests that need a missing one are skipped by name. */
-export async function hasProgram(program: string): Promise<boolean> {
-  try {
-    return (await command('sh', ['-c', `command -v ${program}`])).exitCode === 0;
-  } catch {
-    return false;
-  }
 }

@@ -82,15 +82,13 @@ describe('install', () => {
 
   it('puts back what somebody changed in its own objects, without --force', async () => {
     await cluster.install();
-    const changed = await cluster.api.kubectl([
-      'set',
-      'env',
-      'deployment/istiod',
-      '-n',
-      meshNamespace,
-      'CLUSTER_ID=drifted',
-    ]);
-    expect(changed.exitCode, changed.stderr).toBe(0);
+    const drifted = { name: 'discovery', env: [{ name: 'CLUSTER_ID', value: 'drifted' }] };
+    await cluster.client.patch(
+      { resource: deployments, name: 'istiod', namespace: meshNamespace },
+      { spec: { template: { spec: { containers: [drifted] } } } },
+      'strategic',
+      { fieldManager: 'somebody' },
+    );
     expect((await findingsOf('Deployment istio-system/istiod')).join()).toContain('MESH0331');
     await cluster.install();
     const live = await cluster.client.get<Deployment>({
