@@ -83,6 +83,10 @@ function finish(o: {
   if (proxyPorts.has(port)) {
     return { kind: 'refuse', status: 503, reason: `port ${port} belongs to the proxy` };
   }
+  if (o.workload.applicationTunnel?.protocol === 'PROXY') {
+    // Without the header the application would take the connection for one of nobody in particular.
+    return { kind: 'refuse', status: 503, reason: 'PROXY protocol to the application is not supported' };
+  }
   return { kind: 'ok', destination: { host: o.local.host, port }, service: o.service };
 }
 

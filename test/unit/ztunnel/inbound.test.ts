@@ -37,6 +37,19 @@ describe('the authority of a CONNECT', () => {
     expect(resolve('cart.shop.svc.cluster.local:81')).toMatchObject({ status: 503 });
   });
 
+  test('to an application tunnel uses its port, and is refused when it wants the PROXY protocol', () => {
+    const tunnel = (protocol: 'NONE' | 'PROXY') =>
+      makeWorkload({ name: 'cart', addresses: ['10.0.0.2'], applicationTunnel: { protocol, port: 9000 } });
+    const request = { authority: '10.0.0.9:80', local };
+    expect(resolveInbound(state, { ...request, workload: tunnel('NONE') })).toMatchObject({
+      destination: { host: '10.0.0.2', port: 9000 },
+    });
+    expect(resolveInbound(state, { ...request, workload: tunnel('PROXY') })).toMatchObject({
+      kind: 'refuse',
+      status: 503,
+    });
+  });
+
   test('with a foreign address is accepted by its waypoint only', () => {
     const wp = makeWorkload({
       name: 'wp-0',
