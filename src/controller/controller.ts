@@ -25,7 +25,7 @@ import { TokenAuthenticator } from './server/token-authenticator.js';
 import type { Settings } from './settings.js';
 import { untilAborted, untilDoneOrAborted } from '../system/until.js';
 import { runStatusWriter } from './status/status-writer.js';
-import { controllerVersion } from './version.js';
+import { productVersion } from '../telemetry/version.js';
 
 /** How long calls under way get when the process is asked to stop, in milliseconds. */
 const shutdownDeadlineMs = 5_000;
@@ -82,7 +82,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
   const serving = await authority.serve(servingNames(settings));
 
   const metrics = new ControllerMetrics({
-    version: controllerVersion,
+    version: productVersion,
     connectionCount: () => xds?.connections.length ?? 0,
     serviceCount: () => state.index.services.list().length,
     rootExpiresMs: () => authority.rootExpiresMs,
@@ -123,7 +123,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
   );
   const debug = {
     isReady: () => state.isRunning && !stop.aborted,
-    version: controllerVersion,
+    version: productVersion,
     index: state.index,
     xds,
     metrics,
@@ -187,7 +187,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     ),
     runGatewayClasses({ client, classes: informers.gatewayClasses, log: createLogger('gateway') }, stop),
   ];
-  log.info('controller ready', { version: controllerVersion, revision: settings.revision });
+  log.info('controller ready', { version: productVersion, revision: settings.revision });
   const [http = 0, monitoring = 0] = httpServers.map(portOf);
   deps.onListening?.({
     http,

@@ -31,7 +31,7 @@ import { ConnectionPool } from './upstream/connection-pool.js';
 import { Dialer } from './upstream/dialer.js';
 import { EndpointSource } from './upstream/endpoint-source.js';
 import { LeastRequest } from './upstream/least-request.js';
-import { waypointVersion } from './version.js';
+import { productVersion } from '../telemetry/version.js';
 
 const log = createLogger('waypoint');
 /** Lifetime asked for this proxy's certificate. */
@@ -46,7 +46,7 @@ export class Waypoint {
   private readonly view = new MeshView();
   private readonly self: GatewaySelf;
   private readonly policies: PolicyStore;
-  private readonly metrics = new Metrics(waypointVersion);
+  private readonly metrics = new Metrics(productVersion);
   private readonly ca: CaClient;
   private readonly certificates: CertificateManager;
   private readonly hbonePool = new HbonePool();
@@ -173,7 +173,7 @@ export class Waypoint {
           CLUSTER_ID: config.clusterId,
           GATEWAY_NAME: config.gateway.name,
           GATEWAY_NAMESPACE: config.gateway.namespace,
-          ISTIO_VERSION: waypointVersion,
+          ISTIO_VERSION: productVersion,
         },
       },
       // Policies first: no address is known before the policies that guard it are.

@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { MeshError, messageOf } from '../errors/mesh-error.js';
 import { createLogger, setLogLevel } from '../telemetry/log.js';
+import { productVersion } from '../telemetry/version.js';
 import { readConfig } from './config.js';
 import { Ztunnel } from './ztunnel.js';
 
@@ -9,7 +9,7 @@ const log = createLogger('ztunnel');
 /** Entry of the node proxy: `proxy ztunnel`. Resolves to the exit code after a graceful shutdown. */
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   if (args.includes('version')) {
-    process.stdout.write(`${packageVersion()}\n`);
+    process.stdout.write(`${productVersion}\n`);
     return 0;
   }
   const unknown = args.filter((arg, i) => !(i === 0 && arg === 'proxy') && !(i === 1 && arg === 'ztunnel'));
@@ -31,7 +31,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   try {
-    await new Ztunnel(readConfig(env), packageVersion()).run(shutdown.signal);
+    await new Ztunnel(readConfig(env), productVersion).run(shutdown.signal);
     log.info('shutdown complete');
     return 0;
   } catch (error) {
@@ -44,9 +44,4 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     process.off('SIGTERM', onSignal);
     process.off('SIGINT', onSignal);
   }
-}
-
-function packageVersion(): string {
-  const manifest = createRequire(import.meta.url)('../package.json') as { version: string };
-  return manifest.version;
 }

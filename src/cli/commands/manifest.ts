@@ -5,6 +5,7 @@ import { readTemplateFiles } from '../../install/render/template-files.js';
 import { effectiveValues, givenPlatform, givenValues } from '../../install/values/effective.js';
 import { clientVersion } from '../client-version.js';
 import type { CommandDefinition } from '../command.js';
+import { fieldChangeLines } from '../field-change.js';
 import { toYaml } from '../yaml-document.js';
 import { valuesOptions, valuesRequestOf } from './install-options.js';
 
@@ -67,10 +68,7 @@ export const diffCommand: CommandDefinition = {
           : items
               .flatMap((i) => [
                 `${i.action} ${i.object}`,
-                ...i.fields.flatMap((f) => [
-                  style.bad(`  - ${f.path}: ${JSON.stringify(f.before) ?? '(absent)'}`),
-                  style.good(`  + ${f.path}: ${JSON.stringify(f.after) ?? '(absent)'}`),
-                ]),
+                ...i.fields.flatMap((f) => fieldChangeLines(f, style, '  ')),
               ])
               .join('\n'),
     };

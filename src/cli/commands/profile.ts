@@ -7,6 +7,7 @@ import { clientVersion } from '../client-version.js';
 import type { CommandDefinition } from '../command.js';
 import { toYaml } from '../yaml-document.js';
 import { valuesOptions, valuesRequestOf } from './install-options.js';
+import { fieldChangeLines } from '../field-change.js';
 
 /** `meshctl profile list`. */
 export const listCommand: CommandDefinition = {
@@ -52,14 +53,7 @@ export const diffCommand: CommandDefinition = {
       data: { items },
       exitCode: items.length === 0 ? 0 : 1,
       text: ({ style }) =>
-        items.length === 0
-          ? 'no difference'
-          : items
-              .flatMap((i) => [
-                style.bad(`- ${i.path}: ${JSON.stringify(i.before) ?? '(absent)'}`),
-                style.good(`+ ${i.path}: ${JSON.stringify(i.after) ?? '(absent)'}`),
-              ])
-              .join('\n'),
+        items.length === 0 ? 'no difference' : items.flatMap((i) => fieldChangeLines(i, style)).join('\n'),
     };
   },
 };

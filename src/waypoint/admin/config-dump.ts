@@ -5,7 +5,7 @@ import { type GatewaySelf, usesGateway } from '../listener/destination.js';
 import type { TunnelListener } from '../listener/tunnel-listener.js';
 import type { MeshView } from '../mesh/mesh-view.js';
 import type { PolicyStore } from '../mesh/policy-store.js';
-import { waypointVersion } from '../version.js';
+import { productVersion } from '../../telemetry/version.js';
 
 export interface DumpInput {
   readonly config: WaypointConfig;
@@ -19,7 +19,7 @@ export interface DumpInput {
 /** The state dump of the admin port. Services are those bound to this gateway. */
 export function configDump({ config, certificates, policies, view, listener, self }: DumpInput): unknown {
   return {
-    version: waypointVersion,
+    version: productVersion,
     gateway: config.gateway,
     identity: config.identity,
     certificates: certificates.map(dumpCertificate),

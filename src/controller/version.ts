@@ -1,4 +1,0 @@
-import metadata from '../../package.json' with { type: 'json' };
-
-/** Version this controller reports: `/version`, metrics. */
-export const controllerVersion: string = metadata.version;
