@@ -11,7 +11,7 @@ import {
   exitCodeOf,
   runInContainer,
   spawnInContainer,
-} from '../../../src/sandbox/node/kubelet/container-process.js';
+} from '../../../src/sandbox/node/kubelet/container/container-process.js';
 import { Container } from '../../../src/sandbox/node/runtime/container.js';
 import type { ContainerConfig } from '../../../src/sandbox/node/runtime/container-config.js';
 import { LogFile } from '../../../src/sandbox/node/runtime/log-file.js';

@@ -19,8 +19,8 @@ import {
   exitCodeOf,
   killInContainer,
   spawnInContainer,
-} from '../kubelet/container-process.js';
-import type { ContainerSlot } from '../kubelet/container-slot.js';
+} from '../kubelet/container/container-process.js';
+import type { ContainerSlot } from '../kubelet/container/container-slot.js';
 import type { Kubelet } from '../kubelet/kubelet.js';
 import type { Container } from '../runtime/container.js';
 import { readLog } from '../runtime/log-reader.js';

@@ -8,12 +8,12 @@ import type { NodeHost } from '../host/node-host.js';
 import type { ImageStore } from '../image/image.js';
 import type { Pod } from '../model/pod.js';
 import { TokenSource } from '../volume/token-source.js';
-import { hasManyUserIds } from './container-security.js';
+import { hasManyUserIds } from './container/container-security.js';
 import { EventRecorder } from './event-recorder.js';
 import { allocatable, keepNodeObject, type NodeIdentity } from './node-object.js';
 import { ObjectSource } from './object-source.js';
-import type { ClusterDnsSettings } from './pod-files.js';
-import { PodWorker, type PodWorkerDeps } from './pod-worker.js';
+import type { ClusterDnsSettings } from './pod/pod-files.js';
+import { PodWorker, type PodWorkerDeps } from './pod/pod-worker.js';
 
 export interface KubeletOptions {
   readonly host: NodeHost;

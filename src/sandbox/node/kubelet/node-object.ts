@@ -7,7 +7,7 @@ import type { KubeClient } from '../../../kube/client.js';
 import { leases, nodes } from '../../../kube/resource.js';
 import type { KubeObject } from '../../../kube/types.js';
 import type { Logger } from '../../../telemetry/log.js';
-import { seconds } from './container-slot.js';
+import { seconds } from './container/container-slot.js';
 
 export interface NodeIdentity {
   readonly name: string;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BuiltinImages } from '../../../../src/sandbox/node/image/builtin-images.js';
-import { decideUser } from '../../../../src/sandbox/node/kubelet/container-security.js';
+import { decideUser } from '../../../../src/sandbox/node/kubelet/container/container-security.js';
 import { capabilitiesOf } from '../../../../src/sandbox/node/runtime/capabilities.js';
 import { bwrapCommand, type ContainerConfig } from '../../../../src/sandbox/node/runtime/container-config.js';
 import { makeContainer, makePod } from './make-pod.js';

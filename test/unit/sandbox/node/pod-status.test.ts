@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BackOff } from '../../../../src/sandbox/node/kubelet/back-off.js';
-import { ContainerSlot } from '../../../../src/sandbox/node/kubelet/container-slot.js';
-import { hostsFile, podHostname, resolvConf } from '../../../../src/sandbox/node/kubelet/pod-files.js';
-import { buildPodStatus, podPhase, qosClass } from '../../../../src/sandbox/node/kubelet/pod-status.js';
+import { ContainerSlot } from '../../../../src/sandbox/node/kubelet/container/container-slot.js';
+import { hostsFile, podHostname, resolvConf } from '../../../../src/sandbox/node/kubelet/pod/pod-files.js';
+import { buildPodStatus, podPhase, qosClass } from '../../../../src/sandbox/node/kubelet/pod/pod-status.js';
 import type { Pod } from '../../../../src/sandbox/node/model/pod.js';
 import { makeContainer, makePod } from './make-pod.js';
 

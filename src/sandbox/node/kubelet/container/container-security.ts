@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { ContainerSpec, Pod } from '../model/pod.js';
+import type { ContainerSpec, Pod } from '../../model/pod.js';
 
 export interface ContainerUser {
   readonly uid: number;

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { childrenOf, signalProcess } from '../host/process-tree.js';
-import type { Container } from '../runtime/container.js';
-import { dropPrivileges } from '../runtime/container-config.js';
+import { childrenOf, signalProcess } from '../../host/process-tree.js';
+import type { Container } from '../../runtime/container.js';
+import { dropPrivileges } from '../../runtime/container-config.js';
 
 /** A command cannot be run because the container does not run. */
 export class ContainerNotRunningError extends Error {

@@ -1,5 +1,5 @@
-import type { Pod } from '../model/pod.js';
-import { ContainerSlot } from './container-slot.js';
+import type { Pod } from '../../model/pod.js';
+import { ContainerSlot } from '../container/container-slot.js';
 
 /** The slots of a pod in start order, continuing what an earlier kubelet left in its status. */
 export function makeSlots(pod: Pod): ContainerSlot[] {

@@ -1,9 +1,9 @@
-import { messageOf } from '../../../errors/mesh-error.js';
-import { isNotFound } from '../../../kube/api-error.js';
-import type { KubeClient } from '../../../kube/client.js';
-import { pods } from '../../../kube/resource.js';
-import type { Logger } from '../../../telemetry/log.js';
-import { type Pod, type PodCondition, podKey, type PodStatus } from '../model/pod.js';
+import { messageOf } from '../../../../errors/mesh-error.js';
+import { isNotFound } from '../../../../kube/api-error.js';
+import type { KubeClient } from '../../../../kube/client.js';
+import { pods } from '../../../../kube/resource.js';
+import type { Logger } from '../../../../telemetry/log.js';
+import { type Pod, type PodCondition, podKey, type PodStatus } from '../../model/pod.js';
 
 /** Writes one pod's status to the API, when it differs from what was written last. */
 export class StatusPublisher {

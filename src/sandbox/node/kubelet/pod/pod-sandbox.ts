@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { messageOf } from '../../../errors/mesh-error.js';
-import type { CniAttachment, CniRunner } from '../cni/cni-runner.js';
-import type { NodeHost } from '../host/node-host.js';
-import { createPodNetns, removePodNetns } from '../host/pod-netns.js';
-import { type Pod, podKey } from '../model/pod.js';
+import { messageOf } from '../../../../errors/mesh-error.js';
+import type { CniAttachment, CniRunner } from '../../cni/cni-runner.js';
+import type { NodeHost } from '../../host/node-host.js';
+import { createPodNetns, removePodNetns } from '../../host/pod-netns.js';
+import { type Pod, podKey } from '../../model/pod.js';
 
 /** What a pod's containers share: the network namespace and its addresses. */
 export interface PodSandbox {

@@ -1,9 +1,9 @@
-import { messageOf } from '../../../errors/mesh-error.js';
-import type { ContainerSpec, Pod, Probe, ProbeHandler } from '../model/pod.js';
-import { ProbeWorker } from '../probe/probe-worker.js';
-import { type ProbeOutcome, runHandler } from '../probe/prober.js';
-import { ContainerConfigError } from '../runtime/environment.js';
-import { VolumeError } from '../volume/volume-content.js';
+import { messageOf } from '../../../../errors/mesh-error.js';
+import type { ContainerSpec, Pod, Probe, ProbeHandler } from '../../model/pod.js';
+import { ProbeWorker } from '../../probe/probe-worker.js';
+import { type ProbeOutcome, runHandler } from '../../probe/prober.js';
+import { ContainerConfigError } from '../../runtime/environment.js';
+import { VolumeError } from '../../volume/volume-content.js';
 import { runInContainer } from './container-process.js';
 import { type ContainerSlot, seconds } from './container-slot.js';
 import {
@@ -14,7 +14,7 @@ import {
   startContainer,
   terminationMessage,
 } from './container-starter.js';
-import type { EventDetails } from './event-recorder.js';
+import type { EventDetails } from '../event-recorder.js';
 
 export interface KeeperDeps extends StartDeps {
   /** The node's network namespace, where probes come from. */

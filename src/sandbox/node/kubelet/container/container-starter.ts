@@ -1,22 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { NodeHost } from '../host/node-host.js';
-import type { ContainerImage, ImageStore } from '../image/image.js';
-import { makeMountPoint } from '../image/mount-point.js';
-import type { DownwardContext } from '../model/downward.js';
-import { expandVariables } from '../model/expand.js';
-import type { ContainerSpec, Pod } from '../model/pod.js';
-import { capabilitiesOf } from '../runtime/capabilities.js';
-import { Container } from '../runtime/container.js';
-import type { ContainerConfig, ContainerMount } from '../runtime/container-config.js';
-import { buildEnvironment, ContainerConfigError } from '../runtime/environment.js';
-import { LogFile } from '../runtime/log-file.js';
-import type { PodVolumes } from '../volume/pod-volumes.js';
+import type { NodeHost } from '../../host/node-host.js';
+import type { ContainerImage, ImageStore } from '../../image/image.js';
+import { makeMountPoint } from '../../image/mount-point.js';
+import type { DownwardContext } from '../../model/downward.js';
+import { expandVariables } from '../../model/expand.js';
+import type { ContainerSpec, Pod } from '../../model/pod.js';
+import { capabilitiesOf } from '../../runtime/capabilities.js';
+import { Container } from '../../runtime/container.js';
+import type { ContainerConfig, ContainerMount } from '../../runtime/container-config.js';
+import { buildEnvironment, ContainerConfigError } from '../../runtime/environment.js';
+import { LogFile } from '../../runtime/log-file.js';
+import type { PodVolumes } from '../../volume/pod-volumes.js';
 import { decideUser } from './container-security.js';
-import type { ObjectSource } from './object-source.js';
-import { podHostname } from './pod-files.js';
-import type { PodSandbox } from './pod-sandbox.js';
+import type { ObjectSource } from '../object-source.js';
+import { podHostname } from '../pod/pod-files.js';
+import type { PodSandbox } from '../pod/pod-sandbox.js';
 
 /** The image is not on this machine; kubectl shows ErrImagePull and then ImagePullBackOff. */
 export class ImageMissingError extends Error {

@@ -1,6 +1,6 @@
-import type { ContainerStatus, Pod, PodCondition, PodPhase, PodStatus } from '../model/pod.js';
-import { parseQuantity } from '../../../kube/quantity.js';
-import type { ContainerSlot } from './container-slot.js';
+import type { ContainerStatus, Pod, PodCondition, PodPhase, PodStatus } from '../../model/pod.js';
+import { parseQuantity } from '../../../../kube/quantity.js';
+import type { ContainerSlot } from '../container/container-slot.js';
 
 export interface StatusInput {
   readonly pod: Pod;

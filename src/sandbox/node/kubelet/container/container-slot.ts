@@ -1,7 +1,7 @@
-import type { ContainerSpec, ContainerState, ContainerStatus, TerminatedState } from '../model/pod.js';
-import type { ProbeWorker } from '../probe/probe-worker.js';
-import type { Container } from '../runtime/container.js';
-import { BackOff } from './back-off.js';
+import type { ContainerSpec, ContainerState, ContainerStatus, TerminatedState } from '../../model/pod.js';
+import type { ProbeWorker } from '../../probe/probe-worker.js';
+import type { Container } from '../../runtime/container.js';
+import { BackOff } from '../back-off.js';
 
 export type SlotKind = 'init' | 'sidecar' | 'main';
 

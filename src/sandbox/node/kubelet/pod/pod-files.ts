@@ -1,9 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../host/make-folder.js';
-import type { NodeHost } from '../host/node-host.js';
-import type { Pod } from '../model/pod.js';
-import type { ContainerMount } from '../runtime/container-config.js';
+import { makeFolder } from '../../host/make-folder.js';
+import type { NodeHost } from '../../host/node-host.js';
+import type { Pod } from '../../model/pod.js';
+import type { ContainerMount } from '../../runtime/container-config.js';
 
 export interface ClusterDnsSettings {
   readonly nameserver: string;
