@@ -6,19 +6,19 @@ import {
   type ControllerQueue,
   startController,
 } from './controllers/controller.js';
-import { cronJobController } from './controllers/cron-job.js';
-import { daemonSetController } from './controllers/daemon-set.js';
-import { deploymentController } from './controllers/deployment.js';
-import { endpointSliceController } from './controllers/endpoint-slice.js';
+import { cronJobController } from './controllers/batch/cron-job.js';
+import { daemonSetController } from './controllers/apps/daemon-set.js';
+import { deploymentController } from './controllers/apps/deployment.js';
+import { endpointSliceController } from './controllers/service/endpoint-slice.js';
 import { disruptionBudgetController } from './controllers/disruption-budget.js';
 import { EventRecorder } from './controllers/event-recorder.js';
-import { jobController } from './controllers/job.js';
-import { loadBalancerController } from './controllers/load-balancer.js';
-import { nodeLifecycleController } from './controllers/node-lifecycle.js';
+import { jobController } from './controllers/batch/job.js';
+import { loadBalancerController } from './controllers/service/load-balancer.js';
+import { nodeLifecycleController } from './controllers/node/node-lifecycle.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
-import { podGarbageController } from './controllers/pod-garbage.js';
-import { replicaSetController } from './controllers/replica-set.js';
-import { statefulSetController } from './controllers/stateful-set.js';
+import { podGarbageController } from './controllers/node/pod-garbage.js';
+import { replicaSetController } from './controllers/apps/replica-set.js';
+import { statefulSetController } from './controllers/apps/stateful-set.js';
 import { schedulerController } from './scheduler/scheduler.js';
 
 export { ClusterCaches } from './cache/cluster-caches.js';

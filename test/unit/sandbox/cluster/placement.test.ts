@@ -3,8 +3,11 @@ import {
   judgeNode,
   pinToNode,
   rollingPlan,
-} from '../../../../src/sandbox/cluster/controllers/daemon-rollout.js';
-import { evictionInMs, wantedTaints } from '../../../../src/sandbox/cluster/controllers/node-lifecycle.js';
+} from '../../../../src/sandbox/cluster/controllers/apps/daemon-rollout.js';
+import {
+  evictionInMs,
+  wantedTaints,
+} from '../../../../src/sandbox/cluster/controllers/node/node-lifecycle.js';
 import { describeFailure, placePod } from '../../../../src/sandbox/cluster/scheduler/placement.js';
 import { nodeMatches } from '../../../../src/kube/node-selector.js';
 import { parseQuantity } from '../../../../src/kube/quantity.js';

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { nextRun, parseCron } from '../../../../src/sandbox/cluster/controllers/cron-schedule.js';
-import { desiredSlices } from '../../../../src/sandbox/cluster/controllers/endpoint-model.js';
-import { desiredSubsets } from '../../../../src/sandbox/cluster/controllers/endpoint-subsets.js';
-import { indexRanges, jobPlan } from '../../../../src/sandbox/cluster/controllers/job-plan.js';
-import { chooseAddress } from '../../../../src/sandbox/cluster/controllers/load-balancer.js';
-import { statefulPlan } from '../../../../src/sandbox/cluster/controllers/stateful-rollout.js';
+import { nextRun, parseCron } from '../../../../src/sandbox/cluster/controllers/batch/cron-schedule.js';
+import { desiredSlices } from '../../../../src/sandbox/cluster/controllers/service/endpoint-model.js';
+import { desiredSubsets } from '../../../../src/sandbox/cluster/controllers/service/endpoint-subsets.js';
+import { indexRanges, jobPlan } from '../../../../src/sandbox/cluster/controllers/batch/job-plan.js';
+import { chooseAddress } from '../../../../src/sandbox/cluster/controllers/service/load-balancer.js';
+import { statefulPlan } from '../../../../src/sandbox/cluster/controllers/apps/stateful-rollout.js';
 import { budgetStatus } from '../../../../src/sandbox/cluster/controllers/disruption-budget.js';
 import type { Job, JobSpec, StatefulSet } from '../../../../src/sandbox/cluster/objects.js';
 import type { Pod } from '../../../../src/kube/types.js';

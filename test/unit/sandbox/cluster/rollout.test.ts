@@ -5,8 +5,8 @@ import {
   rollingSteps,
   rolloutBounds,
   sizeOf,
-} from '../../../../src/sandbox/cluster/controllers/deployment-rollout.js';
-import { deploymentStatus } from '../../../../src/sandbox/cluster/controllers/deployment-status.js';
+} from '../../../../src/sandbox/cluster/controllers/apps/deployment-rollout.js';
+import { deploymentStatus } from '../../../../src/sandbox/cluster/controllers/apps/deployment-status.js';
 import { canonicalJson, hashOf } from '../../../../src/sandbox/cluster/controllers/template-hash.js';
 import { resolveIntOrPercent } from '../../../../src/sandbox/cluster/controllers/int-or-percent.js';
 import type { ReplicaSet } from '../../../../src/kube/types.js';

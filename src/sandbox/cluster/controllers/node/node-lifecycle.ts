@@ -2,15 +2,15 @@ import {
   leases as leaseResource,
   nodes as nodeResource,
   pods as podResource,
-} from '../../../kube/resource.js';
-import type { Condition, Lease, Node, Pod, Taint } from '../../../kube/types.js';
-import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
-import { isSameTaint, nodeTaints } from '../objects.js';
-import { tolerates } from '../scheduler/node-fit.js';
-import { timestamp, withCondition } from './conditions.js';
-import { type Controller, type ControllerDeps, type ControllerQueue } from './controller.js';
-import { isFinished } from './pod-state.js';
-import { writeStatus } from './status-writer.js';
+} from '../../../../kube/resource.js';
+import type { Condition, Lease, Node, Pod, Taint } from '../../../../kube/types.js';
+import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
+import { isSameTaint, nodeTaints } from '../../objects.js';
+import { tolerates } from '../../scheduler/node-fit.js';
+import { timestamp, withCondition } from '../conditions.js';
+import { type Controller, type ControllerDeps, type ControllerQueue } from '../controller.js';
+import { isFinished } from '../pod-state.js';
+import { writeStatus } from '../status-writer.js';
 
 /** A kubelet silent for this long makes its node's state unknown; upstream's default. */
 const graceMs = 40_000;

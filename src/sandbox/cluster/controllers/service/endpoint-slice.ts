@@ -1,19 +1,19 @@
-import { labelSelectorMatches } from '../../../kube/labels.js';
+import { labelSelectorMatches } from '../../../../kube/labels.js';
 import {
   endpoints as endpointsResource,
   endpointSlices,
   nodes as nodeResource,
   pods as podResource,
   services,
-} from '../../../kube/resource.js';
-import { isAlreadyExists } from '../../../kube/api-error.js';
-import type { Endpoints, EndpointSlice, Node, Pod, Service } from '../../../kube/types.js';
-import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
+} from '../../../../kube/resource.js';
+import { isAlreadyExists } from '../../../../kube/api-error.js';
+import type { Endpoints, EndpointSlice, Node, Pod, Service } from '../../../../kube/types.js';
+import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { type DesiredSlice, desiredSlices } from './endpoint-model.js';
 import { desiredSubsets } from './endpoint-subsets.js';
-import { ownerReference } from './pod-control.js';
-import { canonicalJson } from './template-hash.js';
+import { ownerReference } from '../pod-control.js';
+import { canonicalJson } from '../template-hash.js';
 
 const serviceNameLabel = 'kubernetes.io/service-name';
 const managedByLabel = 'endpointslice.kubernetes.io/managed-by';

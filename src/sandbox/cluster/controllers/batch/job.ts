@@ -1,14 +1,14 @@
-import { jobs } from '../../../kube/resource.js';
-import type { Condition } from '../../../kube/types.js';
-import { controllerOf, keyOfObject, type ObjectCache } from '../cache/object-cache.js';
-import type { Job } from '../objects.js';
-import { conditionOf, timestamp, withCondition, withoutCondition } from './conditions.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
+import { jobs } from '../../../../kube/resource.js';
+import type { Condition } from '../../../../kube/types.js';
+import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
+import type { Job } from '../../objects.js';
+import { conditionOf, timestamp, withCondition, withoutCondition } from '../conditions.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { completionIndexKey, indexRanges, type JobPlan, jobPlan } from './job-plan.js';
-import { type NewPod, PodControl, podFromTemplate } from './pod-control.js';
-import { isReady } from './pod-state.js';
-import { RetryDelays } from './retry-delays.js';
-import { writeStatus } from './status-writer.js';
+import { type NewPod, PodControl, podFromTemplate } from '../pod-control.js';
+import { isReady } from '../pod-state.js';
+import { RetryDelays } from '../retry-delays.js';
+import { writeStatus } from '../status-writer.js';
 
 interface Context {
   readonly deps: ControllerDeps;

@@ -1,13 +1,13 @@
-import { daemonSets, nodes as nodeResource } from '../../../kube/resource.js';
-import type { DaemonSet, Node, Pod } from '../../../kube/types.js';
-import { controllerOf, keyOfObject, type ObjectCache } from '../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
+import { daemonSets, nodes as nodeResource } from '../../../../kube/resource.js';
+import type { DaemonSet, Node, Pod } from '../../../../kube/types.js';
+import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { judgeNode, nodeOf, type NodePods, pinToNode, rollingPlan } from './daemon-rollout.js';
-import { type NewPod, PodControl, podFromTemplate } from './pod-control.js';
-import { isAvailable, isFinished, isReady, nextAvailabilityMs } from './pod-state.js';
-import { RetryDelays } from './retry-delays.js';
-import { writeStatus } from './status-writer.js';
-import { hashOf } from './template-hash.js';
+import { type NewPod, PodControl, podFromTemplate } from '../pod-control.js';
+import { isAvailable, isFinished, isReady, nextAvailabilityMs } from '../pod-state.js';
+import { RetryDelays } from '../retry-delays.js';
+import { writeStatus } from '../status-writer.js';
+import { hashOf } from '../template-hash.js';
 
 const hashLabel = 'controller-revision-hash';
 

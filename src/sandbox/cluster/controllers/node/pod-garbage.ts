@@ -1,8 +1,8 @@
-import { nodes as nodeResource, pods as podResource } from '../../../kube/resource.js';
-import type { Node, Pod } from '../../../kube/types.js';
-import { keyOfObject } from '../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
-import { isFinished } from './pod-state.js';
+import { nodes as nodeResource, pods as podResource } from '../../../../kube/resource.js';
+import type { Node, Pod } from '../../../../kube/types.js';
+import { keyOfObject } from '../../cache/object-cache.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import { isFinished } from '../pod-state.js';
 
 /** Ended pods kept for their logs; beyond it the oldest go. */
 const finishedMax = 500;

@@ -1,9 +1,9 @@
-import { deployments, pods as podResource, replicaSets } from '../../../kube/resource.js';
-import { labelSelectorMatches } from '../../../kube/labels.js';
-import { isAlreadyExists } from '../../../kube/api-error.js';
-import type { Deployment, Pod, ReplicaSet } from '../../../kube/types.js';
-import { controllerOf, keyOfObject, type ObjectCache } from '../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
+import { deployments, pods as podResource, replicaSets } from '../../../../kube/resource.js';
+import { labelSelectorMatches } from '../../../../kube/labels.js';
+import { isAlreadyExists } from '../../../../kube/api-error.js';
+import type { Deployment, Pod, ReplicaSet } from '../../../../kube/types.js';
+import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import {
   currentSize,
   resizeSteps,
@@ -16,10 +16,10 @@ import {
   sizeOf,
 } from './deployment-rollout.js';
 import { deadlineInMs, deploymentStatus } from './deployment-status.js';
-import { ownerReference } from './pod-control.js';
-import { isFinished } from './pod-state.js';
-import { writeStatus } from './status-writer.js';
-import { canonicalJson, hashOf } from './template-hash.js';
+import { ownerReference } from '../pod-control.js';
+import { isFinished } from '../pod-state.js';
+import { writeStatus } from '../status-writer.js';
+import { canonicalJson, hashOf } from '../template-hash.js';
 
 const hashLabel = 'pod-template-hash';
 const revisionAnnotation = 'deployment.kubernetes.io/revision';

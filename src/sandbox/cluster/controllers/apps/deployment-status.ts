@@ -1,5 +1,5 @@
-import type { Condition, Deployment, ReplicaSet } from '../../../kube/types.js';
-import { conditionOf, timestamp, withCondition, withoutCondition } from './conditions.js';
+import type { Condition, Deployment, ReplicaSet } from '../../../../kube/types.js';
+import { conditionOf, timestamp, withCondition, withoutCondition } from '../conditions.js';
 import { type RolloutBounds, type RolloutSets } from './deployment-rollout.js';
 
 type Status = NonNullable<Deployment['status']>;

@@ -1,5 +1,5 @@
-import type { Deployment, ReplicaSet } from '../../../kube/types.js';
-import { resolveIntOrPercent } from './int-or-percent.js';
+import type { Deployment, ReplicaSet } from '../../../../kube/types.js';
+import { resolveIntOrPercent } from '../int-or-percent.js';
 
 /** How many pods a Deployment may have too many or too few while it changes. */
 export interface RolloutBounds {

@@ -1,14 +1,14 @@
-import { statefulSets } from '../../../kube/resource.js';
-import { isAlreadyExists } from '../../../kube/api-error.js';
-import type { Pod } from '../../../kube/types.js';
-import { controllerOf, keyOfObject, type ObjectCache } from '../cache/object-cache.js';
-import { type PersistentVolumeClaim, persistentVolumeClaims, type StatefulSet } from '../objects.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
-import { type NewPod, PodControl, podFromTemplate } from './pod-control.js';
-import { isAvailable, isReady, nextAvailabilityMs } from './pod-state.js';
+import { statefulSets } from '../../../../kube/resource.js';
+import { isAlreadyExists } from '../../../../kube/api-error.js';
+import type { Pod } from '../../../../kube/types.js';
+import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
+import { type PersistentVolumeClaim, persistentVolumeClaims, type StatefulSet } from '../../objects.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import { type NewPod, PodControl, podFromTemplate } from '../pod-control.js';
+import { isAvailable, isReady, nextAvailabilityMs } from '../pod-state.js';
 import { ordinalOf, partitionOf, statefulPlan } from './stateful-rollout.js';
-import { writeStatus } from './status-writer.js';
-import { hashOf } from './template-hash.js';
+import { writeStatus } from '../status-writer.js';
+import { hashOf } from '../template-hash.js';
 
 const hashLabel = 'controller-revision-hash';
 

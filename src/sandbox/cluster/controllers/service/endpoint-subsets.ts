@@ -1,6 +1,6 @@
-import type { EndpointAddress, Endpoints } from '../../../kube/types.js';
+import type { EndpointAddress, Endpoints } from '../../../../kube/types.js';
 import type { DesiredSlice } from './endpoint-model.js';
-import { canonicalJson } from './template-hash.js';
+import { canonicalJson } from '../template-hash.js';
 
 type Subset = NonNullable<Endpoints['subsets']>[number];
 

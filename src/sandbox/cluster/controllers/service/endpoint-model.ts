@@ -1,6 +1,6 @@
-import type { EndpointSlice, Node, Pod, Service, ServicePort } from '../../../kube/types.js';
-import { canonicalJson } from './template-hash.js';
-import { isFinished, isReady } from './pod-state.js';
+import type { EndpointSlice, Node, Pod, Service, ServicePort } from '../../../../kube/types.js';
+import { canonicalJson } from '../template-hash.js';
+import { isFinished, isReady } from '../pod-state.js';
 
 /** Endpoints per slice, as upstream's default. */
 const endpointsPerSliceMax = 100;

@@ -1,8 +1,8 @@
-import { services } from '../../../kube/resource.js';
-import type { Service } from '../../../kube/types.js';
-import { keyOfObject } from '../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
-import { writeStatus } from './status-writer.js';
+import { services } from '../../../../kube/resource.js';
+import type { Service } from '../../../../kube/types.js';
+import { keyOfObject } from '../../cache/object-cache.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import { writeStatus } from '../status-writer.js';
 
 /** First three octets of the sandbox's load balancer range, 172.18.200.0/24. */
 const rangePrefix = '172.18.200.';

@@ -1,9 +1,9 @@
-import type { DaemonSet, Node, Pod, Toleration } from '../../../kube/types.js';
-import { nodeTaints } from '../objects.js';
-import { nodeMatches } from '../../../kube/node-selector.js';
-import { untolerated } from '../scheduler/node-fit.js';
-import { resolveIntOrPercent } from './int-or-percent.js';
-import { isAvailable } from './pod-state.js';
+import type { DaemonSet, Node, Pod, Toleration } from '../../../../kube/types.js';
+import { nodeTaints } from '../../objects.js';
+import { nodeMatches } from '../../../../kube/node-selector.js';
+import { untolerated } from '../../scheduler/node-fit.js';
+import { resolveIntOrPercent } from '../int-or-percent.js';
+import { isAvailable } from '../pod-state.js';
 
 /** Whether a DaemonSet wants a pod on a node, and whether one that is there may stay. */
 export interface NodeVerdict {

@@ -1,5 +1,5 @@
-import type { Pod } from '../../../kube/types.js';
-import type { Job } from '../objects.js';
+import type { Pod } from '../../../../kube/types.js';
+import type { Job } from '../../objects.js';
 
 /** The pod annotation and label that carry the index of an Indexed job. */
 export const completionIndexKey = 'batch.kubernetes.io/job-completion-index';

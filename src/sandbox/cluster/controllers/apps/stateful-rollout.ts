@@ -1,6 +1,6 @@
-import type { Pod } from '../../../kube/types.js';
-import type { StatefulSet } from '../objects.js';
-import { isAvailable, isFinished } from './pod-state.js';
+import type { Pod } from '../../../../kube/types.js';
+import type { StatefulSet } from '../../objects.js';
+import { isAvailable, isFinished } from '../pod-state.js';
 
 /** Next step of a StatefulSet: ordinals to create and pods to delete, in order. */
 export interface StatefulPlan {

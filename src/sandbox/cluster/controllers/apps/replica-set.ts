@@ -1,12 +1,12 @@
-import { replicaSets } from '../../../kube/resource.js';
-import type { Condition, Pod, ReplicaSet } from '../../../kube/types.js';
-import { messageOf } from '../../../errors/mesh-error.js';
-import { controllerOf, keyOfObject } from '../cache/object-cache.js';
-import { withCondition, withoutCondition } from './conditions.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
-import { PodControl, podFromTemplate } from './pod-control.js';
-import { compareForDeletion, isActive, isAvailable, isReady, nextAvailabilityMs } from './pod-state.js';
-import { writeStatus } from './status-writer.js';
+import { replicaSets } from '../../../../kube/resource.js';
+import type { Condition, Pod, ReplicaSet } from '../../../../kube/types.js';
+import { messageOf } from '../../../../errors/mesh-error.js';
+import { controllerOf, keyOfObject } from '../../cache/object-cache.js';
+import { withCondition, withoutCondition } from '../conditions.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import { PodControl, podFromTemplate } from '../pod-control.js';
+import { compareForDeletion, isActive, isAvailable, isReady, nextAvailabilityMs } from '../pod-state.js';
+import { writeStatus } from '../status-writer.js';
 
 /** Pods created or deleted in one pass; the rest follows in the next. */
 const burstMax = 500;

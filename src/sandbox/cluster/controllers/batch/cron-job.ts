@@ -1,13 +1,13 @@
-import { cronJobs, jobs } from '../../../kube/resource.js';
-import { isAlreadyExists } from '../../../kube/api-error.js';
-import { controllerOf, keyOfObject, type ObjectCache } from '../cache/object-cache.js';
-import type { CronJob, Job } from '../objects.js';
-import { conditionOf, timestamp } from './conditions.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
+import { cronJobs, jobs } from '../../../../kube/resource.js';
+import { isAlreadyExists } from '../../../../kube/api-error.js';
+import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
+import type { CronJob, Job } from '../../objects.js';
+import { conditionOf, timestamp } from '../conditions.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { type CronSchedule, nextRun, parseCron } from './cron-schedule.js';
 import { isEnded } from './job.js';
-import { ownerReference } from './pod-control.js';
-import { writeStatus } from './status-writer.js';
+import { ownerReference } from '../pod-control.js';
+import { writeStatus } from '../status-writer.js';
 
 /** Missed times looked at after a pause; only the latest is run. */
 const missedMax = 100;
