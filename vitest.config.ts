@@ -19,6 +19,18 @@ export default defineConfig({
       },
       {
         test: {
+          // The same suites against our API server and, with KUBEBUILDER_ASSETS, against kube-apiserver.
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 90_000,
+          pool: 'forks',
+          maxWorkers: 1,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 120_000,

@@ -1,5 +1,5 @@
 // Everything that must hold before a change lands: lint, types, layering, unit,
-// integration and end-to-end tests. Ends with the line `N passed, N failed`.
+// integration, conformance and end-to-end tests. Ends with the line `N passed, N failed`.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ const staticChecks = [
   ['types', bin('tsc'), ['--noEmit']],
   ['layering', process.execPath, ['scripts/layers.mjs']],
 ];
-const suites = ['unit', 'integration', 'e2e'];
+const suites = ['unit', 'integration', 'conformance', 'e2e'];
 
 /** Runs every check, also after one has failed; resolves to the exit code. */
 export async function main() {
@@ -32,6 +32,11 @@ export async function main() {
   if (spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status !== 0) {
     console.log(
       'kubectl (1.30 or newer) is not installed: the tests that drive clusters with it were skipped',
+    );
+  }
+  if ((process.env.KUBEBUILDER_ASSETS ?? '') === '') {
+    console.log(
+      'KUBEBUILDER_ASSETS is not set: the conformance suites ran against the embedded API server only, not against kube-apiserver',
     );
   }
   const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;

@@ -45,6 +45,14 @@ export function listenTcp(
   });
 }
 
+/**
+ * Holds a free TCP port of an address for another program of this user that binds it with SO_REUSEPORT; returns
+ * the fd to close when that program has ended. Throws {@link SystemCallError}.
+ */
+export function reserveTcpPort(host: string): number {
+  return makeSocket(sockStream, { reusePort: true }, host, (fd) => bind(fd, host, 0));
+}
+
 /** Makes a bound UDP socket and returns its fd, for `dgram` `bind({ fd })`. Throws {@link SystemCallError}. */
 export function bindUdp(o: SocketOptions & { readonly host: string; readonly port: number }): number {
   return makeSocket(sockDgram, o, o.host, (fd) => bind(fd, o.host, o.port));

@@ -57,6 +57,19 @@ export const sandboxCodes = {
     cause: 'It is not valid YAML, or another program holds its lock.',
     fix: 'Repair the file, or use `meshctl sandbox up --no-kubeconfig` and `meshctl sandbox kubeconfig`.',
   },
+  MESH0809: {
+    kind: 'failed',
+    title: 'the control plane programs cannot be used',
+    cause:
+      'KUBEBUILDER_ASSETS names a folder without a kube-apiserver and an etcd that run here and are new enough.',
+    fix: 'Put both programs into that folder, or unset KUBEBUILDER_ASSETS to use the embedded API server.',
+  },
+  MESH0810: {
+    kind: 'failed',
+    title: 'kube-apiserver or etcd did not start',
+    cause: 'The program from KUBEBUILDER_ASSETS ended or did not become ready.',
+    fix: 'The evidence is the end of its log. Unset KUBEBUILDER_ASSETS to use the embedded API server.',
+  },
   MESH0830: {
     kind: 'failed',
     title: 'the service rules of a node cannot be set',

@@ -1,15 +1,21 @@
 import { setMaxListeners } from 'node:events';
 import { createServer, type Server } from 'node:https';
-import { stringify } from 'yaml';
 import type { Logger } from '../../telemetry/log.js';
+import {
+  adminUser,
+  type ApiServer,
+  kubeconfigText,
+  type Listener,
+  servingNames,
+} from '../control-plane/api-server.js';
 import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
 import { Authenticator } from './auth/authenticator.js';
-import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
+import { ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
 import { bootstrap } from './bootstrap.js';
 import { startBuiltinControllers } from './controllers/builtin-controllers.js';
-import { Discovery } from './discovery/discovery.js';
+import { Discovery, kubernetesVersion } from './discovery/discovery.js';
 import { OpenApi } from './discovery/openapi.js';
 import { Dispatcher } from './http/dispatcher.js';
 import { Reviews } from './http/reviews.js';
@@ -28,14 +34,6 @@ import { PodLogs } from './subresources/pod-logs.js';
 const listenBacklog = 1024;
 /** How long open requests may take to end when the server closes. */
 const closeTimeoutMs = 2_000;
-const adminUser = 'kubernetes-admin';
-
-/** Where to accept connections. */
-export type Listener =
-  /** A bound and listening (or only bound) TCP socket handed to this process. */
-  | { readonly kind: 'fd'; readonly fd: number }
-  /** Bound in the current network namespace; the host must be an IP address. */
-  | { readonly kind: 'address'; readonly host: string; readonly port: number };
 
 export interface ApiServerOptions {
   readonly listeners: readonly Listener[];
@@ -52,20 +50,6 @@ export interface ApiServerOptions {
   readonly stateFile?: string;
   readonly kubelet: KubeletGateway;
   readonly logger: Logger;
-}
-
-/** A running API server. */
-export interface ApiServer {
-  /** The bound ports, in the order of the listeners. */
-  readonly ports: readonly number[];
-  readonly caPem: string;
-  readonly serviceAccountIssuer: string;
-  /** A kubeconfig (YAML) with cluster-admin rights; `server` such as https://127.0.0.1:6443. */
-  adminKubeconfig(server: string, options?: { readonly name?: string }): string;
-  /** A client certificate for a component, valid for a year. */
-  issue(user: string, groups: readonly string[]): Promise<CertificateAndKey>;
-  /** Ends watches and streams, writes the state, and stops. Idempotent. */
-  close(): Promise<void>;
 }
 
 /** Starts the API server: keys, stored state, bootstrap objects, built-in controllers, listeners. */
@@ -141,21 +125,15 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     signal: stopping.signal,
   });
 
-  const serving = await pki.issueServer([
-    ...new Set([
-      'kubernetes',
-      'kubernetes.default',
-      'kubernetes.default.svc',
-      `kubernetes.default.svc.${domain}`,
-      'localhost',
-      '127.0.0.1',
-      '::1',
-      addresses.first,
-      options.advertise.host,
-      ...(options.extraNames ?? []),
-    ]),
-  ]);
-  const admin = await pki.issueClient(adminUser, ['system:masters']);
+  const serving = await pki.issueServer(
+    servingNames({
+      clusterDomain: domain,
+      serviceIp: addresses.first,
+      advertiseHost: options.advertise.host,
+      extraNames: options.extraNames,
+    }),
+  );
+  const admin = await pki.issueClient(adminUser.name, adminUser.groups);
   const servers: Server[] = [];
   const ports: number[] = [];
   for (const listener of options.listeners) {
@@ -197,11 +175,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     await stateFile?.close();
   };
   return {
+    identity: { kind: 'embedded', version: kubernetesVersion.gitVersion },
     ports,
     caPem: pki.caPem,
     serviceAccountIssuer: issuer,
     adminKubeconfig: (server, { name = 'sandbox' } = {}) =>
-      kubeconfig({ server, name, caPem: pki.caPem, admin }),
+      kubeconfigText({ server, name, caPem: pki.caPem, user: admin }),
     issue: (user, groups) => pki.issueClient(user, groups),
     close: () => (closing ??= close()),
   };
@@ -225,29 +204,6 @@ async function closeServer(server: Server): Promise<void> {
   const timer = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
   await closed;
   clearTimeout(timer);
-}
-
-function kubeconfig(options: {
-  server: string;
-  name: string;
-  caPem: string;
-  admin: CertificateAndKey;
-}): string {
-  const { server, name, caPem, admin } = options;
-  const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': name,
-    clusters: [{ name, cluster: { server, 'certificate-authority-data': base64(caPem) } }],
-    contexts: [{ name, context: { cluster: name, user: name } }],
-    users: [
-      {
-        name,
-        user: { 'client-certificate-data': base64(admin.certPem), 'client-key-data': base64(admin.keyPem) },
-      },
-    ],
-  });
 }
 
 function metricsText(store: Store): string {

@@ -16,6 +16,7 @@ import { jobController } from './controllers/batch/job.js';
 import { loadBalancerController } from './controllers/service/load-balancer.js';
 import { nodeLifecycleController } from './controllers/node/node-lifecycle.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
+import { serviceAccountController } from './controllers/namespace/service-account.js';
 import { podGarbageController } from './controllers/node/pod-garbage.js';
 import { replicaSetController } from './controllers/apps/replica-set.js';
 import { statefulSetController } from './controllers/apps/stateful-set.js';
@@ -65,4 +66,24 @@ export function startClusterControllers(o: {
   // One worker: each placement must see the one before.
   const events = new EventRecorder({ client, component: 'default-scheduler' });
   startController({ client, caches, signal, events }, schedulerController, { workersMax: 1 });
+}
+
+/**
+ * Starts the controllers that the API itself relies on, whatever runs in the cluster;
+ * they run until the signal ends.
+ */
+export function startApiControllers(o: {
+  readonly client: KubeClient;
+  readonly signal: AbortSignal;
+  readonly caches?: ClusterCaches;
+  /** The cluster's CA, for pods. */
+  readonly caPem: string;
+}): void {
+  const { client, caPem } = o;
+  const signal = sharedSignal(o.signal);
+  const caches = o.caches ?? new ClusterCaches({ client, signal });
+  const events = new EventRecorder({ client, component: 'service-account-controller' });
+  startController({ client, caches, signal, events }, (deps, queue) =>
+    serviceAccountController(deps, queue, { caPem }),
+  );
 }

@@ -8,7 +8,8 @@ import { KubeClient } from '../../kube/client.js';
 import { nodes as nodeResource } from '../../kube/resource.js';
 import type { KubeObject } from '../../kube/types.js';
 import { createLogger } from '../../telemetry/log.js';
-import { type ApiServer, startApiServer } from '../apiserver/server.js';
+import type { ApiServer } from '../control-plane/api-server.js';
+import { startApiServer } from '../apiserver/server.js';
 import {
   ClusterCaches,
   publishDnsService,

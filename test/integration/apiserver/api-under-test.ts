@@ -1,10 +1,9 @@
-import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type ApiServer, startApiServer } from '../../../src/sandbox/apiserver/server.js';
+import type { ApiServer } from '../../../src/sandbox/control-plane/api-server.js';
+import { startApiServer } from '../../../src/sandbox/apiserver/server.js';
 import { type KubeletGateway, KubeletGatewayError } from '../../../src/sandbox/apiserver/kubelet-gateway.js';
+import { Kubectl, type KubectlResult } from '../../harness/kubectl.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 
 /** A node side that runs commands as local processes and forwards to local ports. */
@@ -40,25 +39,16 @@ export const localKubelet: KubeletGateway = {
   },
 };
 
-export interface KubectlResult {
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly exitCode: number;
-}
-
 /** An API server on loopback with a kubectl that speaks to it. */
 export class ApiUnderTest {
   readonly api: ApiServer;
   readonly server: string;
-  readonly kubeconfig: string;
-  readonly #directory: string;
+  readonly #kubectl: Kubectl;
 
-  private constructor(api: ApiServer, directory: string) {
+  private constructor(api: ApiServer) {
     this.api = api;
     this.server = `https://127.0.0.1:${api.ports[0]}`;
-    this.#directory = directory;
-    this.kubeconfig = join(directory, 'kubeconfig');
-    writeFileSync(this.kubeconfig, api.adminKubeconfig(this.server));
+    this.#kubectl = new Kubectl(api.adminKubeconfig(this.server));
   }
 
   static async start(): Promise<ApiUnderTest> {
@@ -68,45 +58,34 @@ export class ApiUnderTest {
       kubelet: localKubelet,
       logger: createLogger('apiserver-test'),
     });
-    return new ApiUnderTest(api, mkdtempSync(join(tmpdir(), 'meshctl-api-')));
+    return new ApiUnderTest(api);
+  }
+
+  get kubeconfig(): string {
+    return this.#kubectl.kubeconfig;
   }
 
   async stop(): Promise<void> {
     await this.api.close();
-    rmSync(this.#directory, { recursive: true, force: true });
+    this.#kubectl.remove();
   }
 
   file(name: string, text: string): string {
-    const path = join(this.#directory, name);
-    writeFileSync(path, text);
-    return path;
+    return this.#kubectl.file(name, text);
   }
 
   environment(): NodeJS.ProcessEnv {
-    return { ...process.env, KUBECONFIG: this.kubeconfig, KUBECACHEDIR: join(this.#directory, 'cache') };
+    return this.#kubectl.environment();
   }
 
   /** Runs kubectl; never rejects for a non-zero exit. */
   kubectl(args: readonly string[], input?: string): Promise<KubectlResult> {
-    return new Promise((resolve) => {
-      const child = execFile(
-        'kubectl',
-        [...args],
-        { env: this.environment(), timeout: 20_000 },
-        (error, stdout, stderr) => {
-          const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
-          resolve({ stdout, stderr, exitCode: code });
-        },
-      );
-      child.stdin?.end(input ?? '');
-    });
+    return this.#kubectl.run(args, input);
   }
 
   /** Runs kubectl and returns its output; throws when it fails. */
-  async ok(args: readonly string[], input?: string): Promise<string> {
-    const result = await this.kubectl(args, input);
-    if (result.exitCode !== 0) throw new Error(`kubectl ${args.join(' ')}: ${result.stderr}`);
-    return result.stdout;
+  ok(args: readonly string[], input?: string): Promise<string> {
+    return this.#kubectl.ok(args, input);
   }
 }
 

@@ -13,7 +13,8 @@ import {
 } from '../../../src/kube/resource.js';
 import type { DaemonSet, KubeObject, Namespace, Pod } from '../../../src/kube/types.js';
 import { KubeletGatewayError } from '../../../src/sandbox/apiserver/kubelet-gateway.js';
-import { type ApiServer, startApiServer } from '../../../src/sandbox/apiserver/server.js';
+import type { ApiServer } from '../../../src/sandbox/control-plane/api-server.js';
+import { startApiServer } from '../../../src/sandbox/apiserver/server.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { eventually } from './test-netns.js';
 
