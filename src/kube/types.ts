@@ -131,6 +131,7 @@ export interface ContainerPort {
   containerPort: number;
   protocol?: string;
   hostPort?: number;
+  hostIP?: string;
 }
 
 export interface VolumeMount {
@@ -231,8 +232,34 @@ export interface Affinity {
     requiredDuringSchedulingIgnoredDuringExecution?: { nodeSelectorTerms: NodeSelectorTerm[] };
     preferredDuringSchedulingIgnoredDuringExecution?: { weight: number; preference: NodeSelectorTerm }[];
   };
-  podAffinity?: Record<string, unknown>;
-  podAntiAffinity?: Record<string, unknown>;
+  podAffinity?: PodAffinity;
+  podAntiAffinity?: PodAffinity;
+}
+
+/** podAffinity and podAntiAffinity have one shape. */
+export interface PodAffinity {
+  requiredDuringSchedulingIgnoredDuringExecution?: PodAffinityTerm[];
+  preferredDuringSchedulingIgnoredDuringExecution?: { weight: number; podAffinityTerm: PodAffinityTerm }[];
+}
+
+export interface PodAffinityTerm {
+  labelSelector?: LabelSelector;
+  topologyKey: string;
+  namespaces?: string[];
+  namespaceSelector?: LabelSelector;
+  matchLabelKeys?: string[];
+  mismatchLabelKeys?: string[];
+}
+
+export interface TopologySpreadConstraint {
+  maxSkew: number;
+  topologyKey: string;
+  whenUnsatisfiable: string;
+  labelSelector?: LabelSelector;
+  minDomains?: number;
+  nodeAffinityPolicy?: string;
+  nodeTaintsPolicy?: string;
+  matchLabelKeys?: string[];
 }
 
 export interface PodSpec {
@@ -257,6 +284,8 @@ export interface PodSpec {
   activeDeadlineSeconds?: number;
   priorityClassName?: string;
   priority?: number;
+  preemptionPolicy?: string;
+  overhead?: Record<string, string>;
   schedulerName?: string;
   securityContext?: {
     runAsUser?: number;
@@ -266,7 +295,7 @@ export interface PodSpec {
     supplementalGroups?: number[];
     sysctls?: { name: string; value: string }[];
   };
-  topologySpreadConstraints?: Record<string, unknown>[];
+  topologySpreadConstraints?: TopologySpreadConstraint[];
 }
 
 export interface ContainerState {

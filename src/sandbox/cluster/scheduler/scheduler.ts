@@ -1,5 +1,9 @@
-import { nodes as nodeResource, pods as podResource } from '../../../kube/resource.js';
-import type { Node, Pod } from '../../../kube/types.js';
+import {
+  namespaces as namespaceResource,
+  nodes as nodeResource,
+  pods as podResource,
+} from '../../../kube/resource.js';
+import type { KubeObject, Node, Pod } from '../../../kube/types.js';
 import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
 import { withCondition } from '../controllers/conditions.js';
 import {
@@ -9,32 +13,54 @@ import {
   splitKey,
 } from '../controllers/controller.js';
 import { isFinished } from '../controllers/pod-state.js';
-import type { SchedulablePodSpec } from '../objects.js';
-import { describeFailure, type NodeState, placePod } from './placement.js';
+import { type PodDisruptionBudget, podDisruptionBudgets, type SchedulablePodSpec } from '../objects.js';
+import type { ClusterView } from './cluster-view.js';
+import { evictVictims } from './eviction.js';
+import { describeFailure, placePod } from './placement.js';
+import { planPreemption, priorityOf } from './preemption.js';
 
 /** Name in `spec.schedulerName` and in events. */
 export const schedulerName = 'default-scheduler';
 /** A pod no node takes is tried again this often even when nothing seems to have changed. */
 const retryMs = 5_000;
 
+interface Context {
+  readonly deps: ControllerDeps;
+  readonly pods: ObjectCache<Pod>;
+  readonly nodes: ObjectCache<Node>;
+  readonly namespaces: ObjectCache<KubeObject>;
+  readonly budgets: ObjectCache<PodDisruptionBudget>;
+}
+
 /** Assigns pods to nodes, one at a time, so that each decision sees the one before. */
 export function schedulerController(deps: ControllerDeps, queue: ControllerQueue): Controller {
-  const pods = deps.caches.of<Pod>(podResource);
-  const nodes = deps.caches.of<Node>(nodeResource);
-  const { events } = deps;
-  const waiting = new Set<string>();
-  const retryWaiting = (): void => {
-    for (const key of waiting) queue.add(key);
+  const context: Context = {
+    deps,
+    pods: deps.caches.of<Pod>(podResource),
+    nodes: deps.caches.of<Node>(nodeResource),
+    namespaces: deps.caches.of<KubeObject>(namespaceResource),
+    budgets: deps.caches.of<PodDisruptionBudget>(podDisruptionBudgets),
   };
-  pods.onChange(({ object, isGone }) => {
+  const { pods, nodes } = context;
+  const waiting = new Set<string>();
+  const retryWaiting = (isAffected: (pod: Pod) => boolean = () => true): void => {
+    const found = [...waiting].flatMap((key) => {
+      const { namespace, name } = splitKey(key);
+      return pods.get(namespace, name) ?? [];
+    });
+    for (const pod of found.filter(isAffected).toSorted((a, b) => priorityOf(b) - priorityOf(a)))
+      queue.add(keyOfObject(pod));
+  };
+  pods.onChange(({ object, old, isGone }) => {
     const key = keyOfObject(object);
     if (isGone) waiting.delete(key);
-    if (!isGone && isUnassigned(object)) queue.add(key);
-    // A pod that ended leaves room.
+    if (!isGone && isUnassigned(object) && needsDecision(object, old)) queue.add(key);
+    // A pod that ended leaves room; one that arrived or changed its labels may be the company another waits for.
     if (isGone || isFinished(object)) retryWaiting();
+    else if (old?.spec.nodeName !== object.spec.nodeName || hasNewLabels(object, old)) retryWaiting(minds);
   });
-  nodes.onChange(({ object, old }) => {
-    if (old === undefined || roomOf(old) !== roomOf(object)) retryWaiting();
+  nodes.onChange(({ object, old, isGone }) => {
+    if (isGone || old === undefined || roomOf(old) !== roomOf(object)) retryWaiting();
   });
   return {
     name: 'scheduler',
@@ -46,26 +72,58 @@ export function schedulerController(deps: ControllerDeps, queue: ControllerQueue
         waiting.delete(key);
         return;
       }
-      const states = nodeStates(nodes, pods);
-      const placement = placePod(pod, states);
-      if ('node' in placement) {
+      if (await schedule(context, pod)) {
         waiting.delete(key);
-        await bind(deps, pods, { pod, node: placement.node });
-        events.record({
-          about: pod,
-          type: 'Normal',
-          reason: 'Scheduled',
-          message: `Successfully assigned ${key} to ${placement.node}`,
-        });
         return;
       }
       waiting.add(key);
-      const message = describeFailure(placement.reasons, states.length);
-      await markUnschedulable(deps, pods, { pod, message });
-      events.record({ about: pod, type: 'Warning', reason: 'FailedScheduling', message });
       queue.addAfter(key, retryMs);
     },
   };
+}
+
+/** One attempt; false when the pod has to wait. */
+async function schedule(context: Context, pod: Pod): Promise<boolean> {
+  const { deps, pods } = context;
+  const view = viewFor(context, pod);
+  const placement = placePod(pod, view);
+  if ('node' in placement) {
+    await bind(deps, pods, { pod, node: placement.node });
+    deps.events.record({
+      about: pod,
+      type: 'Normal',
+      reason: 'Scheduled',
+      message: `Successfully assigned ${keyOfObject(pod)} to ${placement.node}`,
+    });
+    return true;
+  }
+  const { refusals } = placement;
+  const outcome = isMakingRoom(context, pod)
+    ? { failure: 'not eligible due to a terminating pod on the nominated node.' }
+    : planPreemption(pod, { view, refusals, budgets: context.budgets.list() });
+  const failure = 'failure' in outcome && refusals.size > 0 ? outcome.failure : undefined;
+  const message = describeFailure(refusals, failure);
+  const nominated = 'node' in outcome ? outcome.node : pod.status?.nominatedNodeName;
+  await markUnschedulable(context, pod, { message, nominated });
+  deps.events.record({ about: pod, type: 'Warning', reason: 'FailedScheduling', message });
+  if ('node' in outcome) await evictVictims(deps, pods, { by: pod, ...outcome });
+  return false;
+}
+
+/** Room was made for the pod already; those who leave have not gone yet. */
+function isMakingRoom({ pods }: Context, pod: Pod): boolean {
+  const nominated = pod.status?.nominatedNodeName ?? '';
+  return (
+    nominated !== '' &&
+    pods
+      .list()
+      .some(
+        (each) =>
+          each.spec.nodeName === nominated &&
+          each.metadata.deletionTimestamp !== undefined &&
+          priorityOf(each) < priorityOf(pod),
+      )
+  );
 }
 
 /** True for pods this scheduler has to place. */
@@ -80,24 +138,54 @@ export function isUnassigned(pod: Pod): boolean {
   );
 }
 
+/** A change of the pod's status is no reason to think again. */
+function needsDecision(pod: Pod, old: Pod | undefined): boolean {
+  return (
+    old === undefined ||
+    !isUnassigned(old) ||
+    JSON.stringify([pod.spec, pod.metadata.labels]) !== JSON.stringify([old.spec, old.metadata.labels])
+  );
+}
+
+/** Whether it matters to the pod where others are. */
+function minds({ spec }: Pod): boolean {
+  return (
+    spec.affinity?.podAffinity !== undefined ||
+    spec.affinity?.podAntiAffinity !== undefined ||
+    (spec.topologySpreadConstraints ?? []).length > 0
+  );
+}
+
+function hasNewLabels(pod: Pod, old: Pod | undefined): boolean {
+  return old !== undefined && JSON.stringify(pod.metadata.labels) !== JSON.stringify(old.metadata.labels);
+}
+
 /** What of a node decides whether a pod fits. */
 function roomOf(node: Node): string {
   return JSON.stringify([node.metadata.labels, node.spec, node.status?.allocatable]);
 }
 
-function nodeStates(nodes: ObjectCache<Node>, pods: ObjectCache<Pod>): NodeState[] {
+/** The cluster as it is once those for whom room was made, and who are as important as `pod`, have moved in. */
+function viewFor({ nodes, pods, namespaces }: Context, pod: Pod): ClusterView {
   const byNode = new Map<string, Pod[]>();
-  for (const pod of pods.list()) {
-    const name = pod.spec.nodeName ?? '';
+  for (const each of pods.list()) {
+    const isNominated = each.metadata.uid !== pod.metadata.uid && priorityOf(each) >= priorityOf(pod);
+    const name = (each.spec.nodeName ?? '') || (isNominated ? (each.status?.nominatedNodeName ?? '') : '');
     if (name === '') continue;
     const list = byNode.get(name);
-    if (list === undefined) byNode.set(name, [pod]);
-    else list.push(pod);
+    if (list === undefined) byNode.set(name, [each]);
+    else list.push(each);
   }
-  return nodes
-    .list()
-    .filter((node) => node.metadata.deletionTimestamp === undefined)
-    .map((node) => ({ node, pods: byNode.get(node.metadata.name) ?? [] }));
+  return {
+    nodes: nodes
+      .list()
+      .filter((node) => node.metadata.deletionTimestamp === undefined)
+      .map((node) => ({ node, pods: byNode.get(node.metadata.name) ?? [] })),
+    namespaceLabels: (name) => {
+      const namespace = namespaces.get(undefined, name);
+      return namespace === undefined ? undefined : (namespace.metadata.labels ?? {});
+    },
+  };
 }
 
 async function bind(
@@ -121,20 +209,26 @@ async function bind(
 }
 
 async function markUnschedulable(
-  deps: ControllerDeps,
-  pods: ObjectCache<Pod>,
-  o: { readonly pod: Pod; readonly message: string },
+  { deps, pods }: Context,
+  pod: Pod,
+  o: { readonly message: string; readonly nominated: string | undefined },
 ): Promise<void> {
   const conditions = withCondition(
-    o.pod.status?.conditions,
+    pod.status?.conditions,
     { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: o.message },
     { nowMs: Date.now() },
   );
-  if (JSON.stringify(conditions) === JSON.stringify(o.pod.status?.conditions ?? [])) return;
-  const { name, namespace, resourceVersion } = o.pod.metadata;
+  const isSame =
+    JSON.stringify(conditions) === JSON.stringify(pod.status?.conditions ?? []) &&
+    o.nominated === pod.status?.nominatedNodeName;
+  if (isSame) return;
+  const { name, namespace, resourceVersion } = pod.metadata;
   const patched = await deps.client.patch<Pod>(
     { resource: podResource, name, namespace, subresource: 'status' },
-    { metadata: { resourceVersion }, status: { conditions } },
+    {
+      metadata: { resourceVersion },
+      status: { conditions, ...(o.nominated === undefined ? {} : { nominatedNodeName: o.nominated }) },
+    },
   );
   pods.remember(patched);
 }

@@ -1,7 +1,7 @@
 import type { DaemonSet, Node, Pod, Toleration } from '../../../../kube/types.js';
 import { nodeTaints } from '../../objects.js';
 import { nodeMatches } from '../../../../kube/node-selector.js';
-import { untolerated } from '../../scheduler/node-fit.js';
+import { untolerated } from '../../scheduler/tolerations.js';
 import { resolveIntOrPercent } from '../int-or-percent.js';
 import { isAvailable } from '../pod-state.js';
 

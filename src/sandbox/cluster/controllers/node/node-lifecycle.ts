@@ -6,7 +6,7 @@ import {
 import type { Condition, Lease, Node, Pod, Taint } from '../../../../kube/types.js';
 import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import { isSameTaint, nodeTaints } from '../../objects.js';
-import { tolerates } from '../../scheduler/node-fit.js';
+import { tolerates } from '../../scheduler/tolerations.js';
 import { timestamp, withCondition } from '../conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue } from '../controller.js';
 import { isFinished } from '../pod-state.js';

@@ -8,89 +8,14 @@ import {
   evictionInMs,
   wantedTaints,
 } from '../../../../src/sandbox/cluster/controllers/node/node-lifecycle.js';
-import { describeFailure, placePod } from '../../../../src/sandbox/cluster/scheduler/placement.js';
 import { nodeMatches } from '../../../../src/kube/node-selector.js';
 import { parseQuantity } from '../../../../src/kube/quantity.js';
-import { tolerates } from '../../../../src/sandbox/cluster/scheduler/node-fit.js';
+import { tolerates } from '../../../../src/sandbox/cluster/scheduler/tolerations.js';
 import type { DaemonSet } from '../../../../src/kube/types.js';
 import { makeNode, makePod } from './objects.js';
 
 const a = makeNode('a');
 const b = makeNode('b');
-
-describe('placement', () => {
-  it('spreads the pods of one owner', () => {
-    const sibling = makePod({ name: 'x-1', node: 'a', owner: 'x' });
-    const others = [1, 2, 3].map((n) => makePod({ name: `y-${n}`, node: 'b', owner: 'y' }));
-    const placed = placePod(makePod({ name: 'x-2', owner: 'x' }), [
-      { node: a, pods: [sibling] },
-      { node: b, pods: others },
-    ]);
-    expect(placed).toEqual({ node: 'b' });
-  });
-
-  it('gives every reason with its count', () => {
-    const tainted = makeNode('c', { spec: { taints: [{ key: 'k', value: 'v', effect: 'NoSchedule' }] } });
-    const cordoned = makeNode('d', { spec: { unschedulable: true } });
-    const full = makeNode('e', { labels: { x: 'y' }, allocatable: { cpu: '500m', pods: '10' } });
-    const pod = makePod({
-      spec: {
-        nodeSelector: { x: 'y' },
-        containers: [{ name: 'm', image: 'i', resources: { requests: { cpu: '1' } } }],
-      },
-    });
-    const placed = placePod(
-      pod,
-      [a, tainted, cordoned, full].map((node) => ({ node, pods: [] })),
-    );
-    expect('reasons' in placed && describeFailure(placed.reasons, 4)).toBe(
-      "0/4 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector, " +
-        '1 node(s) had untolerated taint {k: v}, 1 node(s) were unschedulable.',
-    );
-  });
-
-  it('keeps required anti-affinity in both directions', () => {
-    const term = { labelSelector: { matchLabels: { app: 'db' } }, topologyKey: 'kubernetes.io/hostname' };
-    const podAntiAffinity = { requiredDuringSchedulingIgnoredDuringExecution: [term] };
-    const db = makePod({ name: 'db-1', node: 'a', labels: { app: 'db' } });
-    const shy = makePod({ name: 'shy', labels: { app: 'shy' }, spec: { affinity: { podAntiAffinity } } });
-    expect(
-      placePod(shy, [
-        { node: a, pods: [db] },
-        { node: b, pods: [] },
-      ]),
-    ).toEqual({ node: 'b' });
-    const shyThere = makePod({ name: 'shy', node: 'a', spec: { affinity: { podAntiAffinity } } });
-    const newDb = makePod({ name: 'db-2', labels: { app: 'db' } });
-    expect(
-      placePod(newDb, [
-        { node: a, pods: [shyThere] },
-        { node: b, pods: [] },
-      ]),
-    ).toEqual({ node: 'b' });
-  });
-
-  it('lets the first pod of an affinity group in', () => {
-    const term = { labelSelector: { matchLabels: { app: 'web' } }, topologyKey: 'kubernetes.io/hostname' };
-    const podAffinity = { requiredDuringSchedulingIgnoredDuringExecution: [term] };
-    const web = makePod({ labels: { app: 'web' }, spec: { affinity: { podAffinity } } });
-    expect(placePod(web, [{ node: a, pods: [] }])).toEqual({ node: 'a' });
-    const first = makePod({ name: 'w', node: 'b', labels: { app: 'web' } });
-    expect(
-      placePod(web, [
-        { node: a, pods: [] },
-        { node: b, pods: [first] },
-      ]),
-    ).toEqual({ node: 'b' });
-  });
-
-  it('does not put two pods with the same host port on a node', () => {
-    const spec = { containers: [{ name: 'm', image: 'i', ports: [{ containerPort: 80, hostPort: 80 }] }] };
-    const there = makePod({ name: 'one', node: 'a', spec });
-    const placed = placePod(makePod({ name: 'two', spec }), [{ node: a, pods: [there] }]);
-    expect('reasons' in placed).toBe(true);
-  });
-});
 
 describe('tolerations and affinity', () => {
   const taint = { key: 'k', value: 'v', effect: 'NoSchedule' };
