@@ -1,114 +1,166 @@
-// Derives the shapes of the built-in Kubernetes kinds (field names, types and
-// which are required) from the models of @kubernetes/client-node, for the
-// sandbox's API server. Run: node scripts/gen-kube-types.mjs
-import { readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+// Derives the shapes of the built-in Kubernetes kinds for the sandbox's API
+// server: field names, types, how lists merge (from the published OpenAPI
+// documents) and which empty values an object carries on the wire (from the
+// JSON tags of the published Go types). Descriptions are left behind.
+//
+//   node scripts/gen-kube-types.mjs OPENAPI_V3_DIRECTORY GO_DIRECTORY...
+//
+// OPENAPI_V3_DIRECTORY holds one JSON file per group version, as
+// `kubectl get --raw /openapi/v3/apis/apps/v1` prints it; the Go directories
+// are k8s.io/api, k8s.io/apimachinery/pkg/apis/meta/v1 and so on.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
-const models = join(dirname(createRequire(import.meta.url).resolve('@kubernetes/client-node')), 'gen/models');
 const out = 'src/sandbox/apiserver/schema/builtin-types.json';
-
-const roots = [
-  'V1Namespace',
-  'V1Pod',
-  'V1PodTemplate',
-  'V1Service',
-  'V1Endpoints',
-  'V1ConfigMap',
-  'V1Secret',
-  'V1ServiceAccount',
-  'V1Node',
-  'CoreV1Event',
-  'EventsV1Event',
-  'V1ResourceQuota',
-  'V1LimitRange',
-  'V1PersistentVolumeClaim',
-  'V1PersistentVolume',
-  'V1ReplicationController',
-  'V1Binding',
-  'V1Eviction',
-  'V1Deployment',
-  'V1ReplicaSet',
-  'V1StatefulSet',
-  'V1DaemonSet',
-  'V1ControllerRevision',
-  'V1Job',
-  'V1CronJob',
-  'V1Scale',
-  'V2HorizontalPodAutoscaler',
-  'V1PodDisruptionBudget',
-  'V1Role',
-  'V1ClusterRole',
-  'V1RoleBinding',
-  'V1ClusterRoleBinding',
-  'V1EndpointSlice',
-  'V1NetworkPolicy',
-  'V1Ingress',
-  'V1IngressClass',
-  'V1Lease',
-  'V1MutatingWebhookConfiguration',
-  'V1ValidatingWebhookConfiguration',
-  'V1ValidatingAdmissionPolicy',
-  'V1ValidatingAdmissionPolicyBinding',
-  'V1CustomResourceDefinition',
-  'V1APIService',
-  'V1PriorityClass',
-  'V1StorageClass',
-  'V1CSIDriver',
-  'V1CSINode',
-  'V1VolumeAttachment',
-  'V1RuntimeClass',
-  'V1CertificateSigningRequest',
-  'AuthenticationV1TokenRequest',
-  'V1TokenReview',
-  'V1SelfSubjectReview',
-  'V1SubjectAccessReview',
-  'V1SelfSubjectAccessReview',
-  'V1LocalSubjectAccessReview',
-  'V1SelfSubjectRulesReview',
-  'V1DeleteOptions',
-  'V1Status',
-]; // prettier-ignore
-
-const scalars = {
-  string: 'string',
-  boolean: 'boolean',
-  any: 'any',
-  IntOrString: 'intOrString',
-  Date: 'time',
-  V1MicroTime: 'time',
-};
-
-/** Facts the models lost: base64 map values. */
-const overrides = { 'V1Secret.data': '{}bytes', 'V1ConfigMap.binaryData': '{}bytes' };
-
-function typeOf(type, format) {
-  const list = /^Array<(.+)>$/.exec(type);
-  if (list) return `[]${typeOf(list[1], format)}`;
-  const map = /^\{ \[key: string\]: (.+); \}$/.exec(type);
-  if (map) return `{}${typeOf(map[1], '')}`;
-  if (type === 'string' && format === 'byte') return 'bytes';
-  if (type === 'number') return format.startsWith('int') ? format : 'number';
-  return scalars[type] ?? `#${type}`;
+const [openApiDirectory, ...goDirectories] = process.argv.slice(2);
+if (openApiDirectory === undefined || goDirectories.length === 0) {
+  console.error('usage: node scripts/gen-kube-types.mjs OPENAPI_V3_DIRECTORY GO_DIRECTORY...');
+  process.exit(2);
 }
 
-const types = {};
-const queue = [...roots];
-while (queue.length > 0) {
-  const name = queue.pop();
-  if (types[name]) continue;
-  const js = readFileSync(join(models, `${name}.js`), 'utf8');
-  const declaration = readFileSync(join(models, `${name}.d.ts`), 'utf8');
-  const attributes = JSON.parse(/attributeTypeMap = (\[[\s\S]*?\n\]);/.exec(js)?.[1] ?? '[]');
-  const fields = {};
-  for (const { name: property, baseName, type, format } of attributes) {
-    const text = overrides[`${name}.${baseName}`] ?? typeOf(type, format);
-    const isRequired = declaration.includes(`'${property}':`);
-    fields[baseName] = isRequired ? `${text}!` : text;
-    const ref = /#(\w+)$/.exec(text)?.[1];
-    if (ref) queue.push(ref);
+/** Published types that the table writes as scalars. */
+const scalarTypes = {
+  'io.k8s.apimachinery.pkg.util.intstr.IntOrString': 'intOrString',
+  'io.k8s.apimachinery.pkg.api.resource.Quantity': 'quantity',
+  'io.k8s.apimachinery.pkg.apis.meta.v1.Time': 'time',
+  'io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime': 'microTime',
+};
+
+function loadSchemas() {
+  const schemas = {};
+  for (const file of readdirSync(openApiDirectory)) {
+    const document = JSON.parse(readFileSync(join(openApiDirectory, file), 'utf8'));
+    Object.assign(schemas, document.components?.schemas ?? {});
   }
-  types[name] = fields;
+  return schemas;
+}
+
+/** Go structs by `package-path-suffix.Name`: JSON name -> { isPointer, omitsEmpty }; embedded types are named. */
+function loadGoTypes() {
+  const structs = new Map();
+  const visit = (directory) => {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) visit(path);
+      else if (/^(?:types(?:_\w+)?|micro_time|group_version)\.go$/.test(entry.name))
+        readGoFile(path, directory, structs);
+    }
+  };
+  for (const directory of goDirectories) visit(directory);
+  return structs;
+}
+
+function readGoFile(path, directory, structs) {
+  const pkg = directory
+    .split('/')
+    .slice(-2)
+    .join('.')
+    .replace(/@[^.]*(\.\d+)*/, '');
+  for (const [, name, body] of readFileSync(path, 'utf8').matchAll(
+    /^type (\w+) struct \{\n([\s\S]*?)^\}/gm,
+  )) {
+    const fields = new Map();
+    const embedded = [];
+    for (const line of body.split('\n')) {
+      const inline = /^\t(?:(\w+)\s+)?(\*?)([\w.]+)\s+`.*json:",inline/.exec(line);
+      if (inline !== null) {
+        embedded.push(inline[3]);
+        continue;
+      }
+      const match = /^\t(?:\w+\s+)?(\S.*?)\s+`.*json:"([^",]+)(,[^"]*)?"/.exec(line);
+      if (match === null) continue;
+      fields.set(match[2], {
+        isPointer: match[1].startsWith('*'),
+        omitsEmpty: (match[3] ?? '').includes('omitempty'),
+      });
+    }
+    structs.set(`${pkg}.${name}`, { fields, embedded, pkg });
+  }
+}
+
+function goField(structs, key, field) {
+  const struct = structs.get(key);
+  if (struct === undefined) return undefined;
+  const own = struct.fields.get(field);
+  if (own !== undefined) return own;
+  for (const name of struct.embedded) {
+    const inner = name.includes('.')
+      ? name.replace(/^(\w+)\./, (_, p) => importNames[p] ?? `${p}.`)
+      : `${struct.pkg}.${name}`;
+    const found = goField(structs, inner, field);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+const importNames = { metav1: 'meta.v1.', v1: 'core.v1.' };
+
+const named = (ref) => ref.replace('#/components/schemas/', '');
+
+function typeOf(schema) {
+  const ref = schema.$ref ?? (schema.allOf?.length === 1 ? schema.allOf[0].$ref : undefined);
+  if (ref !== undefined) return scalarTypes[named(ref)] ?? `#${named(ref).replace(/^io\.k8s\./, '')}`;
+  if (schema.type === 'array') return `[]${typeOf(schema.items)}`;
+  if (schema.type === 'object') {
+    return schema.additionalProperties === undefined ? 'object' : `{}${typeOf(schema.additionalProperties)}`;
+  }
+  if (schema.format === 'byte') return 'bytes';
+  if (schema.type === 'integer') return schema.format ?? 'int64';
+  return schema.type ?? 'any';
+}
+
+function fieldText(schema, isRequired, go, where) {
+  const type = typeOf(schema);
+  const words = [isRequired ? `${type}!` : type];
+  const isCollection = type.startsWith('[]') || type.startsWith('{}') || type === 'bytes';
+  if (go === undefined) {
+    console.error(`no Go field for ${where}`);
+  } else if (!go.isPointer) {
+    const isStruct = type.startsWith('#') || ['time', 'microTime', 'quantity', 'intOrString'].includes(type);
+    // A struct is written although empty, whatever its tag says.
+    if (isStruct || !go.omitsEmpty) words.push('~');
+    else if (!isCollection) words.push('?');
+  }
+  const zero =
+    schema.default === '' ||
+    schema.default === 0 ||
+    schema.default === false ||
+    JSON.stringify(schema.default) === '{}';
+  if (schema.default !== undefined && !zero) words.push(`=${JSON.stringify(schema.default)}`);
+  if (schema.enum !== undefined) words.push(`enum:${schema.enum.join('|')}`);
+  if (schema['x-kubernetes-list-type'] === 'map')
+    words.push(`map:${schema['x-kubernetes-list-map-keys'].join(',')}`);
+  else if (schema['x-kubernetes-list-type'] === 'set') words.push('set');
+  else if (schema.type === 'array' && schema['x-kubernetes-list-type'] === undefined)
+    words.push('unspecified');
+  if (schema['x-kubernetes-map-type'] === 'atomic') words.push('atomic');
+  if (schema['x-kubernetes-patch-merge-key'] !== undefined)
+    words.push(`key:${schema['x-kubernetes-patch-merge-key']}`);
+  if (schema['x-kubernetes-patch-strategy'] !== undefined)
+    words.push(`patch:${schema['x-kubernetes-patch-strategy']}`);
+  return words.join(' ');
+}
+
+const schemas = loadSchemas();
+const structs = loadGoTypes();
+const types = {};
+for (const [name, schema] of Object.entries(schemas)) {
+  if (
+    name in scalarTypes ||
+    (name.endsWith('List') &&
+      schema.properties?.items !== undefined &&
+      schema.properties.metadata !== undefined)
+  )
+    continue;
+  const fields = {};
+  // '' holds what is said of the type itself.
+  if (schema['x-kubernetes-map-type'] === 'atomic') fields[''] = 'atomic';
+  if (schema.properties === undefined) fields[''] = schema.type === 'object' ? 'anyObject' : 'any';
+  const goKey = name.split('.').slice(-3).join('.');
+  for (const [field, body] of Object.entries(schema.properties ?? {})) {
+    const go = goField(structs, goKey, field);
+    fields[field] = fieldText(body, schema.required?.includes(field) ?? false, go, `${goKey}.${field}`);
+  }
+  types[name.replace(/^io\.k8s\./, '')] = fields;
 }
 const sorted = Object.fromEntries(Object.entries(types).sort(([a], [b]) => (a < b ? -1 : 1)));
 writeFileSync(out, `${JSON.stringify(sorted, null, 1)}\n`);

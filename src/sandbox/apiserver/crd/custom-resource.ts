@@ -5,13 +5,13 @@ import { ageOf } from '../printing/age.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';
 import { evaluateJsonPath, parseJsonPath } from '../printing/json-path.js';
 import type { Column, Resource, ScaleMapping, Strategy } from '../registry/resource.js';
-import { BuiltinSchemas } from '../schema/builtin-schema.js';
+import { builtinSchemas } from '../schema/builtin-schema.js';
 import type { Schema } from '../schema/schema.js';
 import { validateSchema } from '../schema/validate.js';
 import { celErrors } from './cel-rules.js';
 import { anythingSchema, schemaFromOpenApi, simplePath, withMetadata } from './crd-schema.js';
 
-const metadataSchema = new BuiltinSchemas().get('V1ObjectMeta');
+const metadataSchema = builtinSchemas.get('apimachinery.pkg.apis.meta.v1.ObjectMeta');
 
 function columnOf(spec: Json): Column {
   const column = objectOf(spec);

@@ -95,7 +95,7 @@ export class OpenApi {
       .all()
       .filter((r) => (r.group === '' ? `api/${r.version}` : `apis/${r.group}/${r.version}`) === gv);
     if (resources.length === 0) return undefined;
-    const schemas = new ComponentSchemas('#/components/schemas/');
+    const schemas = new ComponentSchemas('v3');
     const paths: JsonObject = {};
     for (const r of resources) this.#addPaths(paths, r, schemas.root(r));
     const text = JSON.stringify({
@@ -147,7 +147,7 @@ export class OpenApi {
   }
 
   #buildV2(): JsonObject {
-    const schemas = new ComponentSchemas('#/definitions/');
+    const schemas = new ComponentSchemas('v2');
     for (const r of this.#registry.all()) schemas.root(r);
     return {
       swagger: '2.0',

@@ -149,7 +149,7 @@ export class Dispatcher {
     if (resource.deprecationWarning !== undefined) exchange.warnings.push(resource.deprecationWarning);
     if (resource.verbs !== undefined && path.subresource === '') {
       if (!resource.verbs.includes(verb)) throw apiError.methodNotAllowed(resource, verb);
-      return this.#createOnly(exchange, path, resource);
+      if (isCreateOnly(resource)) return this.#createOnly(exchange, path, resource);
     }
     if (path.subresource === '' || (path.subresource === 'status' && resource.hasStatus)) {
       const isAllowed =
@@ -230,6 +230,11 @@ export class Dispatcher {
     exchange.response.setHeader('Vary', 'Accept');
     sendText(exchange, 200, document.contentType, `${JSON.stringify(document.body)}\n`);
   }
+}
+
+/** Reviews and the like: answered, never stored. */
+function isCreateOnly({ verbs }: Resource): boolean {
+  return verbs?.length === 1 && verbs[0] === 'create';
 }
 
 /** What authorization sees of a resource request. */

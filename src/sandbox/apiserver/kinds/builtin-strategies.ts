@@ -1,5 +1,6 @@
 import { crdStrategy } from '../crd/crd-strategy.js';
 import type { Strategy } from '../registry/resource.js';
+import { autoscalerStrategy } from './autoscaling/autoscaler.js';
 import { clusterStrategies } from './cluster-kinds.js';
 import { configurationStrategies } from './configuration.js';
 import { namespaceStrategy } from './namespace.js';
@@ -14,6 +15,7 @@ export const builtinStrategies: Readonly<Record<string, Strategy>> = {
   pods: podStrategy,
   services: serviceStrategy,
   'customresourcedefinitions.apiextensions.k8s.io': crdStrategy,
+  'horizontalpodautoscalers.autoscaling': autoscalerStrategy,
   ...configurationStrategies,
   ...clusterStrategies,
   ...workloadStrategies,

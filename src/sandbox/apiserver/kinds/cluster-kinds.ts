@@ -72,11 +72,6 @@ export const clusterStrategies: Readonly<Record<string, Strategy>> = {
       }
     },
   },
-  'horizontalpodautoscalers.autoscaling': {
-    defaults: (draft) => {
-      specOf(draft).minReplicas ??= 1;
-    },
-  },
   'priorityclasses.scheduling.k8s.io': {
     defaults: (draft) => {
       draft.preemptionPolicy ??= 'PreemptLowerPriority';

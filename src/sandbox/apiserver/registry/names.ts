@@ -16,23 +16,28 @@ const labelMessage =
 const label1035Message =
   "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 
-/** What is wrong with a name under a rule; undefined when it is fine. */
-export function nameProblem(name: string, rule: NameRule): string | undefined {
+/** Everything that is wrong with a name under a rule. */
+export function nameProblems(name: string, rule: NameRule): string[] {
+  const lengthAndForm = (max: number, form: RegExp, message: string): string[] => [
+    ...(name.length > max ? [`must be no more than ${max} characters`] : []),
+    ...(form.test(name) ? [] : [message]),
+  ];
   switch (rule) {
     case 'subdomain':
-      if (name.length > 253) return 'must be no more than 253 characters';
-      return subdomain.test(name) ? undefined : subdomainMessage;
+      return lengthAndForm(253, subdomain, subdomainMessage);
     case 'label':
-      if (name.length > 63) return 'must be no more than 63 characters';
-      return label.test(name) ? undefined : labelMessage;
+      return lengthAndForm(63, label, labelMessage);
     case 'label1035':
-      if (name.length > 63) return 'must be no more than 63 characters';
-      return label1035.test(name) ? undefined : label1035Message;
+      return lengthAndForm(63, label1035, label1035Message);
     case 'path':
-      if (name === '.' || name === '..') return `may not be '${name}'`;
-      if (name.includes('/')) return "may not contain '/'";
-      return name.includes('%') ? "may not contain '%'" : undefined;
+      if (name === '.' || name === '..') return [`may not be '${name}'`];
+      return ['/', '%'].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
   }
+}
+
+/** The first thing that is wrong with a name under a rule; undefined when it is fine. */
+export function nameProblem(name: string, rule: NameRule): string | undefined {
+  return nameProblems(name, rule)[0];
 }
 
 /** What is wrong with a label or annotation key; undefined when it is fine. */

@@ -7,6 +7,7 @@ import { applyConfiguration, recordUpdate } from '../managed-fields/managers.js'
 import { apiVersionOf, type KubeObject, type ObjectMeta, timestamp } from '../object.js';
 import { applyDefaults } from '../schema/defaults.js';
 import { prune } from '../schema/prune.js';
+import { toWireForm } from '../schema/wire-form.js';
 import { type Store, StoreConflict } from '../storage/store.js';
 import { metadataErrors } from './names.js';
 import { typeProblem } from './decode.js';
@@ -332,6 +333,7 @@ export class Operations {
       );
     }
     const unknown = prune(draft, resource.schema, { isRoot: true });
+    toStoredForm(draft, resource);
     if (unknown.length > 0 && options.fieldValidation !== 'Ignore') {
       const texts = unknown.map((f) => `unknown field "${f}"`);
       if (options.fieldValidation === 'Strict') {
@@ -347,6 +349,7 @@ export class Operations {
   #default(resource: Resource, draft: KubeObject): void {
     if (resource.isCustom) applyDefaults(draft, resource.schema);
     resource.strategy.defaults?.(draft);
+    toStoredForm(draft, resource);
   }
 
   #validate(resource: Resource, next: KubeObject, old: KubeObject | undefined): void {
@@ -394,6 +397,14 @@ function writer(resource: Resource, options: WriteOptions) {
     apiVersion: apiVersionOf(resource.group, resource.version),
     subresource: options.subresource ?? '',
   };
+}
+
+/** Built-in kinds have one form on the wire. */
+function toStoredForm(draft: KubeObject, resource: Resource): void {
+  if (resource.isCustom) return;
+  toWireForm(draft, resource.schema);
+  // Left out on the wire when empty, but everything here reads it.
+  draft.metadata.name ??= '';
 }
 
 /** The stored object as the resource's version shows it. */

@@ -72,6 +72,8 @@ export interface Resource {
   readonly isCustom: boolean;
   /** PUT of a missing object creates it. */
   readonly createsOnUpdate: boolean;
+  /** PUT without a resourceVersion is refused. */
+  readonly needsVersionOnUpdate?: boolean;
   /** From the stored form to this version, and back; absent when only apiVersion differs. */
   readonly convert?: { fromStorage(o: KubeObject): KubeObject; toStorage(o: KubeObject): KubeObject };
   readonly deprecationWarning?: string;

@@ -32,6 +32,10 @@ export interface Schema {
   readonly default?: Json;
   readonly nullable?: boolean;
   readonly isIntOrString?: boolean;
+  /** A resource quantity such as `100m`: a string, or a number when read. */
+  readonly isQuantity?: boolean;
+  /** Built-in kinds: written even when empty, or left out when zero. Absent: written when given. */
+  readonly presence?: 'always' | 'nonzero';
   readonly preservesUnknown?: boolean;
   /** apiVersion, kind and metadata of an embedded object are implied. */
   readonly isEmbeddedResource?: boolean;

@@ -6,7 +6,7 @@ import {
 import type { KubeObject } from '../../../../src/sandbox/apiserver/object.js';
 import { BuiltinSchemas } from '../../../../src/sandbox/apiserver/schema/builtin-schema.js';
 
-const schema = new BuiltinSchemas().get('V1Deployment');
+const schema = new BuiltinSchemas().get('api.apps.v1.Deployment');
 const who = (manager: string) => ({ manager, apiVersion: 'apps/v1', subresource: '' });
 
 function deployment(spec: KubeObject['spec'], metadata: Record<string, string> = {}): KubeObject {

@@ -7,7 +7,7 @@ import { mergePatch } from '../../../../src/sandbox/apiserver/patch/merge-patch.
 import { strategicMergePatch } from '../../../../src/sandbox/apiserver/patch/strategic-merge-patch.js';
 import { BuiltinSchemas } from '../../../../src/sandbox/apiserver/schema/builtin-schema.js';
 
-const podSpec = new BuiltinSchemas().get('V1PodSpec');
+const podSpec = new BuiltinSchemas().get('api.core.v1.PodSpec');
 
 describe('strategic merge patch', () => {
   const live = {
