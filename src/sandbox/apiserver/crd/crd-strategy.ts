@@ -1,41 +1,10 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { childOf, equalJson, isObject, type Json, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
+import { childOf, equalJson, isObject, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import { nameProblem } from '../registry/names.js';
 import { specOf, type Strategy } from '../registry/resource.js';
-import { expressionProblem } from './cel-rules.js';
-import { structuralErrors } from './crd-schema.js';
-
-const ruleDepthMax = 100;
-
-/** Problems of CEL rules anywhere in a schema: a rule that cannot run must not be accepted. */
-function ruleErrors(schema: Json | undefined, path: string, depth = 0): FieldError[] {
-  if (!isObject(schema) || depth > ruleDepthMax) return [];
-  const errors: FieldError[] = [];
-  objectsOf(schema['x-kubernetes-validations']).forEach((rule, i) => {
-    for (const key of ['rule', 'messageExpression'] as const) {
-      const text = rule[key];
-      if (typeof text !== 'string') continue;
-      const problem = expressionProblem(text);
-      if (problem !== undefined) {
-        errors.push(
-          fieldError.invalid(
-            `${path}.x-kubernetes-validations[${i}].${key}`,
-            text,
-            `compilation failed: ${problem}`,
-          ),
-        );
-      }
-    }
-  });
-  for (const [key, child] of Object.entries(objectOf(schema.properties))) {
-    errors.push(...ruleErrors(child, `${path}.properties[${key}]`, depth + 1));
-  }
-  for (const key of ['items', 'additionalProperties'] as const) {
-    errors.push(...ruleErrors(schema[key], `${path}.${key}`, depth + 1));
-  }
-  return errors;
-}
+import { schemaFromOpenApi, structuralErrors } from './crd-schema.js';
+import { ruleErrors } from './rule-checks.js';
 
 function validate(crd: KubeObject): FieldError[] {
   const errors: FieldError[] = [];
@@ -84,7 +53,8 @@ function validate(crd: KubeObject): FieldError[] {
     const at = `${path}.schema.openAPIV3Schema`;
     if (schema.type !== 'object')
       errors.push(fieldError.invalid(`${at}.type`, schema.type, 'must be object at the root'));
-    errors.push(...structuralErrors(schema, at), ...ruleErrors(schema, at));
+    const structural = structuralErrors(schema, at);
+    errors.push(...structural, ...(structural.length > 0 ? [] : ruleErrors(schemaFromOpenApi(schema), at)));
   });
   const strategy = stringOf(pathOf(spec, 'conversion', 'strategy'));
   if (strategy !== 'None') {

@@ -1,7 +1,7 @@
-import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { RE2JS } from 're2js';
 import { type FieldError, fieldError } from '../http/api-error.js';
 import { equalJson, isObject, type Json, type JsonObject } from '../json.js';
+import { matchesFormat } from './formats.js';
 import type { Schema } from './schema.js';
 
 /** A validation never reports more than this many problems: hostile input must not multiply. */
@@ -117,42 +117,6 @@ function checkString(value: string, schema: Schema, path: string, errors: FieldE
   }
   if (schema.format !== undefined && !matchesFormat(value, schema.format)) {
     errors.push(fieldError.invalid(path, value, `${where} must be of type ${schema.format}: "${value}"`));
-  }
-}
-
-const dateTime = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
-const goDuration = /^[+-]?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/;
-
-function matchesFormat(value: string, format: string): boolean {
-  switch (format) {
-    case 'date-time':
-      return dateTime.test(value) && !Number.isNaN(Date.parse(value));
-    case 'date':
-      return /^\d{4}-\d{2}-\d{2}$/.test(value) && !Number.isNaN(Date.parse(value));
-    case 'byte':
-      return value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value);
-    case 'ipv4':
-      return isIPv4(value);
-    case 'ipv6':
-      return isIPv6(value);
-    case 'cidr': {
-      const [ip = '', bits = ''] = value.split('/');
-      const family = isIP(ip);
-      return family !== 0 && /^\d+$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
-    }
-    case 'uuid':
-      return /^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$/.test(value);
-    case 'uri':
-      return URL.canParse(value);
-    case 'email':
-      return /^[^\s@]+@[^\s@]+$/.test(value);
-    case 'hostname':
-      return value.length <= 253 && /^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$/.test(value);
-    case 'duration':
-      return value === '0' || goDuration.test(value);
-    default:
-      // Unknown formats are accepted, as Kubernetes accepts them.
-      return true;
   }
 }
 
