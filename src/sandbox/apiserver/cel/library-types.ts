@@ -12,7 +12,7 @@ export interface CelType {
 export interface CelNode {
   readonly op: string;
   readonly args: unknown;
-  evaluate(evaluator: CelEvaluator, node: unknown, context: CelContext): unknown;
+  readonly evaluate: (evaluator: CelEvaluator, node: unknown, context: CelContext) => unknown;
 }
 
 export interface CelContext {

@@ -14,9 +14,19 @@ function shown(value: unknown): string {
   if (typeof value === 'object' && value.constructor === Object) {
     return shown(new Map(Object.entries(value)));
   }
-  return typeof value === 'object' || typeof value === 'symbol'
-    ? Object.prototype.toString.call(value)
-    : String(value);
+  switch (typeof value) {
+    case 'string':
+      return value;
+    case 'bigint':
+    case 'number':
+    case 'boolean':
+      return value.toString();
+    default:
+      // Durations, quantities and other values of the libraries say what they are.
+      return value instanceof Object && value.toString !== Object.prototype.toString
+        ? (value as { toString(): string }).toString()
+        : '';
+  }
 }
 
 function wholeNumber(value: unknown, clause: string): bigint {

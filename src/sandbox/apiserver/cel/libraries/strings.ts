@@ -12,7 +12,7 @@ function replace(text: string, from: string, to: string, limit = -1n): string {
       (from === '' ? (text.length + 1) * to.length : (text.length / from.length) * to.length) / 10,
   );
   if (limit < 0n) return text.replaceAll(from, () => to);
-  const parts = from === '' ? [...text] : text.split(from);
+  const parts = from === '' ? Array.from(text) : text.split(from);
   let out = parts[0] ?? '';
   for (let i = 1; i < parts.length; i++) out += (i <= Number(limit) ? to : from) + (parts[i] ?? '');
   return out;
@@ -26,7 +26,7 @@ export function registerStrings(environment: Environment): void {
     'string.replace(string, string): string': replace,
     'string.replace(string, string, int): string': replace,
     'string.charAt(int): string': (text: string, index: bigint) => {
-      const points = [...text];
+      const points = Array.from(text);
       if (index < 0n || index > BigInt(points.length)) throw new RangeError(`index out of range: ${index}`);
       return points[Number(index)] ?? '';
     },
