@@ -378,8 +378,11 @@ export interface Service extends KubeObject {
     trafficDistribution?: string;
     loadBalancerIP?: string;
     loadBalancerClass?: string;
+    loadBalancerSourceRanges?: string[];
+    allocateLoadBalancerNodePorts?: boolean;
+    healthCheckNodePort?: number;
   };
-  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] }; conditions?: Condition[] };
+  status?: { loadBalancer?: { ingress?: { ip?: string; ipMode?: string; hostname?: string }[] }; conditions?: Condition[] };
 }
 
 export interface EndpointAddress {

@@ -33,6 +33,8 @@ export const libc = {
   getsockopt: lib.func(
     'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *len)',
   ),
+  send: lib.func('int64_t send(int fd, const void *data, size_t len, int flags)'),
+  recv: lib.func('int64_t recv(int fd, _Out_ uint8_t *data, size_t len, int flags)'),
   getsockname: lib.func('int getsockname(int fd, _Out_ uint8_t *addr, _Inout_ uint32_t *len)'),
 } as const;
 

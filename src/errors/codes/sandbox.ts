@@ -72,8 +72,16 @@ export const sandboxCodes = {
   },
   MESH0830: {
     kind: 'failed',
-    title: 'the service rules of a node cannot be set',
-    cause: 'iptables-restore refused the rules that route Services; a kernel module it needs may be missing.',
+    title: 'the network rules of a node cannot be set',
+    cause:
+      'iptables-restore refused the rules that route Services or enforce NetworkPolicies; a kernel module it needs may be missing.',
     fix: 'Read the message of iptables in the log of the sandbox: meshctl sandbox status names the file.',
+  },
+  MESH0831: {
+    kind: 'failed',
+    title: 'the address sets of network policies cannot be written',
+    cause:
+      'ipset refused a set of pods or networks that a NetworkPolicy names; a kernel module it needs (hash:ip, hash:net, hash:ip,port) may be missing.',
+    fix: 'Read the message of ipset in the log of the sandbox. Until it works, pods that a policy isolates do not start.',
   },
 } as const satisfies Record<string, ErrorCode>;

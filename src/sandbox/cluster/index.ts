@@ -25,6 +25,9 @@ import { schedulerController } from './scheduler/scheduler.js';
 export { ClusterCaches } from './cache/cluster-caches.js';
 export { type DnsOptions, type DnsServer, startDns } from './dns/dns-server.js';
 export { publishDnsService } from './dns/dns-service.js';
+export { type PolicyEnforcer, startPolicyEnforcer } from './network-policy/policy-enforcer.js';
+export type { PodObject } from './network-policy/pod-set.js';
+export { PolicyModel } from './network-policy/policy-model.js';
 export {
   type ServiceRouting,
   type ServiceRoutingOptions,

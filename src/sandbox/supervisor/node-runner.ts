@@ -5,11 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../errors/mesh-error.js';
 import type { KubeClient } from '../../kube/client.js';
 import { createLogger } from '../../telemetry/log.js';
-import { type ClusterCaches, startServiceRouting } from '../cluster/index.js';
 import { NodeHost } from '../node/host/node-host.js';
 import type { ImageStore } from '../node/image/image.js';
 import { Kubelet } from '../node/kubelet/kubelet.js';
 import { writeCniConfig } from './cni-config.js';
+import { type NetworkDeps, NodeNetwork } from './node-network.js';
 import { connectNode } from './root-network.js';
 import { clusterNetwork, nodeAddresses, type NodeStatus, type SupervisorConfig } from './sandbox-config.js';
 import { sandboxPaths } from './sandbox-paths.js';
@@ -22,12 +22,6 @@ export interface NodeRunnerOptions {
   readonly images: readonly ImageStore[];
 }
 
-interface RoutingDeps {
-  readonly client: KubeClient;
-  readonly caches: ClusterCaches;
-  readonly signal: AbortSignal;
-}
-
 const restartDelayMs = 200;
 /** What a node leaves on its disk that means nothing to its next run. */
 const perRunFolders = ['var/lib/containers', 'var/lib/kubelet', 'var/lib/cni', 'var/log/pods'];
@@ -37,7 +31,8 @@ export class NodeRunner {
   readonly name: string;
   kubelet: Kubelet | undefined;
   #host: NodeHost | undefined;
-  #routing: RoutingDeps | undefined;
+  #networkDeps: NetworkDeps | undefined;
+  #network: NodeNetwork;
   #run = new AbortController();
   readonly #o: NodeRunnerOptions;
   readonly #logger = createLogger('node');
@@ -45,6 +40,7 @@ export class NodeRunner {
   constructor(options: NodeRunnerOptions) {
     this.#o = options;
     this.name = nodeAddresses(options.index).name;
+    this.#network = new NodeNetwork(this.name);
   }
 
   /** The network namespace of the current run. Throws before the first {@link start}. */
@@ -59,10 +55,10 @@ export class NodeRunner {
     void this.#keep(signal);
   }
 
-  /** Makes service addresses work on the node, in this and every later run. */
-  startRouting(deps: RoutingDeps): void {
-    this.#routing = deps;
-    this.#route();
+  /** Makes service addresses and network policies work on the node, in this and every later run. */
+  startNetwork(deps: NetworkDeps): void {
+    this.#networkDeps = deps;
+    this.#connect();
   }
 
   status(): Omit<NodeStatus, 'isReady'> {
@@ -85,7 +81,7 @@ export class NodeRunner {
       this.#logger.warn('node died, booting it again', { node: this.name });
       await delay(restartDelayMs, undefined, { signal }).catch(() => undefined); // aborted: checked above
       await this.#boot(signal).then(
-        () => this.#route(),
+        () => this.#connect(),
         (error: unknown) =>
           this.#logger.error('node did not boot', { node: this.name, error: messageOf(error) }),
       );
@@ -110,6 +106,8 @@ export class NodeRunner {
     this.#host = host;
     await connectNode(index, { netnsPid: host.initPid, nodeCount: config.nodeCount });
     this.#run = new AbortController();
+    const network = new NodeNetwork(this.name);
+    this.#network = network;
     const kubelet = new Kubelet({
       host,
       client,
@@ -120,6 +118,7 @@ export class NodeRunner {
       },
       images,
       dns: { nameserver: clusterNetwork.dnsIp, domain: clusterNetwork.domain },
+      podAttached: (pod, ips) => network.attached(pod, ips),
     });
     this.kubelet = kubelet;
     void kubelet.run(this.#runSignal(signal));
@@ -132,19 +131,9 @@ export class NodeRunner {
     return both;
   }
 
-  #route(): void {
-    const deps = this.#routing;
+  #connect(): void {
+    const deps = this.#networkDeps;
     if (deps === undefined || this.#host === undefined) return;
-    const { ip, podCidr } = nodeAddresses(this.#o.index);
-    const routing = startServiceRouting({
-      client: deps.client,
-      caches: deps.caches,
-      signal: this.#runSignal(deps.signal),
-      node: { name: this.name, ip, podCidr },
-      netns: this.#host.netns,
-    });
-    routing.done.catch((error: unknown) =>
-      this.#logger.error('service routing ended', { node: this.name, error: messageOf(error) }),
-    );
+    this.#network.start({ ...deps, signal: this.#runSignal(deps.signal) }, this.#host.netns);
   }
 }

@@ -40,6 +40,9 @@ export interface NodeStatus {
 /** The network plan; the API server and DNS use the same numbers. */
 export const clusterNetwork = {
   domain: 'cluster.local',
+  families: ['v4'],
+  /** Every node's pods live in here. */
+  podNetworks: ['10.244.0.0/16'],
   serviceCidr: '10.96.0.0/16',
   apiServiceIp: '10.96.0.1',
   dnsIp: '10.96.0.10',

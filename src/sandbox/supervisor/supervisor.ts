@@ -12,6 +12,7 @@ import type { ApiServer } from '../control-plane/api-server.js';
 import { startApiServer } from '../apiserver/server.js';
 import {
   ClusterCaches,
+  PolicyModel,
   publishDnsService,
   type ServiceRouting,
   startClusterControllers,
@@ -153,10 +154,13 @@ export class Supervisor {
       address: clusterNetwork.controlPlaneIp,
       port: dnsPort,
     });
+    const policies = new PolicyModel(caches);
     // The API server calls webhooks by their cluster IPs, so the root namespace routes services too.
-    this.#routing.push(startServiceRouting({ client, signal, caches }));
+    this.#routing.push(
+      startServiceRouting({ client, signal, caches, podNetworks: clusterNetwork.podNetworks }),
+    );
     await Promise.all(starting);
-    for (const node of this.#nodes) node.startRouting({ client, caches, signal });
+    for (const node of this.#nodes) node.startNetwork({ client, caches, policies, signal });
     await dns.ready;
   }
 

@@ -1,187 +1,201 @@
-import { endpointChain, type Backend, type RoutingNode, type ServicePortRoute } from './service-port.js';
+import type { ChainTable } from '../netfilter/chain-table.js';
+import { type Family, hostPrefix } from '../netfilter/family.js';
+import type { Backend } from './backends.js';
+import { endpointChain, type ServiceRoute } from './service-route.js';
 
+/** Only chains with this prefix are the services'. */
+export const serviceChainPrefix = 'KUBE-';
 /** The packet mark that asks for masquerading; upstream's bit. */
 const masqueradeMark = '0x4000';
 
-/** Rules of one table, and the chains they live in. */
-export interface Table {
-  readonly name: 'nat' | 'filter';
-  /** Chains of our own, in order; each is replaced as a whole. */
-  readonly chains: readonly string[];
-  /** Rules without `-A`: chain first. */
-  readonly rules: readonly string[];
-  /** Rules of built-in chains that lead into ours. */
-  readonly jumps: readonly string[];
+/** How rules of a family are written. */
+export interface RuleContext {
+  readonly family: Family;
+  /** Addresses pods use; traffic from elsewhere to a cluster IP is masqueraded. */
+  readonly podNetwork: string;
 }
 
-/** The rules that make services reachable from this node and its pods. */
-export function renderTables(routes: readonly ServicePortRoute[], node: RoutingNode): readonly Table[] {
-  return [natTable(routes, node), filterTable(routes)];
+/** The rules that make services reachable from this node and its pods, in the chains kube-proxy has. */
+export function serviceTables(routes: readonly ServiceRoute[], context: RuleContext): readonly ChainTable[] {
+  return [natTable(routes, context), filterTable(routes, context)];
 }
 
-function natTable(routes: readonly ServicePortRoute[], node: RoutingNode): Table {
-  const chains = ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-POSTROUTING', 'KUBE-MARK-MASQ'];
+function natTable(routes: readonly ServiceRoute[], context: RuleContext): ChainTable {
   const services: string[] = [];
   const nodePorts: string[] = [];
-  const bodies: string[] = [];
+  const chains = new Map<string, readonly string[]>([
+    ['KUBE-SERVICES', services],
+    ['KUBE-NODEPORTS', nodePorts],
+    [
+      'KUBE-POSTROUTING',
+      [
+        `-m mark ! --mark ${masqueradeMark}/${masqueradeMark} -j RETURN`,
+        `-j MARK --xor-mark ${masqueradeMark}`,
+        '-m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
+      ],
+    ],
+    ['KUBE-MARK-MASQ', [`-j MARK --or-mark ${masqueradeMark}`]],
+  ]);
   for (const route of routes) {
-    if (route.backends.length === 0) continue;
+    if (route.backends.length === 0 && route.localBackends.length === 0) continue;
     const internal = route.isInternalLocal ? route.localChain : route.chain;
-    const usesLocal = route.isInternalLocal || route.isExternalLocal;
     const comment = `-m comment --comment "${route.label}`;
-    const to = (ip: string): string =>
-      `-d ${ip}/32 -p ${route.protocol} -m ${route.protocol} --dport ${route.port}`;
-    const isExternal = route.nodePort !== undefined || route.externalIps.length > 0;
-    if (!(route.isInternalLocal && route.localBackends.length === 0)) {
-      services.push(`KUBE-SERVICES ${to(route.clusterIp)} ${comment} cluster IP" -j ${internal}`);
+    if (!(route.isInternalLocal && route.localBackends.length === 0))
+      services.push(`${to(route, route.clusterIp, context)} ${comment} cluster IP" -j ${internal}`);
+    for (const ip of route.externalIps)
+      services.push(`${to(route, ip, context)} ${comment} external IP" -j ${route.externalChain}`);
+    const balanced = route.sourceRanges === undefined ? route.externalChain : route.firewallChain;
+    for (const ip of route.loadBalancerIps)
+      services.push(`${to(route, ip, context)} ${comment} loadbalancer IP" -j ${balanced}`);
+    if (route.nodePort !== undefined)
+      nodePorts.push(`${ofPort(route, route.nodePort)} ${comment}" -j ${route.externalChain}`);
+
+    chains.set(route.chain, balance(route, route.backends, [masqueradeForeign(route, context)]));
+    const usedLocally = route.isInternalLocal || route.isExternalLocal ? route.localBackends : [];
+    if (usedLocally.length > 0) {
+      const masquerade = route.isInternalLocal ? [masqueradeForeign(route, context)] : [];
+      chains.set(route.localChain, balance(route, usedLocally, masquerade));
     }
-    for (const ip of route.externalIps) {
-      services.push(`KUBE-SERVICES ${to(ip)} ${comment} external IP" -j ${route.externalChain}`);
-    }
-    if (route.nodePort !== undefined) {
-      nodePorts.push(
-        `KUBE-NODEPORTS -p ${route.protocol} -m ${route.protocol} --dport ${route.nodePort} ${comment}" -j ${route.externalChain}`,
+    if (route.nodePort !== undefined || route.externalIps.length + route.loadBalancerIps.length > 0)
+      chains.set(route.externalChain, external(route, context));
+    if (route.sourceRanges !== undefined && route.loadBalancerIps.length > 0)
+      chains.set(
+        route.firewallChain,
+        route.sourceRanges.map(
+          (range) => `-s ${range} ${comment} loadbalancer IP" -j ${route.externalChain}`,
+        ),
       );
-    }
-    chains.push(route.chain);
-    bodies.push(...serviceChain({ route, chain: route.chain, backends: route.backends, node }));
-    if (usesLocal && route.localBackends.length > 0) {
-      chains.push(route.localChain);
-      bodies.push(...serviceChain({ route, chain: route.localChain, backends: route.localBackends, node }));
-    }
-    if (isExternal) {
-      chains.push(route.externalChain);
-      bodies.push(...externalRules(route, node));
-    }
-    for (const backend of route.backends) {
-      const chain = endpointChain(route, backend);
-      chains.push(chain);
-      bodies.push(...endpointRules({ route, chain, backend }));
-    }
+    for (const backend of [...route.backends, ...usedLocally])
+      chains.set(endpointChain(route, backend), endpoint(route, backend, context));
   }
+  // Last: an address of the node itself is only looked at when no service has it.
+  services.push(
+    '-m comment --comment "kubernetes service nodeports" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS',
+  );
+  const portals = '-m comment --comment "kubernetes service portals"';
   return {
     name: 'nat',
     chains,
-    rules: [
-      `KUBE-MARK-MASQ -j MARK --or-mark ${masqueradeMark}`,
-      `KUBE-POSTROUTING -m mark ! --mark ${masqueradeMark}/${masqueradeMark} -j RETURN`,
-      `KUBE-POSTROUTING -j MARK --xor-mark ${masqueradeMark}`,
-      'KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
-      ...services,
-      // Last: an address of the node itself is only looked at when no service has it.
-      'KUBE-SERVICES -m comment --comment "kubernetes service nodeports" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS',
-      ...nodePorts,
-      ...bodies,
-    ],
     jumps: [
-      'PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
-      'OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
-      'POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING',
+      { from: 'PREROUTING', match: portals, to: 'KUBE-SERVICES' },
+      { from: 'OUTPUT', match: portals, to: 'KUBE-SERVICES' },
+      {
+        from: 'POSTROUTING',
+        match: '-m comment --comment "kubernetes postrouting rules"',
+        to: 'KUBE-POSTROUTING',
+      },
     ],
   };
 }
 
+function ofPort(route: ServiceRoute, port: number): string {
+  return `-p ${route.protocol} -m ${route.protocol} --dport ${port}`;
+}
+
+function to(route: ServiceRoute, ip: string, { family }: RuleContext): string {
+  return `-d ${ip}/${hostPrefix(family)} ${ofPort(route, route.port)}`;
+}
+
+/** Whoever is no pod would get answers from an address it did not ask. */
+function masqueradeForeign(route: ServiceRoute, context: RuleContext): string {
+  const comment = `-m comment --comment "${route.label} cluster IP"`;
+  return `! -s ${context.podNetwork} ${to(route, route.clusterIp, context)} ${comment} -j KUBE-MARK-MASQ`;
+}
+
 /** Spreads new connections evenly: each endpoint takes its share of what the ones before left. */
-function serviceChain(o: {
-  readonly route: ServicePortRoute;
-  readonly chain: string;
-  readonly backends: readonly Backend[];
-  readonly node: RoutingNode;
-}): string[] {
-  const { route, chain, backends, node } = o;
-  const lines: string[] = [];
-  if (chain === route.chain) {
-    lines.push(
-      `${chain} ! -s ${node.podNetwork} -d ${route.clusterIp}/32 -p ${route.protocol} -m ${route.protocol} --dport ${route.port} -m comment --comment "${route.label} cluster IP" -j KUBE-MARK-MASQ`,
-    );
-  }
+function balance(route: ServiceRoute, backends: readonly Backend[], first: readonly string[]): string[] {
+  const lines = [...first];
+  const comment = (backend: Backend): string =>
+    `-m comment --comment "${route.label} -> ${hostPort(backend)}"`;
   if (route.affinitySeconds !== undefined) {
     for (const backend of backends) {
       const target = endpointChain(route, backend);
-      lines.push(
-        `${chain} -m comment --comment "${route.label} -> ${backend.ip}:${backend.port}" -m recent --name ${target} --rcheck --seconds ${route.affinitySeconds} --reap -j ${target}`,
-      );
+      const recent = `-m recent --name ${target} --rcheck --seconds ${route.affinitySeconds} --reap`;
+      lines.push(`${comment(backend)} ${recent} -j ${target}`);
     }
   }
   for (const [index, backend] of backends.entries()) {
     const left = backends.length - index;
     const share = left === 1 ? '' : ` -m statistic --mode random --probability ${(1 / left).toFixed(10)}`;
-    lines.push(
-      `${chain} -m comment --comment "${route.label} -> ${backend.ip}:${backend.port}"${share} -j ${endpointChain(route, backend)}`,
-    );
+    lines.push(`${comment(backend)}${share} -j ${endpointChain(route, backend)}`);
   }
   return lines;
 }
 
-function externalRules(route: ServicePortRoute, node: RoutingNode): string[] {
-  const { externalChain: chain } = route;
+function external(route: ServiceRoute, context: RuleContext): string[] {
   const comment = (text: string): string => `-m comment --comment "${text} for ${route.label}"`;
-  if (!route.isExternalLocal) {
-    return [`${chain} ${comment('masquerade traffic')} -j KUBE-MARK-MASQ`, `${chain} -j ${route.chain}`];
-  }
+  if (!route.isExternalLocal)
+    return [`${comment('masquerade traffic')} -j KUBE-MARK-MASQ`, `-j ${route.chain}`];
   return [
     // Pods and the node itself are not "external": they may use every endpoint.
-    `${chain} -s ${node.podNetwork} ${comment('pod traffic')} -j ${route.chain}`,
-    `${chain} ${comment('masquerade LOCAL traffic')} -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ`,
-    `${chain} ${comment('route LOCAL traffic')} -m addrtype --src-type LOCAL -j ${route.chain}`,
-    ...(route.localBackends.length === 0 ? [] : [`${chain} -j ${route.localChain}`]),
+    `-s ${context.podNetwork} ${comment('pod traffic')} -j ${route.chain}`,
+    `${comment('masquerade LOCAL traffic')} -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ`,
+    `${comment('route LOCAL traffic')} -m addrtype --src-type LOCAL -j ${route.chain}`,
+    ...(route.localBackends.length === 0 ? [] : [`-j ${route.localChain}`]),
   ];
 }
 
-function endpointRules(o: {
-  readonly route: ServicePortRoute;
-  readonly chain: string;
-  readonly backend: Backend;
-}): string[] {
-  const { route, chain, backend } = o;
-  const remember = route.affinitySeconds === undefined ? '' : ` -m recent --name ${chain} --set`;
+function endpoint(route: ServiceRoute, backend: Backend, { family }: RuleContext): string[] {
+  const comment = `-m comment --comment "${route.label}"`;
+  const remember =
+    route.affinitySeconds === undefined ? '' : ` -m recent --name ${endpointChain(route, backend)} --set`;
   return [
     // A pod that reaches itself through a service would otherwise answer itself directly.
-    `${chain} -s ${backend.ip}/32 -m comment --comment "${route.label}" -j KUBE-MARK-MASQ`,
-    `${chain} -p ${route.protocol} -m comment --comment "${route.label}"${remember} -m ${route.protocol} -j DNAT --to-destination ${backend.ip}:${backend.port}`,
+    `-s ${backend.ip}/${hostPrefix(family)} ${comment} -j KUBE-MARK-MASQ`,
+    `-p ${route.protocol} ${comment}${remember} -m ${route.protocol} -j DNAT --to-destination ${hostPort(backend)}`,
   ];
+}
+
+function hostPort({ ip, port }: Backend): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
 /** Refuses what has no endpoint, so that clients fail at once instead of waiting. */
-function filterTable(routes: readonly ServicePortRoute[]): Table {
-  const rules: string[] = [];
+function filterTable(routes: readonly ServiceRoute[], context: RuleContext): ChainTable {
+  const refusals: string[] = [];
+  const firewall: string[] = [];
   for (const route of routes) {
-    const at = `-p ${route.protocol} -m ${route.protocol}`;
-    const has = `-m comment --comment "${route.label} has no`;
-    if (route.backends.length === 0) {
-      for (const ip of [route.clusterIp, ...route.externalIps]) {
-        rules.push(`KUBE-SERVICES -d ${ip}/32 ${at} --dport ${route.port} ${has} endpoints" -j REJECT`);
-      }
-      if (route.nodePort !== undefined) {
-        rules.push(
-          `KUBE-SERVICES ${at} --dport ${route.nodePort} ${has} endpoints" -m addrtype --dst-type LOCAL -j REJECT`,
-        );
-      }
+    const outside = [...route.externalIps, ...route.loadBalancerIps];
+    const refuse = (ips: readonly string[], what: string, verdict: string): void => {
+      const comment = `-m comment --comment "${route.label} has no ${what}"`;
+      for (const ip of ips) refusals.push(`${to(route, ip, context)} ${comment} -j ${verdict}`);
+    };
+    const refuseNodePort = (what: string, verdict: string): void => {
+      if (route.nodePort === undefined) return;
+      const comment = `-m comment --comment "${route.label} has no ${what}"`;
+      refusals.push(`${ofPort(route, route.nodePort)} ${comment} -m addrtype --dst-type LOCAL -j ${verdict}`);
+    };
+    if (route.backends.length === 0 && route.localBackends.length === 0) {
+      refuse([route.clusterIp, ...outside], 'endpoints', 'REJECT');
+      refuseNodePort('endpoints', 'REJECT');
       continue;
     }
-    if (route.localBackends.length > 0) continue;
-    if (route.isInternalLocal) {
-      rules.push(
-        `KUBE-SERVICES -d ${route.clusterIp}/32 ${at} --dport ${route.port} ${has} local endpoints" -j DROP`,
+    if (route.localBackends.length === 0) {
+      // Not refused: a load balancer then tries another node.
+      if (route.isInternalLocal) refuse([route.clusterIp], 'local endpoints', 'DROP');
+      if (route.isExternalLocal) {
+        refuse(outside, 'local endpoints', 'DROP');
+        refuseNodePort('local endpoints', 'DROP');
+      }
+    }
+    if (route.sourceRanges === undefined) continue;
+    // Whoever may use them was sent on to an endpoint before: these still carry the first address.
+    for (const ip of route.loadBalancerIps)
+      firewall.push(
+        `${to(route, ip, context)} -m comment --comment "${route.label} traffic not accepted by ${route.firewallChain}" -j DROP`,
       );
-    }
-    if (route.isExternalLocal) {
-      for (const ip of route.externalIps) {
-        rules.push(`KUBE-SERVICES -d ${ip}/32 ${at} --dport ${route.port} ${has} local endpoints" -j DROP`);
-      }
-      if (route.nodePort !== undefined) {
-        rules.push(
-          `KUBE-SERVICES ${at} --dport ${route.nodePort} ${has} local endpoints" -m addrtype --dst-type LOCAL -j DROP`,
-        );
-      }
-    }
   }
-  const into = (chain: string): string =>
-    `${chain} -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES`;
+  const isNew = '-m conntrack --ctstate NEW -m comment --comment';
+  const hooks = ['INPUT', 'FORWARD', 'OUTPUT'];
   return {
     name: 'filter',
-    chains: ['KUBE-SERVICES'],
-    rules,
-    jumps: [into('INPUT'), into('FORWARD'), into('OUTPUT')],
+    chains: new Map([
+      ['KUBE-SERVICES', refusals],
+      ['KUBE-PROXY-FIREWALL', firewall],
+    ]),
+    jumps: hooks.flatMap((from) => [
+      { from, match: `${isNew} "kubernetes service portals"`, to: 'KUBE-SERVICES' },
+      { from, match: `${isNew} "kubernetes load balancer firewall"`, to: 'KUBE-PROXY-FIREWALL' },
+    ]),
   };
 }

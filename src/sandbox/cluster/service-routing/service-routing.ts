@@ -1,37 +1,36 @@
-import { untilAborted } from '../../../system/until.js';
-import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../errors/mesh-error.js';
 import type { KubeClient } from '../../../kube/client.js';
-import { endpointSlices, services } from '../../../kube/resource.js';
-import type { EndpointSlice, Service } from '../../../kube/types.js';
+import { endpointSlices, nodes, services } from '../../../kube/resource.js';
+import type { EndpointSlice, Node, Service } from '../../../kube/types.js';
 import { openNetns } from '../../../system/netns.js';
 import { closeFd } from '../../../system/socket.js';
-import { createLogger } from '../../../telemetry/log.js';
+import { untilDoneOrAborted } from '../../../system/until.js';
+import { createLogger, type Logger } from '../../../telemetry/log.js';
 import { ClusterCaches, sharedSignal } from '../cache/cluster-caches.js';
-import { applyTables, removeTables } from './applier.js';
-import { renderTables } from './rules.js';
-import { type RoutingNode, serviceRoutes } from './service-port.js';
+import { ChainApplier } from '../netfilter/chain-applier.js';
+import { type Family, familyOf } from '../netfilter/family.js';
+import { RuleLoop } from '../netfilter/rule-loop.js';
+import { HealthChecks } from './health-checks.js';
+import { serviceChainPrefix, serviceTables } from './rules.js';
+import { type RoutingNode, serviceRoutes } from './service-route.js';
+import { StaleFlows } from './stale-flows.js';
 
-/** Changes are gathered this long before they are applied together. */
-const debounceMs = 20;
-/** Rules are compared with the wanted ones this often even without a change. */
-const resyncMs = 30_000;
-const retryMinMs = 200;
-const retryMaxMs = 10_000;
-
+const zoneLabel = 'topology.kubernetes.io/zone';
 /** All pods of a sandbox live in here. */
-const podNetworkDefault = '10.244.0.0/16';
+const podNetworksDefault = ['10.244.0.0/16'];
 
 export interface ServiceRoutingOptions {
   readonly client: KubeClient;
   readonly signal: AbortSignal;
   /** The node the rules are for; leave it out for the root namespace, where no endpoint is local. */
-  readonly node?: { readonly name: string; readonly podCidr?: string; readonly ip?: string };
+  readonly node?: { readonly name: string };
   /** Network namespace fd; default: the process's own. Needed at the start, and for `remove`. */
   readonly netns?: number;
-  /** Every pod's network; default 10.244.0.0/16. */
-  readonly podNetwork?: string;
+  /** Every pod's network, one per IP family that is routed; default 10.244.0.0/16. */
+  readonly podNetworks?: readonly string[];
   readonly caches?: ClusterCaches;
+  /** Milliseconds between looks at what is there; default 30 000. */
+  readonly verifyMs?: number;
 }
 
 /** A running router. */
@@ -54,79 +53,86 @@ export function startServiceRouting(o: ServiceRoutingOptions): ServiceRouting {
   const signal = sharedSignal(o.signal);
   const log = createLogger('cluster::service-routing');
   const caches = o.caches ?? new ClusterCaches({ client: o.client, signal });
+  const podNetworks = o.podNetworks ?? podNetworksDefault;
+  const where = o.node?.name ?? 'root';
   const allServices = caches.of<Service>(services);
   const allSlices = caches.of<EndpointSlice>(endpointSlices);
-  const node: RoutingNode = { name: o.node?.name, podNetwork: o.podNetwork ?? podNetworkDefault };
-  const where = o.node?.name ?? 'root';
-  const wake = new Wake();
-  const unsubscribe = [allServices.onChange(() => wake.fire()), allSlices.onChange(() => wake.fire())];
-  let markReady: () => void = () => undefined;
-  const ready = new Promise<void>((resolve) => {
-    markReady = resolve;
+  const allNodes = o.node === undefined ? undefined : caches.of<Node>(nodes);
+  const sides = podNetworks.map((podNetwork) => new FamilySide({ podNetwork, netns, log }));
+  const healthHost = podNetworks.some((network) => familyOf(network) === 'v6') ? '::' : '0.0.0.0';
+  const checks =
+    o.node === undefined ? undefined : new HealthChecks({ node: o.node.name, netns, host: healthHost, log });
+  const loop = new RuleLoop({
+    apply: async () => {
+      const zone = allNodes?.get(undefined, where)?.metadata.labels?.[zoneLabel];
+      const node: RoutingNode = { name: o.node?.name, zone };
+      const state = { services: allServices.list(), slices: allSlices.list(), node };
+      for (const side of sides) await side.apply(state);
+      checks?.sync(state.services, state.slices);
+    },
+    verify: async () => {
+      for (const side of sides)
+        if (!(await side.verify())) log.warn('rules were changed by somebody else', { node: where });
+    },
+    onError: (error) => log.warn('rules not applied', { node: where, error: messageOf(error) }),
+    ...(o.verifyMs === undefined ? {} : { verifyMs: o.verifyMs }),
   });
-  const loop = async (): Promise<void> => {
-    await Promise.race([caches.synced(), wait(Number.POSITIVE_INFINITY, signal)]);
-    let applied = '';
-    let appliedAt = 0;
-    let backoffMs = retryMinMs;
-    while (!signal.aborted) {
-      const tables = renderTables(
-        serviceRoutes({ services: allServices.list(), slices: allSlices.list(), node }),
-        node,
-      );
-      const text = JSON.stringify(tables);
-      try {
-        if (text !== applied || Date.now() - appliedAt >= resyncMs) {
-          await applyTables(tables, { netns });
-          if (text !== applied) log.debug('rules applied', { node: where, rules: tables[0]?.rules.length });
-          applied = text;
-          appliedAt = Date.now();
-        }
-        backoffMs = retryMinMs;
-        markReady();
-        await wake.wait(resyncMs, signal);
-        await wait(debounceMs, signal);
-      } catch (error) {
-        log.warn('rules not applied', { node: where, error: messageOf(error) });
-        await wait(backoffMs, signal);
-        backoffMs = Math.min(backoffMs * 2, retryMaxMs);
-      }
-    }
-    for (const stop of unsubscribe) stop();
+  const unsubscribe = [
+    allServices.onChange(() => loop.wake()),
+    allSlices.onChange(() => loop.wake()),
+    allNodes?.onChange(({ object, old }) => {
+      const isMoved = object.metadata.labels?.[zoneLabel] !== old?.metadata.labels?.[zoneLabel];
+      if (object.metadata.name === where && isMoved) loop.wake();
+    }),
+  ];
+  const run = async (): Promise<void> => {
+    await untilDoneOrAborted(caches.synced(), signal);
+    await loop.run(signal);
+    for (const stop of unsubscribe) stop?.();
+    checks?.close();
     if (netns !== undefined) closeFd(netns);
   };
-  return { ready, done: loop(), remove: () => removeTables({ netns: o.netns }) };
+  return {
+    ready: loop.ready,
+    done: run(),
+    remove: async () => {
+      for (const network of podNetworks) await applierOf(familyOf(network), o.netns).remove();
+    },
+  };
 }
 
-/** Lets a loop sleep until something changed; changes while it works are not lost. */
-class Wake {
-  #isPending = false;
-  #resolve: (() => void) | undefined;
+interface ClusterState {
+  readonly services: readonly Service[];
+  readonly slices: readonly EndpointSlice[];
+  readonly node: RoutingNode;
+}
 
-  fire(): void {
-    this.#isPending = true;
-    this.#resolve?.();
+/** Routing of one IP family in one network namespace. */
+class FamilySide {
+  readonly #podNetwork: string;
+  readonly #family: Family;
+  readonly #chains: ChainApplier;
+  readonly #flows: StaleFlows;
+
+  constructor(o: { readonly podNetwork: string; readonly netns: number | undefined; readonly log: Logger }) {
+    this.#podNetwork = o.podNetwork;
+    this.#family = familyOf(o.podNetwork);
+    this.#chains = applierOf(this.#family, o.netns);
+    this.#flows = new StaleFlows({ netns: o.netns, family: this.#family, log: o.log });
   }
 
-  async wait(ms: number, signal: AbortSignal): Promise<void> {
-    if (!this.#isPending) {
-      const fired = new Promise<void>((resolve) => {
-        this.#resolve = resolve;
-      });
-      const timer = new AbortController();
-      await Promise.race([fired, wait(ms, AbortSignal.any([signal, timer.signal]))]);
-      timer.abort();
-      this.#resolve = undefined;
-    }
-    this.#isPending = false;
+  async apply(state: ClusterState): Promise<void> {
+    const family = this.#family;
+    const routes = serviceRoutes({ ...state, family });
+    await this.#chains.apply(serviceTables(routes, { family, podNetwork: this.#podNetwork }));
+    this.#flows.clear(routes);
+  }
+
+  verify(): Promise<boolean> {
+    return this.#chains.verify();
   }
 }
 
-async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  if (Number.isFinite(ms)) {
-    await delay(ms, undefined, { signal }).catch(() => undefined);
-    return;
-  }
-  await untilAborted(signal);
+function applierOf(family: Family, netns: number | undefined): ChainApplier {
+  return new ChainApplier({ family, netns, prefix: serviceChainPrefix });
 }

@@ -13,6 +13,7 @@ import { EventRecorder } from './event-recorder.js';
 import { allocatable, keepNodeObject, type NodeIdentity } from './node-object.js';
 import { ObjectSource } from './object-source.js';
 import type { ClusterDnsSettings } from './pod/pod-files.js';
+import type { SandboxDeps } from './pod/pod-sandbox.js';
 import { PodWorker, type PodWorkerDeps } from './pod/pod-worker.js';
 
 export interface KubeletOptions {
@@ -22,6 +23,8 @@ export interface KubeletOptions {
   readonly identity: NodeIdentity;
   readonly images: readonly ImageStore[];
   readonly dns: ClusterDnsSettings;
+  /** Called when a pod has its addresses; its containers start when it resolves. */
+  readonly podAttached?: SandboxDeps['podAttached'];
 }
 
 /** One node's agent: registers the node and runs the pods that are bound to it. */
@@ -52,6 +55,7 @@ export class Kubelet {
       events: this.#events,
       logger: this.#logger,
       dns: options.dns,
+      podAttached: options.podAttached,
       allocatable: allocatable(),
     };
   }

@@ -1,16 +1,36 @@
 import { describe, expect, it } from 'vitest';
-import { parseSave, renderRestore } from '../../../../src/sandbox/cluster/service-routing/applier.js';
-import { renderTables } from '../../../../src/sandbox/cluster/service-routing/rules.js';
-import { serviceRoutes } from '../../../../src/sandbox/cluster/service-routing/service-port.js';
+import {
+  type ChainTable,
+  parseSave,
+  renderTable,
+} from '../../../../src/sandbox/cluster/netfilter/chain-table.js';
+import type { Family } from '../../../../src/sandbox/cluster/netfilter/family.js';
+import { serviceTables } from '../../../../src/sandbox/cluster/service-routing/rules.js';
+import { serviceRoutes } from '../../../../src/sandbox/cluster/service-routing/service-route.js';
 import type { EndpointSlice, Service } from '../../../../src/kube/types.js';
 import { makeService, makeSlice } from './objects.js';
 
-const node = { name: 'node-1', podNetwork: '10.244.0.0/16' };
+const node = { name: 'node-1', zone: undefined as string | undefined };
 const up = (ip: string, nodeName = 'node-1') => ({ addresses: [ip], nodeName, conditions: { ready: true } });
 
-function rules(services: Service[], slices: EndpointSlice[], at = node): { nat: string; filter: string } {
-  const [nat, filter] = renderTables(serviceRoutes({ services, slices, node: at }), at);
-  return { nat: (nat?.rules ?? []).join('\n'), filter: (filter?.rules ?? []).join('\n') };
+function rules(
+  services: Service[],
+  slices: EndpointSlice[],
+  o: { at?: typeof node; family?: Family } = {},
+): { nat: string; filter: string } {
+  const { at = node, family = 'v4' } = o;
+  const podNetwork = family === 'v4' ? '10.244.0.0/16' : 'fd00:10:244::/48';
+  const [nat, filter] = serviceTables(serviceRoutes({ services, slices, node: at, family }), {
+    family,
+    podNetwork,
+  });
+  return { nat: linesOf(nat), filter: linesOf(filter) };
+}
+
+function linesOf(table: ChainTable | undefined): string {
+  return [...(table?.chains ?? [])]
+    .flatMap(([chain, lines]) => lines.map((line) => `${chain} ${line}`))
+    .join('\n');
 }
 
 describe('service rules', () => {
@@ -69,7 +89,7 @@ describe('service rules', () => {
     const service = makeService('a', { internalTrafficPolicy: 'Local' });
     const local = rules([service], [makeSlice('a', [up('10.244.1.2'), up('10.244.2.2', 'node-2')])]);
     const target = /KUBE-SERVICES -d 10\.96\.0\.5\/32 .* -j (KUBE-SVL-\S+)/.exec(local.nat)?.[1] ?? 'none';
-    expect(local.nat.split('\n').filter((line) => line.startsWith(`${target} `))).toHaveLength(1);
+    expect(local.nat.match(new RegExp(`^${target} .*-j KUBE-SEP-`, 'gm'))).toHaveLength(1);
     const remote = rules([service], [makeSlice('a', [up('10.244.2.2', 'node-2')])]);
     expect(remote.filter).toContain('-j DROP');
     expect(remote.nat).not.toMatch(/KUBE-SERVICES -d 10\.96\.0\.5/);
@@ -84,6 +104,68 @@ describe('service rules', () => {
     expect(external(cluster)[0]).toMatch(/-j KUBE-MARK-MASQ$/);
     expect(external(local).at(-1)).toMatch(/^KUBE-EXT-\S+ -j KUBE-SVL-/);
     expect(local).toContain('--dport 30080');
+  });
+
+  it('let only the named networks use a load balancer address', () => {
+    const spec = {
+      type: 'LoadBalancer',
+      ports: [{ port: 80, nodePort: 30080 }],
+      loadBalancerSourceRanges: ['192.0.2.0/24', ' fd00::/64'],
+    };
+    const service = {
+      ...makeService('a', spec),
+      status: { loadBalancer: { ingress: [{ ip: '172.18.200.1' }] } },
+    };
+    const { nat, filter } = rules([service], [makeSlice('a', [up('10.244.1.2')])]);
+    const chain = /-d 172\.18\.200\.1\/32 .* -j (KUBE-FW-\S+)/.exec(nat)?.[1] ?? 'none';
+    expect(nat.split('\n').filter((line) => line.startsWith(`${chain} `))).toEqual([
+      expect.stringMatching(/ -s 192\.0\.2\.0\/24 .* -j KUBE-EXT-/),
+    ]);
+    expect(filter).toMatch(/KUBE-PROXY-FIREWALL -d 172\.18\.200\.1\/32 .* -j DROP/);
+    const open = { ...service, spec: { ...service.spec, loadBalancerSourceRanges: ['0.0.0.0/0'] } };
+    expect(rules([open], [makeSlice('a', [up('10.244.1.2')])]).filter).not.toContain('DROP');
+    const proxied = {
+      ...service,
+      status: { loadBalancer: { ingress: [{ ip: '172.18.200.1', ipMode: 'Proxy' }] } },
+    };
+    expect(rules([proxied], [makeSlice('a', [up('10.244.1.2')])]).nat).not.toContain('172.18.200.1');
+  });
+
+  it('stay in the zone that the hints of every endpoint name', () => {
+    const hinted = (ip: string, zone: string) => ({ ...up(ip), hints: { forZones: [{ name: zone }] } });
+    const slices = [makeSlice('a', [hinted('10.244.1.2', 'east'), hinted('10.244.1.3', 'west')])];
+    const reached = (zone: string | undefined, these = slices) =>
+      [
+        ...rules([makeService('a')], these, { at: { ...node, zone } }).nat.matchAll(
+          /--to-destination (\S+)/g,
+        ),
+      ].map((match) => match[1]);
+    expect(reached('east')).toEqual(['10.244.1.2:8080']);
+    expect(reached('north')).toHaveLength(2);
+    expect(reached(undefined)).toHaveLength(2);
+    expect(reached('east', [...slices, makeSlice('a', [up('10.244.1.4')])])).toHaveLength(3);
+  });
+
+  it('route each IP family by its own addresses', () => {
+    const service = makeService('a', { clusterIPs: ['10.96.0.5', 'fd00:10:96::5'] });
+    const six = { ...makeSlice('a', [up('fd00:10:244:1::2')]), addressType: 'IPv6' };
+    const four = makeSlice('a', [up('10.244.1.2')]);
+    const { nat } = rules([service], [four, six], { family: 'v6' });
+    expect(nat).toContain('-d fd00:10:96::5/128');
+    expect(nat).toContain('--to-destination [fd00:10:244:1::2]:8080');
+    expect(nat).not.toContain('10.244.1.2');
+    expect(rules([service], [six]).filter).toMatch(/-d 10\.96\.0\.5\/32 .* -j REJECT/);
+  });
+
+  it('keep TCP and UDP ports of one number apart', () => {
+    const ports = [
+      { name: 'dns', port: 53, protocol: 'UDP' },
+      { name: 'dns-tcp', port: 53, protocol: 'TCP' },
+    ];
+    const slice = makeSlice('a', [up('10.244.1.2')], [{ name: 'dns', port: 5353, protocol: 'UDP' }]);
+    const { nat, filter } = rules([makeService('a', { ports })], [slice]);
+    expect(nat).toMatch(/-p udp .* -j DNAT --to-destination 10\.244\.1\.2:5353/);
+    expect(filter).toMatch(/-p tcp -m tcp --dport 53 .* -j REJECT/);
   });
 
   it('match named ports and keep two ports of one service apart', () => {
@@ -123,14 +205,38 @@ describe('applying', () => {
   ].join('\n');
 
   it("keeps jumps that are there, adds missing ones, removes stale chains, touches nobody else's", () => {
-    const tables = renderTables(serviceRoutes({ services: [], slices: [], node }), node).filter(
-      (t) => t.name === 'nat',
-    );
-    const lines = renderRestore(tables, parseSave(saved)).split('\n');
+    const [nat] = serviceTables([], { family: 'v4', podNetwork: '10.244.0.0/16' });
+    const present = parseSave(saved, 'KUBE-').get('nat');
+    expect(present?.chains.get('KUBE-SERVICES')).toBe(1);
+    const lines = renderTable(nat ?? { name: 'nat', chains: new Map(), jumps: [] }, {
+      rewrite: [...(nat?.chains.keys() ?? [])],
+      stale: ['KUBE-SVC-OLD'],
+      presentJumps: present?.jumps ?? [],
+    }).split('\n');
     expect(lines).toContain('-X KUBE-SVC-OLD');
     expect(lines).toContain('-D OUTPUT -j KUBE-SVC-OLD');
     expect(lines.filter((line) => line.startsWith('-I PREROUTING'))).toEqual([]);
     expect(lines.filter((line) => line.startsWith('-I OUTPUT 1'))).toHaveLength(1);
     expect(lines.join('\n')).not.toMatch(/ISTIO|CNI-/);
+  });
+
+  it('writes nothing when nothing changed, and only the chains that did', () => {
+    const table: ChainTable = {
+      name: 'filter',
+      chains: new Map([
+        ['KUBE-A', ['-j DROP']],
+        ['KUBE-B', ['-j KUBE-A']],
+      ]),
+      jumps: [{ from: 'INPUT', match: '-m conntrack --ctstate NEW', to: 'KUBE-B' }],
+    };
+    const presentJumps = ['INPUT -m conntrack --ctstate NEW -j KUBE-B'];
+    expect(renderTable(table, { rewrite: [], stale: [], presentJumps })).toBe('');
+    expect(renderTable(table, { rewrite: ['KUBE-B'], stale: [], presentJumps }).split('\n')).toEqual([
+      '*filter',
+      ':KUBE-B - [0:0]',
+      '-A KUBE-B -j KUBE-A',
+      'COMMIT',
+      '',
+    ]);
   });
 });

@@ -22,6 +22,8 @@ export interface SandboxDeps {
   readonly host: NodeHost;
   readonly cni: CniRunner;
   readonly nodeIp: string;
+  /** Called when a pod has its addresses; its containers start when it resolves. */
+  readonly podAttached?: ((pod: Pod, ips: readonly string[]) => Promise<void>) | undefined;
 }
 
 /**
@@ -36,10 +38,17 @@ export async function createPodSandbox(pod: Pod, deps: SandboxDeps): Promise<Pod
   try {
     const netns = await createPodNetns(deps.host, sysctls);
     try {
-      const result = await deps.cni.add(attachmentOf(pod, { id, netns }));
-      const ips = (result.ips ?? []).map(({ address }) => address.split('/', 1)[0] ?? '').filter(Boolean);
-      if (ips.length === 0) throw new Error('the network plugins assigned no address');
-      return { id, netns, ips };
+      const attachment = attachmentOf(pod, { id, netns });
+      const result = await deps.cni.add(attachment);
+      try {
+        const ips = (result.ips ?? []).map(({ address }) => address.split('/', 1)[0] ?? '').filter(Boolean);
+        if (ips.length === 0) throw new Error('the network plugins assigned no address');
+        await deps.podAttached?.(pod, ips);
+        return { id, netns, ips };
+      } catch (error) {
+        await deps.cni.delete(attachment).catch(() => undefined); // the first error is the one to report
+        throw error;
+      }
     } catch (error) {
       await removePodNetns(deps.host, netns);
       throw error;

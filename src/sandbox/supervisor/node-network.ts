@@ -1,0 +1,62 @@
+import { messageOf } from '../../errors/mesh-error.js';
+import type { KubeClient } from '../../kube/client.js';
+import { createLogger } from '../../telemetry/log.js';
+import {
+  type ClusterCaches,
+  type PodObject,
+  type PolicyEnforcer,
+  type PolicyModel,
+  startPolicyEnforcer,
+  startServiceRouting,
+} from '../cluster/index.js';
+import { clusterNetwork } from './sandbox-config.js';
+
+/** What the nodes' networks need of the cluster. */
+export interface NetworkDeps {
+  readonly client: KubeClient;
+  readonly caches: ClusterCaches;
+  readonly policies: PolicyModel;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Service routing and network policies of one node during one of its runs. Pods may
+ * come before the cluster's part is there: they wait for it.
+ */
+export class NodeNetwork {
+  readonly #node: string;
+  readonly #enforcer: Promise<PolicyEnforcer>;
+  #start: (enforcer: PolicyEnforcer) => void = () => undefined;
+
+  constructor(node: string) {
+    this.#node = node;
+    this.#enforcer = new Promise((resolve) => {
+      this.#start = resolve;
+    });
+  }
+
+  /** Begins to write rules into the node's network namespace, until the signal ends. */
+  start(deps: NetworkDeps, netns: number): void {
+    const logger = createLogger('node');
+    const node = this.#node;
+    const failed = (what: string) => (error: unknown) =>
+      logger.error(`${what} ended`, { node, error: messageOf(error) });
+    const { podNetworks, families } = clusterNetwork;
+    const routing = startServiceRouting({ ...deps, node: { name: node }, netns, podNetworks });
+    routing.done.catch(failed('service routing'));
+    const enforcer = startPolicyEnforcer({
+      model: deps.policies,
+      signal: deps.signal,
+      node,
+      netns,
+      families,
+    });
+    enforcer.done.catch(failed('network policy'));
+    this.#start(enforcer);
+  }
+
+  /** Resolves when the policies that select a pod are in force; its containers may start then. */
+  async attached(pod: PodObject, ips: readonly string[]): Promise<void> {
+    await (await this.#enforcer).attached(pod, ips);
+  }
+}
