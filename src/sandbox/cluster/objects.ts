@@ -23,6 +23,8 @@ export interface StatefulSet extends KubeObject {
     updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } };
     minReadySeconds?: number;
     ordinals?: { start?: number };
+    revisionHistoryLimit?: number;
+    persistentVolumeClaimRetentionPolicy?: { whenDeleted?: string; whenScaled?: string };
     volumeClaimTemplates?: { metadata: Partial<ObjectMeta>; spec?: unknown }[];
   };
   status?: {
@@ -37,6 +39,12 @@ export interface StatefulSet extends KubeObject {
     collisionCount?: number;
     conditions?: Condition[];
   };
+}
+
+/** apps/v1 ControllerRevision: one template an owner has had. */
+export interface ControllerRevision extends KubeObject {
+  data?: unknown;
+  revision: number;
 }
 
 /** The part of a Job's spec that a CronJob's template shares. */
@@ -122,6 +130,15 @@ export interface HorizontalPodAutoscaler extends KubeObject {
 export interface PersistentVolumeClaim extends KubeObject {
   spec?: unknown;
 }
+
+/** apps/v1 */
+export const controllerRevisions: Resource = {
+  group: 'apps',
+  version: 'v1',
+  plural: 'controllerrevisions',
+  kind: 'ControllerRevision',
+  isNamespaced: true,
+};
 
 /** policy/v1 */
 export const podDisruptionBudgets: Resource = {

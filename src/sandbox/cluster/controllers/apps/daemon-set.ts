@@ -7,15 +7,14 @@ import { type NewPod, PodControl, podFromTemplate } from '../pod-control.js';
 import { isAvailable, isFinished, isReady, nextAvailabilityMs } from '../pod-state.js';
 import { RetryDelays } from '../retry-delays.js';
 import { writeStatus } from '../status-writer.js';
-import { hashOf } from '../template-hash.js';
-
-const hashLabel = 'controller-revision-hash';
+import { RevisionHistory, revisionHashLabel } from './controller-revisions.js';
 
 interface Context {
   readonly deps: ControllerDeps;
   readonly sets: ObjectCache<DaemonSet>;
   readonly nodes: ObjectCache<Node>;
   readonly control: PodControl;
+  readonly history: RevisionHistory;
   readonly queue: ControllerQueue;
   /** Keeps a daemon that ends at once from being recreated in a tight loop, per set and node. */
   readonly delays: RetryDelays;
@@ -29,6 +28,7 @@ export function daemonSetController(deps: ControllerDeps, queue: ControllerQueue
     sets: deps.caches.of<DaemonSet>(daemonSets),
     nodes: deps.caches.of<Node>(nodeResource),
     control: new PodControl(deps),
+    history: new RevisionHistory(deps),
     delays: new RetryDelays({ minMs: 1_000, maxMs: 900_000 }),
   };
   const all = (): string[] => context.sets.list().map(keyOfObject);
@@ -48,15 +48,32 @@ export function daemonSetController(deps: ControllerDeps, queue: ControllerQueue
       const { namespace, name } = splitKey(key);
       const set = context.sets.get(namespace, name);
       if (set === undefined) return;
-      if (set.metadata.deletionTimestamp === undefined) await manage(context, set);
-      await report(context, set);
+      if (set.metadata.deletionTimestamp !== undefined) {
+        const hash = context.history.of(set).at(-1)?.metadata.labels?.[revisionHashLabel] ?? '';
+        await report(context, set, hash);
+        return;
+      }
+      const revision = await context.history.current(set, set.spec.template.metadata?.labels ?? {});
+      const hash = revision.metadata.labels?.[revisionHashLabel] ?? '';
+      await manage(context, set, hash);
+      await report(context, set, hash);
+      await context.history.prune(set, revisionsInUse(context, set));
     },
   };
 }
 
-async function manage(context: Context, set: DaemonSet): Promise<void> {
+/** Names of the revisions that a pod has, and of the current one. */
+function revisionsInUse(context: Context, set: DaemonSet): Set<string> {
+  const hashes = context.control.pods
+    .ownedBy(set.metadata.uid)
+    .map((pod) => pod.metadata.labels?.[revisionHashLabel]);
+  const revisions = context.history.of(set);
+  const used = revisions.filter((each) => hashes.includes(each.metadata.labels?.[revisionHashLabel]));
+  return new Set([...used, ...revisions.slice(-1)].map((each) => each.metadata.name));
+}
+
+async function manage(context: Context, set: DaemonSet, hash: string): Promise<void> {
   const pods = await context.control.claim(set, set.spec.selector);
-  const hash = hashOf(set.spec.template);
   const toDelete: Pod[] = [];
   const toCreate: NewPod[] = [];
   const groups = groupByNode(context, { set, pods, hash });
@@ -115,7 +132,7 @@ function groupByNode(
     const node = nodeOf(pod) ?? '';
     const group = groups.get(node) ?? { current: [], old: [], shouldRun: false, isUnwanted: true };
     groups.set(node, group);
-    (pod.metadata.labels?.[hashLabel] === o.hash ? group.current : group.old).push(pod);
+    (pod.metadata.labels?.[revisionHashLabel] === o.hash ? group.current : group.old).push(pod);
   }
   return [...groups].map(([node, group]) => ({ node, ...group }));
 }
@@ -126,7 +143,7 @@ function podFor(set: DaemonSet, o: { readonly node: string; readonly hash: strin
     metadata: {
       ...pod.metadata,
       generateName: `${set.metadata.name}-`,
-      labels: { ...pod.metadata.labels, [hashLabel]: o.hash },
+      labels: { ...pod.metadata.labels, [revisionHashLabel]: o.hash },
     },
     spec: pinToNode(pod.spec, o.node),
   };
@@ -151,9 +168,8 @@ function isDue(
   return false;
 }
 
-async function report(context: Context, set: DaemonSet): Promise<void> {
+async function report(context: Context, set: DaemonSet, hash: string): Promise<void> {
   const nowMs = Date.now();
-  const hash = hashOf(set.spec.template);
   const minReady = set.spec.minReadySeconds ?? 0;
   const pods = context.control.pods.ownedBy(set.metadata.uid);
   const groups = groupByNode(context, { set, pods, hash });

@@ -69,7 +69,7 @@ function brokenByUpdate(
   pod: Pod,
 ): Pod[] {
   const ordinal = ordinalOf(o.set, pod) ?? 0;
-  const isDue = updates(o.set) && ordinal >= partitionOf(o.set) && !o.isUpdated(pod);
+  const isDue = updates(o.set) && ordinal >= firstToUpdate(o.set) && !o.isUpdated(pod);
   return isDue && pod.metadata.deletionTimestamp === undefined ? [pod] : [];
 }
 
@@ -81,18 +81,19 @@ function nextToUpdate(
 ): Pod[] {
   if (!updates(o.set)) return [];
   for (const [ordinal, pod] of [...byOrdinal].toSorted(([a], [b]) => b - a)) {
-    if (ordinal < partitionOf(o.set)) return [];
+    if (ordinal < firstToUpdate(o.set)) return [];
     if (!o.isUpdated(pod)) return pod.metadata.deletionTimestamp === undefined ? [pod] : [];
     if (!isUp(pod)) return [];
   }
   return [];
 }
 
-function updates(set: StatefulSet): boolean {
+/** Whether pods are replaced by the controller and not only by whoever deletes them. */
+export function updates(set: StatefulSet): boolean {
   return set.spec.updateStrategy?.type !== 'OnDelete';
 }
 
 /** Ordinals below stay on the old template. */
-export function partitionOf(set: StatefulSet): number {
-  return set.spec.updateStrategy?.rollingUpdate?.partition ?? 0;
+export function firstToUpdate(set: StatefulSet): number {
+  return (set.spec.ordinals?.start ?? 0) + (set.spec.updateStrategy?.rollingUpdate?.partition ?? 0);
 }

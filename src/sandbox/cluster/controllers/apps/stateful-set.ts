@@ -1,30 +1,31 @@
 import { statefulSets } from '../../../../kube/resource.js';
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import type { Pod } from '../../../../kube/types.js';
+import type { Pod, PodTemplateSpec } from '../../../../kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
-import { type PersistentVolumeClaim, persistentVolumeClaims, type StatefulSet } from '../../objects.js';
+import type { ControllerRevision, StatefulSet } from '../../objects.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
-import { type NewPod, PodControl, podFromTemplate } from '../pod-control.js';
+import { PodControl } from '../pod-control.js';
 import { isAvailable, isReady, nextAvailabilityMs } from '../pod-state.js';
-import { ordinalOf, partitionOf, statefulPlan } from './stateful-rollout.js';
 import { writeStatus } from '../status-writer.js';
-import { hashOf } from '../template-hash.js';
-
-const hashLabel = 'controller-revision-hash';
+import { RevisionHistory, revisionHashLabel, templateOf } from './controller-revisions.js';
+import { StatefulClaims } from './stateful-claims.js';
+import { podFor } from './stateful-pod.js';
+import { firstToUpdate, ordinalOf, statefulPlan, updates } from './stateful-rollout.js';
 
 interface Context {
   readonly deps: ControllerDeps;
   readonly sets: ObjectCache<StatefulSet>;
-  readonly claims: ObjectCache<PersistentVolumeClaim>;
+  readonly claims: StatefulClaims;
+  readonly history: RevisionHistory;
   readonly control: PodControl;
 }
 
-/** Keeps numbered pods with stable names, in order. Volume claims are created and accepted, but nothing provisions them. */
+/** Keeps numbered pods with stable names and volume claims, in order. */
 export function statefulSetController(deps: ControllerDeps, queue: ControllerQueue): Controller {
   const context: Context = {
     deps,
     sets: deps.caches.of<StatefulSet>(statefulSets),
-    claims: deps.caches.of<PersistentVolumeClaim>(persistentVolumeClaims),
+    claims: new StatefulClaims(deps),
+    history: new RevisionHistory(deps),
     control: new PodControl(deps),
   };
   context.sets.onChange(({ object }) => queue.add(keyOfObject(object)));
@@ -38,26 +39,18 @@ export function statefulSetController(deps: ControllerDeps, queue: ControllerQue
     reconcile: async (key) => {
       const { namespace, name } = splitKey(key);
       const set = context.sets.get(namespace, name);
-      if (set === undefined) return;
-      const update = `${name}-${hashOf(set.spec.template)}`;
-      if (set.metadata.deletionTimestamp === undefined) {
-        const pods = await context.control.claim(set, set.spec.selector);
-        const isUpdated = (pod: Pod): boolean => pod.metadata.labels?.[hashLabel] === update;
-        const plan = statefulPlan({ set, pods, isUpdated, nowMs: Date.now() });
-        for (const ordinal of plan.toCreate) {
-          await createClaims(context, set, ordinal);
-          await context.control.create(set, podFor({ set, ordinal, revision: update }));
-        }
-        await context.control.deleteMany(set, plan.toDelete);
-      }
+      if (set === undefined || set.metadata.deletionTimestamp !== undefined) return;
+      const update = await context.history.current(set, set.spec.selector.matchLabels ?? {});
+      await manage(context, set, update);
       const pods = context.control.pods
         .ownedBy(set.metadata.uid)
         .filter((pod) => ordinalOf(set, pod) !== undefined);
-      await writeStatus(
-        deps.client,
-        { resource: statefulSets, cache: context.sets },
+      const status = statusOf({ set, pods, update: update.metadata.name, nowMs: Date.now() });
+      await writeStatus(deps.client, { resource: statefulSets, cache: context.sets }, set, status);
+      const inUse = pods.map((pod) => pod.metadata.labels?.[revisionHashLabel] ?? '');
+      await context.history.prune(
         set,
-        statusOf({ set, pods, update, nowMs: Date.now() }),
+        new Set([...inUse, status.currentRevision ?? '', update.metadata.name]),
       );
       const wait = nextAvailabilityMs(pods, set.spec.minReadySeconds ?? 0, Date.now());
       if (wait !== undefined) queue.addAfter(key, wait);
@@ -65,64 +58,46 @@ export function statefulSetController(deps: ControllerDeps, queue: ControllerQue
   };
 }
 
-function podFor(o: {
-  readonly set: StatefulSet;
-  readonly ordinal: number;
-  readonly revision: string;
-}): NewPod {
-  const { set, ordinal } = o;
-  const pod = podFromTemplate(set.spec.template);
-  const name = `${set.metadata.name}-${ordinal}`;
-  const claimed = (set.spec.volumeClaimTemplates ?? []).map((template) => template.metadata.name ?? '');
-  const volumes = (pod.spec.volumes ?? []).filter((volume) => !claimed.includes(volume.name));
-  for (const claim of claimed) {
-    volumes.push({ name: claim, persistentVolumeClaim: { claimName: `${claim}-${name}` } });
+async function manage(context: Context, set: StatefulSet, update: ControllerRevision): Promise<void> {
+  const pods = await context.control.claim(set, set.spec.selector);
+  const isUpdated = (pod: Pod): boolean => pod.metadata.labels?.[revisionHashLabel] === update.metadata.name;
+  const plan = statefulPlan({ set, pods, isUpdated, nowMs: Date.now() });
+  for (const ordinal of plan.toCreate) {
+    await context.claims.ensure(set, ordinal);
+    await context.control.create(
+      set,
+      podFor({ set, ordinal, ...versionFor(context, { set, update, ordinal }) }),
+    );
   }
-  return {
-    metadata: {
-      ...pod.metadata,
-      name,
-      labels: {
-        ...pod.metadata.labels,
-        [hashLabel]: o.revision,
-        'statefulset.kubernetes.io/pod-name': name,
-        'apps.kubernetes.io/pod-index': String(ordinal),
-      },
-    },
-    spec: {
-      ...pod.spec,
-      hostname: name,
-      ...(set.spec.serviceName === undefined || set.spec.serviceName === ''
-        ? {}
-        : { subdomain: set.spec.serviceName }),
-      ...(volumes.length === 0 ? {} : { volumes }),
-    },
-  };
+  const { start, end } = range(set);
+  for (let ordinal = start; ordinal < end; ordinal++)
+    await context.claims.retain(set, ordinal, { leaving: undefined });
+  for (const pod of plan.toDelete) {
+    const ordinal = ordinalOf(set, pod);
+    const isSurplus = ordinal !== undefined && (ordinal < start || ordinal >= end);
+    if (isSurplus) await context.claims.retain(set, ordinal, { leaving: pod });
+  }
+  await context.control.deleteMany(set, plan.toDelete);
 }
 
-async function createClaims(context: Context, set: StatefulSet, ordinal: number): Promise<void> {
-  const namespace = set.metadata.namespace ?? '';
-  for (const template of set.spec.volumeClaimTemplates ?? []) {
-    const name = `${template.metadata.name ?? ''}-${set.metadata.name}-${ordinal}`;
-    if (context.claims.get(namespace, name) !== undefined) continue;
-    const labels = { ...template.metadata.labels, ...set.spec.selector.matchLabels };
-    try {
-      const created = await context.deps.client.create<PersistentVolumeClaim>(
-        persistentVolumeClaims,
-        {
-          apiVersion: 'v1',
-          kind: 'PersistentVolumeClaim',
-          metadata: { name, namespace, labels, annotations: { ...template.metadata.annotations } },
-          spec: template.spec,
-        },
-        { namespace },
-      );
-      context.claims.remember(created);
-    } catch (error) {
-      // Claims outlive the set on purpose: data of an earlier life is used again.
-      if (!isAlreadyExists(error)) throw error;
-    }
+function range(set: StatefulSet): { readonly start: number; readonly end: number } {
+  const start = set.spec.ordinals?.start ?? 0;
+  return { start, end: start + (set.spec.replicas ?? 1) };
+}
+
+/** Below the partition of a rolling update a pod comes back as it was. */
+function versionFor(
+  context: Context,
+  o: { readonly set: StatefulSet; readonly update: ControllerRevision; readonly ordinal: number },
+): { readonly template: PodTemplateSpec; readonly revision: string } {
+  const { set, update, ordinal } = o;
+  const revision = update.metadata.name;
+  if (updates(set) && ordinal < firstToUpdate(set)) {
+    const before = context.history.of(set).find((each) => each.metadata.name === set.status?.currentRevision);
+    const template = before === undefined ? undefined : templateOf(before);
+    if (before !== undefined && template !== undefined) return { template, revision: before.metadata.name };
   }
+  return { template: set.spec.template, revision };
 }
 
 function statusOf(o: {
@@ -134,21 +109,21 @@ function statusOf(o: {
   const { set, update } = o;
   const minReady = set.spec.minReadySeconds ?? 0;
   const living = o.pods.filter((pod) => pod.metadata.deletionTimestamp === undefined);
-  const updated = living.filter((pod) => pod.metadata.labels?.[hashLabel] === update);
+  const updated = living.filter((pod) => pod.metadata.labels?.[revisionHashLabel] === update);
   const replicas = set.spec.replicas ?? 1;
   const isDone = updated.length === living.length && living.length === replicas && updated.every(isReady);
   const before = set.status?.currentRevision;
   // The revision that is being left stays "current" until every pod has the new one.
-  const current = before === undefined || (isDone && partitionOf(set) === 0) ? update : before;
+  const current = before === undefined || isDone ? update : before;
   return {
     ...(set.metadata.generation === undefined ? {} : { observedGeneration: set.metadata.generation }),
     replicas: o.pods.length,
     readyReplicas: living.filter(isReady).length,
     availableReplicas: living.filter((pod) => isAvailable(pod, minReady, o.nowMs)).length,
-    currentReplicas: living.filter((pod) => pod.metadata.labels?.[hashLabel] === current).length,
+    currentReplicas: living.filter((pod) => pod.metadata.labels?.[revisionHashLabel] === current).length,
     updatedReplicas: updated.length,
     currentRevision: current,
     updateRevision: update,
-    collisionCount: 0,
+    collisionCount: set.status?.collisionCount ?? 0,
   };
 }

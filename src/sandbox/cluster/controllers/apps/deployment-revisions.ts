@@ -1,0 +1,96 @@
+import { deployments, replicaSets } from '../../../../kube/resource.js';
+import type { Deployment, ReplicaSet } from '../../../../kube/types.js';
+import type { DeploymentContext } from './deployment-context.js';
+import { type RolloutSets, sizeOf } from './deployment-rollout.js';
+
+const revisionAnnotation = 'deployment.kubernetes.io/revision';
+const historyLimitDefault = 10;
+/** Annotations of a Deployment that say nothing about its replica sets. */
+const ownAnnotations = new Set([
+  'kubectl.kubernetes.io/last-applied-configuration',
+  revisionAnnotation,
+  'deployment.kubernetes.io/desired-replicas',
+  'deployment.kubernetes.io/max-replicas',
+  'deployment.kubernetes.io/revision-history',
+]);
+
+/**
+ * Numbers the current set after all older ones and writes the number on the
+ * Deployment, for `kubectl rollout`. A new revision gives a new object.
+ */
+export async function recordRevision(
+  context: DeploymentContext,
+  deployment: Deployment,
+  sets: RolloutSets,
+): Promise<Deployment> {
+  let current = sets.current;
+  if (current === undefined) return deployment;
+  const wanted = nextRevision(sets.old);
+  if (revisionOf(current) < wanted) {
+    const { name, namespace, resourceVersion } = current.metadata;
+    current = await context.deps.client.patch<ReplicaSet>(
+      { resource: replicaSets, name, namespace },
+      {
+        metadata: {
+          resourceVersion,
+          annotations: newRevisionAnnotations(deployment, sets.old),
+        },
+      },
+    );
+    context.sets.remember(current);
+  }
+  const revision = String(revisionOf(current));
+  if (deployment.metadata.annotations?.[revisionAnnotation] === revision) return deployment;
+  const { name, namespace } = deployment.metadata;
+  const patched = await context.deps.client.patch<Deployment>(
+    { resource: deployments, name, namespace },
+    { metadata: { annotations: { [revisionAnnotation]: revision } } },
+  );
+  context.deployments.remember(patched);
+  return patched;
+}
+
+/** Deletes empty replica sets beyond the history limit, oldest first. */
+export async function prune(
+  context: DeploymentContext,
+  deployment: Deployment,
+  sets: RolloutSets,
+): Promise<void> {
+  const limit = deployment.spec.revisionHistoryLimit ?? historyLimitDefault;
+  const empty = sets.old.filter(
+    (set) =>
+      sizeOf(set) === 0 && (set.status?.replicas ?? 0) === 0 && set.metadata.deletionTimestamp === undefined,
+  );
+  const surplus = empty
+    .toSorted((a, b) => revisionOf(a) - revisionOf(b))
+    .slice(0, Math.max(0, empty.length - limit));
+  for (const set of surplus) {
+    const { name, namespace } = set.metadata;
+    await context.deps.client.delete({ resource: replicaSets, name, namespace });
+    context.sets.rememberDeletion(set);
+  }
+}
+
+/** Annotations of the replica set that becomes the newest. */
+export function newRevisionAnnotations(
+  deployment: Deployment,
+  old: readonly ReplicaSet[],
+): Record<string, string> {
+  return { ...sharedAnnotations(deployment), [revisionAnnotation]: String(nextRevision(old)) };
+}
+
+function nextRevision(old: readonly ReplicaSet[]): number {
+  return Math.max(0, ...old.map(revisionOf)) + 1;
+}
+
+function revisionOf(set: ReplicaSet): number {
+  const revision = Number(set.metadata.annotations?.[revisionAnnotation] ?? 0);
+  return Number.isFinite(revision) ? revision : 0;
+}
+
+/** Annotations a replica set takes over from its Deployment. */
+function sharedAnnotations(deployment: Deployment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(deployment.metadata.annotations ?? {}).filter(([key]) => !ownAnnotations.has(key)),
+  );
+}
