@@ -102,6 +102,7 @@ export class NodeRunner {
       packageRoot: paths.packageRoot,
       nodeBinary: config.nodeBinary,
       imagesDir: paths.images,
+      loadedImagesDir: paths.loadedImages,
     });
     this.#host = host;
     await connectNode(index, { netnsPid: host.initPid, nodeCount: config.nodeCount });

@@ -16,7 +16,10 @@ export interface SandboxPaths {
   readonly control: string;
   /** The program files as they were at `up`: a rebuild does not change a running sandbox. */
   readonly packageRoot: string;
+  /** What built-in images add to the host's programs. */
   readonly images: string;
+  /** Images loaded from archives. */
+  readonly loadedImages: string;
   readonly nodes: string;
   /** Data of the API server. */
   readonly data: string;
@@ -45,6 +48,7 @@ export function sandboxPaths(name: string, base: string = sandboxBaseFolder()): 
     control: controlPath(folder),
     packageRoot: at('package'),
     images: at('images'),
+    loadedImages: at('loaded-images'),
     nodes: at('nodes'),
     data: at('data'),
   };

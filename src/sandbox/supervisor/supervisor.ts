@@ -2,7 +2,7 @@ import { untilAborted } from '../../system/until.js';
 import { setMaxListeners } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { messageOf } from '../../errors/mesh-error.js';
 import { KubeClient } from '../../kube/client.js';
 import { nodes as nodeResource } from '../../kube/resource.js';
@@ -20,7 +20,11 @@ import {
   startServiceRouting,
 } from '../cluster/index.js';
 import { NodeGateway } from '../node/gateway/node-gateway.js';
+import { loadedImagesFolder } from '../node/host/node-host.js';
 import { BuiltinImages, writeBuiltinImages } from '../node/image/builtin-images.js';
+import { LoadedImages } from '../node/image/loaded-images.js';
+import { pruneImages } from '../node/image/store/prune.js';
+import { writeHelperPrograms } from '../node/runtime/helper-programs.js';
 import { startControlServer } from './control-server.js';
 import { clusterDnsAnswers } from './dns-probe.js';
 import { createBridge } from './root-network.js';
@@ -73,7 +77,12 @@ export class Supervisor {
     });
     try {
       await createBridge();
-      const [apiServer] = await Promise.all([this.#startApiServer(), writeBuiltinImages(paths.images)]);
+      const [apiServer] = await Promise.all([
+        this.#startApiServer(),
+        writeBuiltinImages(paths.images),
+        writeHelperPrograms(join(paths.images, 'helpers')),
+        pruneImages(paths.loadedImages),
+      ]);
       const kubeconfig = apiServer.adminKubeconfig(this.#server, { name: `sandbox-${this.#config.name}` });
       await writeFile(paths.kubeconfig, kubeconfig, { mode: 0o600 });
       await chmod(paths.kubeconfig, 0o600);
@@ -130,7 +139,11 @@ export class Supervisor {
 
   async #startCluster(apiServer: ApiServer): Promise<void> {
     const { signal } = this.#abort;
-    const images = [new BuiltinImages({ hub: this.#config.hub, version: this.#config.version })];
+    const { loadedImages } = sandboxPaths(this.#config.name, dirname(this.#config.folder));
+    const images = [
+      new BuiltinImages({ hub: this.#config.hub, version: this.#config.version }),
+      new LoadedImages({ folder: loadedImages, nodeFolder: loadedImagesFolder }),
+    ];
     for (let index = 1; index <= this.#config.nodeCount; index++) {
       const user = `system:node:${nodeAddresses(index).name}`;
       const client = await this.#makeClient(apiServer, user, ['system:nodes']);

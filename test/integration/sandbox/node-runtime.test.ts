@@ -1,5 +1,5 @@
 import { readlinkSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,7 +14,9 @@ import {
 } from '../../../src/sandbox/node/kubelet/container/container-process.js';
 import { Container } from '../../../src/sandbox/node/runtime/container.js';
 import type { ContainerConfig } from '../../../src/sandbox/node/runtime/container-config.js';
+import { writeHelperPrograms } from '../../../src/sandbox/node/runtime/helper-programs.js';
 import { LogFile } from '../../../src/sandbox/node/runtime/log-file.js';
+import { createRootfs } from '../../../src/sandbox/node/runtime/rootfs.js';
 import { writeCniConfig } from '../../../src/sandbox/supervisor/cni-config.js';
 import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
 import { findCniPlugins } from '../../../src/sandbox/launcher/host-check.js';
@@ -32,6 +34,7 @@ describe.skipIf(!isRoot)('a node', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'node-runtime-'));
     await writeBuiltinImages(join(folder, 'images'));
+    await writeHelperPrograms(join(folder, 'images/helpers'));
     await writeCniConfig(join(folder, 'rootfs'), '10.244.9.0/24');
     host = await NodeHost.start({
       name: 'node-t',
@@ -40,6 +43,7 @@ describe.skipIf(!isRoot)('a node', () => {
       packageRoot: packageRoot(),
       nodeBinary: process.execPath,
       imagesDir: join(folder, 'images'),
+      loadedImagesDir: join(folder, 'loaded'),
     });
   });
 
@@ -53,9 +57,7 @@ describe.skipIf(!isRoot)('a node', () => {
     const image = new BuiltinImages({ hub: 'meshctl', version: '1' }).find('meshctl/tool');
     if (image === undefined) throw new Error('the tool image is built in');
     const id = `c${containerCount++}`;
-    const rootfs = `/var/lib/containers/${id}`;
-    await mkdir(join(host.rootfs, rootfs), { recursive: true });
-    await image.prepareRootfs(join(host.rootfs, rootfs));
+    const rootfs = await createRootfs(host, image.rootfs, { folder: `/var/lib/containers/${id}` });
     const log = await LogFile.create(join(folder, `${id}.log`));
     const container = await Container.start(
       host,

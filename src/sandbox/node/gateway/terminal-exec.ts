@@ -13,10 +13,7 @@ export async function execWithTerminal(
   command: readonly string[],
   { io, signal }: { io: ContainerIo; signal: AbortSignal },
 ): Promise<number> {
-  const { file, args, env } = enterCommand(container, [
-    ...(container.config.image.hasHostPrograms ? leadSession : []),
-    ...command,
-  ]);
+  const { file, args, env } = enterCommand(container, command, leadSession);
   // From the container's own device file system, so that the terminal has a name in there.
   const multiplexer = `/proc/${container.initPid}/root/dev/pts/ptmx`;
   const { child, terminal } = spawnOnTerminal(file, args, {

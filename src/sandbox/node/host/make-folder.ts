@@ -10,15 +10,16 @@ const processFolder = /^\/proc\/\d+$/;
  * tries for ever, at full speed, because /proc refuses to hold the parent.
  */
 export async function makeFolder(path: string): Promise<void> {
+  const mode = 0o755;
   try {
-    await mkdir(path);
+    await mkdir(path, mode);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') return;
     const parent = dirname(path);
     if (code !== 'ENOENT' || processFolder.test(path) || parent === path) throw error;
     await makeFolder(parent);
-    await mkdir(path).catch((again: NodeJS.ErrnoException) => {
+    await mkdir(path, mode).catch((again: NodeJS.ErrnoException) => {
       if (again.code !== 'EEXIST') throw again;
     });
   }

@@ -11,6 +11,8 @@ import { childrenOf } from './process-tree.js';
 
 /** Where a node shows the product's own files to the containers it starts. */
 export const meshctlFolder = '/var/lib/meshctl';
+/** Where a node sees the store of loaded images. */
+export const loadedImagesFolder = `${meshctlFolder}/loaded-images`;
 
 const startTimeoutMs = 10_000;
 
@@ -41,6 +43,8 @@ export interface NodeHostOptions {
   readonly nodeBinary: string;
   /** Folder that holds what built-in images add to the host's programs. */
   readonly imagesDir: string;
+  /** The store of loaded images. */
+  readonly loadedImagesDir: string;
 }
 
 /** Which of the node's namespaces a command joins; the mount, pid, uts and ipc namespaces always. */
@@ -81,6 +85,7 @@ export class NodeHost {
   /** Creates the namespaces; rejects with MESH0802 when the kernel or bubblewrap refuses. */
   static async start(options: NodeHostOptions): Promise<NodeHost> {
     await mkdir(options.rootfs, { recursive: true });
+    await mkdir(options.loadedImagesDir, { recursive: true, mode: 0o700 });
     await prepareNodeRootfs(options.rootfs, { cniPluginDir: options.cniPluginDir });
     const child = spawn('bwrap', nodeArgs(options), { stdio: ['ignore', 'pipe', 'pipe'] });
     const output = await firstOutput(child);
@@ -149,6 +154,7 @@ function nodeArgs(o: NodeHostOptions): string[] {
     ['--tmpfs', '/run'],
     readOnly(o.packageRoot, `${meshctlFolder}/package`),
     readOnly(o.imagesDir, `${meshctlFolder}/images`),
+    readOnly(o.loadedImagesDir, loadedImagesFolder),
     readOnly(o.nodeBinary, `${meshctlFolder}/node`),
     environment,
     ['--', 'sh', '-c', initScript],

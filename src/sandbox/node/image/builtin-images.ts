@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { readOnly, readOnlyIfPresent } from '../host/bwrap-flags.js';
 import { meshctlFolder } from '../host/node-host.js';
 import { hostProgramArgs, usrLinks } from '../host/node-rootfs.js';
-import { type ContainerImage, formatImageReference, type ImageStore, parseImageReference } from './image.js';
+import type { ContainerImage, ImageStore, ListedImage } from './image.js';
+import { formatImageReference, parseImageReference } from './reference.js';
 
 const meshctlProgram = (file: string, ...args: string[]): string =>
   `exec ${['/usr/local/bin/node', `/opt/meshctl/bin/${file}`, ...args].join(' ')} "$@"`;
@@ -78,9 +79,10 @@ export class BuiltinImages implements ImageStore {
         env: { PATH: searchPath },
         workingDir: '/',
         user: '',
+        volumes: [],
+        stopSignal: '',
       },
-      hasHostPrograms: true,
-      prepareRootfs,
+      rootfs: { kind: 'made', fill: fillRootfs },
       mountArgs: hostProgramArgs().concat(
         readOnly(`${meshctlFolder}/images/${name}`, '/usr/local'),
         readOnly(`${meshctlFolder}/node`, '/usr/local/bin/node'),
@@ -89,9 +91,15 @@ export class BuiltinImages implements ImageStore {
       ),
     };
   }
+
+  /** Nothing of the node's disk is theirs: their programs are the host's. */
+  list(): readonly ListedImage[] {
+    const nameOf = (image: string): string => `docker.io/${this.#hub}/${image}:${this.#version}`;
+    return Object.keys(images).map((image) => ({ names: [nameOf(image)], sizeBytes: 0 }));
+  }
 }
 
-async function prepareRootfs(folder: string): Promise<void> {
+async function fillRootfs(folder: string): Promise<void> {
   for (const name of ['etc', 'root', 'run', 'var/log', 'var/lib', 'var/tmp', 'home', 'opt', 'srv', 'mnt'])
     await mkdir(join(folder, name), { recursive: true });
   await mkdir(join(folder, 'tmp'), { recursive: true });

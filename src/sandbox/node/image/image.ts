@@ -4,9 +4,20 @@ export interface ImageConfig {
   readonly cmd: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
-  /** `uid[:gid]` or empty for root. */
+  /** A name or uid, and after a colon a group or gid; empty for root. */
   readonly user: string;
+  /** Folders that get a writable volume of their own in every container. */
+  readonly volumes: readonly string[];
+  /** A name or number; empty for SIGTERM. */
+  readonly stopSignal: string;
 }
+
+/** Where the root file system of an image's containers comes from. */
+export type RootfsSource =
+  /** Made anew for each container: fills an empty folder (as the supervisor sees it). */
+  | { readonly kind: 'made'; readonly fill: (folder: string) => Promise<void> }
+  /** A folder on the node that every container gets a writable view of. */
+  | { readonly kind: 'folder'; readonly nodePath: string };
 
 /** An image that is present on the node. */
 export interface ContainerImage {
@@ -14,45 +25,19 @@ export interface ContainerImage {
   readonly reference: string;
   readonly id: string;
   readonly config: ImageConfig;
-  /** Whether the host's own programs (setpriv, setsid) can be run inside. */
-  readonly hasHostPrograms: boolean;
-  /** Fills an empty folder (as the supervisor sees it) with what the container may write to. */
-  prepareRootfs(folder: string): Promise<void>;
+  readonly rootfs: RootfsSource;
   /** bubblewrap arguments, with paths on the node, that complete the file system below `/`. */
   readonly mountArgs: readonly string[];
+}
+
+/** An image as `status.images` of a node lists it. */
+export interface ListedImage {
+  readonly names: readonly string[];
+  readonly sizeBytes: number;
 }
 
 /** Where images come from; several stores are asked in turn. */
 export interface ImageStore {
   find(reference: string): ContainerImage | undefined;
-}
-
-/** A reference in its parts, defaults filled in as container runtimes do. */
-export interface ImageReference {
-  readonly registry: string;
-  readonly repository: string;
-  readonly tag: string;
-  readonly digest: string | undefined;
-}
-
-/** Parses `[registry/]repository[:tag][@digest]`; undefined when it is no reference at all. */
-export function parseImageReference(reference: string): ImageReference | undefined {
-  const [withoutDigest = '', digest] = reference.split('@', 2);
-  const slash = withoutDigest.indexOf('/');
-  const first = slash < 0 ? '' : withoutDigest.slice(0, slash);
-  const hasRegistry = /[.:]/.test(first) || first === 'localhost';
-  const registry = hasRegistry ? first : 'docker.io';
-  const rest = hasRegistry ? withoutDigest.slice(slash + 1) : withoutDigest;
-  const colon = rest.lastIndexOf(':');
-  const name = colon < 0 ? rest : rest.slice(0, colon);
-  const tag = colon < 0 ? 'latest' : rest.slice(colon + 1);
-  if (!/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d+)?$/.test(registry)) return undefined;
-  if (!/^[a-z0-9]+([._/-]+[a-z0-9]+)*$/.test(name) || !/^[\w][\w.-]{0,127}$/.test(tag)) return undefined;
-  const repository = registry === 'docker.io' && !name.includes('/') ? `library/${name}` : name;
-  return { registry, repository, tag, digest };
-}
-
-/** The long form of a reference, as `docker.io/library/busybox:latest`. */
-export function formatImageReference(r: ImageReference): string {
-  return `${r.registry}/${r.repository}${r.digest === undefined ? `:${r.tag}` : `@${r.digest}`}`;
+  list(): readonly ListedImage[];
 }

@@ -1,5 +1,6 @@
-import { lstat, mkdir, readlink, writeFile } from 'node:fs/promises';
+import { lstat, readlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { makeFolder } from '../host/make-folder.js';
 
 const linksMax = 40;
 
@@ -41,10 +42,9 @@ export async function makeMountPoint(root: string, target: string, kind: 'folder
   const inside = await resolveInside(root, target);
   const path = join(root, inside);
   if (relative(root, path) === '') return inside;
-  const mode = 0o755;
-  if (kind === 'folder') await mkdir(path, { recursive: true, mode });
+  if (kind === 'folder') await makeFolder(path);
   else {
-    await mkdir(dirname(path), { recursive: true, mode });
+    await makeFolder(dirname(path));
     if ((await lstat(path).catch(() => undefined)) === undefined) await writeFile(path, '', { mode: 0o644 });
   }
   return inside;

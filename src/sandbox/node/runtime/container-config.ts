@@ -1,6 +1,8 @@
-import { leadSession } from './terminal-stream.js';
-import { kernelFileSystems } from '../host/bwrap-flags.js';
+import { kernelFileSystems, readOnly } from '../host/bwrap-flags.js';
+import { meshctlFolder } from '../host/node-host.js';
 import type { ContainerImage } from '../image/image.js';
+import { helperCommand, helperFolder, separateLoaderVariables } from './helper-programs.js';
+import { leadSession } from './terminal-stream.js';
 
 /** One mount of a volume into a container; `source` is a path on the node. */
 export interface ContainerMount {
@@ -43,7 +45,7 @@ export function bwrapCommand(c: ContainerConfig): string[] {
   if (!c.isHostPid) args.push('--unshare-pid', '--as-pid-1');
   if (c.netns !== undefined) args.push('--unshare-uts', '--hostname', c.hostname);
   args.push('--bind', c.rootfs, '/', ...c.image.mountArgs);
-  args.push(...kernelFileSystems);
+  args.push(...kernelFileSystems, ...readOnly(`${meshctlFolder}/images/helpers`, helperFolder));
   for (const mount of sortedMounts(c.mounts))
     args.push(mount.isReadOnly ? '--ro-bind' : '--bind', mount.source, mount.target);
   if (c.isRootfsReadOnly) args.push('--remount-ro', '/');
@@ -52,11 +54,27 @@ export function bwrapCommand(c: ContainerConfig): string[] {
     for (const capability of effectiveCapabilities(c)) args.push('--cap-add', capability);
   }
   args.push('--chdir', c.workingDir, '--clearenv');
-  for (const [name, value] of Object.entries(c.env)) args.push('--setenv', name, value);
   // bubblewrap has already set the capabilities of a root container.
-  const privileges = c.user !== undefined && c.image.hasHostPrograms ? dropPrivileges(c) : [];
-  const session = c.hasTerminal && c.image.hasHostPrograms ? leadSession : [];
-  return [...args, '--', ...session, ...privileges, ...c.command];
+  const privileges = c.user === undefined ? [] : dropPrivileges(c);
+  const helpers = [...(c.hasTerminal ? leadSession : []), ...privileges];
+  const { env, command } = withHelpers(c.env, helpers, c.command);
+  for (const [name, value] of Object.entries(env)) args.push('--setenv', name, value);
+  return [...args, '--', ...command];
+}
+
+/**
+ * A command with helpers before it. Variables of the dynamic loader are set by the
+ * last helper, for the container's program alone.
+ */
+export function withHelpers(
+  env: Readonly<Record<string, string>>,
+  helpers: readonly string[],
+  command: readonly string[],
+): { env: Readonly<Record<string, string>>; command: string[] } {
+  if (helpers.length === 0) return { env, command: [...command] };
+  const { env: plain, assignments } = separateLoaderVariables(env);
+  const setter = assignments.length === 0 ? [] : helperCommand('env', ...assignments);
+  return { env: plain, command: [...helpers, ...setter, ...command] };
 }
 
 /** A mount inside another must come after it. */
@@ -73,7 +91,7 @@ function effectiveCapabilities(c: ContainerConfig): readonly string[] {
 
 /**
  * The command prefix, run inside the container, that takes on its user and leaves it
- * no more capabilities than it may ever have. Only for images with the host's programs.
+ * no more capabilities than it may ever have.
  */
 export function dropPrivileges(c: ContainerConfig): string[] {
   const args: string[] = [];
@@ -86,5 +104,5 @@ export function dropPrivileges(c: ContainerConfig): string[] {
     const kept = c.capabilities.map((name) => `+${name.slice(4).toLowerCase()}`);
     args.push('--bounding-set', ['-all', ...kept].join(','));
   }
-  return args.length === 0 ? [] : ['setpriv', ...args, '--'];
+  return args.length === 0 ? [] : helperCommand('setpriv', ...args, '--');
 }

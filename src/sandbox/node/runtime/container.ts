@@ -4,7 +4,9 @@ import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeHost } from '../host/node-host.js';
 import { childrenOf, executableOf, signalProcess } from '../host/process-tree.js';
+import { stopSignal } from './stop-signal.js';
 import { bwrapCommand, type ContainerConfig } from './container-config.js';
+import { isOnTheWay } from './helper-programs.js';
 import type { LogFile } from './log-file.js';
 import { spawnOnTerminal, type TerminalStream } from './terminal-stream.js';
 
@@ -19,6 +21,8 @@ export interface ContainerExit {
 const startTimeoutMs = 10_000;
 const startPollMs = 2;
 const diagnosticMaxBytes = 4096;
+/** Exit code of an instance whose program could not be started. */
+const startErrorCode = 128;
 
 /**
  * One container instance: running from construction until {@link exited} resolves.
@@ -52,12 +56,12 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     const stdout = this.#tap('stdout', terminal?.stream ?? child.stdout);
     const diagnostic = terminal === undefined ? this.#tap('stderr', child.stderr) : stdout;
     this.exited = new Promise((resolve) => {
-      child.once('error', (error) => resolve(this.#ended(128, error.message)));
+      child.once('error', (error) => resolve(this.#ended(startErrorCode, error.message)));
       child.once('exit', (code, signal) => {
         const exitCode = code ?? (signal === 'SIGKILL' ? 137 : 143);
         const text = diagnostic();
-        const isStartError = this.#initPid === undefined && text.startsWith('bwrap: ') && exitCode !== 0;
-        resolve(this.#ended(isStartError ? 128 : exitCode, isStartError ? startErrorText(text) : undefined));
+        const startError = this.#initPid === undefined && exitCode !== 0 ? startErrorText(text) : undefined;
+        resolve(this.#ended(startError === undefined ? exitCode : startErrorCode, startError));
       });
     });
   }
@@ -103,7 +107,7 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
   /** Asks to end, waits for the grace period, then kills. */
   async stop(graceMs: number): Promise<ContainerExit> {
     if (graceMs > 0) {
-      this.signal('SIGTERM');
+      this.signal(stopSignal(this.config.image.config.stopSignal));
       const timer = new AbortController();
       await Promise.race([
         this.exited,
@@ -126,7 +130,7 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     if (source === null) return () => head;
     const copy = new PassThrough();
     source.on('data', (data: Buffer) => {
-      if (head.length < diagnosticMaxBytes) head += data.toString('latin1').slice(0, diagnosticMaxBytes);
+      if (head.length < diagnosticMaxBytes) head += data.toString().slice(0, diagnosticMaxBytes);
       this.emit('output', stream, data);
       if (!copy.write(data)) {
         source.pause();
@@ -159,21 +163,18 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     const [program] = childrenOf(bwrap);
     if (program === undefined) return undefined;
     const executable = executableOf(program);
-    // setpriv is ours as well: it replaces itself by the program at once.
-    return executable === undefined || /\/(bwrap|setpriv|nsenter|setsid)$/.test(executable)
-      ? undefined
-      : program;
+    return executable === undefined || isOnTheWay(executable) ? undefined : program;
   }
 }
 
-/** bubblewrap's complaint in the words of a container runtime. */
-function startErrorText(text: string): string {
-  const line = text.split('\n', 1)[0] ?? '';
-  const exec = /^bwrap: execvp (.*?): (.*)$/.exec(line);
-  if (exec === null) return line;
+/** What bubblewrap or a helper says of a program it cannot start, in the words of a container runtime. */
+function startErrorText(text: string): string | undefined {
+  const line = text.split('\n', 1)[0]?.trimEnd() ?? '';
+  const exec = /^(?:bwrap: execvp|set(?:priv|sid): failed to execute|env:) (.*?): (.*)$/.exec(line);
+  if (exec === null) return line.startsWith('bwrap: ') ? line : undefined;
   const [, program = '', reason = ''] = exec;
   const words = reason.startsWith('No such file')
     ? 'executable file not found in $PATH'
     : reason.toLowerCase();
-  return `exec: "${program}": ${words}`;
+  return `exec: "${program.replace(/^['‘]|['’]$/g, '')}": ${words}`;
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { openTerminal, resizeTerminal } from '../../../system/terminal.js';
+import { helperCommand } from './helper-programs.js';
 
 /** Our end of a pseudo terminal: what is written is typed, what is read is shown. */
 export interface TerminalStream {
@@ -10,7 +11,7 @@ export interface TerminalStream {
 }
 
 /** Makes a program the leader of a session that owns its terminal: job control and Ctrl-C then work. */
-export const leadSession: readonly string[] = ['setsid', '--ctty', '--wait'];
+export const leadSession: readonly string[] = helperCommand('setsid', '--ctty', '--wait');
 
 /**
  * Starts a program on a new terminal. The session is led from inside the container

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BuiltinImages } from '../../../../src/sandbox/node/image/builtin-images.js';
+import type { ImageUser } from '../../../../src/sandbox/node/image/image-user.js';
 import { decideUser } from '../../../../src/sandbox/node/kubelet/container/container-security.js';
 import { capabilitiesOf } from '../../../../src/sandbox/node/runtime/capabilities.js';
 import { bwrapCommand, type ContainerConfig } from '../../../../src/sandbox/node/runtime/container-config.js';
@@ -70,8 +71,18 @@ describe('the command line of a container', () => {
 
   test('another user is taken on inside, which leaves no capability to gain', () => {
     const command = bwrapCommand(makeConfig({ user: { uid: 7, gid: 8, groups: [9] } }));
-    expect(holds(command, 'setpriv', '--reuid', '7', '--regid', '8', '--groups', '9')).toBe(true);
+    expect(holds(command, '/dev/.sandbox/setpriv', '--reuid', '7', '--regid', '8', '--groups', '9')).toBe(
+      true,
+    );
     expect(holds(command, '--bounding-set', '-all,+chown', '--', 'prog')).toBe(true);
+  });
+
+  test('variables of the dynamic loader reach the program, and no helper', () => {
+    const env = { LD_PRELOAD: '/lib/x.so', A: '1' };
+    const command = bwrapCommand(makeConfig({ env, user: { uid: 7, gid: 8, groups: [] } }));
+    expect(command).not.toContain('LD_PRELOAD');
+    expect(holds(command, '/dev/.sandbox/env', 'LD_PRELOAD=/lib/x.so', 'prog', 'arg')).toBe(true);
+    expect(holds(bwrapCommand(makeConfig({ env })), '--setenv', 'LD_PRELOAD', '/lib/x.so')).toBe(true);
   });
 
   test('a pod in the host network keeps the name and pids it asks for', () => {
@@ -107,25 +118,36 @@ describe('capabilities', () => {
 });
 
 describe('the user of a container', () => {
-  const decide = (context: object, canSwitchUser = true) =>
-    decideUser(makePod(), makeContainer({ securityContext: context }), { imageUser: '', canSwitchUser });
+  const root = { uid: 0, gid: 0, groups: [], home: '/root', isNumeric: true };
+  const decide = (context: object, image: Partial<ImageUser> = {}, canSwitchUser = true) =>
+    decideUser(makePod(), makeContainer({ securityContext: context }), {
+      imageUser: { ...root, ...image },
+      canSwitchUser,
+    });
 
   test('root needs no switch', () => {
     expect(decide({ runAsUser: 0 })).toEqual({ user: undefined, deviation: undefined, refusal: undefined });
   });
 
   test('a number is honoured where ids can be switched, and said aloud where not', () => {
-    expect(decide({ runAsUser: 1000, runAsGroup: 2 }).user).toEqual({ uid: 1000, gid: 2, groups: [] });
-    const without = decide({ runAsUser: 1000 }, false);
+    expect(decide({ runAsGroup: 2 }, { uid: 1000, groups: [7] }).user).toEqual({
+      uid: 1000,
+      gid: 2,
+      groups: [7],
+    });
+    const without = decide({}, { uid: 1000 }, false);
     expect(without.user).toBeUndefined();
     expect(without.deviation).toContain('asks for user 1000:0');
     const grouped = makePod({ spec: { securityContext: { fsGroup: 5 } } });
-    const options = { imageUser: '', canSwitchUser: false };
+    const options = { imageUser: root, canSwitchUser: false };
     expect(decideUser(grouped, makeContainer({}), options).deviation).toBeUndefined();
   });
 
   test('runAsNonRoot refuses root', () => {
     expect(decide({ runAsNonRoot: true }).refusal).toContain('runAsNonRoot');
-    expect(decide({ runAsNonRoot: true, runAsUser: 5 }).refusal).toBeUndefined();
+    expect(decide({ runAsNonRoot: true }, { uid: 5 }).refusal).toBeUndefined();
+    expect(decide({ runAsNonRoot: true }, { uid: 5, isNumeric: false }).refusal).toContain(
+      'non-numeric user',
+    );
   });
 });

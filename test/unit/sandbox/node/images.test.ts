@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BuiltinImages } from '../../../../src/sandbox/node/image/builtin-images.js';
-import { formatImageReference, parseImageReference } from '../../../../src/sandbox/node/image/image.js';
 import { makeMountPoint, resolveInside } from '../../../../src/sandbox/node/image/mount-point.js';
+import { formatImageReference, parseImageReference } from '../../../../src/sandbox/node/image/reference.js';
+
+const digest = `sha256:${'ab'.repeat(32)}`;
 
 describe('image references', () => {
   test.each([
@@ -12,13 +14,26 @@ describe('image references', () => {
     ['meshctl/tool:1', 'docker.io/meshctl/tool:1'],
     ['docker.io/meshctl/tool', 'docker.io/meshctl/tool:latest'],
     ['localhost:5000/a/b:c', 'localhost:5000/a/b:c'],
-    ['gcr.io/x/y@sha256:ab', 'gcr.io/x/y@sha256:ab'],
+    [`gcr.io/x/y@${digest}`, `gcr.io/x/y@${digest}`],
+    [`x:1@${digest}`, `docker.io/library/x@${digest}`],
+    ['index.docker.io/x', 'docker.io/library/x:latest'],
+    ['a__b/c--d.e', 'docker.io/a__b/c--d.e:latest'],
   ])('%s is %s', (text, expected) => {
     const parsed = parseImageReference(text);
     expect(parsed && formatImageReference(parsed)).toBe(expected);
   });
 
-  test.each(['', 'UPPER/case', 'a b', 'a:tag with blank', '../x'])('"%s" is none', (text) => {
+  test.each([
+    '',
+    'UPPER/case',
+    'a b',
+    'a:tag with blank',
+    '../x',
+    'a//b',
+    'a___b',
+    'x@sha256:ab',
+    `x@${digest}@${digest}`,
+  ])('"%s" is none', (text) => {
     expect(parseImageReference(text)).toBeUndefined();
   });
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { childrenOf, signalProcess } from '../../host/process-tree.js';
 import type { Container } from '../../runtime/container.js';
-import { dropPrivileges } from '../../runtime/container-config.js';
+import { dropPrivileges, withHelpers } from '../../runtime/container-config.js';
 
 /** A command cannot be run because the container does not run. */
 export class ContainerNotRunningError extends Error {
@@ -14,22 +14,22 @@ const outputMaxBytes = 64 * 1024;
 /** An orphan may keep the pipes open after the command itself ended; its output is no longer waited for. */
 const drainMaxMs = 2_000;
 
-/** The command line that joins the container's namespaces with its user, variables and folder. */
+/** The command line that joins the container's namespaces with its user, variables and folder; `session` goes before all else. */
 export function enterCommand(
   container: Container,
   command: readonly string[],
+  session: readonly string[] = [],
 ): { file: string; args: string[]; env: Record<string, string> } {
   const pid = container.initPid;
   if (pid === undefined) throw new ContainerNotRunningError('the container is not running');
-  const { user, env, isHostPid, image } = container.config;
+  const { isHostPid } = container.config;
   const args = ['--target', String(pid), '--mount', '--uts', '--ipc', '--net'];
   if (!isHostPid) args.push('--pid');
-  args.push(`--wd=/proc/${pid}/cwd`);
-  if (user !== undefined && !image.hasHostPrograms) args.push(`--setuid=${user.uid}`, `--setgid=${user.gid}`);
-  args.push('--');
-  // Joining needs more than the container may have; its own programs take that away again.
-  if (image.hasHostPrograms) args.push(...dropPrivileges(container.config));
-  return { file: '/usr/bin/nsenter', args: [...args, ...command], env: { ...env } };
+  args.push(`--wd=/proc/${pid}/cwd`, '--');
+  // Joining needs more than the container may have; a helper inside takes that away again.
+  const helpers = [...session, ...dropPrivileges(container.config)];
+  const inside = withHelpers(container.config.env, helpers, command);
+  return { file: '/usr/bin/nsenter', args: [...args, ...inside.command], env: { ...inside.env } };
 }
 
 /** Starts a command in a running container. Throws {@link ContainerNotRunningError}. */

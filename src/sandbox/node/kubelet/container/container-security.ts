@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { ImageUser } from '../../image/image-user.js';
 import type { ContainerSpec, Pod } from '../../model/pod.js';
 
 export interface ContainerUser {
@@ -25,24 +26,20 @@ export interface UserDecision {
 export function decideUser(
   pod: Pod,
   container: ContainerSpec,
-  { imageUser, canSwitchUser }: { imageUser: string; canSwitchUser: boolean },
+  { imageUser, canSwitchUser }: { imageUser: ImageUser; canSwitchUser: boolean },
 ): UserDecision {
   const podContext = pod.spec.securityContext;
   const context = container.securityContext;
-  const [imageUid, imageGid] = imageUser
-    .split(':')
-    .map((part) => (/^\d+$/.test(part) ? Number(part) : undefined));
-  const uid = context?.runAsUser ?? podContext?.runAsUser ?? imageUid ?? 0;
-  const gid = context?.runAsGroup ?? podContext?.runAsGroup ?? imageGid ?? 0;
+  const { uid } = imageUser;
+  const gid = context?.runAsGroup ?? podContext?.runAsGroup ?? imageUser.gid;
   const isNonRootRequired = context?.runAsNonRoot ?? podContext?.runAsNonRoot ?? false;
-  if (isNonRootRequired && uid === 0) {
-    return {
-      user: undefined,
-      deviation: undefined,
-      refusal: 'container has runAsNonRoot and image will run as root',
-    };
-  }
-  const groups = [...(podContext?.supplementalGroups ?? [])];
+  const refusal =
+    uid === 0
+      ? 'container has runAsNonRoot and image will run as root'
+      : 'container has runAsNonRoot and image has a non-numeric user, cannot verify user is non-root';
+  if (isNonRootRequired && (uid === 0 || !imageUser.isNumeric))
+    return { user: undefined, deviation: undefined, refusal };
+  const groups = [...imageUser.groups, ...(podContext?.supplementalGroups ?? [])];
   if (podContext?.fsGroup !== undefined) groups.push(podContext.fsGroup);
   const isPlainRoot = uid === 0 && gid === 0 && groups.length === 0;
   if (isPlainRoot) return { user: undefined, deviation: undefined, refusal: undefined };

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rm, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeHost } from '../../host/node-host.js';
 import type { ContainerImage, ImageStore } from '../../image/image.js';
+import { imageUser } from '../../image/image-user.js';
+import { imageVolumes } from '../../image/image-volumes.js';
 import { makeMountPoint } from '../../image/mount-point.js';
 import type { DownwardContext } from '../../model/downward.js';
 import { expandVariables } from '../../model/expand.js';
@@ -12,6 +14,7 @@ import { Container } from '../../runtime/container.js';
 import type { ContainerConfig, ContainerMount } from '../../runtime/container-config.js';
 import { buildEnvironment, ContainerConfigError } from '../../runtime/environment.js';
 import { LogFile } from '../../runtime/log-file.js';
+import { createRootfs, removeRootfs } from '../../runtime/rootfs.js';
 import type { PodVolumes } from '../../volume/pod-volumes.js';
 import { decideUser } from './container-security.js';
 import type { ObjectSource } from '../object-source.js';
@@ -49,6 +52,8 @@ export interface Started {
 const containersFolder = '/var/lib/containers';
 const logsFolder = '/var/log/pods';
 const terminationMessageMaxBytes = 4096;
+/** Where programs are looked up when the image does not say, as in container runtimes. */
+const pathDefault = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The image a container names. Throws {@link ImageMissingError} that says how to get it there. */
 export function findImage(reference: string, stores: readonly ImageStore[]): ContainerImage {
@@ -69,54 +74,65 @@ export function findImage(reference: string, stores: readonly ImageStore[]): Con
 export async function startContainer(request: StartRequest, deps: StartDeps): Promise<Started> {
   const { pod, spec } = request;
   const image = findImage(spec.image, deps.images);
-  const decision = decideUser(pod, spec, {
-    imageUser: image.config.user,
-    canSwitchUser: deps.canSwitchUser,
-  });
-  if (decision.refusal !== undefined) throw new ContainerConfigError(decision.refusal);
-  const env = await buildEnvironment({
-    container: spec,
-    context: request.context,
-    objects: deps.objects,
-    imageEnv: image.config.env,
-  });
-  const mounts = await request.volumes.mountsFor(spec.volumeMounts ?? [], env);
   const id = randomBytes(32).toString('hex');
   const folder = join(containersFolder, id);
-  const rootfs = join(folder, 'rootfs');
-  await mkdir(join(deps.host.rootfs, rootfs), { recursive: true });
-  await image.prepareRootfs(join(deps.host.rootfs, rootfs));
-  const message = await terminationMessageMount(deps.host, folder, spec);
-  const overridden = new Set(mounts.map((m) => m.target));
-  const allMounts = [...request.podMounts.filter((m) => !overridden.has(m.target)), message, ...mounts];
-  const config: ContainerConfig = {
-    id,
-    image,
-    rootfs,
-    command: commandOf(spec, image, env),
-    env,
-    workingDir: spec.workingDir ?? (image.config.workingDir || '/'),
-    hasTerminal: spec.tty === true,
-    hostname: pod.spec.hostNetwork === true ? deps.host.name : podHostname(pod),
-    netns: request.sandbox.netns,
-    isHostPid: pod.spec.hostPID === true,
-    isRootfsReadOnly: spec.securityContext?.readOnlyRootFilesystem === true,
-    isPrivileged: spec.securityContext?.privileged === true,
-    capabilities: capabilitiesOf(spec.securityContext),
-    user: decision.user,
-    mounts: await placeMounts(deps.host, rootfs, allMounts),
-  };
-  const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
-  const container = await Container.start(deps.host, config, {
-    log,
-    hasStdin: spec.stdin === true,
-  });
-  return { container, deviation: decision.deviation };
+  try {
+    const rootfs = await createRootfs(deps.host, image.rootfs, { folder });
+    const root = deps.host.path(rootfs);
+    const askedUser = spec.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser;
+    const user = await imageUser(root, askedUser === undefined ? image.config.user : String(askedUser));
+    const decision = decideUser(pod, spec, { imageUser: user, canSwitchUser: deps.canSwitchUser });
+    if (decision.refusal !== undefined) throw new ContainerConfigError(decision.refusal);
+    const { home } = decision.deviation === undefined ? user : await imageUser(root, '');
+    const env = await buildEnvironment({
+      container: spec,
+      context: request.context,
+      objects: deps.objects,
+      imageEnv: { PATH: pathDefault, HOME: home, ...image.config.env },
+    });
+    const mounts = await request.volumes.mountsFor(spec.volumeMounts ?? [], env);
+    const message = await terminationMessageMount(deps.host, folder, spec);
+    const overridden = new Set(mounts.map((m) => m.target));
+    const allMounts = [
+      ...(await imageVolumes(deps.host, image.config.volumes, { folder, overridden })),
+      ...request.podMounts.filter((m) => !overridden.has(m.target)),
+      message,
+      ...mounts,
+    ];
+    const workingDir = spec.workingDir ?? (image.config.workingDir || '/');
+    await makeMountPoint(root, workingDir, 'folder');
+    const config: ContainerConfig = {
+      id,
+      image,
+      rootfs,
+      command: commandOf(spec, image, env),
+      env,
+      workingDir,
+      hasTerminal: spec.tty === true,
+      hostname: pod.spec.hostNetwork === true ? deps.host.name : podHostname(pod),
+      netns: request.sandbox.netns,
+      isHostPid: pod.spec.hostPID === true,
+      isRootfsReadOnly: spec.securityContext?.readOnlyRootFilesystem === true,
+      isPrivileged: spec.securityContext?.privileged === true,
+      capabilities: capabilitiesOf(spec.securityContext),
+      user: decision.user,
+      mounts: await placeMounts(deps.host, root, allMounts),
+    };
+    const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
+    const container = await Container.start(deps.host, config, {
+      log,
+      hasStdin: spec.stdin === true,
+    });
+    return { container, deviation: decision.deviation };
+  } catch (error) {
+    await removeRootfs(deps.host, image.rootfs, folder);
+    throw error;
+  }
 }
 
 /** Removes the file system of an ended instance; its log stays. */
-export async function removeContainer(host: NodeHost, container: Container): Promise<void> {
-  await rm(join(host.rootfs, containersFolder, container.config.id), { recursive: true, force: true });
+export async function removeContainer(host: NodeHost, { config }: Container): Promise<void> {
+  await removeRootfs(host, config.image.rootfs, join(containersFolder, config.id));
 }
 
 /** What a container left at its terminationMessagePath; undefined when nothing. */
@@ -138,7 +154,7 @@ export async function terminationMessage(host: NodeHost, container: Container): 
 /** Prepares where each mount goes. Below the image's own mounts and /dev bubblewrap does it. */
 async function placeMounts(
   host: NodeHost,
-  rootfs: string,
+  root: string,
   mounts: readonly ContainerMount[],
 ): Promise<ContainerMount[]> {
   const placed: ContainerMount[] = [];
@@ -148,7 +164,7 @@ async function placeMounts(
     placed.push(
       mount.target.startsWith('/dev/')
         ? mount
-        : { ...mount, target: await makeMountPoint(join(host.rootfs, rootfs), mount.target, kind) },
+        : { ...mount, target: await makeMountPoint(root, mount.target, kind) },
     );
   }
   return placed;
