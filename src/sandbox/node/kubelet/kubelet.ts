@@ -83,6 +83,7 @@ export class Kubelet {
       signal,
       logger: this.#logger,
       problem: () => this.#networkProblem(),
+      images: () => this.#o.images.flatMap((store) => store.list()),
     });
     this.#objects.close();
     await Promise.all([...this.#workers.values()].map((w) => w.finished));

@@ -7,6 +7,7 @@ import type { KubeClient } from '../../../kube/client.js';
 import { leases, nodes } from '../../../kube/resource.js';
 import type { KubeObject } from '../../../kube/types.js';
 import type { Logger } from '../../../telemetry/log.js';
+import type { ListedImage } from '../image/image.js';
 import { seconds } from './container/container-slot.js';
 
 export interface NodeIdentity {
@@ -23,6 +24,8 @@ const leaseSeconds = 40;
 const heartbeatMs = 10_000;
 const registerRetryMs = 250;
 const podsMax = 110;
+/** As many images as a kubelet lists, the largest first (nodeStatusMaxImages). */
+const imagesMax = 50;
 
 /** What this machine can offer to pods; shared by all nodes of a sandbox, as it is one machine. */
 export function allocatable(): { cpu: number; memoryBytes: number } {
@@ -37,7 +40,12 @@ export function allocatable(): { cpu: number; memoryBytes: number } {
 export async function keepNodeObject(
   client: KubeClient,
   identity: NodeIdentity,
-  o: { signal: AbortSignal; logger: Logger; problem: () => Promise<string | undefined> },
+  o: {
+    signal: AbortSignal;
+    logger: Logger;
+    problem: () => Promise<string | undefined>;
+    images: () => readonly ListedImage[];
+  },
 ): Promise<void> {
   let isRegistered = false;
   let readySince = seconds(new Date());
@@ -50,7 +58,7 @@ export async function keepNodeObject(
       const problem = await o.problem();
       if (wasReady !== (problem === undefined)) readySince = seconds(new Date());
       wasReady = problem === undefined;
-      const status = nodeStatus(identity, { problem, readySince });
+      const status = nodeStatus(identity, { problem, readySince, images: o.images() });
       const text = JSON.stringify(status);
       if (text !== lastPublished) {
         await client.patch({ resource: nodes, name: identity.name, subresource: 'status' }, { status });
@@ -111,7 +119,11 @@ async function renewLease(client: KubeClient, name: string): Promise<void> {
 
 function nodeStatus(
   identity: NodeIdentity,
-  { problem, readySince }: { problem: string | undefined; readySince: string },
+  {
+    problem,
+    readySince,
+    images,
+  }: { problem: string | undefined; readySince: string; images: readonly ListedImage[] },
 ): unknown {
   const { cpu, memoryBytes } = allocatable();
   const resources = {
@@ -149,6 +161,7 @@ function nodeStatus(
       },
     ],
     daemonEndpoints: { kubeletEndpoint: { Port: 10250 } },
+    images: [...images].sort((a, b) => b.sizeBytes - a.sizeBytes).slice(0, imagesMax),
     nodeInfo: {
       architecture: arch(),
       bootID: '',

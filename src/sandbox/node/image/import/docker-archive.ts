@@ -42,9 +42,9 @@ async function readImage(
   return { names: strings(item['RepoTags']), id: document.digest, digests: [], config, layers };
 }
 
-/** Names of configurations hold their digest: `<hex>.json`, or `blobs/sha256/<hex>` since Docker 25. */
+/** Names of configurations hold their digest: `<hex>.json`, `sha256:<hex>`, or `blobs/sha256/<hex>` since Docker 25. */
 function digestInName(name: string): string | undefined {
-  const hex = /^(?:blobs\/sha256\/)?([a-f0-9]{64})(?:\.json)?$/.exec(name)?.[1];
+  const hex = /^(?:blobs\/sha256\/|sha256:)?([a-f0-9]{64})(?:\.json)?$/.exec(name)?.[1];
   return hex === undefined ? undefined : `sha256:${hex}`;
 }
 

@@ -1,4 +1,5 @@
 import { messageOf } from '../../../../errors/mesh-error.js';
+import { ImageError } from '../../image/find-image.js';
 import type { ContainerSpec, Pod, Probe, ProbeHandler } from '../../model/pod.js';
 import { ProbeWorker } from '../../probe/probe-worker.js';
 import { type ProbeOutcome, runHandler } from '../../probe/prober.js';
@@ -7,7 +8,6 @@ import { VolumeError } from '../../volume/volume-content.js';
 import { runInContainer } from './container-process.js';
 import { type ContainerSlot, seconds } from './container-slot.js';
 import {
-  ImageMissingError,
   removeContainer,
   type StartDeps,
   type StartRequest,
@@ -43,7 +43,10 @@ export class ContainerKeeper {
   async ensureStarted(slot: ContainerSlot, request: Omit<StartRequest, 'spec' | 'attempt'>): Promise<number> {
     const waitMs = slot.notBeforeMs - Date.now();
     if (waitMs > 0) {
-      slot.waiting = slot.startFailure === undefined ? this.#crashLoop(slot) : backingOff(slot.startFailure);
+      slot.waiting =
+        slot.startFailure === undefined
+          ? this.#crashLoop(slot)
+          : backingOff(slot.startFailure, slot.spec.image);
       return waitMs;
     }
     const attempt = slot.restartCount + (slot.container === undefined ? 0 : 1);
@@ -62,7 +65,7 @@ export class ContainerKeeper {
       const failure = startFailure(error, slot.spec.image);
       const isRepeated = slot.startFailure !== undefined;
       slot.startFailure = failure;
-      slot.waiting = isRepeated ? backingOff(failure) : failure;
+      slot.waiting = isRepeated ? backingOff(failure, slot.spec.image) : failure;
       const delayMs = Math.min(Math.max(slot.backOff.next(), startRetryMinMs), startRetryMaxMs);
       slot.notBeforeMs = Date.now() + delayMs;
       this.#emitStartFailure(slot, failure, isRepeated);
@@ -109,18 +112,21 @@ export class ContainerKeeper {
   /** The words kubelet uses, which people and tools search for. */
   #emitStartFailure(
     slot: ContainerSlot,
-    failure: { reason: string; message: string },
+    { reason, message }: { reason: string; message: string },
     isRepeated: boolean,
   ): void {
     const { image } = slot.spec;
-    if (failure.reason !== 'ErrImagePull')
-      this.#emit(slot, { type: 'Warning', reason: 'Failed', message: `Error: ${failure.message}` });
-    else if (isRepeated)
-      this.#emit(slot, { type: 'Normal', reason: 'BackOff', message: `Back-off pulling image "${image}"` });
-    else {
-      const message = `Failed to pull image "${image}": ${failure.message}`;
-      this.#emit(slot, { type: 'Warning', reason: 'Failed', message });
-    }
+    const say = (type: 'Normal' | 'Warning', eventReason: string, text: string): void =>
+      this.#emit(slot, { type, reason: eventReason, message: text });
+    const isPull = reason === 'ErrImagePull';
+    if (isPull && isRepeated) say('Normal', 'BackOff', `Back-off pulling image "${image}"`);
+    else if (isPull) {
+      say('Normal', 'Pulling', `Pulling image "${image}"`);
+      say('Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
+    } else if (reason === 'ErrImageNeverPull') say('Warning', reason, message);
+    else if (reason === 'InvalidImageName') say('Warning', 'InspectFailed', message);
+    const isOfImage = isPull || reason === 'ErrImageNeverPull' || reason === 'InvalidImageName';
+    say('Warning', 'Failed', `Error: ${isOfImage ? (slot.waiting?.reason ?? reason) : message}`);
   }
 
   #crashLoop(slot: ContainerSlot): { reason: string; message: string } {
@@ -290,13 +296,17 @@ export class ContainerKeeper {
 
 function startFailure(error: unknown, image: string): { reason: string; message: string } {
   const message = messageOf(error);
-  if (error instanceof ImageMissingError) return { reason: 'ErrImagePull', message };
+  if (error instanceof ImageError) return { reason: error.reason, message };
   if (error instanceof ContainerConfigError) return { reason: 'CreateContainerConfigError', message };
   if (error instanceof VolumeError) return { reason: 'CreateContainerConfigError', message };
   return { reason: 'CreateContainerError', message: `${image}: ${message}` };
 }
 
-function backingOff(failure: { reason: string; message: string }): { reason: string; message: string } {
+function backingOff(
+  failure: { reason: string; message: string },
+  image: string,
+): { reason: string; message: string } {
   if (failure.reason !== 'ErrImagePull') return failure;
-  return { reason: 'ImagePullBackOff', message: `Back-off pulling image: ${failure.message}` };
+  const message = `Back-off pulling image "${image}": ErrImagePull: ${failure.message}`;
+  return { reason: 'ImagePullBackOff', message };
 }

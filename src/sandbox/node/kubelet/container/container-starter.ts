@@ -3,6 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeHost } from '../../host/node-host.js';
 import type { ContainerImage, ImageStore } from '../../image/image.js';
+import { findImage } from '../../image/find-image.js';
 import { imageUser } from '../../image/image-user.js';
 import { imageVolumes } from '../../image/image-volumes.js';
 import { makeMountPoint } from '../../image/mount-point.js';
@@ -20,11 +21,6 @@ import { decideUser } from './container-security.js';
 import type { ObjectSource } from '../object-source.js';
 import { podHostname } from '../pod/pod-files.js';
 import type { PodSandbox } from '../pod/pod-sandbox.js';
-
-/** The image is not on this machine; kubectl shows ErrImagePull and then ImagePullBackOff. */
-export class ImageMissingError extends Error {
-  override readonly name = 'ImageMissingError';
-}
 
 export interface StartDeps {
   readonly host: NodeHost;
@@ -55,25 +51,14 @@ const terminationMessageMaxBytes = 4096;
 /** Where programs are looked up when the image does not say, as in container runtimes. */
 const pathDefault = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** The image a container names. Throws {@link ImageMissingError} that says how to get it there. */
-export function findImage(reference: string, stores: readonly ImageStore[]): ContainerImage {
-  for (const store of stores) {
-    const image = store.find(reference);
-    if (image !== undefined) return image;
-  }
-  throw new ImageMissingError(
-    `image "${reference}" is not in this sandbox, which pulls from no registry: save it with \`docker save ${reference} -o image.tar\` and load it with \`meshctl sandbox load image.tar\``,
-  );
-}
-
 /**
- * Starts one instance of a container. Throws {@link ImageMissingError},
+ * Starts one instance of a container. Throws {@link ImageError},
  * {@link ContainerConfigError}, or VolumeError; a program that cannot be executed is
  * not an error here but an instance that ended with `startError`.
  */
 export async function startContainer(request: StartRequest, deps: StartDeps): Promise<Started> {
   const { pod, spec } = request;
-  const image = findImage(spec.image, deps.images);
+  const image = findImage(spec.image, { stores: deps.images, pullPolicy: spec.imagePullPolicy });
   const id = randomBytes(32).toString('hex');
   const folder = join(containersFolder, id);
   try {
