@@ -22,6 +22,7 @@ export const groups: Readonly<Record<string, string>> = {
   waypoint: 'L7 proxies of namespaces and services',
   'ztunnel-config': 'what a node proxy is configured with',
   sandbox: 'a Kubernetes cluster on this machine',
+  'sandbox node': 'nodes of a running sandbox',
 };
 
 /** Every command, in the order help shows them. */
@@ -185,7 +186,42 @@ export const commandEntries: readonly CommandEntry[] = [
   {
     path: 'sandbox status',
     summary: 'a sandbox and its nodes',
-    load: async () => ({ command: (await import('./commands/sandbox.js')).statusCommand }),
+    load: async () => ({ command: (await import('./commands/sandbox-status.js')).statusCommand }),
+  },
+  {
+    path: 'sandbox node add',
+    summary: 'add nodes to a running sandbox',
+    load: async () => ({ command: (await import('./commands/sandbox-node.js')).nodeAddCommand }),
+  },
+  {
+    path: 'sandbox node remove',
+    summary: 'remove nodes for good',
+    load: async () => ({ command: (await import('./commands/sandbox-node.js')).nodeRemoveCommand }),
+  },
+  {
+    path: 'sandbox node stop',
+    summary: 'cut the power of nodes',
+    load: async () => ({ command: (await import('./commands/sandbox-node.js')).nodeStopCommand }),
+  },
+  {
+    path: 'sandbox node start',
+    summary: 'switch nodes on again',
+    load: async () => ({ command: (await import('./commands/sandbox-node.js')).nodeStartCommand }),
+  },
+  {
+    path: 'sandbox node disconnect',
+    summary: 'pull the network cable of nodes',
+    load: async () => ({ command: (await import('./commands/sandbox-node.js')).nodeDisconnectCommand }),
+  },
+  {
+    path: 'sandbox node connect',
+    summary: 'plug the network cable of nodes in again',
+    load: async () => ({ command: (await import('./commands/sandbox-node.js')).nodeConnectCommand }),
+  },
+  {
+    path: 'sandbox node list',
+    summary: 'nodes and their states',
+    load: async () => ({ command: (await import('./commands/sandbox-node.js')).nodeListCommand }),
   },
   {
     path: 'sandbox kubeconfig',

@@ -28,6 +28,7 @@ export const libc = {
   connect: lib.func('int connect(int fd, const void *addr, uint32_t len)'),
   accept4: lib.func('int accept4(int fd, void *addr, void *len, int flags)'),
   close: lib.func('int close(int fd)'),
+  flock: lib.func('int flock(int fd, int operation)'),
   shutdown: lib.func('int shutdown(int fd, int how)'),
   setsockopt: lib.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t len)'),
   getsockopt: lib.func(

@@ -1,56 +1,54 @@
 import {
-  type SandboxStatusResult,
   sandboxCapture,
   sandboxDown,
   sandboxExec,
   sandboxKubeconfig,
   sandboxList,
-  sandboxStatus,
   sandboxUp,
+  type SandboxUpResult,
 } from '../../sandbox/launcher/index.js';
 import { MeshError } from '../../errors/mesh-error.js';
-import type { CommandDefinition, OptionSpec, TextView } from '../command.js';
-
-const nameOption: OptionSpec = {
-  flags: '--name <name>',
-  description: 'name of the sandbox; several can run side by side',
-  defaultValue: 'default',
-};
+import type { CommandDefinition, TextView } from '../command.js';
+import { sandboxNameOf, sandboxNameOption } from './sandbox-options.js';
 
 /** `meshctl sandbox up`. */
 export const upCommand: CommandDefinition = {
   description:
-    'Starts a Kubernetes cluster on this machine: every node and pod in network namespaces of its own, as root or as an ordinary user. A sandbox that runs already is left as it is.',
+    'Starts a Kubernetes cluster on this machine: every node and pod in network namespaces of its own, as root or as an ordinary user. A sandbox that runs already is left as it is; one that was started with --persist and stopped goes on where it was.',
   options: [
-    nameOption,
-    { flags: '--nodes <count>', description: 'number of nodes (default 2)', type: 'integer' },
+    sandboxNameOption,
+    {
+      flags: '--nodes <count>',
+      description: 'number of nodes (default 2, or what it had when it was stopped)',
+      type: 'integer',
+    },
+    { flags: '--persist', description: 'keep objects, keys and the disks of nodes over down and up' },
     { flags: '--no-kubeconfig', description: 'do not add a context to your kubeconfig' },
   ],
-  examples: ['meshctl sandbox up', 'meshctl sandbox up --name ci --nodes 3 --no-kubeconfig'],
+  examples: [
+    'meshctl sandbox up',
+    'meshctl sandbox up --persist',
+    'meshctl sandbox up --name ci --nodes 3 --no-kubeconfig',
+  ],
   timeoutMs: 120_000,
   run: async ({ options, progress, signal, timeoutMs }) => {
-    const name = options.text('name');
+    const name = sandboxNameOf(options);
     const step = progress.step(`sandbox ${name}`);
     try {
       const result = await sandboxUp({
         name,
         nodes: options.number('nodes'),
+        persist: options.flag('persist'),
         noKubeconfig: !options.flag('kubeconfig'),
         onProgress: (what, detail) => step.update(`${what}: ${detail}`),
         signal,
         timeoutMs,
       });
-      step.succeed(result.wasRunning ? 'was running already' : `${result.nodes.length} nodes ready`);
+      step.succeed(upText(result));
       return {
         kind: 'Sandbox',
         data: { ...result },
-        text: () =>
-          [
-            `server      ${result.server}`,
-            `kubeconfig  ${result.kubeconfigPath}`,
-            ...(options.flag('kubeconfig') ? [`context     ${result.context} (in your kubeconfig)`] : []),
-            `nodes       ${result.nodes.join(', ')}`,
-          ].join('\n'),
+        text: () => renderUp(result, options.flag('kubeconfig')),
       };
     } catch (error) {
       step.fail();
@@ -59,18 +57,44 @@ export const upCommand: CommandDefinition = {
   },
 };
 
+function upText(result: SandboxUpResult): string {
+  if (result.wasRunning) return 'was running already';
+  return `${result.nodes.length} nodes ready${result.isContinued ? ', with what it kept' : ''}`;
+}
+
+function renderUp(result: SandboxUpResult, isMerged: boolean): string {
+  return [
+    `server      ${result.server}`,
+    `kubeconfig  ${result.kubeconfigPath}`,
+    ...(isMerged ? [`context     ${result.context} (in your kubeconfig)`] : []),
+    `nodes       ${result.nodes.join(', ')}`,
+    ...(result.isPersistent ? ['state       kept over down and up'] : []),
+    ...(result.hasNewPort
+      ? ['note        another program has its earlier port: kubeconfigs handed out before do not reach it']
+      : []),
+  ].join('\n');
+}
+
 /** `meshctl sandbox down`: fine also when there is nothing to stop. */
 export const downCommand: CommandDefinition = {
   description:
-    'Stops a sandbox and removes everything it made: processes, namespaces, files, kubeconfig context.',
-  options: [nameOption],
+    'Stops a sandbox and removes everything it made: processes, namespaces, files, kubeconfig context. What one that was started with --persist keeps stays, unless --purge is given.',
+  options: [
+    sandboxNameOption,
+    { flags: '--purge', description: 'remove what a persistent sandbox keeps as well' },
+  ],
   run: async ({ options }) => {
-    const name = options.text('name') ?? 'default';
-    const wasThere = await sandboxDown({ name });
+    const name = sandboxNameOf(options);
+    const result = await sandboxDown({ name, purge: options.flag('purge') });
+    const texts = {
+      absent: `there is no sandbox ${name}`,
+      removed: `sandbox ${name} is gone`,
+      stopped: `sandbox ${name} is stopped; \`meshctl sandbox up --name ${name}\` goes on where it was, \`down --purge\` removes it`,
+    };
     return {
       kind: 'SandboxDown',
-      data: { name, wasThere },
-      text: () => (wasThere ? `sandbox ${name} is gone` : `there is no sandbox ${name}`),
+      data: { name, result, wasThere: result !== 'absent' },
+      text: () => texts[result],
     };
   },
 };
@@ -87,11 +111,12 @@ export const listCommand: CommandDefinition = {
         items.length === 0
           ? 'no sandboxes'
           : view.table({
-              head: ['NAME', 'STATE', 'NODES', 'SERVER', 'CONTEXT', 'STARTED'],
+              head: ['NAME', 'STATE', 'NODES', 'PERSISTENT', 'SERVER', 'CONTEXT', 'STARTED'],
               rows: items.map((s) => [
                 s.name,
                 s.state,
                 String(s.nodeCount),
+                s.isPersistent ? 'yes' : 'no',
                 s.server,
                 s.context,
                 s.startedAt,
@@ -101,56 +126,13 @@ export const listCommand: CommandDefinition = {
   },
 };
 
-/** `meshctl sandbox status`: exit 1 unless every node is ready. */
-export const statusCommand: CommandDefinition = {
-  description: 'Shows a sandbox and its nodes. Exit code 1 unless all of it is ready.',
-  options: [nameOption],
-  run: async ({ options }) => {
-    const result = await sandboxStatus({ name: options.text('name') ?? 'default' });
-    const nodes = result.supervisor?.nodes ?? [];
-    const isReady = result.supervisor?.phase === 'ready' && nodes.every((n) => n.isReady);
-    return {
-      kind: 'SandboxStatus',
-      data: { ...result, isReady },
-      text: (view) => renderStatus(result, view),
-      exitCode: isReady ? 0 : 1,
-    };
-  },
-};
-
-function renderStatus(result: SandboxStatusResult, view: TextView): string {
-  const { supervisor } = result;
-  const mebibyte = 1024 * 1024;
-  const lines = [
-    `${view.style.bold(result.name)}  ${result.state}${supervisor === undefined ? '' : `, ${supervisor.phase} ${supervisor.detail}`.trimEnd()}`,
-    `server      ${result.server}`,
-    `kubeconfig  ${result.kubeconfigPath}`,
-    `log         ${result.logPath}`,
-  ];
-  if (supervisor === undefined) return lines.join('\n');
-  lines.push(`memory      ${Math.round(supervisor.memoryBytes / mebibyte)} MiB`, '');
-  lines.push(
-    view.table({
-      head: ['NODE', 'READY', 'ADDRESS', 'POD CIDR', 'PODS'],
-      rows: supervisor.nodes.map((n) => [
-        n.name,
-        n.isReady ? 'yes' : 'no',
-        n.ip,
-        n.podCidr,
-        String(n.podCount),
-      ]),
-    }),
-  );
-  return lines.join('\n');
-}
-
 /** `meshctl sandbox kubeconfig`: the file's text on standard output. */
 export const kubeconfigCommand: CommandDefinition = {
   description: 'Prints a kubeconfig for the sandbox.',
-  options: [nameOption],
+  options: [sandboxNameOption],
   examples: ['meshctl sandbox kubeconfig > sandbox.yaml'],
   run: async ({ options, write }) => {
-    write(await sandboxKubeconfig({ name: options.text('name') ?? 'default' }));
+    write(await sandboxKubeconfig({ name: sandboxNameOf(options) }));
     return 0;
   },
 };
@@ -162,7 +144,7 @@ export const execCommand: CommandDefinition = {
     { name: '<node>', description: 'node' },
     { name: '<command...>', description: 'command and its arguments, after --' },
   ],
-  options: [nameOption],
+  options: [sandboxNameOption],
   passThrough: true,
   examples: [
     'meshctl sandbox exec node-1 -- iptables-save -t nat',
@@ -172,7 +154,7 @@ export const execCommand: CommandDefinition = {
     const [node = '', ...rest] = args;
     // Options pass through from the first operand on, and the separator with them.
     const command = rest[0] === '--' ? rest.slice(1) : rest;
-    return sandboxExec({ name: options.text('name') ?? 'default', node, command, signal });
+    return sandboxExec({ name: sandboxNameOf(options), node, command, signal });
   },
 };
 
@@ -182,7 +164,7 @@ export const captureCommand: CommandDefinition = {
     "Captures what passes a node's interface, in libpcap format on standard output. The default interface, eth0, carries what goes from node to node. Works without root.",
   args: [{ name: '<node>', description: 'node' }],
   options: [
-    nameOption,
+    sandboxNameOption,
     { flags: '--interface <name>', description: 'interface of the node', defaultValue: 'eth0' },
     { flags: '--seconds <count>', description: 'how long (default: until interrupted)', type: 'integer' },
   ],
@@ -197,7 +179,7 @@ export const captureCommand: CommandDefinition = {
       });
     }
     return sandboxCapture({
-      name: options.text('name') ?? 'default',
+      name: sandboxNameOf(options),
       node: args[0] ?? '',
       interfaceName: options.text('interface'),
       seconds: options.number('seconds'),

@@ -30,8 +30,8 @@ export const sandboxCodes = {
   MESH0804: {
     kind: 'failed',
     title: 'a sandbox of that name is already there',
-    cause: 'It runs with another number of nodes than asked for.',
-    fix: 'Use it as it is, take it down with `meshctl sandbox down`, or choose another name.',
+    cause: 'It has another number of nodes than asked for, or was started without --persist.',
+    fix: 'Use it as it is, add nodes with `meshctl sandbox node add`, take it down with `meshctl sandbox down`, or choose another name.',
   },
   MESH0805: {
     kind: 'failed',
@@ -49,7 +49,7 @@ export const sandboxCodes = {
     kind: 'usage',
     title: 'no such node',
     cause: 'The sandbox has no node of that name.',
-    fix: 'Nodes are called node-1, node-2, ...; `meshctl sandbox status` lists them.',
+    fix: '`meshctl sandbox node list` lists them.',
   },
   MESH0808: {
     kind: 'failed',
@@ -69,6 +69,42 @@ export const sandboxCodes = {
     title: 'kube-apiserver or etcd did not start',
     cause: 'The program from KUBEBUILDER_ASSETS ended or did not become ready.',
     fix: 'The evidence is the end of its log. Unset KUBEBUILDER_ASSETS to use the embedded API server.',
+  },
+  MESH0811: {
+    kind: 'failed',
+    title: 'the sandbox was started by another version of meshctl',
+    cause: 'Its supervisor does not know what this meshctl asks for.',
+    fix: 'Use the meshctl that started it, or take it down and up again with this one; with --persist nothing is lost.',
+  },
+  MESH0812: {
+    kind: 'failed',
+    title: 'pods run on the node',
+    cause: 'A node is removed together with its pods, and some would not come back elsewhere by themselves.',
+    fix: 'Move them first with `kubectl drain`, or remove the node with --force.',
+  },
+  MESH0813: {
+    kind: 'failed',
+    title: 'the node cannot be added',
+    cause: 'There is a node of that name already, or the sandbox has as many nodes as it can have.',
+    fix: 'Choose another name, or remove a node with `meshctl sandbox node remove`.',
+  },
+  MESH0814: {
+    kind: 'failed',
+    title: 'the files of the sandbox cannot be written or read',
+    cause: 'The disk is full, the folder belongs to somebody else, or a file in it is damaged.',
+    fix: 'Make room, or name another folder with XDG_STATE_HOME; `meshctl sandbox down --purge` removes all files of a sandbox.',
+  },
+  MESH0815: {
+    kind: 'failed',
+    title: 'the sandbox does not do what it was asked for',
+    cause: 'Its supervisor does not answer, or failed at an unexpected point.',
+    fix: 'Look at its log (meshctl sandbox status names the file); `meshctl sandbox down` ends it in any case.',
+  },
+  MESH0816: {
+    kind: 'timeout',
+    title: 'the node did not become Ready in time',
+    cause: 'It booted, but its kubelet has not reported, or reports a problem.',
+    fix: 'See `kubectl describe node`; give more time with --timeout on a slow machine.',
   },
   MESH0830: {
     kind: 'failed',

@@ -1,39 +1,109 @@
 import { request } from 'node:http';
-import type { SupervisorStatus } from '../supervisor/sandbox-config.js';
+import { MeshError, messageOf } from '../../errors/mesh-error.js';
+import { parseErrorDocument } from '../supervisor/control/control-error.js';
+import type {
+  AddNodesRequest,
+  NodeAction,
+  NodeActionRequest,
+  NodesChange,
+  SandboxMemory,
+  SupervisorStatus,
+} from '../supervisor/control/control-protocol.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 
 const answerTimeoutMs = 5_000;
+/** Nodes boot one after the other when the machine is slow. */
+const nodesTimeoutMs = 120_000;
+const answerMaxBytes = 4 * 1024 * 1024;
 
 /** The supervisor's own account of itself; undefined when it does not answer. */
 export async function supervisorStatus(paths: SandboxPaths): Promise<SupervisorStatus | undefined> {
-  const text = await call(paths.control, 'GET', '/status').catch(() => undefined);
-  // Our own server on the other end of a socket only this user can open.
-  return text === undefined ? undefined : (JSON.parse(text) as SupervisorStatus);
+  const status = await call<SupervisorStatus>(paths, 'GET /status').catch(() => undefined);
+  return status === undefined ? undefined : completed(status);
+}
+
+/** What all processes of the sandbox use; undefined when its supervisor cannot tell. */
+export function supervisorMemory(paths: SandboxPaths): Promise<SandboxMemory | undefined> {
+  return call<SandboxMemory>(paths, 'GET /memory').catch(() => undefined);
 }
 
 /** Asks the supervisor to end; false when it does not answer. */
 export async function requestShutdown(paths: SandboxPaths): Promise<boolean> {
-  return call(paths.control, 'POST', '/shutdown').then(
+  return call(paths, 'POST /shutdown').then(
     () => true,
     () => false,
   );
 }
 
-function call(socketPath: string, method: string, path: string): Promise<string> {
+/** Adds nodes; they boot before this resolves. Throws what the supervisor refuses with, MESH0811 or MESH0815. */
+export function addNodes(paths: SandboxPaths, body: AddNodesRequest): Promise<NodesChange> {
+  return call(paths, 'POST /nodes', { body, timeoutMs: nodesTimeoutMs });
+}
+
+/** Does something to one node. Throws as {@link addNodes}. */
+export function actOnNode(
+  paths: SandboxPaths,
+  { node, action, ...body }: { node: string; action: NodeAction } & NodeActionRequest,
+): Promise<NodesChange> {
+  const route = `POST /nodes/${encodeURIComponent(node)}/${action}`;
+  return call(paths, route, { body, timeoutMs: nodesTimeoutMs });
+}
+
+/** What the first supervisors did not say about themselves and their nodes. */
+function completed(status: Partial<SupervisorStatus> & Pick<SupervisorStatus, 'nodes'>): SupervisorStatus {
+  const first = {
+    name: '',
+    phase: 'starting' as const,
+    detail: '',
+    server: '',
+    version: '',
+    protocol: 1,
+    apiServer: undefined,
+    isPersistent: false,
+    startedAt: '',
+    memoryBytes: 0,
+  };
+  const node = { power: 'running' as const, isConnected: true };
+  return { ...first, ...status, nodes: status.nodes.map((each) => ({ ...node, ...each })) };
+}
+
+function call<T>(
+  paths: SandboxPaths,
+  route: string,
+  { body, timeoutMs = answerTimeoutMs }: { body?: unknown; timeoutMs?: number } = {},
+): Promise<T> {
+  const [method, path] = route.split(' ', 2);
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, timeout: answerTimeoutMs }, (response) => {
+    const silent = (error: Error): void =>
+      reject(
+        new MeshError('MESH0815', `the supervisor of sandbox ${paths.name} does not answer`, {
+          evidence: messageOf(error),
+          hint: `its log: ${paths.log}`,
+          cause: error,
+        }),
+      );
+    const options = { socketPath: paths.control, method, path, timeout: timeoutMs };
+    const outgoing = request(options, (response) => {
       let text = '';
       response.on('data', (chunk: Buffer) => {
         text += chunk.toString();
+        if (text.length > answerMaxBytes) response.destroy(new Error('the answer is too long'));
       });
-      response.on('error', reject);
+      response.on('error', silent);
       response.on('end', () => {
-        if (response.statusCode !== undefined && response.statusCode < 300) resolve(text);
-        else reject(new Error(`the supervisor answered ${response.statusCode}: ${text}`));
+        // Our own server on the other end of a socket only this user can open.
+        if ((response.statusCode ?? 500) < 300) resolve(JSON.parse(text) as T);
+        else reject(parseErrorDocument(text) ?? unknownRequest(paths, response.statusCode));
       });
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error('no answer')));
-    outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
+    outgoing.on('error', silent);
+    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+function unknownRequest(paths: SandboxPaths, status: number | undefined): MeshError {
+  return new MeshError('MESH0811', `sandbox ${paths.name} was started by a meshctl that cannot do this`, {
+    evidence: `its supervisor answered ${status}`,
   });
 }

@@ -1,8 +1,14 @@
 export { checkHost, type MissingPiece } from './host-check.js';
 export { sandboxCapture, type SandboxCaptureOptions } from './sandbox-capture.js';
-export { sandboxDown, type SandboxDownOptions } from './sandbox-down.js';
+export { sandboxDown, type SandboxDownOptions, type SandboxDownResult } from './sandbox-down.js';
 export { sandboxExec, type SandboxExecOptions } from './sandbox-exec.js';
 export { sandboxKubeconfig } from './sandbox-kubeconfig.js';
+export {
+  sandboxActOnNodes,
+  sandboxAddNodes,
+  sandboxNodes,
+  type SandboxNodesOptions,
+} from './sandbox-nodes.js';
 export {
   sandboxList,
   sandboxStatus,
@@ -10,3 +16,4 @@ export {
   type SandboxSummary,
 } from './sandbox-status.js';
 export { sandboxUp, type SandboxUpOptions, type SandboxUpResult } from './sandbox-up.js';
+export type { NodeAction, NodeStatus } from '../supervisor/control/control-protocol.js';

@@ -1,26 +1,41 @@
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../../errors/mesh-error.js';
-import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.js';
+import { type FileLock, tryLockFile } from '../../system/file-lock.js';
+import { filesError } from './files-error.js';
 
 const retryMs = 50;
 
+export interface LaunchLockOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called at each look at a lock that somebody else holds. */
+  readonly onTaken?: () => void;
+}
+
 /**
- * Runs `work` while no other process of this user starts or removes the same
- * sandbox. A lock whose holder has died is taken over. Throws MESH0806 when it is not
- * free within `timeoutMs`.
+ * Runs `work` while no other process of this user starts or removes the same sandbox. The lock of a process
+ * that was killed is free. Throws MESH0806 when it is not free within `timeoutMs`, MESH0814 when it cannot be made.
  */
 export async function withLaunchLock<T>(
   folder: string,
-  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal | undefined },
+  o: LaunchLockOptions,
   work: () => Promise<T>,
 ): Promise<T> {
   const path = `${folder}.lock`;
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const deadlineMs = Date.now() + timeoutMs;
-  while (!(await take(path))) {
-    signal?.throwIfAborted();
+  const deadlineMs = Date.now() + o.timeoutMs;
+  let lock: FileLock | undefined;
+  for (;;) {
+    o.signal?.throwIfAborted();
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      lock = tryLockFile(path);
+    } catch (error) {
+      throw filesError(error, path) ?? error;
+    }
+    if (lock !== undefined) break;
+    o.onTaken?.();
     if (Date.now() > deadlineMs)
       throw new MeshError('MESH0806', 'another meshctl is working on the same sandbox', {
         evidence: `lock ${path}`,
@@ -30,33 +45,6 @@ export async function withLaunchLock<T>(
   try {
     return await work();
   } finally {
-    await rm(path, { force: true });
-  }
-}
-
-async function take(path: string): Promise<boolean> {
-  const self = identifyProcess(process.pid);
-  try {
-    const file = await open(path, 'wx', 0o600);
-    await file.writeFile(JSON.stringify(self ?? {}));
-    await file.close();
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  if (!(await isStale(path))) return false;
-  await rm(path, { force: true });
-  return false; // the next round takes it, or finds somebody who was faster
-}
-
-async function isStale(path: string): Promise<boolean> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  try {
-    // Written by take in this very shape.
-    const holder = JSON.parse(text) as Partial<ProcessIdentity>;
-    if (holder.pid === undefined || holder.startTicks === undefined) return false;
-    return !isAlive({ pid: holder.pid, startTicks: holder.startTicks });
-  } catch {
-    return false; // being written, or already gone
+    lock.release();
   }
 }

@@ -3,13 +3,14 @@ import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../../errors/mesh-error.js';
 import { run } from '../../system/run.js';
+import { childrenOf, signalProcess } from '../node/host/process-tree.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import { requestShutdown } from './control-client.js';
 import { systemPath } from './host-check.js';
 import { removeContext } from './kubeconfig-file.js';
 import { withLaunchLock } from './launch-lock.js';
-import { isAlive } from './process-identity.js';
-import { isRunning, readRecord, type SandboxRecord } from './sandbox-record.js';
+import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.js';
+import { isRunning, readRecord, type SandboxRecord, writeRecord } from './sandbox-record.js';
 
 const shutdownMs = 5_000;
 const killMs = 10_000;
@@ -18,50 +19,99 @@ const lockMs = 60_000;
 
 export interface SandboxDownOptions {
   readonly name: string;
-  /** Remove kept cluster data as well (nothing is kept yet, so it changes nothing). */
+  /** Remove what `up --persist` asked to keep as well. */
   readonly purge?: boolean | undefined;
 }
 
+/** `stopped`: its objects, keys and disks are kept for the next `up`. */
+export type SandboxDownResult = 'absent' | 'removed' | 'stopped';
+
 /**
- * Ends a sandbox and removes all it made; one that crashed is cleaned up the same
- * way. Resolves to false when there was nothing of that name.
+ * Ends a sandbox and removes all it made, except for what a persistent one keeps; one that crashed is cleaned
+ * up the same way, and one that is just starting is stopped.
  */
-export async function sandboxDown(o: SandboxDownOptions): Promise<boolean> {
+export async function sandboxDown(o: SandboxDownOptions): Promise<SandboxDownResult> {
   const paths = sandboxPaths(o.name);
-  if (!existsSync(paths.folder)) return false;
-  return withLaunchLock(paths.folder, { timeoutMs: lockMs, signal: undefined }, async () => {
+  if (!existsSync(paths.folder)) return 'absent';
+  const lock = {
+    timeoutMs: lockMs,
+    // Somebody waits for it to become ready; without its processes that ends at once.
+    onTaken: () => killProcesses(readRecord(paths)),
+  };
+  return withLaunchLock(paths.folder, lock, async () => {
     const record = readRecord(paths);
     if (record !== undefined && isRunning(record)) await requestShutdown(paths);
-    await removeRemains(paths, record);
-    return true;
+    if (record?.isPersistent !== true || o.purge === true) {
+      await removeRemains(paths, record);
+      return 'removed';
+    }
+    await keepRemains(paths, record);
+    return 'stopped';
   });
 }
 
 /** Ends what still runs and removes files and the kubeconfig context. */
 export async function removeRemains(paths: SandboxPaths, record: SandboxRecord | undefined): Promise<void> {
-  if (record !== undefined) {
-    await endProcesses(record);
-    if (record.mergedKubeconfig !== undefined)
-      await removeContext(record.mergedKubeconfig, `sandbox-${paths.name}`, record.previousContext);
-  }
-  await rm(paths.control, { force: true });
-  await removeFolder(paths.folder);
+  if (record?.process !== undefined) await endProcesses(record.process);
+  await withoutContext(paths, record, async () => {
+    await rm(paths.control, { force: true });
+    await removeFolder(paths.folder);
+  });
 }
 
-/** The first process of the sandbox is the parent of its pid namespace: killing it kills all of them. */
-async function endProcesses({ process: first }: SandboxRecord): Promise<void> {
-  const hasEnded = async (withinMs: number): Promise<boolean> => {
+/** Ends what still runs; what the sandbox keeps stays. */
+export async function keepRemains(paths: SandboxPaths, record: SandboxRecord): Promise<void> {
+  if (record.process !== undefined) await endProcesses(record.process);
+  await withoutContext(paths, record, async () => {
+    for (const path of [paths.control, paths.config]) await rm(path, { force: true });
+    await removeFolder(paths.packageRoot);
+    const { process: _ended, mergedKubeconfig: _merged, previousContext: _previous, ...kept } = record;
+    await writeRecord(paths, kept);
+  });
+}
+
+/** Takes the context out of the kubeconfig, then does the rest; one that cannot be edited is said at the end. */
+async function withoutContext(
+  paths: SandboxPaths,
+  record: SandboxRecord | undefined,
+  rest: () => Promise<void>,
+): Promise<void> {
+  let failure: unknown;
+  if (record?.mergedKubeconfig !== undefined) {
+    const context = `sandbox-${paths.name}`;
+    await removeContext(record.mergedKubeconfig, context, record.previousContext).catch((error: unknown) => {
+      failure = error;
+    });
+  }
+  await rest();
+  if (failure !== undefined) throw failure;
+}
+
+/**
+ * Ends the sandbox's first process, and with it all of them: it is the parent of pid 1 of their namespace,
+ * which the kernel lets go only when nothing else is left in it.
+ */
+async function endProcesses(first: ProcessIdentity): Promise<void> {
+  if (!isAlive(first)) return;
+  const all = [first, ...childrenOf(first.pid).flatMap((pid) => identifyProcess(pid) ?? [])];
+  const haveEnded = async (withinMs: number): Promise<boolean> => {
     const deadlineMs = Date.now() + withinMs;
-    while (isAlive(first)) {
+    while (all.some(isAlive)) {
       if (Date.now() > deadlineMs) return false;
       await delay(pollMs);
     }
     return true;
   };
-  if (await hasEnded(isAlive(first) ? shutdownMs : 0)) return;
-  process.kill(first.pid, 'SIGKILL');
-  if (!(await hasEnded(killMs)))
-    throw new MeshError('MESH0805', `process ${first.pid} of the sandbox does not end`);
+  if (await haveEnded(shutdownMs)) return;
+  for (const { pid } of all.filter(isAlive)) signalProcess(pid, 'SIGKILL');
+  if (!(await haveEnded(killMs)))
+    throw new MeshError('MESH0815', `process ${first.pid} of sandbox does not end`, {
+      hint: 'The machine may be out of memory, or the process waits for a disk; try again.',
+    });
+}
+
+function killProcesses(record: SandboxRecord | undefined): void {
+  if (record !== undefined && isRunning(record)) signalProcess(record.process.pid, 'SIGKILL');
 }
 
 async function removeFolder(folder: string): Promise<void> {

@@ -2,11 +2,11 @@ import { spawn, type StdioOptions } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { MeshError } from '../../errors/mesh-error.js';
-import { sandboxPaths } from '../supervisor/sandbox-paths.js';
+import { nearMiss } from '../../errors/near-miss.js';
 import { supervisorStatus } from './control-client.js';
 import { systemPath } from './host-check.js';
 import { nestedPids, parentOf } from './process-identity.js';
-import { isRunning, readRecord } from './sandbox-record.js';
+import { runningSandbox } from './sandbox-status.js';
 
 export interface SandboxExecOptions {
   readonly name: string;
@@ -23,19 +23,7 @@ export interface SandboxExecOptions {
  * exit code. Throws MESH0803 or MESH0807.
  */
 export async function sandboxExec(o: SandboxExecOptions): Promise<number> {
-  const paths = sandboxPaths(o.name);
-  const record = readRecord(paths);
-  if (record === undefined || !isRunning(record))
-    throw new MeshError('MESH0803', `sandbox ${o.name} is not running`);
-  const status = await supervisorStatus(paths);
-  const node = status?.nodes.find((n) => n.name === o.node);
-  const pid = node?.initPid === undefined ? undefined : hostPid(record.process.pid, node.initPid);
-  if (pid === undefined) {
-    const names = status?.nodes.map((n) => n.name).join(', ') ?? 'none, the supervisor does not answer';
-    throw new MeshError('MESH0807', `sandbox ${o.name} has no running node ${o.node}`, {
-      evidence: `nodes: ${names}`,
-    });
-  }
+  const pid = await nodePid(o.name, o.node);
   const user = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials'];
   const args = [...user, '--mount', '--net', '--pid', '--uts', '--ipc', '--', ...o.command];
   const child = spawn('nsenter', ['--target', String(pid), ...args], {
@@ -48,6 +36,21 @@ export async function sandboxExec(o: SandboxExecOptions): Promise<number> {
     child.once('exit', (code, signal) =>
       resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
     );
+  });
+}
+
+/** The pid, here, of a node's init. Throws MESH0803 or MESH0807. */
+async function nodePid(sandbox: string, name: string): Promise<number> {
+  const { paths, pid: sandboxPid } = runningSandbox(sandbox);
+  const status = await supervisorStatus(paths);
+  const node = status?.nodes.find((n) => n.name === name);
+  const pid = node?.initPid === undefined ? undefined : hostPid(sandboxPid, node.initPid);
+  if (pid !== undefined) return pid;
+  const names = status?.nodes.map((n) => n.name);
+  const near = node === undefined ? nearMiss(name, names ?? []) : undefined;
+  throw new MeshError('MESH0807', `sandbox ${sandbox} has no running node ${name}`, {
+    evidence: `nodes: ${names?.join(', ') ?? 'unknown, the supervisor does not answer'}`,
+    hint: near === undefined ? undefined : `Did you mean ${near}?`,
   });
 }
 

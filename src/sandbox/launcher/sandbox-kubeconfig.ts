@@ -1,18 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import { MeshError } from '../../errors/mesh-error.js';
-import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
+import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 import type { ContextEntry } from './kubeconfig-file.js';
 import { defaultName } from './sandbox-up.js';
-import { isRunning, readRecord } from './sandbox-record.js';
+import { runningSandbox } from './sandbox-status.js';
 
 /** The sandbox's own kubeconfig, as text. Throws MESH0803. */
 export async function sandboxKubeconfig(o: { name?: string | undefined } = {}): Promise<string> {
-  const name = o.name ?? defaultName;
-  const paths = sandboxPaths(name);
-  const record = readRecord(paths);
-  if (record === undefined || !isRunning(record))
-    throw new MeshError('MESH0803', `sandbox ${name} is not running`);
+  const { paths } = runningSandbox(o.name ?? defaultName);
   return readFile(paths.kubeconfig, 'utf8');
 }
 

@@ -3,19 +3,24 @@ import { rename, writeFile } from 'node:fs/promises';
 import { type SandboxPaths, sandboxBaseFolder, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import { isAlive, type ProcessIdentity } from './process-identity.js';
 
-/** Facts about a started sandbox, kept next to its files. */
+/** Facts about a sandbox that was started, kept next to its files. */
 export interface SandboxRecord {
   readonly name: string;
-  readonly nodeCount: number;
   readonly apiPort: number;
   readonly server: string;
-  readonly process: ProcessIdentity;
+  /** Its first process; absent when it was stopped in good order. */
+  readonly process?: ProcessIdentity | undefined;
   readonly startedAt: string;
+  /** `down` keeps its objects, keys and the nodes' disks. */
+  readonly isPersistent?: boolean | undefined;
   /** The kubeconfig that got a context, if any. */
-  readonly mergedKubeconfig?: string;
+  readonly mergedKubeconfig?: string | undefined;
   /** Its current context before. */
-  readonly previousContext?: string;
+  readonly previousContext?: string | undefined;
 }
+
+/** `crashed`: its files are there and its processes are gone, though nobody stopped it. */
+export type SandboxState = 'running' | 'stopped' | 'crashed';
 
 /** The record of a sandbox; undefined when there is none or it cannot be read. */
 export function readRecord(paths: SandboxPaths): SandboxRecord | undefined {
@@ -34,8 +39,13 @@ export async function writeRecord(paths: SandboxPaths, record: SandboxRecord): P
 }
 
 /** Whether the sandbox's processes exist. */
-export function isRunning(record: SandboxRecord): boolean {
-  return isAlive(record.process);
+export function isRunning(record: SandboxRecord): record is SandboxRecord & { process: ProcessIdentity } {
+  return record.process !== undefined && isAlive(record.process);
+}
+
+export function stateOf(record: SandboxRecord): SandboxState {
+  if (record.process === undefined) return 'stopped';
+  return isRunning(record) ? 'running' : 'crashed';
 }
 
 /** Names of all sandboxes that have files, running or not. */

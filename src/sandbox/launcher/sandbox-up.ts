@@ -1,33 +1,30 @@
-import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../../errors/mesh-error.js';
-import { boundPort, closeFd, listenTcp } from '../../system/socket.js';
-import {
-  apiListenerFd,
-  nodesMax,
-  type SupervisorConfig,
-  type SupervisorStatus,
-} from '../supervisor/sandbox-config.js';
+import type { SupervisorStatus } from '../supervisor/control/control-protocol.js';
+import { planNodes, readNodeList, writeNodeList } from '../supervisor/nodes/node-list.js';
+import { nodesMax } from '../supervisor/sandbox-config.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import { supervisorStatus } from './control-client.js';
-import { checkHost, findCniPlugins, systemPath } from './host-check.js';
+import { filesError } from './files-error.js';
+import { checkHost, type MissingPiece } from './host-check.js';
 import { addContext, userKubeconfigPath } from './kubeconfig-file.js';
 import { withLaunchLock } from './launch-lock.js';
-import { packageRoot, packageVersion } from './package-root.js';
+import { packageRoot } from './package-root.js';
 import { snapshotPackage } from './package-snapshot.js';
-import { identifyProcess } from './process-identity.js';
-import { removeRemains } from './sandbox-down.js';
+import { keepRemains, removeRemains } from './sandbox-down.js';
 import { readContextEntry } from './sandbox-kubeconfig.js';
 import { isRunning, readRecord, type SandboxRecord, writeRecord } from './sandbox-record.js';
+import { endedEarly, launchSupervisor, logTail } from './supervisor-process.js';
 
 export interface SandboxUpOptions {
   /** Default `default`. */
   readonly name?: string | undefined;
-  /** Default 2. */
+  /** Default 2, or what the sandbox had when it was stopped. */
   readonly nodes?: number | undefined;
+  /** `down` keeps objects, keys and disks; a sandbox that was started so stays so. */
+  readonly persist?: boolean | undefined;
   /** Leave the user's kubeconfig alone. */
   readonly noKubeconfig?: boolean | undefined;
   readonly onProgress?: ((step: string, detail: string) => void) | undefined;
@@ -43,20 +40,24 @@ export interface SandboxUpResult {
   readonly kubeconfigPath: string;
   readonly context: string;
   readonly nodes: readonly string[];
+  readonly isPersistent: boolean;
   /** It was already running. */
   readonly wasRunning: boolean;
+  /** It goes on with what an earlier run kept. */
+  readonly isContinued: boolean;
+  /** Another program has the port of its earlier run: kubeconfigs handed out then do not reach it. */
+  readonly hasNewPort: boolean;
 }
 
 export const defaultName = 'default';
 const defaultNodes = 2;
 const timeoutDefaultMs = 60_000;
 const pollMs = 25;
-const logTailMaxChars = 2_000;
 
 /**
  * Starts a sandbox and waits until its nodes are Ready and DNS answers. Running
  * already is a success. Throws MESH0800 (bad name or count), MESH0801 (machine
- * lacks something), MESH0804 to MESH0806.
+ * lacks something), MESH0804 to MESH0806, MESH0814 (files).
  */
 export async function sandboxUp(o: SandboxUpOptions = {}): Promise<SandboxUpResult> {
   const name = o.name ?? defaultName;
@@ -67,27 +68,43 @@ export async function sandboxUp(o: SandboxUpOptions = {}): Promise<SandboxUpResu
 }
 
 async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<SandboxUpResult> {
-  const record = readRecord(paths);
-  if (record !== undefined && isRunning(record)) return reuse(paths, record, o);
-
+  const before = readRecord(paths);
+  if (before !== undefined && isRunning(before)) return reuse(paths, before, o);
   const progress = o.onProgress ?? (() => undefined);
   progress('check', 'looking at the machine');
   const missing = await checkHost();
   if (missing.length > 0) throw missingPieces(missing);
-  await removeRemains(paths, record);
-  progress('prepare', 'copying the program files');
-  await mkdir(paths.nodes, { recursive: true, mode: 0o700 });
-  await snapshotPackage(packageRoot(), paths.packageRoot);
-  progress('start', 'starting API server and nodes');
-  const started = await launch(paths, { nodeCount: o.nodes ?? defaultNodes, port: record?.apiPort });
+  const kept = before?.isPersistent === true ? before : undefined;
+  if (kept !== undefined) assertSameNodes(paths, o);
+  const clean = (record: SandboxRecord | undefined): Promise<void> =>
+    kept === undefined ? removeRemains(paths, record) : keepRemains(paths, record ?? kept);
+  await clean(before);
+  let started: SandboxRecord | undefined;
   try {
+    progress('prepare', 'copying the program files');
+    await prepareFiles(paths, { nodes: o.nodes ?? defaultNodes, isNew: kept === undefined });
+    progress('start', 'starting API server and nodes');
+    const isPersistent = kept !== undefined || o.persist === true;
+    started = await launchSupervisor(paths, { isPersistent, port: before?.apiPort });
     await awaitReady(paths, started, o);
-    return await finish(paths, started, { ...o, wasRunning: false });
+    return await finish(paths, started, {
+      ...o,
+      wasRunning: false,
+      isContinued: kept !== undefined,
+      hasNewPort: kept !== undefined && kept.apiPort !== started.apiPort,
+    });
   } catch (error) {
-    // Given up by the caller: nothing stays. After a failure the files do, for the log; the next `up` clears them.
-    if (o.signal?.aborted === true) await removeRemains(paths, started);
-    throw error;
+    const files = filesError(error, paths.folder);
+    // Given up by the caller, or no room: nothing stays. After other failures the log does; the next `up` clears it.
+    if (o.signal?.aborted === true || files !== undefined) await clean(started);
+    throw files ?? error;
   }
+}
+
+async function prepareFiles(paths: SandboxPaths, o: { nodes: number; isNew: boolean }): Promise<void> {
+  await mkdir(paths.nodes, { recursive: true, mode: 0o700 });
+  if (o.isNew) await writeNodeList(paths.nodeList, planNodes([], { count: o.nodes }));
+  await snapshotPackage(packageRoot(), paths.packageRoot);
 }
 
 function validate(name: string, nodes: number): void {
@@ -97,10 +114,18 @@ function validate(name: string, nodes: number): void {
     throw new MeshError('MESH0800', `a sandbox has 1 to ${nodesMax} nodes, not ${nodes}`);
 }
 
-function missingPieces(missing: readonly { piece: string; reason: string; fix: string }[]): MeshError {
+function missingPieces(missing: readonly MissingPiece[]): MeshError {
   return new MeshError('MESH0801', `this machine lacks ${missing.map((m) => m.piece).join(', ')}`, {
     evidence: missing.map((m) => `${m.piece}: ${m.reason}`).join('\n'),
     hint: [...new Set(missing.map((m) => m.fix))].join('\n'),
+  });
+}
+
+function assertSameNodes(paths: SandboxPaths, o: SandboxUpOptions): void {
+  const { length } = readNodeList(paths.nodeList);
+  if (o.nodes === undefined || o.nodes === length) return;
+  throw new MeshError('MESH0804', `sandbox ${paths.name} has ${length} nodes, not ${o.nodes}`, {
+    hint: `meshctl sandbox node add --name ${paths.name}   # or remove; without --nodes it starts with what it has`,
   });
 }
 
@@ -109,109 +134,14 @@ async function reuse(
   record: SandboxRecord,
   o: SandboxUpOptions,
 ): Promise<SandboxUpResult> {
-  if (o.nodes !== undefined && o.nodes !== record.nodeCount)
-    throw new MeshError(
-      'MESH0804',
-      `sandbox ${paths.name} runs with ${record.nodeCount} nodes, not ${o.nodes}`,
-      {
-        hint: `meshctl sandbox down --name ${paths.name}`,
-      },
-    );
+  assertSameNodes(paths, o);
+  if (o.persist === true && record.isPersistent !== true) {
+    throw new MeshError('MESH0804', `sandbox ${paths.name} runs without keeping its state`, {
+      hint: `meshctl sandbox down --name ${paths.name} && meshctl sandbox up --name ${paths.name} --persist`,
+    });
+  }
   await awaitReady(paths, record, o);
-  return finish(paths, record, { ...o, wasRunning: true });
-}
-
-/** Starts the supervisor in namespaces of its own, detached, with the API socket of this network. */
-async function launch(
-  paths: SandboxPaths,
-  o: { nodeCount: number; port: number | undefined },
-): Promise<SandboxRecord> {
-  const listener = listenOnHost(o.port);
-  const apiPort = boundPort(listener);
-  const log = openSync(paths.log, 'a', 0o600);
-  try {
-    const config: SupervisorConfig = {
-      name: paths.name,
-      folder: paths.folder,
-      nodeCount: o.nodeCount,
-      apiPort,
-      cniPluginDir: findCniPlugins() ?? '/usr/lib/cni',
-      nodeBinary: process.execPath,
-      version: packageVersion(),
-      hub: 'meshctl',
-    };
-    await writeFile(paths.config, JSON.stringify(config), { mode: 0o600 });
-    const [command = '', ...args] = supervisorCommand(paths);
-    const stdio = ['ignore' as const, log, log];
-    stdio[apiListenerFd] = listener;
-    const child = spawn(command, args, {
-      detached: true,
-      stdio,
-      cwd: '/',
-      env: { ...process.env, PATH: systemPath() },
-    });
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve);
-      child.once('error', reject);
-    });
-    child.unref();
-    const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
-    if (identity === undefined) throw endedEarly(paths, await logTail(paths));
-    const record: SandboxRecord = {
-      name: paths.name,
-      nodeCount: o.nodeCount,
-      apiPort,
-      server: `https://127.0.0.1:${apiPort}`,
-      process: identity,
-      startedAt: new Date().toISOString(),
-    };
-    await writeRecord(paths, record);
-    return record;
-  } finally {
-    closeFd(listener);
-    closeSync(log);
-  }
-}
-
-/** The port of the last run, so that kubeconfigs handed out then stay valid; any other when it is taken. */
-function listenOnHost(port: number | undefined): number {
-  const host = '127.0.0.1';
-  if (port !== undefined) {
-    try {
-      return listenTcp({ host, port });
-    } catch {
-      // Taken by another program meanwhile.
-    }
-  }
-  return listenTcp({ host, port: 0 });
-}
-
-/**
- * The shell is pid 1 of the sandbox: it collects orphans while it waits, and when
- * the supervisor dies it ends, which makes the kernel kill everything else. When
- * unshare itself dies, --kill-child does the same.
- */
-function supervisorCommand(paths: SandboxPaths): string[] {
-  const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-  const namespaces = [
-    '--net',
-    '--mount',
-    '--pid',
-    '--uts',
-    '--ipc',
-    '--fork',
-    '--kill-child',
-    '--mount-proc',
-  ];
-  const program = [
-    process.execPath,
-    // A small young generation keeps the resident size down; the supervisor's objects are long-lived.
-    '--max-semi-space-size=4',
-    join(paths.packageRoot, 'bin/sandbox.js'),
-    'supervisor',
-    paths.config,
-  ];
-  return ['unshare', ...user, ...namespaces, '--', 'sh', '-c', '"$@" & wait $!', 'sh', ...program];
+  return finish(paths, record, { ...o, wasRunning: true, isContinued: false, hasNewPort: false });
 }
 
 async function awaitReady(
@@ -225,20 +155,16 @@ async function awaitReady(
     o.signal?.throwIfAborted();
     const status = existsSync(paths.control) ? await supervisorStatus(paths) : undefined;
     if (status?.phase === 'ready') return status;
-    if (status?.phase === 'failed') throw endedEarly(paths, status.detail);
-    if (!isRunning(record)) throw endedEarly(paths, await logTail(paths));
+    if (status?.phase === 'failed') throw await endedEarly(paths, status.detail);
+    if (!isRunning(record)) throw await endedEarly(paths);
     if (status !== undefined && status.detail !== lastDetail) {
       lastDetail = status.detail;
       o.onProgress?.('wait', lastDetail);
     }
-    if (Date.now() > deadlineMs)
-      throw new MeshError(
-        'MESH0806',
-        `sandbox ${paths.name} did not become ready: ${lastDetail || 'no answer'}`,
-        {
-          evidence: await logTail(paths),
-        },
-      );
+    if (Date.now() > deadlineMs) {
+      const what = `sandbox ${paths.name} did not become ready: ${lastDetail || 'no answer'}`;
+      throw new MeshError('MESH0806', what, { evidence: await logTail(paths) });
+    }
     await delay(pollMs);
   }
 }
@@ -246,7 +172,7 @@ async function awaitReady(
 async function finish(
   paths: SandboxPaths,
   record: SandboxRecord,
-  o: SandboxUpOptions & { wasRunning: boolean },
+  o: SandboxUpOptions & Pick<SandboxUpResult, 'wasRunning' | 'isContinued' | 'hasNewPort'>,
 ): Promise<SandboxUpResult> {
   const context = `sandbox-${paths.name}`;
   if (o.noKubeconfig !== true) {
@@ -265,19 +191,10 @@ async function finish(
     server: record.server,
     kubeconfigPath: paths.kubeconfig,
     context,
-    nodes: Array.from({ length: record.nodeCount }, (_, i) => `node-${i + 1}`),
+    nodes: readNodeList(paths.nodeList).map((node) => node.name),
+    isPersistent: record.isPersistent === true,
     wasRunning: o.wasRunning,
+    isContinued: o.isContinued,
+    hasNewPort: o.hasNewPort,
   };
-}
-
-function endedEarly(paths: SandboxPaths, evidence: string): MeshError {
-  return new MeshError('MESH0805', `sandbox ${paths.name} ended while it was starting`, {
-    evidence,
-    hint: `the whole log: ${paths.log}`,
-  });
-}
-
-async function logTail(paths: SandboxPaths): Promise<string> {
-  const text = await readFile(paths.log, 'utf8').catch(() => '');
-  return text.slice(-logTailMaxChars).trim();
 }

@@ -20,8 +20,11 @@ export interface SandboxPaths {
   readonly images: string;
   /** Images loaded from archives. */
   readonly loadedImages: string;
+  /** A folder for each node's file system. */
   readonly nodes: string;
-  /** Data of the API server. */
+  /** Which nodes there are; the supervisor's while it runs. */
+  readonly nodeList: string;
+  /** What the API server keeps: objects and keys. */
   readonly data: string;
 }
 
@@ -50,6 +53,7 @@ export function sandboxPaths(name: string, base: string = sandboxBaseFolder()): 
     images: at('images'),
     loadedImages: at('loaded-images'),
     nodes: at('nodes'),
+    nodeList: at('nodes.json'),
     data: at('data'),
   };
 }

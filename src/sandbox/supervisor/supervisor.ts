@@ -1,12 +1,12 @@
-import { untilAborted } from '../../system/until.js';
 import { setMaxListeners } from 'node:events';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../errors/mesh-error.js';
 import { KubeClient } from '../../kube/client.js';
-import { nodes as nodeResource } from '../../kube/resource.js';
-import type { KubeObject } from '../../kube/types.js';
+import type { DirectConnectionOptions } from '../../kube/connection.js';
+import { untilAborted } from '../../system/until.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { ApiServer } from '../control-plane/api-server.js';
 import { startApiServer } from '../apiserver/server.js';
@@ -14,7 +14,6 @@ import {
   ClusterCaches,
   PolicyModel,
   publishDnsService,
-  type ServiceRouting,
   startClusterControllers,
   startDns,
   startServiceRouting,
@@ -25,26 +24,19 @@ import { BuiltinImages, writeBuiltinImages } from '../node/image/builtin-images.
 import { LoadedImages } from '../node/image/loaded-images.js';
 import { pruneImages } from '../node/image/store/prune.js';
 import { writeHelperPrograms } from '../node/runtime/helper-programs.js';
-import { startControlServer } from './control-server.js';
+import { controlProtocol, type SupervisorStatus } from './control/control-protocol.js';
+import { startControlServer } from './control/control-server.js';
+import { sandboxMemory } from './control/process-memory.js';
 import { clusterDnsAnswers } from './dns-probe.js';
-import { createBridge } from './root-network.js';
-import {
-  apiListenerFd,
-  clusterNetwork,
-  nodeAddresses,
-  type SupervisorConfig,
-  type SupervisorStatus,
-} from './sandbox-config.js';
-import { NodeRunner } from './node-runner.js';
-import { sandboxPaths } from './sandbox-paths.js';
+import { NodeFleet } from './nodes/node-fleet.js';
+import { createBridge } from './nodes/node-cables.js';
+import { readyNodes } from './nodes/ready-nodes.js';
+import { apiListenerFd, clusterNetwork, type SupervisorConfig } from './sandbox-config.js';
+import { type SandboxPaths, sandboxPaths } from './sandbox-paths.js';
 
 const readyPollMs = 20;
 const dnsPort = 53;
 const closeTimeoutMs = 3_000;
-
-interface NodeObject extends KubeObject {
-  status?: { conditions?: { type: string; status: string }[] };
-}
 
 /**
  * Everything of one sandbox that is not a container: API server, controllers,
@@ -53,45 +45,58 @@ interface NodeObject extends KubeObject {
  */
 export class Supervisor {
   readonly #config: SupervisorConfig;
+  readonly #paths: SandboxPaths;
   readonly #abort = new AbortController();
   readonly #logger = createLogger('supervisor');
-  readonly #nodes: NodeRunner[] = [];
-  readonly #routing: ServiceRouting[] = [];
+  readonly #startedAt = new Date();
   #phase: SupervisorStatus['phase'] = 'starting';
   #detail = 'API server';
   #control: Server | undefined;
   #apiServer: ApiServer | undefined;
   #client: KubeClient | undefined;
+  readonly #fleet: NodeFleet;
 
   constructor(config: SupervisorConfig) {
     this.#config = config;
+    this.#paths = sandboxPaths(config.name, dirname(config.folder));
     setMaxListeners(0, this.#abort.signal); // every part of the cluster listens to it
+    this.#fleet = new NodeFleet({
+      config,
+      images: [
+        new BuiltinImages({ hub: config.hub, version: config.version }),
+        new LoadedImages({ folder: this.#paths.loadedImages, nodeFolder: loadedImagesFolder }),
+      ],
+      credentials: (name) => this.#credentials(`system:node:${name}`, ['system:nodes']),
+      signal: this.#abort.signal,
+    });
   }
 
   /** Starts everything; a failure is kept for the launcher to read, and thrown. */
   async start(): Promise<void> {
-    const paths = sandboxPaths(this.#config.name, dirname(this.#config.folder));
-    this.#control = await startControlServer(paths.control, {
+    this.#control = await startControlServer(this.#paths.control, {
       status: () => this.#status(),
+      memory: sandboxMemory,
       shutdown: () => this.#abort.abort(),
+      addNodes: (request) => this.#fleet.add(request),
+      act: (node, action, request) => this.#fleet.act(node, action, request),
     });
     try {
       await createBridge();
       const [apiServer] = await Promise.all([
         this.#startApiServer(),
-        writeBuiltinImages(paths.images),
-        writeHelperPrograms(join(paths.images, 'helpers')),
-        pruneImages(paths.loadedImages),
+        writeBuiltinImages(this.#paths.images),
+        writeHelperPrograms(join(this.#paths.images, 'helpers')),
+        pruneImages(this.#paths.loadedImages),
       ]);
       const kubeconfig = apiServer.adminKubeconfig(this.#server, { name: `sandbox-${this.#config.name}` });
-      await writeFile(paths.kubeconfig, kubeconfig, { mode: 0o600 });
-      await chmod(paths.kubeconfig, 0o600);
+      await writeFile(this.#paths.kubeconfig, kubeconfig, { mode: 0o600 });
+      await chmod(this.#paths.kubeconfig, 0o600);
       this.#detail = 'nodes';
-      await this.#startCluster(apiServer);
+      await this.#startCluster();
       await this.#awaitReady();
       this.#phase = 'ready';
       this.#detail = '';
-      this.#logger.info('sandbox is ready', { nodes: this.#config.nodeCount, server: this.#server });
+      this.#logger.info('sandbox is ready', { nodes: this.#fleet.runners.length, server: this.#server });
     } catch (error) {
       this.#phase = 'failed';
       this.#detail = messageOf(error);
@@ -129,28 +134,29 @@ export class Supervisor {
       advertise: { host: controlPlaneIp, port: apiPort },
       serviceCidr,
       clusterDomain: domain,
-      kubelet: new NodeGateway(() =>
-        this.#nodes.flatMap((n) => (n.kubelet === undefined ? [] : [n.kubelet])),
-      ),
+      ...(await this.#storage()),
+      kubelet: new NodeGateway(() => this.#fleet.kubelets),
       logger: createLogger('apiserver'),
     });
     return this.#apiServer;
   }
 
-  async #startCluster(apiServer: ApiServer): Promise<void> {
+  /** Where the API server keeps its objects and keys; nowhere when nothing is to be kept. */
+  async #storage(): Promise<{ stateFile?: string; pkiDirectory?: string }> {
+    if (!this.#config.isPersistent) return {};
+    const { data } = this.#paths;
+    const pkiDirectory = join(data, 'pki');
+    await mkdir(pkiDirectory, { recursive: true, mode: 0o700 });
+    return { stateFile: join(data, 'objects.json'), pkiDirectory };
+  }
+
+  async #startCluster(): Promise<void> {
     const { signal } = this.#abort;
-    const { loadedImages } = sandboxPaths(this.#config.name, dirname(this.#config.folder));
-    const images = [
-      new BuiltinImages({ hub: this.#config.hub, version: this.#config.version }),
-      new LoadedImages({ folder: loadedImages, nodeFolder: loadedImagesFolder }),
-    ];
-    for (let index = 1; index <= this.#config.nodeCount; index++) {
-      const user = `system:node:${nodeAddresses(index).name}`;
-      const client = await this.#makeClient(apiServer, user, ['system:nodes']);
-      this.#nodes.push(new NodeRunner({ index, config: this.#config, client, images }));
-    }
-    const starting = this.#nodes.map((node) => node.start(signal));
-    const client = await this.#makeClient(apiServer, 'system:kube-controller-manager', ['system:masters']);
+    const booting = this.#fleet.bootAll();
+    booting.catch(() => undefined); // awaited below, when the control plane runs
+    const client = new KubeClient(
+      await this.#credentials('system:kube-controller-manager', ['system:masters']),
+    );
     this.#client = client;
     const caches = new ClusterCaches({ client, signal });
     startClusterControllers({ client, signal, caches });
@@ -169,70 +175,63 @@ export class Supervisor {
     });
     const policies = new PolicyModel(caches);
     // The API server calls webhooks by their cluster IPs, so the root namespace routes services too.
-    this.#routing.push(
-      startServiceRouting({ client, signal, caches, podNetworks: clusterNetwork.podNetworks }),
-    );
-    await Promise.all(starting);
-    for (const node of this.#nodes) node.startNetwork({ client, caches, policies, signal });
+    startServiceRouting({ client, signal, caches, podNetworks: clusterNetwork.podNetworks });
+    this.#fleet.useControlPlane({ client, caches, policies });
+    await booting;
     await dns.ready;
   }
 
-  async #makeClient(apiServer: ApiServer, user: string, groups: readonly string[]): Promise<KubeClient> {
+  async #credentials(user: string, groups: readonly string[]): Promise<DirectConnectionOptions> {
+    const apiServer = this.#apiServer;
+    if (apiServer === undefined) throw new Error('the API server does not run yet');
     const { certPem, keyPem } = await apiServer.issue(user, groups);
     const { controlPlaneIp, apiPort } = clusterNetwork;
-    return new KubeClient({
+    return {
       server: `https://${controlPlaneIp}:${apiPort}`,
       ca: apiServer.caPem,
       cert: certPem,
       key: keyPem,
-    });
+    };
   }
 
-  /** Nodes as the API sees them, then a DNS answer as a pod on the first node would get it. */
+  /** The nodes that are on and on the network, as the API sees them; then DNS as their pods would ask it. */
   async #awaitReady(): Promise<void> {
     const { signal } = this.#abort;
+    const nodes = this.#fleet.runners.filter((node) => node.spec.isPoweredOn && node.spec.isConnected);
     for (;;) {
-      signal.throwIfAborted();
-      const waiting = (await this.#readiness()).filter((n) => !n.isReady).map((n) => n.name);
+      const ready = await readyNodes(this.#client);
+      const waiting = nodes
+        .filter((node) => !node.hasReported || !ready.has(node.name))
+        .map((node) => node.name);
       if (waiting.length === 0) break;
       this.#detail = `node ${waiting.join(', ')} to become Ready`;
-      await pause();
+      await delay(readyPollMs, undefined, { signal });
     }
     this.#detail = 'cluster DNS to answer';
-    for (const node of this.#nodes) {
-      while (!(await clusterDnsAnswers(node.netns))) {
-        signal.throwIfAborted();
-        await pause();
-      }
+    for (const node of nodes) {
+      while (node.netns === undefined || !(await clusterDnsAnswers(node.netns)))
+        await delay(readyPollMs, undefined, { signal });
     }
-  }
-
-  async #readiness(): Promise<{ name: string; isReady: boolean }[]> {
-    const objects = (await this.#client?.list<NodeObject>(nodeResource)) ?? [];
-    return this.#nodes.map(({ name }) => {
-      const conditions = objects.find((o) => o.metadata.name === name)?.status?.conditions ?? [];
-      return { name, isReady: conditions.some((c) => c.type === 'Ready' && c.status === 'True') };
-    });
   }
 
   async #status(): Promise<SupervisorStatus> {
-    const readiness = await this.#readiness();
+    const ready = await readyNodes(this.#client);
+    const { name, version, isPersistent } = this.#config;
     return {
-      name: this.#config.name,
+      name,
       phase: this.#phase,
       detail: this.#detail,
       server: this.#server,
-      nodes: this.#nodes.map((node) => ({
-        ...node.status(),
-        isReady: readiness.find((r) => r.name === node.name)?.isReady === true,
-      })),
+      version,
+      protocol: controlProtocol,
+      apiServer: this.#apiServer?.identity,
+      isPersistent,
+      startedAt: this.#startedAt.toISOString(),
+      nodes: this.#fleet.runners.map((node) => {
+        const status = node.status();
+        return { ...status, isReady: node.hasReported && ready.has(node.name) };
+      }),
       memoryBytes: process.memoryUsage.rss(),
     };
   }
-}
-
-async function pause(): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, readyPollMs);
-  });
 }

@@ -17,7 +17,7 @@ import type { ContainerConfig } from '../../../src/sandbox/node/runtime/containe
 import { writeHelperPrograms } from '../../../src/sandbox/node/runtime/helper-programs.js';
 import { LogFile } from '../../../src/sandbox/node/runtime/log-file.js';
 import { createRootfs } from '../../../src/sandbox/node/runtime/rootfs.js';
-import { writeCniConfig } from '../../../src/sandbox/supervisor/cni-config.js';
+import { writeCniConfig } from '../../../src/sandbox/supervisor/nodes/cni-config.js';
 import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
 import { findCniPlugins } from '../../../src/sandbox/launcher/host-check.js';
 
@@ -50,6 +50,7 @@ describe.skipIf(!isRoot)('a node', () => {
   afterAll(async () => {
     for (const container of running) container.signal('SIGKILL');
     await host.stop();
+    host.close();
     await rm(folder, { recursive: true, force: true });
   });
 

@@ -62,7 +62,7 @@ export class NodeHost {
   readonly name: string;
   /** The node's pid 1, as the supervisor sees it. */
   readonly initPid: number;
-  /** An open fd of the node's network namespace; closed by {@link stop}. */
+  /** An open fd of the node's network namespace, until {@link close}. */
   readonly netns: number;
   /** Resolves when the node's pid 1 is gone, for whatever reason. */
   readonly stopped: Promise<void>;
@@ -134,10 +134,14 @@ export class NodeHost {
     return run(file, args, runOptions);
   }
 
-  /** Ends every process on the node and frees its namespaces. Idempotent. */
+  /** Ends every process on the node. Idempotent. */
   async stop(): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.stopped;
+  }
+
+  /** Lets go of the network namespace, once the node has stopped and nobody uses {@link netns} any more. Idempotent. */
+  close(): void {
     if (this.#isNetnsOpen) closeSync(this.netns);
     this.#isNetnsOpen = false;
   }

@@ -10,7 +10,8 @@ import type { Pod } from '../model/pod.js';
 import { TokenSource } from '../volume/token-source.js';
 import { hasManyUserIds } from './container/container-security.js';
 import { EventRecorder } from './event-recorder.js';
-import { allocatable, keepNodeObject, type NodeIdentity } from './node-object.js';
+import { keepNodeObject } from './node/node-heartbeat.js';
+import { allocatable, type NodeIdentity } from './node/node-status.js';
 import { ObjectSource } from './object-source.js';
 import type { ClusterDnsSettings } from './pod/pod-files.js';
 import type { SandboxDeps } from './pod/pod-sandbox.js';
@@ -25,6 +26,8 @@ export interface KubeletOptions {
   readonly dns: ClusterDnsSettings;
   /** Called when a pod has its addresses; its containers start when it resolves. */
   readonly podAttached?: SandboxDeps['podAttached'];
+  /** Told of each heartbeat that the API server did not answer: connections may be half-open. */
+  readonly onUnanswered: () => void;
 }
 
 /** One node's agent: registers the node and runs the pods that are bound to it. */
@@ -36,6 +39,7 @@ export class Kubelet {
   readonly #deps: Omit<PodWorkerDeps, 'onFinished'>;
   readonly #objects: ObjectSource;
   readonly #events: EventRecorder;
+  #hasReported = false;
 
   constructor(options: KubeletOptions) {
     const { client, host, identity } = options;
@@ -79,15 +83,27 @@ export class Kubelet {
       else worker.update(object);
     });
     reflector.start(signal);
-    await keepNodeObject(this.#o.client, this.#o.identity, {
+    await keepNodeObject({
+      client: this.#o.client,
+      identity: this.#o.identity,
       signal,
       logger: this.#logger,
+      events: this.#events,
       problem: () => this.#networkProblem(),
       images: () => this.#o.images.flatMap((store) => store.list()),
+      onReported: () => {
+        this.#hasReported = true;
+      },
+      onUnanswered: this.#o.onUnanswered,
     });
     this.#objects.close();
     await Promise.all([...this.#workers.values()].map((w) => w.finished));
     await this.#events.flush();
+  }
+
+  /** Whether the API server has the node's status of this run; until then it shows that of an earlier one. */
+  get hasReported(): boolean {
+    return this.#hasReported;
   }
 
   /** The worker of a pod on this node. */

@@ -1,6 +1,6 @@
-import { messageOf } from '../../errors/mesh-error.js';
-import type { KubeClient } from '../../kube/client.js';
-import { createLogger } from '../../telemetry/log.js';
+import { messageOf } from '../../../errors/mesh-error.js';
+import type { KubeClient } from '../../../kube/client.js';
+import { createLogger } from '../../../telemetry/log.js';
 import {
   type ClusterCaches,
   type PodObject,
@@ -8,15 +8,14 @@ import {
   type PolicyModel,
   startPolicyEnforcer,
   startServiceRouting,
-} from '../cluster/index.js';
-import { clusterNetwork } from './sandbox-config.js';
+} from '../../cluster/index.js';
+import { clusterNetwork } from '../sandbox-config.js';
 
 /** What the nodes' networks need of the cluster. */
 export interface NetworkDeps {
   readonly client: KubeClient;
   readonly caches: ClusterCaches;
   readonly policies: PolicyModel;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -35,24 +34,26 @@ export class NodeNetwork {
     });
   }
 
-  /** Begins to write rules into the node's network namespace, until the signal ends. */
-  start(deps: NetworkDeps, netns: number): void {
+  /** Writes rules into the node's network namespace until the signal ends. */
+  async run(deps: NetworkDeps, { netns, signal }: { netns: number; signal: AbortSignal }): Promise<void> {
     const logger = createLogger('node');
     const node = this.#node;
     const failed = (what: string) => (error: unknown) =>
       logger.error(`${what} ended`, { node, error: messageOf(error) });
     const { podNetworks, families } = clusterNetwork;
-    const routing = startServiceRouting({ ...deps, node: { name: node }, netns, podNetworks });
-    routing.done.catch(failed('service routing'));
+    const routing = startServiceRouting({ ...deps, signal, node: { name: node }, netns, podNetworks });
     const enforcer = startPolicyEnforcer({
       model: deps.policies,
-      signal: deps.signal,
+      signal,
       node,
       netns,
       families,
     });
-    enforcer.done.catch(failed('network policy'));
     this.#start(enforcer);
+    await Promise.all([
+      routing.done.catch(failed('service routing')),
+      enforcer.done.catch(failed('network policy')),
+    ]);
   }
 
   /** Resolves when the policies that select a pod are in force; its containers may start then. */

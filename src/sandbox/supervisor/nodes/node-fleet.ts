@@ -1,0 +1,189 @@
+import { dirname, join } from 'node:path';
+import { MeshError } from '../../../errors/mesh-error.js';
+import { nearMiss } from '../../../errors/near-miss.js';
+import type { DirectConnectionOptions } from '../../../kube/connection.js';
+import { nodes as nodeResource } from '../../../kube/resource.js';
+import type { ImageStore } from '../../node/image/image.js';
+import type { Kubelet } from '../../node/kubelet/kubelet.js';
+import type {
+  AddNodesRequest,
+  NodeAction,
+  NodeActionRequest,
+  NodesChange,
+} from '../control/control-protocol.js';
+import type { SupervisorConfig } from '../sandbox-config.js';
+import { sandboxPaths } from '../sandbox-paths.js';
+import { removeFolder, removeOtherFolders } from './node-disk.js';
+import { type NodeSpec, planNodes, readNodeList, writeNodeList } from './node-list.js';
+import { announceNode, forgetNode, type NetworkedNode } from './node-cables.js';
+import type { NetworkDeps } from './node-network.js';
+import { NodeRunner } from './node-runner.js';
+import { podsThatHold } from './running-pods.js';
+
+export interface NodeFleetOptions {
+  readonly config: SupervisorConfig;
+  readonly images: readonly ImageStore[];
+  /** How a node signs in. */
+  readonly credentials: (nodeName: string) => Promise<DirectConnectionOptions>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The nodes of a sandbox: which there are (kept in a file, over restarts), and what is done to them. Operations
+ * take turns; each ends with the file saying what is the case.
+ */
+export class NodeFleet {
+  readonly #o: NodeFleetOptions;
+  readonly #listPath: string;
+  readonly #nodesFolder: string;
+  readonly #deps: Promise<NetworkDeps>;
+  #setDeps: (deps: NetworkDeps) => void = () => undefined;
+  #runners: NodeRunner[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: NodeFleetOptions) {
+    this.#o = options;
+    const { config } = options;
+    const paths = sandboxPaths(config.name, dirname(config.folder));
+    this.#listPath = paths.nodeList;
+    this.#nodesFolder = paths.nodes;
+    this.#deps = new Promise((resolve) => {
+      this.#setDeps = resolve;
+    });
+  }
+
+  get runners(): readonly NodeRunner[] {
+    return this.#runners;
+  }
+
+  /** The kubelets that can be reached: of nodes that run and are on the network. */
+  get kubelets(): readonly Kubelet[] {
+    return this.#runners.flatMap((runner) => runner.reachableKubelet ?? []);
+  }
+
+  /** Boots every node that should be on. Throws MESH0802 when one does not boot. */
+  async bootAll(): Promise<void> {
+    const specs = readNodeList(this.#listPath);
+    await removeOtherFolders(this.#nodesFolder, specs);
+    this.#runners = await Promise.all(specs.map((spec) => this.#makeRunner(spec)));
+    await Promise.all(this.#runners.filter((r) => r.spec.isPoweredOn).map((runner) => runner.start()));
+  }
+
+  /** From now on services are routed and policies enforced on the nodes, and nodes can be removed. */
+  useControlPlane(deps: NetworkDeps): void {
+    this.#setDeps(deps);
+  }
+
+  /** Adds nodes and boots them; those that do not boot are gone again. Throws MESH0800, MESH0802 or MESH0813. */
+  add(request: AddNodesRequest): Promise<NodesChange> {
+    return this.#inTurn(async () => {
+      const specs = planNodes(this.#specs(), request);
+      const runners = await Promise.all(specs.map((spec) => this.#makeRunner(spec)));
+      this.#runners.push(...runners);
+      // First the file: what a crash interrupts is finished by the next start.
+      await this.#save();
+      const outcomes = await Promise.allSettled(
+        runners.map(async (runner) => {
+          await runner.start();
+          await announceNode(
+            runner.spec.index,
+            this.#running().filter((n) => n.index !== runner.spec.index),
+          );
+        }),
+      );
+      const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+      if (failure !== undefined) {
+        for (const runner of runners) await this.#discard(runner);
+        throw failure.reason;
+      }
+      return { nodes: specs.map((spec) => spec.name), isChanged: true };
+    });
+  }
+
+  /** Does something to a node. Throws MESH0807 (no such node) or MESH0812 (pods run on it). */
+  act(name: string, action: NodeAction, request: NodeActionRequest): Promise<NodesChange> {
+    return this.#inTurn(async () => {
+      const runner = this.#find(name);
+      const before = runner.spec;
+      if (action === 'stop') await runner.stop();
+      else if (action === 'start') await runner.start();
+      else if (action === 'remove') await this.#remove(runner, request.force === true);
+      else await runner.setConnected(action === 'connect');
+      await this.#save();
+      return { nodes: [name], isChanged: action === 'remove' || !isSame(before, runner.spec) };
+    });
+  }
+
+  async #remove(runner: NodeRunner, isForced: boolean): Promise<void> {
+    const { client } = await this.#deps;
+    const { name } = runner;
+    const holding = isForced ? [] : await podsThatHold(client, name);
+    if (holding.length > 0) {
+      throw new MeshError('MESH0812', `${name} still has pods: ${holding.length}`, {
+        evidence: holding.join('\n'),
+        hint: `kubectl drain ${name} --ignore-daemonsets --delete-emptydir-data   # or --force: the pods are lost`,
+      });
+    }
+    await runner.stop();
+    await client.delete({ resource: nodeResource, name });
+    await this.#discard(runner);
+  }
+
+  /** Makes a node as if it had never been. */
+  async #discard(runner: NodeRunner): Promise<void> {
+    await runner.stop();
+    this.#runners = this.#runners.filter((each) => each !== runner);
+    await forgetNode(runner.spec.index, this.#running());
+    await removeFolder(join(this.#nodesFolder, runner.name));
+    await this.#save();
+  }
+
+  async #makeRunner(spec: NodeSpec): Promise<NodeRunner> {
+    const { config, images, signal } = this.#o;
+    return new NodeRunner({
+      spec,
+      config,
+      images,
+      signal,
+      credentials: await this.#o.credentials(spec.name),
+      otherSlots: () =>
+        this.#specs()
+          .map((each) => each.index)
+          .filter((index) => index !== spec.index),
+      network: this.#deps,
+    });
+  }
+
+  #find(name: string): NodeRunner {
+    const runner = this.#runners.find((each) => each.name === name);
+    if (runner !== undefined) return runner;
+    const names = this.#runners.map((each) => each.name);
+    const near = nearMiss(name, names);
+    throw new MeshError('MESH0807', `sandbox ${this.#o.config.name} has no node ${name}`, {
+      evidence: `nodes: ${names.join(', ')}`,
+      hint: near === undefined ? undefined : `Did you mean ${near}?`,
+    });
+  }
+
+  #specs(): NodeSpec[] {
+    return this.#runners.map((runner) => runner.spec);
+  }
+
+  #running(): NetworkedNode[] {
+    return this.#runners.flatMap((runner) => runner.networked ?? []);
+  }
+
+  async #save(): Promise<void> {
+    await writeNodeList(this.#listPath, this.#specs());
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined); // the caller has it
+    return result;
+  }
+}
+
+function isSame(a: NodeSpec, b: NodeSpec): boolean {
+  return a.isPoweredOn === b.isPoweredOn && a.isConnected === b.isConnected;
+}
