@@ -13,6 +13,7 @@ import { endpointSliceController } from './controllers/service/endpoint-slice.js
 import { disruptionBudgetController } from './controllers/disruption-budget.js';
 import { EventRecorder } from './controllers/event-recorder.js';
 import { jobController } from './controllers/batch/job.js';
+import { jobOrphanController } from './controllers/batch/job-tracking.js';
 import { loadBalancerController } from './controllers/service/load-balancer.js';
 import { nodeLifecycleController } from './controllers/node/node-lifecycle.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
@@ -41,6 +42,7 @@ const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: Control
   'daemonset-controller': daemonSetController,
   'statefulset-controller': statefulSetController,
   'job-controller': jobController,
+  'job-orphan-controller': jobOrphanController,
   'cronjob-controller': cronJobController,
   'endpoint-slice-controller': endpointSliceController,
   'node-controller': nodeLifecycleController,

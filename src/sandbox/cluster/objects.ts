@@ -53,12 +53,25 @@ export interface JobSpec {
   completions?: number;
   completionMode?: string;
   backoffLimit?: number;
+  backoffLimitPerIndex?: number;
+  maxFailedIndexes?: number;
+  podFailurePolicy?: { rules: PodFailureRule[] };
+  successPolicy?: { rules: { succeededIndexes?: string; succeededCount?: number }[] };
+  podReplacementPolicy?: string;
+  managedBy?: string;
   activeDeadlineSeconds?: number;
   ttlSecondsAfterFinished?: number;
   suspend?: boolean;
   selector?: LabelSelector;
   manualSelector?: boolean;
   template: PodTemplateSpec;
+}
+
+/** One rule of a Job's podFailurePolicy: exit codes or pod conditions, and what follows from them. */
+export interface PodFailureRule {
+  action: string;
+  onExitCodes?: { containerName?: string; operator: string; values: number[] };
+  onPodConditions?: { type: string; status?: string }[];
 }
 
 /** batch/v1 Job. */
@@ -74,6 +87,9 @@ export interface Job extends KubeObject {
     succeeded?: number;
     failed?: number;
     completedIndexes?: string;
+    failedIndexes?: string;
+    /** Uids of ended pods that are about to be counted. */
+    uncountedTerminatedPods?: { succeeded?: string[]; failed?: string[] };
   };
 }
 

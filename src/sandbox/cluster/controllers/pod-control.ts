@@ -17,6 +17,7 @@ export interface NewPod {
     generateName?: string;
     labels?: Record<string, string>;
     annotations?: Record<string, string>;
+    finalizers?: string[];
   };
   readonly spec: Pod['spec'];
 }

@@ -14,7 +14,7 @@ export async function writeStatus<T extends KubeObject & { status?: unknown }>(
   object: T,
   status: T['status'],
 ): Promise<T> {
-  if (canonicalJson(object.status ?? {}) === canonicalJson(status ?? {})) return object;
+  if (significantJson(object.status) === significantJson(status)) return object;
   const { name, namespace } = object.metadata;
   const written = await client.update<T>(
     { resource: at.resource, name, namespace, subresource: 'status' },
@@ -22,4 +22,19 @@ export async function writeStatus<T extends KubeObject & { status?: unknown }>(
   );
   at.cache.remember(written);
   return written;
+}
+
+/** The API drops most zeros and empty values from what it stores: they must not count as a difference. */
+function significantJson(status: unknown): string {
+  return canonicalJson(significant(status ?? {}));
+}
+
+function significant(value: unknown): unknown {
+  if (Array.isArray(value))
+    return value.length === 0 ? undefined : value.map((each) => significant(each) ?? null);
+  if (typeof value !== 'object' || value === null)
+    return value === 0 || value === '' || value === false ? undefined : value;
+  const entries = Object.entries(value).map(([key, each]): [string, unknown] => [key, significant(each)]);
+  const kept = entries.filter(([, each]) => each !== undefined);
+  return kept.length === 0 ? undefined : Object.fromEntries(kept);
 }

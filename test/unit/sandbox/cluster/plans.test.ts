@@ -2,11 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { nextRun, parseCron } from '../../../../src/sandbox/cluster/controllers/batch/cron-schedule.js';
 import { desiredSlices } from '../../../../src/sandbox/cluster/controllers/service/endpoint-model.js';
 import { desiredSubsets } from '../../../../src/sandbox/cluster/controllers/service/endpoint-subsets.js';
-import { indexRanges, jobPlan } from '../../../../src/sandbox/cluster/controllers/batch/job-plan.js';
 import { chooseAddress } from '../../../../src/sandbox/cluster/controllers/service/load-balancer.js';
 import { statefulPlan } from '../../../../src/sandbox/cluster/controllers/apps/stateful-rollout.js';
 import { budgetStatus } from '../../../../src/sandbox/cluster/controllers/disruption-budget.js';
-import type { Job, JobSpec, StatefulSet } from '../../../../src/sandbox/cluster/objects.js';
+import type { StatefulSet } from '../../../../src/sandbox/cluster/objects.js';
 import type { Pod } from '../../../../src/kube/types.js';
 import { makePod, makeService } from './objects.js';
 
@@ -53,61 +52,6 @@ describe('stateful sets', () => {
   it('replaces a broken pod by the template that repairs it', () => {
     const broken = makePod({ name: 'db-0', ready: false });
     expect(plan([broken], { updated: [] })).toEqual([[], ['db-0']]);
-  });
-});
-
-describe('jobs', () => {
-  const job = (spec: Partial<JobSpec> = {}): Job => ({
-    apiVersion: 'batch/v1',
-    kind: 'Job',
-    metadata: { name: 'j', namespace: 'ns' },
-    spec: {
-      completions: 2,
-      parallelism: 2,
-      backoffLimit: 1,
-      template: { spec: { containers: [], restartPolicy: 'Never' } },
-      ...spec,
-    },
-  });
-  const pod = (name: string, phase: string, index?: number) =>
-    makePod({
-      name,
-      phase,
-      annotations: index === undefined ? {} : { 'batch.kubernetes.io/job-completion-index': String(index) },
-    });
-  const now = Date.now();
-
-  it('runs as many as needed, and no more than that at the end', () => {
-    expect(jobPlan(job(), [], now).toCreate).toHaveLength(2);
-    expect(jobPlan(job(), [pod('a', 'Succeeded'), pod('b', 'Running')], now).toCreate).toHaveLength(0);
-    expect(jobPlan(job(), [pod('a', 'Succeeded'), pod('b', 'Failed')], now).toCreate).toHaveLength(1);
-  });
-
-  it('ends complete, or failed beyond the limit or the deadline', () => {
-    expect(jobPlan(job(), [pod('a', 'Succeeded'), pod('b', 'Succeeded')], now).outcome?.type).toBe(
-      'Complete',
-    );
-    const twice = jobPlan(job(), [pod('a', 'Failed'), pod('b', 'Failed'), pod('c', 'Running')], now);
-    expect(twice.outcome?.reason).toBe('BackoffLimitExceeded');
-    expect(twice.toDelete).toHaveLength(1);
-    const late = {
-      ...job({ activeDeadlineSeconds: 5 }),
-      status: { startTime: new Date(now - 6000).toISOString() },
-    };
-    expect(jobPlan(late, [pod('a', 'Running')], now).outcome?.reason).toBe('DeadlineExceeded');
-  });
-
-  it('gives each index to one pod', () => {
-    const indexed = job({ completionMode: 'Indexed', completions: 4, parallelism: 4 });
-    const plan = jobPlan(indexed, [pod('a', 'Succeeded', 1), pod('b', 'Running', 2)], now);
-    expect(plan.toCreate).toEqual([0, 3]);
-    expect(indexRanges([0, 1, 2, 5, 7, 8])).toBe('0-2,5,7-8');
-    expect(indexRanges([])).toBe('');
-  });
-
-  it('stops its pods while suspended', () => {
-    const plan = jobPlan(job({ suspend: true }), [pod('a', 'Running')], now);
-    expect([plan.toCreate.length, plan.toDelete.length, plan.outcome]).toEqual([0, 1, undefined]);
   });
 });
 

@@ -1,96 +1,140 @@
 import type { Pod } from '../../../../kube/types.js';
 import type { Job } from '../../objects.js';
-
-/** The pod annotation and label that carry the index of an Indexed job. */
-export const completionIndexKey = 'batch.kubernetes.io/job-completion-index';
+import { conditionOf } from '../conditions.js';
+import { indexOf, parseIndexRanges } from './job-indexes.js';
+import { type JobTally, waitsForEnd } from './job-tally.js';
 
 const backoffLimitDefault = 6;
 
+/** How a Job ends. */
+export interface JobOutcome {
+  readonly type: 'Complete' | 'Failed';
+  readonly reason: string;
+  readonly message: string;
+}
+
 /** What a Job needs next. */
 export interface JobPlan {
-  readonly outcome:
-    | { readonly type: 'Complete' | 'Failed'; readonly reason: string; readonly message: string }
-    | undefined;
+  /** Known as soon as it is certain; the pods that still run are stopped first. */
+  readonly outcome: JobOutcome | undefined;
   /** One entry per pod to create: its completion index, or undefined when the job is not indexed. */
   readonly toCreate: readonly (number | undefined)[];
   readonly toDelete: readonly Pod[];
-  readonly succeeded: number;
-  readonly failed: number;
-  readonly active: readonly Pod[];
-  readonly completedIndexes: readonly number[];
 }
 
-/** Judges a Job by its pods, including ended ones: they are its memory. */
-export function jobPlan(job: Job, pods: readonly Pod[], nowMs: number): JobPlan {
-  const isIndexed = job.spec.completionMode === 'Indexed';
-  const succeededPods = pods.filter((pod) => pod.status?.phase === 'Succeeded');
-  const failed = pods.filter((pod) => pod.status?.phase === 'Failed').length;
-  const active = pods.filter(
-    (pod) =>
-      pod.status?.phase !== 'Succeeded' &&
-      pod.status?.phase !== 'Failed' &&
-      pod.metadata.deletionTimestamp === undefined,
-  );
-  const done = new Set(succeededPods.flatMap((pod) => indexOf(pod) ?? []));
-  const succeeded = isIndexed ? done.size : succeededPods.length;
-  const base = { succeeded, failed, active, completedIndexes: [...done].toSorted((a, b) => a - b) };
-  const end = (type: 'Complete' | 'Failed', reason: string, message: string): JobPlan => ({
-    ...base,
-    outcome: { type, reason, message },
-    toCreate: [],
-    toDelete: active,
-  });
-  const restarts = active.reduce(
-    (total, pod) =>
-      total + (pod.status?.containerStatuses ?? []).reduce((n, status) => n + status.restartCount, 0),
-    0,
-  );
-  const limit = job.spec.backoffLimit ?? backoffLimitDefault;
-  const isOnFailure = job.spec.template.spec.restartPolicy === 'OnFailure';
-  if (failed > limit || (isOnFailure && limit > 0 && failed + restarts > limit)) {
-    return end('Failed', 'BackoffLimitExceeded', 'Job has reached the specified backoff limit');
+/** Judges a Job by what its pods have come to. */
+export function jobPlan(job: Job, tally: JobTally, nowMs: number): JobPlan {
+  const outcome =
+    decided(job) ??
+    failureOf(job, tally) ??
+    overdue(job, nowMs) ??
+    failedIndexes(job, tally) ??
+    successOf(job, tally);
+  if (outcome !== undefined) return { outcome, toCreate: [], toDelete: tally.active };
+  if (job.spec.suspend === true) return { outcome, toCreate: [], toDelete: tally.active };
+  return { outcome, ...adjustment(job, tally) };
+}
+
+/** A verdict that has been announced already stands. */
+function decided(job: Job): JobOutcome | undefined {
+  for (const [criterion, type] of [
+    ['FailureTarget', 'Failed'],
+    ['SuccessCriteriaMet', 'Complete'],
+  ] as const) {
+    const condition = conditionOf(job.status?.conditions, criterion);
+    if (condition?.status === 'True')
+      return { type, reason: condition.reason ?? '', message: condition.message ?? '' };
   }
+  return undefined;
+}
+
+function failureOf(job: Job, tally: JobTally): JobOutcome | undefined {
+  if (tally.fatal !== undefined) return { type: 'Failed', reason: 'PodFailurePolicy', message: tally.fatal };
+  const { backoffLimit, backoffLimitPerIndex, template } = job.spec;
+  const limit =
+    backoffLimit ?? (backoffLimitPerIndex === undefined ? backoffLimitDefault : Number.POSITIVE_INFINITY);
+  const restarts = tally.active.reduce((total, pod) => total + restartsOf(pod), 0);
+  const isWornOut =
+    template.spec.restartPolicy === 'OnFailure' && (limit === 0 ? restarts > 0 : restarts >= limit);
+  return tally.failed > limit || isWornOut
+    ? {
+        type: 'Failed',
+        reason: 'BackoffLimitExceeded',
+        message: 'Job has reached the specified backoff limit',
+      }
+    : undefined;
+}
+
+function restartsOf(pod: Pod): number {
+  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  return statuses.reduce((total, status) => total + status.restartCount, 0);
+}
+
+function overdue(job: Job, nowMs: number): JobOutcome | undefined {
   const { activeDeadlineSeconds: deadline } = job.spec;
   const startedMs = Date.parse(job.status?.startTime ?? '');
-  if (deadline !== undefined && !Number.isNaN(startedMs) && nowMs >= startedMs + deadline * 1000) {
-    return end('Failed', 'DeadlineExceeded', 'Job was active longer than specified deadline');
+  if (deadline === undefined || Number.isNaN(startedMs) || job.spec.suspend === true) return undefined;
+  return nowMs >= startedMs + deadline * 1000
+    ? {
+        type: 'Failed',
+        reason: 'DeadlineExceeded',
+        message: 'Job was active longer than specified deadline',
+      }
+    : undefined;
+}
+
+function failedIndexes(job: Job, tally: JobTally): JobOutcome | undefined {
+  const { completions = 0, maxFailedIndexes } = job.spec;
+  const failed = tally.failedIndexes.length;
+  if (failed === 0) return undefined;
+  if (maxFailedIndexes !== undefined && failed > maxFailedIndexes)
+    return {
+      type: 'Failed',
+      reason: 'MaxFailedIndexesExceeded',
+      message: 'Job has exceeded the specified maximal number of failed indexes',
+    };
+  return failed + tally.succeeded >= completions
+    ? { type: 'Failed', reason: 'FailedIndexes', message: 'Job has failed indexes' }
+    : undefined;
+}
+
+function successOf(job: Job, tally: JobTally): JobOutcome | undefined {
+  const { completions } = job.spec;
+  for (const [i, rule] of (job.spec.successPolicy?.rules ?? []).entries()) {
+    const named = rule.succeededIndexes;
+    const wanted = named === undefined ? undefined : parseIndexRanges(named, completions ?? 0);
+    const done = tally.completedIndexes.filter((index) => wanted?.includes(index) ?? true).length;
+    const needed = rule.succeededCount ?? wanted?.length ?? Number.POSITIVE_INFINITY;
+    if (done >= needed)
+      return { type: 'Complete', reason: 'SuccessPolicy', message: `Matched rules at index ${i}` };
   }
-  const { completions, parallelism = 1 } = job.spec;
   const isComplete =
-    completions === undefined ? succeeded > 0 && active.length === 0 : succeeded >= completions;
-  if (isComplete) return end('Complete', 'CompletionsReached', 'Reached expected number of succeeded pods');
-  if (job.spec.suspend === true) return { ...base, outcome: undefined, toCreate: [], toDelete: active };
+    completions === undefined
+      ? tally.succeeded > 0 && tally.active.length === 0
+      : tally.succeeded >= completions;
+  return isComplete
+    ? { type: 'Complete', reason: 'CompletionsReached', message: 'Reached expected number of succeeded pods' }
+    : undefined;
+}
+
+function adjustment(job: Job, tally: JobTally): Pick<JobPlan, 'toCreate' | 'toDelete'> {
+  const { completions, parallelism = 1, completionMode } = job.spec;
+  const { active } = tally;
+  const leaving = waitsForEnd(job) ? tally.terminating : [];
+  const over = tally.succeeded + tally.failedIndexes.length;
   // Without a number of completions, the first success means: no more pods.
   const stillNeeded =
-    completions === undefined ? (succeeded > 0 ? active.length : parallelism) : completions - succeeded;
+    completions === undefined ? (tally.succeeded > 0 ? active.length : parallelism) : completions - over;
   const wanted = Math.min(parallelism, stillNeeded);
-  const missing = wanted - active.length;
-  const busy = new Set(active.flatMap((pod) => indexOf(pod) ?? []));
-  const free = isIndexed
-    ? Array.from({ length: completions ?? 0 }, (_, i) => i).filter((i) => !done.has(i) && !busy.has(i))
-    : undefined;
-  const toCreate: (number | undefined)[] = [];
-  for (let i = 0; i < missing; i++) {
-    const index = free?.[i];
-    if (free !== undefined && index === undefined) break;
-    toCreate.push(index);
-  }
-  return { ...base, outcome: undefined, toCreate, toDelete: missing < 0 ? active.slice(missing) : [] };
-}
-
-function indexOf(pod: Pod): number | undefined {
-  const text = pod.metadata.annotations?.[completionIndexKey];
-  return text === undefined ? undefined : Number(text);
-}
-
-/** `0-2,5`: the form of status.completedIndexes. */
-export function indexRanges(indexes: readonly number[]): string {
-  const parts: string[] = [];
-  for (let i = 0; i < indexes.length; ) {
-    let end = i;
-    while ((indexes[end + 1] ?? Number.NaN) === (indexes[end] ?? 0) + 1) end++;
-    parts.push(end === i ? String(indexes[i]) : `${indexes[i]}-${indexes[end]}`);
-    i = end + 1;
-  }
-  return parts.join(',');
+  if (active.length > wanted) return { toCreate: [], toDelete: active.slice(wanted) };
+  const missing = Math.max(0, wanted - active.length - leaving.length);
+  if (completionMode !== 'Indexed')
+    return { toCreate: Array<undefined>(missing).fill(undefined), toDelete: [] };
+  const taken = new Set([
+    ...tally.completedIndexes,
+    ...tally.failedIndexes,
+    ...[...active, ...leaving].flatMap((pod) => indexOf(pod) ?? []),
+  ]);
+  const free = Array.from({ length: completions ?? 0 }, (_, i) => i).filter((index) => !taken.has(index));
+  return { toCreate: free.slice(0, missing), toDelete: [] };
 }

@@ -1,14 +1,19 @@
 import { jobs } from '../../../../kube/resource.js';
-import type { Condition } from '../../../../kube/types.js';
+import type { Pod } from '../../../../kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import type { Job } from '../../objects.js';
-import { conditionOf, timestamp, withCondition, withoutCondition } from '../conditions.js';
+import { conditionOf } from '../conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
-import { completionIndexKey, indexRanges, type JobPlan, jobPlan } from './job-plan.js';
-import { type NewPod, PodControl, podFromTemplate } from '../pod-control.js';
+import { PodControl } from '../pod-control.js';
 import { isReady } from '../pod-state.js';
 import { RetryDelays } from '../retry-delays.js';
 import { writeStatus } from '../status-writer.js';
+import { earlierFailures, indexOf } from './job-indexes.js';
+import { type JobPlan, jobPlan } from './job-plan.js';
+import { jobPod } from './job-pod.js';
+import { jobStatus } from './job-status.js';
+import { finalCondition, isTracked, type JobTally, livingPods, tallyJob } from './job-tally.js';
+import { untrack } from './job-tracking.js';
 
 interface Context {
   readonly deps: ControllerDeps;
@@ -19,6 +24,9 @@ interface Context {
   readonly delays: RetryDelays;
   readonly failuresSeen: Map<string, number>;
 }
+
+/** The only manager in spec.managedBy whose Jobs are ours. */
+const ownName = 'kubernetes.io/job-controller';
 
 /** Runs pods of a Job until enough have succeeded or too many have failed. */
 export function jobController(deps: ControllerDeps, queue: ControllerQueue): Controller {
@@ -44,157 +52,162 @@ export function jobController(deps: ControllerDeps, queue: ControllerQueue): Con
     reconcile: async (key) => {
       const { namespace, name } = splitKey(key);
       const job = context.jobs.get(namespace, name);
-      if (job === undefined || job.metadata.deletionTimestamp !== undefined) return;
-      if (isEnded(job)) await expire(context, job);
-      else await advance(context, job);
+      if (job === undefined || (job.spec.managedBy ?? ownName) !== ownName) return;
+      if (job.metadata.deletionTimestamp !== undefined || isEnded(job)) {
+        await untrack(deps, context.control.pods, context.control.pods.ownedBy(job.metadata.uid));
+        if (job.metadata.deletionTimestamp === undefined) await expire(context, job);
+      } else await advance(context, job);
     },
   };
 }
 
 /** True when the job has its final condition. */
 export function isEnded(job: Job): boolean {
-  return ['Complete', 'Failed'].some((type) => conditionOf(job.status?.conditions, type)?.status === 'True');
+  return finalCondition(job) !== undefined;
 }
 
-async function advance(context: Context, job: Job): Promise<void> {
+async function advance(context: Context, seen: Job): Promise<void> {
   const nowMs = Date.now();
-  const key = keyOfObject(job);
+  const key = keyOfObject(seen);
   const pods = await context.control.claim(
-    job,
-    job.spec.selector ?? { matchLabels: { 'batch.kubernetes.io/controller-uid': job.metadata.uid ?? '' } },
+    seen,
+    seen.spec.selector ?? { matchLabels: { 'batch.kubernetes.io/controller-uid': seen.metadata.uid ?? '' } },
   );
-  const plan = jobPlan(job, pods, nowMs);
-  const wait = plan.toCreate.length > 0 ? backoffMs(context, job, plan) : 0;
+  const tally = tallyJob(seen, pods);
+  const plan = jobPlan(seen, tally, nowMs);
+  const job = await recordEnded(context, { job: seen, tally, plan, nowMs });
+  await untrack(context.deps, context.control.pods, countable({ job, tally, plan, pods }));
+  const wait = plan.toCreate.length > 0 ? backoffMs(context, job, tally) : 0;
+  // Pods that are stopped for no fault of theirs are not counted as failures.
+  if (plan.outcome === undefined) await untrack(context.deps, context.control.pods, plan.toDelete);
   await context.control.deleteMany(job, plan.toDelete);
   if (wait > 0) context.queue.addAfter(key, wait);
-  else
-    await context.control.createMany(
-      job,
-      plan.toCreate.map((index) => podFor(job, index)),
-    );
-  const ready = context.control.pods.ownedBy(job.metadata.uid).filter(isReady).length;
-  const created = wait > 0 ? 0 : plan.toCreate.length;
-  const written = await writeStatus(
-    context.deps.client,
-    { resource: jobs, cache: context.jobs },
-    job,
-    statusOf({ job, plan, active: plan.active.length - plan.toDelete.length + created, ready, nowMs }),
-  );
-  if (plan.outcome !== undefined) {
-    const isGood = plan.outcome.type === 'Complete';
-    context.deps.events.record({
-      about: job,
-      type: isGood ? 'Normal' : 'Warning',
-      reason: isGood ? 'Completed' : plan.outcome.reason,
-      message: isGood ? 'Job completed' : plan.outcome.message,
-    });
+  else await createPods(context, { job, plan, pods });
+  const written = await report(context, { job, tally, plan, nowMs });
+  announce(context, seen, written);
+  if (isEnded(written)) {
     await expire(context, written);
     return;
   }
   const { activeDeadlineSeconds: deadline } = job.spec;
   const started = Date.parse(written.status?.startTime ?? '');
-  if (deadline !== undefined && !Number.isNaN(started)) {
+  if (deadline !== undefined && !Number.isNaN(started))
     context.queue.addAfter(key, Math.max(0, started + deadline * 1000 - nowMs) + 50);
-  }
+}
+
+interface Step {
+  readonly job: Job;
+  readonly tally: JobTally;
+  readonly plan: JobPlan;
+  readonly nowMs: number;
+}
+
+/** Writes down which pods are about to be counted, before they are free to go: a crash in between must not count twice. */
+async function recordEnded(context: Context, step: Step): Promise<Job> {
+  const { job, tally } = step;
+  if (tally.newlyEnded.length === 0) return job;
+  const counts = {
+    active: tally.active.length,
+    ready: tally.active.filter(isReady).length,
+    terminating: tally.terminating.length,
+    uncounted: tally.uncounted,
+  };
+  // The outcome is announced with the final counts, not with these.
+  const status = jobStatus({ job, tally, outcome: undefined, counts, nowMs: step.nowMs });
+  return writeStatus(context.deps.client, { resource: jobs, cache: context.jobs }, job, {
+    ...status,
+    ...(job.status?.conditions === undefined ? {} : { conditions: job.status.conditions }),
+  });
+}
+
+/** Ended pods nobody needs any more. With a limit per index, the last failed pod of an index stays until its successor knows how often it failed. */
+function countable(o: {
+  readonly job: Job;
+  readonly tally: JobTally;
+  readonly plan: JobPlan;
+  readonly pods: readonly Pod[];
+}): Pod[] {
+  const { job, tally, plan } = o;
+  const counted = new Set([...tally.uncounted.succeeded, ...tally.uncounted.failed]);
+  const ended = o.pods.filter(
+    (pod) => isTracked(pod) && (counted.has(pod.metadata.uid ?? '') || tally.newlyEnded.includes(pod)),
+  );
+  if (job.spec.backoffLimitPerIndex === undefined || plan.outcome !== undefined) return ended;
+  const isOver = new Set([...tally.completedIndexes, ...tally.failedIndexes]);
+  return ended.filter((pod) => {
+    const index = indexOf(pod);
+    return (
+      index === undefined ||
+      isOver.has(index) ||
+      o.pods.some((other) => indexOf(other) === index && earlierFailures(other) > earlierFailures(pod))
+    );
+  });
+}
+
+async function createPods(
+  context: Context,
+  o: { readonly job: Job; readonly plan: JobPlan; readonly pods: readonly Pod[] },
+): Promise<void> {
+  const pods = o.plan.toCreate.map((index) => {
+    const before = o.pods.filter((pod) => index !== undefined && indexOf(pod) === index);
+    const failures = Math.max(0, ...before.map((pod) => earlierFailures(pod) + 1));
+    return jobPod(o.job, { index, failures });
+  });
+  await context.control.createMany(o.job, pods);
 }
 
 /** How long to wait before replacing pods because new failures were seen. */
-function backoffMs(context: Context, job: Job, plan: JobPlan): number {
+function backoffMs(context: Context, job: Job, tally: JobTally): number {
   const uid = job.metadata.uid ?? '';
-  if (plan.failed === 0) return 0;
-  if (context.failuresSeen.get(uid) !== plan.failed) {
-    context.failuresSeen.set(uid, plan.failed);
+  if (tally.failed === 0) return 0;
+  if (context.failuresSeen.get(uid) !== tally.failed) {
+    context.failuresSeen.set(uid, tally.failed);
     context.delays.waitMs(uid, Date.now());
   }
   return context.delays.remainingMs(uid, Date.now());
 }
 
-function podFor(job: Job, index: number | undefined): NewPod {
-  const pod = podFromTemplate(job.spec.template);
-  const suffix = index === undefined ? '' : `${index}-`;
-  const identity = {
-    'batch.kubernetes.io/controller-uid': job.metadata.uid ?? '',
-    'batch.kubernetes.io/job-name': job.metadata.name,
-    'controller-uid': job.metadata.uid ?? '',
-    'job-name': job.metadata.name,
+async function report(context: Context, step: Step): Promise<Job> {
+  const { job, tally, plan, nowMs } = step;
+  const pods = context.control.pods.ownedBy(job.metadata.uid);
+  const { active, terminating } = livingPods(pods);
+  // A pod whose finalizer is gone, or that is gone itself, is in the counts from here on.
+  const tracked = new Set(pods.filter(isTracked).map((pod) => pod.metadata.uid));
+  const uncounted = {
+    succeeded: tally.uncounted.succeeded.filter((uid) => tracked.has(uid)),
+    failed: tally.uncounted.failed.filter((uid) => tracked.has(uid)),
   };
-  if (index === undefined) {
-    return {
-      ...pod,
-      metadata: {
-        ...pod.metadata,
-        generateName: `${job.metadata.name}-`,
-        labels: { ...pod.metadata.labels, ...identity },
-      },
-    };
-  }
-  const env = { name: 'JOB_COMPLETION_INDEX', value: String(index) };
-  return {
-    metadata: {
-      ...pod.metadata,
-      generateName: `${job.metadata.name}-${suffix}`,
-      labels: { ...pod.metadata.labels, ...identity, [completionIndexKey]: String(index) },
-      annotations: { ...pod.metadata.annotations, [completionIndexKey]: String(index) },
-    },
-    spec: {
-      ...pod.spec,
-      hostname: `${job.metadata.name}-${index}`,
-      containers: pod.spec.containers.map((each) => ({ ...each, env: [...(each.env ?? []), env] })),
-    },
+  const counts = {
+    active: active.length,
+    ready: active.filter(isReady).length,
+    terminating: terminating.length,
+    uncounted,
   };
+  const status = jobStatus({ job, tally, outcome: plan.outcome, counts, nowMs });
+  return writeStatus(context.deps.client, { resource: jobs, cache: context.jobs }, job, status);
 }
 
-function statusOf(o: {
-  readonly job: Job;
-  readonly plan: JobPlan;
-  readonly active: number;
-  readonly ready: number;
-  readonly nowMs: number;
-}): NonNullable<Job['status']> {
-  const { job, plan, nowMs } = o;
-  const now = timestamp(nowMs);
-  const old = job.status ?? {};
-  let conditions: Condition[] = old.conditions ?? [];
-  if (plan.outcome !== undefined) {
-    const criterion = plan.outcome.type === 'Complete' ? 'SuccessCriteriaMet' : 'FailureTarget';
-    for (const type of [criterion, plan.outcome.type]) {
-      conditions = withCondition(
-        conditions,
-        { type, status: 'True', reason: plan.outcome.reason, message: plan.outcome.message },
-        { nowMs },
-      );
-    }
-  } else if (job.spec.suspend === true) {
-    conditions = withCondition(
-      conditions,
-      { type: 'Suspended', status: 'True', reason: 'JobSuspended', message: 'Job suspended' },
-      { nowMs },
-    );
-  } else conditions = withoutCondition(conditions, 'Suspended');
-  const isSuspended = job.spec.suspend === true && plan.outcome === undefined;
-  const startTime = isSuspended ? undefined : (old.startTime ?? now);
-  return {
-    ...(conditions.length === 0 ? {} : { conditions }),
-    ...(startTime === undefined ? {} : { startTime }),
-    ...(plan.outcome?.type === 'Complete' ? { completionTime: old.completionTime ?? now } : {}),
-    active: plan.outcome === undefined ? Math.max(0, o.active) : 0,
-    ready: plan.outcome === undefined ? o.ready : 0,
-    terminating: 0,
-    succeeded: plan.succeeded,
-    failed: plan.failed,
-    ...(job.spec.completionMode === 'Indexed'
-      ? { completedIndexes: indexRanges(plan.completedIndexes) }
-      : {}),
+/** Events for what has just become true of the Job. */
+function announce(context: Context, before: Job, after: Job): void {
+  const became = (type: string, status: string): ReturnType<typeof conditionOf> => {
+    const condition = conditionOf(after.status?.conditions, type);
+    const wasSo = conditionOf(before.status?.conditions, type)?.status === status;
+    return condition?.status === status && !wasSo ? condition : undefined;
   };
+  const note = (type: 'Normal' | 'Warning', reason: string, message: string): void =>
+    context.deps.events.record({ about: after, type, reason, message });
+  if (became('Suspended', 'True') !== undefined) note('Normal', 'Suspended', 'Job suspended');
+  if (became('Suspended', 'False') !== undefined) note('Normal', 'Resumed', 'Job resumed');
+  if (became('Complete', 'True') !== undefined) note('Normal', 'Completed', 'Job completed');
+  const failed = became('Failed', 'True');
+  if (failed !== undefined) note('Warning', failed.reason ?? '', failed.message ?? '');
 }
 
 /** Deletes an ended job when its time to live has passed. */
 async function expire(context: Context, job: Job): Promise<void> {
   const ttl = job.spec.ttlSecondsAfterFinished;
   if (ttl === undefined) return;
-  const final =
-    conditionOf(job.status?.conditions, 'Complete') ?? conditionOf(job.status?.conditions, 'Failed');
-  const endedMs = Date.parse(final?.lastTransitionTime ?? '');
+  const endedMs = Date.parse(finalCondition(job)?.lastTransitionTime ?? '');
   if (Number.isNaN(endedMs)) return;
   const left = endedMs + ttl * 1000 - Date.now();
   if (left > 0) {
@@ -204,6 +217,6 @@ async function expire(context: Context, job: Job): Promise<void> {
   const { name, namespace, uid } = job.metadata;
   await context.deps.client.delete(
     { resource: jobs, name, namespace },
-    uid === undefined ? {} : { preconditions: { uid } },
+    { propagation: 'Foreground', ...(uid === undefined ? {} : { preconditions: { uid } }) },
   );
 }
