@@ -19,7 +19,7 @@ import { nodeLifecycleController } from './controllers/node/node-lifecycle.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
 import { serviceAccountController } from './controllers/namespace/service-account.js';
 import { podGarbageController } from './controllers/node/pod-garbage.js';
-import { replicaSetController } from './controllers/apps/replica-set.js';
+import { replicaSetController, replicationController } from './controllers/apps/replica-set.js';
 import { statefulSetController } from './controllers/apps/stateful-set.js';
 import { schedulerController } from './scheduler/scheduler.js';
 
@@ -39,6 +39,7 @@ export {
 const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: ControllerQueue) => Controller>> = {
   'deployment-controller': deploymentController,
   'replicaset-controller': replicaSetController,
+  'replication-controller': replicationController,
   'daemonset-controller': daemonSetController,
   'statefulset-controller': statefulSetController,
   'job-controller': jobController,

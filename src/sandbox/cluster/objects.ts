@@ -147,6 +147,15 @@ export interface PersistentVolumeClaim extends KubeObject {
   spec?: unknown;
 }
 
+/** core/v1 */
+export const replicationControllers: Resource = {
+  group: '',
+  version: 'v1',
+  plural: 'replicationcontrollers',
+  kind: 'ReplicationController',
+  isNamespaced: true,
+};
+
 /** apps/v1 */
 export const controllerRevisions: Resource = {
   group: 'apps',

@@ -22,6 +22,7 @@ import type {
   ReplicaSet,
   Service,
 } from '../../../src/kube/types.js';
+import { replicationControllers } from '../../../src/sandbox/cluster/objects.js';
 import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
 
 let plane: ControlPlane;
@@ -86,6 +87,35 @@ async function rolledOut(name: string, replicas: number): Promise<Deployment> {
     { what: `deployment ${name} rolled out to ${replicas}` },
   );
 }
+
+describe('replication controllers', () => {
+  it('keep their pods by a bare map of labels', async () => {
+    const labels = { app: 'rc' };
+    await plane.client.create(
+      replicationControllers,
+      {
+        apiVersion: 'v1',
+        kind: 'ReplicationController',
+        metadata: { name: 'rc', namespace: 'default' },
+        spec: {
+          replicas: 2,
+          selector: labels,
+          template: { metadata: { labels }, spec: { containers: [{ name: 'main', image: 'meshctl/tool' }] } },
+        },
+      },
+      { namespace: 'default' },
+    );
+    await eventually(
+      async () => {
+        const found = await get<ReplicaSet>(replicationControllers, 'rc');
+        return found?.status?.readyReplicas === 2 ? true : undefined;
+      },
+      { what: 'two ready pods' },
+    );
+    const [first] = await podsOf('rc');
+    expect(first?.metadata.ownerReferences?.[0]).toMatchObject({ kind: 'ReplicationController', name: 'rc' });
+  });
+});
 
 describe('deployments', () => {
   it('runs replicas spread over the nodes and reports completion', async () => {

@@ -1,7 +1,8 @@
-import { replicaSets } from '../../../../kube/resource.js';
-import type { Condition, Pod, ReplicaSet } from '../../../../kube/types.js';
+import { replicaSets, type Resource } from '../../../../kube/resource.js';
+import type { Condition, LabelSelector, Pod, ReplicaSet } from '../../../../kube/types.js';
 import { messageOf } from '../../../../errors/mesh-error.js';
 import { controllerOf, keyOfObject } from '../../cache/object-cache.js';
+import { replicationControllers } from '../../objects.js';
 import { withCondition, withoutCondition } from '../conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { PodControl, podFromTemplate } from '../pod-control.js';
@@ -15,14 +16,41 @@ type Status = NonNullable<ReplicaSet['status']> & { conditions?: Condition[] };
 
 /** Keeps as many pods of a template as a ReplicaSet asks for. */
 export function replicaSetController(deps: ControllerDeps, queue: ControllerQueue): Controller {
-  const sets = deps.caches.of<ReplicaSet>(replicaSets);
+  return replicaController(deps, queue, {
+    name: 'replicaset',
+    resource: replicaSets,
+    selectorOf: (set) => set.spec.selector,
+  });
+}
+
+/** The same for core/v1 ReplicationControllers, the ReplicaSet's predecessor: only the form of the selector differs. */
+export function replicationController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+  return replicaController(deps, queue, {
+    name: 'replication-controller',
+    resource: replicationControllers,
+    // Its selector is the bare map of labels.
+    selectorOf: (set) => ({ matchLabels: set.spec.selector as Record<string, string> }),
+  });
+}
+
+function replicaController(
+  deps: ControllerDeps,
+  queue: ControllerQueue,
+  o: {
+    readonly name: string;
+    readonly resource: Resource;
+    readonly selectorOf: (set: ReplicaSet) => LabelSelector;
+  },
+): Controller {
+  const sets = deps.caches.of<ReplicaSet>(o.resource);
   const control = new PodControl(deps);
   sets.onChange(({ object }) => queue.add(keyOfObject(object)));
   control.pods.onChange(({ object, old }) => {
     for (const pod of [object, old]) {
       if (pod === undefined) continue;
       const controller = controllerOf(pod);
-      if (controller?.kind === 'ReplicaSet') queue.add(`${pod.metadata.namespace ?? ''}/${controller.name}`);
+      if (controller?.kind === o.resource.kind)
+        queue.add(`${pod.metadata.namespace ?? ''}/${controller.name}`);
     }
     // An orphan may belong to any set of its namespace.
     if (controllerOf(object) === undefined) {
@@ -30,13 +58,13 @@ export function replicaSetController(deps: ControllerDeps, queue: ControllerQueu
     }
   });
   return {
-    name: 'replicaset',
+    name: o.name,
     keys: () => sets.list().map(keyOfObject),
     reconcile: async (key) => {
       const { namespace, name } = splitKey(key);
       const set = sets.get(namespace, name);
       if (set === undefined) return;
-      const pods = (await control.claim(set, set.spec.selector)).filter(isActive);
+      const pods = (await control.claim(set, o.selectorOf(set))).filter(isActive);
       let failure: unknown;
       if (set.metadata.deletionTimestamp === undefined) {
         try {
@@ -48,7 +76,7 @@ export function replicaSetController(deps: ControllerDeps, queue: ControllerQueu
       const current = control.pods.ownedBy(set.metadata.uid).filter(isActive);
       await writeStatus(
         deps.client,
-        { resource: replicaSets, cache: sets },
+        { resource: o.resource, cache: sets },
         set,
         statusOf({ set, pods: current, failure }),
       );
