@@ -18,7 +18,7 @@ import { type NodeSpec, planNodes, readNodeList, writeNodeList } from './node-li
 import { announceNode, forgetNode, type NetworkedNode } from './node-cables.js';
 import type { NetworkDeps } from './node-network.js';
 import { NodeRunner } from './node-runner.js';
-import { podsThatHold } from './running-pods.js';
+import { podsThatHold } from './pods-of-node.js';
 
 export interface NodeFleetOptions {
   readonly config: SupervisorConfig;

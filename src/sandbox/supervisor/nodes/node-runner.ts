@@ -18,6 +18,7 @@ import { clearLastRun } from './node-disk.js';
 import type { NodeSpec } from './node-list.js';
 import { connectNode, type NetworkedNode, removeCable, setCable } from './node-cables.js';
 import { type NetworkDeps, NodeNetwork } from './node-network.js';
+import { boundPodUids } from './pods-of-node.js';
 import { NodeUplink } from './node-uplink.js';
 
 export interface NodeRunnerOptions {
@@ -162,7 +163,7 @@ export class NodeRunner {
     const paths = sandboxPaths(config.name, dirname(config.folder));
     const addresses = nodeAddresses(this.#spec.index);
     const rootfs = join(paths.nodes, this.name);
-    await clearLastRun(rootfs);
+    await clearLastRun(rootfs, () => this.#boundPods());
     await writeCniConfig(rootfs, addresses.podCidr);
     const host = await NodeHost.start({
       name: this.name,
@@ -212,6 +213,17 @@ export class NodeRunner {
     const agents = [kubelet.run(signal), networking];
     // Only then nobody enters the namespace by this fd any more, whose number will be used again.
     void Promise.allSettled(agents).then(() => host.close());
+  }
+
+  /** A node that is cut off has nobody to ask. */
+  async #boundPods(): Promise<ReadonlySet<string> | undefined> {
+    if (!this.#spec.isConnected) return undefined;
+    const client = new KubeClient(this.#o.credentials);
+    try {
+      return await boundPodUids(client, this.name);
+    } finally {
+      client.close();
+    }
   }
 
   async #endRun(): Promise<void> {

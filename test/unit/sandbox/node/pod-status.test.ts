@@ -100,21 +100,6 @@ describe('container status', () => {
     expect(status.state.waiting?.reason).toBe('CrashLoopBackOff');
     expect(status.lastState.terminated?.exitCode).toBe(3);
   });
-
-  test('an earlier run on this node counts as a restart', () => {
-    const slot = new ContainerSlot(makeContainer({}), 'main');
-    slot.adopt({
-      name: 'c',
-      state: { running: { startedAt: '2026-01-01T00:00:00Z' } },
-      lastState: {},
-      ready: true,
-      restartCount: 2,
-      image: 'x',
-      imageID: 'x',
-      containerID: 'bubblewrap://old',
-    });
-    expect(slot.restartCount).toBe(3);
-  });
 });
 
 test('quality of service', () => {

@@ -49,7 +49,7 @@ export class ContainerKeeper {
           : backingOff(slot.startFailure, slot.spec.image);
       return waitMs;
     }
-    const attempt = slot.restartCount + (slot.container === undefined ? 0 : 1);
+    const attempt = slot.nextAttempt;
     try {
       const started = await startContainer({ ...request, spec: slot.spec, attempt }, this.#deps);
       const { container } = started;

@@ -34,6 +34,10 @@ export class ContainerSlot {
   /** Problems already said in an event, to say them once. */
   readonly reported = new Set<string>();
   #probes: ProbeWorker[] = [];
+  /** An instance ran under an earlier kubelet. */
+  #hadEarlierRun = false;
+  /** The last instance's id, when that was under an earlier kubelet. */
+  #endedId: string | undefined;
 
   constructor(spec: ContainerSpec, kind: SlotKind) {
     this.spec = spec;
@@ -44,12 +48,27 @@ export class ContainerSlot {
     return this.container?.isRunning === true;
   }
 
-  /** Continues the count of an earlier kubelet on this node. */
-  adopt(status: ContainerStatus | undefined): void {
+  /**
+   * Continues where an earlier kubelet on this node left off. What ran then was lost with the machine; when it
+   * is `final`, so is its end.
+   */
+  adopt(status: ContainerStatus | undefined, { isFinal, now }: { isFinal: boolean; now: Date }): void {
     if (status === undefined) return;
-    const hadRun = status.containerID !== undefined && status.containerID !== '';
-    this.restartCount = status.restartCount + (hadRun ? 1 : 0);
-    this.lastTerminated = status.state.terminated ?? status.lastState.terminated;
+    this.restartCount = status.restartCount;
+    this.imageId = status.imageID;
+    this.#hadEarlierRun = status.containerID !== undefined && status.containerID !== '';
+    const end = status.state.terminated ?? lostInstance(status, now);
+    this.lastTerminated = end ?? status.lastState.terminated;
+    if (end === undefined || !isFinal) return;
+    this.lastTerminated = status.lastState.terminated;
+    this.terminated = end;
+    this.waiting = undefined;
+    this.#endedId = status.containerID;
+  }
+
+  /** Number of the next instance, counted from 0. */
+  get nextAttempt(): number {
+    return this.restartCount + (this.container !== undefined || this.#hadEarlierRun ? 1 : 0);
   }
 
   addProbe(worker: ProbeWorker): void {
@@ -63,7 +82,8 @@ export class ContainerSlot {
   /** Takes over a new instance. */
   began(container: Container): void {
     if (this.terminated !== undefined) this.lastTerminated = this.terminated;
-    if (this.container !== undefined) this.restartCount += 1;
+    this.restartCount = this.nextAttempt;
+    this.#hadEarlierRun = false;
     this.previous = this.container;
     this.container = container;
     this.terminated = undefined;
@@ -91,9 +111,14 @@ export class ContainerSlot {
       restartCount: this.restartCount,
       image: container?.config.image.reference ?? this.spec.image,
       imageID: this.imageId,
-      ...(container === undefined ? {} : { containerID: `${runtimeName}://${container.config.id}` }),
+      ...this.#containerId(runtimeName),
       started,
     };
+  }
+
+  #containerId(runtimeName: string): { containerID?: string } {
+    if (this.container !== undefined) return { containerID: `${runtimeName}://${this.container.config.id}` };
+    return this.#endedId === undefined ? {} : { containerID: this.#endedId };
   }
 
   #state(): ContainerState {
@@ -109,6 +134,19 @@ export class ContainerSlot {
     const last = this.waiting === undefined ? this.lastTerminated : (this.terminated ?? this.lastTerminated);
     return last === undefined ? {} : { terminated: last };
   }
+}
+
+/** The end of an instance nobody saw end: the machine went down. Container runtimes report it so after a reboot. */
+function lostInstance(status: ContainerStatus, now: Date): TerminatedState | undefined {
+  const { running } = status.state;
+  if (running === undefined) return undefined;
+  return {
+    exitCode: 255,
+    reason: 'Unknown',
+    startedAt: running.startedAt,
+    finishedAt: seconds(now),
+    ...(status.containerID === undefined ? {} : { containerID: status.containerID }),
+  };
 }
 
 /** Kubernetes' time format: RFC 3339 without fractions. */

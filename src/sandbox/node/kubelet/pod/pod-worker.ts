@@ -55,6 +55,8 @@ export class PodWorker {
   #failure: { reason: string; message: string } | undefined;
   #state: 'running' | 'done' | 'terminating' | 'finished' = 'running';
   #isGone = false;
+  /** It had ended before this kubelet began. */
+  #hadEnded = false;
   #killTimer: NodeJS.Timeout | undefined;
   #isWoken = false;
   #wakeUp: () => void = () => undefined;
@@ -88,7 +90,10 @@ export class PodWorker {
     });
     const phase = pod.status?.phase;
     // A pod that ended under an earlier kubelet is not run again; its status stays as it was left.
-    if (phase === 'Succeeded' || phase === 'Failed') this.#state = 'done';
+    if (phase === 'Succeeded' || phase === 'Failed') {
+      this.#state = 'done';
+      this.#hadEnded = true;
+    }
     this.#running = this.#loop(signal);
   }
 
@@ -290,12 +295,7 @@ export class PodWorker {
   async #publish(): Promise<boolean> {
     if (this.#isGone || this.#state === 'finished') return true;
     // A pod that ended under an earlier kubelet: nothing is known here that the object does not say.
-    if (
-      this.#state === 'done' &&
-      this.slots.every((s) => s.container === undefined) &&
-      this.#failure === undefined
-    )
-      return true;
+    if (this.#state === 'done' && this.#hadEnded) return true;
     const status = buildPodStatus({
       pod: this.#pod,
       slots: this.slots,

@@ -5,7 +5,7 @@ import { pods } from '../../../../kube/resource.js';
 import type { Logger } from '../../../../telemetry/log.js';
 import { type Pod, type PodCondition, podKey, type PodStatus } from '../../model/pod.js';
 
-/** Writes one pod's status to the API, when it differs from what was written last. */
+/** Writes one pod's status to the API, when it differs from what was written last or somebody overwrote that. */
 export class StatusPublisher {
   readonly #client: KubeClient;
   readonly #logger: Logger;
@@ -23,7 +23,7 @@ export class StatusPublisher {
 
   /** Resolves to false when the write failed and should be tried again. */
   async publish(pod: Pod, status: PodStatus): Promise<boolean> {
-    if (JSON.stringify(status) === JSON.stringify(this.#last)) return true;
+    if (JSON.stringify(status) === JSON.stringify(this.#last) && isAsWritten(pod, status)) return true;
     const { namespace, name, uid } = pod.metadata;
     try {
       // The uid makes sure that a namesake created meanwhile is not meant.
@@ -39,4 +39,13 @@ export class StatusPublisher {
       return false;
     }
   }
+}
+
+/**
+ * Whether the object still says what was written: while a node is silent, its pods are called not ready, and
+ * nobody but its kubelet takes that back.
+ */
+function isAsWritten(pod: Pod, { phase, conditions = [] }: PodStatus): boolean {
+  const present = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c.status]));
+  return pod.status?.phase === phase && conditions.every((c) => present.get(c.type) === c.status);
 }

@@ -16,3 +16,11 @@ export async function podsThatHold(client: KubeClient, nodeName: string): Promis
     .map((pod) => `${pod.metadata.namespace}/${pod.metadata.name}`)
     .toSorted();
 }
+
+/** Uids of the pods bound to a node; undefined when the API server cannot be asked. */
+export async function boundPodUids(client: KubeClient, nodeName: string): Promise<Set<string> | undefined> {
+  const pods = await client
+    .list<Pod>(podResource, { fieldSelector: `spec.nodeName=${nodeName}` })
+    .catch(() => undefined);
+  return pods && new Set(pods.map((pod) => pod.metadata.uid ?? ''));
+}
