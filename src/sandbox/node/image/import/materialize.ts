@@ -1,4 +1,13 @@
-import { chmodSync, copyFileSync, lchownSync, linkSync, mkdirSync, symlinkSync, utimesSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  lchownSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { layerFiles } from '../store/store-paths.js';
@@ -39,6 +48,7 @@ export async function materialize(root: FolderNode, target: string, o: Materiali
       else {
         symlinkSync(child.target, childPath);
         if (o.keepsOwners) lchownSync(childPath, child.meta.uid, child.meta.gid);
+        lutimesSync(childPath, child.meta.mtime, child.meta.mtime);
       }
     }
   }

@@ -9,8 +9,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { compressionOf, decompressor } from '../../../../../src/sandbox/node/image/import/compression.js';
 import { importArchive, type ImportOptions } from '../../../../../src/sandbox/node/image/import/index.js';
 import { LoadedImages } from '../../../../../src/sandbox/node/image/loaded-images.js';
 import { pruneImages } from '../../../../../src/sandbox/node/image/store/prune.js';
@@ -189,6 +191,25 @@ describe('layers', () => {
     const image = { ...(await oneLayer({ name: 'x', content: '1' })), compress: (layer: Buffer) => layer };
     await load(await archiveOf(ociLayout([image])));
     expect(readFileSync(inRootfs('x'), 'utf8')).toBe('1');
+  });
+
+  test('may be compressed with zstd', async () => {
+    // A tar of the file `x` with the word "compressed", from zstd -19.
+    const zstd = Buffer.from(
+      'KLUv/WQAJxUCAJQCeAAwNjQ0ADAwMDEyADYwNzAAIDAAAHVzdGFyICAAY29tcHJlc3NlZAAJIFC3DvKF93Qo/j1vLdhSUBgUwH5SbT7kqqg=',
+      'base64',
+    );
+    const unpack = await decompressor(compressionOf(zstd));
+    if (unpack === undefined) throw new Error('zstd was not recognised');
+    unpack.end(zstd);
+    const image: ImageParts = { name: 'shop/app:1', layers: [await buffer(unpack)], compress: () => zstd };
+    await load(await archiveOf(ociLayout([image])));
+    expect(readFileSync(inRootfs('x'), 'utf8')).toBe('compressed');
+    const broken = await archiveOf(ociLayout([{ ...image, compress: () => zstd.subarray(0, 40) }]));
+    const path = join(folder, 'broken.tar');
+    writeFileSync(path, broken);
+    const elsewhere = importArchive(path, join(folder, 'elsewhere'), { signal: AbortSignal.timeout(5_000) });
+    await expect(elsewhere).rejects.toMatchObject({ code: 'MESH0841' });
   });
 
   test.each<[string, TarEntry[]]>([
