@@ -224,6 +224,16 @@ export const commandEntries: readonly CommandEntry[] = [
     load: async () => ({ command: (await import('./commands/sandbox-node.js')).nodeListCommand }),
   },
   {
+    path: 'sandbox load',
+    summary: 'load images from archives',
+    load: async () => ({ command: (await import('./commands/sandbox-images.js')).loadCommand }),
+  },
+  {
+    path: 'sandbox images',
+    summary: 'images that pods of a sandbox can use',
+    load: async () => ({ command: (await import('./commands/sandbox-images.js')).imagesCommand }),
+  },
+  {
     path: 'sandbox kubeconfig',
     summary: 'print a kubeconfig for it',
     load: async () => ({ command: (await import('./commands/sandbox.js')).kubeconfigCommand }),

@@ -2,6 +2,13 @@ export { checkHost, type MissingPiece } from './host-check.js';
 export { sandboxCapture, type SandboxCaptureOptions } from './sandbox-capture.js';
 export { sandboxDown, type SandboxDownOptions, type SandboxDownResult } from './sandbox-down.js';
 export { sandboxExec, type SandboxExecOptions } from './sandbox-exec.js';
+export {
+  type LoadedArchive,
+  type SandboxImage,
+  sandboxImages,
+  sandboxLoad,
+  type SandboxLoadOptions,
+} from './sandbox-images.js';
 export { sandboxKubeconfig } from './sandbox-kubeconfig.js';
 export {
   sandboxActOnNodes,

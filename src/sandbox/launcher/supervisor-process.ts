@@ -12,6 +12,8 @@ import { packageVersion } from './package-root.js';
 import { identifyProcess } from './process-identity.js';
 import { type SandboxRecord, writeRecord } from './sandbox-record.js';
 
+/** The repository whose images are built in. */
+export const builtinHub = 'meshctl';
 const logTailMaxChars = 2_000;
 
 export interface LaunchOptions {
@@ -36,7 +38,7 @@ export async function launchSupervisor(paths: SandboxPaths, o: LaunchOptions): P
       cniPluginDir: findCniPlugins() ?? '/usr/lib/cni',
       nodeBinary: process.execPath,
       version: packageVersion(),
-      hub: 'meshctl',
+      hub: builtinHub,
       isPersistent: o.isPersistent,
     };
     await writeFile(paths.config, JSON.stringify(config), { mode: 0o600 });
