@@ -1,3 +1,4 @@
+import { ipFamilyOf } from './kinds/address-range.js';
 import { isObject, type JsonObject } from './json.js';
 import type { KubeObject } from './object.js';
 import { systemUser } from './auth/user.js';
@@ -94,7 +95,7 @@ export async function bootstrap(
       namespace: 'default',
       labels: { 'kubernetes.io/service-name': 'kubernetes' },
     },
-    addressType: 'IPv4',
+    addressType: ipFamilyOf(address.host),
     endpoints: [
       { addresses: [address.host], conditions: { ready: true, serving: true, terminating: false } },
     ],

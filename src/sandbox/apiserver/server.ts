@@ -41,7 +41,7 @@ export interface ApiServerOptions {
   readonly advertise: { readonly host: string; readonly port: number };
   /** Further names and IP addresses for the serving certificate. */
   readonly extraNames?: readonly string[];
-  /** IPv4 range of cluster IPs; its first address is the `kubernetes` service. Default 10.96.0.0/16. */
+  /** Range of cluster IPs, or one of each family (`10.96.0.0/16,fd00:10:96::/112`); the first address is the `kubernetes` service. Default 10.96.0.0/16. */
   readonly serviceCidr?: string;
   readonly clusterDomain?: string;
   /** Keeps the cluster CA and the token signing key. In memory only when absent. */

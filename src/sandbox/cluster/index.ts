@@ -9,6 +9,7 @@ import {
 import { cronJobController } from './controllers/batch/cron-job.js';
 import { daemonSetController } from './controllers/apps/daemon-set.js';
 import { deploymentController } from './controllers/apps/deployment.js';
+import { endpointSliceMirroringController } from './controllers/service/endpoint-slice-mirroring.js';
 import { endpointSliceController } from './controllers/service/endpoint-slice.js';
 import { disruptionBudgetController } from './controllers/disruption-budget.js';
 import { EventRecorder } from './controllers/event-recorder.js';
@@ -46,6 +47,7 @@ const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: Control
   'job-orphan-controller': jobOrphanController,
   'cronjob-controller': cronJobController,
   'endpoint-slice-controller': endpointSliceController,
+  'endpoint-slice-mirroring-controller': endpointSliceMirroringController,
   'node-controller': nodeLifecycleController,
   'service-controller': loadBalancerController,
   'pod-garbage-collector': podGarbageController,

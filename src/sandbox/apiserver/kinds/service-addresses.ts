@@ -1,39 +1,34 @@
 import { objectsOf, numberOf, pathOf, stringOf, stringsOf } from '../json.js';
 import type { Store } from '../storage/store.js';
+import { AddressRange, canonicalIp, type IpFamily, ipFamilyOf } from './address-range.js';
 
-const nodePorts = { first: 30_000, last: 32_767 } as const;
-
-function toNumber(ip: string): number {
-  return ip.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-}
-
-function toText(value: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
-}
+/** Node ports; the first ones are left for those who ask for a fixed port (KEP-3668). */
+const nodePorts = { first: 30_000, dynamic: 30_086, last: 32_767 } as const;
 
 /** Gives out cluster IPs and node ports; what is taken is read from the stored services. */
 export class ServiceAddresses {
-  readonly #base: number;
-  readonly #size: number;
-  #nextIp: number;
-  #nextPort: number = nodePorts.first;
+  /** In the order of the cluster's families: the first is the default one. */
+  readonly ranges: readonly AddressRange[];
+  #nextPort: number = nodePorts.dynamic;
   readonly #ips = new Set<string>();
   readonly #ports = new Set<number>();
 
-  /** Takes an IPv4 range such as 10.96.0.0/16. */
-  constructor(cidr: string) {
-    const [ip = '', bits = ''] = cidr.split('/');
-    this.#base = toNumber(ip);
-    this.#size = 2 ** (32 - Number(bits));
-    if (!Number.isInteger(this.#base) || !(this.#size >= 16))
-      throw new RangeError(`not a usable service range: ${cidr}`);
-    // The low addresses are for those who ask for a fixed one, such as DNS.
-    this.#nextIp = Math.min(256, Math.floor(this.#size / 4));
+  /** Takes one range, or one of each family with a comma between: `10.96.0.0/16,fd00:10:96::/112`. */
+  constructor(cidrs: string) {
+    this.ranges = cidrs.split(',').map((cidr) => new AddressRange(cidr.trim()));
+    const families = new Set(this.ranges.map((range) => range.family));
+    if (families.size !== this.ranges.length)
+      throw new RangeError(`two service ranges of one family: ${cidrs}`);
+  }
+
+  /** The cluster's address families, the default one first. */
+  get families(): readonly IpFamily[] {
+    return this.ranges.map((range) => range.family);
   }
 
   /** The first address: the `kubernetes` service. */
   get first(): string {
-    return toText(this.#base + 1);
+    return this.ranges[0]?.first ?? '';
   }
 
   /** Follows the stored services from now on. */
@@ -45,44 +40,42 @@ export class ServiceAddresses {
     });
   }
 
-  contains(ip: string): boolean {
-    const offset = toNumber(ip) - this.#base;
-    return offset > 0 && offset < this.#size - 1;
+  /** The range of a family; undefined when the cluster does not have it. */
+  range(family: IpFamily): AddressRange | undefined {
+    return this.ranges.find((range) => range.family === family);
   }
 
-  isIpTaken(ip: string): boolean {
-    return this.#ips.has(ip);
+  /** Why an address that somebody asks for cannot be given; undefined when it can. */
+  problem(ip: string): string | undefined {
+    const range = this.range(ipFamilyOf(ip));
+    if (range === undefined || !range.contains(ip))
+      return `the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${range?.cidr ?? ''}`;
+    return this.#ips.has(canonicalIp(ip)) ? 'provided IP is already allocated' : undefined;
   }
 
-  isPortTaken(port: number): boolean {
-    return this.#ports.has(port);
+  /** A free cluster IP of a family; undefined when the range is full. */
+  freeIp(family: IpFamily): string | undefined {
+    return this.range(family)?.free((ip) => this.#ips.has(ip));
   }
 
-  isNodePort(port: number): boolean {
-    return port >= nodePorts.first && port <= nodePorts.last;
-  }
-
-  /** A free cluster IP; undefined when the range is full. */
-  freeIp(): string | undefined {
-    for (let i = 0; i < this.#size - 2; i++) {
-      const offset = 1 + ((this.#nextIp - 1 + i) % (this.#size - 2));
-      const ip = toText(this.#base + offset);
-      if (this.#ips.has(ip) || offset === 1) continue;
-      this.#nextIp = offset + 1;
-      return ip;
-    }
-    return undefined;
+  /** Why a node port that somebody asks for cannot be given; undefined when it can. */
+  portProblem(port: number): string | undefined {
+    if (port < nodePorts.first || port > nodePorts.last)
+      return `provided port is not in the valid range. The range of valid ports is ${nodePorts.first}-${nodePorts.last}`;
+    return this.#ports.has(port) ? 'provided port is already allocated' : undefined;
   }
 
   /** A free node port that is not in `except`; undefined when there is none. */
   freePort(except: ReadonlySet<number>): number | undefined {
-    const count = nodePorts.last - nodePorts.first + 1;
+    const isFree = (port: number): boolean => !this.#ports.has(port) && !except.has(port);
+    const count = nodePorts.last - nodePorts.dynamic + 1;
     for (let i = 0; i < count; i++) {
-      const port = nodePorts.first + ((this.#nextPort - nodePorts.first + i) % count);
-      if (this.#ports.has(port) || except.has(port)) continue;
-      this.#nextPort = port + 1 > nodePorts.last ? nodePorts.first : port + 1;
+      const port = nodePorts.dynamic + ((this.#nextPort - nodePorts.dynamic + i) % count);
+      if (!isFree(port)) continue;
+      this.#nextPort = port + 1;
       return port;
     }
+    for (let port: number = nodePorts.first; port < nodePorts.dynamic; port++) if (isFree(port)) return port;
     return undefined;
   }
 
@@ -98,9 +91,9 @@ export class ServiceAddresses {
 }
 
 function clusterIps(spec: Parameters<typeof pathOf>[0]): string[] {
-  return [stringOf(pathOf(spec, 'clusterIP')), ...stringsOf(pathOf(spec, 'clusterIPs'))].filter(
-    (ip) => ip !== '' && ip !== 'None',
-  );
+  return [stringOf(pathOf(spec, 'clusterIP')), ...stringsOf(pathOf(spec, 'clusterIPs'))]
+    .filter((ip) => ip !== '' && ip !== 'None')
+    .map(canonicalIp);
 }
 
 function nodePortsOf(spec: Parameters<typeof pathOf>[0]): number[] {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { nextRun, parseCron } from '../../../../src/sandbox/cluster/controllers/batch/cron-schedule.js';
 import { desiredSlices } from '../../../../src/sandbox/cluster/controllers/service/endpoint-model.js';
 import { desiredSubsets } from '../../../../src/sandbox/cluster/controllers/service/endpoint-subsets.js';
-import { chooseAddress } from '../../../../src/sandbox/cluster/controllers/service/load-balancer.js';
+import { chooseAddresses } from '../../../../src/sandbox/cluster/controllers/service/load-balancer.js';
 import { statefulPlan } from '../../../../src/sandbox/cluster/controllers/apps/stateful-rollout.js';
 import { budgetStatus } from '../../../../src/sandbox/cluster/controllers/disruption-budget.js';
 import type { StatefulSet } from '../../../../src/sandbox/cluster/objects.js';
@@ -146,10 +146,21 @@ describe('endpoints', () => {
 describe('small controllers', () => {
   it('choose load balancer addresses', () => {
     const taken = new Set(['172.18.200.1']);
-    expect(chooseAddress({ wanted: undefined, current: undefined, taken })).toBe('172.18.200.2');
-    expect(chooseAddress({ wanted: undefined, current: '172.18.200.9', taken })).toBe('172.18.200.9');
-    expect(chooseAddress({ wanted: '172.18.200.1', current: undefined, taken })).toBeUndefined();
-    expect(chooseAddress({ wanted: '8.8.8.8', current: undefined, taken })).toBeUndefined();
+    const choose = (o: { wanted?: string; current?: string[]; families?: string[] }): string[] | undefined =>
+      chooseAddresses({
+        families: o.families ?? ['IPv4'],
+        wanted: o.wanted,
+        current: o.current ?? [],
+        taken: new Set(taken),
+      });
+    expect(choose({})).toEqual(['172.18.200.2']);
+    expect(choose({ current: ['172.18.200.9'] })).toEqual(['172.18.200.9']);
+    expect(choose({ wanted: '172.18.200.1' })).toBeUndefined();
+    expect(choose({ wanted: '8.8.8.8' })).toBeUndefined();
+    expect(choose({ families: ['IPv6', 'IPv4'], wanted: '172.18.200.7' })).toEqual([
+      'fd00:172:18:200::1',
+      '172.18.200.7',
+    ]);
   });
 
   it('count allowed disruptions', () => {

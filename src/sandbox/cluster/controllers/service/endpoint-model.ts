@@ -40,7 +40,8 @@ export function desiredSlices(o: {
       groups.set(id, group);
       group.endpoints.push(endpointOf({ service, pod, address, node: o.node(pod.spec.nodeName ?? '') }));
     }
-    if (groups.size === 0) groups.set('', { ports: numericPorts(service), endpoints: [] });
+    // A service without pods still has a slice: watchers see that it is looked after.
+    if (groups.size === 0) groups.set('', { ports: [], endpoints: [] });
     for (const { ports, endpoints } of groups.values()) {
       const sorted = endpoints.toSorted((a, b) => (a.addresses[0] ?? '').localeCompare(b.addresses[0] ?? ''));
       for (let at = 0; at === 0 || at < sorted.length; at += endpointsPerSliceMax) {
@@ -63,12 +64,6 @@ export function resolvePorts(service: Service, pod: Pod): SlicePort[] {
     const number = targetPort(port, pod);
     return number === undefined ? [] : [slicePort(port, number)];
   });
-}
-
-function numericPorts(service: Service): SlicePort[] {
-  return (service.spec.ports ?? []).flatMap((port) =>
-    typeof port.targetPort === 'string' ? [] : [slicePort(port, port.targetPort ?? port.port)],
-  );
 }
 
 function targetPort(port: ServicePort, pod: Pod): number | undefined {

@@ -1,3 +1,4 @@
+import { isAlreadyExists } from '../../../../kube/api-error.js';
 import { labelSelectorMatches } from '../../../../kube/labels.js';
 import {
   endpoints as endpointsResource,
@@ -6,78 +7,71 @@ import {
   pods as podResource,
   services,
 } from '../../../../kube/resource.js';
-import { isAlreadyExists } from '../../../../kube/api-error.js';
 import type { Endpoints, EndpointSlice, Node, Pod, Service } from '../../../../kube/types.js';
 import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
-import { type DesiredSlice, desiredSlices } from './endpoint-model.js';
-import { desiredSubsets } from './endpoint-subsets.js';
 import { ownerReference } from '../pod-control.js';
 import { canonicalJson } from '../template-hash.js';
+import { type DesiredSlice, desiredSlices } from './endpoint-model.js';
+import { desiredSubsets } from './endpoint-subsets.js';
+import { isManaged, removeSlices, serviceNameLabel, type SliceTarget, writeSlices } from './slice-writer.js';
+import { withHints } from './topology-hints.js';
 
-const serviceNameLabel = 'kubernetes.io/service-name';
-const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
 const manager = 'endpointslice-controller.k8s.io';
 const headlessLabel = 'service.kubernetes.io/headless';
+const zoneLabel = 'topology.kubernetes.io/zone';
 
 interface Context {
   readonly deps: ControllerDeps;
-  readonly services: ObjectCache<Service>;
-  readonly slices: ObjectCache<EndpointSlice>;
   readonly endpoints: ObjectCache<Endpoints>;
-  readonly pods: ObjectCache<Pod>;
-  readonly nodes: ObjectCache<Node>;
 }
 
 /** Publishes which pods serve a Service, as EndpointSlices and as the older Endpoints. */
 export function endpointSliceController(deps: ControllerDeps, queue: ControllerQueue): Controller {
-  const context: Context = {
-    deps,
-    services: deps.caches.of<Service>(services),
-    slices: deps.caches.of<EndpointSlice>(endpointSlices),
-    endpoints: deps.caches.of<Endpoints>(endpointsResource),
-    pods: deps.caches.of<Pod>(podResource),
-    nodes: deps.caches.of<Node>(nodeResource),
-  };
-  context.services.onChange(({ object }) => queue.add(keyOfObject(object)));
-  context.pods.onChange(({ object, old }) => {
-    for (const service of context.services.inNamespace(object.metadata.namespace ?? '')) {
+  const allServices = deps.caches.of<Service>(services);
+  const slices = deps.caches.of<EndpointSlice>(endpointSlices);
+  const pods = deps.caches.of<Pod>(podResource);
+  const nodes = deps.caches.of<Node>(nodeResource);
+  const context: Context = { deps, endpoints: deps.caches.of<Endpoints>(endpointsResource) };
+  const target: SliceTarget = { client: deps.client, cache: slices, manager };
+  const keys = (): string[] => allServices.list().map(keyOfObject);
+  allServices.onChange(({ object }) => queue.add(keyOfObject(object)));
+  pods.onChange(({ object, old }) => {
+    for (const service of allServices.inNamespace(object.metadata.namespace ?? '')) {
       const { selector } = service.spec;
       if (selects(selector, object) || (old !== undefined && selects(selector, old)))
         queue.add(keyOfObject(service));
     }
   });
+  nodes.onChange(({ object, old, isGone }) => {
+    const isMoved = object.metadata.labels?.[zoneLabel] !== old?.metadata.labels?.[zoneLabel];
+    if (isMoved || isGone) for (const key of keys()) queue.add(key);
+  });
   // Someone deleting or editing our slices is repaired.
-  context.slices.onChange(({ object }) => {
+  slices.onChange(({ object }) => {
     const name = object.metadata.labels?.[serviceNameLabel];
-    if (name !== undefined && object.metadata.labels?.[managedByLabel] === manager) {
+    if (name !== undefined && isManaged(object, manager))
       queue.add(`${object.metadata.namespace ?? ''}/${name}`);
-    }
   });
   return {
     name: 'endpointslice',
-    keys: () => context.services.list().map(keyOfObject),
+    keys,
     reconcile: async (key) => {
       const { namespace, name } = splitKey(key);
-      const service = context.services.get(namespace, name);
-      const isManaged =
-        service !== undefined && service.metadata.deletionTimestamp === undefined && hasSelector(service);
-      const existing = context.slices
-        .inNamespace(namespace)
-        .filter(
-          (slice) =>
-            slice.metadata.labels?.[serviceNameLabel] === name &&
-            slice.metadata.labels[managedByLabel] === manager &&
-            slice.metadata.deletionTimestamp === undefined,
-        );
-      if (!isManaged) {
+      const service = allServices.get(namespace, name);
+      if (
+        service === undefined ||
+        service.metadata.deletionTimestamp !== undefined ||
+        !hasSelector(service)
+      ) {
         // Without a selector (any more), endpoints are the user's business; ours go.
-        for (const slice of existing) await remove(context, slice);
+        await removeSlices(target, namespace, name);
         return;
       }
-      const pods = context.pods.inNamespace(namespace).filter((pod) => selects(service.spec.selector, pod));
-      const desired = desiredSlices({ service, pods, node: (node) => context.nodes.get(undefined, node) });
-      await writeSlices(context, { service, existing, desired });
+      const own = pods.inNamespace(namespace).filter((pod) => selects(service.spec.selector, pod));
+      const plain = desiredSlices({ service, pods: own, node: (node) => nodes.get(undefined, node) });
+      const desired = withHints(plain, service, nodes.list());
+      await writeSlices(target, { owner: service, labels: labelsOf(service), desired });
       await writeEndpoints(context, service, desired);
     },
   };
@@ -95,80 +89,11 @@ function selects(selector: Record<string, string> | undefined, pod: Pod): boolea
   );
 }
 
-async function writeSlices(
-  context: Context,
-  o: {
-    readonly service: Service;
-    readonly existing: EndpointSlice[];
-    readonly desired: readonly DesiredSlice[];
-  },
-): Promise<void> {
-  const { service } = o;
-  const unused = new Set(o.existing);
-  const labels = sliceLabels(service);
-  for (const slice of o.desired) {
-    // A slice with the same ports is changed in place; watchers then see one update instead of two.
-    const match = [...unused].find(
-      (each) =>
-        each.addressType === slice.addressType &&
-        canonicalJson(each.ports ?? []) === canonicalJson(slice.ports),
-    );
-    const reused = match ?? [...unused].find((each) => each.addressType === slice.addressType);
-    if (reused === undefined) {
-      await createSlice(context, service, slice);
-      continue;
-    }
-    unused.delete(reused);
-    const content = { endpoints: [...slice.endpoints], ports: [...slice.ports] };
-    const isSame =
-      canonicalJson([reused.endpoints ?? [], reused.ports ?? [], reused.metadata.labels]) ===
-      canonicalJson([content.endpoints, content.ports, labels]);
-    if (isSame) continue;
-    const { name, namespace } = reused.metadata;
-    const updated = await context.deps.client.update<EndpointSlice>(
-      { resource: endpointSlices, name, namespace },
-      { ...reused, metadata: { ...reused.metadata, labels }, ...content },
-    );
-    context.slices.remember(updated);
-  }
-  for (const slice of unused) await remove(context, slice);
-}
-
-async function createSlice(context: Context, service: Service, slice: DesiredSlice): Promise<void> {
-  const namespace = service.metadata.namespace ?? '';
-  const created = await context.deps.client.create<EndpointSlice>(
-    endpointSlices,
-    {
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: {
-        generateName: `${service.metadata.name}-`,
-        namespace,
-        labels: sliceLabels(service),
-        ownerReferences: [ownerReference(service)],
-      },
-      addressType: slice.addressType,
-      endpoints: slice.endpoints,
-      ports: slice.ports,
-    },
-    { namespace },
-  );
-  context.slices.remember(created);
-}
-
-function sliceLabels(service: Service): Record<string, string> {
+function labelsOf(service: Service): Record<string, string> {
   return {
     ...service.metadata.labels,
-    [serviceNameLabel]: service.metadata.name,
-    [managedByLabel]: manager,
     ...(service.spec.clusterIP === 'None' ? { [headlessLabel]: '' } : {}),
   };
-}
-
-async function remove(context: Context, slice: EndpointSlice): Promise<void> {
-  const { name, namespace } = slice.metadata;
-  await context.deps.client.delete({ resource: endpointSlices, name, namespace });
-  context.slices.rememberDeletion(slice);
 }
 
 async function writeEndpoints(
@@ -179,10 +104,7 @@ async function writeEndpoints(
   const { name, namespace = '' } = service.metadata;
   const subsets = desiredSubsets(desired);
   const existing = context.endpoints.get(namespace, name);
-  const labels = {
-    ...service.metadata.labels,
-    ...(service.spec.clusterIP === 'None' ? { [headlessLabel]: '' } : {}),
-  };
+  const labels = labelsOf(service);
   if (existing === undefined) {
     try {
       const created = await context.deps.client.create<Endpoints>(

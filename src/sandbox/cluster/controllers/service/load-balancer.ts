@@ -1,15 +1,16 @@
 import { services } from '../../../../kube/resource.js';
 import type { Service } from '../../../../kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
+import { familyOf } from '../../netfilter/family.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { writeStatus } from '../status-writer.js';
 
-/** First three octets of the sandbox's load balancer range, 172.18.200.0/24. */
-const rangePrefix = '172.18.200.';
+/** The sandbox's load balancer ranges by family: what comes before the host number. */
+const ranges = { v4: '172.18.200.', v6: 'fd00:172:18:200::' } as const;
 const firstHost = 1;
 const lastHost = 254;
 
-/** Gives Services of type LoadBalancer an address from the sandbox's range, and takes it back. */
+/** Gives Services of type LoadBalancer addresses from the sandbox's ranges, and takes them back. */
 export function loadBalancerController(deps: ControllerDeps, queue: ControllerQueue): Controller {
   const all = deps.caches.of<Service>(services);
   all.onChange(({ object, isGone }) => {
@@ -17,10 +18,11 @@ export function loadBalancerController(deps: ControllerDeps, queue: ControllerQu
     // A freed address may be what another service waits for.
     if (isGone) for (const service of all.list()) if (isWaiting(service)) queue.add(keyOfObject(service));
   });
-  const set = async (service: Service, ip: string | undefined): Promise<void> => {
+  const set = async (service: Service, ips: readonly string[]): Promise<void> => {
+    const ingress = ips.map((ip) => ({ ip, ipMode: 'VIP' }));
     await writeStatus(deps.client, { resource: services, cache: all }, service, {
       ...service.status,
-      loadBalancer: ip === undefined ? {} : { ingress: [{ ip }] },
+      loadBalancer: ips.length === 0 ? {} : { ingress },
     });
   };
   return {
@@ -30,57 +32,76 @@ export function loadBalancerController(deps: ControllerDeps, queue: ControllerQu
       const { namespace, name } = splitKey(key);
       const service = all.get(namespace, name);
       if (service === undefined || service.metadata.deletionTimestamp !== undefined) return;
-      const current = addressOf(service);
+      const current = addressesOf(service);
       if (!isOurs(service)) {
-        if (current !== undefined && isInRange(current)) await set(service, undefined);
+        if (current.some(isInRange)) await set(service, []);
         return;
       }
-      const taken = new Set(
-        all
-          .list()
-          .filter((each) => keyOfObject(each) !== key && isOurs(each))
-          .flatMap((each) => addressOf(each) ?? []),
-      );
-      const ip = chooseAddress({ wanted: service.spec.loadBalancerIP, current, taken });
-      if (ip === current) return;
-      if (ip === undefined) {
+      const others = all.list().filter((each) => keyOfObject(each) !== key && isOurs(each));
+      const wanted = service.spec.loadBalancerIP;
+      const ips = chooseAddresses({
+        families: service.spec.ipFamilies ?? ['IPv4'],
+        wanted: wanted === undefined || wanted === '' ? undefined : wanted,
+        current,
+        taken: new Set(others.flatMap(addressesOf)),
+      });
+      if (ips === undefined) {
+        const reason =
+          wanted === undefined || wanted === '' ? 'the range is used up' : `${wanted} is not free`;
         deps.events.record({
           about: service,
           type: 'Warning',
           reason: 'SyncLoadBalancerFailed',
-          message: `no free address in ${rangePrefix}0/24 for this service`,
+          message: `Error syncing load balancer: no address in ${ranges.v4}0/24 or ${ranges.v6}/64 for this service: ${reason}`,
         });
         return;
       }
-      await set(service, ip);
+      if (ips.join() === current.join()) return;
+      await set(service, ips);
       deps.events.record({
         about: service,
         type: 'Normal',
         reason: 'EnsuredLoadBalancer',
-        message: `Assigned address ${ip}`,
+        message: `Ensured load balancer: ${ips.join(', ')}`,
       });
     },
   };
 }
 
-/** The wanted address if it is free and in the range, else the one it has, else the lowest free one. */
-export function chooseAddress(o: {
+/**
+ * One address per family: the wanted one if it is free and in the range, else the one the
+ * service has, else the lowest free one. Undefined when that is not possible.
+ */
+export function chooseAddresses(o: {
+  /** As in a service's spec: `IPv4`, `IPv6`. */
+  readonly families: readonly string[];
   readonly wanted: string | undefined;
-  readonly current: string | undefined;
+  readonly current: readonly string[];
   readonly taken: ReadonlySet<string>;
-}): string | undefined {
+}): string[] | undefined {
   const isFree = (ip: string): boolean => isInRange(ip) && !o.taken.has(ip);
-  if (o.wanted !== undefined && o.wanted !== '') return isFree(o.wanted) ? o.wanted : undefined;
-  if (o.current !== undefined && isFree(o.current)) return o.current;
-  for (let host = firstHost; host <= lastHost; host++) {
-    if (isFree(`${rangePrefix}${host}`)) return `${rangePrefix}${host}`;
+  const chosen: string[] = [];
+  for (const name of o.families) {
+    const family = name === 'IPv6' ? 'v6' : 'v4';
+    const hosts = Array.from(
+      { length: lastHost - firstHost + 1 },
+      (_, i) => `${ranges[family]}${firstHost + i}`,
+    );
+    const isWanted = o.wanted !== undefined && familyOf(o.wanted) === family;
+    const candidates = isWanted
+      ? [o.wanted ?? '']
+      : [...o.current.filter((ip) => familyOf(ip) === family), ...hosts];
+    const ip = candidates.find(isFree);
+    if (ip === undefined) return undefined;
+    chosen.push(ip);
   }
-  return undefined;
+  return chosen;
 }
 
 function isInRange(ip: string): boolean {
-  const host = Number(ip.slice(rangePrefix.length));
-  return ip.startsWith(rangePrefix) && Number.isInteger(host) && host >= firstHost && host <= lastHost;
+  const prefix = ranges[familyOf(ip)];
+  const host = Number(ip.slice(prefix.length));
+  return ip.startsWith(prefix) && Number.isInteger(host) && host >= firstHost && host <= lastHost;
 }
 
 /** A load balancer class belongs to somebody else's implementation. */
@@ -89,9 +110,9 @@ function isOurs(service: Service): boolean {
 }
 
 function isWaiting(service: Service): boolean {
-  return isOurs(service) && addressOf(service) === undefined;
+  return isOurs(service) && addressesOf(service).length === 0;
 }
 
-function addressOf(service: Service): string | undefined {
-  return service.status?.loadBalancer?.ingress?.[0]?.ip;
+function addressesOf(service: Service): string[] {
+  return (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
 }
