@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CniAttachment, CniRunner } from '../../../src/sandbox/node/cni/cni-runner.js';
 import { NodeHost } from '../../../src/sandbox/node/host/node-host.js';
-import { createPodNetns, removePodNetns } from '../../../src/sandbox/node/host/pod-netns.js';
+import {
+  createPodNamespaces,
+  type PodNamespaces,
+  removePodNamespaces,
+} from '../../../src/sandbox/node/host/pod-namespaces.js';
 import { BuiltinImages, writeBuiltinImages } from '../../../src/sandbox/node/image/builtin-images.js';
 import {
   exitCodeOf,
@@ -70,11 +74,11 @@ describe.skipIf(!isRoot)('a node', () => {
         env: image.config.env,
         workingDir: '/',
         hasTerminal: false,
-        hostname: 'h',
-        netns: undefined,
-        isHostPid: false,
+        namespaces: {},
+        pidNamespace: 'own',
         isRootfsReadOnly: false,
         isPrivileged: false,
+        mayGainPrivileges: true,
         capabilities: ['CAP_CHOWN', 'CAP_NET_RAW'],
         user: undefined,
         mounts: [],
@@ -84,6 +88,20 @@ describe.skipIf(!isRoot)('a node', () => {
     );
     running.push(container);
     return container;
+  }
+
+  const namespaces = new Map<string, PodNamespaces>();
+
+  /** Path of the network namespace of new pod namespaces. */
+  async function podNetns(): Promise<string> {
+    const made = await createPodNamespaces(host, { hostname: 'h', hasOwnIpc: true, sysctls: [] });
+    namespaces.set(made.net ?? '', made);
+    return made.net ?? '';
+  }
+
+  async function release(netns: string): Promise<void> {
+    const made = namespaces.get(netns);
+    if (made !== undefined) await removePodNamespaces(host, made);
   }
 
   async function output(container: Container): Promise<string> {
@@ -135,7 +153,7 @@ describe.skipIf(!isRoot)('a node', () => {
 
     test('add gives an address, check agrees, delete takes it back', async () => {
       const cni = new CniRunner(host);
-      const netns = await createPodNetns(host);
+      const netns = await podNetns();
       const pod = attachment(netns);
       const result = await cni.add(pod);
       expect(result.ips?.[0]?.address).toMatch(/^10\.244\.9\.\d+\/24$/);
@@ -145,13 +163,13 @@ describe.skipIf(!isRoot)('a node', () => {
       await cni.delete(pod);
       await cni.delete(pod);
       await expect(cni.check(pod)).rejects.toThrow('no attachment');
-      await removePodNetns(host, netns);
+      await release(netns);
       expect((await host.run(['ls', '/run/netns'])).stdout).not.toContain(netns.split('/').at(-1));
     });
 
     test('a chained plugin gets the result before it; delete runs backwards', async () => {
       const cni = await chainPlugin();
-      const netns = await createPodNetns(host);
+      const netns = await podNetns();
       const pod = attachment(netns);
       const result = await cni.add(pod);
       await cni.delete(pod);
@@ -160,7 +178,7 @@ describe.skipIf(!isRoot)('a node', () => {
       expect(calls[0]).toContain(`"address":"${result.ips?.[0]?.address}"`);
       expect(calls[0]).toContain('K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p');
       expect(calls[1]).toContain('prevResult');
-      await removePodNetns(host, netns);
+      await release(netns);
     });
 
     test('a refusal is reported in its own words and leaves no address taken', async () => {
@@ -168,7 +186,7 @@ describe.skipIf(!isRoot)('a node', () => {
       const leases = async () =>
         (await host.run(['ls', '/run/cni-ipam/sandbox'])).stdout.match(/^10\./gm)?.length ?? 0;
       const before = await leases();
-      const netns = await createPodNetns(host);
+      const netns = await podNetns();
       await writeFile(host.path('/var/lib/refuse'), '');
       const pod = attachment(netns);
       await expect(cni.add(pod)).rejects.toThrow('plugin type="recorder" failed: not yet; come back');
@@ -177,7 +195,7 @@ describe.skipIf(!isRoot)('a node', () => {
       await cni.add(pod);
       expect(await leases()).toBe(before + 1);
       await cni.delete(pod);
-      await removePodNetns(host, netns);
+      await release(netns);
     });
   });
 
@@ -252,13 +270,13 @@ describe.skipIf(!isRoot)('a node', () => {
         mounts: [{ source: '/run/netns', target: '/host-netns', isReadOnly: false }],
         capabilities: 'all',
       });
-      const netns = await createPodNetns(host);
+      const netns = await podNetns();
       const name = netns.split('/').at(-1) ?? '';
       const command = ['nsenter', `--net=/host-netns/${name}`, 'ip', '-o', 'link'];
       const { exitCode, output: links } = await runInContainer(container, command, 5_000);
       expect(exitCode, links).toBe(0);
       expect(links).not.toContain('eth0');
-      await removePodNetns(host, netns);
+      await release(netns);
     });
   });
 });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { closeSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { messageOf } from '../../../errors/mesh-error.js';
 import { openNetns } from '../../../system/netns.js';
@@ -20,8 +21,10 @@ import {
   killInContainer,
   spawnInContainer,
 } from '../kubelet/container/container-process.js';
+import { logPath } from '../kubelet/container/container-files.js';
 import type { ContainerSlot } from '../kubelet/container/container-slot.js';
 import type { Kubelet } from '../kubelet/kubelet.js';
+import type { PodWorker } from '../kubelet/pod/pod-worker.js';
 import type { Container } from '../runtime/container.js';
 import { readLog } from '../runtime/log-reader.js';
 import { execWithTerminal } from './terminal-exec.js';
@@ -35,22 +38,13 @@ export class NodeGateway implements KubeletGateway {
   }
 
   async logs(request: LogRequest, sink: Writable, signal: AbortSignal): Promise<void> {
-    const slot = this.#slot(request);
-    const container = request.previous === true ? slot.previous : slot.container;
-    if (container === undefined || !existsSync(container.log.path)) {
-      if (request.previous === true)
-        throw new KubeletGatewayError(
-          400,
-          `previous terminated container "${request.container}" in pod "${request.pod}" not found`,
-        );
-      throw new KubeletGatewayError(
-        400,
-        `container "${request.container}" in pod "${request.pod}" is waiting to start: ${slot.waiting?.reason ?? 'ContainerCreating'}`,
-      );
-    }
-    const { log } = container;
+    const { kubelet, worker, slot } = this.#container(request);
+    const attempt = request.previous === true ? slot.lastAttempt - 1 : slot.lastAttempt;
+    const path = join(kubelet.host.rootfs, logPath(worker.pod, request.container, attempt));
+    if (attempt < 0 || !existsSync(path)) throw missingLog(request, slot);
+    const live = attempt === slot.lastAttempt ? slot.container?.log : undefined;
     await readLog(
-      { path: log.path, live: log },
+      { path, live },
       {
         follow: request.follow,
         tailLines: request.tailLines,
@@ -76,7 +70,7 @@ export class NodeGateway implements KubeletGateway {
   }
 
   async attach(request: AttachRequest, io: ContainerIo, signal: AbortSignal): Promise<{ exitCode: number }> {
-    const slot = this.#slot(request);
+    const { slot } = this.#container(request);
     const container = this.#running(request);
     const onOutput = (stream: 'stdout' | 'stderr', data: Buffer): void => {
       (stream === 'stderr' ? (io.stderr ?? io.stdout) : io.stdout).write(data);
@@ -102,7 +96,8 @@ export class NodeGateway implements KubeletGateway {
     const { sandbox } = worker;
     if (sandbox === undefined)
       throw new KubeletGatewayError(400, `pod ${request.namespace}/${request.pod} is not running`);
-    const fd = sandbox.netns === undefined ? undefined : openNetns(kubelet.host.path(sandbox.netns));
+    const { net } = sandbox.namespaces;
+    const fd = net === undefined ? undefined : openNetns(kubelet.host.path(net));
     try {
       return await connectTcp({
         netns: fd ?? kubelet.host.netns,
@@ -121,7 +116,10 @@ export class NodeGateway implements KubeletGateway {
     }
   }
 
-  #pod(uid: string, { namespace, pod }: { namespace: string; pod: string }) {
+  #pod(
+    uid: string,
+    { namespace, pod }: { namespace: string; pod: string },
+  ): { kubelet: Kubelet; worker: PodWorker } {
     for (const kubelet of this.#kubelets()) {
       const worker = kubelet.worker(uid);
       if (worker !== undefined) return { kubelet, worker };
@@ -129,20 +127,32 @@ export class NodeGateway implements KubeletGateway {
     throw new KubeletGatewayError(404, `pod ${namespace}/${pod} is not known to its node`);
   }
 
-  #slot(target: ContainerTarget): ContainerSlot {
-    const { worker } = this.#pod(target.uid, target);
+  #container(target: ContainerTarget): { kubelet: Kubelet; worker: PodWorker; slot: ContainerSlot } {
+    const { kubelet, worker } = this.#pod(target.uid, target);
     const slot = worker.slots.find((s) => s.spec.name === target.container);
     if (slot === undefined)
       throw new KubeletGatewayError(404, `container ${target.container} is not in pod ${target.pod}`);
-    return slot;
+    return { kubelet, worker, slot };
   }
 
   #running(target: ContainerTarget): Container {
-    const { container } = this.#slot(target);
+    const { container } = this.#container(target).slot;
     if (container?.isRunning !== true)
       throw new KubeletGatewayError(400, `container not found ("${target.container}")`);
     return container;
   }
+}
+
+/** Why there is no log to show, in kubelet's words. */
+function missingLog(request: LogRequest, slot: ContainerSlot): KubeletGatewayError {
+  const which = `container "${request.container}" in pod "${request.pod}"`;
+  if (request.previous === true)
+    return new KubeletGatewayError(400, `previous terminated ${which} not found`);
+  const reason = slot.waiting?.reason ?? 'ContainerCreating';
+  const words = /^(ErrImagePull|ImagePullBackOff)$/.test(reason)
+    ? 'trying and failing to pull image'
+    : reason;
+  return new KubeletGatewayError(400, `${which} is waiting to start: ${words}`);
 }
 
 async function execWithPipes(

@@ -51,6 +51,12 @@ export interface NodeHostOptions {
 export interface EnterOptions {
   /** Path, on the node, of the network namespace; default: the node's own. */
   readonly netns?: string | undefined;
+  /** As `netns`, for the ipc namespace. */
+  readonly ipc?: string | undefined;
+  /** As `netns`, for the uts namespace. */
+  readonly uts?: string | undefined;
+  /** A process, as the supervisor sees it, whose pid namespace is joined; default: the node's own. */
+  readonly pidOf?: number | undefined;
 }
 
 /**
@@ -109,8 +115,14 @@ export class NodeHost {
 
   /** The command line that runs `command` inside the node. */
   command(command: readonly string[], o: EnterOptions = {}): [file: string, args: string[]] {
-    const net = o.netns === undefined ? '--net' : `--net=${this.path(o.netns)}`;
-    const args = ['--target', String(this.initPid), '--mount', '--pid', '--uts', '--ipc', net];
+    const flag = (name: string, path: string | undefined): string =>
+      path === undefined ? `--${name}` : `--${name}=${this.path(path)}`;
+    const pid = o.pidOf === undefined ? '--pid' : `--pid=/proc/${o.pidOf}/ns/pid`;
+    const args = ['--target', String(this.initPid), '--mount', pid].concat(
+      flag('uts', o.uts),
+      flag('ipc', o.ipc),
+      flag('net', o.netns),
+    );
     return ['nsenter', [...args, '--', ...command]];
   }
 

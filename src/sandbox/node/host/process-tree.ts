@@ -1,4 +1,5 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { constants } from 'node:os';
 
 /** Pids of the direct children of a process, as this pid namespace sees them; empty when it is gone. */
 export function childrenOf(pid: number): number[] {
@@ -27,4 +28,25 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   } catch {
     return false;
   }
+}
+
+/** The exit code a shell gives a process that a signal ended. */
+export function exitCodeOfSignal(signal: NodeJS.Signals | null): number {
+  return 128 + (signal === null ? 0 : constants.signals[signal]);
+}
+
+/** Identity of the mount namespace a process is in; undefined when it is gone. */
+export function mountNamespaceOf(pid: number | string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Every process in a mount namespace, as this pid namespace sees them. */
+export function processesIn(mountNamespace: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && mountNamespaceOf(name) === mountNamespace)
+    .map(Number);
 }

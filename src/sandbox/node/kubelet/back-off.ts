@@ -1,29 +1,42 @@
 /**
- * The delay before the next restart: none for the first, then doubling. The values
- * are those of Kubernetes' reduced back-off (KEP-4603), because whoever sits in front of
- * a sandbox waits for it.
+ * The delay before the next restart, as kubelet counts it: none for the first, then
+ * 10 s doubling up to 5 min; a run of 10 min starts over.
  */
 export class BackOff {
   readonly #initialMs: number;
   readonly #maxMs: number;
   readonly #resetAfterMs: number;
+  #currentMs = 0;
   #nextMs = 0;
 
   constructor(o: { initialMs?: number; maxMs?: number; resetAfterMs?: number } = {}) {
-    this.#initialMs = o.initialMs ?? 1_000;
-    this.#maxMs = o.maxMs ?? 60_000;
+    this.#initialMs = o.initialMs ?? 10_000;
+    this.#maxMs = o.maxMs ?? 300_000;
     this.#resetAfterMs = o.resetAfterMs ?? 600_000;
+  }
+
+  /** What {@link next} answered last. */
+  get currentMs(): number {
+    return this.#currentMs;
   }
 
   /** Milliseconds to wait after a run that lasted `ranForMs`; a long run starts over. */
   next(ranForMs = 0): number {
     if (ranForMs >= this.#resetAfterMs) this.#nextMs = 0;
-    const delayMs = this.#nextMs;
-    this.#nextMs = delayMs === 0 ? this.#initialMs : Math.min(delayMs * 2, this.#maxMs);
-    return delayMs;
+    this.#currentMs = this.#nextMs;
+    this.#nextMs = this.#currentMs === 0 ? this.#initialMs : Math.min(this.#currentMs * 2, this.#maxMs);
+    return this.#currentMs;
   }
 
   reset(): void {
     this.#nextMs = 0;
+    this.#currentMs = 0;
   }
+}
+
+/** A duration as Kubernetes writes it in messages: `10s`, `1m20s`, `5m0s`. */
+export function formatDuration(ms: number): string {
+  const total = Math.round(ms / 1000);
+  const minutes = Math.floor(total / 60);
+  return minutes === 0 ? `${total}s` : `${minutes}m${total % 60}s`;
 }

@@ -3,6 +3,7 @@ import { events } from '../../../kube/resource.js';
 import type { KubeObject } from '../../../kube/types.js';
 import type { Logger } from '../../../telemetry/log.js';
 import { messageOf } from '../../../errors/mesh-error.js';
+import { seconds } from '../model/time.js';
 
 /** What an event is about. */
 export interface EventTarget {
@@ -20,8 +21,8 @@ export interface EventDetails {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly message: string;
-  /** Container the event is about. */
-  readonly container?: string | undefined;
+  /** Field path of the container the event is about. */
+  readonly fieldPath?: string | undefined;
 }
 
 interface Seen {
@@ -70,9 +71,9 @@ export class EventRecorder {
 
   async #send(target: EventTarget, details: EventDetails): Promise<void> {
     const namespace = target.metadata.namespace ?? 'default';
-    const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+    const now = seconds(new Date());
     const message = details.message.slice(0, messageMaxChars);
-    const key = JSON.stringify([target.metadata.uid, details.reason, details.container, message]);
+    const key = JSON.stringify([target.metadata.uid, details.reason, details.fieldPath, message]);
     const seen = this.#seen.get(key);
     if (seen !== undefined) {
       seen.count += 1;
@@ -96,7 +97,7 @@ export class EventRecorder {
           name: target.metadata.name,
           ...(target.metadata.namespace === undefined ? {} : { namespace }),
           uid: target.metadata.uid,
-          ...(details.container === undefined ? {} : { fieldPath: `spec.containers{${details.container}}` }),
+          ...(details.fieldPath === undefined ? {} : { fieldPath: details.fieldPath }),
         },
         type: details.type,
         reason: details.reason,

@@ -2,12 +2,14 @@ import { messageOf } from '../../../errors/mesh-error.js';
 import type { KubeClient } from '../../../kube/client.js';
 import { Reflector } from '../../../kube/reflector.js';
 import { pods } from '../../../kube/resource.js';
+import type { KubeObject } from '../../../kube/types.js';
 import { createLogger, type Logger } from '../../../telemetry/log.js';
 import { CniRunner } from '../cni/cni-runner.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { ImageStore } from '../image/image.js';
 import type { Pod } from '../model/pod.js';
 import { TokenSource } from '../volume/token-source.js';
+import { admissionProblem, type NodeState } from './admission.js';
 import { hasManyUserIds } from './container/container-security.js';
 import { EventRecorder } from './event-recorder.js';
 import { keepNodeObject } from './node/node-heartbeat.js';
@@ -35,6 +37,7 @@ export class Kubelet {
   readonly cni: CniRunner;
   readonly #o: KubeletOptions;
   readonly #logger: Logger = createLogger('kubelet');
+  #node: KubeObject | undefined;
   readonly #workers = new Map<string, PodWorker>();
   readonly #deps: Omit<PodWorkerDeps, 'onFinished'>;
   readonly #objects: ObjectSource;
@@ -51,7 +54,7 @@ export class Kubelet {
       host,
       client,
       cni: this.cni,
-      nodeIp: identity.ip,
+      nodeIps: [identity.ip],
       images: options.images,
       objects: this.#objects,
       canSwitchUser: hasManyUserIds(),
@@ -91,6 +94,9 @@ export class Kubelet {
       events: this.#events,
       problem: () => this.#networkProblem(),
       images: () => this.#o.images.flatMap((store) => store.list()),
+      onNode: (node) => {
+        this.#node = node;
+      },
       onReported: () => {
         this.#hasReported = true;
       },
@@ -121,7 +127,14 @@ export class Kubelet {
     const onFinished = (): void => {
       this.#workers.delete(uid);
     };
-    this.#workers.set(uid, new PodWorker(pod, { ...this.#deps, onFinished }, signal));
+    const isFirst = pod.status?.startTime === undefined && pod.metadata.deletionTimestamp === undefined;
+    const rejection = isFirst ? admissionProblem(pod, this.#state()) : undefined;
+    this.#workers.set(uid, new PodWorker(pod, { ...this.#deps, onFinished }, { signal, rejection }));
+  }
+
+  #state(): NodeState {
+    const active = [...this.#workers.values()].filter((w) => w.isActive).map((w) => w.pod);
+    return { node: this.#node, active, allocatable: allocatable() };
   }
 
   async #networkProblem(): Promise<string | undefined> {

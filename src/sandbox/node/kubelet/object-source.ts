@@ -1,7 +1,14 @@
 import type { KubeClient } from '../../../kube/client.js';
 import { Reflector } from '../../../kube/reflector.js';
-import { configMaps, type ObjectRef, secrets } from '../../../kube/resource.js';
-import type { KubeObject } from '../../../kube/types.js';
+import {
+  configMaps,
+  type ObjectRef,
+  persistentVolumeClaims,
+  persistentVolumes,
+  secrets,
+  services,
+} from '../../../kube/resource.js';
+import type { KubeObject, Service } from '../../../kube/types.js';
 
 export interface ConfigMapObject extends KubeObject {
   data?: Record<string, string>;
@@ -11,6 +18,15 @@ export interface ConfigMapObject extends KubeObject {
 export interface SecretObject extends KubeObject {
   /** Base64. */
   data?: Record<string, string>;
+}
+
+export interface PersistentVolumeClaimObject extends KubeObject {
+  spec: { volumeName?: string };
+  status?: { phase?: string };
+}
+
+export interface PersistentVolumeObject extends KubeObject {
+  spec: { hostPath?: { path: string; type?: string }; local?: { path: string } };
 }
 
 export type SourceKind = 'configmap' | 'secret';
@@ -41,6 +57,20 @@ export class ObjectSource {
     const ref: ObjectRef = { resource: kind === 'secret' ? secrets : configMaps, namespace, name };
     const object = await this.#client.getOrUndefined<ConfigMapObject & SecretObject>(ref);
     return object === undefined ? undefined : contentOf(kind, object);
+  }
+
+  /** A claim; undefined when it does not exist. */
+  claim(namespace: string, name: string): Promise<PersistentVolumeClaimObject | undefined> {
+    return this.#client.getOrUndefined({ resource: persistentVolumeClaims, namespace, name });
+  }
+
+  volume(name: string): Promise<PersistentVolumeObject | undefined> {
+    return this.#client.getOrUndefined({ resource: persistentVolumes, name });
+  }
+
+  /** The services of a namespace. */
+  services(namespace: string): Promise<Service[]> {
+    return this.#client.list<Service>(services, { namespace });
   }
 
   /** Calls back when the object changes, until the returned function is called. */

@@ -6,7 +6,7 @@ export interface DownwardContext {
   readonly pod: Pod;
   readonly podIps: readonly string[];
   readonly nodeName: string;
-  readonly nodeIp: string;
+  readonly nodeIps: readonly string[];
   /** Stand-in for limits that are not set (kubelet uses the node's allocatable). */
   readonly allocatable: { readonly cpu: number; readonly memoryBytes: number };
 }
@@ -35,8 +35,9 @@ export function fieldValue(path: string, context: DownwardContext): string | und
     case 'spec.serviceAccountName':
       return pod.spec.serviceAccountName ?? 'default';
     case 'status.hostIP':
+      return context.nodeIps[0] ?? '';
     case 'status.hostIPs':
-      return context.nodeIp;
+      return context.nodeIps.join(',');
     case 'status.podIP':
       return context.podIps[0] ?? '';
     case 'status.podIPs':

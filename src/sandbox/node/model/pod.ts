@@ -1,3 +1,5 @@
+import type { Affinity } from '../../../kube/types.js';
+
 /**
  * The parts of a Pod that a kubelet acts on, named as in core/v1. Everything is
  * optional where the API allows it to be absent, because a real API server's
@@ -29,6 +31,13 @@ export interface PodSpec {
   readonly subdomain?: string;
   readonly hostNetwork?: boolean;
   readonly hostPID?: boolean;
+  readonly hostIPC?: boolean;
+  readonly shareProcessNamespace?: boolean;
+  readonly setHostnameAsFQDN?: boolean;
+  readonly enableServiceLinks?: boolean;
+  readonly nodeSelector?: Record<string, string>;
+  readonly affinity?: Affinity;
+  readonly overhead?: ResourceList;
   readonly hostAliases?: readonly { readonly ip: string; readonly hostnames?: readonly string[] }[];
   readonly dnsPolicy?: string;
   readonly dnsConfig?: DnsConfig;
@@ -40,6 +49,7 @@ export interface PodSpec {
   readonly readinessGates?: readonly { readonly conditionType: string }[];
   readonly initContainers?: readonly ContainerSpec[];
   readonly containers: readonly ContainerSpec[];
+  readonly ephemeralContainers?: readonly EphemeralContainerSpec[];
   readonly volumes?: readonly Volume[];
 }
 
@@ -56,6 +66,13 @@ export interface PodSecurityContext {
   readonly fsGroup?: number;
   readonly supplementalGroups?: readonly number[];
   readonly sysctls?: readonly { readonly name: string; readonly value: string }[];
+  readonly seccompProfile?: SecurityProfile;
+  readonly appArmorProfile?: SecurityProfile;
+}
+
+export interface SecurityProfile {
+  readonly type?: string;
+  readonly localhostProfile?: string;
 }
 
 export interface SecurityContext {
@@ -65,6 +82,9 @@ export interface SecurityContext {
   readonly runAsUser?: number;
   readonly runAsGroup?: number;
   readonly runAsNonRoot?: boolean;
+  readonly seccompProfile?: SecurityProfile;
+  readonly appArmorProfile?: SecurityProfile;
+  readonly procMount?: string;
   readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] };
 }
 
@@ -93,15 +113,24 @@ export interface ContainerSpec {
   readonly terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
 }
 
+export interface EphemeralContainerSpec extends ContainerSpec {
+  /** Whose process namespace it joins. */
+  readonly targetContainerName?: string;
+}
+
 export interface ContainerPort {
   readonly name?: string;
   readonly containerPort: number;
+  readonly hostPort?: number;
+  readonly hostIP?: string;
   readonly protocol?: string;
 }
 
+export type ResourceList = Readonly<Record<string, string | number>>;
+
 export interface ContainerResources {
-  readonly limits?: Readonly<Record<string, string | number>>;
-  readonly requests?: Readonly<Record<string, string | number>>;
+  readonly limits?: ResourceList;
+  readonly requests?: ResourceList;
 }
 
 export interface EnvVar {
@@ -144,6 +173,7 @@ export interface VolumeMount {
   readonly subPathExpr?: string;
   readonly readOnly?: boolean;
   readonly mountPropagation?: string;
+  readonly recursiveReadOnly?: string;
 }
 
 export interface KeyToPath {
@@ -163,6 +193,9 @@ export interface Volume {
     readonly sources?: readonly ProjectedSource[];
     readonly defaultMode?: number;
   };
+  readonly persistentVolumeClaim?: { readonly claimName: string; readonly readOnly?: boolean };
+  /** Its claim is named `<pod>-<volume>`. */
+  readonly ephemeral?: object;
 }
 
 export interface NamedSource {
@@ -195,6 +228,7 @@ export interface ProjectedSource {
     readonly audience?: string;
     readonly expirationSeconds?: number;
   };
+  readonly clusterTrustBundle?: object;
 }
 
 export interface ProbeHandler {
@@ -255,6 +289,12 @@ export interface ContainerStatus {
   readonly imageID: string;
   readonly containerID?: string;
   readonly started?: boolean;
+  readonly volumeMounts?: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly readOnly?: boolean;
+    readonly recursiveReadOnly?: string;
+  }[];
 }
 
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed';
@@ -271,10 +311,17 @@ export interface PodStatus {
   readonly startTime?: string;
   readonly initContainerStatuses?: readonly ContainerStatus[];
   readonly containerStatuses?: readonly ContainerStatus[];
+  readonly ephemeralContainerStatuses?: readonly ContainerStatus[];
   readonly qosClass?: string;
 }
 
 /** `namespace/name`, as people write it. */
 export function podKey(pod: Pod): string {
   return `${pod.metadata.namespace}/${pod.metadata.name}`;
+}
+
+/** A container of any kind by its name. */
+export function containerNamed(pod: Pod, name: string): ContainerSpec | undefined {
+  const { containers, initContainers = [], ephemeralContainers = [] } = pod.spec;
+  return [...containers, ...initContainers, ...ephemeralContainers].find((c) => c.name === name);
 }

@@ -1,6 +1,10 @@
 import { connect } from 'node:http2';
 import type { Socket } from 'node:net';
 
+/** gRPC status code UNIMPLEMENTED. */
+const unimplemented = '12';
+/** HealthCheckResponse.ServingStatus. */
+const servingStatus = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 const answerMaxBytes = 64 * 1024;
 
 /**
@@ -58,8 +62,11 @@ function frame(service: string): Buffer {
 
 /** HealthCheckResponse { status = 1 }: 1 is SERVING; an absent field is 0, UNKNOWN. */
 function problemOf(answer: Buffer, grpcStatus: string | undefined): string | undefined {
+  if (grpcStatus === unimplemented)
+    return 'error: this server does not implement the grpc health protocol (grpc.health.v1.Health)';
   if (grpcStatus !== undefined && grpcStatus !== '0')
-    return `health rpc failed with grpc status ${grpcStatus}`;
-  const status = answer.length >= 7 && answer[5] === 0x08 ? answer[6] : 0;
-  return status === 1 ? undefined : 'service unhealthy (responded with "NOT_SERVING")';
+    return `error: health rpc probe failed: rpc error: code = ${grpcStatus}`;
+  const status = answer.length >= 7 && answer[5] === 0x08 ? (answer[6] ?? 0) : 0;
+  if (status === 1) return undefined;
+  return `service unhealthy (responded with "${servingStatus[status] ?? String(status)}")`;
 }

@@ -12,6 +12,8 @@ export interface ProbeWorkerOptions {
   readonly attempt: (timeoutMs: number) => Promise<ProbeOutcome>;
   /** Every failed attempt, for events. */
   readonly onFailure: (message: string) => void;
+  /** A success worth telling. */
+  readonly onWarning: (message: string) => void;
   /** The verdict after the thresholds; only changes are reported, the first verdict included. */
   readonly onVerdict: (isSuccess: boolean, message: string) => void;
 }
@@ -51,6 +53,7 @@ export class ProbeWorker {
         nextReportAtMs = Date.now() + periodMs - eagerPeriodMs;
         this.#o.onFailure(outcome.message);
       }
+      if (outcome.isWarning === true) this.#o.onWarning(outcome.message);
       inARow = last === outcome.isSuccess ? inARow + 1 : 1;
       last = outcome.isSuccess;
       const needed = outcome.isSuccess ? (probe.successThreshold ?? 1) : (probe.failureThreshold ?? 3);

@@ -1,14 +1,15 @@
-import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import { connect as tlsConnect } from 'node:tls';
 import { messageOf } from '../../../errors/mesh-error.js';
 import { connectTcp } from '../../../system/socket.js';
 import type { ContainerSpec, ProbeHandler } from '../model/pod.js';
 import { checkGrpcHealth } from './grpc-health.js';
+import { httpProbe } from './http-probe.js';
 
 /** The outcome of one attempt. */
 export interface ProbeOutcome {
   readonly isSuccess: boolean;
+  /** A success worth an event (an HTTP redirect to another host). */
+  readonly isWarning?: boolean;
   /** As kubelet words it in the Unhealthy event. */
   readonly message: string;
 }
@@ -25,7 +26,6 @@ export interface ProbeTarget {
   ) => Promise<{ exitCode: number; output: string }>;
 }
 
-const bodyMaxBytes = 10 * 1024;
 const messageMaxChars = 1024;
 
 /** Runs a probe or lifecycle handler once; never throws. */
@@ -35,92 +35,69 @@ export async function runHandler(
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
   try {
-    if (handler.exec !== undefined) {
-      const { exitCode, output } = await target.exec(handler.exec.command ?? [], timeoutMs);
-      return { isSuccess: exitCode === 0, message: output.slice(0, messageMaxChars) };
-    }
-    if (handler.httpGet !== undefined) return await httpGet(handler.httpGet, target, timeoutMs);
-    if (handler.tcpSocket !== undefined) {
-      const socket = await open(target, { ...handler.tcpSocket, timeoutMs });
-      socket.destroy();
-      return { isSuccess: true, message: '' };
-    }
-    if (handler.grpc !== undefined) {
-      const socket = await open(target, { port: handler.grpc.port, timeoutMs });
-      const problem = await checkGrpcHealth(socket, { service: handler.grpc.service ?? '', timeoutMs });
-      return { isSuccess: problem === undefined, message: problem ?? '' };
-    }
-    return { isSuccess: true, message: '' };
+    const outcome = await attempt(handler, target, timeoutMs);
+    return { ...outcome, message: outcome.message.slice(0, messageMaxChars) };
   } catch (error) {
     return { isSuccess: false, message: messageOf(error) };
   }
 }
 
-async function httpGet(
-  get: NonNullable<ProbeHandler['httpGet']>,
-  target: ProbeTarget,
-  timeoutMs: number,
-): Promise<ProbeOutcome> {
-  const isTls = (get.scheme ?? 'HTTP').toUpperCase() === 'HTTPS';
-  const port = resolvePort(get.port, target.container);
-  const host = get.host === undefined || get.host === '' ? target.podIp : get.host;
-  const path = get.path === undefined || get.path === '' ? '/' : get.path;
-  const url = `${isTls ? 'https' : 'http'}://${host}:${port}${path.startsWith('/') ? path : `/${path}`}`;
-  const plain = await open(target, { host, port, timeoutMs }).catch((error: unknown) => {
-    throw new Error(`Get "${url}": dial tcp ${host}:${port}: ${messageOf(error)}`, { cause: error });
-  });
-  // A probe asks whether the server answers, not who it is: kubelet verifies no certificate either.
-  const socket = isTls ? tlsConnect({ socket: plain, rejectUnauthorized: false }) : plain;
-  const headers: Record<string, string> = {
-    'user-agent': 'kube-probe/1.32',
-    accept: '*/*',
-    connection: 'close',
-  };
-  for (const { name, value } of get.httpHeaders ?? []) headers[name.toLowerCase()] = value;
-  headers['host'] ??= `${host}:${port}`;
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      socket.destroy();
-      reject(
-        new Error(`Get "${url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`),
-      );
-    }, timeoutMs);
-    const request = httpRequest(
-      { path: path.startsWith('/') ? path : `/${path}`, headers, createConnection: () => socket },
-      (response) => {
-        let body = '';
-        response.on('data', (chunk: Buffer) => {
-          if (body.length < bodyMaxBytes) body += chunk.toString('latin1');
-        });
-        response.on('error', () => undefined); // the status has been seen; the body is only a message
-        response.on('close', () => {
-          clearTimeout(timer);
-          socket.destroy();
-          const status = response.statusCode ?? 0;
-          const isSuccess = status >= 200 && status < 400;
-          resolve({ isSuccess, message: isSuccess ? '' : `HTTP probe failed with statuscode: ${status}` });
-        });
-      },
-    );
-    request.on('error', (error) => {
-      clearTimeout(timer);
-      socket.destroy();
-      reject(new Error(`Get "${url}": ${error.message}`));
+async function attempt(handler: ProbeHandler, target: ProbeTarget, timeoutMs: number): Promise<ProbeOutcome> {
+  const { exec, httpGet, tcpSocket, grpc } = handler;
+  if (exec !== undefined) {
+    const { exitCode, output } = await target.exec(exec.command ?? [], timeoutMs);
+    return { isSuccess: exitCode === 0, message: output };
+  }
+  if (httpGet !== undefined) {
+    return httpProbe(httpGet, {
+      host: hostOf(httpGet.host, target),
+      port: resolvePort(httpGet.port, target.container),
+      timeoutMs,
+      open: (at) => open(target, at),
     });
-    request.end();
+  }
+  if (tcpSocket !== undefined) {
+    const port = resolvePort(tcpSocket.port, target.container);
+    const socket = await open(target, { host: hostOf(tcpSocket.host, target), port, timeoutMs });
+    socket.destroy();
+    return { isSuccess: true, message: '' };
+  }
+  if (grpc === undefined) return { isSuccess: true, message: '' };
+  const { port, service = '' } = grpc;
+  const socket = await open(target, { host: target.podIp, port, timeoutMs }).catch((error: unknown) => {
+    throw new Error(
+      `timeout: failed to connect service "${target.podIp}:${port}" within ${timeoutMs / 1000}s: ${messageOf(error)}`,
+      { cause: error },
+    );
   });
+  const problem = await checkGrpcHealth(socket, { service, timeoutMs });
+  return { isSuccess: problem === undefined, message: problem ?? '' };
 }
 
-function open(
+function hostOf(host: string | undefined, target: ProbeTarget): string {
+  return host === undefined || host === '' ? target.podIp : host;
+}
+
+/** Errors read as those of a Go program, which people search for. */
+async function open(
   target: ProbeTarget,
-  o: { host?: string | undefined; port: number | string; timeoutMs: number },
+  o: { host: string; port: number; timeoutMs: number },
 ): Promise<Socket> {
-  return connectTcp({
-    netns: target.netns,
-    host: o.host === undefined || o.host === '' ? target.podIp : o.host,
-    port: resolvePort(o.port, target.container),
-    timeoutMs: o.timeoutMs,
-  });
+  try {
+    return await connectTcp({ netns: target.netns, host: o.host, port: o.port, timeoutMs: o.timeoutMs });
+  } catch (error) {
+    throw new Error(`dial tcp ${o.host}:${o.port}: ${dialProblem(error)}`, { cause: error });
+  }
+}
+
+function dialProblem(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : messageOf(error);
+  if (code.includes('ECONNREFUSED')) return 'connect: connection refused';
+  if (code.includes('EHOSTUNREACH')) return 'connect: no route to host';
+  if (code.includes('ENETUNREACH')) return 'connect: network is unreachable';
+  if (code.includes('ECONNRESET')) return 'read: connection reset by peer';
+  if (/ETIMEDOUT|timed? ?out/i.test(code)) return 'i/o timeout';
+  return messageOf(error);
 }
 
 /** A port by number or by the name the container gives it. */

@@ -21,12 +21,21 @@ export interface ContainerConfig {
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
   readonly hasTerminal: boolean;
-  readonly hostname: string;
-  /** Network namespace on the node; undefined joins the node's own (hostNetwork). */
-  readonly netns: string | undefined;
-  readonly isHostPid: boolean;
+  /** Paths on the node of the namespaces it joins; the node's own where absent. */
+  readonly namespaces: {
+    readonly net?: string | undefined;
+    readonly ipc?: string | undefined;
+    readonly uts?: string | undefined;
+  };
+  /**
+   * 'own': it is pid 1 of a namespace of its own; 'node': the node's (hostPID); a number: that of
+   * a process, as the supervisor sees it (shareProcessNamespace, kubectl debug --target).
+   */
+  readonly pidNamespace: 'own' | 'node' | number;
   readonly isRootfsReadOnly: boolean;
   readonly isPrivileged: boolean;
+  /** False: no program it runs may gain rights (allowPrivilegeEscalation). */
+  readonly mayGainPrivileges: boolean;
   readonly capabilities: 'all' | readonly string[];
   /** Numeric ids to switch to before the command; undefined stays root. */
   readonly user:
@@ -41,9 +50,8 @@ export interface ContainerConfig {
  * and gets no default signal handlers.
  */
 export function bwrapCommand(c: ContainerConfig): string[] {
-  const args = ['bwrap', '--die-with-parent', '--unshare-ipc'];
-  if (!c.isHostPid) args.push('--unshare-pid', '--as-pid-1');
-  if (c.netns !== undefined) args.push('--unshare-uts', '--hostname', c.hostname);
+  const args = ['bwrap', '--die-with-parent'];
+  if (c.pidNamespace === 'own') args.push('--unshare-pid', '--as-pid-1');
   args.push('--bind', c.rootfs, '/', ...c.image.mountArgs);
   args.push(...kernelFileSystems, ...readOnly(`${meshctlFolder}/images/helpers`, helperFolder));
   for (const mount of sortedMounts(c.mounts))
@@ -104,5 +112,6 @@ export function dropPrivileges(c: ContainerConfig): string[] {
     const kept = c.capabilities.map((name) => `+${name.slice(4).toLowerCase()}`);
     args.push('--bounding-set', ['-all', ...kept].join(','));
   }
+  if (!c.mayGainPrivileges) args.push('--no-new-privs');
   return args.length === 0 ? [] : helperCommand('setpriv', ...args, '--');
 }

@@ -3,7 +3,14 @@ import { EventEmitter } from 'node:events';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeHost } from '../host/node-host.js';
-import { childrenOf, executableOf, signalProcess } from '../host/process-tree.js';
+import {
+  childrenOf,
+  executableOf,
+  exitCodeOfSignal,
+  mountNamespaceOf,
+  processesIn,
+  signalProcess,
+} from '../host/process-tree.js';
 import { stopSignal } from './stop-signal.js';
 import { bwrapCommand, type ContainerConfig } from './container-config.js';
 import { isOnTheWay } from './helper-programs.js';
@@ -39,6 +46,7 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
   readonly #process: ChildProcess;
   readonly #terminal: TerminalStream | undefined;
   #initPid: number | undefined;
+  #mountNamespace: string | undefined;
 
   private constructor(
     config: ContainerConfig,
@@ -58,7 +66,8 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     this.exited = new Promise((resolve) => {
       child.once('error', (error) => resolve(this.#ended(startErrorCode, error.message)));
       child.once('exit', (code, signal) => {
-        const exitCode = code ?? (signal === 'SIGKILL' ? 137 : 143);
+        this.#killLeftovers();
+        const exitCode = code ?? exitCodeOfSignal(signal);
         const text = diagnostic();
         const startError = this.#initPid === undefined && exitCode !== 0 ? startErrorText(text) : undefined;
         resolve(this.#ended(startError === undefined ? exitCode : startErrorCode, startError));
@@ -72,7 +81,13 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     config: ContainerConfig,
     { log, hasStdin }: { log: LogFile; hasStdin: boolean },
   ): Promise<Container> {
-    const [file, args] = host.command(bwrapCommand(config), { netns: config.netns });
+    const { namespaces, pidNamespace } = config;
+    const [file, args] = host.command(bwrapCommand(config), {
+      netns: namespaces.net,
+      ipc: namespaces.ipc,
+      uts: namespaces.uts,
+      pidOf: typeof pidNamespace === 'number' ? pidNamespace : undefined,
+    });
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
     let terminal: TerminalStream | undefined;
     let child: ChildProcess;
@@ -119,6 +134,22 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     return this.exited;
   }
 
+  /**
+   * What outlives the process we watched: children in a shared pid namespace, and a pid 1
+   * whose bubblewrap parent was killed. A mount namespace is the container's alone.
+   */
+  #killLeftovers(): void {
+    const own = this.#mountNamespace;
+    if (own === undefined || this.#initPid === undefined) return;
+    const left =
+      this.config.pidNamespace !== 'own'
+        ? processesIn(own)
+        : mountNamespaceOf(this.#initPid) === own
+          ? [this.#initPid]
+          : [];
+    for (const pid of left) signalProcess(pid, 'SIGKILL');
+  }
+
   #ended(exitCode: number, startError: string | undefined): ContainerExit {
     this.exit ??= { exitCode, startError, finishedAt: new Date() };
     return this.exit;
@@ -149,6 +180,7 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
       const pid = this.#findProgram();
       if (pid !== undefined) {
         this.#initPid = pid;
+        this.#mountNamespace = mountNamespaceOf(pid);
         return;
       }
       await delay(startPollMs);

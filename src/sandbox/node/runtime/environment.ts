@@ -1,7 +1,8 @@
-import type { ContainerSpec, EnvVar } from '../model/pod.js';
+import { type ContainerSpec, containerNamed, type EnvVar } from '../model/pod.js';
 import { type DownwardContext, fieldValue, resourceValue } from '../model/downward.js';
 import { expandVariables } from '../model/expand.js';
 import type { ObjectSource, SourceKind } from '../kubelet/object-source.js';
+import { serviceEnvironment } from './service-environment.js';
 
 /** A container cannot be configured as its spec says; kubectl shows reason CreateContainerConfigError. */
 export class ContainerConfigError extends Error {
@@ -14,6 +15,7 @@ export interface EnvironmentInput {
   readonly objects: ObjectSource;
   /** Variables of the image, weakest. */
   readonly imageEnv: Readonly<Record<string, string>>;
+  readonly hostname: string;
 }
 
 /** The variables of a container: image, `envFrom`, then `env` in order. Throws {@link ContainerConfigError}. */
@@ -21,11 +23,8 @@ export async function buildEnvironment(input: EnvironmentInput): Promise<Record<
   const { container, context } = input;
   const env: Record<string, string> = {
     ...input.imageEnv,
-    HOSTNAME: context.pod.spec.hostname ?? context.pod.metadata.name,
-    KUBERNETES_SERVICE_HOST: '10.96.0.1',
-    KUBERNETES_SERVICE_PORT: '443',
-    KUBERNETES_SERVICE_PORT_HTTPS: '443',
-    KUBERNETES_PORT: 'tcp://10.96.0.1:443',
+    HOSTNAME: input.hostname,
+    ...(await serviceEnvironment(context.pod, input.objects)),
   };
   for (const source of container.envFrom ?? []) {
     const [kind, ref]: [SourceKind, { name: string; optional?: boolean } | undefined] =
@@ -58,12 +57,7 @@ async function valueOf(
   }
   if (from.resourceFieldRef !== undefined) {
     const name = from.resourceFieldRef.containerName;
-    const target =
-      name === undefined || name === ''
-        ? container
-        : [...context.pod.spec.containers, ...(context.pod.spec.initContainers ?? [])].find(
-            (c) => c.name === name,
-          );
+    const target = name === undefined || name === '' ? container : containerNamed(context.pod, name);
     const value = target === undefined ? undefined : resourceValue(from.resourceFieldRef, target, context);
     if (value === undefined)
       throw new ContainerConfigError(`unsupported resource: ${from.resourceFieldRef.resource}`);

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -38,6 +38,11 @@ export class LogFile extends EventEmitter<{ append: []; end: [] }> {
 
   get hasEnded(): boolean {
     return this.#hasEnded;
+  }
+
+  /** Resolves when both streams have ended and everything is written. */
+  async ended(): Promise<void> {
+    if (!this.#hasEnded) await once(this, 'end');
   }
 
   /** Copies a stream into the log until it ends; a slow disk slows the container down, not memory up. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
-import type { Writable } from 'node:stream';
+import { PassThrough, type Writable } from 'node:stream';
 import type { LogFile } from './log-file.js';
 
 export interface LogReadOptions {
@@ -40,6 +40,21 @@ export async function readLog(
     return;
   }
   await follow({ path: source.path, live: source.live, handle, offset: size, rest }, writer, signal);
+}
+
+/** The end of a finished log as text. */
+export async function logTail(
+  path: string,
+  { maxLines, maxBytes }: { maxLines: number; maxBytes: number },
+): Promise<string> {
+  const sink = new PassThrough();
+  const chunks: Buffer[] = [];
+  sink.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const signal = new AbortController().signal;
+  await readLog({ path, live: undefined }, { follow: false, tailLines: maxLines }, { sink, signal });
+  sink.end();
+  await once(sink, 'end');
+  return Buffer.concat(chunks).subarray(-maxBytes).toString('utf8');
 }
 
 async function follow(

@@ -1,18 +1,23 @@
-import { chmod, chown, lstat, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, normalize } from 'node:path';
-import { makeFolder } from '../host/make-folder.js';
+import { rm } from 'node:fs/promises';
+import { join, normalize } from 'node:path';
 import { messageOf } from '../../../errors/mesh-error.js';
+import { parseQuantity } from '../../../kube/quantity.js';
 import type { Logger } from '../../../telemetry/log.js';
+import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
-import type { Pod, Volume, VolumeMount } from '../model/pod.js';
+import { resolveInside } from '../image/mount-point.js';
 import { expandVariables } from '../model/expand.js';
+import type { ContainerSpec, Pod, Volume, VolumeMount } from '../model/pod.js';
 import type { ContainerMount } from '../runtime/container-config.js';
 import { writeAtomically } from './atomic-writer.js';
+import { diskUsage, prepareEmptyDir, releaseEmptyDir } from './empty-dir.js';
+import { prepareHostPath } from './host-path.js';
+import { prepareClaim } from './persistent-claim.js';
 import { type ContentDeps, sourcesOf, VolumeError, volumeContent } from './volume-content.js';
 
 /** Content from the API lives in memory (the node's /run), so that no token or secret reaches the disk. */
 const memoryFolder = '/run/kubelet/pods';
-const diskFolder = '/var/lib/kubelet/pods';
+const podsDiskFolder = '/var/lib/kubelet/pods';
 /** Tokens and downward API fields have no watch of their own; kubelet's sync period is a minute. */
 const refreshPeriodMs = 30_000;
 
@@ -24,6 +29,7 @@ export class PodVolumes {
   readonly #group: number | undefined;
   /** Volume name -> path on the node. */
   readonly #paths = new Map<string, string>();
+  readonly #memoryMounts = new Set<string>();
   readonly #stops: (() => void)[] = [];
   #refreshing: Promise<void> = Promise.resolve();
 
@@ -64,19 +70,26 @@ export class PodVolumes {
     this.#stops.push(() => clearInterval(timer));
   }
 
-  /** Where a container's mounts come from; throws when a mount names an unknown volume. */
-  async mountsFor(
-    mounts: readonly VolumeMount[],
-    env: Readonly<Record<string, string>>,
-  ): Promise<ContainerMount[]> {
+  /** Writes volumes that show the pod itself (downward API) anew, because it has changed. */
+  podChanged(pod: Pod, deps: ContentDeps): void {
+    for (const volume of pod.spec.volumes ?? []) {
+      const isDownward =
+        volume.downwardAPI !== undefined ||
+        volume.projected?.sources?.some((source) => source.downwardAPI !== undefined) === true;
+      if (isDownward && this.#stops.length > 0) this.#refresh(volume, deps);
+    }
+  }
+
+  /** Where a container's mounts come from; throws {@link VolumeError} for a volume or subPath that is not there. */
+  async mountsFor(spec: ContainerSpec, env: Readonly<Record<string, string>>): Promise<ContainerMount[]> {
     const result: ContainerMount[] = [];
-    for (const mount of mounts) {
+    for (const mount of spec.volumeMounts ?? []) {
       const source = this.#paths.get(mount.name);
       if (source === undefined) throw new VolumeError(`volume "${mount.name}" is not defined in the pod`);
-      const subPath =
-        mount.subPathExpr === undefined ? (mount.subPath ?? '') : expandVariables(mount.subPathExpr, env);
+      const subPath = subPathOf(mount, env);
       result.push({
-        source: subPath === '' ? source : await this.#subPath(source, subPath),
+        source:
+          subPath === '' ? source : await this.#subPath(source, { subPath, container: spec.name, mount }),
         target: normalize(`/${mount.mountPath}`),
         isReadOnly: mount.readOnly === true,
       });
@@ -84,11 +97,25 @@ export class PodVolumes {
     return result;
   }
 
+  /** An emptyDir on disk that holds more than its sizeLimit, in the words of kubelet's eviction; undefined when none. */
+  async overLimit(pod: Pod): Promise<string | undefined> {
+    for (const { name, emptyDir } of pod.spec.volumes ?? []) {
+      const limit = parseQuantity(emptyDir?.sizeLimit) ?? 0;
+      const path = this.#paths.get(name);
+      if (limit === 0 || path === undefined || emptyDir?.medium === 'Memory') continue;
+      if ((await diskUsage(this.#host.path(path))) > limit)
+        return `Usage of EmptyDir volume "${name}" exceeds the limit "${emptyDir?.sizeLimit}". `;
+    }
+    return undefined;
+  }
+
   /** Stops following and removes what belongs to the pod; hostPath content stays. */
   async remove(): Promise<void> {
     for (const stop of this.#stops.splice(0)) stop();
     await this.#refreshing;
-    for (const folder of [memoryFolder, diskFolder])
+    for (const path of this.#memoryMounts) await releaseEmptyDir(this.#host, path);
+    this.#memoryMounts.clear();
+    for (const folder of [memoryFolder, podsDiskFolder])
       await rm(this.#host.path(join(folder, this.#uid)), { recursive: true, force: true });
   }
 
@@ -103,60 +130,56 @@ export class PodVolumes {
   }
 
   async #prepareOne(volume: Volume, deps: ContentDeps): Promise<string> {
-    if (volume.hostPath !== undefined) return this.#prepareHostPath(volume.hostPath);
-    if (isFromApi(volume)) {
-      return this.#write(volume, deps);
+    const { hostPath, emptyDir, persistentVolumeClaim, ephemeral } = volume;
+    if (hostPath !== undefined) return prepareHostPath(this.#host, hostPath);
+    if (isFromApi(volume)) return this.#write(volume, deps);
+    if (persistentVolumeClaim !== undefined || ephemeral !== undefined) {
+      const { name, namespace } = deps.context.pod.metadata;
+      const claim = persistentVolumeClaim?.claimName ?? `${name}-${volume.name}`;
+      return prepareClaim(this.#host, { namespace, claim, group: this.#group }, deps.objects);
     }
-    if (volume.emptyDir === undefined)
-      throw new VolumeError('this kind of volume is not supported by the sandbox');
-    const folder = volume.emptyDir.medium === 'Memory' ? memoryFolder : diskFolder;
+    if (emptyDir === undefined) throw new VolumeError('this kind of volume is not supported by the sandbox');
+    const folder = emptyDir.medium === 'Memory' ? memoryFolder : podsDiskFolder;
     const path = join(folder, this.#uid, 'volumes/kubernetes.io~empty-dir', volume.name);
-    await makeFolder(this.#host.path(path));
-    await chmod(this.#host.path(path), 0o777);
-    if (this.#group !== undefined) {
-      await chown(this.#host.path(path), 0, this.#group);
-      await chmod(this.#host.path(path), 0o2777);
-    }
+    if (emptyDir.medium === 'Memory') this.#memoryMounts.add(path);
+    await prepareEmptyDir(this.#host, path, { emptyDir, group: this.#group });
     return path;
   }
 
   async #write(volume: Volume, deps: ContentDeps): Promise<string> {
-    const path = this.#apiPath(volume);
+    const path = join(memoryFolder, this.#uid, 'volumes/kubernetes.io~projected', volume.name);
     await writeAtomically(this.#host.path(path), await volumeContent(volume, deps), { group: this.#group });
     return path;
   }
 
-  #apiPath(volume: Volume): string {
-    return join(memoryFolder, this.#uid, 'volumes/kubernetes.io~projected', volume.name);
+  /** A folder or file inside a volume. Links in it are followed inside the volume only. */
+  async #subPath(
+    source: string,
+    { subPath, container, mount }: { subPath: string; container: string; mount: VolumeMount },
+  ): Promise<string> {
+    const failed = (reason: string): VolumeError =>
+      new VolumeError(
+        `failed to prepare subPath for volumeMount "${mount.name}" of container "${container}": ${reason}`,
+      );
+    if (subPath.startsWith('/') || subPath.split('/').includes('..'))
+      throw failed(`"${subPath}" must stay inside the volume`);
+    const root = this.#host.path(source);
+    try {
+      const inside = await resolveInside(root, subPath);
+      await makeFolder(join(root, inside));
+      return join(source, inside);
+    } catch (error) {
+      throw failed(messageOf(error));
+    }
   }
+}
 
-  async #prepareHostPath({ path, type }: { path: string; type?: string }): Promise<string> {
-    const seen = this.#host.path(path);
-    const found = await stat(seen).catch(() => undefined);
-    if (type === 'DirectoryOrCreate' && found === undefined) await makeFolder(seen);
-    else if (type === 'FileOrCreate' && found === undefined) await writeFile(seen, '');
-    else if (found === undefined) {
-      // A type-less hostPath that does not exist is created by container runtimes as a folder.
-      if (type !== undefined && type !== '')
-        throw new VolumeError(`hostPath type check failed: ${path} does not exist`);
-      await makeFolder(seen);
-    } else if (!hasType(found, type))
-      throw new VolumeError(`hostPath type check failed: ${path} is not a ${type}`);
-    return path;
-  }
-
-  async #subPath(source: string, subPath: string): Promise<string> {
-    if (subPath.startsWith('/') || normalize(subPath).startsWith('..'))
-      throw new VolumeError(`subPath "${subPath}" must stay inside the volume`);
-    const path = join(source, subPath);
-    const seen = this.#host.path(path);
-    const found = await lstat(seen).catch(() => undefined);
-    if (found === undefined) await makeFolder(seen);
-    // A link could lead out of the volume: only the atomic writer's own links are followed.
-    else if (found.isSymbolicLink() && !dirname(seen).includes('kubernetes.io~projected'))
-      throw new VolumeError(`subPath "${subPath}" is a symbolic link`);
-    return path;
-  }
+function subPathOf(mount: VolumeMount, env: Readonly<Record<string, string>>): string {
+  if (mount.subPathExpr === undefined || mount.subPathExpr === '') return mount.subPath ?? '';
+  const path = expandVariables(mount.subPathExpr, env);
+  const missing = /\$\(([^()]*)\)/.exec(path)?.[1];
+  if (missing !== undefined) throw new VolumeError(`missing value for "${missing}" in subPathExpr`);
+  return path;
 }
 
 function isFromApi(volume: Volume): boolean {
@@ -166,32 +189,4 @@ function isFromApi(volume: Volume): boolean {
     volume.projected !== undefined ||
     volume.downwardAPI !== undefined
   );
-}
-
-function hasType(
-  found: {
-    isDirectory(): boolean;
-    isFile(): boolean;
-    isSocket(): boolean;
-    isCharacterDevice(): boolean;
-    isBlockDevice(): boolean;
-  },
-  type: string | undefined,
-): boolean {
-  switch (type) {
-    case 'Directory':
-    case 'DirectoryOrCreate':
-      return found.isDirectory();
-    case 'File':
-    case 'FileOrCreate':
-      return found.isFile();
-    case 'Socket':
-      return found.isSocket();
-    case 'CharDevice':
-      return found.isCharacterDevice();
-    case 'BlockDevice':
-      return found.isBlockDevice();
-    default:
-      return true;
-  }
 }

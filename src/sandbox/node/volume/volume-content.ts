@@ -1,6 +1,12 @@
 import type { ObjectSource, SourceKind } from '../kubelet/object-source.js';
 import { type DownwardContext, fieldValue, resourceValue } from '../model/downward.js';
-import type { DownwardItem, KeyToPath, ProjectedSource, Volume } from '../model/pod.js';
+import {
+  containerNamed,
+  type DownwardItem,
+  type KeyToPath,
+  type ProjectedSource,
+  type Volume,
+} from '../model/pod.js';
 import type { VolumeFile } from './atomic-writer.js';
 import type { TokenSource } from './token-source.js';
 
@@ -69,6 +75,10 @@ async function addSource(source: ProjectedSource, target: Target): Promise<void>
   for (const item of source.downwardAPI?.items ?? []) {
     files.set(item.path, { content: downwardContent(item, deps.context), mode: item.mode ?? defaultMode });
   }
+  if (source.clusterTrustBundle !== undefined)
+    throw new VolumeError(
+      'clusterTrustBundle projections are not served: the ClusterTrustBundle API is off in Kubernetes 1.32',
+    );
   if (source.serviceAccountToken !== undefined) {
     const { path, audience, expirationSeconds } = source.serviceAccountToken;
     const token = await deps.tokens.token(deps.context.pod, { audience, expirationSeconds });
@@ -107,7 +117,8 @@ function downwardContent(item: DownwardItem, context: DownwardContext): Buffer {
     return Buffer.from(value);
   }
   const ref = item.resourceFieldRef;
-  const container = context.pod.spec.containers.find((c) => c.name === ref?.containerName);
+  const container =
+    ref?.containerName === undefined ? undefined : containerNamed(context.pod, ref.containerName);
   const value =
     ref === undefined || container === undefined ? undefined : resourceValue(ref, container, context);
   if (value === undefined) throw new VolumeError(`unsupported downward API item ${item.path}`);

@@ -18,11 +18,11 @@ function makeConfig(o: Partial<ContainerConfig> = {}): ContainerConfig {
     env: { A: '1' },
     workingDir: '/w',
     hasTerminal: false,
-    hostname: 'h',
-    netns: '/var/run/netns/cni-1',
-    isHostPid: false,
+    namespaces: { net: '/var/run/netns/cni-1' },
+    pidNamespace: 'own',
     isRootfsReadOnly: false,
     isPrivileged: false,
+    mayGainPrivileges: true,
     capabilities: ['CAP_CHOWN'],
     user: undefined,
     mounts: [],
@@ -40,7 +40,6 @@ describe('the command line of a container', () => {
     const command = bwrapCommand(makeConfig());
     expect(command.slice(-3)).toEqual(['--', 'prog', 'arg']);
     expect(holds(command, '--unshare-pid', '--as-pid-1')).toBe(true);
-    expect(holds(command, '--hostname', 'h')).toBe(true);
   });
 
   test('a mount inside another comes after it', () => {
@@ -85,10 +84,12 @@ describe('the command line of a container', () => {
     expect(holds(bwrapCommand(makeConfig({ env })), '--setenv', 'LD_PRELOAD', '/lib/x.so')).toBe(true);
   });
 
-  test('a pod in the host network keeps the name and pids it asks for', () => {
-    const command = bwrapCommand(makeConfig({ netns: undefined, isHostPid: true }));
-    expect(command).not.toContain('--hostname');
-    expect(command).not.toContain('--unshare-pid');
+  test('a namespace of the node or of another process is joined from outside, not made', () => {
+    for (const pidNamespace of ['node', 4711] as const) {
+      const command = bwrapCommand(makeConfig({ pidNamespace }));
+      expect(command).not.toContain('--unshare-pid');
+      expect(command).not.toContain('--as-pid-1');
+    }
   });
 });
 

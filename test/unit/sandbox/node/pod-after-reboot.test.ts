@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { makeSlots, shouldRun } from '../../../../src/sandbox/node/kubelet/pod/pod-slots.js';
-import { podPhase } from '../../../../src/sandbox/node/kubelet/pod/pod-status.js';
+import { podPhase } from '../../../../src/sandbox/node/kubelet/pod/pod-phase.js';
 import type { ContainerState, ContainerStatus, Pod } from '../../../../src/sandbox/node/model/pod.js';
 import { makeContainer, makePod } from './make-pod.js';
 
@@ -59,7 +59,7 @@ describe('after its node lost power', () => {
     const pod = podWith('Never', { a: running, b: ended(0) });
     const slots = makeSlots(pod, rebooted);
     expect(slots.map((slot) => shouldRun(pod, slot))).toEqual([false, false]);
-    expect(podPhase(pod, slots)).toBe('Failed');
+    expect(podPhase(pod, slots, { isTerminal: false })).toBe('Failed');
     expect(slots[0]?.status('bubblewrap')).toMatchObject({
       state: { terminated: { exitCode: 255, reason: 'Unknown' } },
       restartCount: 2,

@@ -43,7 +43,7 @@ describe('downward API', () => {
     pod: makePod({ metadata: { labels: { b: '2', a: 'x"y' }, annotations: { 'k/e': 'v' } } }),
     podIps: ['10.244.1.2'],
     nodeName: 'node-1',
-    nodeIp: '172.18.0.2',
+    nodeIps: ['172.18.0.2'],
     allocatable: { cpu: 2, memoryBytes: 1024 },
     ...o,
   });

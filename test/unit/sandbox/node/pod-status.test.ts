@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { BackOff } from '../../../../src/sandbox/node/kubelet/back-off.js';
 import { ContainerSlot } from '../../../../src/sandbox/node/kubelet/container/container-slot.js';
 import { hostsFile, podHostname, resolvConf } from '../../../../src/sandbox/node/kubelet/pod/pod-files.js';
-import { buildPodStatus, podPhase, qosClass } from '../../../../src/sandbox/node/kubelet/pod/pod-status.js';
+import { podConditions } from '../../../../src/sandbox/node/kubelet/pod/pod-conditions.js';
+import { podPhase } from '../../../../src/sandbox/node/kubelet/pod/pod-phase.js';
+import { buildPodStatus } from '../../../../src/sandbox/node/kubelet/pod/pod-status.js';
+import { qosClass } from '../../../../src/sandbox/node/kubelet/pod/qos-class.js';
 import type { Pod } from '../../../../src/sandbox/node/model/pod.js';
 import { makeContainer, makePod } from './make-pod.js';
 
@@ -21,7 +24,8 @@ function statusOf(pod: Pod, slots: ContainerSlot[], o: { published?: Pod['status
     pod,
     slots,
     ips: ['10.244.1.2'],
-    nodeIp: '172.18.0.2',
+    nodeIps: ['172.18.0.2'],
+    isTerminal: false,
     hasSandbox: true,
     startTime: '2026-01-01T00:00:00Z',
     now: '2026-01-02T00:00:00Z',
@@ -32,24 +36,24 @@ function statusOf(pod: Pod, slots: ContainerSlot[], o: { published?: Pod['status
 }
 
 describe('phase of a pod', () => {
+  const phase = (pod: Pod, slots: ContainerSlot[]) => podPhase(pod, slots, { isTerminal: false });
+
   test('an init container that failed for good fails the pod', () => {
     const slots = [endedSlot(1, 'init'), new ContainerSlot(makeContainer({}), 'main')];
-    expect(podPhase(makePod({ spec: { restartPolicy: 'Never' } }), slots)).toBe('Failed');
-    expect(podPhase(makePod(), slots)).toBe('Pending');
+    expect(phase(makePod({ spec: { restartPolicy: 'Never' } }), slots)).toBe('Failed');
+    expect(phase(makePod(), slots)).toBe('Pending');
   });
 
   test('a sidecar that was stopped at the end does not undo the success', () => {
     const pod = makePod({ spec: { restartPolicy: 'Never' } });
     const sidecar = new ContainerSlot(makeContainer({ name: 'side' }), 'sidecar');
-    expect(podPhase(pod, [sidecar, endedSlot(0)])).toBe('Succeeded');
-    expect(podPhase(pod, [sidecar, endedSlot(1)])).toBe('Failed');
-    expect(podPhase(makePod({ spec: { restartPolicy: 'OnFailure' } }), [sidecar, endedSlot(1)])).toBe(
-      'Running',
-    );
+    expect(phase(pod, [sidecar, endedSlot(0)])).toBe('Succeeded');
+    expect(phase(pod, [sidecar, endedSlot(1)])).toBe('Failed');
+    expect(phase(makePod({ spec: { restartPolicy: 'OnFailure' } }), [sidecar, endedSlot(1)])).toBe('Running');
   });
 
   test('containers that have not begun are pending', () => {
-    expect(podPhase(makePod(), [new ContainerSlot(makeContainer({}), 'main')])).toBe('Pending');
+    expect(phase(makePod(), [new ContainerSlot(makeContainer({}), 'main')])).toBe('Pending');
   });
 });
 
@@ -73,10 +77,26 @@ describe('conditions', () => {
     );
   });
 
-  test("other writers' conditions stay", () => {
-    const foreign = { type: 'example.com/gate', status: 'True' as const };
-    const pod = makePod({ status: { conditions: [foreign] } });
-    expect(statusOf(pod, [new ContainerSlot(makeContainer({}), 'main')]).conditions).toContainEqual(foreign);
+  test("other writers' conditions are left alone; a gate of theirs holds the pod back", () => {
+    const gated = makePod({
+      spec: { readinessGates: [{ conditionType: 'example.com/gate' }] },
+      status: { conditions: [{ type: 'example.com/gate', status: 'False' }] },
+    });
+    const conditions = podConditions({
+      pod: gated,
+      slots: [],
+      phase: 'Running',
+      hasSandbox: true,
+      now: '2026-01-02T00:00:00Z',
+      disruption: undefined,
+      published: [],
+    });
+    expect(conditions.map((c) => c.type)).not.toContain('example.com/gate');
+    expect(conditions.find((c) => c.type === 'ContainersReady')?.status).toBe('True');
+    expect(conditions.find((c) => c.type === 'Ready')).toMatchObject({
+      status: 'False',
+      reason: 'ReadinessGatesNotReady',
+    });
   });
 
   test('an incomplete init container is named', () => {
@@ -152,13 +172,13 @@ describe('files of a pod', () => {
     const pod = makePod({
       spec: { hostname: 'h', subdomain: 's', hostAliases: [{ ip: '1.2.3.4', hostnames: ['a', 'b'] }] },
     });
-    const text = hostsFile(pod, { ip: '10.244.1.2', domain: 'cluster.local' });
+    const text = hostsFile(pod, { ips: ['10.244.1.2'], domain: 'cluster.local' });
     expect(text).toContain('10.244.1.2\th.s.ns.svc.cluster.local\th\n');
     expect(text).toContain('1.2.3.4\ta\tb\n');
   });
 
   test('a host name is cut to what Linux takes', () => {
     const name = `${'a'.repeat(62)}-b`;
-    expect(podHostname(makePod({ metadata: { name } }))).toBe('a'.repeat(62));
+    expect(podHostname(makePod({ metadata: { name } }), 'cluster.local')).toBe('a'.repeat(62));
   });
 });

@@ -1,20 +1,15 @@
-import { messageOf } from '../../../../errors/mesh-error.js';
-import { ImageError } from '../../image/find-image.js';
 import type { ContainerSpec, Pod, Probe, ProbeHandler } from '../../model/pod.js';
-import { ProbeWorker } from '../../probe/probe-worker.js';
-import { type ProbeOutcome, runHandler } from '../../probe/prober.js';
-import { ContainerConfigError } from '../../runtime/environment.js';
-import { VolumeError } from '../../volume/volume-content.js';
-import { runInContainer } from './container-process.js';
-import { type ContainerSlot, seconds } from './container-slot.js';
-import {
-  removeContainer,
-  type StartDeps,
-  type StartRequest,
-  startContainer,
-  terminationMessage,
-} from './container-starter.js';
+import { seconds } from '../../model/time.js';
+import { type ProbeTarget, runHandler } from '../../probe/prober.js';
+import { formatDuration } from '../back-off.js';
 import type { EventDetails } from '../event-recorder.js';
+import { pruneLogs, removeContainer, terminationMessage } from './container-files.js';
+import { ContainerProbes } from './container-probes.js';
+import { runInContainer } from './container-process.js';
+import type { ContainerSlot, WaitingState } from './container-slot.js';
+import { type StartDeps, type StartRequest, startContainer } from './container-starter.js';
+import { type HookOutcome, runHook } from './lifecycle-hooks.js';
+import { backingOff, failureEvents, startFailure } from './start-failure.js';
 
 export interface KeeperDeps extends StartDeps {
   /** The node's network namespace, where probes come from. */
@@ -24,16 +19,27 @@ export interface KeeperDeps extends StartDeps {
   readonly wake: () => void;
   readonly pod: () => Pod;
   readonly podIp: () => string;
+  /** Aborts when the pod is to end: a postStart hook is not waited for any longer. */
+  readonly ending: AbortSignal;
 }
 
+export interface StopOptions {
+  readonly graceMs: number;
+  /** Of the Killing event. */
+  readonly message: string;
+}
+
+/** A failed start is tried again after this long, or when something changes; images may have been loaded meanwhile. */
 const startRetryMinMs = 1_000;
 const startRetryMaxMs = 15_000;
-const hookTimeoutMs = 30_000;
 const graceDefaultSeconds = 30;
+/** What a container gets to end, however long its preStop hook took. */
+const graceAfterHookMinMs = 2_000;
 
 /** Starts, probes, stops and accounts for the containers of one pod; when to do so is the worker's decision. */
 export class ContainerKeeper {
   readonly #deps: KeeperDeps;
+  readonly #probes = new Map<ContainerSlot, ContainerProbes>();
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
@@ -50,26 +56,19 @@ export class ContainerKeeper {
       return waitMs;
     }
     const attempt = slot.nextAttempt;
+    const { spec } = slot;
     try {
-      const started = await startContainer({ ...request, spec: slot.spec, attempt }, this.#deps);
+      const started = await startContainer({ ...request, spec, attempt }, this.#deps);
       const { container } = started;
-      slot.imageId = container.config.image.id;
-      slot.began(container);
-      this.#announce(slot, started.deviation);
+      slot.began(container, spec.image);
+      this.#announce(slot, started.deviations);
       void container.exited.then(() => this.#deps.wake());
-      if (!container.isRunning) return 0;
-      if (!(await this.#postStart(slot))) return 0;
-      this.#startProbes(slot);
+      await pruneLogs(container.log.path, attempt);
+      if (!container.isRunning || !(await this.#postStart(slot))) return 0;
+      if (slot.kind === 'main' || slot.kind === 'sidecar') this.#startProbes(slot);
       return 0;
     } catch (error) {
-      const failure = startFailure(error, slot.spec.image);
-      const isRepeated = slot.startFailure !== undefined;
-      slot.startFailure = failure;
-      slot.waiting = isRepeated ? backingOff(failure, slot.spec.image) : failure;
-      const delayMs = Math.min(Math.max(slot.backOff.next(), startRetryMinMs), startRetryMaxMs);
-      slot.notBeforeMs = Date.now() + delayMs;
-      this.#emitStartFailure(slot, failure, isRepeated);
-      return delayMs;
+      return this.#startFailed(slot, error);
     }
   }
 
@@ -78,17 +77,22 @@ export class ContainerKeeper {
     const { container } = slot;
     const exit = container?.exit;
     if (container === undefined || exit === undefined || slot.terminated !== undefined) return false;
-    const text = exit.startError ?? (await terminationMessage(this.#deps.host, container));
+    const { exitCode, startError } = exit;
+    const policy = slot.spec.terminationMessagePolicy;
+    const text = startError ?? (await terminationMessage(this.#deps.host, container, { policy, exitCode }));
+    this.#stopProbes(slot);
     slot.ended({
-      exitCode: exit.exitCode,
-      reason: exit.startError !== undefined ? 'StartError' : exit.exitCode === 0 ? 'Completed' : 'Error',
+      exitCode,
+      reason: startError !== undefined ? 'StartError' : exitCode === 0 ? 'Completed' : 'Error',
       ...(text === undefined ? {} : { message: text }),
       startedAt: seconds(container.startedAt),
       finishedAt: seconds(exit.finishedAt),
       containerID: `bubblewrap://${container.config.id}`,
     });
-    if (exit.startError !== undefined)
-      this.#emit(slot, { type: 'Warning', reason: 'Failed', message: `Error: ${exit.startError}` });
+    if (startError !== undefined) {
+      this.#emit(slot, { type: 'Warning', reason: 'Failed', message: `Error: ${startError}` });
+      slot.waiting = { reason: 'RunContainerError', message: startError };
+    }
     const ranForMs = exit.finishedAt.getTime() - container.startedAt.getTime();
     slot.notBeforeMs = exit.finishedAt.getTime() + slot.backOff.next(ranForMs);
     await removeContainer(this.#deps.host, container);
@@ -96,217 +100,152 @@ export class ContainerKeeper {
   }
 
   /** Stops an instance: preStop hook, SIGTERM, and SIGKILL when the grace period is over. */
-  async stop(slot: ContainerSlot, { graceMs, reason }: { graceMs: number; reason: string }): Promise<void> {
+  async stop(slot: ContainerSlot, { graceMs, message }: StopOptions): Promise<void> {
     const { container } = slot;
     if (container === undefined || !container.isRunning) return;
-    slot.stopProbes();
+    this.#probes.get(slot)?.stopRestarting();
+    const isFirst = !slot.isStopping;
     slot.isStopping = true;
-    this.#emit(slot, { type: 'Normal', reason: 'Killing', message: reason });
     const deadlineMs = Date.now() + graceMs;
     const preStop = slot.spec.lifecycle?.preStop;
-    if (preStop !== undefined && graceMs > 0)
-      await this.#hook(slot, preStop, { name: 'PreStop', timeoutMs: graceMs });
-    await container.stop(Math.max(0, deadlineMs - Date.now()));
+    if (isFirst) {
+      this.#emit(slot, { type: 'Normal', reason: 'Killing', message });
+      if (preStop !== undefined && graceMs > 0) await this.#preStop(slot, preStop, graceMs);
+    }
+    const leftMs = Math.max(deadlineMs - Date.now(), graceMs > 0 ? graceAfterHookMinMs : 0);
+    await container.stop(leftMs);
   }
 
-  /** The words kubelet uses, which people and tools search for. */
-  #emitStartFailure(
-    slot: ContainerSlot,
-    { reason, message }: { reason: string; message: string },
-    isRepeated: boolean,
-  ): void {
+  #startFailed(slot: ContainerSlot, error: unknown): number {
+    const failure = startFailure(error);
+    const isRepeated = slot.startFailure?.reason === failure.reason;
+    slot.startFailure = failure;
     const { image } = slot.spec;
-    const say = (type: 'Normal' | 'Warning', eventReason: string, text: string): void =>
-      this.#emit(slot, { type, reason: eventReason, message: text });
-    const isPull = reason === 'ErrImagePull';
-    if (isPull && isRepeated) say('Normal', 'BackOff', `Back-off pulling image "${image}"`);
-    else if (isPull) {
-      say('Normal', 'Pulling', `Pulling image "${image}"`);
-      say('Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
-    } else if (reason === 'ErrImageNeverPull') say('Warning', reason, message);
-    else if (reason === 'InvalidImageName') say('Warning', 'InspectFailed', message);
-    const isOfImage = isPull || reason === 'ErrImageNeverPull' || reason === 'InvalidImageName';
-    say('Warning', 'Failed', `Error: ${isOfImage ? (slot.waiting?.reason ?? reason) : message}`);
+    slot.waiting = isRepeated ? backingOff(failure, image) : failure;
+    for (const event of failureEvents(failure, { image, isRepeated })) this.#emit(slot, event);
+    const delayMs = Math.min(Math.max(slot.backOff.next(), startRetryMinMs), startRetryMaxMs);
+    slot.notBeforeMs = Date.now() + delayMs;
+    return delayMs;
   }
 
-  #crashLoop(slot: ContainerSlot): { reason: string; message: string } {
-    const { metadata } = this.#deps.pod();
-    const message = `back-off restarting failed container=${slot.spec.name} pod=${metadata.name}_${metadata.namespace}(${metadata.uid})`;
+  #crashLoop(slot: ContainerSlot): WaitingState {
+    const { name, namespace, uid } = this.#deps.pod().metadata;
+    const pod = `${name}_${namespace}(${uid})`;
     if (slot.waiting?.reason !== 'CrashLoopBackOff') {
       this.#emit(slot, {
         type: 'Warning',
         reason: 'BackOff',
-        message: `Back-off restarting failed container ${slot.spec.name} in pod ${metadata.name}_${metadata.namespace}(${metadata.uid})`,
+        message: `Back-off restarting failed container ${slot.spec.name} in pod ${pod}`,
       });
     }
-    return { reason: 'CrashLoopBackOff', message };
+    const delay = formatDuration(slot.backOff.currentMs);
+    return {
+      reason: 'CrashLoopBackOff',
+      message: `back-off ${delay} restarting failed container=${slot.spec.name} pod=${pod}`,
+    };
   }
 
-  #announce(slot: ContainerSlot, deviation: string | undefined): void {
+  #announce(slot: ContainerSlot, deviations: readonly string[]): void {
     const { image, name } = slot.spec;
     const normal = (reason: string, message: string): void =>
       this.#emit(slot, { type: 'Normal', reason, message });
     normal('Pulled', `Container image "${image}" already present on machine`);
     normal('Created', `Created container: ${name}`);
-    normal('Started', `Started container ${name}`);
-    if (deviation !== undefined && !slot.reported.has(deviation)) {
-      slot.reported.add(deviation);
-      this.#emit(slot, { type: 'Warning', reason: 'UserNotHonoured', message: deviation });
+    if (slot.container?.exit?.startError === undefined) normal('Started', `Started container ${name}`);
+    for (const message of deviations) {
+      if (slot.reported.has(message)) continue;
+      slot.reported.add(message);
+      this.#emit(slot, { type: 'Warning', reason: 'NotHonoured', message });
     }
   }
 
   async #postStart(slot: ContainerSlot): Promise<boolean> {
     const hook = slot.spec.lifecycle?.postStart;
     if (hook === undefined) return true;
-    const outcome = await this.#hook(slot, hook, { name: 'PostStart', timeoutMs: hookTimeoutMs });
-    if (outcome.isSuccess) return true;
-    await this.stop(slot, { graceMs: 0, reason: 'FailedPostStartHook' });
+    const outcome = await this.#hook(slot, hook, this.#deps.ending);
+    if (outcome.isSuccess || outcome.isAbandoned === true) return true;
+    this.#emit(slot, {
+      type: 'Warning',
+      reason: 'FailedPostStartHook',
+      message: `PostStartHook failed: ${outcome.message}`,
+    });
+    await this.stop(slot, { graceMs: this.#graceMs(), message: 'FailedPostStartHook' });
     return false;
   }
 
-  async #hook(
-    slot: ContainerSlot,
-    handler: ProbeHandler,
-    { name, timeoutMs }: { name: string; timeoutMs: number },
-  ): Promise<ProbeOutcome> {
-    const outcome =
-      handler.sleep === undefined
-        ? await this.#attempt(slot, handler, timeoutMs)
-        : await this.#sleep(slot, Math.min(handler.sleep.seconds * 1000, timeoutMs));
-    if (!outcome.isSuccess)
-      this.#emit(slot, {
-        type: 'Warning',
-        reason: `Failed${name}Hook`,
-        message: `${name}Hook failed: ${outcome.message}`,
-      });
-    return outcome;
-  }
-
-  async #sleep(slot: ContainerSlot, ms: number): Promise<ProbeOutcome> {
-    await Promise.race([
-      slot.container?.exited,
-      new Promise((resolve) => {
-        setTimeout(resolve, ms).unref();
-      }),
-    ]);
-    return { isSuccess: true, message: '' };
-  }
-
-  #startProbes(slot: ContainerSlot): void {
-    const { startupProbe } = slot.spec;
-    if (slot.kind === 'init') return;
-    const begin = (): void => {
-      slot.isStarted = true;
-      slot.isReady = slot.spec.readinessProbe === undefined;
-      this.#startLongProbes(slot);
-      this.#deps.wake();
-    };
-    if (startupProbe === undefined) {
-      begin();
-      return;
-    }
-    this.#probe(slot, startupProbe, {
-      name: 'Startup',
-      onVerdict: (isSuccess) => {
-        if (!isSuccess) this.#restart(slot, startupProbe, 'startup');
-        else if (!slot.isStarted) {
-          slot.stopProbes();
-          begin();
-        }
-      },
+  async #preStop(slot: ContainerSlot, hook: ProbeHandler, graceMs: number): Promise<void> {
+    const timeout = AbortSignal.timeout(graceMs);
+    const outcome = await this.#hook(slot, hook, timeout);
+    if (outcome.isSuccess || slot.container?.isRunning !== true) return;
+    this.#emit(slot, {
+      type: 'Warning',
+      reason: 'FailedPreStopHook',
+      message: `PreStopHook failed${outcome.isAbandoned === true ? ': it was still running when the grace period ended' : `: ${outcome.message}`}`,
     });
   }
 
-  #startLongProbes(slot: ContainerSlot): void {
-    const { livenessProbe, readinessProbe } = slot.spec;
-    if (readinessProbe !== undefined) {
-      this.#probe(slot, readinessProbe, {
-        name: 'Readiness',
-        onVerdict: (isSuccess) => {
-          if (slot.isReady === isSuccess) return;
-          slot.isReady = isSuccess;
-          this.#deps.wake();
-        },
-      });
-    }
-    if (livenessProbe !== undefined) {
-      this.#probe(slot, livenessProbe, {
-        name: 'Liveness',
-        onVerdict: (isSuccess) => {
-          if (!isSuccess) this.#restart(slot, livenessProbe, 'liveness');
-        },
-      });
-    }
+  /** Runs a hook until it ends, the signal aborts or the container is gone. */
+  async #hook(slot: ContainerSlot, handler: ProbeHandler, signal: AbortSignal): Promise<HookOutcome> {
+    const gone = new AbortController();
+    void slot.container?.exited.then(() => gone.abort());
+    return runHook(handler, (s) => this.#target(slot, s), AbortSignal.any([signal, gone.signal]));
   }
 
-  #probe(
-    slot: ContainerSlot,
-    probe: Probe,
-    { name, onVerdict }: { name: string; onVerdict: (isSuccess: boolean) => void },
-  ): void {
-    slot.addProbe(
-      new ProbeWorker({
-        probe,
-        isEager: name === 'Readiness',
-        attempt: (timeoutMs) => this.#attempt(slot, probe, timeoutMs),
-        onFailure: (message) =>
-          this.#emit(slot, {
-            type: 'Warning',
-            reason: 'Unhealthy',
-            message: `${name} probe failed: ${message}`,
-          }),
-        onVerdict,
-      }),
-    );
+  #startProbes(slot: ContainerSlot): void {
+    this.#stopProbes(slot);
+    const probes = new ContainerProbes({
+      slot,
+      attempt: (probe, timeoutMs) => runHandler(probe, this.#target(slot), timeoutMs),
+      emit: (details) => this.#emit(slot, details),
+      onChange: () => this.#deps.wake(),
+      onUnhealthy: (probe, name) => this.#restart(slot, probe, name),
+    });
+    this.#probes.set(slot, probes);
+  }
+
+  #stopProbes(slot: ContainerSlot): void {
+    this.#probes.get(slot)?.stop();
+    this.#probes.delete(slot);
   }
 
   #restart(slot: ContainerSlot, probe: Probe, name: string): void {
     if (slot.isStopping) return;
-    const grace =
-      probe.terminationGracePeriodSeconds ??
-      this.#deps.pod().spec.terminationGracePeriodSeconds ??
-      graceDefaultSeconds;
+    const grace = probe.terminationGracePeriodSeconds;
     void this.stop(slot, {
-      graceMs: grace * 1000,
-      reason: `Container ${slot.spec.name} failed ${name} probe, will be restarted`,
+      graceMs: grace === undefined ? this.#graceMs() : grace * 1000,
+      message: `Container ${slot.spec.name} failed ${name} probe, will be restarted`,
     });
   }
 
-  #attempt(slot: ContainerSlot, handler: ProbeHandler, timeoutMs: number): Promise<ProbeOutcome> {
+  #graceMs(): number {
+    return (this.#deps.pod().spec.terminationGracePeriodSeconds ?? graceDefaultSeconds) * 1000;
+  }
+
+  #target(slot: ContainerSlot, signal?: AbortSignal): ProbeTarget {
     const { container } = slot;
-    return runHandler(
-      handler,
-      {
-        container: slot.spec,
-        podIp: this.#deps.podIp(),
-        netns: this.#deps.netns,
-        exec: (command, execTimeoutMs) =>
-          container === undefined
-            ? Promise.reject(new Error('the container is not running'))
-            : runInContainer(container, command, execTimeoutMs),
-      },
-      timeoutMs,
-    );
+    return {
+      container: slot.spec,
+      podIp: this.#deps.podIp(),
+      netns: this.#deps.netns,
+      exec: (command, timeoutMs) =>
+        container === undefined
+          ? Promise.reject(new Error('the container is not running'))
+          : runInContainer(container, command, timeoutMs, signal),
+    };
   }
 
-  #emit(slot: { spec: ContainerSpec }, details: EventDetails): void {
-    this.#deps.emit({ ...details, container: slot.spec.name });
+  #emit(slot: { spec: ContainerSpec; kind?: ContainerSlot['kind'] }, details: EventDetails): void {
+    this.#deps.emit({ ...details, fieldPath: fieldPath(slot) });
   }
 }
 
-function startFailure(error: unknown, image: string): { reason: string; message: string } {
-  const message = messageOf(error);
-  if (error instanceof ImageError) return { reason: error.reason, message };
-  if (error instanceof ContainerConfigError) return { reason: 'CreateContainerConfigError', message };
-  if (error instanceof VolumeError) return { reason: 'CreateContainerConfigError', message };
-  return { reason: 'CreateContainerError', message: `${image}: ${message}` };
-}
-
-function backingOff(
-  failure: { reason: string; message: string },
-  image: string,
-): { reason: string; message: string } {
-  if (failure.reason !== 'ErrImagePull') return failure;
-  const message = `Back-off pulling image "${image}": ErrImagePull: ${failure.message}`;
-  return { reason: 'ImagePullBackOff', message };
+/** The part of a pod an event is about, as `involvedObject.fieldPath` has it. */
+function fieldPath({ spec, kind }: { spec: ContainerSpec; kind?: ContainerSlot['kind'] }): string {
+  const list =
+    kind === 'ephemeral'
+      ? 'ephemeralContainers'
+      : kind === 'main' || kind === undefined
+        ? 'containers'
+        : 'initContainers';
+  return `spec.${list}{${spec.name}}`;
 }

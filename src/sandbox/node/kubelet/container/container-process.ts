@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { childrenOf, signalProcess } from '../../host/process-tree.js';
+import { childrenOf, exitCodeOfSignal, signalProcess } from '../../host/process-tree.js';
 import type { Container } from '../../runtime/container.js';
 import { dropPrivileges, withHelpers } from '../../runtime/container-config.js';
 
@@ -11,6 +11,8 @@ export class ContainerNotRunningError extends Error {
 }
 
 const outputMaxBytes = 64 * 1024;
+/** What a timer of Node.js takes. */
+const timerMaxMs = 2 ** 31 - 1;
 /** An orphan may keep the pipes open after the command itself ended; its output is no longer waited for. */
 const drainMaxMs = 2_000;
 
@@ -22,9 +24,7 @@ export function enterCommand(
 ): { file: string; args: string[]; env: Record<string, string> } {
   const pid = container.initPid;
   if (pid === undefined) throw new ContainerNotRunningError('the container is not running');
-  const { isHostPid } = container.config;
-  const args = ['--target', String(pid), '--mount', '--uts', '--ipc', '--net'];
-  if (!isHostPid) args.push('--pid');
+  const args = ['--target', String(pid), '--mount', '--uts', '--ipc', '--net', '--pid'];
   args.push(`--wd=/proc/${pid}/cwd`, '--');
   // Joining needs more than the container may have; a helper inside takes that away again.
   const helpers = [...session, ...dropPrivileges(container.config)];
@@ -58,14 +58,18 @@ export async function exitCodeOf(child: ChildProcess): Promise<number> {
     const isClosed = await Promise.race([closed.then(() => true), delay(drainMaxMs, false)]);
     if (isClosed || bytesRead(child) === before) break;
   }
-  return code ?? (signal === 'SIGKILL' ? 137 : 143);
+  return code ?? exitCodeOfSignal(signal);
 }
 
-/** Runs a command to its end, for probes and hooks; a timeout kills it and counts as exit code 124. */
+/**
+ * Runs a command to its end, for probes and hooks. A timeout kills it and counts as exit
+ * code 124, as does an abort, which rejects nothing either.
+ */
 export async function runInContainer(
   container: Container,
   command: readonly string[],
   timeoutMs: number,
+  signal?: AbortSignal,
 ): Promise<{ exitCode: number; output: string }> {
   const child = spawnInContainer(container, command, ['ignore', 'pipe', 'pipe']);
   let output = '';
@@ -74,21 +78,33 @@ export async function runInContainer(
       if (output.length < outputMaxBytes) output += data.toString();
     });
   }
-  const timer = new AbortController();
-  const timeout = delay(timeoutMs, undefined, { signal: timer.signal }).then(() => {
+  let hasTimedOut = false;
+  const { promise: cut, resolve: cutShort } = deferred<number>();
+  const stop = (): void => {
+    hasTimedOut = true;
     killInContainer(child);
-    return 124;
-  });
-  timeout.catch(() => undefined); // aborted below
+    cutShort(124);
+  };
+  const timer = setTimeout(stop, Math.min(timeoutMs, timerMaxMs));
+  signal?.addEventListener('abort', stop, { once: true });
   try {
-    const exitCode = await Promise.race([exitCodeOf(child), timeout]);
+    const exitCode = await Promise.race([exitCodeOf(child), cut]);
     return {
       exitCode,
-      output: exitCode === 124 && output === '' ? `command timed out after ${timeoutMs} ms` : output,
+      output: hasTimedOut ? `command ${JSON.stringify(command.join(' '))} timed out` : output,
     };
   } finally {
-    timer.abort();
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
   }
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((r) => {
+    resolve = r;
+  });
+  return { promise, resolve };
 }
 
 function bytesRead(child: ChildProcess): number {

@@ -33,12 +33,17 @@ export function decideUser(
   const { uid } = imageUser;
   const gid = context?.runAsGroup ?? podContext?.runAsGroup ?? imageUser.gid;
   const isNonRootRequired = context?.runAsNonRoot ?? podContext?.runAsNonRoot ?? false;
-  const refusal =
-    uid === 0
-      ? 'container has runAsNonRoot and image will run as root'
-      : 'container has runAsNonRoot and image has a non-numeric user, cannot verify user is non-root';
-  if (isNonRootRequired && (uid === 0 || !imageUser.isNumeric))
+  if (isNonRootRequired && (uid === 0 || !imageUser.isNumeric)) {
+    const isAsked = (context?.runAsUser ?? podContext?.runAsUser) !== undefined;
+    const { name, namespace, uid: podUid } = pod.metadata;
+    const problem = isAsked
+      ? "container's runAsUser breaks non-root policy"
+      : uid === 0
+        ? 'container has runAsNonRoot and image will run as root'
+        : 'container has runAsNonRoot and image has a non-numeric user, cannot verify user is non-root';
+    const refusal = `${problem} (pod: "${name}_${namespace}(${podUid})", container: ${container.name})`;
     return { user: undefined, deviation: undefined, refusal };
+  }
   const groups = [...imageUser.groups, ...(podContext?.supplementalGroups ?? [])];
   if (podContext?.fsGroup !== undefined) groups.push(podContext.fsGroup);
   const isPlainRoot = uid === 0 && gid === 0 && groups.length === 0;
@@ -60,4 +65,15 @@ export function hasManyUserIds(): boolean {
   const lines = readFileSync('/proc/self/uid_map', 'utf8').trim().split('\n');
   const total = lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2] ?? 0), 0);
   return total > 1;
+}
+
+/**
+ * Why a container's seccomp profile keeps it from being created; undefined when it may.
+ * There is no seccomp filter in a sandbox: profiles that only tighten the default are
+ * recorded, one that the pod brings along cannot be claimed to be in force.
+ */
+export function profileProblem(pod: Pod, container: ContainerSpec): string | undefined {
+  const seccomp = container.securityContext?.seccompProfile ?? pod.spec.securityContext?.seccompProfile;
+  if (seccomp?.type !== 'Localhost') return undefined;
+  return `cannot load seccomp profile "${seccomp.localhostProfile ?? ''}": the nodes of a sandbox enforce no seccomp profiles`;
 }

@@ -1,24 +1,36 @@
-import type { ContainerSpec, ContainerState, ContainerStatus, TerminatedState } from '../../model/pod.js';
-import type { ProbeWorker } from '../../probe/probe-worker.js';
+import { seconds } from '../../model/time.js';
+import type {
+  ContainerSpec,
+  ContainerState,
+  ContainerStatus,
+  EphemeralContainerSpec,
+  TerminatedState,
+} from '../../model/pod.js';
 import type { Container } from '../../runtime/container.js';
 import { BackOff } from '../back-off.js';
 
-export type SlotKind = 'init' | 'sidecar' | 'main';
+export type SlotKind = 'init' | 'sidecar' | 'main' | 'ephemeral';
+
+export interface WaitingState {
+  readonly reason: string;
+  readonly message?: string;
+}
+
+/** What a runtime that has lost a container says about its end (containerd's exit code and reason). */
+const lostContainer = { exitCode: 255, reason: 'Unknown' };
 
 /**
  * One container of a pod over all its instances. waiting -> running -> terminated,
  * and around again as the restart policy says. Only the pod's worker changes it.
  */
 export class ContainerSlot {
-  readonly spec: ContainerSpec;
+  spec: ContainerSpec | EphemeralContainerSpec;
   readonly kind: SlotKind;
   readonly backOff = new BackOff();
   /** The running instance, or the last one (whose log is still there). */
   container: Container | undefined;
-  /** The instance before {@link container}. */
-  previous: Container | undefined;
   restartCount = 0;
-  waiting: { reason: string; message?: string } | undefined = { reason: 'ContainerCreating' };
+  waiting: WaitingState | undefined = { reason: 'ContainerCreating' };
   terminated: TerminatedState | undefined;
   lastTerminated: TerminatedState | undefined;
   imageId = '';
@@ -28,16 +40,17 @@ export class ContainerSlot {
   /** Before this instant no restart is attempted. */
   notBeforeMs = 0;
   /** Why the last attempt to start an instance failed; cleared by a start that worked. */
-  startFailure: { reason: string; message: string } | undefined;
+  startFailure: WaitingState | undefined;
   /** Being stopped for good or because a probe failed. */
   isStopping = false;
+  /** An instance existed, under this kubelet or an earlier one. */
+  hasRun = false;
   /** Problems already said in an event, to say them once. */
   readonly reported = new Set<string>();
-  #probes: ProbeWorker[] = [];
-  /** An instance ran under an earlier kubelet. */
-  #hadEarlierRun = false;
-  /** The last instance's id, when that was under an earlier kubelet. */
-  #endedId: string | undefined;
+  /** The image {@link container} was started from. */
+  #startedImage: string | undefined;
+  #isRestartForced = false;
+  #adopted: Pick<ContainerStatus, 'containerID' | 'image'> | undefined;
 
   constructor(spec: ContainerSpec, kind: SlotKind) {
     this.spec = spec;
@@ -48,44 +61,71 @@ export class ContainerSlot {
     return this.container?.isRunning === true;
   }
 
+  /** The pod names another image now than when the instance was started. */
+  get isOutdated(): boolean {
+    return this.#startedImage !== undefined && this.#startedImage !== this.spec.image;
+  }
+
+  /** Restarts whatever the pod's restart policy says. */
+  get isRestartForced(): boolean {
+    return this.#isRestartForced;
+  }
+
+  /** Number of the newest instance; -1 when there was none. */
+  get lastAttempt(): number {
+    return this.hasRun ? this.restartCount : -1;
+  }
+
+  /** Number of the instance that would start next: names its log file. */
+  get nextAttempt(): number {
+    return this.hasRun ? this.restartCount + 1 : this.restartCount;
+  }
+
   /**
-   * Continues where an earlier kubelet on this node left off. What ran then was lost with the machine; when it
-   * is `final`, so is its end.
+   * Continues what an earlier kubelet published. An instance that ran then has died
+   * with its node, without a word.
    */
-  adopt(status: ContainerStatus | undefined, { isFinal, now }: { isFinal: boolean; now: Date }): void {
+  adopt(status: ContainerStatus | undefined, now: Date): void {
     if (status === undefined) return;
+    const { state, lastState } = status;
+    this.hasRun = status.containerID !== undefined && status.containerID !== '';
     this.restartCount = status.restartCount;
     this.imageId = status.imageID;
-    this.#hadEarlierRun = status.containerID !== undefined && status.containerID !== '';
-    const end = status.state.terminated ?? lostInstance(status, now);
-    this.lastTerminated = end ?? status.lastState.terminated;
-    if (end === undefined || !isFinal) return;
-    this.lastTerminated = status.lastState.terminated;
-    this.terminated = end;
-    this.waiting = undefined;
-    this.#endedId = status.containerID;
+    this.#adopted = status;
+    const { containerID } = status;
+    this.terminated =
+      state.running === undefined
+        ? (state.terminated ?? lastState.terminated)
+        : {
+            ...lostContainer,
+            startedAt: state.running.startedAt,
+            finishedAt: seconds(now),
+            ...(containerID === undefined ? {} : { containerID }),
+          };
+    if (state.waiting === undefined) this.lastTerminated = lastState.terminated;
   }
 
-  /** Number of the next instance, counted from 0. */
-  get nextAttempt(): number {
-    return this.restartCount + (this.container !== undefined || this.#hadEarlierRun ? 1 : 0);
+  /** Forgets the outcome, so that the container runs again: its pod has a new sandbox. */
+  forgetEnd(): void {
+    if (this.terminated !== undefined) this.lastTerminated = this.terminated;
+    this.terminated = undefined;
   }
 
-  addProbe(worker: ProbeWorker): void {
-    this.#probes.push(worker);
+  /** Lets the next instance begin at once and whatever the restart policy says. */
+  restartNow(): void {
+    this.#isRestartForced = true;
+    this.notBeforeMs = 0;
   }
 
-  stopProbes(): void {
-    for (const probe of this.#probes.splice(0)) probe.stop();
-  }
-
-  /** Takes over a new instance. */
-  began(container: Container): void {
+  /** Takes over a new instance, which was started from `image`. */
+  began(container: Container, image: string): void {
     if (this.terminated !== undefined) this.lastTerminated = this.terminated;
     this.restartCount = this.nextAttempt;
-    this.#hadEarlierRun = false;
-    this.previous = this.container;
+    this.hasRun = true;
     this.container = container;
+    this.#startedImage = image;
+    this.#isRestartForced = false;
+    this.imageId = container.config.image.id;
     this.terminated = undefined;
     this.waiting = undefined;
     this.startFailure = undefined;
@@ -94,7 +134,6 @@ export class ContainerSlot {
 
   /** Records the end of the instance. */
   ended(state: TerminatedState): void {
-    this.stopProbes();
     this.terminated = state;
     this.isReady = false;
     this.isStarted = false;
@@ -102,23 +141,26 @@ export class ContainerSlot {
 
   status(runtimeName: string): ContainerStatus {
     const { container } = this;
-    const started = this.kind === 'init' ? this.isRunning : this.isRunning && this.isStarted;
+    const isInit = this.kind === 'init';
+    const containerID =
+      container === undefined ? this.#adopted?.containerID : `${runtimeName}://${container.config.id}`;
+    const mounts = (this.spec.volumeMounts ?? []).map(({ name, mountPath, readOnly }) => ({
+      name,
+      mountPath,
+      ...(readOnly === true ? { readOnly, recursiveReadOnly: 'Disabled' } : {}),
+    }));
     return {
       name: this.spec.name,
       state: this.#state(),
       lastState: this.#lastState(),
-      ready: this.kind === 'init' ? this.terminated?.exitCode === 0 : this.isRunning && this.isReady,
+      ready: isInit ? this.terminated?.exitCode === 0 : this.isRunning && this.isReady,
       restartCount: this.restartCount,
-      image: container?.config.image.reference ?? this.spec.image,
+      image: container?.config.image.reference ?? this.#adopted?.image ?? this.spec.image,
       imageID: this.imageId,
-      ...this.#containerId(runtimeName),
-      started,
+      ...(containerID === undefined ? {} : { containerID }),
+      ...(this.kind === 'ephemeral' ? {} : { started: this.isRunning && (isInit || this.isStarted) }),
+      ...(mounts.length === 0 ? {} : { volumeMounts: mounts }),
     };
-  }
-
-  #containerId(runtimeName: string): { containerID?: string } {
-    if (this.container !== undefined) return { containerID: `${runtimeName}://${this.container.config.id}` };
-    return this.#endedId === undefined ? {} : { containerID: this.#endedId };
   }
 
   #state(): ContainerState {
@@ -131,25 +173,10 @@ export class ContainerSlot {
 
   #lastState(): ContainerState {
     // While it waits for its restart, the ended instance is the last state.
-    const last = this.waiting === undefined ? this.lastTerminated : (this.terminated ?? this.lastTerminated);
+    const last =
+      this.waiting === undefined || this.isRunning
+        ? this.lastTerminated
+        : (this.terminated ?? this.lastTerminated);
     return last === undefined ? {} : { terminated: last };
   }
-}
-
-/** The end of an instance nobody saw end: the machine went down. Container runtimes report it so after a reboot. */
-function lostInstance(status: ContainerStatus, now: Date): TerminatedState | undefined {
-  const { running } = status.state;
-  if (running === undefined) return undefined;
-  return {
-    exitCode: 255,
-    reason: 'Unknown',
-    startedAt: running.startedAt,
-    finishedAt: seconds(now),
-    ...(status.containerID === undefined ? {} : { containerID: status.containerID }),
-  };
-}
-
-/** Kubernetes' time format: RFC 3339 without fractions. */
-export function seconds(date: Date): string {
-  return date.toISOString().replace(/\.\d+Z$/, 'Z');
 }

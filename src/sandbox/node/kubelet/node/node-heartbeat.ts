@@ -27,6 +27,8 @@ export interface HeartbeatDeps {
   /** Why the node cannot run pods (no CNI configuration), as kubelet reports it in the Ready condition. */
   readonly problem: () => Promise<string | undefined>;
   readonly images: () => readonly ListedImage[];
+  /** Told of the node's object as the API server has it, with each heartbeat. */
+  readonly onNode: (node: Node) => void;
   /** Told when the API server has this run's status for the first time. */
   readonly onReported: () => void;
   /** Told of each heartbeat that nobody answered. */
@@ -44,6 +46,7 @@ export async function keepNodeObject(deps: HeartbeatDeps): Promise<void> {
   while (!signal.aborted) {
     try {
       const node = await within(answerTimeoutMs, register(deps));
+      deps.onNode(node);
       const problem = await deps.problem();
       const status = nodeStatus(identity, {
         problem,

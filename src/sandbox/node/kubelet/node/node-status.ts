@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import type { Condition, Node } from '../../../../kube/types.js';
 import type { ListedImage } from '../../image/image.js';
-import { seconds } from '../container/container-slot.js';
+import { seconds } from '../../model/time.js';
 
 export interface NodeIdentity {
   readonly name: string;
@@ -20,8 +20,8 @@ const podsMax = 110;
 const imagesMax = 50;
 
 /** What this machine can offer to pods; shared by all nodes of a sandbox, as it is one machine. */
-export function allocatable(): { cpu: number; memoryBytes: number } {
-  return { cpu: cpus().length, memoryBytes: totalmem() };
+export function allocatable(): { cpu: number; memoryBytes: number; pods: number } {
+  return { cpu: cpus().length, memoryBytes: totalmem(), pods: podsMax };
 }
 
 type NodeCondition = Condition & { lastHeartbeatTime?: string };
@@ -45,11 +45,11 @@ export function nodeStatus(
     readonly now: Date;
   },
 ): NodeStatus {
-  const { cpu, memoryBytes } = allocatable();
+  const { cpu, memoryBytes, pods } = allocatable();
   const resources = {
     cpu: String(cpu),
     memory: `${Math.floor(memoryBytes / 1024)}Ki`,
-    pods: String(podsMax),
+    pods: String(pods),
     'ephemeral-storage': '10Gi',
   };
   const now = seconds(o.now);

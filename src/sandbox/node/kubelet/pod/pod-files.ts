@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../../host/make-folder.js';
 import type { NodeHost } from '../../host/node-host.js';
@@ -12,10 +12,30 @@ export interface ClusterDnsSettings {
 
 const folder = '/run/kubelet/pods';
 
-/** The host name a pod's containers see. */
-export function podHostname(pod: Pod): string {
-  const hostNameMaxChars = 63;
+const hostNameMaxChars = 63;
+/** What Linux takes (sethostname): the full name may be longer than one DNS label. */
+const kernelNameMaxChars = 64;
+
+function shortHostname(pod: Pod): string {
   return (pod.spec.hostname ?? pod.metadata.name).slice(0, hostNameMaxChars).replace(/[-.]+$/, '');
+}
+
+/** `hostname.subdomain.namespace.svc.domain`; undefined without a subdomain. */
+function fullHostname(pod: Pod, domain: string): string | undefined {
+  const { subdomain } = pod.spec;
+  if (subdomain === undefined || subdomain === '') return undefined;
+  return `${shortHostname(pod)}.${subdomain}.${pod.metadata.namespace}.svc.${domain}`;
+}
+
+/** The host name a pod's containers see. Throws when setHostnameAsFQDN asks for more than Linux takes. */
+export function podHostname(pod: Pod, domain: string): string {
+  if (pod.spec.setHostnameAsFQDN !== true) return shortHostname(pod);
+  const full = fullHostname(pod, domain) ?? shortHostname(pod);
+  if (full.length > kernelNameMaxChars)
+    throw new Error(
+      `Failed to construct FQDN from pod hostname and cluster domain, FQDN ${full} is too long (${kernelNameMaxChars} characters is the max, ${full.length} characters requested)`,
+    );
+  return full;
 }
 
 /** The content of a pod's /etc/resolv.conf (dnsPolicy and dnsConfig). */
@@ -42,18 +62,15 @@ export function resolvConf(pod: Pod, dns: ClusterDnsSettings): string {
 }
 
 /** The content of a pod's /etc/hosts. */
-export function hostsFile(pod: Pod, { ip, domain }: { ip: string; domain: string }): string {
-  const hostname = podHostname(pod);
-  const { subdomain } = pod.spec;
-  const fqdn =
-    subdomain === undefined || subdomain === ''
-      ? ''
-      : `${hostname}.${subdomain}.${pod.metadata.namespace}.svc.${domain}\t`;
+export function hostsFile(pod: Pod, { ips, domain }: { ips: readonly string[]; domain: string }): string {
+  const own = [fullHostname(pod, domain), shortHostname(pod)].filter((name) => name !== undefined);
+  const isHostNetwork = pod.spec.hostNetwork === true;
+  const names = isHostNetwork ? [pod.spec.nodeName ?? ''] : own;
   const lines = [
-    '# Kubernetes-managed hosts file.',
+    `# Kubernetes-managed hosts file${isHostNetwork ? ' (host network)' : ''}.`,
     '127.0.0.1\tlocalhost',
     '::1\tlocalhost ip6-localhost ip6-loopback',
-    `${ip}\t${fqdn}${hostname}`,
+    ...ips.map((ip) => `${ip}\t${names.join('\t')}`),
     ...(pod.spec.hostAliases ?? []).map((alias) => `${alias.ip}\t${(alias.hostnames ?? []).join('\t')}`),
   ];
   return `${lines.join('\n')}\n`;
@@ -63,13 +80,13 @@ export function hostsFile(pod: Pod, { ip, domain }: { ip: string; domain: string
 export async function writePodFiles(
   host: NodeHost,
   pod: Pod,
-  o: { ip: string; hostname: string; dns: ClusterDnsSettings },
+  o: { ips: readonly string[]; hostname: string; dns: ClusterDnsSettings },
 ): Promise<ContainerMount[]> {
   const path = join(folder, pod.metadata.uid, 'etc');
   await makeFolder(host.path(path));
   const files = {
     'resolv.conf': resolvConf(pod, o.dns),
-    hosts: hostsFile(pod, { ip: o.ip, domain: o.dns.domain }),
+    hosts: hostsFile(pod, { ips: o.ips, domain: o.dns.domain }),
     hostname: `${o.hostname}\n`,
   };
   const mounts: ContainerMount[] = [];
@@ -78,8 +95,4 @@ export async function writePodFiles(
     mounts.push({ source: join(path, name), target: `/etc/${name}`, isReadOnly: false });
   }
   return mounts;
-}
-
-export async function removePodFiles(host: NodeHost, podUid: string): Promise<void> {
-  await rm(host.path(join(folder, podUid)), { recursive: true, force: true });
 }

@@ -2,14 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../../../errors/mesh-error.js';
 import type { CniAttachment, CniRunner } from '../../cni/cni-runner.js';
 import type { NodeHost } from '../../host/node-host.js';
-import { createPodNetns, removePodNetns } from '../../host/pod-netns.js';
+import { createPodNamespaces, type PodNamespaces, removePodNamespaces } from '../../host/pod-namespaces.js';
 import { type Pod, podKey } from '../../model/pod.js';
+import { type PauseProcess, startPause } from '../../runtime/pause-process.js';
+import { type ClusterDnsSettings, podHostname } from './pod-files.js';
 
-/** What a pod's containers share: the network namespace and its addresses. */
+/** What a pod's containers share: namespaces and addresses. */
 export interface PodSandbox {
   readonly id: string;
-  /** Path on the node; undefined for a pod in the node's network. */
-  readonly netns: string | undefined;
+  readonly namespaces: PodNamespaces;
+  /** Pid 1 of the namespace all containers are in (shareProcessNamespace); absent otherwise. */
+  readonly pause: PauseProcess | undefined;
   readonly ips: readonly string[];
 }
 
@@ -21,39 +24,34 @@ export class PodSandboxError extends Error {
 export interface SandboxDeps {
   readonly host: NodeHost;
   readonly cni: CniRunner;
-  readonly nodeIp: string;
+  readonly nodeIps: readonly string[];
+  readonly dns: ClusterDnsSettings;
   /** Called when a pod has its addresses; its containers start when it resolves. */
   readonly podAttached?: ((pod: Pod, ips: readonly string[]) => Promise<void>) | undefined;
 }
 
 /**
- * Makes the pod's network: namespace, then the CNI chain. When a plugin refuses,
- * everything is undone and {@link PodSandboxError} says which one; the caller tries
- * again later. That is what holds a pod back until a chained mesh plugin agrees.
+ * Makes what the pod's containers share: namespaces, then the CNI chain. When a plugin
+ * refuses, everything is undone and {@link PodSandboxError} says which one; the caller
+ * tries again later. That is what holds a pod back until a chained mesh plugin agrees.
  */
 export async function createPodSandbox(pod: Pod, deps: SandboxDeps): Promise<PodSandbox> {
   const id = randomBytes(32).toString('hex');
-  if (pod.spec.hostNetwork === true) return { id, netns: undefined, ips: [deps.nodeIp] };
-  const sysctls = (pod.spec.securityContext?.sysctls ?? []).map(({ name, value }) => `${name}=${value}`);
+  const { spec } = pod;
+  const sysctls = (spec.securityContext?.sysctls ?? []).map(({ name, value }) => `${name}=${value}`);
+  let namespaces: PodNamespaces | undefined;
   try {
-    const netns = await createPodNetns(deps.host, sysctls);
-    try {
-      const attachment = attachmentOf(pod, { id, netns });
-      const result = await deps.cni.add(attachment);
-      try {
-        const ips = (result.ips ?? []).map(({ address }) => address.split('/', 1)[0] ?? '').filter(Boolean);
-        if (ips.length === 0) throw new Error('the network plugins assigned no address');
-        await deps.podAttached?.(pod, ips);
-        return { id, netns, ips };
-      } catch (error) {
-        await deps.cni.delete(attachment).catch(() => undefined); // the first error is the one to report
-        throw error;
-      }
-    } catch (error) {
-      await removePodNetns(deps.host, netns);
-      throw error;
-    }
+    namespaces = await createPodNamespaces(deps.host, {
+      hostname: spec.hostNetwork === true ? undefined : podHostname(pod, deps.dns.domain),
+      hasOwnIpc: spec.hostIPC !== true,
+      sysctls,
+    });
+    const ips =
+      namespaces.net === undefined ? deps.nodeIps : await attach(pod, { id, netns: namespaces.net }, deps);
+    const isShared = spec.shareProcessNamespace === true && spec.hostPID !== true;
+    return { id, namespaces, ips, pause: isShared ? await startPause(deps.host, namespaces) : undefined };
   } catch (error) {
+    if (namespaces !== undefined) await removePodNamespaces(deps.host, namespaces);
     throw new PodSandboxError(
       `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "${id}": ${messageOf(error)}`,
       { cause: error },
@@ -61,18 +59,32 @@ export async function createPodSandbox(pod: Pod, deps: SandboxDeps): Promise<Pod
   }
 }
 
-/** Detaches the pod and removes its namespace. Rejects when a plugin refuses; the namespace is gone then too. */
-export async function removePodSandbox(pod: Pod, sandbox: PodSandbox, deps: SandboxDeps): Promise<void> {
-  const { id, netns } = sandbox;
-  if (netns === undefined) return;
+async function attach(pod: Pod, at: { id: string; netns: string }, deps: SandboxDeps): Promise<string[]> {
+  const attachment = attachmentOf(pod, at);
+  const result = await deps.cni.add(attachment);
   try {
-    await deps.cni.delete(attachmentOf(pod, { id, netns }));
+    const ips = (result.ips ?? []).map(({ address }) => address.split('/', 1)[0] ?? '').filter(Boolean);
+    if (ips.length === 0) throw new Error('the network plugins assigned no address');
+    await deps.podAttached?.(pod, ips);
+    return ips;
+  } catch (error) {
+    await deps.cni.delete(attachment).catch(() => undefined); // the first error is the one to report
+    throw error;
+  }
+}
+
+/** Detaches the pod and removes its namespaces. Rejects when a plugin refuses; the namespaces are gone then too. */
+export async function removePodSandbox(pod: Pod, sandbox: PodSandbox, deps: SandboxDeps): Promise<void> {
+  const { id, namespaces, pause } = sandbox;
+  pause?.stop();
+  try {
+    if (namespaces.net !== undefined) await deps.cni.delete(attachmentOf(pod, { id, netns: namespaces.net }));
   } catch (error) {
     throw new PodSandboxError(`network of pod ${podKey(pod)} could not be removed: ${messageOf(error)}`, {
       cause: error,
     });
   } finally {
-    await removePodNetns(deps.host, netns);
+    await removePodNamespaces(deps.host, namespaces);
   }
 }
 

@@ -1,39 +1,78 @@
-import type { ContainerStatus, Pod } from '../../model/pod.js';
-import { ContainerSlot } from '../container/container-slot.js';
+import type { ContainerSpec, Pod } from '../../model/pod.js';
+import { ContainerSlot, type SlotKind } from '../container/container-slot.js';
 
-/** The slots of a pod in start order, continuing what an earlier kubelet left in its status. */
+/**
+ * The slots of a pod in start order, continuing what an earlier kubelet left in its
+ * status: the pod's sandbox is new, so init containers run again unless all work is over.
+ */
 export function makeSlots(pod: Pod, now = new Date()): ContainerSlot[] {
-  const old = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const inits = (pod.spec.initContainers ?? []).map(
-    (spec) => new ContainerSlot(spec, spec.restartPolicy === 'Always' ? 'sidecar' : 'init'),
-  );
-  const mains = pod.spec.containers.map((spec) => new ContainerSlot(spec, 'main'));
-  const slots = [...inits, ...mains];
-  if (inits.length > 0) for (const slot of slots) slot.waiting = { reason: 'PodInitializing' };
+  const old = [
+    ...(pod.status?.initContainerStatuses ?? []),
+    ...(pod.status?.containerStatuses ?? []),
+    ...(pod.status?.ephemeralContainerStatuses ?? []),
+  ];
+  const slots = specsOf(pod).map(([spec, kind]) => new ContainerSlot(spec, kind));
+  const hasInit = slots.some((slot) => slot.kind === 'init' || slot.kind === 'sidecar');
   for (const slot of slots) {
-    const status = old.find((each) => each.name === slot.spec.name);
-    slot.adopt(status, { isFinal: isFinal(pod, slot, status), now });
+    slot.adopt(
+      old.find((status) => status.name === slot.spec.name),
+      now,
+    );
+  }
+  const isOver = isWorkOver(pod, slots);
+  for (const slot of slots) {
+    if (slot.kind === 'init' && !isOver) slot.forgetEnd();
+    slot.waiting =
+      isOver || !shouldRun(pod, slot)
+        ? undefined
+        : { reason: hasInit ? 'PodInitializing' : 'ContainerCreating' };
   }
   return slots;
 }
 
-/**
- * Whether a container that ended, or was lost with its machine, stays so on the next boot. Init containers
- * that did their work do it again, in the pod's new network and with its new volumes in memory.
- */
-function isFinal(pod: Pod, slot: ContainerSlot, status: ContainerStatus | undefined): boolean {
-  const policy = pod.spec.restartPolicy ?? 'Always';
-  if (slot.kind === 'sidecar' || policy === 'Always') return false;
-  const isSuccess = status?.state.terminated?.exitCode === 0;
-  if (slot.kind === 'init') return policy === 'Never' && !isSuccess;
-  return policy === 'Never' || isSuccess;
+/** Takes over changed specs (images) and ephemeral containers that have been added. */
+export function updateSlots(slots: ContainerSlot[], pod: Pod): void {
+  for (const [spec, kind] of specsOf(pod)) {
+    const slot = slots.find((s) => s.spec.name === spec.name);
+    if (slot !== undefined) slot.spec = spec;
+    else slots.push(new ContainerSlot(spec, kind));
+  }
+}
+
+function specsOf(pod: Pod): [spec: ContainerSpec, kind: SlotKind][] {
+  return [
+    ...(pod.spec.initContainers ?? []).map((spec): [ContainerSpec, SlotKind] => [
+      spec,
+      spec.restartPolicy === 'Always' ? 'sidecar' : 'init',
+    ]),
+    ...pod.spec.containers.map((spec): [ContainerSpec, SlotKind] => [spec, 'main']),
+    ...(pod.spec.ephemeralContainers ?? []).map((spec): [ContainerSpec, SlotKind] => [spec, 'ephemeral']),
+  ];
 }
 
 /** Whether a container that is not running should be, by the pod's restart policy. */
 export function shouldRun(pod: Pod, slot: ContainerSlot): boolean {
   const { terminated } = slot;
-  if (terminated === undefined || slot.kind === 'sidecar') return true;
+  if (terminated === undefined || slot.kind === 'sidecar' || slot.isRestartForced) return true;
+  if (slot.kind === 'ephemeral') return false;
   const policy = pod.spec.restartPolicy ?? 'Always';
   if (slot.kind === 'init') return terminated.exitCode !== 0 && policy !== 'Never';
   return policy === 'Always' || (policy === 'OnFailure' && terminated.exitCode !== 0);
+}
+
+/** Nothing is left to do: the containers have ended for good, or an init container has failed for good. */
+export function isWorkOver(pod: Pod, slots: readonly ContainerSlot[]): boolean {
+  const hasEnded = (slot: ContainerSlot): boolean => !slot.isRunning && !shouldRun(pod, slot);
+  if (slots.some((slot) => slot.kind === 'init' && hasEnded(slot) && slot.terminated?.exitCode !== 0))
+    return true;
+  return slots.every((slot) => slot.kind !== 'main' || hasEnded(slot));
+}
+
+/** Every init container has done its work, and sidecars have started. */
+export function isInitialized(slots: readonly ContainerSlot[]): boolean {
+  return slots.every(
+    (s) =>
+      (s.kind !== 'init' || s.terminated?.exitCode === 0) &&
+      (s.kind !== 'sidecar' || (s.isRunning && s.isStarted)),
+  );
 }

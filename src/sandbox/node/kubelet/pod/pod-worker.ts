@@ -1,33 +1,22 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { messageOf } from '../../../../errors/mesh-error.js';
 import type { KubeClient } from '../../../../kube/client.js';
 import { pods } from '../../../../kube/resource.js';
-import type { Logger } from '../../../../telemetry/log.js';
-import type { DownwardContext } from '../../model/downward.js';
-import { type Pod, podKey } from '../../model/pod.js';
-import type { ContainerMount } from '../../runtime/container-config.js';
-import type { ContentDeps } from '../../volume/volume-content.js';
-import { PodVolumes } from '../../volume/pod-volumes.js';
-import type { TokenSource } from '../../volume/token-source.js';
-import { BackOff } from '../back-off.js';
+import { type EphemeralContainerSpec, type Pod, podKey, type PodStatus } from '../../model/pod.js';
+import { seconds } from '../../model/time.js';
 import { ContainerKeeper } from '../container/container-keeper.js';
-import { type ContainerSlot, seconds } from '../container/container-slot.js';
-import { podLogFolder, type StartDeps } from '../container/container-starter.js';
+import type { ContainerSlot } from '../container/container-slot.js';
+import type { StartDeps } from '../container/container-starter.js';
 import type { EventDetails, EventRecorder } from '../event-recorder.js';
-import { type ClusterDnsSettings, podHostname, writePodFiles } from './pod-files.js';
-import { makeSlots, shouldRun } from './pod-slots.js';
-import { createPodSandbox, type PodSandbox, removePodSandbox, type SandboxDeps } from './pod-sandbox.js';
-import { buildPodStatus, isInitialized, podPhase } from './pod-status.js';
+import { WakeableLoop } from '../wakeable-loop.js';
+import type { PodSandbox } from './pod-sandbox.js';
+import { PodSetup, type PodSetupDeps } from './pod-setup.js';
+import { isInitialized, isWorkOver, makeSlots, shouldRun, updateSlots } from './pod-slots.js';
+import { buildPodStatus, type PodFailure } from './pod-status.js';
 import { StatusPublisher } from './status-publisher.js';
 
-export interface PodWorkerDeps extends StartDeps, SandboxDeps {
+export interface PodWorkerDeps extends StartDeps, PodSetupDeps {
   readonly client: KubeClient;
-  readonly tokens: TokenSource;
   readonly events: EventRecorder;
-  readonly logger: Logger;
-  readonly dns: ClusterDnsSettings;
-  readonly allocatable: DownwardContext['allocatable'];
   /** Called once when the pod is gone from this node. */
   readonly onFinished: () => void;
 }
@@ -36,8 +25,10 @@ export const runtimeName = 'bubblewrap';
 const graceDefaultSeconds = 30;
 /** A pod whose object vanished (forced deletion) gets this long at most. */
 const goneGraceMaxMs = 2_000;
-const publishRetryMs = 1_000;
+const retryMs = 1_000;
 const idleMs = 60_000;
+/** Kubelet looks at the local storage of pods as often. */
+const storageCheckMs = 10_000;
 
 /**
  * Brings one pod to what its object says, one step at a time: volumes, network,
@@ -46,55 +37,56 @@ const idleMs = 60_000;
  * Steps never overlap; anything that may need another step calls {@link wake}.
  */
 export class PodWorker {
-  readonly slots: readonly ContainerSlot[];
+  readonly slots: ContainerSlot[];
   #pod: Pod;
-  #sandbox: PodSandbox | undefined;
-  #ips: readonly string[] = [];
-  #podMounts: readonly ContainerMount[] = [];
-  #hasVolumes = false;
-  #failure: { reason: string; message: string } | undefined;
+  #failure: PodFailure | undefined;
   #state: 'running' | 'done' | 'terminating' | 'finished' = 'running';
   #isGone = false;
-  /** It had ended before this kubelet began. */
-  #hadEnded = false;
   #killTimer: NodeJS.Timeout | undefined;
-  #isWoken = false;
-  #wakeUp: () => void = () => undefined;
+  #storageCheckedAtMs = 0;
+  /** The pod ended under an earlier kubelet: its status stays as it was left. */
+  readonly #isInherited: boolean;
+  readonly #ending = new AbortController();
   readonly #deps: PodWorkerDeps;
   readonly #keeper: ContainerKeeper;
-  readonly #volumes: PodVolumes;
+  readonly #setup: PodSetup;
   readonly #publisher: StatusPublisher;
-  readonly #setupBackOff = new BackOff({ initialMs: 500, maxMs: 8_000 });
   readonly #startTime: string;
-  readonly #running: Promise<void>;
+  readonly #loop: WakeableLoop;
 
-  constructor(pod: Pod, deps: PodWorkerDeps, signal: AbortSignal) {
+  /** `rejection`: the node does not take the pod; it fails without having run. */
+  constructor(pod: Pod, deps: PodWorkerDeps, o: { signal: AbortSignal; rejection?: PodFailure | undefined }) {
     this.#pod = pod;
     this.#deps = deps;
     this.#startTime = pod.status?.startTime ?? seconds(new Date());
-    this.#volumes = new PodVolumes({
-      host: deps.host,
-      logger: deps.logger,
-      uid: pod.metadata.uid,
-      group: deps.canSwitchUser ? pod.spec.securityContext?.fsGroup : undefined,
-    });
+    this.slots = o.rejection === undefined ? makeSlots(pod) : [];
+    this.#failure = o.rejection;
     this.#publisher = new StatusPublisher(deps);
-    this.slots = makeSlots(pod);
+    const common = { pod: () => this.#pod, emit: (details: EventDetails) => this.#emit(details) };
+    this.#setup = new PodSetup(deps, common);
     this.#keeper = new ContainerKeeper({
       ...deps,
+      ...common,
       netns: deps.host.netns,
-      emit: (details) => this.#emit(details),
       wake: () => this.wake(),
-      pod: () => this.#pod,
-      podIp: () => this.#ips[0] ?? '',
+      podIp: () => this.#setup.ips[0] ?? '',
+      ending: this.#ending.signal,
     });
     const phase = pod.status?.phase;
-    // A pod that ended under an earlier kubelet is not run again; its status stays as it was left.
-    if (phase === 'Succeeded' || phase === 'Failed') {
-      this.#state = 'done';
-      this.#hadEnded = true;
-    }
-    this.#running = this.#loop(signal);
+    this.#isInherited = phase === 'Succeeded' || phase === 'Failed';
+    if (this.#isInherited || o.rejection !== undefined) this.#state = 'done';
+    if (o.rejection !== undefined) this.#emit({ type: 'Warning', ...o.rejection });
+    if (this.slots.some((s) => s.hasRun) && this.#state === 'running')
+      this.#emit({
+        type: 'Normal',
+        reason: 'SandboxChanged',
+        message: 'Pod sandbox changed, it will be killed and re-created.',
+      });
+    this.#loop = new WakeableLoop(() => this.#round(), o.signal);
+    void this.#loop.ended.then(() => {
+      clearTimeout(this.#killTimer);
+      if (this.#state === 'finished') deps.onFinished();
+    });
   }
 
   get pod(): Pod {
@@ -102,213 +94,209 @@ export class PodWorker {
   }
 
   get sandbox(): PodSandbox | undefined {
-    return this.#sandbox;
+    return this.#setup.sandbox;
+  }
+
+  /** Counts for the node's resources: it runs or may still run containers. */
+  get isActive(): boolean {
+    return (
+      this.#state === 'running' || (this.#state === 'terminating' && this.slots.some((s) => s.isRunning))
+    );
   }
 
   /** Resolves when the worker has ended. */
   get finished(): Promise<void> {
-    return this.#running;
+    return this.#loop.ended;
   }
 
   /** The pod's object changed. */
   update(pod: Pod): void {
-    const wasDeleting = this.#pod.metadata.deletionTimestamp !== undefined;
+    const wasDeleting = isDeleting(this.#pod);
     this.#pod = pod;
+    if (this.#state === 'running') updateSlots(this.slots, pod);
+    this.#setup.podChanged();
     if (wasDeleting)
       this.#shortenGrace((pod.metadata.deletionGracePeriodSeconds ?? graceDefaultSeconds) * 1000);
+    if (isDeleting(pod)) this.#ending.abort();
     this.wake();
   }
 
   /** The pod's object is gone: whatever still runs has no right to. */
   remove(): void {
     this.#isGone = true;
+    this.#ending.abort();
     this.#shortenGrace(goneGraceMaxMs);
     this.wake();
   }
 
   wake(): void {
-    this.#isWoken = true;
-    this.#wakeUp();
+    this.#loop.wake();
   }
 
-  async #loop(signal: AbortSignal): Promise<void> {
-    while (this.#state !== 'finished' && !signal.aborted) {
-      this.#isWoken = false;
-      let waitMs = publishRetryMs;
-      try {
-        waitMs = await this.#step();
-        if (!(await this.#publish())) waitMs = Math.min(waitMs, publishRetryMs);
-      } catch (error) {
-        this.#deps.logger.error('pod step failed', { pod: podKey(this.#pod), error: messageOf(error) });
-      }
-      if (this.#isFinished()) break;
-      await this.#pause(Math.min(waitMs, idleMs), signal);
+  async #round(): Promise<number | 'end'> {
+    try {
+      const waitMs = await this.#step();
+      if (waitMs === 'end') return 'end';
+      return (await this.#publish()) ? waitMs : Math.min(waitMs, retryMs);
+    } catch (error) {
+      this.#deps.logger.error('pod step failed', { pod: podKey(this.#pod), error: messageOf(error) });
+      return retryMs;
     }
-    clearTimeout(this.#killTimer);
-    if (!signal.aborted) this.#deps.onFinished();
-  }
-
-  #isFinished(): boolean {
-    return this.#state === 'finished';
   }
 
   /** Does what can be done now; returns after how many milliseconds to look again. */
-  async #step(): Promise<number> {
+  async #step(): Promise<number | 'end'> {
     for (const slot of this.slots) await this.#keeper.collectExit(slot);
-    if (this.#isGone || this.#pod.metadata.deletionTimestamp !== undefined) {
-      await this.#terminate();
-      return 0;
-    }
+    if (this.#isGone || isDeleting(this.#pod)) return this.#terminate();
     if (this.#state === 'done') return idleMs;
     const deadlineMs = this.#deadlineMs();
     if (deadlineMs <= 0) {
-      await this.#fail('DeadlineExceeded', 'Pod was active on the node longer than the specified deadline');
-      return idleMs;
+      const message = 'Pod was active on the node longer than the specified deadline';
+      return this.#fail({ reason: 'DeadlineExceeded', message }, 'Normal');
     }
-    const phase = podPhase(this.#pod, this.slots);
-    if (phase === 'Succeeded' || phase === 'Failed') {
-      await this.#finishContainers();
-      return idleMs;
-    }
-    const setupWaitMs = await this.#setUp();
-    if (setupWaitMs > 0) return setupWaitMs;
+    if (isWorkOver(this.#pod, this.slots)) return this.#finishContainers();
+    const excess = await this.#storageExcess();
+    if (excess !== undefined)
+      return this.#fail({ reason: 'Evicted', message: excess, isDisruption: true }, 'Warning');
+    const setupWaitMs = await this.#setup.ensure();
+    if (setupWaitMs > 0) return Math.min(setupWaitMs, deadlineMs);
+    await this.#publish();
     return Math.min(deadlineMs, await this.#runContainers());
   }
 
-  /** Volumes and network; returns the back-off when something is not there yet. */
-  async #setUp(): Promise<number> {
-    if (!this.#hasVolumes) {
-      try {
-        await this.#volumes.prepare(this.#pod, this.#contentDeps());
-        this.#volumes.startRefresh(this.#pod, () => this.#contentDeps());
-        this.#hasVolumes = true;
-      } catch (error) {
-        return this.#setupFailed('FailedMount', error);
-      }
-    }
-    if (this.#sandbox === undefined) {
-      try {
-        const sandbox = await createPodSandbox(this.#pod, this.#deps);
-        this.#sandbox = sandbox;
-        this.#ips = sandbox.ips;
-        this.#podMounts = await writePodFiles(this.#deps.host, this.#pod, {
-          ip: sandbox.ips[0] ?? '',
-          hostname: sandbox.netns === undefined ? this.#deps.host.name : podHostname(this.#pod),
-          dns: this.#deps.dns,
-        });
-      } catch (error) {
-        return this.#setupFailed('FailedCreatePodSandBox', error);
-      }
-      await this.#publish();
-    }
-    this.#setupBackOff.reset();
-    return 0;
-  }
-
-  #setupFailed(reason: string, error: unknown): number {
-    this.#emit({ type: 'Warning', reason, message: messageOf(error) });
-    const firstRetryMs = 250;
-    return Math.max(this.#setupBackOff.next(), firstRetryMs);
-  }
-
   async #runContainers(): Promise<number> {
-    let waitMs = idleMs;
+    let waitMs = this.#hasStorageLimit() ? storageCheckMs : idleMs;
+    for (const slot of this.slots.filter((s) => s.kind === 'ephemeral'))
+      waitMs = Math.min(waitMs, await this.#run(slot));
     for (const slot of this.slots) {
-      if (slot.kind === 'main' && !isInitialized(this.slots)) return waitMs;
-      if (!slot.isRunning && shouldRun(this.#pod, slot)) {
-        if (slot.kind === 'main' && slot.container === undefined)
-          slot.waiting ??= { reason: 'ContainerCreating' };
-        const backOffMs = await this.#keeper.ensureStarted(slot, this.#startRequest());
-        if (backOffMs > 0) waitMs = Math.min(waitMs, backOffMs);
-        else if (!slot.isRunning) waitMs = 0;
-      } else if (!slot.isRunning) slot.waiting = undefined;
+      if (slot.kind === 'ephemeral') continue;
+      // Once containers run, a sidecar that restarts holds nothing back.
+      const hasBegun = this.slots.some((s) => s.kind === 'main' && s.container !== undefined);
+      if (slot.kind === 'main' && !hasBegun && !isInitialized(this.slots)) break;
+      waitMs = Math.min(waitMs, await this.#run(slot));
       // The next init container waits for this one's end, or for a sidecar's start.
-      if (slot.kind !== 'main' && !isInitialized([slot])) return waitMs;
+      if (slot.kind !== 'main' && !hasBegun && !isInitialized([slot])) break;
     }
     return waitMs;
   }
 
-  async #terminate(): Promise<void> {
-    this.#state = 'terminating';
-    const graceSeconds =
-      this.#pod.metadata.deletionGracePeriodSeconds ?? this.#pod.spec.terminationGracePeriodSeconds;
-    const graceMs = this.#isGone ? goneGraceMaxMs : (graceSeconds ?? graceDefaultSeconds) * 1000;
-    await this.#stopContainers(graceMs);
-    await this.#publish();
-    await this.#releaseSandbox();
-    await this.#volumes.remove();
-    await rm(join(this.#deps.host.rootfs, podLogFolder(this.#pod)), { recursive: true, force: true });
-    this.#deps.tokens.forget(this.#pod.metadata.uid);
-    if (!this.#isGone) await this.#deleteObject();
+  /** Keeps one container as it should be; returns when to look again. */
+  async #run(slot: ContainerSlot): Promise<number> {
+    if (slot.isRunning) {
+      if (slot.kind === 'init' || slot.kind === 'ephemeral' || !slot.isOutdated) return idleMs;
+      await this.#keeper.stop(slot, {
+        graceMs: this.#specGraceMs(),
+        message: `Container ${slot.spec.name} definition changed, will be restarted`,
+      });
+      await this.#keeper.collectExit(slot);
+      slot.restartNow();
+    }
+    if (!shouldRun(this.#pod, slot)) {
+      slot.waiting = undefined;
+      return idleMs;
+    }
+    const { sandbox } = this.#setup;
+    if (sandbox === undefined) return retryMs;
+    const backOffMs = await this.#keeper.ensureStarted(slot, {
+      pod: this.#pod,
+      sandbox,
+      targetPid: this.#targetPid(slot),
+      hostname: this.#setup.hostname,
+      volumes: this.#setup.volumes,
+      podMounts: this.#setup.podMounts,
+      context: this.#setup.context(),
+    });
+    if (backOffMs > 0) return backOffMs;
+    return slot.isRunning ? idleMs : 0;
+  }
+
+  #targetPid(slot: ContainerSlot): number | undefined {
+    const { targetContainerName = '' }: Partial<EphemeralContainerSpec> = slot.spec;
+    if (slot.kind !== 'ephemeral' || targetContainerName === '') return undefined;
+    return this.slots.find((s) => s.spec.name === targetContainerName)?.container?.initPid;
+  }
+
+  async #terminate(): Promise<number | 'end'> {
+    if (this.#state !== 'terminating') {
+      this.#state = 'terminating';
+      this.#ending.abort();
+      const { deletionGracePeriodSeconds } = this.#pod.metadata;
+      const graceMs =
+        deletionGracePeriodSeconds === undefined ? this.#specGraceMs() : deletionGracePeriodSeconds * 1000;
+      await this.#stopContainers(this.#isGone ? Math.min(graceMs, goneGraceMaxMs) : graceMs);
+      await this.#setup.releaseSandbox();
+    }
+    if (!(await this.#publish())) return retryMs;
+    await this.#setup.remove();
+    if (!this.#isGone && !(await this.#deleteObject())) return retryMs;
     this.#state = 'finished';
+    return 'end';
   }
 
   /** Containers first, then sidecars in reverse order, all within one grace period. */
   async #stopContainers(graceMs: number): Promise<void> {
     const deadlineMs = Date.now() + graceMs;
-    const stop = (slot: ContainerSlot): Promise<void> =>
-      this.#keeper.stop(slot, {
+    const stop = async (slot: ContainerSlot): Promise<void> => {
+      await this.#keeper.stop(slot, {
         graceMs: Math.max(0, deadlineMs - Date.now()),
-        reason: `Stopping container ${slot.spec.name}`,
+        message: `Stopping container ${slot.spec.name}`,
       });
+      slot.waiting = undefined;
+      if (await this.#keeper.collectExit(slot)) await this.#publish();
+    };
     await Promise.all(this.slots.filter((s) => s.kind !== 'sidecar').map(stop));
     for (const slot of this.slots.filter((s) => s.kind === 'sidecar').toReversed()) await stop(slot);
-    for (const slot of this.slots) {
-      slot.waiting = undefined;
-      await this.#keeper.collectExit(slot);
-    }
   }
 
   /** The work is over but the object stays: stop sidecars, give the address back, keep the logs. */
-  async #finishContainers(): Promise<void> {
-    await this.#stopContainers((this.#pod.spec.terminationGracePeriodSeconds ?? graceDefaultSeconds) * 1000);
-    await this.#releaseSandbox();
+  async #finishContainers(graceMs = this.#specGraceMs()): Promise<number> {
+    await this.#stopContainers(graceMs);
+    await this.#setup.releaseSandbox();
     this.#state = 'done';
-    await this.#publish();
+    return idleMs;
   }
 
-  async #fail(reason: string, message: string): Promise<void> {
-    this.#failure = { reason, message };
-    this.#emit({ type: 'Normal', reason, message });
-    await this.#finishContainers();
+  #fail(failure: PodFailure, type: EventDetails['type']): Promise<number> {
+    this.#failure = failure;
+    this.#emit({ type, reason: failure.reason, message: failure.message });
+    return this.#finishContainers(failure.isDisruption === true ? 0 : this.#specGraceMs());
   }
 
-  async #releaseSandbox(): Promise<void> {
-    const sandbox = this.#sandbox;
-    if (sandbox === undefined) return;
-    this.#sandbox = undefined;
-    await removePodSandbox(this.#pod, sandbox, this.#deps).catch((error: unknown) =>
-      this.#emit({ type: 'Warning', reason: 'FailedKillPod', message: messageOf(error) }),
-    );
-  }
-
-  async #deleteObject(): Promise<void> {
+  /** False: the API server could not be asked. */
+  async #deleteObject(): Promise<boolean> {
     const { namespace, name, uid } = this.#pod.metadata;
-    await this.#deps.client
-      .delete({ resource: pods, namespace, name }, { gracePeriodSeconds: 0, preconditions: { uid } })
-      .catch((error: unknown) =>
-        this.#deps.logger.warn('pod object not deleted', { pod: podKey(this.#pod), error: messageOf(error) }),
+    try {
+      await this.#deps.client.delete(
+        { resource: pods, namespace, name },
+        { gracePeriodSeconds: 0, preconditions: { uid } },
       );
+      return true;
+    } catch (error) {
+      this.#deps.logger.warn('pod object not deleted', { pod: podKey(this.#pod), error: messageOf(error) });
+      return false;
+    }
   }
 
   /** Writes the status if it changed; false when that failed and should be tried again. */
   async #publish(): Promise<boolean> {
-    if (this.#isGone || this.#state === 'finished') return true;
-    // A pod that ended under an earlier kubelet: nothing is known here that the object does not say.
-    if (this.#state === 'done' && this.#hadEnded) return true;
-    const status = buildPodStatus({
+    if (this.#isGone || this.#state === 'finished' || this.#isInherited) return true;
+    return this.#publisher.publish(this.#pod, () => this.#status());
+  }
+
+  #status(): PodStatus {
+    return buildPodStatus({
       pod: this.#pod,
       slots: this.slots,
-      ips: this.#ips,
-      nodeIp: this.#deps.nodeIp,
-      hasSandbox: this.#sandbox !== undefined,
+      ips: this.#setup.ips,
+      nodeIps: this.#deps.nodeIps,
+      hasSandbox: this.#setup.sandbox !== undefined,
+      isTerminal: this.#state !== 'running' || this.#failure !== undefined,
       startTime: this.#startTime,
       now: seconds(new Date()),
       failure: this.#failure,
       runtimeName,
       published: this.#publisher.conditions,
     });
-    return this.#publisher.publish(this.#pod, status);
   }
 
   #shortenGrace(graceMs: number): void {
@@ -320,51 +308,31 @@ export class PodWorker {
     this.#killTimer.unref();
   }
 
+  #specGraceMs(): number {
+    return (this.#pod.spec.terminationGracePeriodSeconds ?? graceDefaultSeconds) * 1000;
+  }
+
   #deadlineMs(): number {
     const { activeDeadlineSeconds } = this.#pod.spec;
     if (activeDeadlineSeconds === undefined) return idleMs;
     return Date.parse(this.#startTime) + activeDeadlineSeconds * 1000 - Date.now();
   }
 
-  #context(): DownwardContext {
-    return {
-      pod: this.#pod,
-      podIps: this.#ips,
-      nodeName: this.#deps.host.name,
-      nodeIp: this.#deps.nodeIp,
-      allocatable: this.#deps.allocatable,
-    };
+  #hasStorageLimit(): boolean {
+    return (this.#pod.spec.volumes ?? []).some((v) => v.emptyDir?.sizeLimit !== undefined);
   }
 
-  #contentDeps(): ContentDeps {
-    return { context: this.#context(), objects: this.#deps.objects, tokens: this.#deps.tokens };
-  }
-
-  #startRequest() {
-    return {
-      pod: this.#pod,
-      sandbox: this.#sandbox ?? { id: '', netns: undefined, ips: [] },
-      volumes: this.#volumes,
-      podMounts: this.#podMounts,
-      context: this.#context(),
-    };
+  async #storageExcess(): Promise<string | undefined> {
+    if (!this.#hasStorageLimit() || Date.now() - this.#storageCheckedAtMs < storageCheckMs) return undefined;
+    this.#storageCheckedAtMs = Date.now();
+    return this.#setup.volumes.overLimit(this.#pod);
   }
 
   #emit(details: EventDetails): void {
     this.#deps.events.record(this.#pod, details);
   }
+}
 
-  async #pause(ms: number, signal: AbortSignal): Promise<void> {
-    if (this.#isWoken || signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      const onAbort = (): void => resolve();
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#wakeUp = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      };
-    });
-  }
+function isDeleting(pod: Pod): boolean {
+  return pod.metadata.deletionTimestamp !== undefined;
 }

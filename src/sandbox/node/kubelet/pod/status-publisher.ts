@@ -5,11 +5,17 @@ import { pods } from '../../../../kube/resource.js';
 import type { Logger } from '../../../../telemetry/log.js';
 import { type Pod, type PodCondition, podKey, type PodStatus } from '../../model/pod.js';
 
+/** Fields that may disappear from one status to the next: a patch must name them to remove them. */
+const optionalFields = ['reason', 'message', 'podIP'] as const;
+
 /** Writes one pod's status to the API, when it differs from what was written last or somebody overwrote that. */
 export class StatusPublisher {
   readonly #client: KubeClient;
   readonly #logger: Logger;
   #last: PodStatus | undefined;
+  /** The object when the last status was written; it shows that status only when it changes. */
+  #lastPod: Pod | undefined;
+  #writing: Promise<unknown> = Promise.resolve();
 
   constructor({ client, logger }: { client: KubeClient; logger: Logger }) {
     this.#client = client;
@@ -21,17 +27,26 @@ export class StatusPublisher {
     return this.#last?.conditions ?? [];
   }
 
-  /** Resolves to false when the write failed and should be tried again. */
-  async publish(pod: Pod, status: PodStatus): Promise<boolean> {
-    if (JSON.stringify(status) === JSON.stringify(this.#last) && isAsWritten(pod, status)) return true;
+  /** Writes what `build` returns, after any write still under way. False: it failed and should be tried again. */
+  publish(pod: Pod, build: () => PodStatus): Promise<boolean> {
+    const result = this.#writing.then(() => this.#write(pod, build()));
+    this.#writing = result;
+    return result;
+  }
+
+  async #write(pod: Pod, status: PodStatus): Promise<boolean> {
+    const isChanged = JSON.stringify(status) !== JSON.stringify(this.#last);
+    if (!isChanged && (pod === this.#lastPod || isAsWritten(pod, status))) return true;
     const { namespace, name, uid } = pod.metadata;
     try {
-      // The uid makes sure that a namesake created meanwhile is not meant.
       await this.#client.patch(
         { resource: pods, namespace, name, subresource: 'status' },
-        { metadata: { uid }, status },
+        // The uid makes sure that a namesake created meanwhile is not meant.
+        { metadata: { uid }, status: statusPatch(status) },
+        'strategic',
       );
       this.#last = status;
+      this.#lastPod = pod;
       return true;
     } catch (error) {
       if (isNotFound(error)) return true; // deleted meanwhile: the watch will say so
@@ -48,4 +63,21 @@ export class StatusPublisher {
 function isAsWritten(pod: Pod, { phase, conditions = [] }: PodStatus): boolean {
   const present = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c.status]));
   return pod.status?.phase === phase && conditions.every((c) => present.get(c.type) === c.status);
+}
+
+/**
+ * A strategic merge patch that makes the status this one and leaves conditions of other
+ * writers (readiness gates) alone.
+ */
+export function statusPatch(status: PodStatus): Record<string, unknown> {
+  const patch: Record<string, unknown> = { ...status };
+  for (const field of optionalFields) patch[field] ??= null;
+  // Merged by type: what a condition no longer says has to be removed by name.
+  patch['conditions'] = (status.conditions ?? []).map((c) => ({ reason: null, message: null, ...c }));
+  patch['$setElementOrder/conditions'] = (status.conditions ?? []).map(({ type }) => ({ type }));
+  for (const list of ['podIPs', 'hostIPs'] as const) {
+    const value = status[list];
+    patch[list] = value === undefined ? null : [...value, { $patch: 'replace' }];
+  }
+  return patch;
 }

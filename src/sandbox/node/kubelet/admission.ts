@@ -1,0 +1,112 @@
+import { nodeMatches } from '../../../kube/node-selector.js';
+import type { KubeObject } from '../../../kube/types.js';
+import type { Pod } from '../model/pod.js';
+import type { PodFailure } from './pod/pod-status.js';
+import { podRequest } from './pod-requests.js';
+
+export interface NodeState {
+  /** undefined: not read yet. */
+  readonly node: KubeObject | undefined;
+  /** Pods that run or may still run here. */
+  readonly active: readonly Pod[];
+  readonly allocatable: { readonly cpu: number; readonly memoryBytes: number; readonly pods: number };
+}
+
+/** Sysctls a pod may set without the node's consent: they reach no further than its own namespaces. */
+const safeSysctls = new Set([
+  'kernel.shm_rmid_forced',
+  'net.ipv4.ip_local_port_range',
+  'net.ipv4.tcp_syncookies',
+  'net.ipv4.ping_group_range',
+  'net.ipv4.ip_unprivileged_port_start',
+  'net.ipv4.ip_local_reserved_ports',
+  'net.ipv4.tcp_keepalive_time',
+  'net.ipv4.tcp_fin_timeout',
+  'net.ipv4.tcp_keepalive_intvl',
+  'net.ipv4.tcp_keepalive_probes',
+  'net.ipv4.tcp_rmem',
+  'net.ipv4.tcp_wmem',
+]);
+
+/**
+ * Why the node does not take a pod that was bound to it, whoever bound it: the pod then
+ * fails for good, with the reasons and messages of kubelet. undefined: it does.
+ */
+export function admissionProblem(pod: Pod, state: NodeState): PodFailure | undefined {
+  const problem = securityProblem(pod) ?? fitProblem(pod, state);
+  return problem === undefined
+    ? undefined
+    : { reason: problem.reason, message: `Pod was rejected: ${problem.message}` };
+}
+
+function securityProblem(pod: Pod): PodFailure | undefined {
+  for (const { name } of pod.spec.securityContext?.sysctls ?? []) {
+    const key = name.replaceAll('/', '.');
+    if (!safeSysctls.has(key))
+      return {
+        reason: 'SysctlForbidden',
+        message: `forbidden sysctl: ${JSON.stringify(name)} not allowlisted`,
+      };
+  }
+  const profiles = [pod.spec, ...pod.spec.containers, ...(pod.spec.initContainers ?? [])].map(
+    (part) => part.securityContext?.appArmorProfile?.type,
+  );
+  // Nodes of a sandbox have no AppArmor, whatever the machine has: nothing would be enforced.
+  if (profiles.some((type) => type !== undefined && type !== 'Unconfined'))
+    return { reason: 'AppArmor', message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host' };
+  return undefined;
+}
+
+function fitProblem(pod: Pod, { node, active, allocatable }: NodeState): PodFailure | undefined {
+  const lacking = (
+    resource: string,
+    [requested, used, capacity]: [number, number, number],
+  ): PodFailure | undefined =>
+    used + requested <= capacity
+      ? undefined
+      : {
+          reason: `OutOf${resource}`,
+          message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
+        };
+  const sum = (resource: string, unit: number): [number, number] => {
+    const of = (p: Pod): number => Math.ceil(podRequest(p, resource) * unit - 1e-6);
+    return [of(pod), active.reduce((total, p) => total + of(p), 0)];
+  };
+  const milli = 1000;
+  const [cpu, cpuUsed] = sum('cpu', milli);
+  const [memory, memoryUsed] = sum('memory', 1);
+  return (
+    lacking('pods', [1, active.length, allocatable.pods]) ??
+    (cpu === 0 ? undefined : lacking('cpu', [cpu, cpuUsed, allocatable.cpu * milli])) ??
+    (memory === 0 ? undefined : lacking('memory', [memory, memoryUsed, allocatable.memoryBytes])) ??
+    placeProblem(pod, { node, active })
+  );
+}
+
+function placeProblem(
+  pod: Pod,
+  { node, active }: Pick<NodeState, 'node' | 'active'>,
+): PodFailure | undefined {
+  const { nodeSelector, affinity } = pod.spec;
+  const selection = {
+    containers: [],
+    ...(nodeSelector === undefined ? {} : { nodeSelector }),
+    ...(affinity === undefined ? {} : { affinity }),
+  };
+  if (node !== undefined && !nodeMatches(selection, node))
+    return { reason: 'NodeAffinity', message: 'Predicate NodeAffinity failed' };
+  const taken = new Set(active.flatMap(hostPorts));
+  if (hostPorts(pod).some((port) => taken.has(port)))
+    return { reason: 'NodePorts', message: 'Predicate NodePorts failed' };
+  return undefined;
+}
+
+function hostPorts(pod: Pod): string[] {
+  return [
+    ...pod.spec.containers,
+    ...(pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === 'Always'),
+  ]
+    .flatMap((container) => container.ports ?? [])
+    .filter((port) => (port.hostPort ?? 0) > 0)
+    .map((port) => `${port.hostIP ?? ''}/${port.protocol ?? 'TCP'}/${port.hostPort}`);
+}

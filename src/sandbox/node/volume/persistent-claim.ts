@@ -1,0 +1,36 @@
+import { chmod, chown } from 'node:fs/promises';
+import type { NodeHost } from '../host/node-host.js';
+import type { ObjectSource } from '../kubelet/object-source.js';
+import { prepareHostPath } from './host-path.js';
+import { VolumeError } from './volume-content.js';
+
+/**
+ * The path on the node of the volume that a claim is bound to. Volumes that live on a
+ * node (hostPath, local) are the only ones a sandbox has. Throws {@link VolumeError}
+ * while the claim is not bound, in the words of kubelet.
+ */
+export async function prepareClaim(
+  host: NodeHost,
+  { namespace, claim, group }: { namespace: string; claim: string; group: number | undefined },
+  objects: ObjectSource,
+): Promise<string> {
+  const found = await objects.claim(namespace, claim);
+  if (found === undefined) throw new VolumeError(`persistentvolumeclaim "${claim}" not found`);
+  const volumeName = found.spec.volumeName ?? '';
+  if (volumeName === '' || found.status?.phase !== 'Bound')
+    throw new VolumeError(`PVC ${namespace}/${claim} is not bound`);
+  const volume = await objects.volume(volumeName);
+  const source =
+    volume?.spec.hostPath ??
+    (volume?.spec.local === undefined ? undefined : { ...volume.spec.local, type: 'Directory' });
+  if (source === undefined)
+    throw new VolumeError(
+      `persistent volume ${volumeName} is not on a node: a sandbox mounts hostPath and local volumes only`,
+    );
+  const path = await prepareHostPath(host, source);
+  if (group !== undefined) {
+    await chown(host.path(path), 0, group);
+    await chmod(host.path(path), 0o2775);
+  }
+  return path;
+}
