@@ -206,6 +206,7 @@ export interface Volume {
   downwardAPI?: { items?: DownwardApiItem[]; defaultMode?: number };
   projected?: { sources?: ProjectedSource[]; defaultMode?: number };
   persistentVolumeClaim?: { claimName: string };
+  ephemeral?: { volumeClaimTemplate?: { metadata?: Partial<ObjectMeta>; spec?: unknown } };
 }
 
 export interface Toleration {
@@ -382,7 +383,10 @@ export interface Service extends KubeObject {
     allocateLoadBalancerNodePorts?: boolean;
     healthCheckNodePort?: number;
   };
-  status?: { loadBalancer?: { ingress?: { ip?: string; ipMode?: string; hostname?: string }[] }; conditions?: Condition[] };
+  status?: {
+    loadBalancer?: { ingress?: { ip?: string; ipMode?: string; hostname?: string }[] };
+    conditions?: Condition[];
+  };
 }
 
 export interface EndpointAddress {

@@ -22,8 +22,16 @@ import { serviceAccountController } from './controllers/namespace/service-accoun
 import { podGarbageController } from './controllers/node/pod-garbage.js';
 import { replicaSetController, replicationController } from './controllers/apps/replica-set.js';
 import { statefulSetController } from './controllers/apps/stateful-set.js';
+import { claimBinderController } from './controllers/storage/claim-binder.js';
+import { ephemeralClaimController } from './controllers/storage/ephemeral-claims.js';
+import {
+  claimProtectionController,
+  volumeProtectionController,
+} from './controllers/storage/storage-protection.js';
+import { type RemoveNodeFolder, volumeReclaimController } from './controllers/storage/volume-reclaim.js';
 import { schedulerController } from './scheduler/scheduler.js';
 
+export { ensureDefaultStorageClass } from './controllers/storage/node-path-volume.js';
 export { ClusterCaches } from './cache/cluster-caches.js';
 export { type DnsOptions, type DnsServer, startDns } from './dns/dns-server.js';
 export { publishDnsService } from './dns/dns-service.js';
@@ -53,6 +61,10 @@ const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: Control
   'pod-garbage-collector': podGarbageController,
   'disruption-controller': disruptionBudgetController,
   'horizontal-pod-autoscaler': podAutoscalerController,
+  'persistentvolume-controller': claimBinderController,
+  'ephemeral-volume-controller': ephemeralClaimController,
+  'pvc-protection-controller': claimProtectionController,
+  'pv-protection-controller': volumeProtectionController,
 };
 
 /**
@@ -64,12 +76,19 @@ export function startClusterControllers(o: {
   readonly client: KubeClient;
   readonly signal: AbortSignal;
   readonly caches?: ClusterCaches;
+  /** Takes the data of provisioned volumes off the disks of nodes. Without it none are provisioned. */
+  readonly removeNodeFolder?: RemoveNodeFolder;
 }): void {
   const { client } = o;
   const signal = sharedSignal(o.signal);
   const caches = o.caches ?? new ClusterCaches({ client, signal });
   for (const [component, make] of Object.entries(controllers)) {
     startController({ client, caches, signal, events: new EventRecorder({ client, component }) }, make);
+  }
+  if (o.removeNodeFolder !== undefined) {
+    const component = 'volume-provisioner';
+    const deps = { client, caches, signal, events: new EventRecorder({ client, component }) };
+    startController(deps, volumeReclaimController(o.removeNodeFolder));
   }
   // One worker: each placement must see the one before.
   const events = new EventRecorder({ client, component: 'default-scheduler' });

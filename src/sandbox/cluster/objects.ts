@@ -142,11 +142,6 @@ export interface HorizontalPodAutoscaler extends KubeObject {
   };
 }
 
-/** core/v1 PersistentVolumeClaim; nothing provisions volumes in the sandbox. */
-export interface PersistentVolumeClaim extends KubeObject {
-  spec?: unknown;
-}
-
 /** core/v1 */
 export const replicationControllers: Resource = {
   group: '',
@@ -180,15 +175,6 @@ export const horizontalPodAutoscalers: Resource = {
   version: 'v2',
   plural: 'horizontalpodautoscalers',
   kind: 'HorizontalPodAutoscaler',
-  isNamespaced: true,
-};
-
-/** core/v1 */
-export const persistentVolumeClaims: Resource = {
-  group: '',
-  version: 'v1',
-  plural: 'persistentvolumeclaims',
-  kind: 'PersistentVolumeClaim',
   isNamespaced: true,
 };
 

@@ -12,6 +12,7 @@ import type { ApiServer } from '../control-plane/api-server.js';
 import { startApiServer } from '../apiserver/server.js';
 import {
   ClusterCaches,
+  ensureDefaultStorageClass,
   PolicyModel,
   publishDnsService,
   startClusterControllers,
@@ -29,6 +30,7 @@ import { startControlServer } from './control/control-server.js';
 import { sandboxMemory } from './control/process-memory.js';
 import { clusterDnsAnswers } from './dns-probe.js';
 import { NodeFleet } from './nodes/node-fleet.js';
+import { removeNodeFolder } from './nodes/node-folders.js';
 import { createBridge } from './nodes/node-cables.js';
 import { readyNodes } from './nodes/ready-nodes.js';
 import { apiListenerFd, clusterNetwork, type SupervisorConfig } from './sandbox-config.js';
@@ -159,7 +161,12 @@ export class Supervisor {
     );
     this.#client = client;
     const caches = new ClusterCaches({ client, signal });
-    startClusterControllers({ client, signal, caches });
+    startClusterControllers({
+      client,
+      signal,
+      caches,
+      removeNodeFolder: (node, path) => removeNodeFolder(this.#paths.nodes, { node, path }),
+    });
     const dns = await startDns({
       client,
       signal,
@@ -167,6 +174,7 @@ export class Supervisor {
       listen: { host: clusterNetwork.controlPlaneIp, port: dnsPort },
       clusterDomain: clusterNetwork.domain,
     });
+    await ensureDefaultStorageClass(client);
     await publishDnsService({
       client,
       clusterIp: clusterNetwork.dnsIp,

@@ -5,6 +5,7 @@ import { Reflector } from '../../../src/kube/reflector.js';
 import type { KubeObject, Pod } from '../../../src/kube/types.js';
 import { startApiServer } from '../../../src/sandbox/apiserver/server.js';
 import { startClusterControllers } from '../../../src/sandbox/cluster/index.js';
+import type { RemoveNodeFolder } from '../../../src/sandbox/cluster/controllers/storage/volume-reclaim.js';
 import { createLogger, setLogOutput } from '../../../src/telemetry/log.js';
 
 /** A real API server with the cluster's controllers, and kubelets that only report. */
@@ -18,6 +19,7 @@ export interface ControlPlane {
 export async function startControlPlane(o: {
   readonly nodes: readonly string[];
   readonly controllers?: boolean;
+  readonly removeNodeFolder?: RemoveNodeFolder;
 }): Promise<ControlPlane> {
   const lines: string[] = [];
   setLogOutput((line) => lines.push(line));
@@ -48,7 +50,12 @@ export async function startControlPlane(o: {
   const stop = new AbortController();
   const kubelet = new ReportingKubelet(client, stop.signal);
   for (const name of o.nodes) await kubelet.addNode(name);
-  if (o.controllers !== false) startClusterControllers({ client, signal: stop.signal });
+  if (o.controllers !== false)
+    startClusterControllers({
+      client,
+      signal: stop.signal,
+      ...(o.removeNodeFolder === undefined ? {} : { removeNodeFolder: o.removeNodeFolder }),
+    });
   return {
     client,
     kubelet,

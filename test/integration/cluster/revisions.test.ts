@@ -1,13 +1,13 @@
+import { persistentVolumeClaims } from '../../../src/kube/resource.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { daemonSets, namespaces, pods, type Resource, statefulSets } from '../../../src/kube/resource.js';
 import type { KubeObject, Pod } from '../../../src/kube/types.js';
 import {
   type ControllerRevision,
   controllerRevisions,
-  type PersistentVolumeClaim,
-  persistentVolumeClaims,
   type StatefulSet,
 } from '../../../src/sandbox/cluster/objects.js';
+import type { PersistentVolumeClaim } from '../../../src/sandbox/cluster/controllers/storage/storage-objects.js';
 import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
 
 let plane: ControlPlane;

@@ -10,6 +10,7 @@ import { rbacEscalation } from './rbac-escalation.js';
 import { serviceAccountInjection } from './service-account-injection.js';
 import { uncalledAdmission } from './uncalled-admission.js';
 import { serviceAllocation } from './service-allocation.js';
+import { storageProtection } from './storage-protection.js';
 
 export interface PluginDeps {
   readonly store: Store;
@@ -26,6 +27,7 @@ export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
     namespaceLifecycle(deps.store),
     serviceAccountInjection(deps.store),
     podPriority(deps.store),
+    storageProtection(),
     serviceAllocation(deps.addresses),
     rbacEscalation(deps.authorizer),
     uncalledAdmission(deps.logger),

@@ -1,4 +1,9 @@
 import type { Node, Pod } from '../../../kube/types.js';
+import type {
+  PersistentVolume,
+  PersistentVolumeClaim,
+  StorageClass,
+} from '../controllers/storage/storage-objects.js';
 
 /** A node with the pods assigned to it, or about to be. */
 export interface NodeState {
@@ -11,6 +16,15 @@ export interface ClusterView {
   readonly nodes: readonly NodeState[];
   /** Labels of a namespace; undefined when there is no such namespace. */
   readonly namespaceLabels: (name: string) => Readonly<Record<string, string>> | undefined;
+  readonly volumes: VolumeView;
+}
+
+/** Claims, volumes and classes by name. */
+export interface VolumeView {
+  readonly claim: (namespace: string, name: string) => PersistentVolumeClaim | undefined;
+  readonly volume: (name: string) => PersistentVolume | undefined;
+  readonly storageClass: (name: string) => StorageClass | undefined;
+  readonly all: () => readonly PersistentVolume[];
 }
 
 /** Why a node does not take a pod. */
@@ -19,6 +33,8 @@ export interface Refusal {
   readonly reason: string;
   /** Whether the node could take the pod if others left it. */
   readonly isResolvable: boolean;
+  /** It is the pod that is not ready to be placed, on whichever node: said once, without counting nodes. */
+  readonly isAboutPod?: boolean;
 }
 
 /** Prepared once for a pod, then asked for every node. */

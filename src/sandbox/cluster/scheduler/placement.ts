@@ -6,10 +6,18 @@ import { podAffinity } from './filters/pod-affinity.js';
 import { freePorts } from './filters/ports.js';
 import { freeResources } from './filters/resources.js';
 import { topologySpread } from './filters/topology-spread.js';
+import { reachableVolumes } from './filters/volumes.js';
 import { scoreNodes } from './scoring.js';
 
 /** In the order in which a refusal is the most telling. */
-const filters: readonly Filter[] = [nodeFit, freePorts, freeResources, topologySpread, podAffinity];
+const filters: readonly Filter[] = [
+  nodeFit,
+  freePorts,
+  freeResources,
+  reachableVolumes,
+  topologySpread,
+  podAffinity,
+];
 
 /** Where a pod goes, or why each node refuses it. */
 export type Placement = { readonly node: string } | { readonly refusals: ReadonlyMap<string, Refusal> };
@@ -50,7 +58,12 @@ export function refusalBy(pod: Pod, view: ClusterView): (state: NodeState) => Re
 /** The message of the FailedScheduling event and of the PodScheduled condition. */
 export function describeFailure(refusals: ReadonlyMap<string, Refusal>, preemption?: string): string {
   if (refusals.size === 0) return 'no nodes available to schedule pods';
-  const own = `${counted([...refusals.values()].map(({ reason }) => reason))}.`;
+  const all = [...refusals.values()];
+  const aboutPod = all.find(({ isAboutPod }) => isAboutPod === true);
+  const own =
+    aboutPod === undefined
+      ? `${counted(all.map(({ reason }) => reason))}.`
+      : `0/${all.length} nodes are available: ${aboutPod.reason}.`;
   return preemption === undefined ? own : `${own} preemption: ${preemption}`;
 }
 

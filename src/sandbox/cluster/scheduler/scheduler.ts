@@ -2,6 +2,8 @@ import {
   namespaces as namespaceResource,
   nodes as nodeResource,
   pods as podResource,
+  persistentVolumeClaims,
+  persistentVolumes,
 } from '../../../kube/resource.js';
 import type { KubeObject, Node, Pod } from '../../../kube/types.js';
 import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
@@ -14,8 +16,17 @@ import {
 } from '../controllers/controller.js';
 import { isFinished } from '../controllers/pod-state.js';
 import { type PodDisruptionBudget, podDisruptionBudgets, type SchedulablePodSpec } from '../objects.js';
+import { claimsOf } from '../controllers/storage/pod-claims.js';
+import {
+  type PersistentVolume,
+  type PersistentVolumeClaim,
+  type StorageClass,
+  storageClasses,
+  volumeKeys,
+} from '../controllers/storage/storage-objects.js';
 import type { ClusterView } from './cluster-view.js';
 import { evictVictims } from './eviction.js';
+import { claimsWithoutVolume } from './filters/volumes.js';
 import { describeFailure, placePod } from './placement.js';
 import { planPreemption, priorityOf } from './preemption.js';
 
@@ -30,6 +41,9 @@ interface Context {
   readonly nodes: ObjectCache<Node>;
   readonly namespaces: ObjectCache<KubeObject>;
   readonly budgets: ObjectCache<PodDisruptionBudget>;
+  readonly claims: ObjectCache<PersistentVolumeClaim>;
+  readonly volumes: ObjectCache<PersistentVolume>;
+  readonly storageClasses: ObjectCache<StorageClass>;
 }
 
 /** Assigns pods to nodes, one at a time, so that each decision sees the one before. */
@@ -40,6 +54,9 @@ export function schedulerController(deps: ControllerDeps, queue: ControllerQueue
     nodes: deps.caches.of<Node>(nodeResource),
     namespaces: deps.caches.of<KubeObject>(namespaceResource),
     budgets: deps.caches.of<PodDisruptionBudget>(podDisruptionBudgets),
+    claims: deps.caches.of<PersistentVolumeClaim>(persistentVolumeClaims),
+    volumes: deps.caches.of<PersistentVolume>(persistentVolumes),
+    storageClasses: deps.caches.of<StorageClass>(storageClasses),
   };
   const { pods, nodes } = context;
   const waiting = new Set<string>();
@@ -62,6 +79,13 @@ export function schedulerController(deps: ControllerDeps, queue: ControllerQueue
   nodes.onChange(({ object, old, isGone }) => {
     if (isGone || old === undefined || roomOf(old) !== roomOf(object)) retryWaiting();
   });
+  context.claims.onChange(({ object }) => {
+    const { name, namespace } = object.metadata;
+    retryWaiting(
+      (pod) => pod.metadata.namespace === namespace && claimsOf(pod).some((each) => each.name === name),
+    );
+  });
+  context.volumes.onChange(() => retryWaiting((pod) => claimsOf(pod).length > 0));
   return {
     name: 'scheduler',
     keys: () => pods.list().filter(isUnassigned).map(keyOfObject),
@@ -72,12 +96,10 @@ export function schedulerController(deps: ControllerDeps, queue: ControllerQueue
         waiting.delete(key);
         return;
       }
-      if (await schedule(context, pod)) {
-        waiting.delete(key);
-        return;
-      }
+      // Waiting already while the attempt is made: what changes meanwhile must lead to another one.
       waiting.add(key);
-      queue.addAfter(key, retryMs);
+      if (await schedule(context, pod)) waiting.delete(key);
+      else queue.addAfter(key, retryMs);
     },
   };
 }
@@ -88,6 +110,11 @@ async function schedule(context: Context, pod: Pod): Promise<boolean> {
   const view = viewFor(context, pod);
   const placement = placePod(pod, view);
   if ('node' in placement) {
+    const unbound = claimsWithoutVolume(pod, view.volumes);
+    if (unbound.length > 0) {
+      await selectNode(context, unbound, placement.node);
+      return false;
+    }
     await bind(deps, pods, { pod, node: placement.node });
     deps.events.record({
       about: pod,
@@ -108,6 +135,23 @@ async function schedule(context: Context, pod: Pod): Promise<boolean> {
   deps.events.record({ about: pod, type: 'Warning', reason: 'FailedScheduling', message });
   if ('node' in outcome) await evictVictims(deps, pods, { by: pod, ...outcome });
   return false;
+}
+
+/** Tells whoever binds or provisions the volumes where they are needed; the pod follows when they are bound. */
+async function selectNode(
+  { deps, claims }: Context,
+  unbound: readonly PersistentVolumeClaim[],
+  node: string,
+): Promise<void> {
+  for (const claim of unbound) {
+    if (claim.metadata.annotations?.[volumeKeys.selectedNode] === node) continue;
+    const { name, namespace, resourceVersion } = claim.metadata;
+    const patched = await deps.client.patch<PersistentVolumeClaim>(
+      { resource: persistentVolumeClaims, name, namespace },
+      { metadata: { resourceVersion, annotations: { [volumeKeys.selectedNode]: node } } },
+    );
+    claims.remember(patched);
+  }
 }
 
 /** Room was made for the pod already; those who leave have not gone yet. */
@@ -166,7 +210,8 @@ function roomOf(node: Node): string {
 }
 
 /** The cluster as it is once those for whom room was made, and who are as important as `pod`, have moved in. */
-function viewFor({ nodes, pods, namespaces }: Context, pod: Pod): ClusterView {
+function viewFor(context: Context, pod: Pod): ClusterView {
+  const { nodes, pods, namespaces } = context;
   const byNode = new Map<string, Pod[]>();
   for (const each of pods.list()) {
     const isNominated = each.metadata.uid !== pod.metadata.uid && priorityOf(each) >= priorityOf(pod);
@@ -184,6 +229,12 @@ function viewFor({ nodes, pods, namespaces }: Context, pod: Pod): ClusterView {
     namespaceLabels: (name) => {
       const namespace = namespaces.get(undefined, name);
       return namespace === undefined ? undefined : (namespace.metadata.labels ?? {});
+    },
+    volumes: {
+      claim: (namespace, name) => context.claims.get(namespace, name),
+      volume: (name) => context.volumes.get(undefined, name),
+      storageClass: (name) => context.storageClasses.get(undefined, name),
+      all: () => context.volumes.list(),
     },
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Node, Pod } from '../../../../src/kube/types.js';
-import type { ClusterView } from '../../../../src/sandbox/cluster/scheduler/cluster-view.js';
+import type { ClusterView, VolumeView } from '../../../../src/sandbox/cluster/scheduler/cluster-view.js';
 import { requestOf } from '../../../../src/sandbox/cluster/scheduler/filters/resources.js';
 import {
   describeFailure,
@@ -14,9 +14,20 @@ import { makeNode, makePod } from './objects.js';
 const a = makeNode('a');
 const b = makeNode('b');
 
+const noVolumes: VolumeView = {
+  claim: () => undefined,
+  volume: () => undefined,
+  storageClass: () => undefined,
+  all: () => [],
+};
+
 function view(...nodes: [Node, ...Pod[]][]): ClusterView {
   const labels: Record<string, Record<string, string>> = { ns: {}, other: { team: 'red' } };
-  return { nodes: nodes.map(([node, ...pods]) => ({ node, pods })), namespaceLabels: (name) => labels[name] };
+  return {
+    nodes: nodes.map(([node, ...pods]) => ({ node, pods })),
+    namespaceLabels: (name) => labels[name],
+    volumes: noVolumes,
+  };
 }
 
 function reasonsOf(placement: Placement): string {

@@ -1,7 +1,9 @@
+import { persistentVolumeClaims } from '../../../../kube/resource.js';
 import { isAlreadyExists } from '../../../../kube/api-error.js';
 import type { OwnerReference, Pod } from '../../../../kube/types.js';
 import type { ObjectCache } from '../../cache/object-cache.js';
-import { type PersistentVolumeClaim, persistentVolumeClaims, type StatefulSet } from '../../objects.js';
+import type { StatefulSet } from '../../objects.js';
+import type { PersistentVolumeClaim } from '../storage/storage-objects.js';
 import type { ControllerDeps } from '../controller.js';
 
 /** The name of the claim that the pod of an ordinal gets for a claim template. */

@@ -1,0 +1,50 @@
+import { isAlreadyExists } from '../../../../kube/api-error.js';
+import { pods as podResource, persistentVolumeClaims } from '../../../../kube/resource.js';
+import type { Pod } from '../../../../kube/types.js';
+import { keyOfObject } from '../../cache/object-cache.js';
+import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import { ownerReference } from '../pod-control.js';
+import { isFinished } from '../pod-state.js';
+import type { PersistentVolumeClaim } from './storage-objects.js';
+
+/** Makes the claims of generic ephemeral volumes, owned by their pod (kubernetes.io documentation, "Ephemeral Volumes"). */
+export function ephemeralClaimController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+  const pods = deps.caches.of<Pod>(podResource);
+  const claims = deps.caches.of<PersistentVolumeClaim>(persistentVolumeClaims);
+  const needsClaims = (pod: Pod): boolean =>
+    !isFinished(pod) &&
+    pod.metadata.deletionTimestamp === undefined &&
+    (pod.spec.volumes ?? []).some((volume) => volume.ephemeral !== undefined);
+  pods.onChange(({ object, isGone }) => {
+    if (!isGone && needsClaims(object)) queue.add(keyOfObject(object));
+  });
+  return {
+    name: 'ephemeral-claims',
+    keys: () => pods.list().filter(needsClaims).map(keyOfObject),
+    reconcile: async (key) => {
+      const { namespace, name: podName } = splitKey(key);
+      const pod = pods.get(namespace, podName);
+      if (pod === undefined || !needsClaims(pod)) return;
+      for (const volume of pod.spec.volumes ?? []) {
+        const template = volume.ephemeral?.volumeClaimTemplate;
+        const name = `${podName}-${volume.name}`;
+        if (template === undefined || claims.get(namespace, name) !== undefined) continue;
+        const { labels, annotations } = template.metadata ?? {};
+        const body = {
+          apiVersion: 'v1',
+          kind: 'PersistentVolumeClaim',
+          metadata: { name, namespace, labels, annotations, ownerReferences: [ownerReference(pod)] },
+          spec: template.spec,
+        };
+        try {
+          const created = await deps.client.create<PersistentVolumeClaim>(persistentVolumeClaims, body, {
+            namespace,
+          });
+          claims.remember(created);
+        } catch (error) {
+          if (!isAlreadyExists(error)) throw error;
+        }
+      }
+    },
+  };
+}
