@@ -1,23 +1,59 @@
 import type { UserInfo } from '../auth/user.js';
+import type { JsonObject } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { Resource } from '../registry/resource.js';
 
+export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+
+/** The type under which a subresource's body is known, where it is not the object's own. */
+export interface BodyType {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+}
+
 /** One write on its way in. Plugins may change `object` in place while admitting, never `old`. */
 export interface AdmissionRequest {
-  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE';
+  readonly operation: Operation;
   readonly resource: Resource;
   readonly subresource?: string;
+  /** What is written; for deletions what is deleted, for connections the options of the connection. */
   readonly object: KubeObject;
   readonly old: KubeObject | undefined;
   readonly user: UserInfo;
   readonly isDryRun?: boolean;
   readonly warnings?: string[];
+  /** Where the body is of another type than the resource (scale, eviction, exec options). */
+  readonly bodyType?: BodyType;
+  /** Namespace and name, where `object` does not carry them (connections). */
+  readonly target?: { readonly namespace: string | undefined; readonly name: string };
+  /** The request's options: CreateOptions, DeleteOptions and the like, without their type. */
+  readonly options?: JsonObject;
+  /** The name comes from generateName: webhooks that change objects do not see it yet. */
+  readonly isNameGenerated?: boolean;
+  /** Brings an object that a plugin changed into the form it is stored in: types, pruning, defaults. */
+  readonly settle?: (object: KubeObject) => KubeObject;
+}
+
+/** What mutating plugins of one request tell each other about running again. */
+export class Reinvocation {
+  isReinvoke = false;
+  #isWanted = false;
+
+  /** Asks for a second round of all mutating plugins, because what they saw has changed since. */
+  request(): void {
+    this.#isWanted = true;
+  }
+
+  get isWanted(): boolean {
+    return this.#isWanted;
+  }
 }
 
 /** A step of admission: throws an ApiError to refuse. */
 export interface AdmissionPlugin {
   readonly name: string;
-  admit?(request: AdmissionRequest): void | Promise<void>;
+  admit?(request: AdmissionRequest, reinvocation: Reinvocation): void | Promise<void>;
   validate?(request: AdmissionRequest): void | Promise<void>;
 }
 
@@ -29,16 +65,25 @@ export class AdmissionChain {
     this.#plugins = plugins;
   }
 
+  /** Runs the mutating steps; once more when a webhook changed what earlier steps had seen. */
   async admit(request: AdmissionRequest): Promise<void> {
-    for (const plugin of this.#plugins) {
-      const pending = plugin.admit?.(request);
-      if (pending !== undefined) await pending;
-    }
+    const reinvocation = new Reinvocation();
+    await this.#admit(request, reinvocation);
+    if (!reinvocation.isWanted) return;
+    reinvocation.isReinvoke = true;
+    await this.#admit(request, reinvocation);
   }
 
   async validate(request: AdmissionRequest): Promise<void> {
     for (const plugin of this.#plugins) {
       const pending = plugin.validate?.(request);
+      if (pending !== undefined) await pending;
+    }
+  }
+
+  async #admit(request: AdmissionRequest, reinvocation: Reinvocation): Promise<void> {
+    for (const plugin of this.#plugins) {
+      const pending = plugin.admit?.(request, reinvocation);
       if (pending !== undefined) await pending;
     }
   }

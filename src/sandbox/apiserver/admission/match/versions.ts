@@ -1,0 +1,24 @@
+import type { KubeObject } from '../../object.js';
+import { convertObject } from '../../registry/conversion.js';
+import type { Resource } from '../../registry/resource.js';
+import type { AdmissionRequest } from '../admission.js';
+
+/** The objects of a request as webhooks and expressions see them; absent ones are null. */
+export interface VersionedObjects {
+  readonly object: KubeObject | null;
+  readonly old: KubeObject | null;
+}
+
+/** The objects of a request in the version of its resource under which it matched. */
+export async function inVersion(request: AdmissionRequest, as: Resource): Promise<VersionedObjects> {
+  const { resource, bodyType, operation } = request;
+  const show = async (object: KubeObject | undefined): Promise<KubeObject | null> => {
+    if (object === undefined) return null;
+    // Bodies of subresources have one form only.
+    return as === resource || bodyType !== undefined ? object : convertObject(object, resource, as);
+  };
+  return {
+    object: operation === 'DELETE' ? null : await show(request.object),
+    old: await show(request.old),
+  };
+}
