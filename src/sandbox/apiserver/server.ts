@@ -92,6 +92,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     signal: stopping.signal,
   });
   await bootstrap(operations, options.advertise, addresses.first);
+  admission.start();
 
   const reviews = new Reviews(authorizer, tokens);
   const subresources = new Subresources({ operations, tokens, logs: new PodLogs(options.kubelet) });

@@ -53,6 +53,8 @@ export class Reinvocation {
 /** A step of admission: throws an ApiError to refuse. */
 export interface AdmissionPlugin {
   readonly name: string;
+  /** Depends on what users configured, and may call out of the server: not asked about the server's own start. */
+  readonly isConfigured?: boolean;
   admit?(request: AdmissionRequest, reinvocation: Reinvocation): void | Promise<void>;
   validate?(request: AdmissionRequest): void | Promise<void>;
 }
@@ -60,9 +62,19 @@ export interface AdmissionPlugin {
 /** The admission plugins in order: all mutating steps run before validation, the validating ones after it. */
 export class AdmissionChain {
   readonly #plugins: readonly AdmissionPlugin[];
+  #isStarted = false;
 
   constructor(plugins: readonly AdmissionPlugin[]) {
     this.#plugins = plugins;
+  }
+
+  /**
+   * From now on users' webhooks and policies count too. Before that the server
+   * itself creates what every cluster has, which no webhook kept from an
+   * earlier run can be there to answer for.
+   */
+  start(): void {
+    this.#isStarted = true;
   }
 
   /** Runs the mutating steps; once more when a webhook changed what earlier steps had seen. */
@@ -75,14 +87,18 @@ export class AdmissionChain {
   }
 
   async validate(request: AdmissionRequest): Promise<void> {
-    for (const plugin of this.#plugins) {
+    for (const plugin of this.#active()) {
       const pending = plugin.validate?.(request);
       if (pending !== undefined) await pending;
     }
   }
 
+  #active(): readonly AdmissionPlugin[] {
+    return this.#isStarted ? this.#plugins : this.#plugins.filter((p) => p.isConfigured !== true);
+  }
+
   async #admit(request: AdmissionRequest, reinvocation: Reinvocation): Promise<void> {
-    for (const plugin of this.#plugins) {
+    for (const plugin of this.#active()) {
       const pending = plugin.admit?.(request, reinvocation);
       if (pending !== undefined) await pending;
     }

@@ -1,6 +1,7 @@
 import { apiError, ApiError } from '../http/api-error.js';
 import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin } from './admission.js';
+import { targetOf } from './match/rules.js';
 
 const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public']);
 
@@ -8,8 +9,9 @@ const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-p
 export function namespaceLifecycle(store: Store): AdmissionPlugin {
   return {
     name: 'NamespaceLifecycle',
-    admit: ({ operation, resource, object }) => {
-      const { name, namespace } = object.metadata;
+    admit: (request) => {
+      const { operation, resource } = request;
+      const { name, namespace } = targetOf(request);
       if (
         operation === 'DELETE' &&
         resource.group === '' &&

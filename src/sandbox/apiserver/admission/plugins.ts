@@ -8,7 +8,9 @@ import { namespaceLifecycle } from './namespace-lifecycle.js';
 import { podPriority } from './pod-priority.js';
 import { rbacEscalation } from './rbac-escalation.js';
 import { serviceAccountInjection } from './service-account-injection.js';
-import { uncalledAdmission } from './uncalled-admission.js';
+import { validatingPolicies } from './policy/validating-policies.js';
+import { mutatingWebhooks } from './webhook/mutating.js';
+import { validatingWebhooks } from './webhook/validating.js';
 import { serviceAllocation } from './service-allocation.js';
 import { storageProtection } from './storage-protection.js';
 
@@ -30,6 +32,8 @@ export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
     storageProtection(),
     serviceAllocation(deps.addresses),
     rbacEscalation(deps.authorizer),
-    uncalledAdmission(deps.logger),
+    mutatingWebhooks(deps),
+    validatingPolicies(deps),
+    validatingWebhooks(deps),
   ];
 }

@@ -34,7 +34,10 @@ function wantsToken(spec: JsonObject, account: KubeObject): boolean {
   return typeof own === 'boolean' ? own : account.automountServiceAccountToken !== false;
 }
 
-function mountToken(spec: JsonObject, volumeName: string): void {
+/** Mounts the token in containers that have none, also in those that a webhook added since. */
+function mountToken(spec: JsonObject, existing: JsonObject | undefined): void {
+  const volumeName =
+    stringOf(existing?.name) || `${volumePrefix}${Math.random().toString(36).slice(2, 7).padEnd(5, 'x')}`;
   let isMounted = false;
   for (const list of [spec.initContainers, spec.containers]) {
     for (const container of objectsOf(list)) {
@@ -44,7 +47,8 @@ function mountToken(spec: JsonObject, volumeName: string): void {
       isMounted = true;
     }
   }
-  if (isMounted) spec.volumes = [...objectsOf(spec.volumes), accessVolume(volumeName)];
+  if (isMounted && existing === undefined)
+    spec.volumes = [...objectsOf(spec.volumes), accessVolume(volumeName)];
 }
 
 /** Gives every pod its service account and the projected volume through which it speaks to the API. */
@@ -69,12 +73,10 @@ export function serviceAccountInjection(store: Store): AdmissionPlugin {
       if (objectsOf(spec.imagePullSecrets).length === 0 && objectsOf(account.imagePullSecrets).length > 0) {
         spec.imagePullSecrets = objectsOf(account.imagePullSecrets).map((s) => ({ ...s }));
       }
-      const hasVolume = objectsOf(spec.volumes).some(
+      const existing = objectsOf(spec.volumes).find(
         (v) => stringOf(v.name).startsWith(volumePrefix) && isObject(v.projected),
       );
-      if (wantsToken(spec, account) && !hasVolume) {
-        mountToken(spec, `${volumePrefix}${Math.random().toString(36).slice(2, 7).padEnd(5, 'x')}`);
-      }
+      if (wantsToken(spec, account)) mountToken(spec, existing);
     },
   };
 }

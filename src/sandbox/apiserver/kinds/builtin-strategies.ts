@@ -1,6 +1,8 @@
 import { crdStrategy } from '../crd/crd-strategy.js';
 import type { Strategy } from '../registry/resource.js';
 import { autoscalerStrategy } from './autoscaling/autoscaler.js';
+import { admissionPolicyStrategies } from './admission-policies.js';
+import { admissionWebhookStrategies } from './admission-webhooks.js';
 import { clusterStrategies } from './cluster-kinds.js';
 import { configurationStrategies } from './configuration.js';
 import { namespaceStrategy } from './namespace.js';
@@ -17,6 +19,8 @@ export const builtinStrategies: Readonly<Record<string, Strategy>> = {
   'customresourcedefinitions.apiextensions.k8s.io': crdStrategy,
   'horizontalpodautoscalers.autoscaling': autoscalerStrategy,
   ...configurationStrategies,
+  ...admissionWebhookStrategies,
+  ...admissionPolicyStrategies,
   ...clusterStrategies,
   ...workloadStrategies,
   ...rbacStrategies,

@@ -1,20 +1,6 @@
 import { fieldError } from '../http/api-error.js';
-import { childOf, isObject, type JsonObject, objectsOf, stringOf } from '../json.js';
+import { childOf, objectsOf, stringOf } from '../json.js';
 import { specOf, type Strategy } from '../registry/resource.js';
-
-function defaultWebhooks(draft: JsonObject, isMutating: boolean): void {
-  for (const webhook of objectsOf(draft.webhooks)) {
-    webhook.failurePolicy ??= 'Fail';
-    webhook.matchPolicy ??= 'Equivalent';
-    webhook.namespaceSelector ??= {};
-    webhook.objectSelector ??= {};
-    webhook.timeoutSeconds ??= 10;
-    if (isMutating) webhook.reinvocationPolicy ??= 'Never';
-    for (const rule of objectsOf(webhook.rules)) rule.scope ??= '*';
-    const service = isObject(webhook.clientConfig) ? webhook.clientConfig.service : undefined;
-    if (isObject(service)) service.port ??= 443;
-  }
-}
 
 /** Smaller kinds whose defaults clients rely on. */
 export const clusterStrategies: Readonly<Record<string, Strategy>> = {
@@ -76,10 +62,6 @@ export const clusterStrategies: Readonly<Record<string, Strategy>> = {
     defaults: (draft) => {
       draft.preemptionPolicy ??= 'PreemptLowerPriority';
     },
-  },
-  'mutatingwebhookconfigurations.admissionregistration.k8s.io': { defaults: (d) => defaultWebhooks(d, true) },
-  'validatingwebhookconfigurations.admissionregistration.k8s.io': {
-    defaults: (d) => defaultWebhooks(d, false),
   },
   'storageclasses.storage.k8s.io': {
     defaults: (draft) => {

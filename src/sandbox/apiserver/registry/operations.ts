@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AdmissionChain } from '../admission/admission.js';
+import type { AdmissionChain, AdmissionRequest, BodyType } from '../admission/admission.js';
 import type { UserInfo } from '../auth/user.js';
 import { apiError, ApiError } from '../http/api-error.js';
 import { cloneJson, equalJson, isObject, type Json, type JsonObject, numberOf } from '../json.js';
@@ -31,6 +31,17 @@ export interface WriteOptions {
   readonly warnings?: string[];
   /** '' for the object itself. */
   readonly subresource?: string;
+  /** Where the body of a subresource is of another type than the object: how admission sees it. */
+  readonly body?: BodyView;
+  /** Admission has seen the body already (eviction, binding). */
+  readonly isAdmitted?: boolean;
+}
+
+/** The object as a subresource of another type shows and writes it, such as Scale. */
+export interface BodyView {
+  readonly type: BodyType;
+  show(object: KubeObject): KubeObject;
+  write(object: KubeObject, body: KubeObject): KubeObject;
 }
 
 export interface DeleteOptions {
@@ -91,7 +102,7 @@ export class Operations {
       const candidate = cloneJson(draft);
       if (isGenerated) candidate.metadata.name = generatedName(meta.generateName ?? '');
       try {
-        return await this.#createOnce(resource, candidate, options);
+        return await this.#createOnce(resource, candidate, options, isGenerated);
       } catch (error) {
         const isTaken = error instanceof ApiError && error.reason === 'AlreadyExists';
         if (!isGenerated || !isTaken || attempt >= generatedNameAttemptsMax) throw error;
@@ -99,7 +110,12 @@ export class Operations {
     }
   }
 
-  async #createOnce(resource: Resource, draft: KubeObject, options: WriteOptions): Promise<KubeObject> {
+  async #createOnce(
+    resource: Resource,
+    draft: KubeObject,
+    options: WriteOptions,
+    isNameGenerated: boolean,
+  ): Promise<KubeObject> {
     const meta = draft.metadata;
     const applied = meta.managedFields;
     meta.uid = randomUUID();
@@ -111,20 +127,15 @@ export class Operations {
     if (resource.hasStatus) delete draft.status;
     this.#default(resource, draft);
     resource.strategy.prepareCreate?.(draft, this.reader);
-    await this.#admission.admit({ operation: 'CREATE', resource, object: draft, old: undefined, ...options });
+    const request = this.#admissionRequest('CREATE', resource, draft, undefined, options);
+    await this.#admission.admit({ ...request, isNameGenerated });
     this.#default(resource, draft);
     this.#validate(resource, draft, undefined);
     const { storage } = resource;
     if (this.store.get(storage, meta.namespace, meta.name) !== undefined) {
       throw apiError.alreadyExists(resource, meta.name);
     }
-    await this.#admission.validate({
-      operation: 'CREATE',
-      resource,
-      object: draft,
-      old: undefined,
-      ...options,
-    });
+    await this.#admission.validate(request);
     if (options.manager !== '' && applied === undefined) {
       recordUpdate(undefined, draft, resource.schema, writer(resource, options));
     }
@@ -210,13 +221,18 @@ export class Operations {
     restoreSystemMetadata(next.metadata, old.metadata);
     this.#default(resource, next);
     if (subresource === '') resource.strategy.prepareUpdate?.(next, old, this.reader);
-    await this.#admission.admit({ operation: 'UPDATE', resource, object: next, old, ...options });
+    next = await this.#admitUpdate(resource, next, old, options);
     this.#default(resource, next);
     if (resource.hasGeneration && subresource !== 'status') {
       next.metadata.generation = (old.metadata.generation ?? 1) + (isSpecEqual(old, next) ? 0 : 1);
     }
     this.#validate(resource, next, old);
-    await this.#admission.validate({ operation: 'UPDATE', resource, object: next, old, ...options });
+    if (options.isAdmitted !== true) {
+      const { body } = options;
+      const seen = body === undefined ? next : body.show(next);
+      const before = body === undefined ? old : body.show(old);
+      await this.#admission.validate(this.#admissionRequest('UPDATE', resource, seen, before, options));
+    }
     if (mode.isApply !== true && options.manager !== '') {
       recordUpdate(old, next, resource.schema, writer(resource, options));
     }
@@ -289,8 +305,14 @@ export class Operations {
       if (stored === undefined) throw apiError.notFound(resource, target.name);
       checkPreconditions(resource, stored, request);
       const old = present(stored, resource);
-      await this.#admission.admit({ operation: 'DELETE', resource, object: old, old, ...options });
-      await this.#admission.validate({ operation: 'DELETE', resource, object: old, old, ...options });
+      if (options.isAdmitted !== true) {
+        const admission = {
+          ...this.#admissionRequest('DELETE', resource, old, old, options),
+          options: deleteOptionsJson(request),
+        };
+        await this.#admission.admit(admission);
+        await this.#admission.validate(admission);
+      }
       const next = markDeleted(resource, stored, request);
       if (options.isDryRun === true) return { object: present(next, resource), isGone: isReadyToGo(next) };
       try {
@@ -346,6 +368,80 @@ export class Operations {
     return draft;
   }
 
+  /**
+   * Takes a body that is not stored itself (eviction, binding, exec options)
+   * through admission; what comes back may have been changed by it.
+   */
+  async admitBody(
+    operation: 'CREATE' | 'CONNECT',
+    resource: Resource,
+    target: Target,
+    body: { readonly type: BodyType; readonly object: KubeObject },
+    options: WriteOptions,
+  ): Promise<KubeObject> {
+    const request: AdmissionRequest = {
+      operation,
+      resource,
+      object: cloneJson(body.object),
+      old: undefined,
+      bodyType: body.type,
+      target,
+      ...options,
+      options: writeOptionsJson(options),
+    };
+    await this.#admission.admit(request);
+    await this.#admission.validate(request);
+    return request.object;
+  }
+
+  async #admitUpdate(
+    resource: Resource,
+    next: KubeObject,
+    old: KubeObject,
+    options: WriteOptions,
+  ): Promise<KubeObject> {
+    if (options.isAdmitted === true) return next;
+    const { body } = options;
+    if (body === undefined) {
+      await this.#admission.admit(this.#admissionRequest('UPDATE', resource, next, old, options));
+      return next;
+    }
+    const shown = body.show(next);
+    const before = cloneJson(shown);
+    await this.#admission.admit(this.#admissionRequest('UPDATE', resource, shown, body.show(old), options));
+    return equalJson(shown, before) ? next : body.write(next, shown);
+  }
+
+  #admissionRequest(
+    operation: AdmissionRequest['operation'],
+    resource: Resource,
+    object: KubeObject,
+    old: KubeObject | undefined,
+    { body, ...options }: WriteOptions,
+  ): AdmissionRequest {
+    return {
+      operation,
+      resource,
+      object,
+      old,
+      ...options,
+      options: writeOptionsJson(options),
+      ...(body === undefined ? {} : { bodyType: body.type }),
+      ...(body === undefined
+        ? {
+            settle: (changed: KubeObject) => {
+              const settled = this.decode(resource, object.metadata.namespace, changed, {
+                ...options,
+                fieldValidation: 'Ignore',
+              });
+              this.#default(resource, settled);
+              return settled;
+            },
+          }
+        : {}),
+    };
+  }
+
   #default(resource: Resource, draft: KubeObject): void {
     if (resource.isCustom) applyDefaults(draft, resource.schema);
     resource.strategy.defaults?.(draft);
@@ -389,6 +485,25 @@ export class Operations {
     }
     return draft;
   }
+}
+
+function writeOptionsJson({ manager, fieldValidation }: WriteOptions): JsonObject {
+  return {
+    ...(manager === '' ? {} : { fieldManager: manager }),
+    ...(fieldValidation === undefined ? {} : { fieldValidation }),
+  };
+}
+
+function deleteOptionsJson({
+  gracePeriodSeconds,
+  propagationPolicy,
+  preconditions,
+}: DeleteOptions): JsonObject {
+  return {
+    ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+    ...(propagationPolicy === undefined ? {} : { propagationPolicy }),
+    ...(preconditions === undefined ? {} : { preconditions: { ...preconditions } }),
+  };
 }
 
 function writer(resource: Resource, options: WriteOptions) {

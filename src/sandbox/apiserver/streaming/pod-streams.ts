@@ -9,6 +9,7 @@ import type { KubeletGateway } from '../kubelet-gateway.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import { assertPlaced, containerOf } from '../subresources/pod-container.js';
+import { admitConnection } from './connect-options.js';
 import { serveCommand } from './command-session.js';
 import { servePortChannels } from './port-channels.js';
 import { serveSpdyPorts } from './spdy-ports.js';
@@ -63,20 +64,18 @@ export class PodStreams {
   /** Takes over an upgrade request; refusals go out as ordinary HTTP answers. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
-    try {
-      this.#upgrade(request, socket, head);
-    } catch (error) {
-      refuse(request, socket, error);
-    }
+    this.#upgrade(request, socket, head).catch((error: unknown) => refuse(request, socket, error));
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { path, url } = this.#deps.dispatcher.authorizeStream(request);
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const { path, url, user } = this.#deps.dispatcher.authorizeStream(request);
     const { operations, signal } = this.#deps;
     const pods = operations.registry.find('', 'v1', 'pods');
     if (path.group !== '' || path.plural !== 'pods' || pods === undefined) throw apiError.unknownPath();
     const pod = operations.get(pods, { namespace: path.namespace, name: path.name ?? '' });
     assertPlaced(pod);
+    await admitConnection(operations, pods, path, url.searchParams, { user });
+    if (socket.destroyed) return;
     if (this.#openCount >= streamsMax) throw apiError.unavailable('too many open streams');
     const protocol = (request.headers.upgrade ?? '').toLowerCase();
     const gone = new AbortController();

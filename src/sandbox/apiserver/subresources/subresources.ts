@@ -19,7 +19,7 @@ import {
   stringsOf,
 } from '../json.js';
 import { type KubeObject, timestamp } from '../object.js';
-import type { Operations } from '../registry/operations.js';
+import type { BodyView, Operations } from '../registry/operations.js';
 import type { Resource } from '../registry/resource.js';
 import { specOf } from '../registry/resource.js';
 import { mediaType } from '../http/body.js';
@@ -82,7 +82,12 @@ export class Subresources {
     const answer = (object: KubeObject): void => sendJson(exchange, 200, toScale(object, mapping));
     if (verb === 'get') return answer(this.#operations.get(resource, target));
     const raw = await readBody(exchange.request);
-    const options = writeOptions(exchange, path);
+    const view: BodyView = {
+      type: { group: 'autoscaling', version: 'v1', kind: 'Scale' },
+      show: (object) => toScale(object, mapping) as KubeObject,
+      write: (object, scale) => fromScale(object, scale, mapping),
+    };
+    const options = { ...writeOptions(exchange, path), body: view };
     if (verb === 'update') {
       const scale = objectFrom(parseBody(exchange.request, raw), type);
       return answer(
@@ -107,10 +112,8 @@ export class Subresources {
   }
 
   /** Puts a pod on a node. */
-  async bind(exchange: Exchange, namespace: string, name: string, binding: KubeObject): Promise<void> {
+  async bind(exchange: Exchange, namespace: string, name: string, asked: KubeObject): Promise<void> {
     const pods = this.#resource('', 'pods');
-    const node = stringOf(pathOf(binding, 'target', 'name'));
-    if (node === '') throw apiError.badRequest('target.name: Required value');
     const options = writeOptions(exchange, {
       kind: 'resource',
       group: '',
@@ -122,6 +125,15 @@ export class Subresources {
       rest: '',
       isWatchPath: false,
     });
+    const binding = await this.#operations.admitBody(
+      'CREATE',
+      pods,
+      { namespace, name },
+      { type: { group: '', version: 'v1', kind: 'Binding' }, object: asked },
+      options,
+    );
+    const node = stringOf(pathOf(binding, 'target', 'name'));
+    if (node === '') throw apiError.badRequest('target.name: Required value');
     await this.#operations.modify(
       pods,
       { namespace, name },
@@ -157,16 +169,23 @@ export class Subresources {
         };
         return next;
       },
-      options,
+      { ...options, isAdmitted: true },
     );
     sendJson(exchange, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
   }
 
   async #evict(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
-    const eviction = await body(exchange, { apiVersion: 'policy/v1', kind: 'Eviction' });
+    const asked = await body(exchange, { apiVersion: 'policy/v1', kind: 'Eviction' });
     const target = { namespace: path.namespace, name: path.name ?? '' };
     const pod = this.#operations.get(resource, target);
     const options = writeOptions(exchange, path);
+    const eviction = await this.#operations.admitBody(
+      'CREATE',
+      resource,
+      target,
+      { type: { group: 'policy', version: 'v1', kind: 'Eviction' }, object: asked },
+      options,
+    );
     const blocking = budgetBlocking(pod, this.#operations.reader);
     if (blocking !== undefined) {
       throw apiError.tooManyRequests(
@@ -185,7 +204,7 @@ export class Subresources {
       resource,
       target,
       { gracePeriodSeconds: grace },
-      { ...options, subresource: '' },
+      { ...options, subresource: '', isAdmitted: true },
     );
     sendJson(exchange, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
   }
@@ -219,8 +238,16 @@ export class Subresources {
   }
 
   async #token(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
-    const request = await body(exchange, { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest' });
-    const account = this.#operations.get(resource, { namespace: path.namespace, name: path.name ?? '' });
+    const asked = await body(exchange, { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest' });
+    const target = { namespace: path.namespace, name: path.name ?? '' };
+    const account = this.#operations.get(resource, target);
+    const request = await this.#operations.admitBody(
+      'CREATE',
+      resource,
+      target,
+      { type: { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' }, object: asked },
+      writeOptions(exchange, path),
+    );
     const spec = objectOf(request.spec);
     const seconds = numberOf(spec.expirationSeconds) ?? tokenLifetime.default;
     if (seconds < tokenLifetime.min || seconds > tokenLifetime.max) {

@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { isObject, type Json, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../../json.js';
 import type { Store } from '../../storage/store.js';
@@ -129,7 +130,8 @@ async function exchange(
           host,
           port,
           path: `${url.pathname}${url.search}`,
-          servername: serverName,
+          // The protocol has no names for addresses.
+          servername: isIP(serverName) === 0 ? serverName : '',
           ...(caPem === undefined ? {} : { ca: caPem }),
           agent: false,
           signal,

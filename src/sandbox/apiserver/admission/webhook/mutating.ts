@@ -23,6 +23,7 @@ export function mutatingWebhooks(deps: WebhookDeps): AdmissionPlugin {
   const rounds = new WeakMap<Reinvocation, Rounds>();
   return {
     name: 'MutatingAdmissionWebhook',
+    isConfigured: true,
     admit: async (request, reinvocation) => {
       const webhooks = configuredWebhooks(deps.store, 'mutatingwebhookconfigurations');
       if (webhooks.length === 0) return;

@@ -7,6 +7,7 @@ export function validatingWebhooks(deps: WebhookDeps): AdmissionPlugin {
   const dispatch = new WebhookDispatch(deps);
   return {
     name: 'ValidatingAdmissionWebhook',
+    isConfigured: true,
     validate: async (request) => {
       const webhooks = configuredWebhooks(deps.store, 'validatingwebhookconfigurations');
       if (webhooks.length === 0) return;

@@ -1,0 +1,203 @@
+import { beforeEach, expect, test } from 'vitest';
+import type { JsonObject } from '../../../src/sandbox/apiserver/json.js';
+import { eventually } from '../../harness/cluster.js';
+import { describeServers, type RawAnswer } from '../servers.js';
+
+const api = '/apis/admissionregistration.k8s.io/v1';
+const apiVersion = 'admissionregistration.k8s.io/v1';
+const configMapRule = { apiGroups: [''], apiVersions: ['v1'], resources: ['configmaps'], operations: ['*'] };
+
+describeServers('validating admission policies', (server) => {
+  let namespace: string;
+  let count = 0;
+
+  beforeEach(async () => {
+    namespace = await server().namespace('policies', { team: 'blue' });
+  });
+
+  const post = (path: string, body: JsonObject): Promise<RawAnswer> =>
+    server().raw({ method: 'POST', path, body });
+  const write = (name: string, data: JsonObject, more: JsonObject = {}): Promise<RawAnswer> =>
+    post(`/api/v1/namespaces/${namespace}/configmaps`, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name, ...more },
+      data,
+    });
+  const policyBody = (name: string, spec: JsonObject): JsonObject => ({
+    apiVersion,
+    kind: 'ValidatingAdmissionPolicy',
+    metadata: { name },
+    spec: { matchConstraints: { resourceRules: [configMapRule] }, ...spec },
+  });
+
+  /** Makes a policy with a binding for this test's namespace; resolves when it is enforced. */
+  async function enforced(spec: JsonObject, binding: JsonObject = {}): Promise<string> {
+    const name = `conformance-${count++}`;
+    const probe = {
+      expression: "object == null || object.metadata.name != 'probe'",
+      message: 'enforced',
+    };
+    const validations = [probe, ...((spec.validations as JsonObject[] | undefined) ?? [])];
+    const made = await post(`${api}/validatingadmissionpolicies`, policyBody(name, { ...spec, validations }));
+    expect(made.status, made.text).toBe(201);
+    const bound = await post(`${api}/validatingadmissionpolicybindings`, {
+      apiVersion,
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name },
+      spec: {
+        policyName: name,
+        validationActions: ['Deny'],
+        matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
+        ...binding,
+      },
+    });
+    expect(bound.status, bound.text).toBe(201);
+    await eventually(
+      async () => {
+        const answer = await write('probe', { team: 'x' });
+        const isSeen = answer.status === 422 || (answer.headers.warning ?? '').includes('enforced');
+        if (answer.status === 201) {
+          await server().raw({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/configmaps/probe` });
+        }
+        if (!isSeen) throw new Error(`the policy is not enforced yet: ${answer.text}`);
+      },
+      { timeoutMs: 15_000 },
+    );
+    return name;
+  }
+
+  test('deny with the message, reason and code of the validation', async () => {
+    const name = await enforced({
+      variables: [
+        { name: 'size', expression: 'size(object.data)' },
+        { name: 'double', expression: 'variables.size * 2' },
+      ],
+      validations: [
+        { expression: 'variables.double <= 4' },
+        { expression: "!('secret' in object.data)", message: 'no secrets', reason: 'Forbidden' },
+        {
+          expression: "!has(object.data.team) || object.data.team != 'red'",
+          messageExpression:
+            "'team ' + object.data.team + ' has no place in ' + namespaceObject.metadata.labels.team",
+        },
+        { expression: "object.data.needed == 'x' || has(object.data.team)" },
+      ],
+    });
+    const refused = `is forbidden: ValidatingAdmissionPolicy '${name}' with binding '${name}' denied request`;
+    expect((await write('three', { a: '', b: '', team: '' })).json()).toMatchObject({
+      code: 422,
+      reason: 'Invalid',
+      message: `configmaps "three" ${refused}: failed expression: variables.double <= 4`,
+      details: { name: 'three', kind: 'configmaps' },
+    });
+    expect((await write('secretive', { secret: '', team: '' })).json()).toMatchObject({
+      code: 403,
+      reason: 'Forbidden',
+      message: `configmaps "secretive" ${refused}: no secrets`,
+    });
+    expect((await write('red', { team: 'red' })).json()).toMatchObject({
+      message: `configmaps "red" ${refused}: team red has no place in blue`,
+    });
+    expect((await write('broken', { a: '' })).json()).toMatchObject({
+      code: 422,
+      message: `configmaps "broken" ${refused}: expression 'object.data.needed == 'x' || has(object.data.team)' resulted in error: no such key: needed`,
+    });
+    expect((await write('good', { team: 'blue' })).status).toBe(201);
+  });
+
+  test('warn without refusing', async () => {
+    const name = await enforced(
+      { validations: [{ expression: 'has(object.data.team)', message: 'say which team' }] },
+      { validationActions: ['Warn', 'Audit'] },
+    );
+    const made = await write('teamless', { a: '' });
+    expect(made.status).toBe(201);
+    expect(made.headers.warning).toContain(
+      `Validation failed for ValidatingAdmissionPolicy '${name}' with binding '${name}': say which team`,
+    );
+  });
+
+  test('take parameters from the cluster', async () => {
+    await post(`/api/v1/namespaces/${namespace}/secrets`, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'limits' },
+      stringData: { team: 'blue' },
+    });
+    const paramKind = { apiVersion: 'v1', kind: 'Secret' };
+    const name = await enforced(
+      {
+        paramKind,
+        validations: [{ expression: 'object.data.team == string(base64.decode(params.data.team))' }],
+      },
+      { paramRef: { name: 'limits', parameterNotFoundAction: 'Deny' } },
+    ).catch((error: unknown) => String(error));
+    // Kubernetes offers no base64 functions here, and neither do we.
+    expect(name).toContain("undeclared reference to 'base64' (in container '')");
+    const named = await enforced(
+      {
+        paramKind,
+        validations: [{ expression: "params.data.team == 'Ymx1ZQ==' && object.data.team == 'blue'" }],
+      },
+      { paramRef: { name: 'limits', parameterNotFoundAction: 'Deny' } },
+    );
+    expect((await write('blue', { team: 'blue' })).status).toBe(201);
+    expect((await write('green', { team: 'green' })).status).toBe(422);
+    await server().raw({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/secrets/limits` });
+    await eventually(
+      async () => {
+        const answer = (await write('orphan', { team: 'blue' })).json<{ message?: string }>();
+        expect(answer.message).toBe(
+          `configmaps "orphan" is forbidden: ValidatingAdmissionPolicy '${named}' with binding '${named}' denied request: failed to configure binding: no params found for policy binding with \`Deny\` parameterNotFoundAction`,
+        );
+      },
+      { timeoutMs: 5_000 },
+    );
+  });
+
+  test('match by conditions and by excluded rules', async () => {
+    await enforced({
+      matchConstraints: {
+        resourceRules: [configMapRule],
+        excludeResourceRules: [{ ...configMapRule, resourceNames: ['free'] }],
+      },
+      matchConditions: [{ name: 'creations', expression: "request.operation == 'CREATE'" }],
+      validations: [{ expression: 'has(object.data.team)' }],
+    });
+    expect((await write('bound', { a: '' })).status).toBe(422);
+    expect((await write('free', { a: '' })).status).toBe(201);
+    const deleted = await server().raw({
+      method: 'DELETE',
+      path: `/api/v1/namespaces/${namespace}/configmaps/free`,
+    });
+    expect(deleted.status).toBe(200);
+  });
+
+  test('are refused when they cannot work', async () => {
+    const attempt = async (spec: JsonObject): Promise<string> => {
+      const answer = await post(`${api}/validatingadmissionpolicies`, policyBody('wrong', spec));
+      expect(answer.status).toBe(422);
+      return answer.json<{ message: string }>().message;
+    };
+    const of = 'ValidatingAdmissionPolicy.admissionregistration.k8s.io "wrong" is invalid: ';
+    expect(await attempt({ validations: [{ expression: 'object.a +' }] })).toContain(
+      `${of}spec.validations[0].expression: Invalid value: "object.a +": compilation failed: ERROR: <input>:1:11: Syntax error:`,
+    );
+    expect(await attempt({ validations: [{ expression: 'request.nonsense == 1' }] })).toContain(
+      `${of}spec.validations[0].expression: Invalid value: "request.nonsense == 1": compilation failed: ERROR: <input>:1:8: undefined field 'nonsense'`,
+    );
+    expect(await attempt({ validations: [{ expression: 'variables.later' }] })).toContain(
+      `<input>:1:10: undefined field 'later'`,
+    );
+    expect(await attempt({ validations: [{ expression: 'params.x == 1' }] })).toContain(
+      "undeclared reference to 'params' (in container '')",
+    );
+    expect(await attempt({ validations: [{ expression: "'text'" }] })).toBe(
+      `${of}spec.validations[0].expression: Invalid value: "'text'": must evaluate to bool`,
+    );
+    expect(await attempt({ validations: [{ expression: 'true', reason: 'Because' }] })).toBe(
+      `${of}spec.validations[0].reason: Unsupported value: "Because": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"`,
+    );
+  });
+});
