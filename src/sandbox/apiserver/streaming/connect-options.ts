@@ -1,4 +1,4 @@
-import type { JsonObject } from '../json.js';
+import { type JsonObject, stringOf } from '../json.js';
 import type { ResourcePath } from '../http/request-info.js';
 import type { KubeObject } from '../object.js';
 import type { Operations, WriteOptions } from '../registry/operations.js';
@@ -40,7 +40,7 @@ export async function admitConnection(
   options: Pick<WriteOptions, 'user' | 'warnings'>,
 ): Promise<void> {
   const shown = connectOptions(path, resource, query);
-  const type = { group: '', version: 'v1', kind: String(shown.kind) };
+  const type = { group: '', version: 'v1', kind: stringOf(shown.kind) };
   const object: JsonObject = { ...shown, apiVersion: 'v1' };
   await operations.admitBody(
     'CONNECT',

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, objectOf, stringOf, stringsOf } from '../../json.js';
 import type { KubeObject } from '../../object.js';
-import { LabelSelector } from '../../registry/label-selector.js';
+import type { LabelSelector } from '../../registry/label-selector.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Store } from '../../storage/store.js';
 import { type MatchCriteria, selectorOf } from '../match/matcher.js';
