@@ -188,7 +188,7 @@ describeServers('validating admission policies', (server) => {
       "undeclared reference to 'params' (in container '')",
     );
     expect(await attempt({ validations: [{ expression: "'text'" }] })).toBe(
-      `${of}spec.validations[0].expression: Invalid value: "'text'": must evaluate to bool`,
+      `${of}spec.validations[0].expression: Invalid value: "'text'": must evaluate to bool but got string`,
     );
     expect(await attempt({ validations: [{ expression: 'true', reason: 'Because' }] })).toBe(
       `${of}spec.validations[0].reason: Unsupported value: "Because": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"`,

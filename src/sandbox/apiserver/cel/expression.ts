@@ -24,6 +24,9 @@ export class EvaluationFailure extends Error {
   override readonly name = 'EvaluationFailure';
 }
 
+/** How the problem of an expression begins that is right but for the type of its result. */
+export const wrongResult = 'must evaluate to ';
+
 export type ResultType = 'bool' | 'string' | 'any';
 
 /** Parses an expression and checks its types against an environment. */
@@ -42,7 +45,7 @@ export function compileExpression(
   if (!checked.valid) return problemOf(environment, source, checked.error);
   const type = checked.type ?? 'dyn';
   if (result !== 'any' && type !== result && type !== 'dyn') {
-    return new CompileProblem(result === 'bool' ? 'must evaluate to bool' : 'must evaluate to string');
+    return new CompileProblem(`${wrongResult}${result} but got ${typeText(type)}`);
   }
   const identifiers = new Set<string>();
   const selections = new Set<string>();

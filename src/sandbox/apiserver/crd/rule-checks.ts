@@ -1,5 +1,5 @@
 import { newEnvironment } from '../cel/environment.js';
-import { CompileProblem, compileExpression } from '../cel/expression.js';
+import { CompileProblem, compileExpression, wrongResult } from '../cel/expression.js';
 import { SchemaTypes } from '../cel/schema-types.js';
 import { type FieldError, fieldError } from '../http/api-error.js';
 import type { CelRule, Schema } from '../schema/schema.js';
@@ -52,7 +52,7 @@ function checkRules(schema: Schema, rules: readonly CelRule[], place: Place, err
     const scope = rule.optionalOldSelf === true ? optional : plain;
     const program = compileExpression(scope, rule.rule, 'bool');
     if (program instanceof CompileProblem) {
-      const isWrongResult = program.message === 'must evaluate to bool';
+      const isWrongResult = program.message.startsWith(wrongResult);
       errors.push(
         ruleProblem(
           rule,
@@ -84,7 +84,7 @@ function checkRules(schema: Schema, rules: readonly CelRule[], place: Place, err
         ruleProblem(
           rule,
           `${at}.messageExpression`,
-          message.message === 'must evaluate to string'
+          message.message.startsWith(wrongResult)
             ? 'messageExpression must evaluate to a string'
             : `messageExpression ${message.message}`,
         ),
