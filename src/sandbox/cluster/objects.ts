@@ -138,6 +138,7 @@ export interface HorizontalPodAutoscaler extends KubeObject {
     currentReplicas?: number;
     desiredReplicas?: number;
     currentMetrics?: unknown[] | null;
+    lastScaleTime?: string;
     conditions?: Condition[];
   };
 }

@@ -22,7 +22,11 @@ import type {
   ReplicaSet,
   Service,
 } from '../../../src/kube/types.js';
-import { replicationControllers } from '../../../src/sandbox/cluster/objects.js';
+import {
+  type HorizontalPodAutoscaler,
+  horizontalPodAutoscalers,
+  replicationControllers,
+} from '../../../src/sandbox/cluster/objects.js';
 import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
 
 let plane: ControlPlane;
@@ -87,6 +91,36 @@ async function rolledOut(name: string, replicas: number): Promise<Deployment> {
     { what: `deployment ${name} rolled out to ${replicas}` },
   );
 }
+
+describe('horizontal pod autoscalers', () => {
+  it('keep the bounds, and say that there are no metrics', async () => {
+    await plane.client.create(deployments, deployment('elastic', { replicas: 1 }), { namespace: 'default' });
+    await plane.client.create(
+      horizontalPodAutoscalers,
+      {
+        apiVersion: 'autoscaling/v2',
+        kind: 'HorizontalPodAutoscaler',
+        metadata: { name: 'elastic', namespace: 'default' },
+        spec: {
+          scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'elastic' },
+          minReplicas: 2,
+          maxReplicas: 4,
+        },
+      },
+      { namespace: 'default' },
+    );
+    await rolledOut('elastic', 2);
+    const status = await eventually(
+      async () => {
+        const found = await get<HorizontalPodAutoscaler>(horizontalPodAutoscalers, 'elastic');
+        const active = found?.status?.conditions?.find((c) => c.type === 'ScalingActive');
+        return active?.reason === 'FailedGetResourceMetric' ? found?.status : undefined;
+      },
+      { what: 'the autoscaler to say what it lacks' },
+    );
+    expect(status.desiredReplicas).toBe(2);
+  });
+});
 
 describe('replication controllers', () => {
   it('keep their pods by a bare map of labels', async () => {
