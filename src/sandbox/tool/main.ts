@@ -6,16 +6,21 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./echo/serve.js')).serve,
   curl: async () => (await import('./curl/command.js')).curl,
   tcp: async () => (await import('./tcp.js')).tcp,
-  load: async () => (await import('./load.js')).load,
+  ws: async () => (await import('./ws.js')).ws,
+  grpc: async () => (await import('./grpc/command.js')).grpc,
+  load: async () => (await import('./load/command.js')).load,
   dns: async () => (await import('./dns.js')).dns,
   sleep: async () => (await import('./sleep.js')).sleep,
 };
 
 const usage = `usage: tool [serve [tcp]] [--port 8080] [--tcp-port 9090] [--name N] [--version TEXT] [--delay MS] [--status CODE]
-            [--shutdown-delay MS] [--quiet]
+            [--tls-port 8443 --tls-cert FILE --tls-key FILE [--tls-client-ca FILE]] [--shutdown-delay MS] [--quiet]
        tool curl [curl flags] URL...
        tool tcp send HOST PORT [--text T] [--timeout SECONDS]
-       tool load URL --rate PER_SECOND --duration SECONDS [--connections N] [--each-new-connection] [--timeout SECONDS]
+       tool ws URL [--message T] [--count N] [--header 'Name: value'] [--timeout SECONDS] [--insecure]
+       tool grpc HOST:PORT SERVICE/METHOD [--text T | --hex H] [--header 'Name: value'] [--timeout SECONDS]
+       tool grpc HOST:PORT health [--service S]
+       tool load URL --rate PER_SECOND --duration SECONDS [--connections N] [--each-new-connection] [--http2] [--timeout SECONDS]
        tool dns NAME [--type A] [--server ADDRESS[:PORT]] [--timeout SECONDS]
        tool sleep [SECONDS]
 `;

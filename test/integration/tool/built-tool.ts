@@ -33,6 +33,8 @@ export async function buildTool(): Promise<BuiltTool> {
     format: 'esm',
     platform: 'node',
     target: 'node20',
+    // The WebSocket library is CommonJS.
+    banner: { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" },
   });
   const entry = join(folder, 'run.mjs');
   await writeFile(

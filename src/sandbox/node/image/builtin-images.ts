@@ -15,7 +15,7 @@ const meshctlProgram = (file: string, ...args: string[]): string =>
  */
 const toolEntrypoint = [
   'case "$1" in',
-  '  "" | -* | help | serve | curl | tcp | load | dns | sleep) exec tool "$@" ;;',
+  '  "" | -* | help | serve | curl | ws | grpc | tcp | load | dns | sleep) exec tool "$@" ;;',
   'esac',
   'command -v "$1" >/dev/null && exec "$@"',
   'exec tool "$@"',

@@ -9,7 +9,8 @@ import {
 import { createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isGrpc, serveGrpc } from './grpc.js';
-import { type Identity, renderJson, renderText, type Seen } from './report.js';
+import { type Identity, plainAddress, renderJson, renderText, type Seen } from './report.js';
+import { createTlsServer, seenTls, type TlsFiles } from './tls.js';
 import { upgradeToWebSocket } from './websocket.js';
 
 /** Request bodies are echoed up to this size; longer ones are counted and cut. */
@@ -33,15 +34,17 @@ export interface EchoOptions {
 type AnyRequest = IncomingMessage | Http2ServerRequest;
 type AnyResponse = ServerResponse | Http2ServerResponse;
 
-/** An HTTP/1.1, h2c (prior knowledge), WebSocket and gRPC echo server on one port, told apart by the first bytes. */
+/** An HTTP/1.1, HTTP/2 (prior knowledge), WebSocket and gRPC echo server on one port, told apart by the first bytes. */
 export interface EchoServer {
   readonly tcp: TcpServer;
+  /** The same behind TLS; undefined when no certificate was given. */
+  readonly tls: TcpServer | undefined;
   /** Stops accepting, lets requests in flight finish for at most `graceMs`, then closes. */
   close(graceMs: number): Promise<void>;
 }
 
 /** Creates the server; the caller listens with `server.tcp.listen`. */
-export function createEchoServer(options: EchoOptions): EchoServer {
+export function createEchoServer(options: EchoOptions, tlsFiles?: TlsFiles): EchoServer {
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
   const http1: Server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
@@ -59,19 +62,28 @@ export function createEchoServer(options: EchoOptions): EchoServer {
     session.once('close', () => sessions.delete(session));
     session.on('error', () => session.destroy());
   });
-  const tcp = createTcpServer({ noDelay: true }, (socket) => {
+  const accept = (socket: Socket): void => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     // A peer that resets has nobody left to be told.
     socket.on('error', () => socket.destroy());
     routeByFirstBytes(socket, { http1, http2 });
-  });
+  };
+  const tcp = createTcpServer({ noDelay: true }, accept);
+  const tls = tlsFiles === undefined ? undefined : createTlsServer(tlsFiles, accept);
   return {
     tcp,
+    tls,
     close: async (graceMs) => {
-      const closed = new Promise<void>((resolve) => {
-        tcp.close(() => resolve());
-      });
+      const closed = Promise.all(
+        [tcp, tls].map(
+          (server) =>
+            new Promise<void>((resolve) => {
+              if (server?.listening === true) server.close(() => resolve());
+              else resolve();
+            }),
+        ),
+      );
       for (const session of sessions) session.close();
       http1.closeIdleConnections();
       const timer = setTimeout(() => {
@@ -189,21 +201,19 @@ async function observe(request: AnyRequest): Promise<Seen> {
     headers.push([request.rawHeaders[i] ?? '', request.rawHeaders[i + 1] ?? '']);
   }
   const { socket } = request;
+  const tls = seenTls(socket);
   return {
     method: request.method ?? '',
     path: request.url ?? '',
     httpVersion: request.httpVersion,
+    protocol: request.httpVersionMajor < 2 ? `http/${request.httpVersion}` : tls === undefined ? 'h2c' : 'h2',
+    tls,
     headers,
     peer: { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 },
     local: { address: plainAddress(socket.localAddress), port: socket.localPort ?? 0 },
     body: Buffer.concat(parts).toString('utf8'),
     bodyBytes,
   };
-}
-
-/** A dual-stack socket shows IPv4 peers as mapped addresses; readers compare them with pod addresses. */
-function plainAddress(address: string | undefined): string {
-  return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 function headerOf(seen: Seen, name: string): string | undefined {

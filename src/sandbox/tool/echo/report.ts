@@ -8,17 +8,38 @@ export interface Identity {
   readonly pod: { name?: string; namespace?: string; ip?: string; node?: string; serviceAccount?: string };
 }
 
+/** The TLS session a request came in. */
+export interface SeenTls {
+  /** The name the client asked for (SNI); undefined when it named none. */
+  readonly serverName: string | undefined;
+  readonly version: string;
+  readonly cipher: string;
+  /** Subject and alternative names of the client's certificate, when it showed one. */
+  readonly client:
+    | { readonly subject: string; readonly names: string; readonly isTrusted: boolean }
+    | undefined;
+}
+
 /** One request as the server saw it on the wire. */
 export interface Seen {
   readonly method: string;
   readonly path: string;
   readonly httpVersion: string;
+  /** `http/1.1`, `h2c` (without TLS) or `h2`. */
+  readonly protocol: string;
+  /** undefined without TLS. */
+  readonly tls: SeenTls | undefined;
   /** Name and value in order of arrival, names as received. */
   readonly headers: readonly (readonly [string, string])[];
   readonly peer: { readonly address: string; readonly port: number };
   readonly local: { readonly address: string; readonly port: number };
   readonly body: string;
   readonly bodyBytes: number;
+}
+
+/** A dual-stack socket shows IPv4 peers as mapped addresses; readers compare them with pod addresses. */
+export function plainAddress(address: string | undefined): string {
+  return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 /** Reads the instance's identity from flags and the downward-API variables manifests usually set. */
@@ -57,6 +78,9 @@ export function renderText(identity: Identity, seen: Seen): string {
     ...Object.entries(identity.pod).map(([key, value]) => `Pod-${key}: ${value}`),
     `Peer: ${seen.peer.address}:${seen.peer.port}`,
     `Local: ${seen.local.address}:${seen.local.port}`,
+    ...(seen.tls === undefined
+      ? []
+      : [`TLS: ${seen.tls.version} ${seen.tls.cipher}`, `SNI: ${seen.tls.serverName ?? ''}`]),
     '',
     `${seen.method} ${seen.path} HTTP/${seen.httpVersion}`,
     ...seen.headers.map(([name, value]) => `${name}: ${value}`),

@@ -1,10 +1,13 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { FlagError, parseFlags, reportUsage } from '../flags.js';
+import { FlagError, type ParsedFlags, parseFlags, reportUsage } from '../flags.js';
 import { aborted, terminationSignal } from '../termination.js';
 import { createEchoServer } from './http.js';
 import { identityFrom } from './report.js';
+import type { TlsFiles } from './tls.js';
 
+const tlsPortDefault = 8443;
 /** On SIGTERM, requests in flight get this long. */
 const drainMs = 5_000;
 
@@ -16,10 +19,15 @@ const drainMs = 5_000;
 export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   let flags: ReturnType<typeof parseFlags>;
   let isTcpOnly: boolean;
+  let tlsFiles: TlsFiles | undefined;
   try {
     flags = parseFlags(args, {
       port: 'number',
       'tcp-port': 'number',
+      'tls-port': 'number',
+      'tls-cert': 'text',
+      'tls-key': 'text',
+      'tls-client-ca': 'text',
       name: 'text',
       version: 'text',
       delay: 'number',
@@ -33,6 +41,7 @@ export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Pr
     if (flags.positional.length > (isTcpOnly ? 1 : 0)) {
       throw new FlagError(`unexpected argument ${flags.positional.at(-1)}`);
     }
+    tlsFiles = readTlsFiles(flags);
   } catch (error) {
     return reportUsage('serve', error);
   }
@@ -44,14 +53,19 @@ export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Pr
   const tcp = tcpEcho(flags.text('greeting'));
   const http = isTcpOnly
     ? undefined
-    : createEchoServer({
-        identity: identityFrom(env, { name: flags.text('name'), version: flags.text('version') }),
-        status: flags.number('status') ?? 200,
-        delayMs: flags.number('delay') ?? 0,
-        log,
-      });
+    : createEchoServer(
+        {
+          identity: identityFrom(env, { name: flags.text('name'), version: flags.text('version') }),
+          status: flags.number('status') ?? 200,
+          delayMs: flags.number('delay') ?? 0,
+          log,
+        },
+        tlsFiles,
+      );
   try {
     if (http !== undefined) await listen(http.tcp, { port, host });
+    if (http?.tls !== undefined)
+      await listen(http.tls, { port: flags.number('tls-port') ?? tlsPortDefault, host });
     // Port 0 switches the second listener off.
     if (isTcpOnly || tcpPort !== 0) await listen(tcp.server, { port: tcpPort, host });
   } catch (error) {
@@ -68,6 +82,27 @@ export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Pr
   await Promise.all([http?.close(drainMs), tcp.close()]);
   termination.dispose();
   return 0;
+}
+
+/** Certificate and key of --tls-cert and --tls-key; both or none. */
+function readTlsFiles(flags: ParsedFlags): TlsFiles | undefined {
+  const [cert, key, clientCa] = ['tls-cert', 'tls-key', 'tls-client-ca'].map((name) => {
+    const path = flags.text(name);
+    try {
+      return path === undefined ? undefined : readFileSync(path);
+    } catch (error) {
+      throw new FlagError(`--${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  });
+  if (cert !== undefined && key !== undefined) return { cert, key, clientCa };
+  if (
+    cert !== undefined ||
+    key !== undefined ||
+    clientCa !== undefined ||
+    flags.number('tls-port') !== undefined
+  )
+    throw new FlagError('TLS needs both --tls-cert and --tls-key');
+  return undefined;
 }
 
 async function listen(server: Server, at: { port: number; host: string | undefined }): Promise<void> {

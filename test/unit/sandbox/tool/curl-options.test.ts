@@ -4,7 +4,7 @@ import { OptionError, parseCurlOptions } from '../../../../src/sandbox/tool/curl
 import { expandWriteOut, noFacts } from '../../../../src/sandbox/tool/curl/write-out.js';
 import { candidateNames, parseResolvConf } from '../../../../src/sandbox/tool/dns.js';
 import { parseFlags } from '../../../../src/sandbox/tool/flags.js';
-import { LatencyHistogram } from '../../../../src/sandbox/tool/latency-histogram.js';
+import { LatencyHistogram } from '../../../../src/sandbox/tool/load/latency-histogram.js';
 
 describe('curl options', () => {
   it('reads bundled short flags with attached and separate values', () => {

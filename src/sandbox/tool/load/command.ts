@@ -1,15 +1,12 @@
-import { Agent, request } from 'node:http';
-import { FlagError, parseFlags, reportUsage } from './flags.js';
+import { FlagError, parseFlags, reportUsage } from '../flags.js';
+import { terminationSignal } from '../termination.js';
 import { LatencyHistogram } from './latency-histogram.js';
-import { terminationSignal } from './termination.js';
+import { http1Sender, http2Sender, type SenderOptions } from './senders.js';
 
 const rateMax = 50_000;
 /** Requests beyond this many in flight are counted as failed (`overload`) instead of queued without bound. */
 const inFlightMax = 10_000;
 const tickMs = 5;
-
-/** What one request came to: undefined when fine, otherwise why not. */
-type Outcome = string | undefined;
 
 /**
  * `tool load URL --rate R --duration S`: sends R requests per second whether or
@@ -17,26 +14,27 @@ type Outcome = string | undefined;
  * with a status below 400 are `ok`; the others are counted under their reason.
  */
 export async function load(args: readonly string[]): Promise<number> {
-  let url: URL;
-  let plan: { rate: number; durationMs: number; connections: number; isEachNew: boolean; timeoutMs: number };
+  let plan: SenderOptions & { rate: number; durationMs: number; isHttp2: boolean };
   try {
     const flags = parseFlags(args, {
       rate: 'number',
       duration: 'text',
       connections: 'number',
       'each-new-connection': 'switch',
+      http2: 'switch',
       timeout: 'number',
     });
     const [text] = flags.positional;
     if (text === undefined || flags.positional.length > 1) throw new FlagError('expected one URL');
     const full = /^https?:\/\//.test(text) ? text : `http://${text}`;
     if (!URL.canParse(full) || !full.startsWith('http://')) throw new FlagError(`not an http URL: ${text}`);
-    url = new URL(full);
     const rate = flags.number('rate') ?? 10;
     if (rate <= 0 || rate > rateMax) throw new FlagError(`--rate must be above 0 and at most ${rateMax}`);
     const seconds = Number((flags.text('duration') ?? '10').replace(/s$/, ''));
     if (!(seconds > 0)) throw new FlagError('--duration needs seconds');
     plan = {
+      url: new URL(full),
+      isHttp2: flags.has('http2'),
       rate,
       durationMs: seconds * 1000,
       connections: Math.max(1, flags.number('connections') ?? 64),
@@ -46,7 +44,7 @@ export async function load(args: readonly string[]): Promise<number> {
   } catch (error) {
     return reportUsage('load', error);
   }
-  const agent = plan.isEachNew ? undefined : new Agent({ keepAlive: true, maxSockets: plan.connections });
+  const sender = plan.isHttp2 ? http2Sender(plan) : http1Sender(plan);
   const termination = terminationSignal();
   const latencies = new LatencyHistogram();
   const failed = new Map<string, number>();
@@ -60,7 +58,7 @@ export async function load(args: readonly string[]): Promise<number> {
       return;
     }
     const started = performance.now();
-    const one = sendOne({ url, agent, timeoutMs: plan.timeoutMs }).then((reason) => {
+    const one = sender.send().then((reason) => {
       pending.delete(one);
       if (reason === undefined) {
         counts.ok++;
@@ -86,53 +84,21 @@ export async function load(args: readonly string[]): Promise<number> {
     termination.signal.addEventListener('abort', finish, { once: true });
   });
   await Promise.all(pending);
-  agent?.destroy();
+  sender.close();
   termination.dispose();
   const failedCount = [...failed.values()].reduce((sum, n) => sum + n, 0);
   const seconds = (performance.now() - began) / 1000;
   process.stdout.write(
     `${JSON.stringify({
-      url: url.href,
+      url: plan.url.href,
       sent: counts.sent,
       ok: counts.ok,
       failed: failedCount,
       failures: Object.fromEntries([...failed].toSorted(([a], [b]) => a.localeCompare(b))),
       seconds: Number(seconds.toFixed(3)),
       latencyMs: latencies.summary(),
+      histogram: latencies.buckets(),
     })}\n`,
   );
   return failedCount === 0 ? 0 : 1;
-}
-
-function sendOne(o: { url: URL; agent: Agent | undefined; timeoutMs: number }): Promise<Outcome> {
-  return new Promise((resolve) => {
-    let hasReply = false;
-    const outgoing = request(o.url, {
-      agent: o.agent ?? false,
-      headers: {
-        'user-agent': 'meshctl-tool-load',
-        connection: o.agent === undefined ? 'close' : 'keep-alive',
-      },
-    });
-    const timer = setTimeout(() => {
-      resolve('timeout');
-      outgoing.destroy();
-    }, o.timeoutMs);
-    const settle = (outcome: Outcome): void => {
-      clearTimeout(timer);
-      resolve(outcome);
-    };
-    outgoing.once('response', (reply) => {
-      hasReply = true;
-      const status = reply.statusCode ?? 0;
-      reply.resume();
-      reply.once('end', () => settle(status < 400 ? undefined : `status ${status}`));
-      reply.once('error', () => settle('truncated reply'));
-    });
-    outgoing.on('error', (error: NodeJS.ErrnoException) => {
-      const isHangUp = error.code === 'ECONNRESET' && error.syscall === undefined;
-      settle(hasReply ? 'truncated reply' : isHangUp ? 'empty reply' : (error.code ?? error.message));
-    });
-    outgoing.end();
-  });
 }

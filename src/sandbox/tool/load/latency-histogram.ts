@@ -32,6 +32,19 @@ export class LatencyHistogram {
     return 0;
   }
 
+  /** Samples up to each of some bounds and above the one before it, as `[upper bound in ms, count]`; empty ones left out. */
+  buckets(): [number, number][] {
+    const perDecade = 3;
+    const counts = new Map<number, number>();
+    for (let i = 0; i < bucketCount; i++) {
+      const count = this.#buckets[i] ?? 0;
+      if (count === 0) continue;
+      const bound = 10 ** (Math.ceil(Math.log10(lowestMs * growth ** i) * perDecade) / perDecade);
+      counts.set(bound, (counts.get(bound) ?? 0) + count);
+    }
+    return [...counts].map(([bound, count]) => [Number(bound.toPrecision(3)), count]);
+  }
+
   summary(): Readonly<Record<'min' | 'mean' | 'p50' | 'p90' | 'p99' | 'p999' | 'max', number>> {
     const rounded = (ms: number): number => Number(ms.toFixed(3));
     return {
