@@ -1,12 +1,6 @@
-import {
-  namespaces as namespaceResource,
-  nodes as nodeResource,
-  pods as podResource,
-  persistentVolumeClaims,
-  persistentVolumes,
-} from '../../../kube/resource.js';
-import type { KubeObject, Node, Pod } from '../../../kube/types.js';
-import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
+import { persistentVolumeClaims, pods as podResource } from '../../../kube/resource.js';
+import type { Node, Pod } from '../../../kube/types.js';
+import { keyOfObject } from '../cache/object-cache.js';
 import { withCondition } from '../controllers/conditions.js';
 import {
   type Controller,
@@ -15,49 +9,28 @@ import {
   splitKey,
 } from '../controllers/controller.js';
 import { isFinished } from '../controllers/pod-state.js';
-import { type PodDisruptionBudget, podDisruptionBudgets, type SchedulablePodSpec } from '../objects.js';
 import { claimsOf } from '../controllers/storage/pod-claims.js';
-import {
-  type PersistentVolume,
-  type PersistentVolumeClaim,
-  type StorageClass,
-  storageClasses,
-  volumeKeys,
-} from '../controllers/storage/storage-objects.js';
-import type { ClusterView } from './cluster-view.js';
+import { type PersistentVolumeClaim, volumeKeys } from '../controllers/storage/storage-objects.js';
+import type { SchedulablePodSpec } from '../objects.js';
+import { bind } from './binding.js';
 import { evictVictims } from './eviction.js';
 import { claimsWithoutVolume } from './filters/volumes.js';
 import { describeFailure, placePod } from './placement.js';
 import { planPreemption, priorityOf } from './preemption.js';
+import { type SchedulerCaches, schedulerCaches, viewFor } from './scheduler-caches.js';
 
 /** Name in `spec.schedulerName` and in events. */
 export const schedulerName = 'default-scheduler';
 /** A pod no node takes is tried again this often even when nothing seems to have changed. */
 const retryMs = 5_000;
 
-interface Context {
+interface Context extends SchedulerCaches {
   readonly deps: ControllerDeps;
-  readonly pods: ObjectCache<Pod>;
-  readonly nodes: ObjectCache<Node>;
-  readonly namespaces: ObjectCache<KubeObject>;
-  readonly budgets: ObjectCache<PodDisruptionBudget>;
-  readonly claims: ObjectCache<PersistentVolumeClaim>;
-  readonly volumes: ObjectCache<PersistentVolume>;
-  readonly storageClasses: ObjectCache<StorageClass>;
 }
 
 /** Assigns pods to nodes, one at a time, so that each decision sees the one before. */
 export function schedulerController(deps: ControllerDeps, queue: ControllerQueue): Controller {
-  const context: Context = {
-    deps,
-    pods: deps.caches.of<Pod>(podResource),
-    nodes: deps.caches.of<Node>(nodeResource),
-    namespaces: deps.caches.of<KubeObject>(namespaceResource),
-    budgets: deps.caches.of<PodDisruptionBudget>(podDisruptionBudgets),
-    claims: deps.caches.of<PersistentVolumeClaim>(persistentVolumeClaims),
-    volumes: deps.caches.of<PersistentVolume>(persistentVolumes),
-    storageClasses: deps.caches.of<StorageClass>(storageClasses),
-  };
+  const context: Context = { deps, ...schedulerCaches(deps.caches) };
   const { pods, nodes } = context;
   const waiting = new Set<string>();
   const retryWaiting = (isAffected: (pod: Pod) => boolean = () => true): void => {
@@ -207,56 +180,6 @@ function hasNewLabels(pod: Pod, old: Pod | undefined): boolean {
 /** What of a node decides whether a pod fits. */
 function roomOf(node: Node): string {
   return JSON.stringify([node.metadata.labels, node.spec, node.status?.allocatable]);
-}
-
-/** The cluster as it is once those for whom room was made, and who are as important as `pod`, have moved in. */
-function viewFor(context: Context, pod: Pod): ClusterView {
-  const { nodes, pods, namespaces } = context;
-  const byNode = new Map<string, Pod[]>();
-  for (const each of pods.list()) {
-    const isNominated = each.metadata.uid !== pod.metadata.uid && priorityOf(each) >= priorityOf(pod);
-    const name = (each.spec.nodeName ?? '') || (isNominated ? (each.status?.nominatedNodeName ?? '') : '');
-    if (name === '') continue;
-    const list = byNode.get(name);
-    if (list === undefined) byNode.set(name, [each]);
-    else list.push(each);
-  }
-  return {
-    nodes: nodes
-      .list()
-      .filter((node) => node.metadata.deletionTimestamp === undefined)
-      .map((node) => ({ node, pods: byNode.get(node.metadata.name) ?? [] })),
-    namespaceLabels: (name) => {
-      const namespace = namespaces.get(undefined, name);
-      return namespace === undefined ? undefined : (namespace.metadata.labels ?? {});
-    },
-    volumes: {
-      claim: (namespace, name) => context.claims.get(namespace, name),
-      volume: (name) => context.volumes.get(undefined, name),
-      storageClass: (name) => context.storageClasses.get(undefined, name),
-      all: () => context.volumes.list(),
-    },
-  };
-}
-
-async function bind(
-  deps: ControllerDeps,
-  pods: ObjectCache<Pod>,
-  o: { readonly pod: Pod; readonly node: string },
-): Promise<void> {
-  const { name, namespace = '', uid } = o.pod.metadata;
-  await deps.client.create(
-    podResource,
-    {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { name, namespace, ...(uid === undefined ? {} : { uid }) },
-      target: { apiVersion: 'v1', kind: 'Node', name: o.node },
-    },
-    { namespace, name, subresource: 'binding' },
-  );
-  // The binding answers with a Status; the next decision must see the pod on its node all the same.
-  pods.rememberChange({ ...o.pod, spec: { ...o.pod.spec, nodeName: o.node } });
 }
 
 async function markUnschedulable(
