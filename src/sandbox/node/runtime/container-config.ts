@@ -44,13 +44,24 @@ export interface ContainerConfig {
   readonly mounts: readonly ContainerMount[];
 }
 
+export interface BwrapCommand {
+  /** bubblewrap, and what has to start it. */
+  readonly file: readonly string[];
+  /** To be handed over by `--args`: variables hold secrets, and everybody can read command lines. */
+  readonly options: readonly string[];
+  readonly command: readonly string[];
+}
+
+/** bubblewrap looks itself up in /proc, which must be that of the pid namespace it has been put into. */
+const ownProc = ['unshare', '--mount-proc', '--propagation', 'slave'];
+
 /**
- * The bubblewrap command line of a container. The command becomes pid 1 of its own
+ * How bubblewrap runs a container. The command becomes pid 1 of its own
  * pid namespace, exactly as under a container runtime: it must reap its children
  * and gets no default signal handlers.
  */
-export function bwrapCommand(c: ContainerConfig): string[] {
-  const args = ['bwrap', '--die-with-parent'];
+export function bwrapCommand(c: ContainerConfig): BwrapCommand {
+  const args = ['--die-with-parent'];
   if (c.pidNamespace === 'own') args.push('--unshare-pid', '--as-pid-1');
   args.push('--bind', c.rootfs, '/', ...c.image.mountArgs);
   args.push(...kernelFileSystems, ...readOnly(`${meshctlFolder}/images/helpers`, helperFolder));
@@ -67,7 +78,8 @@ export function bwrapCommand(c: ContainerConfig): string[] {
   const helpers = [...(c.hasTerminal ? leadSession : []), ...privileges];
   const { env, command } = withHelpers(c.env, helpers, c.command);
   for (const [name, value] of Object.entries(env)) args.push('--setenv', name, value);
-  return [...args, '--', ...command];
+  const file = [...(typeof c.pidNamespace === 'number' ? ownProc : []), 'bwrap'];
+  return { file, options: args, command };
 }
 
 /**
@@ -107,6 +119,7 @@ export function dropPrivileges(c: ContainerConfig): string[] {
     const { uid, gid, groups } = c.user;
     args.push('--reuid', String(uid), '--regid', String(gid));
     args.push(...(groups.length === 0 ? ['--clear-groups'] : ['--groups', groups.join(',')]));
+    args.push('--inh-caps', '-all');
   }
   if (c.capabilities !== 'all') {
     const kept = c.capabilities.map((name) => `+${name.slice(4).toLowerCase()}`);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
-import { PassThrough, type Readable, type Writable } from 'node:stream';
+import { PassThrough, type Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeHost } from '../host/node-host.js';
 import {
@@ -25,6 +25,8 @@ export interface ContainerExit {
   readonly finishedAt: Date;
 }
 
+/** Where bubblewrap reads its options. */
+const optionsFd = 3;
 const startTimeoutMs = 10_000;
 const startPollMs = 2;
 const diagnosticMaxBytes = 4096;
@@ -82,7 +84,8 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     { log, hasStdin }: { log: LogFile; hasStdin: boolean },
   ): Promise<Container> {
     const { namespaces, pidNamespace } = config;
-    const [file, args] = host.command(bwrapCommand(config), {
+    const bwrap = bwrapCommand(config);
+    const [file, args] = host.command([...bwrap.file, '--args', String(optionsFd), '--', ...bwrap.command], {
       netns: namespaces.net,
       ipc: namespaces.ipc,
       uts: namespaces.uts,
@@ -91,8 +94,14 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
     let terminal: TerminalStream | undefined;
     let child: ChildProcess;
-    if (config.hasTerminal) ({ child, terminal } = spawnOnTerminal(file, args, { env }));
-    else child = spawn(file, args, { stdio: [hasStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'], env });
+    if (config.hasTerminal)
+      ({ child, terminal } = spawnOnTerminal(file, args, { env, hasOptionsPipe: true }));
+    else child = spawn(file, args, { stdio: [hasStdin ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'], env });
+    const options = child.stdio[optionsFd];
+    if (options instanceof Writable) {
+      options.on('error', () => undefined); // the process ended before it read them, and says so itself
+      options.end(bwrap.options.map((option) => `${option}\0`).join(''));
+    }
     const container = new Container(config, log, { child, terminal });
     await container.#awaitProgram();
     return container;

@@ -17,15 +17,20 @@ export const leadSession: readonly string[] = helperCommand('setsid', '--ctty', 
  * Starts a program on a new terminal. The session is led from inside the container
  * ({@link leadSession} as part of the command), because a leader outside its pid
  * namespace could not be named there. `multiplexer` is the ptmx of the device file
- * system the terminal should belong to.
+ * system the terminal should belong to; `hasOptionsPipe` gives the program a pipe as fd 3.
  */
 export function spawnOnTerminal(
   file: string,
   args: readonly string[],
-  { env, multiplexer }: { env: Record<string, string>; multiplexer?: string | undefined },
+  {
+    env,
+    multiplexer,
+    hasOptionsPipe = false,
+  }: { env: Record<string, string>; multiplexer?: string | undefined; hasOptionsPipe?: boolean },
 ): { child: ChildProcess; terminal: TerminalStream } {
   const { masterFd, slaveFd } = openTerminal(multiplexer);
-  const child = spawn(file, args, { stdio: [slaveFd, slaveFd, slaveFd], env });
+  const stdio = [slaveFd, slaveFd, slaveFd];
+  const child = spawn(file, args, { stdio: hasOptionsPipe ? [...stdio, 'pipe'] : stdio, env });
   closeSync(slaveFd);
   const stream = new ReadStream(masterFd);
   stream.on('error', () => stream.destroy()); // EIO: every process on the terminal has closed it

@@ -30,6 +30,12 @@ function makeConfig(o: Partial<ContainerConfig> = {}): ContainerConfig {
   };
 }
 
+/** Everything bubblewrap is told, in order. */
+function bwrapArguments(config: ContainerConfig): string[] {
+  const { file, options, command } = bwrapCommand(config);
+  return [...file, ...options, '--', ...command];
+}
+
 /** Whether `part` occurs in `whole`, in order and without gaps. */
 function holds(whole: readonly string[], ...part: string[]): boolean {
   return whole.some((_, i) => part.every((word, j) => whole[i + j] === word));
@@ -37,13 +43,13 @@ function holds(whole: readonly string[], ...part: string[]): boolean {
 
 describe('the command line of a container', () => {
   test('the program is the last thing, as pid 1 of its own namespace', () => {
-    const command = bwrapCommand(makeConfig());
+    const command = bwrapArguments(makeConfig());
     expect(command.slice(-3)).toEqual(['--', 'prog', 'arg']);
     expect(holds(command, '--unshare-pid', '--as-pid-1')).toBe(true);
   });
 
   test('a mount inside another comes after it', () => {
-    const command = bwrapCommand(
+    const command = bwrapArguments(
       makeConfig({
         mounts: [
           { source: '/s/inner', target: '/data/inner', isReadOnly: true },
@@ -57,19 +63,19 @@ describe('the command line of a container', () => {
   });
 
   test('a read-only root is made so after the volumes are in place', () => {
-    const command = bwrapCommand(
+    const command = bwrapArguments(
       makeConfig({ isRootfsReadOnly: true, mounts: [{ source: '/s', target: '/v', isReadOnly: false }] }),
     );
     expect(command.indexOf('--remount-ro')).toBeGreaterThan(command.indexOf('/v'));
   });
 
   test('capabilities are dropped unless all are granted', () => {
-    expect(holds(bwrapCommand(makeConfig()), '--cap-drop', 'ALL', '--cap-add', 'CAP_CHOWN')).toBe(true);
-    expect(bwrapCommand(makeConfig({ capabilities: 'all' }))).not.toContain('--cap-drop');
+    expect(holds(bwrapArguments(makeConfig()), '--cap-drop', 'ALL', '--cap-add', 'CAP_CHOWN')).toBe(true);
+    expect(bwrapArguments(makeConfig({ capabilities: 'all' }))).not.toContain('--cap-drop');
   });
 
   test('another user is taken on inside, which leaves no capability to gain', () => {
-    const command = bwrapCommand(makeConfig({ user: { uid: 7, gid: 8, groups: [9] } }));
+    const command = bwrapArguments(makeConfig({ user: { uid: 7, gid: 8, groups: [9] } }));
     expect(holds(command, '/dev/.sandbox/setpriv', '--reuid', '7', '--regid', '8', '--groups', '9')).toBe(
       true,
     );
@@ -78,15 +84,15 @@ describe('the command line of a container', () => {
 
   test('variables of the dynamic loader reach the program, and no helper', () => {
     const env = { LD_PRELOAD: '/lib/x.so', A: '1' };
-    const command = bwrapCommand(makeConfig({ env, user: { uid: 7, gid: 8, groups: [] } }));
+    const command = bwrapArguments(makeConfig({ env, user: { uid: 7, gid: 8, groups: [] } }));
     expect(command).not.toContain('LD_PRELOAD');
     expect(holds(command, '/dev/.sandbox/env', 'LD_PRELOAD=/lib/x.so', 'prog', 'arg')).toBe(true);
-    expect(holds(bwrapCommand(makeConfig({ env })), '--setenv', 'LD_PRELOAD', '/lib/x.so')).toBe(true);
+    expect(holds(bwrapArguments(makeConfig({ env })), '--setenv', 'LD_PRELOAD', '/lib/x.so')).toBe(true);
   });
 
   test('a namespace of the node or of another process is joined from outside, not made', () => {
     for (const pidNamespace of ['node', 4711] as const) {
-      const command = bwrapCommand(makeConfig({ pidNamespace }));
+      const command = bwrapArguments(makeConfig({ pidNamespace }));
       expect(command).not.toContain('--unshare-pid');
       expect(command).not.toContain('--as-pid-1');
     }

@@ -34,7 +34,7 @@ const startRetryMinMs = 1_000;
 const startRetryMaxMs = 15_000;
 const graceDefaultSeconds = 30;
 /** What a container gets to end, however long its preStop hook took. */
-const graceAfterHookMinMs = 2_000;
+export const graceAfterHookMinMs = 2_000;
 
 /** Starts, probes, stops and accounts for the containers of one pod; when to do so is the worker's decision. */
 export class ContainerKeeper {

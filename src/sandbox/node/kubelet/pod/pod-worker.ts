@@ -3,7 +3,7 @@ import type { KubeClient } from '../../../../kube/client.js';
 import { pods } from '../../../../kube/resource.js';
 import { type EphemeralContainerSpec, type Pod, podKey, type PodStatus } from '../../model/pod.js';
 import { seconds } from '../../model/time.js';
-import { ContainerKeeper } from '../container/container-keeper.js';
+import { ContainerKeeper, graceAfterHookMinMs } from '../container/container-keeper.js';
 import type { ContainerSlot } from '../container/container-slot.js';
 import type { StartDeps } from '../container/container-starter.js';
 import type { EventDetails, EventRecorder } from '../event-recorder.js';
@@ -115,9 +115,12 @@ export class PodWorker {
     this.#pod = pod;
     if (this.#state === 'running') updateSlots(this.slots, pod);
     this.#setup.podChanged();
-    if (wasDeleting)
-      this.#shortenGrace((pod.metadata.deletionGracePeriodSeconds ?? graceDefaultSeconds) * 1000);
-    if (isDeleting(pod)) this.#ending.abort();
+    if (isDeleting(pod)) {
+      this.#ending.abort();
+      // The first time, preStop hooks may take the whole period and leave a container its last moments.
+      const graceMs = (pod.metadata.deletionGracePeriodSeconds ?? graceDefaultSeconds) * 1000;
+      this.#killAfter(wasDeleting ? graceMs : graceMs + graceAfterHookMinMs);
+    }
     this.wake();
   }
 
@@ -125,7 +128,7 @@ export class PodWorker {
   remove(): void {
     this.#isGone = true;
     this.#ending.abort();
-    this.#shortenGrace(goneGraceMaxMs);
+    this.#killAfter(goneGraceMaxMs);
     this.wake();
   }
 
@@ -299,8 +302,8 @@ export class PodWorker {
     });
   }
 
-  #shortenGrace(graceMs: number): void {
-    if (this.#state !== 'terminating' && !this.#isGone) return;
+  /** However far the way down has got by then. */
+  #killAfter(graceMs: number): void {
     clearTimeout(this.#killTimer);
     this.#killTimer = setTimeout(() => {
       for (const slot of this.slots) slot.container?.signal('SIGKILL');
