@@ -13,7 +13,14 @@ const staticChecks = [
   ['types', bin('tsc'), ['--noEmit']],
   ['layering', process.execPath, ['scripts/layers.mjs']],
 ];
-const suites = ['unit', 'integration', 'conformance', 'e2e'];
+/** Root runs the end-to-end tests twice: every sandbox as root, then every sandbox as a user without any rights. */
+const suites = [
+  { project: 'unit' },
+  { project: 'integration' },
+  { project: 'conformance' },
+  { project: 'e2e' },
+  ...(process.getuid?.() === 0 ? [{ project: 'e2e', user: 'ordinary' }] : []),
+];
 
 /** Runs every check, also after one has failed; resolves to the exit code. */
 export async function main() {
@@ -44,15 +51,19 @@ export async function main() {
   return total.failed === 0 ? 0 : 1;
 }
 
-function runSuite(suite) {
+function runSuite({ project, user }) {
+  const suite = user === undefined ? project : `${project}, as an ordinary user`;
   const dir = mkdtempSync(join(tmpdir(), 'meshctl-check-'));
   const report = join(dir, 'report.json');
   try {
     console.log(`\n${suite} tests`);
     const run = spawnSync(
       bin('vitest'),
-      ['run', '--project', suite, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
-      { stdio: ['ignore', 'inherit', 'inherit'] },
+      ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+      {
+        stdio: ['ignore', 'inherit', 'inherit'],
+        env: { ...process.env, ...(user === undefined ? {} : { MESHCTL_TEST_USER: user }) },
+      },
     );
     const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
       readFileSync(report, 'utf8'),

@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { meshctl } from '../harness/meshctl.js';
+import { makeTestFolder } from '../harness/test-user.js';
 
-const dir = mkdtempSync(join(tmpdir(), 'meshctl-bad-input-'));
+const dir = makeTestFolder();
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 function kubeconfig(server: string): string {

@@ -1,79 +1,311 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
-import { command, meshctl } from '../harness/meshctl.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { KubeClient } from '../../src/kube/client.js';
+import { pods } from '../../src/kube/resource.js';
+import type { Pod } from '../../src/kube/types.js';
 import { eventually } from '../harness/cluster.js';
+import {
+  machineFacts,
+  processesNaming,
+  processTree,
+  type SeenProcess,
+  survivors,
+} from '../harness/machine.js';
+import { command, meshctl } from '../harness/meshctl.js';
+import { isOrdinaryRun, makeTestFolder, meshctlCommand } from '../harness/test-user.js';
 
-const dir = mkdtempSync(join(tmpdir(), 'meshctl-lifecycle-'));
-const env = { HOME: dir, XDG_STATE_HOME: join(dir, 'state'), KUBECONFIG: join(dir, 'config') };
+const dir = makeTestFolder();
+const state = join(dir, 'state');
+const env = { HOME: dir, XDG_STATE_HOME: state, KUBECONFIG: join(dir, 'config') };
+const sandboxes = join(state, 'meshctl/sandbox');
 const name = 'e2e-lifecycle';
+/** Killing is sudden, but not faster than the kernel: it takes namespaces apart one by one. */
+const goneWithinMs = 10_000;
 
-afterAll(async () => {
-  await meshctl(['sandbox', 'down', '--name', name], { env });
-  rmSync(dir, { recursive: true, force: true });
+afterEach(async () => {
+  await run('down', '--purge');
 });
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Processes on this machine that belong to the sandbox, by their command line. */
-function processes(): string[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .flatMap((pid) => {
-      try {
-        const text = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        return text.includes(dir) && Number(pid) !== process.pid ? [`${pid} ${text}`] : [];
-      } catch {
-        return []; // gone in between
-      }
+/** `sandbox VERB` on the sandbox of this file. */
+function run(verb: string, ...args: readonly string[]) {
+  return meshctl(['sandbox', verb, '--name', name, ...args], { env });
+}
+
+async function up(...args: readonly string[]) {
+  const outcome = await run('up', '-o', 'json', ...args);
+  expect(outcome.exitCode, outcome.stderr).toBe(0);
+  return JSON.parse(outcome.stdout) as { server: string; wasRunning: boolean; isContinued: boolean };
+}
+
+async function status() {
+  const outcome = await run('status', '-o', 'json');
+  return {
+    exitCode: outcome.exitCode,
+    ...(JSON.parse(outcome.stdout) as {
+      state?: string;
+      pid?: number;
+      supervisor?: { nodes: { name: string; initPid: number; isReady: boolean }[] };
+    }),
+  };
+}
+
+/** Every process of the sandbox, first the one that unshare runs in. */
+async function processes(): Promise<readonly SeenProcess[]> {
+  const { pid } = await status();
+  return processTree(pid ?? 0);
+}
+
+async function expectGone(all: readonly SeenProcess[]): Promise<void> {
+  await eventually(() => Promise.resolve(expect(survivors(all)).toEqual([])), { timeoutMs: goneWithinMs });
+}
+
+/** Starts `sandbox up` and leaves it running. */
+function beginUp(...args: readonly string[]) {
+  const [program, ...first] = meshctlCommand();
+  const child = spawn(program, [...first, 'sandbox', 'up', '--name', name, ...args], {
+    env: { ...process.env, ...env },
+    stdio: 'ignore',
+  });
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('exit', (code) => resolve(code));
+  });
+  return { child, ended };
+}
+
+function leftovers(): readonly string[] {
+  return existsSync(sandboxes) ? readdirSync(sandboxes) : [];
+}
+
+describe('down', () => {
+  test('leaves nothing: no process, mount, interface, rule, namespace, socket, file or context', async () => {
+    const before = await machineFacts(dir);
+    await up();
+    expect(readFileSync(env.KUBECONFIG, 'utf8')).toContain(`sandbox-${name}`);
+    const all = await processes();
+    expect(all.length).toBeGreaterThan(5);
+    // While it runs nothing of it shows outside but processes, its folder and its socket.
+    const { sockets: _socket, ...during } = await machineFacts(dir);
+    expect(before).toMatchObject(during);
+    const [first] = all;
+    expect(readFileSync(`/proc/${first?.pid}/cgroup`, 'utf8')).toBe(
+      readFileSync('/proc/self/cgroup', 'utf8'),
+    );
+    const down = await run('down');
+    expect(down.exitCode, down.stderr).toBe(0);
+    expect(survivors(all)).toEqual([]);
+    expect(await machineFacts(dir)).toEqual(before);
+    expect(leftovers()).toEqual([]);
+    expect(readFileSync(env.KUBECONFIG, 'utf8')).not.toContain(`sandbox-${name}`);
+  });
+
+  test('of what is not there is fine', async () => {
+    const down = await meshctl(['sandbox', 'down', '--name', 'e2e-never-was'], { env });
+    expect(down.exitCode, down.stderr).toBe(0);
+  });
+
+  test('in the middle of up ends both', async () => {
+    const { ended } = beginUp();
+    await eventually(() => Promise.resolve(expect(leftovers()).toContain(name)), { timeoutMs: 10_000 });
+    const down = await run('down');
+    expect(down.exitCode, down.stderr).toBe(0);
+    await ended;
+    // Whoever came last has cleaned up.
+    await run('down');
+    expect(leftovers()).toEqual([]);
+    await eventually(() => Promise.resolve(expect(processesNaming(sandboxes)).toEqual([])), {
+      timeoutMs: goneWithinMs,
     });
-}
-
-async function hostNetwork(): Promise<string> {
-  const links = await command('ip', ['-o', 'link']);
-  return links.stdout.replace(/ state \w+.*/g, '');
-}
-
-test('up merges a context into the kubeconfig; down takes it out and leaves nothing', async () => {
-  const before = await hostNetwork();
-  const up = await meshctl(['sandbox', 'up', '--name', name], { env });
-  expect(up.exitCode, up.stderr).toBe(0);
-  expect(readFileSync(env.KUBECONFIG, 'utf8')).toContain(`sandbox-${name}`);
-  expect(processes().length).toBeGreaterThan(0);
-  expect(await hostNetwork()).toBe(before);
-  const down = await meshctl(['sandbox', 'down', '--name', name], { env });
-  expect(down.exitCode, down.stderr).toBe(0);
-  await eventually(
-    () => {
-      expect(processes()).toEqual([]);
-      return Promise.resolve();
-    },
-    { timeoutMs: 5_000 },
-  );
-  const after = existsSync(env.KUBECONFIG) ? readFileSync(env.KUBECONFIG, 'utf8') : '';
-  expect(after).not.toContain(`sandbox-${name}`);
-  expect(await hostNetwork()).toBe(before);
+  });
 });
 
-test('after kill -9 nothing goes on running, status says so, and up works again', async () => {
-  const up = await meshctl(['sandbox', 'up', '--name', name, '--no-kubeconfig'], { env });
-  expect(up.exitCode, up.stderr).toBe(0);
-  const [first] = processes();
-  process.kill(Number(first?.split(' ')[0]), 'SIGKILL');
-  await eventually(
-    () => {
-      expect(processes()).toEqual([]);
-      return Promise.resolve();
+describe('up', () => {
+  test('twice at once starts one sandbox', async () => {
+    const both = await Promise.all([up(), up()]);
+    expect(both.map((each) => each.wasRunning).toSorted()).toEqual([false, true]);
+    expect(new Set(both.map((each) => each.server)).size).toBe(1);
+  });
+
+  test('that is interrupted leaves nothing', async () => {
+    const { child, ended } = beginUp();
+    await eventually(
+      () => Promise.resolve(expect(existsSync(join(sandboxes, name, 'sandbox.json'))).toBe(true)),
+      { timeoutMs: 10_000 },
+    );
+    child.kill('SIGINT');
+    expect(await ended).not.toBe(0);
+    expect(leftovers()).toEqual([]);
+    expect(processesNaming(sandboxes)).toEqual([]);
+  });
+
+  test.each([30, 150, 250, 400, 700])(
+    'that is killed after %i ms leaves nothing that down or up mind',
+    async (ms) => {
+      const { child, ended } = beginUp();
+      await delay(ms); // not a wait for something: the moment of the blow
+      child.kill('SIGKILL');
+      await ended;
+      const down = await run('down');
+      expect(down.exitCode, down.stderr).toBe(0);
+      await eventually(() => Promise.resolve(expect(processesNaming(sandboxes)).toEqual([])), {
+        timeoutMs: goneWithinMs,
+      });
+      await run('down');
+      expect(leftovers()).toEqual([]);
     },
-    { timeoutMs: 5_000 },
   );
-  const status = await meshctl(['sandbox', 'status', '--name', name], { env });
-  expect(status.exitCode).toBe(1);
-  const again = await meshctl(['sandbox', 'up', '--name', name, '--no-kubeconfig'], { env });
-  expect(again.exitCode, again.stderr).toBe(0);
-  expect((await meshctl(['sandbox', 'down', '--name', name], { env })).exitCode).toBe(0);
+
+  test('after a kill in the middle goes on', async () => {
+    const { child, ended } = beginUp();
+    await eventually(() => Promise.resolve(expect(leftovers()).toContain(name)), { timeoutMs: 10_000 });
+    child.kill('SIGKILL');
+    await ended;
+    await up();
+    expect((await status()).exitCode).toBe(0);
+  });
+
+  test('into a folder without room, or where nothing may be written, says so and leaves nothing', async () => {
+    const place = join(dir, 'small');
+    const [program, ...args] = meshctlCommand();
+    const script = (mount: string, then = 'true') =>
+      [
+        `mkdir -p ${place} && mount -t tmpfs ${mount} tmpfs ${place} && ${then} || exit 99`,
+        `XDG_STATE_HOME=${place} "$@" sandbox up --name ${name} --no-kubeconfig; code=$?`,
+        `find ${place} -mindepth 3; exit $code`,
+      ].join('\n');
+    // An ordinary user mounts in a user namespace of his own, where the sandbox is nested in it.
+    const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+    const inside = (text: string) =>
+      command('unshare', [...user, '--mount', 'sh', '-c', text, 'sh', ...asRoot([program, ...args])], {
+        env,
+      });
+    const full = await inside(script('-o size=2m'));
+    expect(full.stderr).toContain('MESH0814');
+    expect(full.stderr).toContain('the disk is full');
+    expect(full).toMatchObject({ exitCode: 1, stdout: '' });
+    const readOnly = await inside(script('-o size=9m', `mount -o remount,ro ${place}`));
+    expect(readOnly.stderr).toContain('MESH0814');
+    expect(readOnly.stderr).toContain('read-only');
+    expect(readOnly).toMatchObject({ exitCode: 1, stdout: '' });
+  });
 });
 
-test('down of what is not there is fine', async () => {
-  const down = await meshctl(['sandbox', 'down', '--name', 'e2e-never-was'], { env });
-  expect(down.exitCode, down.stderr).toBe(0);
+/** Within a mount namespace of root's it makes no difference who runs meshctl; the copy may be read by all. */
+function asRoot(words: readonly string[]): readonly string[] {
+  return isOrdinaryRun() ? words.slice(words.indexOf('--') + 1) : words;
+}
+
+describe('after kill -9', () => {
+  test.each(['unshare', 'the first shell', 'the supervisor'])(
+    'of %s nothing goes on running, status says so, and up starts afresh',
+    async (which) => {
+      const { server } = await up();
+      const all = await processes();
+      const victims = { unshare: all[0], 'the first shell': all[1], 'the supervisor': all[2] };
+      const victim = victims[which as keyof typeof victims];
+      process.kill(victim?.pid ?? 0, 'SIGKILL');
+      await expectGone(all);
+      expect(await status()).toMatchObject({ state: 'crashed', exitCode: 1 });
+      expect(await up()).toMatchObject({ server, wasRunning: false, isContinued: false });
+    },
+  );
+
+  test('of any other process the sandbox goes on', async () => {
+    await up();
+    const client = await KubeClient.fromKubeconfig({ kubeconfig: env.KUBECONFIG });
+    const pod = { resource: pods, namespace: 'default', name: 'victim' };
+    await client.create(
+      pods,
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'victim' },
+        spec: {
+          nodeName: 'node-2',
+          terminationGracePeriodSeconds: 0,
+          containers: [{ name: 'c', image: 'meshctl/tool', command: ['sleep', 'infinity'] }],
+        },
+      },
+      { namespace: 'default' },
+    );
+    const isReady = async () => {
+      const { status: now } = await client.get<Pod>(pod);
+      expect(now?.conditions?.find((c) => c.type === 'Ready')?.status).toBe('True');
+    };
+    await eventually(isReady, { timeoutMs: 20_000 });
+    // Node inits, their helpers, the container and what stands around it: each in its turn.
+    const [, , , ...others] = await processes();
+    expect(others.length).toBeGreaterThan(6);
+    for (const victim of others) {
+      if (survivors([victim]).length === 0) continue; // went with an earlier one
+      process.kill(victim.pid, 'SIGKILL');
+      await eventually(async () => expect((await status()).exitCode).toBe(0), { timeoutMs: 30_000 });
+    }
+    await eventually(isReady, { timeoutMs: 60_000 });
+    client.close();
+    const all = await processes();
+    await run('down');
+    expect(survivors(all)).toEqual([]);
+    expect(leftovers()).toEqual([]);
+  });
+});
+
+describe('with --persist', () => {
+  test('a sandbox goes on where it was: objects, keys, nodes, port; also after kill -9; until it is purged', async () => {
+    const { server } = await up('--persist', '--nodes', '1');
+    expect((await run('node', 'add', 'extra')).exitCode).toBe(2); // `node` takes a verb first
+    const added = await meshctl(['sandbox', 'node', 'add', 'extra', '--name', name], { env });
+    expect(added.exitCode, added.stderr).toBe(0);
+    const handedOut = join(dir, 'handed-out');
+    rmSync(handedOut, { force: true });
+    await command('cp', [env.KUBECONFIG, handedOut]);
+    const client = await KubeClient.fromKubeconfig({ kubeconfig: handedOut });
+    const create = (configMap: string) =>
+      client.request({
+        method: 'POST',
+        path: '/api/v1/namespaces/default/configmaps',
+        body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: configMap } },
+      });
+    const isThere = async (configMap: string) =>
+      client.request({ method: 'GET', path: `/api/v1/namespaces/default/configmaps/${configMap}` });
+    await create('before-down');
+
+    const down = await run('down');
+    expect(down.stdout).toContain('is stopped');
+    const { pid: _none, ...stopped } = await status();
+    expect(stopped).toMatchObject({ state: 'stopped', exitCode: 1, isPersistent: true, nodeCount: 2 });
+    expect((await meshctl(['sandbox', 'list'], { env })).stdout).toMatch(new RegExp(`${name}\\s+stopped`));
+    expect(existsSync(join(sandboxes, name, 'control.sock'))).toBe(false);
+
+    expect(await up()).toMatchObject({ server, isContinued: true, nodes: ['node-1', 'extra'] });
+    await isThere('before-down');
+    await create('before-kill');
+    // What is written is kept within a second.
+    await eventually(
+      () =>
+        Promise.resolve(
+          expect(readFileSync(join(sandboxes, name, 'data/objects.json'), 'utf8')).toContain('before-kill'),
+        ),
+      { timeoutMs: 10_000 },
+    );
+    const all = await processes();
+    process.kill(all[2]?.pid ?? 0, 'SIGKILL');
+    await expectGone(all);
+    expect(await status()).toMatchObject({ state: 'crashed' });
+    expect(await up()).toMatchObject({ server, isContinued: true });
+    await isThere('before-down');
+    await isThere('before-kill');
+    client.close();
+
+    const other = await run('up', '--nodes', '5');
+    expect(other.exitCode).toBe(1);
+    expect(other.stderr).toContain('MESH0804');
+    const purge = await run('down', '--purge');
+    expect(purge.exitCode, purge.stderr).toBe(0);
+    expect(leftovers()).toEqual([]);
+    expect(await up()).toMatchObject({ isContinued: false });
+  });
 });

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
+import { meshctlCommand } from './test-user.js';
 
 export interface CommandOutcome {
   readonly exitCode: number;
@@ -25,40 +24,14 @@ const timeoutDefaultMs = 120_000;
 /** The built command line, as a user runs it; tests and the quickstart start in the project's folder. */
 export const meshctlPath = resolve('bin/meshctl.js');
 
-/** Runs meshctl to its end as some user; a non-zero exit is a result. */
+/** Runs meshctl to its end; a non-zero exit is a result. */
 export type MeshctlRunner = (args: readonly string[], o?: CommandOptions) => Promise<CommandOutcome>;
 
-/** Runs meshctl as the user of the tests. */
-export const meshctl: MeshctlRunner = (args, o = {}) => command(process.execPath, [meshctlPath, ...args], o);
-
-/** Debian's `nobody`: owns nothing and may do nothing. */
-const ordinaryUserId = 65_534;
-
-/**
- * Runs meshctl as a user without any rights, also when the tests run as root. The program is copied to a folder
- * that user can read; the folder of the project may be anybody's.
- */
-export function ordinaryUser(): { readonly run: MeshctlRunner; readonly forget: () => void } {
-  if (process.getuid?.() !== 0) return { run: meshctl, forget: () => undefined };
-  const copy = mkdtempSync(join(tmpdir(), 'meshctl-program-'));
-  chmodSync(copy, 0o755);
-  for (const part of [
-    'package.json',
-    'bin',
-    'dist',
-    'templates',
-    'node_modules/koffi',
-    'node_modules/@koromix',
-  ]) {
-    cpSync(part, join(copy, part), { recursive: true });
-  }
-  const drop = [`--reuid=${ordinaryUserId}`, `--regid=${ordinaryUserId}`, '--clear-groups', '--'];
-  return {
-    run: (args, o = {}) =>
-      command('setpriv', [...drop, process.execPath, join(copy, 'bin/meshctl.js'), ...args], o),
-    forget: () => rmSync(copy, { recursive: true, force: true }),
-  };
-}
+/** Runs meshctl as the user of the tests: with MESHCTL_TEST_USER=ordinary one without any rights (test-user.ts). */
+export const meshctl: MeshctlRunner = (args, o = {}) => {
+  const [program, ...first] = meshctlCommand();
+  return command(program, [...first, ...args], o);
+};
 
 /** Runs any program to its end; a non-zero exit is a result, a missing program an error. */
 export function command(

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { KubeClient } from '../../src/kube/client.js';
 import { type CommandOptions, type CommandOutcome, command, meshctl, type MeshctlRunner } from './meshctl.js';
+import { makeTestFolder } from './test-user.js';
 
 /** A sandbox of a test file: up before its tests, gone after them. */
 export interface TestSandbox {
@@ -18,8 +18,8 @@ export interface TestSandbox {
 
 /** How a test file uses its sandbox. */
 export interface SandboxUse {
-  /** Default: the user of the tests. */
-  readonly runMeshctl?: MeshctlRunner;
+  /** Further flags of `sandbox up`. */
+  readonly flags?: readonly string[];
   /** False when the file drives the cluster without kubectl. Without kubectl the tests of other files are skipped. */
   readonly needsKubectl?: boolean;
 }
@@ -33,7 +33,7 @@ const hasKubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignor
 export function useSandbox(
   name: string,
   prepare: (sandbox: TestSandbox) => Promise<void> = () => Promise.resolve(),
-  { runMeshctl = meshctl, needsKubectl = true }: SandboxUse = {},
+  { flags = [], needsKubectl = true }: SandboxUse = {},
 ): () => TestSandbox {
   if (needsKubectl && !hasKubectl) {
     beforeEach(({ skip }) => skip('kubectl is not installed'));
@@ -41,23 +41,24 @@ export function useSandbox(
       throw new Error('kubectl is not installed');
     };
   }
-  const dir = mkdtempSync(join(tmpdir(), 'meshctl-e2e-'));
-  chmodSync(dir, 0o777); // the sandbox may belong to another user
+  const dir = makeTestFolder();
   const kubeconfig = join(dir, 'kubeconfig');
   let sandbox: TestSandbox | undefined;
   const own = `e2e-${name}`;
   const env = { KUBECONFIG: kubeconfig, HOME: dir, XDG_STATE_HOME: join(dir, 'state') };
 
   beforeAll(async () => {
-    const up = await runMeshctl(['sandbox', 'up', '--name', own, '--nodes', '2', '--no-kubeconfig'], { env });
+    const up = await meshctl(['sandbox', 'up', '--name', own, '--nodes', '2', '--no-kubeconfig', ...flags], {
+      env,
+    });
     if (up.exitCode !== 0) throw new Error(`sandbox up ended with ${up.exitCode}: ${up.stderr}${up.stdout}`);
-    const config = await runMeshctl(['sandbox', 'kubeconfig', '--name', own], { env });
+    const config = await meshctl(['sandbox', 'kubeconfig', '--name', own], { env });
     writeFileSync(kubeconfig, config.stdout, { mode: 0o644 });
     const made: TestSandbox = {
       name: own,
       env,
       client: await KubeClient.fromKubeconfig({ kubeconfig }),
-      meshctl: (args, o = {}) => runMeshctl(args, { ...o, env: { ...env, ...o.env } }),
+      meshctl: (args, o = {}) => meshctl(args, { ...o, env: { ...env, ...o.env } }),
       kubectl: (args, o = {}) => command('kubectl', args, { ...o, env: { ...env, ...o.env } }),
     };
     sandbox = made;
@@ -76,7 +77,7 @@ export function useSandbox(
   afterAll(async () => {
     if (hasFailed && sandbox !== undefined) process.stderr.write(await diagnosis(sandbox));
     sandbox?.client.close();
-    await runMeshctl(['sandbox', 'down', '--name', own], { env });
+    await meshctl(['sandbox', 'down', '--name', own], { env });
     rmSync(dir, { recursive: true, force: true });
   });
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,7 +30,7 @@ export async function withLaunchLock<T>(
   for (;;) {
     o.signal?.throwIfAborted();
     try {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await makeBaseFolder(dirname(path));
       lock = tryLockFile(path);
     } catch (error) {
       throw filesError(error, path) ?? error;
@@ -46,5 +47,18 @@ export async function withLaunchLock<T>(
     return await work();
   } finally {
     lock.release();
+  }
+}
+
+/** With the true reason when it cannot: where the disk is read-only, Node only says that the folder is not there. */
+async function makeBaseFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    let missing = folder;
+    while (!existsSync(dirname(missing))) missing = dirname(missing);
+    await mkdir(missing, { mode: 0o700 });
+    throw error; // somebody removes folders while we make them
   }
 }
