@@ -112,8 +112,8 @@ export function renderNodes(nodes: readonly NodeStatus[], view: TextView): strin
     rows: nodes.map((node) => [
       node.name,
       coloured(node, view.style),
-      node.ip,
-      node.podCidr,
+      node.ips.join(','),
+      node.podCidrs.join(','),
       String(node.podCount),
     ]),
   });

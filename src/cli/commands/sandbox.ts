@@ -1,4 +1,6 @@
 import {
+  type IpFamilyName,
+  parseIpFamilies,
   sandboxCapture,
   sandboxDown,
   sandboxExec,
@@ -23,11 +25,16 @@ export const upCommand: CommandDefinition = {
       type: 'integer',
     },
     { flags: '--persist', description: 'keep objects, keys and the disks of nodes over down and up' },
+    {
+      flags: '--ip-families <families>',
+      description: 'ipv4, ipv6 or both, the primary one first: ipv4,ipv6 (default ipv4)',
+    },
     { flags: '--no-kubeconfig', description: 'do not add a context to your kubeconfig' },
   ],
   examples: [
     'meshctl sandbox up',
     'meshctl sandbox up --persist',
+    'meshctl sandbox up --ip-families ipv4,ipv6',
     'meshctl sandbox up --name ci --nodes 3 --no-kubeconfig',
   ],
   timeoutMs: 120_000,
@@ -39,6 +46,7 @@ export const upCommand: CommandDefinition = {
         name,
         nodes: options.number('nodes'),
         persist: options.flag('persist'),
+        ipFamilies: ipFamiliesOf(options.text('ip-families')),
         noKubeconfig: !options.flag('kubeconfig'),
         onProgress: (what, detail) => step.update(`${what}: ${detail}`),
         signal,
@@ -56,6 +64,16 @@ export const upCommand: CommandDefinition = {
     }
   },
 };
+
+function ipFamiliesOf(text: string | undefined): readonly IpFamilyName[] | undefined {
+  if (text === undefined) return undefined;
+  const families = parseIpFamilies(text);
+  if (families !== undefined) return families;
+  throw new MeshError(
+    'MESH0800',
+    `"${text}" is no list of IP families: ipv4, ipv6, or both with a comma between`,
+  );
+}
 
 function upText(result: SandboxUpResult): string {
   if (result.wasRunning) return 'was running already';

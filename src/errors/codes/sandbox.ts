@@ -5,8 +5,8 @@ export const sandboxCodes = {
   MESH0800: {
     kind: 'usage',
     title: 'the sandbox cannot be made as asked',
-    cause: 'The name is not a DNS label, or the number of nodes is out of range.',
-    fix: 'Use lower-case letters, digits and dashes for the name, and 1 to 50 nodes.',
+    cause: 'The name is not a DNS label, the number of nodes is out of range, or an IP family is unknown.',
+    fix: 'Use lower-case letters, digits and dashes for the name, 1 to 50 nodes, and ipv4, ipv6 or both for the families.',
   },
   MESH0801: {
     kind: 'failed',

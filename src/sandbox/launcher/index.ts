@@ -23,4 +23,5 @@ export {
   type SandboxSummary,
 } from './sandbox-status.js';
 export { sandboxUp, type SandboxUpOptions, type SandboxUpResult } from './sandbox-up.js';
+export { type IpFamilyName, parseIpFamilies } from '../supervisor/network-plan.js';
 export type { NodeAction, NodeStatus } from '../supervisor/control/control-protocol.js';

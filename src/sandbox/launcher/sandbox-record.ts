@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
+import type { IpFamilyName } from '../supervisor/network-plan.js';
 import { type SandboxPaths, sandboxBaseFolder, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import { isAlive, type ProcessIdentity } from './process-identity.js';
 
@@ -11,6 +12,8 @@ export interface SandboxRecord {
   /** Its first process; absent when it was stopped in good order. */
   readonly process?: ProcessIdentity | undefined;
   readonly startedAt: string;
+  /** Absent in records of earlier versions: IPv4 alone. */
+  readonly ipFamilies?: readonly IpFamilyName[] | undefined;
   /** `down` keeps its objects, keys and the nodes' disks. */
   readonly isPersistent?: boolean | undefined;
   /** The kubeconfig that got a context, if any. */

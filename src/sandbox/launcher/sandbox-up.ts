@@ -6,6 +6,7 @@ import type { SupervisorStatus } from '../supervisor/control/control-protocol.js
 import { planNodes, readNodeList, writeNodeList } from '../supervisor/nodes/node-list.js';
 import { nodesMax } from '../supervisor/sandbox-config.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
+import type { IpFamilyName } from '../supervisor/network-plan.js';
 import { supervisorStatus } from './control-client.js';
 import { filesError } from './files-error.js';
 import { checkHost, type MissingPiece } from './host-check.js';
@@ -25,6 +26,8 @@ export interface SandboxUpOptions {
   readonly nodes?: number | undefined;
   /** `down` keeps objects, keys and disks; a sandbox that was started so stays so. */
   readonly persist?: boolean | undefined;
+  /** Default: IPv4, or what it had when it was stopped. */
+  readonly ipFamilies?: readonly IpFamilyName[] | undefined;
   /** Leave the user's kubeconfig alone. */
   readonly noKubeconfig?: boolean | undefined;
   readonly onProgress?: ((step: string, detail: string) => void) | undefined;
@@ -51,6 +54,7 @@ export interface SandboxUpResult {
 
 export const defaultName = 'default';
 const defaultNodes = 2;
+const ipFamiliesDefault: readonly IpFamilyName[] = ['ipv4'];
 const timeoutDefaultMs = 60_000;
 const pollMs = 25;
 
@@ -75,7 +79,10 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
   const missing = await checkHost();
   if (missing.length > 0) throw missingPieces(missing);
   const kept = before?.isPersistent === true ? before : undefined;
-  if (kept !== undefined) assertSameNodes(paths, o);
+  if (kept !== undefined) {
+    assertSameNodes(paths, o);
+    assertSameFamilies(paths, kept, o);
+  }
   const clean = (record: SandboxRecord | undefined): Promise<void> =>
     kept === undefined ? removeRemains(paths, record) : keepRemains(paths, record ?? kept);
   await clean(before);
@@ -85,7 +92,8 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
     await prepareFiles(paths, { nodes: o.nodes ?? defaultNodes, isNew: kept === undefined });
     progress('start', 'starting API server and nodes');
     const isPersistent = kept !== undefined || o.persist === true;
-    started = await launchSupervisor(paths, { isPersistent, port: before?.apiPort });
+    const ipFamilies = kept === undefined ? (o.ipFamilies ?? ipFamiliesDefault) : familiesOf(kept);
+    started = await launchSupervisor(paths, { isPersistent, ipFamilies, port: before?.apiPort });
     await awaitReady(paths, started, o);
     return await finish(paths, started, {
       ...o,
@@ -129,12 +137,26 @@ function assertSameNodes(paths: SandboxPaths, o: SandboxUpOptions): void {
   });
 }
 
+function familiesOf(record: SandboxRecord): readonly IpFamilyName[] {
+  return record.ipFamilies ?? ipFamiliesDefault;
+}
+
+function assertSameFamilies(paths: SandboxPaths, record: SandboxRecord, o: SandboxUpOptions): void {
+  const has = familiesOf(record).join(',');
+  const asked = o.ipFamilies?.join(',') ?? has;
+  if (asked === has) return;
+  throw new MeshError('MESH0804', `sandbox ${paths.name} has the IP families ${has}, not ${asked}`, {
+    hint: `meshctl sandbox down --purge --name ${paths.name}   # they cannot be changed; without --ip-families it starts with what it has`,
+  });
+}
+
 async function reuse(
   paths: SandboxPaths,
   record: SandboxRecord,
   o: SandboxUpOptions,
 ): Promise<SandboxUpResult> {
   assertSameNodes(paths, o);
+  assertSameFamilies(paths, record, o);
   if (o.persist === true && record.isPersistent !== true) {
     throw new MeshError('MESH0804', `sandbox ${paths.name} runs without keeping its state`, {
       hint: `meshctl sandbox down --name ${paths.name} && meshctl sandbox up --name ${paths.name} --persist`,

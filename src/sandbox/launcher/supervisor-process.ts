@@ -7,6 +7,7 @@ import { MeshError } from '../../errors/mesh-error.js';
 import { boundPort, closeFd, listenTcp } from '../../system/socket.js';
 import { apiListenerFd, type SupervisorConfig } from '../supervisor/sandbox-config.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
+import type { IpFamilyName } from '../supervisor/network-plan.js';
 import { findCniPlugins, systemPath } from './host-check.js';
 import { packageVersion } from './package-root.js';
 import { identifyProcess } from './process-identity.js';
@@ -20,6 +21,7 @@ export interface LaunchOptions {
   /** Host port of the last run, so that kubeconfigs handed out then stay valid; any other when it is taken. */
   readonly port: number | undefined;
   readonly isPersistent: boolean;
+  readonly ipFamilies: readonly IpFamilyName[];
 }
 
 /**
@@ -40,6 +42,7 @@ export async function launchSupervisor(paths: SandboxPaths, o: LaunchOptions): P
       version: packageVersion(),
       hub: builtinHub,
       isPersistent: o.isPersistent,
+      ipFamilies: o.ipFamilies,
     };
     await writeFile(paths.config, JSON.stringify(config), { mode: 0o600 });
     const [command = '', ...args] = supervisorCommand(paths);
@@ -62,6 +65,7 @@ export async function launchSupervisor(paths: SandboxPaths, o: LaunchOptions): P
       process: identity,
       startedAt: new Date().toISOString(),
       isPersistent: o.isPersistent,
+      ipFamilies: o.ipFamilies,
     };
     await writeRecord(paths, record);
     release(child);

@@ -1,3 +1,5 @@
+import type { IpFamilyName } from './network-plan.js';
+
 /** What the launcher tells the supervisor, as JSON. */
 export interface SupervisorConfig {
   readonly name: string;
@@ -8,6 +10,8 @@ export interface SupervisorConfig {
   readonly nodeBinary: string;
   readonly version: string;
   readonly hub: string;
+  /** The primary one first. */
+  readonly ipFamilies: readonly IpFamilyName[];
   /** Objects and keys are kept on the disk, for the next `up`. */
   readonly isPersistent: boolean;
 }
@@ -15,29 +19,8 @@ export interface SupervisorConfig {
 /** Fds the supervisor inherits. */
 export const apiListenerFd = 3;
 
-/** The network plan; the API server and DNS use the same numbers. */
-export const clusterNetwork = {
-  domain: 'cluster.local',
-  families: ['v4'],
-  /** Every node's pods live in here. */
-  podNetworks: ['10.244.0.0/16'],
-  serviceCidr: '10.96.0.0/16',
-  apiServiceIp: '10.96.0.1',
-  dnsIp: '10.96.0.10',
-  /** The sandbox itself on the bridge: API server and other control plane parts. */
-  controlPlaneIp: '172.18.0.1',
-  apiPort: 6443,
-} as const;
+export const clusterDomain = 'cluster.local';
+/** Port of the API server on the sandbox's own network. */
+export const apiPort = 6443;
 
 export const nodesMax = 50;
-
-/** Where a node is on the network. */
-export interface NodeAddresses {
-  readonly ip: string;
-  readonly podCidr: string;
-}
-
-/** Addresses of the node with slot `index`, 1 to {@link nodesMax}. */
-export function nodeAddresses(index: number): NodeAddresses {
-  return { ip: `172.18.0.${index + 1}`, podCidr: `10.244.${index}.0/24` };
-}

@@ -33,7 +33,8 @@ import { NodeFleet } from './nodes/node-fleet.js';
 import { removeNodeFolder } from './nodes/node-folders.js';
 import { createBridge } from './nodes/node-cables.js';
 import { readyNodes } from './nodes/ready-nodes.js';
-import { apiListenerFd, clusterNetwork, type SupervisorConfig } from './sandbox-config.js';
+import { type NetworkPlan, networkPlan } from './network-plan.js';
+import { apiListenerFd, apiPort, clusterDomain, type SupervisorConfig } from './sandbox-config.js';
 import { type SandboxPaths, sandboxPaths } from './sandbox-paths.js';
 
 const readyPollMs = 20;
@@ -48,6 +49,7 @@ const closeTimeoutMs = 3_000;
 export class Supervisor {
   readonly #config: SupervisorConfig;
   readonly #paths: SandboxPaths;
+  readonly #plan: NetworkPlan;
   readonly #abort = new AbortController();
   readonly #logger = createLogger('supervisor');
   readonly #startedAt = new Date();
@@ -61,6 +63,7 @@ export class Supervisor {
   constructor(config: SupervisorConfig) {
     this.#config = config;
     this.#paths = sandboxPaths(config.name, dirname(config.folder));
+    this.#plan = networkPlan(config.ipFamilies);
     setMaxListeners(0, this.#abort.signal); // every part of the cluster listens to it
     this.#fleet = new NodeFleet({
       config,
@@ -83,7 +86,7 @@ export class Supervisor {
       act: (node, action, request) => this.#fleet.act(node, action, request),
     });
     try {
-      await createBridge();
+      await createBridge(this.#plan);
       const [apiServer] = await Promise.all([
         this.#startApiServer(),
         writeBuiltinImages(this.#paths.images),
@@ -127,15 +130,16 @@ export class Supervisor {
   }
 
   async #startApiServer(): Promise<ApiServer> {
-    const { controlPlaneIp, apiPort, serviceCidr, domain } = clusterNetwork;
+    const { controlPlaneIp, controlPlaneIps, serviceCidr } = this.#plan;
     this.#apiServer = await startApiServer({
       listeners: [
         { kind: 'fd', fd: apiListenerFd },
-        { kind: 'address', host: controlPlaneIp, port: apiPort },
+        ...controlPlaneIps.map((host) => ({ kind: 'address' as const, host, port: apiPort })),
       ],
+      extraNames: controlPlaneIps,
       advertise: { host: controlPlaneIp, port: apiPort },
       serviceCidr,
-      clusterDomain: domain,
+      clusterDomain,
       ...(await this.#storage()),
       kubelet: new NodeGateway(() => this.#fleet.kubelets),
       logger: createLogger('apiserver'),
@@ -154,6 +158,7 @@ export class Supervisor {
 
   async #startCluster(): Promise<void> {
     const { signal } = this.#abort;
+    const { controlPlaneIp, dnsIp } = this.#plan;
     const booting = this.#fleet.bootAll();
     booting.catch(() => undefined); // awaited below, when the control plane runs
     const client = new KubeClient(
@@ -171,20 +176,20 @@ export class Supervisor {
       client,
       signal,
       caches,
-      listen: { host: clusterNetwork.controlPlaneIp, port: dnsPort },
-      clusterDomain: clusterNetwork.domain,
+      listen: { host: controlPlaneIp, port: dnsPort },
+      clusterDomain,
     });
     await ensureDefaultStorageClass(client);
     await publishDnsService({
       client,
-      clusterIp: clusterNetwork.dnsIp,
-      address: clusterNetwork.controlPlaneIp,
+      clusterIp: dnsIp,
+      address: controlPlaneIp,
       port: dnsPort,
     });
     const policies = new PolicyModel(caches);
     // The API server calls webhooks by their cluster IPs, so the root namespace routes services too.
-    startServiceRouting({ client, signal, caches, podNetworks: clusterNetwork.podNetworks });
-    this.#fleet.useControlPlane({ client, caches, policies });
+    startServiceRouting({ client, signal, caches, podNetworks: this.#plan.podNetworks });
+    this.#fleet.useControlPlane({ client, caches, policies, plan: this.#plan });
     await booting;
     await dns.ready;
   }
@@ -193,9 +198,10 @@ export class Supervisor {
     const apiServer = this.#apiServer;
     if (apiServer === undefined) throw new Error('the API server does not run yet');
     const { certPem, keyPem } = await apiServer.issue(user, groups);
-    const { controlPlaneIp, apiPort } = clusterNetwork;
+    const { controlPlaneIp } = this.#plan;
+    const host = controlPlaneIp.includes(':') ? `[${controlPlaneIp}]` : controlPlaneIp;
     return {
-      server: `https://${controlPlaneIp}:${apiPort}`,
+      server: `https://${host}:${apiPort}`,
       ca: apiServer.caPem,
       cert: certPem,
       key: keyPem,
@@ -217,7 +223,7 @@ export class Supervisor {
     }
     this.#detail = 'cluster DNS to answer';
     for (const node of nodes) {
-      while (node.netns === undefined || !(await clusterDnsAnswers(node.netns)))
+      while (node.netns === undefined || !(await clusterDnsAnswers(node.netns, this.#plan)))
         await delay(readyPollMs, undefined, { signal });
     }
   }

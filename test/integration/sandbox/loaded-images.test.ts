@@ -64,6 +64,7 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
       packageRoot: packageRoot(),
       nodeBinary: process.execPath,
       imagesDir: join(folder, 'images'),
+      nameserver: '10.96.0.10',
       loadedImagesDir: store,
     });
     const found = new LoadedImages({ folder: store, nodeFolder: loadedImagesFolder }).find('shop/app:1');

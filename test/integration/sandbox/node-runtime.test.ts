@@ -39,7 +39,7 @@ describe.skipIf(!isRoot)('a node', () => {
     folder = await mkdtemp(join(tmpdir(), 'node-runtime-'));
     await writeBuiltinImages(join(folder, 'images'));
     await writeHelperPrograms(join(folder, 'images/helpers'));
-    await writeCniConfig(join(folder, 'rootfs'), '10.244.9.0/24');
+    await writeCniConfig(join(folder, 'rootfs'), ['10.244.9.0/24']);
     host = await NodeHost.start({
       name: 'node-t',
       rootfs: join(folder, 'rootfs'),
@@ -47,6 +47,7 @@ describe.skipIf(!isRoot)('a node', () => {
       packageRoot: packageRoot(),
       nodeBinary: process.execPath,
       imagesDir: join(folder, 'images'),
+      nameserver: '10.96.0.10',
       loadedImagesDir: join(folder, 'loaded'),
     });
   });

@@ -31,7 +31,7 @@ export async function publishDnsService(o: {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
     metadata: { ...metadata, labels: { 'kubernetes.io/service-name': 'kube-dns' } },
-    addressType: 'IPv4',
+    addressType: o.address.includes(':') ? 'IPv6' : 'IPv4',
     endpoints: [{ addresses: [o.address], conditions: { ready: true, serving: true, terminating: false } }],
     ports: ports.map((port) => ({ ...port, port: o.port })),
   };

@@ -25,6 +25,10 @@ const initScript = [
   'umount /proc/sys 2>/dev/null',
   'mount --make-rshared / || exit 1',
   'for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; do echo 1 > $f; done 2>/dev/null',
+  // Looking for another owner of each IPv6 address would keep it unusable for a second; nobody else is here.
+  'for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 > $f; done 2>/dev/null',
+  // Node ports answer on loopback too, as kube-proxy has it.
+  'echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet',
   // Two paths lead to a pod when a service address was translated; strict filtering would drop one.
   'for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done 2>/dev/null',
   'mkdir -p /run/netns /run/kubelet && mount --bind /run/netns /run/netns && mount --make-rshared /run/netns',
@@ -38,6 +42,8 @@ export interface NodeHostOptions {
   /** Folder on the host that holds the node's file system. */
   readonly rootfs: string;
   readonly cniPluginDir: string;
+  /** Address of the cluster's DNS, for programs of the node itself. */
+  readonly nameserver: string;
   /** Folder with package.json, bin, dist, templates, node_modules. */
   readonly packageRoot: string;
   readonly nodeBinary: string;
@@ -92,7 +98,7 @@ export class NodeHost {
   static async start(options: NodeHostOptions): Promise<NodeHost> {
     await mkdir(options.rootfs, { recursive: true });
     await mkdir(options.loadedImagesDir, { recursive: true, mode: 0o700 });
-    await prepareNodeRootfs(options.rootfs, { cniPluginDir: options.cniPluginDir });
+    await prepareNodeRootfs(options.rootfs, options);
     const child = spawn('bwrap', nodeArgs(options), { stdio: ['ignore', 'pipe', 'pipe'] });
     const output = await firstOutput(child);
     const initPid = child.pid === undefined ? undefined : childrenOf(child.pid)[0];

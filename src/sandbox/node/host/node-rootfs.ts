@@ -40,7 +40,10 @@ const emptyFolders = [
 ];
 
 /** Creates (or completes) the file system of a node in a folder on the host. */
-export async function prepareNodeRootfs(root: string, options: { cniPluginDir: string }): Promise<void> {
+export async function prepareNodeRootfs(
+  root: string,
+  options: { readonly cniPluginDir: string; readonly nameserver: string },
+): Promise<void> {
   for (const folder of emptyFolders) await mkdir(join(root, folder), { recursive: true });
   // Relative, so that it also resolves for a reader that comes in through /proc/PID/root.
   await symlinkOnce('../run', join(root, 'var/run'));
@@ -54,7 +57,7 @@ export async function prepareNodeRootfs(root: string, options: { cniPluginDir: s
     if (existsSync(`/etc/${file}`)) await copyFile(`/etc/${file}`, join(root, 'etc', file));
   }
   await writeFile(join(root, 'etc/nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
-  await writeFile(join(root, 'etc/resolv.conf'), 'nameserver 10.96.0.10\n');
+  await writeFile(join(root, 'etc/resolv.conf'), `nameserver ${options.nameserver}\n`);
   for (const plugin of readdirSync(options.cniPluginDir)) {
     await symlinkOnce(join(options.cniPluginDir, plugin), join(root, 'opt/cni/bin', plugin));
   }

@@ -30,7 +30,8 @@ export interface PodNamespaceOptions {
 /**
  * Set in every pod network. rp_filter: replies to translated addresses take another way
  * back; unprivileged ports and ping: containers run without file capabilities, and
- * container runtimes open these to everybody too.
+ * container runtimes open these to everybody too. accept_dad, in the script because not
+ * every kernel has IPv6: looking for another owner of an address would take a second.
  */
 const networkSysctls = [
   'net.ipv4.conf.all.rp_filter=0',
@@ -47,7 +48,7 @@ mount -t tmpfs -o "size=$size,mode=1777,nosuid,nodev" shm "$dir/shm"
 flags=
 if [ -n "$net" ]; then mkdir -p ${netnsFolder}; touch "$net" "$dir/uts"; flags="--net=$net --uts=$dir/uts"; fi
 if [ -n "$ipc" ]; then touch "$dir/ipc"; flags="$flags --ipc=$dir/ipc"; fi
-unshare $flags sh -c 'if [ -n "$1" ]; then hostname "$1"; ip link set lo up; fi; shift
+unshare $flags sh -c 'if [ -n "$1" ]; then hostname "$1"; ip link set lo up; { echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad; } 2>/dev/null || :; fi; shift
 for s in "$@"; do f=/proc/sys/$(echo "\${s%%=*}" | tr . /); echo "\${s#*=}" > "$f" || exit 1; done' sh "$name" "$@"`;
 
 const removeScript =

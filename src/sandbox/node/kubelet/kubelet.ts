@@ -54,7 +54,7 @@ export class Kubelet {
       host,
       client,
       cni: this.cni,
-      nodeIps: [identity.ip],
+      nodeIps: identity.ips,
       images: options.images,
       objects: this.#objects,
       canSwitchUser: hasManyUserIds(),

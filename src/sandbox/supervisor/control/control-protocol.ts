@@ -36,8 +36,9 @@ export interface SupervisorStatus {
 
 export interface NodeStatus {
   readonly name: string;
-  readonly ip: string;
-  readonly podCidr: string;
+  /** The primary family's first. */
+  readonly ips: readonly string[];
+  readonly podCidrs: readonly string[];
   /** `booting` also while a node that died comes back. */
   readonly power: 'booting' | 'running' | 'stopped';
   /** Its network cable is plugged in. */

@@ -7,8 +7,9 @@ const mtu = 1500;
 /**
  * Writes a node's primary network: every pod hangs on its own point-to-point link,
  * so that all its packets are routed, and service addresses translated, by the node.
+ * One address per network.
  */
-export async function writeCniConfig(rootfs: string, podCidr: string): Promise<void> {
+export async function writeCniConfig(rootfs: string, podCidrs: readonly string[]): Promise<void> {
   const folder = join(rootfs, 'etc/cni/net.d');
   await mkdir(folder, { recursive: true });
   const config = {
@@ -20,8 +21,8 @@ export async function writeCniConfig(rootfs: string, podCidr: string): Promise<v
         mtu,
         ipam: {
           type: 'host-local',
-          ranges: [[{ subnet: podCidr }]],
-          routes: [{ dst: '0.0.0.0/0' }],
+          ranges: podCidrs.map((subnet) => [{ subnet }]),
+          routes: podCidrs.map((cidr) => ({ dst: cidr.includes(':') ? '::/0' : '0.0.0.0/0' })),
           // Leases end with the node's run, as its pods' networks do.
           dataDir: '/run/cni-ipam',
         },

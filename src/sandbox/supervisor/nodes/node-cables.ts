@@ -1,22 +1,28 @@
 import { writeFile } from 'node:fs/promises';
 import { MeshError } from '../../../errors/mesh-error.js';
 import { run } from '../../../system/run.js';
-import { clusterNetwork, nodeAddresses } from '../sandbox-config.js';
+import type { Family } from '../../cluster/netfilter/family.js';
+import type { NetworkPlan } from '../network-plan.js';
 
 const bridge = 'br0';
 
 /** Makes the network that joins the nodes; this process is already in a network namespace of its own. */
-export async function createBridge(): Promise<void> {
+export async function createBridge({ families }: NetworkPlan): Promise<void> {
   // Where br_netfilter is loaded, bridged packets would pass this namespace's rules a second time.
   for (const knob of ['iptables', 'ip6tables'])
     await writeFile(`/proc/sys/net/bridge/bridge-nf-call-${knob}`, '0').catch(() => undefined); // not loaded
+  // Looking for another owner of each IPv6 address would take a second per address.
+  for (const name of ['all', 'default'])
+    await writeFile(`/proc/sys/net/ipv6/conf/${name}/accept_dad`, '0').catch(() => undefined); // no IPv6
   await ip([
     'link set lo up',
     `link add ${bridge} type bridge forward_delay 0 stp_state 0`,
-    `addr add ${clusterNetwork.controlPlaneIp}/16 dev ${bridge}`,
     `link set ${bridge} up`,
-    // The rules for services change the destination, but only of packets that have a route.
-    `route add ${clusterNetwork.serviceCidr} dev ${bridge}`,
+    ...families.flatMap((plan) => [
+      `addr add ${plan.controlPlaneIp}/${plan.nodePrefix} dev ${bridge}${noDad(plan.family)}`,
+      // The rules for services change the destination, but only of packets that have a route.
+      ...[plan.serviceCidr, plan.loadBalancerCidr].map((cidr) => `route replace ${cidr} dev ${bridge}`),
+    ]),
   ]);
 }
 
@@ -33,28 +39,35 @@ export interface NetworkedNode {
  */
 export async function connectNode(
   { index, pid }: NetworkedNode,
+  plan: NetworkPlan,
   o: { readonly otherSlots: readonly number[]; readonly isConnected: boolean },
 ): Promise<void> {
   await ip([
     `link add ${cable(index)} type veth peer name eth0 netns ${pid}`,
     `link set ${cable(index)} master ${bridge} ${o.isConnected ? 'up' : 'down'}`,
-    routeTo(index),
+    ...routesTo(index, plan),
   ]);
   await ip(
     [
       'link set lo up',
-      `addr add ${nodeAddresses(index).ip}/16 dev eth0`,
+      ...plan.families.map(
+        (each) => `addr add ${each.nodeIp(index)}/${each.nodePrefix} dev eth0${noDad(each.family)}`,
+      ),
       'link set eth0 up',
-      `route replace default via ${clusterNetwork.controlPlaneIp}`,
-      ...o.otherSlots.map(routeTo),
+      ...plan.families.map((each) => `route replace default via ${each.controlPlaneIp}`),
+      ...o.otherSlots.flatMap((slot) => routesTo(slot, plan)),
     ],
     pid,
   );
 }
 
 /** Tells running nodes the way to the pods of one that is new. */
-export async function announceNode(index: number, others: readonly NetworkedNode[]): Promise<void> {
-  await Promise.all(others.map((other) => ip([routeTo(index)], other.pid)));
+export async function announceNode(
+  index: number,
+  plan: NetworkPlan,
+  others: readonly NetworkedNode[],
+): Promise<void> {
+  await Promise.all(others.map((other) => ip(routesTo(index, plan), other.pid)));
 }
 
 /** Pulls a node's cable out of the switch, or puts it back. Addresses and routes stay. */
@@ -69,19 +82,28 @@ export async function removeCable(index: number): Promise<void> {
 }
 
 /** Makes everybody forget the way to a removed node's pods. */
-export async function forgetNode(index: number, others: readonly NetworkedNode[]): Promise<void> {
-  const forget = ['route', 'del', nodeAddresses(index).podCidr];
-  await run('ip', forget);
-  await Promise.all(others.map((other) => run('nsenter', [...enterNetwork(other.pid), 'ip', ...forget])));
+export async function forgetNode(
+  index: number,
+  plan: NetworkPlan,
+  others: readonly NetworkedNode[],
+): Promise<void> {
+  for (const cidr of plan.node(index).podCidrs) {
+    const forget = ['route', 'del', cidr];
+    await run('ip', forget);
+    await Promise.all(others.map((other) => run('nsenter', [...enterNetwork(other.pid), 'ip', ...forget])));
+  }
 }
 
 function cable(index: number): string {
   return `node-${index}`;
 }
 
-function routeTo(index: number): string {
-  const { ip: address, podCidr } = nodeAddresses(index);
-  return `route replace ${podCidr} via ${address}`;
+function routesTo(index: number, { families }: NetworkPlan): string[] {
+  return families.map((plan) => `route replace ${plan.podCidr(index)} via ${plan.nodeIp(index)}`);
+}
+
+function noDad(family: Family): string {
+  return family === 'v6' ? ' nodad' : '';
 }
 
 function enterNetwork(pid: number): string[] {

@@ -12,6 +12,7 @@ import type {
   NodesChange,
 } from '../control/control-protocol.js';
 import type { SupervisorConfig } from '../sandbox-config.js';
+import { type NetworkPlan, networkPlan } from '../network-plan.js';
 import { sandboxPaths } from '../sandbox-paths.js';
 import { removeFolder, removeOtherFolders } from './node-disk.js';
 import { type NodeSpec, planNodes, readNodeList, writeNodeList } from './node-list.js';
@@ -34,6 +35,7 @@ export interface NodeFleetOptions {
  */
 export class NodeFleet {
   readonly #o: NodeFleetOptions;
+  readonly #plan: NetworkPlan;
   readonly #listPath: string;
   readonly #nodesFolder: string;
   readonly #deps: Promise<NetworkDeps>;
@@ -45,6 +47,7 @@ export class NodeFleet {
     this.#o = options;
     const { config } = options;
     const paths = sandboxPaths(config.name, dirname(config.folder));
+    this.#plan = networkPlan(config.ipFamilies);
     this.#listPath = paths.nodeList;
     this.#nodesFolder = paths.nodes;
     this.#deps = new Promise((resolve) => {
@@ -87,6 +90,7 @@ export class NodeFleet {
           await runner.start();
           await announceNode(
             runner.spec.index,
+            this.#plan,
             this.#running().filter((n) => n.index !== runner.spec.index),
           );
         }),
@@ -133,7 +137,7 @@ export class NodeFleet {
   async #discard(runner: NodeRunner): Promise<void> {
     await runner.stop();
     this.#runners = this.#runners.filter((each) => each !== runner);
-    await forgetNode(runner.spec.index, this.#running());
+    await forgetNode(runner.spec.index, this.#plan, this.#running());
     await removeFolder(join(this.#nodesFolder, runner.name));
     await this.#save();
   }

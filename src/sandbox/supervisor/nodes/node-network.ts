@@ -9,13 +9,14 @@ import {
   startPolicyEnforcer,
   startServiceRouting,
 } from '../../cluster/index.js';
-import { clusterNetwork } from '../sandbox-config.js';
+import type { NetworkPlan } from '../network-plan.js';
 
 /** What the nodes' networks need of the cluster. */
 export interface NetworkDeps {
   readonly client: KubeClient;
   readonly caches: ClusterCaches;
   readonly policies: PolicyModel;
+  readonly plan: NetworkPlan;
 }
 
 /**
@@ -40,14 +41,14 @@ export class NodeNetwork {
     const node = this.#node;
     const failed = (what: string) => (error: unknown) =>
       logger.error(`${what} ended`, { node, error: messageOf(error) });
-    const { podNetworks, families } = clusterNetwork;
+    const { podNetworks } = deps.plan;
     const routing = startServiceRouting({ ...deps, signal, node: { name: node }, netns, podNetworks });
     const enforcer = startPolicyEnforcer({
       model: deps.policies,
       signal,
       node,
       netns,
-      families,
+      families: deps.plan.families.map((each) => each.family),
     });
     this.#start(enforcer);
     await Promise.all([

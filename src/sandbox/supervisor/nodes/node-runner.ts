@@ -11,7 +11,8 @@ import { NodeHost } from '../../node/host/node-host.js';
 import type { ImageStore } from '../../node/image/image.js';
 import { Kubelet } from '../../node/kubelet/kubelet.js';
 import type { NodeStatus } from '../control/control-protocol.js';
-import { clusterNetwork, nodeAddresses, type SupervisorConfig } from '../sandbox-config.js';
+import { type NetworkPlan, networkPlan } from '../network-plan.js';
+import { clusterDomain, type SupervisorConfig } from '../sandbox-config.js';
 import { sandboxPaths } from '../sandbox-paths.js';
 import { writeCniConfig } from './cni-config.js';
 import { clearLastRun } from './node-disk.js';
@@ -51,6 +52,7 @@ const rebootMaxMs = 5_000;
  */
 export class NodeRunner {
   readonly #o: NodeRunnerOptions;
+  readonly #plan: NetworkPlan;
   readonly #logger = createLogger('node');
   #spec: NodeSpec;
   /** While switched on: ends when it is switched off. */
@@ -60,6 +62,7 @@ export class NodeRunner {
 
   constructor(options: NodeRunnerOptions) {
     this.#o = options;
+    this.#plan = networkPlan(options.config.ipFamilies);
     this.#spec = options.spec;
   }
 
@@ -128,7 +131,7 @@ export class NodeRunner {
     const run = this.#run;
     return {
       name: this.name,
-      ...nodeAddresses(this.#spec.index),
+      ...this.#plan.node(this.#spec.index),
       power: !this.#spec.isPoweredOn ? 'stopped' : run === undefined ? 'booting' : 'running',
       isConnected: this.#spec.isConnected,
       podCount: run?.kubelet.podCount ?? 0,
@@ -161,24 +164,25 @@ export class NodeRunner {
   async #boot(): Promise<void> {
     const { config, credentials, images } = this.#o;
     const paths = sandboxPaths(config.name, dirname(config.folder));
-    const addresses = nodeAddresses(this.#spec.index);
+    const addresses = this.#plan.node(this.#spec.index);
     const rootfs = join(paths.nodes, this.name);
     await clearLastRun(rootfs, () => this.#boundPods());
-    await writeCniConfig(rootfs, addresses.podCidr);
+    await writeCniConfig(rootfs, addresses.podCidrs);
     const host = await NodeHost.start({
       name: this.name,
       rootfs,
       cniPluginDir: config.cniPluginDir,
+      nameserver: this.#plan.dnsIp,
       packageRoot: paths.packageRoot,
       nodeBinary: config.nodeBinary,
       imagesDir: paths.images,
       loadedImagesDir: paths.loadedImages,
     });
     try {
-      await connectNode(
-        { index: this.#spec.index, pid: host.initPid },
-        { otherSlots: this.#o.otherSlots(), isConnected: this.#spec.isConnected },
-      );
+      await connectNode({ index: this.#spec.index, pid: host.initPid }, this.#plan, {
+        otherSlots: this.#o.otherSlots(),
+        isConnected: this.#spec.isConnected,
+      });
     } catch (error) {
       await host.stop();
       host.close();
@@ -205,7 +209,7 @@ export class NodeRunner {
         runtimeVersion: 'bubblewrap://1',
       },
       images,
-      dns: { nameserver: clusterNetwork.dnsIp, domain: clusterNetwork.domain },
+      dns: { nameserver: this.#plan.dnsIp, domain: clusterDomain },
       podAttached: (pod, ips) => untilDoneOrAborted(network.attached(pod, ips), signal),
     });
     this.#run = { host, kubelet, uplink, end };

@@ -78,13 +78,14 @@ async function register({ client, identity }: HeartbeatDeps): Promise<Node> {
     'kubernetes.io/os': 'linux',
     'kubernetes.io/arch': arch(),
   };
-  const spec = { podCIDR: identity.podCidr, podCIDRs: [identity.podCidr] };
+  const [podCIDR = ''] = identity.podCidrs;
+  const spec = { podCIDR, podCIDRs: [...identity.podCidrs] };
   const present = await client.getOrUndefined<Node>(ref);
   if (present !== undefined) {
     const isComplete = Object.entries(labels).every(
       ([key, value]) => present.metadata.labels?.[key] === value,
     );
-    if (isComplete && present.spec?.podCIDR === identity.podCidr) return present;
+    if (isComplete && present.spec?.podCIDR === podCIDR) return present;
     return client.patch<Node>(ref, { metadata: { labels }, spec });
   }
   try {

@@ -6,8 +6,9 @@ import { seconds } from '../../model/time.js';
 
 export interface NodeIdentity {
   readonly name: string;
-  readonly ip: string;
-  readonly podCidr: string;
+  /** The primary family's first. */
+  readonly ips: readonly string[];
+  readonly podCidrs: readonly string[];
   /** Of this run of the machine, as Linux makes one at each boot. */
   readonly bootId: string;
   /** As `kubectl get nodes` shows it. */
@@ -68,7 +69,7 @@ export function nodeStatus(
     capacity: resources,
     allocatable: resources,
     addresses: [
-      { type: 'InternalIP', address: identity.ip },
+      ...identity.ips.map((address) => ({ type: 'InternalIP', address })),
       { type: 'Hostname', address: identity.name },
     ],
     conditions: [
