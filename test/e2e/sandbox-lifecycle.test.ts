@@ -125,7 +125,7 @@ describe('down', () => {
 describe('up', () => {
   test('twice at once starts one sandbox', async () => {
     const both = await Promise.all([up(), up()]);
-    expect(both.map((each) => each.wasRunning).toSorted()).toEqual([false, true]);
+    expect(both.filter((each) => each.wasRunning)).toHaveLength(1);
     expect(new Set(both.map((each) => each.server)).size).toBe(1);
   });
 

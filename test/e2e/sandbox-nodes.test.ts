@@ -140,7 +140,11 @@ describe('nodes of a running sandbox', () => {
     });
     expect((await node('stop', 'node-2')).document).toMatchObject({ nodes: [{ isChanged: false }] });
     expect(await statesOfNodes()).toEqual({ 'node-1': 'Ready', 'node-2': 'Stopped', edge: 'Disconnected' });
-    for (const pod of [cutOff, lost]) expect((await ask(pod)).exitCode).not.toBe(0);
+    for (const pod of [cutOff, lost]) {
+      expect((await ask(pod)).exitCode).not.toBe(0);
+      const path = `/api/v1/namespaces/default/pods/${pod.metadata.name}/log`;
+      await expect(client.request({ method: 'GET', path })).rejects.toThrow('no route to host');
+    }
 
     await eventually(
       async () => {

@@ -141,7 +141,10 @@ export class Supervisor {
       serviceCidr,
       clusterDomain,
       ...(await this.#storage()),
-      kubelet: new NodeGateway(() => this.#fleet.kubelets),
+      kubelet: new NodeGateway(
+        () => this.#fleet.kubelets,
+        (uid) => this.#fleet.unreachableNodeOf(uid),
+      ),
       logger: createLogger('apiserver'),
     });
     return this.#apiServer;

@@ -32,9 +32,18 @@ import { execWithTerminal } from './terminal-exec.js';
 /** Finds pods on the sandbox's nodes for the API server's logs, exec, attach and port-forward. */
 export class NodeGateway implements KubeletGateway {
   readonly #kubelets: () => Iterable<Kubelet>;
+  readonly #unreachable: (uid: string) => string | undefined;
 
-  constructor(kubelets: () => Iterable<Kubelet>) {
+  /**
+   * @param kubelets those that can be reached
+   * @param unreachable address of the node of a pod, when that is switched off or cut off
+   */
+  constructor(
+    kubelets: () => Iterable<Kubelet>,
+    unreachable: (uid: string) => string | undefined = () => undefined,
+  ) {
     this.#kubelets = kubelets;
+    this.#unreachable = unreachable;
   }
 
   async logs(request: LogRequest, sink: Writable, signal: AbortSignal): Promise<void> {
@@ -124,6 +133,12 @@ export class NodeGateway implements KubeletGateway {
       const worker = kubelet.worker(uid);
       if (worker !== undefined) return { kubelet, worker };
     }
+    const address = this.#unreachable(uid);
+    if (address !== undefined)
+      throw new KubeletGatewayError(
+        500,
+        `error dialing backend: dial tcp ${address}:10250: connect: no route to host`,
+      );
     throw new KubeletGatewayError(404, `pod ${namespace}/${pod} is not known to its node`);
   }
 

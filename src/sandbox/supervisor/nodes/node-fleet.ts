@@ -2,7 +2,9 @@ import { dirname, join } from 'node:path';
 import { MeshError } from '../../../errors/mesh-error.js';
 import { nearMiss } from '../../../errors/near-miss.js';
 import type { DirectConnectionOptions } from '../../../kube/connection.js';
-import { nodes as nodeResource } from '../../../kube/resource.js';
+import { nodes as nodeResource, pods as podResource } from '../../../kube/resource.js';
+import type { Pod } from '../../../kube/types.js';
+import type { ObjectCache } from '../../cluster/cache/object-cache.js';
 import type { ImageStore } from '../../node/image/image.js';
 import type { Kubelet } from '../../node/kubelet/kubelet.js';
 import type {
@@ -41,6 +43,7 @@ export class NodeFleet {
   readonly #deps: Promise<NetworkDeps>;
   #setDeps: (deps: NetworkDeps) => void = () => undefined;
   #runners: NodeRunner[] = [];
+  #pods: ObjectCache<Pod> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: NodeFleetOptions) {
@@ -64,6 +67,13 @@ export class NodeFleet {
     return this.#runners.flatMap((runner) => runner.reachableKubelet ?? []);
   }
 
+  /** Address of the node that a pod is bound to, if that is switched off or cut off now. */
+  unreachableNodeOf(podUid: string): string | undefined {
+    const pod = this.#pods?.list().find((each) => each.metadata.uid === podUid);
+    const runner = this.#runners.find((each) => each.name === pod?.spec.nodeName);
+    return runner === undefined || runner.reachableKubelet !== undefined ? undefined : runner.status().ip;
+  }
+
   /** Boots every node that should be on. Throws MESH0802 when one does not boot. */
   async bootAll(): Promise<void> {
     const specs = readNodeList(this.#listPath);
@@ -74,6 +84,7 @@ export class NodeFleet {
 
   /** From now on services are routed and policies enforced on the nodes, and nodes can be removed. */
   useControlPlane(deps: NetworkDeps): void {
+    this.#pods = deps.caches.of<Pod>(podResource);
     this.#setDeps(deps);
   }
 
