@@ -48,6 +48,11 @@ export interface ApiServerOptions {
   readonly pkiDirectory?: string;
   /** Keeps the objects across restarts. In memory only when absent. */
   readonly stateFile?: string;
+  /**
+   * Priority classes that pods may only have in namespaces with a quota for them,
+   * as on GKE. None when absent, as in Kubernetes by default.
+   */
+  readonly limitedPriorityClasses?: readonly string[];
   readonly kubelet: KubeletGateway;
   readonly logger: Logger;
 }
@@ -71,7 +76,15 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   });
   const authorizer = new Authorizer(store);
   const admission = new AdmissionChain(
-    admissionPlugins({ store, registry, authorizer, addresses, caPem: pki.caPem, logger }),
+    admissionPlugins({
+      store,
+      registry,
+      authorizer,
+      addresses,
+      caPem: pki.caPem,
+      logger,
+      limitedPriorityClasses: options.limitedPriorityClasses ?? [],
+    }),
   );
   const operations = new Operations({ store, registry, admission });
   for (const resource of builtinResources()) registry.add(resource);

@@ -57,6 +57,11 @@ export interface AdmissionPlugin {
   readonly isConfigured?: boolean;
   admit?(request: AdmissionRequest, reinvocation: Reinvocation): void | Promise<void>;
   validate?(request: AdmissionRequest): void | Promise<void>;
+  /**
+   * The very last check, in the same turn as the write: nothing happens in
+   * between, so it may count on what is stored.
+   */
+  commit?(request: AdmissionRequest): void;
 }
 
 /** The admission plugins in order: all mutating steps run before validation, the validating ones after it. */
@@ -91,6 +96,11 @@ export class AdmissionChain {
       const pending = plugin.validate?.(request);
       if (pending !== undefined) await pending;
     }
+  }
+
+  /** Runs the checks that belong to the write itself. */
+  commit(request: AdmissionRequest): void {
+    for (const plugin of this.#plugins) plugin.commit?.(request);
   }
 
   #active(): readonly AdmissionPlugin[] {

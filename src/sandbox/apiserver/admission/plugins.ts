@@ -4,8 +4,12 @@ import type { Authorizer } from '../rbac/authorizer.js';
 import type { Registry } from '../registry/registry.js';
 import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin } from './admission.js';
+import { defaultClasses } from './default-classes.js';
 import { namespaceLifecycle } from './namespace-lifecycle.js';
 import { podPriority } from './pod-priority.js';
+import { defaultTolerationSeconds } from './pods/default-tolerations.js';
+import { limitRanger } from './quota/limit-range.js';
+import { resourceQuota } from './quota/resource-quota.js';
 import { rbacEscalation } from './rbac-escalation.js';
 import { serviceAccountInjection } from './service-account-injection.js';
 import { validatingPolicies } from './policy/validating-policies.js';
@@ -21,19 +25,25 @@ export interface PluginDeps {
   readonly addresses: ServiceAddresses;
   readonly caPem: string;
   readonly logger: Logger;
+  /** Priority classes that pods may only have in namespaces with a quota for them, as on GKE. */
+  readonly limitedPriorityClasses: readonly string[];
 }
 
 /** The admission plugins in the order they run. */
 export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
   return [
     namespaceLifecycle(deps.store),
+    limitRanger(deps.store),
     serviceAccountInjection(deps.store),
     podPriority(deps.store),
+    defaultTolerationSeconds(),
+    defaultClasses(deps.store),
     storageProtection(),
     serviceAllocation(deps.addresses),
     rbacEscalation(deps.authorizer),
     mutatingWebhooks(deps),
     validatingPolicies(deps),
     validatingWebhooks(deps),
+    resourceQuota(deps),
   ];
 }

@@ -3,6 +3,7 @@ import type { Operations } from '../registry/operations.js';
 import { startCrdController } from '../crd/crd-controller.js';
 import { startGarbageCollector } from './garbage-collector.js';
 import { startNamespaceController } from './namespace-controller.js';
+import { startQuotaController } from './quota-controller.js';
 import { startRoleAggregation } from './role-aggregation.js';
 import { startServiceAccountController } from './service-account-controller.js';
 
@@ -26,6 +27,7 @@ export function startBuiltinControllers(deps: ControllerDeps): Stoppable {
     startNamespaceController(deps),
     startGarbageCollector(deps),
     startRoleAggregation(deps),
+    startQuotaController(deps),
   ];
   return {
     stop: async () => {

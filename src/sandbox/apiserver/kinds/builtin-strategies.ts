@@ -7,6 +7,7 @@ import { clusterStrategies } from './cluster-kinds.js';
 import { configurationStrategies } from './configuration.js';
 import { namespaceStrategy } from './namespace.js';
 import { podStrategy } from './pod.js';
+import { quotaStrategies } from './quotas.js';
 import { rbacStrategies } from './rbac.js';
 import { serviceStrategy } from './service.js';
 import { workloadStrategies } from './workloads.js';
@@ -21,6 +22,7 @@ export const builtinStrategies: Readonly<Record<string, Strategy>> = {
   ...configurationStrategies,
   ...admissionWebhookStrategies,
   ...admissionPolicyStrategies,
+  ...quotaStrategies,
   ...clusterStrategies,
   ...workloadStrategies,
   ...rbacStrategies,

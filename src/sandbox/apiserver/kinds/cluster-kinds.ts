@@ -1,5 +1,5 @@
 import { fieldError } from '../http/api-error.js';
-import { childOf, objectsOf, stringOf } from '../json.js';
+import { objectsOf, stringOf } from '../json.js';
 import { specOf, type Strategy } from '../registry/resource.js';
 
 /** Smaller kinds whose defaults clients rely on. */
@@ -67,11 +67,6 @@ export const clusterStrategies: Readonly<Record<string, Strategy>> = {
     defaults: (draft) => {
       draft.reclaimPolicy ??= 'Delete';
       draft.volumeBindingMode ??= 'Immediate';
-    },
-  },
-  resourcequotas: {
-    prepareCreate: (draft) => {
-      childOf(draft, 'status');
     },
   },
 };

@@ -61,33 +61,19 @@ function updateErrors(pod: KubeObject, old: KubeObject): FieldError[] {
   return errors;
 }
 
-const implicitTolerations: readonly JsonObject[] = ['not-ready', 'unreachable'].map((condition) => ({
-  key: `node.kubernetes.io/${condition}`,
-  operator: 'Exists',
-  effect: 'NoExecute',
-  tolerationSeconds: 300,
-}));
-
 /** Pods. */
 export const podStrategy: Strategy = {
   defaults: (draft) => {
     const spec = specOf(draft);
     defaultPodSpec(spec);
     spec.enableServiceLinks ??= true;
+    // Admission may have given a new pod requests and limits since its status was made.
+    const isNew = (draft.metadata.resourceVersion ?? '') === '';
+    if (isNew && isObject(draft.status)) draft.status.qosClass = qosClass(spec);
   },
   prepareCreate: (draft) => {
     const spec = specOf(draft);
     draft.status = { phase: 'Pending', qosClass: qosClass(spec) };
-    const tolerations = objectsOf(spec.tolerations);
-    for (const t of implicitTolerations) {
-      const isCovered = tolerations.some(
-        (own) =>
-          (own.key === t.key || (own.key === undefined && own.operator === 'Exists')) &&
-          (own.effect === t.effect || own.effect === undefined || own.effect === ''),
-      );
-      if (!isCovered) tolerations.push({ ...t });
-    }
-    spec.tolerations = tolerations;
   },
   validate: (pod) => podSpecErrors(specOf(pod), 'spec'),
   validateUpdate: updateErrors,

@@ -139,6 +139,7 @@ export class Operations {
     if (options.manager !== '' && applied === undefined) {
       recordUpdate(undefined, draft, resource.schema, writer(resource, options));
     }
+    this.#admission.commit(request);
     if (options.isDryRun === true) return present({ ...draft }, resource);
     try {
       return present(this.store.create(storage, toStorage(draft, resource)), resource);
@@ -235,6 +236,9 @@ export class Operations {
     }
     if (mode.isApply !== true && options.manager !== '') {
       recordUpdate(old, next, resource.schema, writer(resource, options));
+    }
+    if (options.isAdmitted !== true) {
+      this.#admission.commit(this.#admissionRequest('UPDATE', resource, next, old, options));
     }
     next = toStorage(next, resource);
     if (options.isDryRun === true) return present(next, resource);
