@@ -71,7 +71,7 @@ export class NodeFleet {
   unreachableNodeOf(podUid: string): string | undefined {
     const pod = this.#pods?.list().find((each) => each.metadata.uid === podUid);
     const runner = this.#runners.find((each) => each.name === pod?.spec.nodeName);
-    return runner === undefined || runner.reachableKubelet !== undefined ? undefined : runner.status().ip;
+    return runner === undefined || runner.reachableKubelet !== undefined ? undefined : runner.status().ips[0];
   }
 
   /** Boots every node that should be on. Throws MESH0802 when one does not boot. */
