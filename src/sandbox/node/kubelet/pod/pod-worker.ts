@@ -185,6 +185,8 @@ export class PodWorker {
 
   /** Keeps one container as it should be; returns when to look again. */
   async #run(slot: ContainerSlot): Promise<number> {
+    // It may have ended since this step began, while others were started.
+    await this.#keeper.collectExit(slot);
     if (slot.isRunning) {
       if (slot.kind === 'init' || slot.kind === 'ephemeral' || !slot.isOutdated) return idleMs;
       await this.#keeper.stop(slot, {
