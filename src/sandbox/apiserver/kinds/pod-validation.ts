@@ -135,8 +135,11 @@ function containerErrors(container: JsonObject, path: string, volumes: ReadonlyS
   return errors;
 }
 
-/** Problems of a pod spec, in Kubernetes' words. */
-export function podSpecErrors(spec: JsonObject, path: string): FieldError[] {
+/**
+ * Problems of a pod spec, in Kubernetes' words. `claims`: names of volumes that a
+ * StatefulSet adds to its pods.
+ */
+export function podSpecErrors(spec: JsonObject, path: string, claims: readonly string[] = []): FieldError[] {
   const errors: FieldError[] = [];
   const volumes = new Set<string>();
   objectsOf(spec.volumes).forEach((volume, i) => {
@@ -153,6 +156,7 @@ export function podSpecErrors(spec: JsonObject, path: string): FieldError[] {
       errors.push(fieldError.forbidden(`${at}.${sources[1]}`, 'may not specify more than 1 volume type'));
     }
   });
+  for (const claim of claims) volumes.add(claim);
   const names = new Set<string>();
   const main = objectsOf(spec.containers);
   if (main.length === 0) errors.push(fieldError.required(`${path}.containers`));

@@ -38,7 +38,8 @@ function templateErrors(object: KubeObject, restartPolicies: readonly string[]):
   ]);
   const podSpec = template.spec;
   if (!isObject(podSpec)) return [...errors, fieldError.required('spec.template.spec.containers')];
-  errors.push(...podSpecErrors(podSpec, 'spec.template.spec'));
+  const claims = objectsOf(spec.volumeClaimTemplates).map((claim) => stringOf(objectOf(claim.metadata).name));
+  errors.push(...podSpecErrors(podSpec, 'spec.template.spec', claims));
   if (!restartPolicies.includes(stringOf(podSpec.restartPolicy))) {
     errors.push(
       fieldError.notSupported('spec.template.spec.restartPolicy', podSpec.restartPolicy, restartPolicies),
