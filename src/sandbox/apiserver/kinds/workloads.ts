@@ -6,6 +6,7 @@ import {
   type JsonObject,
   numberOf,
   objectOf,
+  objectsOf,
   pathOf,
   stringMapOf,
   stringOf,
