@@ -56,9 +56,7 @@ export async function bootstrap(
     );
   };
   for (const name of namespaces) await ensure({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-  const rbac = bootstrapRbac();
-  for (const object of [...rbac.clusterRoles, ...rbac.clusterRoleBindings, ...priorityClasses])
-    await ensure(object);
+  for (const object of [...bootstrapRbac(), ...priorityClasses]) await ensure(object);
   await ensure({
     apiVersion: 'v1',
     kind: 'Service',

@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { createServer, type Server } from 'node:https';
 import type { Logger } from '../../telemetry/log.js';
 import {
   adminUser,
@@ -11,29 +10,34 @@ import {
 import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
 import { Authenticator } from './auth/authenticator.js';
-import { ClusterPki } from './auth/pki.js';
+import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
 import { bootstrap } from './bootstrap.js';
 import { startBuiltinControllers } from './controllers/builtin-controllers.js';
 import { Discovery, kubernetesVersion } from './discovery/discovery.js';
 import { OpenApi } from './discovery/openapi.js';
 import { Dispatcher } from './http/dispatcher.js';
+import { Health } from './http/health.js';
+import { type HttpsListener, listenHttps } from './http/listener.js';
+import { PlainPaths } from './http/plain-paths.js';
+import { RequestMetrics } from './http/request-metrics.js';
 import { Reviews } from './http/reviews.js';
+import { Router } from './http/router.js';
+import type { JsonObject } from './json.js';
 import { builtinResources } from './kinds/builtin-table.js';
 import { ServiceAddresses } from './kinds/service-addresses.js';
 import type { KubeletGateway } from './kubelet-gateway.js';
+import { ProxyHandler } from './proxy/proxy-handler.js';
 import { Authorizer } from './rbac/authorizer.js';
 import { Operations } from './registry/operations.js';
 import { Registry } from './registry/registry.js';
 import { StateFile } from './storage/state-file.js';
 import { Store } from './storage/store.js';
 import { PodStreams } from './streaming/pod-streams.js';
+import { Upgrades } from './streaming/upgrades.js';
+import { WatchSockets } from './streaming/watch-sockets.js';
 import { Subresources } from './subresources/subresources.js';
 import { PodLogs } from './subresources/pod-logs.js';
-
-const listenBacklog = 1024;
-/** How long open requests may take to end when the server closes. */
-const closeTimeoutMs = 2_000;
 
 export interface ApiServerOptions {
   readonly listeners: readonly Listener[];
@@ -107,34 +111,53 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   await bootstrap(operations, options.advertise, addresses.first);
   admission.start();
 
-  const reviews = new Reviews(authorizer, tokens);
-  const subresources = new Subresources({ operations, tokens, logs: new PodLogs(options.kubelet) });
-  const dispatcher = new Dispatcher({
-    authenticator: new Authenticator(tokens),
+  const kubeletIdentity = (): Promise<CertificateAndKey> =>
+    (kubeletClient ??= pki.issueClient('kube-apiserver-kubelet-client', ['system:masters']));
+  let kubeletClient: Promise<CertificateAndKey> | undefined;
+  const proxy = new ProxyHandler(store, kubeletIdentity);
+  const metrics = new RequestMetrics(
+    store,
+    (group, version, plural) => registry.find(group, version, plural) !== undefined,
+  );
+  const health = new Health(
+    [
+      { name: 'log', check: () => undefined },
+      // The store is part of this process; the name is the one that is asked for.
+      { name: 'etcd', check: () => void store.revision },
+      { name: 'poststarthook/rbac/bootstrap-roles', check: () => undefined },
+    ],
+    () => stopping.signal.aborted,
+  );
+  const plainPaths = new PlainPaths({
+    discovery: new Discovery(registry, `${options.advertise.host}:${options.advertise.port}`),
+    openApi: new OpenApi(registry),
+    health,
+    issuerDocuments: () => issuerDocuments(tokens, options.advertise),
+    metrics: () => metrics.text(),
+  });
+  const router = new Router({
     authorizer,
     registry,
     operations,
-    discovery: new Discovery(registry, `${options.advertise.host}:${options.advertise.port}`),
-    openApi: new OpenApi(registry),
-    reviews,
-    subresources,
-    issuerDocuments: () => ({
-      '/openid/v1/jwks': tokens.jwks(),
-      '/.well-known/openid-configuration': {
-        issuer,
-        jwks_uri: `https://${options.advertise.host}:${options.advertise.port}/openid/v1/jwks`,
-        response_types_supported: ['id_token'],
-        subject_types_supported: ['public'],
-        id_token_signing_alg_values_supported: ['ES256'],
-      },
-    }),
-    metrics: () => metricsText(store),
+    reviews: new Reviews(authorizer, tokens),
+    subresources: new Subresources({ operations, tokens, logs: new PodLogs(options.kubelet), proxy }),
+    plainPaths,
+  });
+  const dispatcher = new Dispatcher({
+    authenticator: new Authenticator(tokens),
+    authorizer,
+    router,
+    metrics,
     logger,
   });
-  const streams = new PodStreams({
+  const upgrades = new Upgrades({
     dispatcher,
+    authorizer,
+    router,
     operations,
-    kubelet: options.kubelet,
+    podStreams: new PodStreams({ operations, kubelet: options.kubelet, logger }),
+    watchSockets: new WatchSockets(router),
+    proxy,
     logger,
     signal: stopping.signal,
   });
@@ -148,44 +171,27 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     }),
   );
   const admin = await pki.issueClient(adminUser.name, adminUser.groups);
-  const servers: Server[] = [];
-  const ports: number[] = [];
+  const listeners: HttpsListener[] = [];
   for (const listener of options.listeners) {
-    const server = createServer(
-      {
-        cert: serving.certPem,
-        key: serving.keyPem,
-        ca: pki.caPem,
-        requestCert: true,
-        // Unverified certificates are answered with 401 rather than a broken handshake.
-        rejectUnauthorized: false,
-        ALPNProtocols: ['http/1.1'],
-        minVersion: 'TLSv1.2',
-      },
-      (request, response) => {
-        void dispatcher.handle(request, response, stopping.signal);
-      },
+    listeners.push(
+      await listenHttps(
+        listener,
+        { ...serving, caPem: pki.caPem },
+        {
+          request: (request, response) => void dispatcher.handle(request, response, stopping.signal),
+          upgrade: (request, socket, head) => upgrades.handle(request, socket, head),
+        },
+      ),
     );
-    // Watches and logs are long; idle keep-alive connections must outlive clients' own pools.
-    server.requestTimeout = 0;
-    server.headersTimeout = 30_000;
-    server.keepAliveTimeout = 90_000;
-    server.on('upgrade', (request, socket, head) => {
-      streams.upgrade(request, socket, head);
-    });
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
-    await listen(server, listener);
-    const address = server.address();
-    ports.push(typeof address === 'object' && address !== null ? address.port : 0);
-    servers.push(server);
   }
+  const ports = listeners.map(({ port }) => port);
   logger.info('API server is listening', { ports: ports.join(',') });
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
     await controllers.stop();
-    await Promise.all(servers.map(closeServer));
+    await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();
   };
   return {
@@ -200,34 +206,19 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   };
 }
 
-async function listen(server: Server, listener: Listener): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    const done = (): void => {
-      server.off('error', reject);
-      resolve();
-    };
-    if (listener.kind === 'fd') server.listen({ fd: listener.fd, backlog: listenBacklog }, done);
-    else server.listen({ host: listener.host, port: listener.port, backlog: listenBacklog }, done);
-  });
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
-  await closed;
-  clearTimeout(timer);
-}
-
-function metricsText(store: Store): string {
-  const lines = [
-    '# HELP apiserver_storage_objects Stored objects by resource.',
-    '# TYPE apiserver_storage_objects gauge',
-    ...store.resources().map((r) => `apiserver_storage_objects{resource="${r}"} ${store.list(r).length}`),
-    '# HELP process_resident_memory_bytes Resident memory size in bytes.',
-    '# TYPE process_resident_memory_bytes gauge',
-    `process_resident_memory_bytes ${process.memoryUsage.rss()}`,
-  ];
-  return `${lines.join('\n')}\n`;
+/** What the issuer of service account tokens publishes, by path. */
+function issuerDocuments(
+  tokens: ServiceAccountTokens,
+  advertise: { readonly host: string; readonly port: number },
+): Record<string, JsonObject> {
+  return {
+    '/openid/v1/jwks': tokens.jwks(),
+    '/.well-known/openid-configuration': {
+      issuer: tokens.issuer,
+      jwks_uri: `https://${advertise.host}:${advertise.port}/openid/v1/jwks`,
+      response_types_supported: ['id_token'],
+      subject_types_supported: ['public'],
+      id_token_signing_alg_values_supported: ['ES256'],
+    },
+  };
 }

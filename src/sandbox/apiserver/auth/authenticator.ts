@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { apiError } from '../http/api-error.js';
+import type { ApiRequest } from '../http/exchange.js';
 import type { ServiceAccountTokens } from './service-account-tokens.js';
 import { anonymousUser, type UserInfo } from './user.js';
 
@@ -12,8 +12,9 @@ function oneOrMany(value: string | string[] | undefined): string[] {
 }
 
 /** The user a verified client certificate names; undefined when none was presented. */
-function fromCertificate(request: IncomingMessage): UserInfo | undefined {
-  const { socket } = request;
+function fromCertificate(request: ApiRequest): UserInfo | undefined {
+  // HTTP/2 requests share the socket of their session, behind a proxy object.
+  const socket = 'stream' in request ? request.stream.session?.socket : request.socket;
   if (!(socket instanceof TLSSocket)) return undefined;
   const certificate = socket.getPeerCertificate();
   // An empty object is how Node says that there is none.
@@ -35,7 +36,7 @@ export class Authenticator {
   }
 
   /** Throws 401 for credentials that do not hold. */
-  authenticate(request: IncomingMessage): UserInfo {
+  authenticate(request: ApiRequest): UserInfo {
     const certified = fromCertificate(request);
     if (certified !== undefined) return certified;
     const token = bearerToken(request);
@@ -47,7 +48,7 @@ export class Authenticator {
 }
 
 /** A token from the Authorization header, or from the WebSocket protocol browsers have to use. */
-function bearerToken(request: IncomingMessage): string | undefined {
+function bearerToken(request: ApiRequest): string | undefined {
   const header = request.headers.authorization;
   if (header !== undefined) {
     const match = /^bearer\s+(\S+)$/i.exec(header.trim());

@@ -86,12 +86,21 @@ export class ApiError extends Error {
   readonly code: number;
   readonly reason: string;
   readonly details: StatusDetails | undefined;
+  /** With which an expired list can be carried on all the same. */
+  readonly continueToken: string | undefined;
 
-  constructor(code: number, reason: string, message: string, details?: StatusDetails) {
+  constructor(
+    code: number,
+    reason: string,
+    message: string,
+    details?: StatusDetails,
+    continueToken?: string,
+  ) {
     super(message);
     this.code = code;
     this.reason = reason;
     this.details = details;
+    this.continueToken = continueToken;
   }
 
   /** The body of the answer. */
@@ -99,7 +108,7 @@ export class ApiError extends Error {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: this.continueToken === undefined ? {} : { continue: this.continueToken },
       status: 'Failure',
       message: this.message,
       ...(this.reason === '' ? {} : { reason: this.reason }),
@@ -140,19 +149,18 @@ export const apiError = {
         : `${qualified(r)} "${name}" is forbidden: ${detail}`,
       detailsOf(r, name),
     ),
-  forbiddenPath: (path: string, detail: string): ApiError =>
-    new ApiError(403, 'Forbidden', `forbidden: ${detail}`, { name: path }),
+  forbiddenPath: (detail: string): ApiError => new ApiError(403, 'Forbidden', `forbidden: ${detail}`, {}),
   /** No such path: kubectl tells this apart from a missing object by the absent details. */
   unknownPath: (): ApiError =>
     new ApiError(404, 'NotFound', 'the server could not find the requested resource', {}),
   notFound: (r: ResourceName, name: string): ApiError =>
     new ApiError(404, 'NotFound', `${qualified(r)} "${name}" not found`, detailsOf(r, name)),
-  methodNotAllowed: (r: ResourceName, verb: string): ApiError =>
+  methodNotAllowed: (): ApiError =>
     new ApiError(
       405,
       'MethodNotAllowed',
-      `${verb} is not supported on resources of kind "${qualified(r)}"`,
-      detailsOf(r, ''),
+      'the server does not allow this method on the requested resource',
+      {},
     ),
   notAcceptable: (accepted: string): ApiError =>
     new ApiError(406, 'NotAcceptable', `only the following media types are accepted: ${accepted}`),
@@ -172,23 +180,51 @@ export const apiError = {
       'the object has been modified; please apply your changes to the latest version and try again',
     ),
   expired: (message: string): ApiError => new ApiError(410, 'Expired', message),
+  /** The list a token continues is forgotten; `token` carries on with the newest objects instead. */
+  continueExpired: (token: string): ApiError =>
+    new ApiError(
+      410,
+      'Expired',
+      'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+      undefined,
+      token,
+    ),
+  timeout: (message: string): ApiError => new ApiError(504, 'Timeout', `Timeout: ${message}`, {}),
+  revisionTooLarge: (asked: number, current: number): ApiError =>
+    new ApiError(504, 'Timeout', `Timeout: Too large resource version: ${asked}, current: ${current}`, {
+      causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+      retryAfterSeconds: 1,
+    }),
   tooLarge: (maxBytes: number): ApiError =>
     new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${maxBytes}`),
-  unsupportedMediaType: (got: string, accepted: readonly string[]): ApiError =>
+  unsupportedMediaType: (accepted: readonly string[]): ApiError =>
     new ApiError(
       415,
       'UnsupportedMediaType',
-      `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}${got === '' ? '' : ` (got ${got})`}`,
+      `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`,
     ),
+  /** As the routing of Kubernetes refuses it, before any handler looks. */
+  unroutableMediaType: (): ApiError =>
+    new ApiError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {}),
+  /** A patched object that cannot be of its kind. */
+  invalidPatch: (patched: string, why: string): ApiError => {
+    const message = `Invalid value: ${JSON.stringify(patched)}: ${why}`;
+    return new ApiError(422, 'Invalid', ` "" is invalid: patch: ${message}`, {
+      causes: [{ reason: 'FieldValueInvalid', message, field: 'patch' }],
+    });
+  },
+  /** A patch that does not fit the object: what exactly is not told, as by Kubernetes. */
+  patchNotApplicable: (): ApiError =>
+    new ApiError(422, 'Invalid', 'the server rejected our request due to an error in our request', {}),
   invalid: (kind: string, group: string, name: string, errors: readonly FieldError[]): ApiError => {
-    const texts = errors.map((e) => `${e.field}: ${e.message}`);
+    const texts = [...new Set(errors.map((e) => `${e.field}: ${e.message}`))];
     const shownKind = group === '' ? kind : `${kind}.${group}`;
     return new ApiError(
       422,
       'Invalid',
       `${shownKind} "${name}" is invalid: ${texts.length === 1 ? texts[0] : `[${texts.join(', ')}]`}`,
       {
-        name,
+        ...(name === '' ? {} : { name }),
         ...(group === '' ? {} : { group }),
         kind,
         causes: errors.map((e) => ({ reason: e.reason, message: e.message, field: e.field })),

@@ -1,16 +1,19 @@
-import type { IncomingMessage } from 'node:http';
-import { parse as parseYaml } from 'yaml';
-import { apiError, ApiError } from '../http/api-error.js';
-import { isObject, type Json, type JsonObject } from '../json.js';
-import type { KubeObject } from '../object.js';
+import { LineCounter, parseDocument } from 'yaml';
+import { isObject, type Json } from '../json.js';
 import { decodeProtobufObject } from '../protobuf/decode-object.js';
+import { ApiError, apiError } from './api-error.js';
+import type { ApiRequest } from './exchange.js';
+import { scanJson } from './json-scan.js';
+import { servedTypes } from './negotiation.js';
 
 /** Kubernetes' own limit on request bodies. */
 export const bodyMaxBytes = 3 * 1024 * 1024;
 const jsonMaxDepth = 500;
+const shownBytes = 30;
+const aliasesMax = 100;
 
 /** Reads a request's body. Throws 413 beyond the limit, before reading the rest. */
-export async function readBody(request: IncomingMessage, maxBytes = bodyMaxBytes): Promise<Buffer> {
+export async function readBody(request: ApiRequest, maxBytes = bodyMaxBytes): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > maxBytes) throw apiError.tooLarge(maxBytes);
   const chunks: Buffer[] = [];
@@ -24,7 +27,7 @@ export async function readBody(request: IncomingMessage, maxBytes = bodyMaxBytes
 }
 
 /** The media type of a request without its parameters. */
-export function mediaType(request: IncomingMessage): string {
+export function mediaType(request: ApiRequest): string {
   return (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
 }
 
@@ -36,129 +39,86 @@ function assertDepth(value: Json, depth = 0): void {
     for (const v of Object.values(value)) if (v !== undefined) assertDepth(v, depth + 1);
 }
 
-function parseText(text: string, isYaml: boolean): Json {
-  try {
-    // JSON.parse and the YAML core schema give JSON data only.
-    const value = (
-      isYaml ? parseYaml(text, { maxAliasCount: 100, schema: 'core' }) : JSON.parse(text)
-    ) as Json;
-    assertDepth(value);
-    return value;
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    throw apiError.badRequest(
-      `the object provided is unrecognized (must be JSON or YAML): ${why.slice(0, 300)}`,
-    );
+/** Parsed data and the properties it gave more than once. */
+export interface Parsed {
+  readonly value: Json;
+  readonly duplicates: readonly string[];
+}
+
+/** Parses JSON. Throws an Error in the words of Go's decoder. */
+export function parseJson(text: string): Parsed {
+  const { duplicates, problem } = scanJson(text);
+  if (problem !== undefined) throw new Error(problem);
+  // JSON.parse gives JSON data only.
+  const value = JSON.parse(text) as Json;
+  assertDepth(value);
+  return { value, duplicates };
+}
+
+/** Parses one YAML document. Throws an Error in the words of Kubernetes' decoder. */
+export function parseYaml(text: string): Parsed {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, {
+    schema: 'core',
+    lineCounter,
+    prettyErrors: false,
+    uniqueKeys: false,
+  });
+  const [problem] = document.errors;
+  if (problem !== undefined) {
+    const { line } = lineCounter.linePos(problem.pos[0]);
+    throw new Error(`yaml: line ${line}: ${problem.message}`);
   }
+  // The core schema gives JSON data only.
+  const value = document.toJS({ maxAliasCount: aliasesMax }) as Json;
+  assertDepth(value);
+  return { value, duplicates: [] };
 }
 
 const protobufType = 'application/vnd.kubernetes.protobuf';
+const yamlType = 'application/yaml';
 
-function parseProtobuf(body: Buffer): Json {
+/** The beginning of a body as decoding errors quote it. */
+function summary(body: Buffer): string {
+  if (body.length === 0) return '<empty>';
+  const shown = body.subarray(0, shownBytes);
+  const text = body[0] === 0x7b ? shown.toString('utf8') : shown.toString('hex');
+  return body.length > shownBytes ? `${text} ...` : text;
+}
+
+function parseAs(type: string, body: Buffer): Parsed {
+  if (type === protobufType) return { value: decodeProtobufObject(body), duplicates: [] };
+  if (type === yamlType) return parseYaml(body.toString('utf8'));
   try {
-    return decodeProtobufObject(body);
+    return parseJson(body.toString('utf8'));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw apiError.badRequest(
-      `the object provided is unrecognized (not a protobuf object of a known kind): ${why}`,
-    );
+    if (error instanceof ApiError) throw error;
+    throw new Error(`couldn't get version/kind; json parse error: ${messageOf(error)}`);
   }
 }
 
-const yamlTypes: ReadonlySet<string> = new Set([
-  'application/yaml',
-  'application/x-yaml',
-  'text/yaml',
-  'application/apply-patch+yaml',
-]);
-
-/** Parses a body by its media type: JSON, or YAML where that is allowed. Empty bodies are undefined. */
-export function parseBody(
-  request: IncomingMessage,
-  body: Buffer,
-  extraTypes: readonly string[] = [],
-): Json | undefined {
-  if (body.length === 0) return undefined;
-  const type = mediaType(request);
-  const isYaml = yamlTypes.has(type);
-  if (type === protobufType) return parseProtobuf(body);
-  const isKnown = isYaml || type === '' || type === 'application/json' || extraTypes.includes(type);
-  if (!isKnown) throw apiError.unsupportedMediaType(type, ['application/json', 'application/yaml']);
-  return parseText(body.toString('utf8'), isYaml);
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
-/** A parsed body as an object of the expected kind; absent type and metadata are filled in. */
-export function objectFrom(
-  value: Json | undefined,
-  expected: { apiVersion: string; kind: string },
-): KubeObject {
-  if (!isObject(value)) throw apiError.badRequest('the request body must be an object');
-  const { apiVersion, kind } = value;
-  if (apiVersion !== undefined && apiVersion !== '' && apiVersion !== expected.apiVersion) {
+/** Parses an object of a kind by the request's media type. Throws 400 and 415. */
+export function parseObject(request: ApiRequest, body: Buffer, kind: string): Parsed {
+  const type = mediaType(request) || 'application/json';
+  if (!servedTypes.includes(type)) throw apiError.unsupportedMediaType(servedTypes);
+  let parsed: Parsed;
+  try {
+    parsed = parseAs(type, body);
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
     throw apiError.badRequest(
-      `the API version in the data (${JSON.stringify(apiVersion)}) does not match the expected API version (${expected.apiVersion})`,
+      `the object provided is unrecognized (must be of type ${kind}): ${messageOf(error).slice(0, 300)} (${summary(body)})`,
     );
   }
-  if (kind !== undefined && kind !== '' && kind !== expected.kind) {
+  if (parsed.value !== null && !isObject(parsed.value)) {
+    const got = Array.isArray(parsed.value) ? 'array' : typeof parsed.value;
     throw apiError.badRequest(
-      `the kind in the data (${JSON.stringify(kind)}) does not match the expected kind (${expected.kind})`,
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${got} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" } (${summary(body)})`,
     );
   }
-  const { metadata } = value;
-  if (metadata !== undefined && metadata !== null && !isObject(metadata)) {
-    throw apiError.badRequest('json: cannot unmarshal metadata into Go struct field of type v1.ObjectMeta');
-  }
-  const meta: JsonObject = { ...metadata };
-  for (const field of ['name', 'namespace', 'generateName', 'uid', 'resourceVersion'] as const) {
-    const v = meta[field];
-    if (v === null) delete meta[field];
-    else if (v !== undefined && typeof v !== 'string') {
-      throw apiError.badRequest(
-        `json: cannot unmarshal ${typeof v} into Go struct field ObjectMeta.metadata.${field} of type string`,
-      );
-    }
-  }
-  for (const field of ['labels', 'annotations'] as const) {
-    const v = meta[field];
-    if (v === null) delete meta[field];
-    if (v === undefined || v === null) continue;
-    if (!isObject(v))
-      throw apiError.badRequest(
-        `json: cannot unmarshal metadata.${field} into Go struct field of type map[string]string`,
-      );
-    for (const [key, text] of Object.entries(v)) {
-      if (typeof text === 'string') continue;
-      if (text === null) {
-        v[key] = '';
-        continue;
-      }
-      throw apiError.badRequest(
-        `json: cannot unmarshal ${Array.isArray(text) ? 'array' : typeof text} into Go struct field ObjectMeta.metadata.${field} of type string`,
-      );
-    }
-  }
-  for (const field of ['finalizers', 'ownerReferences', 'managedFields'] as const) {
-    const v = meta[field];
-    if (v === null) delete meta[field];
-    else if (v !== undefined && !Array.isArray(v)) {
-      throw apiError.badRequest(`json: cannot unmarshal metadata.${field} into Go struct field of type []`);
-    }
-    if (Array.isArray(v)) {
-      const wanted = field === 'finalizers' ? 'string' : 'object';
-      if (v.some((item: Json) => (wanted === 'string' ? typeof item !== 'string' : !isObject(item)))) {
-        throw apiError.badRequest(
-          `json: cannot unmarshal metadata.${field} into Go struct field of type []${wanted}`,
-        );
-      }
-    }
-  }
-  if (typeof meta.name !== 'string') meta.name = '';
-  // Every field read through ObjectMeta was checked above.
-  return {
-    ...value,
-    apiVersion: expected.apiVersion,
-    kind: expected.kind,
-    metadata: meta as KubeObject['metadata'],
-  };
+  return parsed;
 }

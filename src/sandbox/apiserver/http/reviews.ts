@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ServiceAccountTokens } from '../auth/service-account-tokens.js';
-import { mastersGroup, type UserInfo } from '../auth/user.js';
+import type { UserInfo } from '../auth/user.js';
 import { isObject, type Json, type JsonObject, objectOf, stringOf, stringsOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import { type Attributes, type Authorizer, denialText } from '../rbac/authorizer.js';
@@ -121,11 +121,9 @@ function subjectOf(spec: JsonObject): UserInfo {
 
 /** Whether somebody may do something, as an error when not. */
 export function assertAllowed(authorizer: Authorizer, user: UserInfo, attributes: Attributes): void {
-  if (user.groups.includes(mastersGroup)) return;
-  if (authorizer.authorize(user, attributes).isAllowed) return;
-  const denial = denialText(user, attributes);
-  if (attributes.kind === 'path') {
-    throw apiError.forbiddenPath(attributes.path, denial);
-  }
+  const { isAllowed, reason } = authorizer.authorize(user, attributes);
+  if (isAllowed) return;
+  const denial = denialText(user, attributes, reason);
+  if (attributes.kind === 'path') throw apiError.forbiddenPath(denial);
   throw apiError.forbidden({ group: attributes.group, plural: attributes.resource }, attributes.name, denial);
 }

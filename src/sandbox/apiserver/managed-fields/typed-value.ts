@@ -76,12 +76,20 @@ export interface Comparison {
   readonly removed: FieldSet;
 }
 
+/** The paths that come to be with a new value: unlike in an applied one, what holds others is new itself. */
+function addedFields(part: Part): FieldSet {
+  const set = new FieldSet(true);
+  for (const p of partsOf(part.value, part.schema) ?? []) set.children.set(p.step, addedFields(p));
+  return set;
+}
+
 /** Compares two values path by path. */
 export function compareValues(before: Json, after: Json, schema: Schema | undefined): Comparison {
   const changed = new FieldSet();
   const removed = new FieldSet();
   if (equalJson(before, after)) return { changed, removed };
-  const oldParts = partsOf(before, schema);
+  // A null is written where a list or map always is: it is there, with nothing in it.
+  const oldParts = before === null ? [] : partsOf(before, schema);
   const newParts = partsOf(after, schema);
   if (oldParts === undefined || newParts === undefined) {
     return {
@@ -96,14 +104,18 @@ export function compareValues(before: Json, after: Json, schema: Schema | undefi
     const was = old.get(part.step);
     old.delete(part.step);
     if (was === undefined) {
-      changed.children.set(part.step, fieldsOf(part.value, part.schema, part.isItem));
+      changed.children.set(part.step, addedFields(part));
       continue;
     }
     const inner = compareValues(was.value, part.value, part.schema);
     if (!inner.changed.isEmpty) changed.children.set(part.step, inner.changed);
     if (!inner.removed.isEmpty) removed.children.set(part.step, inner.removed);
   }
-  for (const [step, part] of old) removed.children.set(step, fieldsOf(part.value, part.schema, part.isItem));
+  for (const [step, part] of old) {
+    const gone = fieldsOf(part.value, part.schema, part.isItem);
+    gone.isMember = true;
+    removed.children.set(step, gone);
+  }
   return { changed, removed };
 }
 

@@ -1,16 +1,31 @@
-import { apiError } from '../http/api-error.js';
 import { equalJson, isObject, type Json, type JsonObject, setOwn } from '../json.js';
 import { propertySchema, type Schema } from '../schema/schema.js';
+import { indexOfItem, isInOrder, orderMerged } from './element-order.js';
+import { MalformedPatch } from './patch-error.js';
 
 const orderPrefix = '$setElementOrder/';
 const deletePrefix = '$deleteFromPrimitiveList/';
+const directives: ReadonlySet<string> = new Set(['$patch', '$retainKeys']);
+const quotedMax = 200;
 
-/** Strategic merge patch, by the merge keys of the schema. The target is not changed. */
+function quoted(value: Json): string {
+  return JSON.stringify(value).slice(0, quotedMax);
+}
+
+/**
+ * Strategic merge patch, by the merge keys of the schema. The target is not
+ * changed. Throws MalformedPatch for directives that make no sense.
+ */
 export function strategicMergePatch(target: Json | undefined, patch: Json, schema: Schema | undefined): Json {
   if (!isObject(patch)) return patch;
   return mergeObject(isObject(target) ? target : {}, patch, schema);
 }
 
+function isDirective(key: string): boolean {
+  return directives.has(key) || key.startsWith(orderPrefix) || key.startsWith(deletePrefix);
+}
+
+/** A value of the patch that nothing is merged with: its directives and nulls mean nothing there. */
 function withoutDirectives(value: Json): Json {
   if (Array.isArray(value)) {
     return value
@@ -20,10 +35,25 @@ function withoutDirectives(value: Json): Json {
   if (!isObject(value)) return value;
   const out: JsonObject = {};
   for (const [key, v] of Object.entries(value)) {
-    if (v === undefined || v === null || key.startsWith('$')) continue;
+    if (v === undefined || v === null || isDirective(key)) continue;
     setOwn(out, key, withoutDirectives(v));
   }
   return out;
+}
+
+function listOf(value: Json | undefined, what: string): readonly Json[] {
+  if (!Array.isArray(value))
+    throw new MalformedPatch(`${what}: expected a list, but received ${quoted(value ?? null)}`);
+  return value as Json[];
+}
+
+function retainKeys(out: JsonObject, patch: JsonObject): void {
+  if (patch.$retainKeys === undefined) return;
+  const kept = listOf(patch.$retainKeys, '$retainKeys');
+  const isStray = Object.keys(patch).some((k) => !isDirective(k) && patch[k] !== null && !kept.includes(k));
+  if (isStray)
+    throw new MalformedPatch('invalid patch format of $retainKeys: a key of the patch is not in it');
+  for (const key of Object.keys(out)) if (!kept.includes(key)) Reflect.deleteProperty(out, key);
 }
 
 function mergeObject(target: JsonObject, patch: JsonObject, schema: Schema | undefined): JsonObject {
@@ -36,25 +66,27 @@ function mergeObject(target: JsonObject, patch: JsonObject, schema: Schema | und
     case 'delete':
       return {};
     default:
-      throw apiError.badRequest(`unknown patch type found: ${JSON.stringify(patch.$patch)}`);
+      throw new MalformedPatch(
+        `unknown patch type: ${typeof patch.$patch === 'string' ? patch.$patch : '?'} in map: ${quoted(patch)}`,
+      );
   }
   const out: JsonObject = { ...target };
-  const { $retainKeys } = patch;
-  if ($retainKeys !== undefined) {
-    if (!Array.isArray($retainKeys)) throw apiError.badRequest('$retainKeys must be a list');
-    for (const key of Object.keys(out)) if (!$retainKeys.includes(key)) Reflect.deleteProperty(out, key);
+  retainKeys(out, patch);
+  for (const [key, value] of Object.entries(patch)) {
+    if (!key.startsWith(deletePrefix)) continue;
+    const gone = listOf(value, key);
+    const field = key.slice(deletePrefix.length);
+    const list = out[field];
+    if (Array.isArray(list)) {
+      setOwn(
+        out,
+        field,
+        list.filter((item: Json) => !gone.some((v) => equalJson(v, item))),
+      );
+    }
   }
   for (const [key, value] of Object.entries(patch)) {
-    if (value === undefined || key === '$patch' || key === '$retainKeys' || key.startsWith(orderPrefix))
-      continue;
-    if (key.startsWith(deletePrefix)) {
-      const field = key.slice(deletePrefix.length);
-      const list = out[field];
-      if (Array.isArray(list) && Array.isArray(value)) {
-        out[field] = list.filter((item: Json) => !value.some((v: Json) => equalJson(v, item)));
-      }
-      continue;
-    }
+    if (value === undefined || isDirective(key)) continue;
     if (value === null) {
       Reflect.deleteProperty(out, key);
       continue;
@@ -65,61 +97,78 @@ function mergeObject(target: JsonObject, patch: JsonObject, schema: Schema | und
   for (const [key, order] of Object.entries(patch)) {
     if (!key.startsWith(orderPrefix)) continue;
     const field = key.slice(orderPrefix.length);
-    const list = out[field];
-    if (Array.isArray(list) && Array.isArray(order)) {
-      out[field] = reorder(list as Json[], order as Json[], propertySchema(schema, field)?.patchMergeKey);
-    }
+    reorder(out, field, listOf(order, key), {
+      before: target[field],
+      patched: patch[field],
+      mergeKey: propertySchema(schema, field)?.patchMergeKey,
+    });
   }
   return out;
 }
 
-function mergeValue(current: Json | undefined, value: Json, schema: Schema | undefined): Json {
-  if (isObject(value)) {
-    if (!isObject(current)) return mergeObject({}, value, schema);
-    return mergeObject(current, value, schema);
+function reorder(
+  out: JsonObject,
+  field: string,
+  order: readonly Json[],
+  lists: { before: Json | undefined; patched: Json | undefined; mergeKey: string | undefined },
+): void {
+  const { before, patched, mergeKey } = lists;
+  if (Array.isArray(patched)) {
+    const kept = (patched as Json[]).filter((p) => !isObject(p) || p.$patch === undefined);
+    if (!isInOrder(kept, order, mergeKey)) {
+      throw new MalformedPatch(
+        `The order in patch list:\n${quoted(patched)}\n doesn't match $setElementOrder list:\n${quoted([...order])}\n`,
+      );
+    }
   }
+  const list = out[field];
+  if (!Array.isArray(list)) return;
+  setOwn(
+    out,
+    field,
+    orderMerged(list as Json[], order, Array.isArray(before) ? (before as Json[]) : [], mergeKey),
+  );
+}
+
+function mergeValue(current: Json | undefined, value: Json, schema: Schema | undefined): Json {
+  if (isObject(value)) return mergeObject(isObject(current) ? current : {}, value, schema);
   if (!Array.isArray(value)) return value;
   const isMerged = schema?.patchStrategies?.includes('merge') === true;
   if (!isMerged) return withoutDirectives(value);
   const base = Array.isArray(current) ? (current as Json[]) : [];
-  if (schema?.patchMergeKey === undefined) {
-    return [...base, ...(value as Json[]).filter((v) => !base.some((b) => equalJson(b, v)))];
+  const items = value as Json[];
+  const key = schema?.patchMergeKey;
+  if (key === undefined || schema === undefined) {
+    const merged = [...base];
+    for (const item of items) if (indexOfItem(merged, item, undefined) < 0) merged.push(item);
+    return orderMerged(merged, items, base, undefined);
   }
-  return mergeKeyedList(base, value as Json[], schema, schema.patchMergeKey);
+  if (items.some((p) => isObject(p) && p.$patch === 'replace')) return withoutDirectives(items);
+  return orderMerged(mergeKeyedList(base, items, schema, key), items, base, key);
 }
 
 function mergeKeyedList(base: readonly Json[], patch: readonly Json[], schema: Schema, key: string): Json[] {
-  if (patch.some((p) => isObject(p) && p.$patch === 'replace')) {
-    return withoutDirectives(
-      patch.filter((p) => !isObject(p) || p.$patch !== 'replace' || Object.keys(p).length > 1),
-    ) as Json[];
-  }
   let out = [...base];
   for (const item of patch) {
-    if (!isObject(item)) throw apiError.badRequest(`list items of the patch must be objects with key ${key}`);
-    const id = item[key];
-    if (id === undefined) {
-      throw apiError.badRequest(
-        `map: ${JSON.stringify(item).slice(0, 200)} does not contain declared merge key: ${key}`,
+    if (!isObject(item)) {
+      throw new MalformedPatch(
+        `list element types are not identical: [${quoted([...base])} ${quoted(item)}]`,
       );
     }
-    const index = out.findIndex((o) => isObject(o) && equalJson(o[key], id));
-    if (item.$patch === 'delete') out = out.filter((o) => !(isObject(o) && equalJson(o[key], id)));
-    else if (index >= 0) out[index] = mergeValue(out[index], item, schema.items);
+    const id = item[key];
+    if (id === undefined || id === null) {
+      throw new MalformedPatch(`map: ${quoted(item)} does not contain declared merge key: ${key}`);
+    }
+    const isSame = (o: Json): boolean => isObject(o) && equalJson(o[key], id);
+    const { $patch: directive } = item;
+    if (directive === 'delete') {
+      out = out.filter((o) => !isSame(o));
+      continue;
+    }
+    if (directive === 'merge') throw new MalformedPatch('merging list cannot yet be specified in the patch');
+    const index = out.findIndex(isSame);
+    if (index >= 0) out[index] = mergeValue(out[index], item, schema.items);
     else out.push(mergeValue(undefined, item, schema.items));
   }
-  return out;
-}
-
-/** Puts listed items in the given order; others keep their place after the item they followed. */
-function reorder(list: readonly Json[], order: readonly Json[], key: string | undefined): Json[] {
-  const rankOf = (item: Json): number =>
-    order.findIndex((o) =>
-      key === undefined ? equalJson(o, item) : isObject(o) && isObject(item) && equalJson(o[key], item[key]),
-    );
-  const listed = list.filter((i) => rankOf(i) >= 0).sort((a, b) => rankOf(a) - rankOf(b));
-  const out: Json[] = [];
-  let next = 0;
-  for (const item of list) out.push(rankOf(item) >= 0 ? (listed[next++] ?? item) : item);
   return out;
 }

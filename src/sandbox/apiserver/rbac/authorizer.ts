@@ -2,6 +2,7 @@ import { mastersGroup, serviceAccountOf, type UserInfo } from '../auth/user.js';
 import { type Json, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { Store } from '../storage/store.js';
+import { NodeAuthorizer } from './node-authorizer.js';
 
 const group = 'rbac.authorization.k8s.io';
 
@@ -15,6 +16,8 @@ export type Attributes =
       readonly subresource: string;
       readonly namespace: string;
       readonly name: string;
+      /** The one node whose pods a list or watch asks for; '' when it asks for others too. */
+      readonly selectedNode?: string;
     }
   | { readonly kind: 'path'; readonly verb: string; readonly path: string };
 
@@ -28,6 +31,7 @@ export interface PolicyRule {
 
 export interface Decision {
   readonly isAllowed: boolean;
+  /** Who allows it; or why not, where that is known. */
   readonly reason: string;
 }
 
@@ -79,24 +83,43 @@ function isSubject(subject: Json, user: UserInfo, namespace: string): boolean {
   }
 }
 
-/** Role-based access control over the stored roles and bindings. Deny by default. */
+/** The subject of a binding as reasons name it. */
+function subjectText(subject: Json, namespace: string): string {
+  const s = objectOf(subject);
+  const name = stringOf(s.name);
+  if (s.kind === 'ServiceAccount') return `ServiceAccount "${name}/${stringOf(s.namespace) || namespace}"`;
+  return `${stringOf(s.kind)} "${name}"`;
+}
+
+/** The rules one binding gives somebody, and how to say so. */
+interface Grant {
+  readonly rules: readonly PolicyRule[];
+  readonly origin: string;
+}
+
+/**
+ * Decides who may do what: members of system:masters anything, nodes what their
+ * pods need, everybody what the stored roles and bindings give. Deny by default.
+ */
 export class Authorizer {
   readonly #store: Store;
+  readonly #nodes: NodeAuthorizer;
 
   constructor(store: Store) {
     this.#store = store;
+    this.#nodes = new NodeAuthorizer(store);
   }
 
   authorize(user: UserInfo, attributes: Attributes): Decision {
     if (user.groups.includes(mastersGroup)) return { isAllowed: true, reason: '' };
-    for (const { rules, origin } of this.#grants(
-      user,
-      attributes.kind === 'resource' ? attributes.namespace : '',
-    )) {
+    const node = this.#nodes.authorize(user, attributes);
+    if (node?.isAllowed === true) return node;
+    const where = attributes.kind === 'resource' ? attributes.namespace : '';
+    for (const { rules, origin } of this.#grants(user, where)) {
       if (rules.some((r) => ruleAllows(r, attributes)))
         return { isAllowed: true, reason: `RBAC: allowed by ${origin}` };
     }
-    return { isAllowed: false, reason: '' };
+    return { isAllowed: false, reason: node?.reason ?? '' };
   }
 
   /** Every rule that applies to a user in a namespace ('' for cluster-wide rules only). */
@@ -121,30 +144,34 @@ export class Authorizer {
     );
   }
 
-  *#grants(user: UserInfo, namespace: string): Generator<{ rules: PolicyRule[]; origin: string }> {
+  *#grants(user: UserInfo, namespace: string): Generator<Grant> {
     for (const binding of this.#store.list(`clusterrolebindings.${group}`)) {
-      if (!objectsOf(binding.subjects).some((s) => isSubject(s, user, ''))) continue;
-      yield {
-        rules: this.roleRules(binding.roleRef, ''),
-        origin: `ClusterRoleBinding "${binding.metadata.name}"`,
-      };
+      const subject = objectsOf(binding.subjects).find((s) => isSubject(s, user, ''));
+      if (subject !== undefined) yield this.#grant(binding, subject, '');
     }
     if (namespace === '') return;
     for (const binding of this.#store.list(`rolebindings.${group}`, namespace)) {
-      if (!objectsOf(binding.subjects).some((s) => isSubject(s, user, namespace))) continue;
-      yield {
-        rules: this.roleRules(binding.roleRef, namespace),
-        origin: `RoleBinding "${binding.metadata.name}/${namespace}"`,
-      };
+      const subject = objectsOf(binding.subjects).find((s) => isSubject(s, user, namespace));
+      if (subject !== undefined) yield this.#grant(binding, subject, namespace);
     }
+  }
+
+  #grant(binding: KubeObject, subject: Json, namespace: string): Grant {
+    const role = objectOf(binding.roleRef);
+    const name = namespace === '' ? binding.metadata.name : `${binding.metadata.name}/${namespace}`;
+    return {
+      rules: this.roleRules(binding.roleRef, namespace),
+      origin: `${binding.kind} "${name}" of ${stringOf(role.kind)} "${stringOf(role.name)}" to ${subjectText(subject, namespace)}`,
+    };
   }
 }
 
 /** The refusal as Kubernetes words it. */
-export function denialText(user: UserInfo, a: Attributes): string {
+export function denialText(user: UserInfo, a: Attributes, reason = ''): string {
   const who = `User "${user.username}"`;
-  if (a.kind === 'path') return `${who} cannot ${a.verb} path "${a.path}"`;
+  const why = reason === '' ? '' : `: ${reason}`;
+  if (a.kind === 'path') return `${who} cannot ${a.verb} path "${a.path}"${why}`;
   const resource = a.subresource === '' ? a.resource : `${a.resource}/${a.subresource}`;
   const where = a.namespace === '' ? 'at the cluster scope' : `in the namespace "${a.namespace}"`;
-  return `${who} cannot ${a.verb} resource "${resource}" in API group "${a.group}" ${where}`;
+  return `${who} cannot ${a.verb} resource "${resource}" in API group "${a.group}" ${where}${why}`;
 }

@@ -1,107 +1,48 @@
-import { canonicalQuantity } from '../../../kube/quantity.js';
-import { isObject, type Json } from '../json.js';
-import { propertySchema, type Schema } from '../schema/schema.js';
-
-const scalarNames: Readonly<Record<string, string>> = {
-  integer: 'int32',
-  number: 'float64',
-  boolean: 'bool',
-  string: 'string',
-};
-const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-const rfc3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})$/;
-
-/** Where a value stands: the path for people and the struct that holds it. */
-interface Place {
-  readonly path: string;
-  readonly struct: string;
-}
-
-/** The Go name of a type: PodSpec of io.k8s.api.core.v1.PodSpec. */
-function shortName(schema: Schema | undefined): string {
-  return schema?.name?.split('.').at(-1) ?? '';
-}
-
-function goType(schema: Schema): string {
-  if (schema.name !== undefined) return schema.name.split('.').slice(-2).join('.');
-  if (schema.type === 'array')
-    return `[]${schema.items === undefined ? 'interface {}' : goType(schema.items)}`;
-  if (schema.type === 'object') {
-    const values = schema.additionalProperties;
-    return `map[string]${typeof values === 'object' ? goType(values) : 'interface {}'}`;
-  }
-  return schema.type === 'integer'
-    ? (schema.format ?? 'int64')
-    : (scalarNames[schema.type ?? ''] ?? 'interface {}');
-}
-
-function jsonType(value: Json): string {
-  if (Array.isArray(value)) return 'array';
-  if (isObject(value)) return 'object';
-  return typeof value === 'boolean' ? 'bool' : typeof value;
-}
+import { apiError } from '../http/api-error.js';
+import { cloneJson } from '../json.js';
+import type { KubeObject } from '../object.js';
+import { prune } from '../schema/prune.js';
+import type { Resource } from './resource.js';
+import { toStoredForm } from './stored-form.js';
+import { typeProblem } from './type-problem.js';
+import type { WriteOptions } from './write-options.js';
 
 /**
- * The first place where a value cannot be what a built-in kind holds there,
- * in the words of Go's decoder; undefined when all fits. Nulls count as absent.
+ * A copy of a body checked against the resource and the path, without what the
+ * schema does not know. Throws 400; unknown and repeated fields warn or refuse
+ * as the options say.
  */
-export function typeProblem(
-  value: Json | undefined,
-  schema: Schema | undefined,
-  place: Place = { path: '', struct: '' },
-): string | undefined {
-  if (schema === undefined || value === undefined || value === null) return undefined;
-  const wrong = (): string =>
-    place.path === ''
-      ? `json: cannot unmarshal ${jsonType(value)} into Go value of type ${goType(schema)}`
-      : `json: cannot unmarshal ${jsonType(value)} into Go struct field ${place.struct}.${place.path} of type ${goType(schema)}`;
-  if (schema.isIntOrString === true) {
-    return typeof value === 'string' || Number.isInteger(value) ? undefined : wrong();
-  }
-  if (schema.isQuantity === true) {
-    return canonicalQuantity(value) === undefined
-      ? "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-      : undefined;
-  }
-  switch (schema.type) {
-    case undefined:
-      return undefined;
-    case 'object': {
-      if (!isObject(value)) return wrong();
-      const struct = schema.properties === undefined ? place.struct : shortName(schema);
-      for (const key of Object.keys(value)) {
-        const path =
-          schema.properties === undefined || place.path === ''
-            ? `${place.path}${place.path === '' ? key : ''}`
-            : `${place.path}.${key}`;
-        const problem = typeProblem(value[key], propertySchema(schema, key), { path, struct });
-        if (problem !== undefined) return problem;
-      }
-      return undefined;
+export function decodeObject(
+  resource: Resource,
+  namespace: string | undefined,
+  body: KubeObject,
+  options: WriteOptions,
+): KubeObject {
+  const draft = cloneJson(body);
+  if (resource.namespaced) {
+    const own = draft.metadata.namespace;
+    if (own !== undefined && own !== '' && own !== namespace) {
+      throw apiError.badRequest(
+        'the namespace of the provided object does not match the namespace sent on the request',
+      );
     }
-    case 'array': {
-      if (!Array.isArray(value)) return wrong();
-      for (const item of value as Json[]) {
-        const problem = typeProblem(item, schema.items, place);
-        if (problem !== undefined) return problem;
-      }
-      return undefined;
-    }
-    case 'integer':
-      if (!Number.isInteger(value)) return wrong();
-      return schema.format === 'int32' && (Number(value) >= 2 ** 31 || Number(value) < -(2 ** 31))
-        ? wrong()
-        : undefined;
-    case 'string':
-      if (typeof value !== 'string') return wrong();
-      if (schema.format === 'byte' && !base64.test(value.replace(/[\r\n]/g, ''))) {
-        return 'illegal base64 data at input byte 0';
-      }
-      if (schema.format === 'date-time' && (!rfc3339.test(value) || Number.isNaN(Date.parse(value)))) {
-        return `parsing time ${JSON.stringify(value)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(value)} as "2006"`;
-      }
-      return undefined;
-    default:
-      return typeof value === schema.type ? undefined : wrong();
-  }
+    if (namespace !== undefined) draft.metadata.namespace = namespace;
+  } else delete draft.metadata.namespace;
+  const refuse = (why: string): Error =>
+    apiError.badRequest(
+      `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: ${why}`,
+    );
+  const problem = resource.isCustom ? undefined : typeProblem(draft, resource.schema);
+  if (problem !== undefined) throw refuse(problem);
+  const unknown = prune(draft, resource.schema, { isRoot: true });
+  toStoredForm(draft, resource);
+  if (options.fieldValidation === 'Ignore') return draft;
+  const texts = [
+    ...(options.duplicates ?? []).map((f) => `duplicate field "${f}"`),
+    ...unknown.map((f) => `unknown field "${f}"`),
+  ];
+  if (texts.length === 0) return draft;
+  if (options.fieldValidation === 'Strict') throw refuse(`strict decoding error: ${texts.join(', ')}`);
+  if (options.fieldValidation === 'Warn') options.warnings?.push(...texts);
+  return draft;
 }

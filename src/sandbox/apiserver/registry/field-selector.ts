@@ -1,18 +1,63 @@
 import { apiError } from '../http/api-error.js';
-import type { Json } from '../json.js';
-import { pathOf } from '../json.js';
+import { type Json, pathOf } from '../json.js';
 import type { KubeObject } from '../object.js';
+import { propertySchema, type Schema } from '../schema/schema.js';
+import type { Resource } from './resource.js';
 
 interface FieldRequirement {
   readonly path: readonly string[];
-  readonly field: string;
   readonly value: string;
   readonly isNegated: boolean;
+  /** What an absent field counts as. */
+  readonly absent: string;
 }
 
-function textOf(value: Json | undefined): string {
-  if (value === undefined || value === null) return '';
+type Selectable = Pick<Resource, 'selectableFields' | 'schema' | 'isCustom' | 'kind'>;
+
+const alwaysSupported = ['metadata.name', 'metadata.namespace'];
+
+function textOf(value: Json | undefined, absent: string): string {
+  if (value === undefined || value === null) return absent;
   return typeof value === 'object' ? '' : String(value);
+}
+
+/** Splits on commas that no backslash escapes. */
+function termsOf(text: string): string[] {
+  const out: string[] = [];
+  let start = 0;
+  for (let i = 0; i <= text.length; i++) {
+    if (text[i] === '\\') i++;
+    else if (i === text.length || text[i] === ',') {
+      out.push(text.slice(start, i));
+      start = i + 1;
+    }
+  }
+  if (start <= text.length && text.endsWith('\\')) out.push(text.slice(start));
+  return out;
+}
+
+function unescaped(value: string, text: string): string {
+  return value.replace(/\\(.?)/gs, (whole, c: string) => {
+    if (c === '\\' || c === ',' || c === '=') return c;
+    throw apiError.badRequest(`invalid field selector: invalid escape sequence: ${whole} in ${text}`);
+  });
+}
+
+/** What an absent field of a built-in kind counts as: the zero value of its type. */
+function zeroOf(schema: Schema, path: readonly string[]): string {
+  let current: Schema | undefined = schema;
+  for (const step of path) current = propertySchema(current, step);
+  if (current?.type === 'boolean') return 'false';
+  return current?.type === 'integer' ? '0' : '';
+}
+
+function unsupported(field: string, resource: Selectable): Error {
+  // Kinds without fields of their own are told apart in Kubernetes.
+  return apiError.badRequest(
+    resource.isCustom || resource.selectableFields.length > 0
+      ? `field label not supported: ${field}`
+      : `${JSON.stringify(field)} is not a known field selector: only ${alwaysSupported.map((f) => `"${f}"`).join(', ')}`,
+  );
 }
 
 /** A parsed field selector such as `spec.nodeName=a,status.phase!=Failed`. */
@@ -23,20 +68,30 @@ export class FieldSelector {
     this.#requirements = requirements;
   }
 
-  /** Parses; `supported` names the fields a resource can be selected by besides name and namespace. */
-  static parse(text: string, supported: readonly string[]): FieldSelector {
-    if (text.trim() === '') return new FieldSelector([]);
-    const requirements = text.split(',').map((term): FieldRequirement => {
-      const match = /^\s*([^=!\s]+)\s*(!=|==|=)\s*(.*)$/.exec(term);
+  /** Parses, allowing the name, the namespace and the fields of the resource. Throws 400. */
+  static parse(text: string, resource: Selectable): FieldSelector {
+    const requirements: FieldRequirement[] = [];
+    for (const term of termsOf(text)) {
+      if (term === '') continue;
+      const match = /^([^=!]*)(!=|==|=)(.*)$/s.exec(term);
       const field = match?.[1];
       if (field === undefined) {
         throw apiError.badRequest(`invalid selector: '${text}'; can't understand '${term}'`);
       }
-      if (field !== 'metadata.name' && field !== 'metadata.namespace' && !supported.includes(field)) {
-        throw apiError.badRequest(`field label not supported: ${field}`);
+      const value = unescaped(match?.[3] ?? '', text);
+      if (!alwaysSupported.includes(field) && !resource.selectableFields.includes(field)) {
+        throw unsupported(field, resource);
       }
-      return { field, path: field.split('.'), value: match?.[3] ?? '', isNegated: match?.[2] === '!=' };
-    });
+      // The one field that is a shorthand.
+      const path =
+        field === 'source' && resource.kind === 'Event' ? ['source', 'component'] : field.split('.');
+      requirements.push({
+        path,
+        value,
+        isNegated: match?.[2] === '!=',
+        absent: zeroOf(resource.schema, path),
+      });
+    }
     return new FieldSelector(requirements);
   }
 
@@ -44,12 +99,9 @@ export class FieldSelector {
     return this.#requirements.length === 0;
   }
 
-  /** The one name that can match, when the selector pins it. */
-  get name(): string | undefined {
-    return this.#requirements.find((r) => r.field === 'metadata.name' && !r.isNegated)?.value;
-  }
-
   matches(object: KubeObject): boolean {
-    return this.#requirements.every((r) => (textOf(pathOf(object, ...r.path)) === r.value) !== r.isNegated);
+    return this.#requirements.every(
+      (r) => (textOf(pathOf(object, ...r.path), r.absent) === r.value) !== r.isNegated,
+    );
   }
 }

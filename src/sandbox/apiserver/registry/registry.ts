@@ -28,6 +28,11 @@ export class Registry {
     return this.#byPath.get(`${apiVersionOf(group, version)}/${plural}`);
   }
 
+  /** Whether anything is served in a version of a group. */
+  hasVersion(group: string, version: string): boolean {
+    return this.all().some((r) => r.group === group && r.version === version);
+  }
+
   /** The first served version of a resource. */
   findAnyVersion(group: string, plural: string): Resource | undefined {
     return this.all().find((r) => r.group === group && r.plural === plural);

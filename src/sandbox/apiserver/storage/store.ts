@@ -1,4 +1,5 @@
 import type { KubeObject } from '../object.js';
+import { History, type HistoryLimits } from './history.js';
 
 export type StoreEventType = 'ADDED' | 'MODIFIED' | 'DELETED';
 
@@ -16,17 +17,18 @@ export type StoreListener = (event: StoreEvent) => void;
 interface Bucket {
   readonly objects: Map<string, KubeObject>;
   sorted: readonly KubeObject[] | undefined;
-  /** The most recent events, oldest first. */
-  history: StoreEvent[];
-  /** Everything after this revision is still in `history`. */
-  historyStart: number;
+  readonly history: History;
   readonly listeners: Set<StoreListener>;
 }
 
 export interface StoreOptions {
   /** How many events per resource can be replayed to a watcher. */
   readonly historyMax?: number;
+  /** About how many bytes of them. */
+  readonly historyMaxBytes?: number;
 }
+
+const historyDefaults: HistoryLimits = { events: 4096, bytes: 32 * 1024 * 1024 };
 
 /** Raised when an object changed between read and write. */
 export class StoreConflict extends Error {
@@ -35,6 +37,10 @@ export class StoreConflict extends Error {
 
 function keyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
+}
+
+function sortedObjects(objects: ReadonlyMap<string, KubeObject>): KubeObject[] {
+  return [...objects.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
 }
 
 /**
@@ -46,13 +52,16 @@ function keyOf(namespace: string | undefined, name: string): string {
 export class Store {
   readonly #buckets = new Map<string, Bucket>();
   readonly #everything = new Set<StoreListener>();
-  readonly #historyMax: number;
+  readonly #limits: HistoryLimits;
   #revision = 1;
   /** Watches from before this revision cannot be served: their history is gone (restart). */
   #floor = 1;
 
   constructor(options: StoreOptions = {}) {
-    this.#historyMax = options.historyMax ?? 4096;
+    this.#limits = {
+      events: options.historyMax ?? historyDefaults.events,
+      bytes: options.historyMaxBytes ?? historyDefaults.bytes,
+    };
   }
 
   /** The revision of the latest change. */
@@ -68,9 +77,7 @@ export class Store {
   list(resource: string, namespace?: string): readonly KubeObject[] {
     const bucket = this.#buckets.get(resource);
     if (bucket === undefined) return [];
-    bucket.sorted ??= [...bucket.objects.entries()]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([, object]) => object);
+    bucket.sorted ??= sortedObjects(bucket.objects);
     if (namespace === undefined) return bucket.sorted;
     return bucket.sorted.filter((o) => o.metadata.namespace === namespace);
   }
@@ -111,16 +118,26 @@ export class Store {
 
   /** Changes after a revision, or undefined when the window no longer reaches back that far. */
   since(resource: string, revision: number): readonly StoreEvent[] | undefined {
-    const bucket = this.#bucket(resource);
-    if (revision < bucket.historyStart) return undefined;
-    let low = 0;
-    let high = bucket.history.length;
-    while (low < high) {
-      const mid = (low + high) >> 1;
-      if ((bucket.history[mid]?.revision ?? 0) > revision) high = mid;
-      else low = mid + 1;
+    return this.#bucket(resource).history.since(revision);
+  }
+
+  /**
+   * Objects as they were at a revision, in key order; undefined when the
+   * window of past changes does not reach back that far.
+   */
+  listAt(resource: string, revision: number, namespace?: string): readonly KubeObject[] | undefined {
+    const later = this.since(resource, revision);
+    if (later === undefined) return undefined;
+    if (later.length === 0) return this.list(resource, namespace);
+    const objects = new Map(this.#bucket(resource).objects);
+    // Undone from the newest to the oldest.
+    for (const { type, object, previous } of later.toReversed()) {
+      const key = keyOf(object.metadata.namespace, object.metadata.name);
+      if (type === 'ADDED' || previous === undefined) objects.delete(key);
+      else objects.set(key, previous);
     }
-    return bucket.history.slice(low);
+    const sorted = sortedObjects(objects);
+    return namespace === undefined ? sorted : sorted.filter((o) => o.metadata.namespace === namespace);
   }
 
   /** Calls back, synchronously, on every later change of a resource. */
@@ -151,7 +168,7 @@ export class Store {
     for (const [resource, objects] of Object.entries(snapshot.objects)) {
       const bucket = this.#bucket(resource);
       for (const o of objects) bucket.objects.set(keyOf(o.metadata.namespace, o.metadata.name), o);
-      bucket.historyStart = this.#floor;
+      bucket.history.reset(this.#floor);
     }
   }
 
@@ -161,8 +178,7 @@ export class Store {
       bucket = {
         objects: new Map(),
         sorted: undefined,
-        history: [],
-        historyStart: this.#floor,
+        history: new History(this.#limits, this.#floor),
         listeners: new Set(),
       };
       this.#buckets.set(resource, bucket);
@@ -187,13 +203,7 @@ export class Store {
     else bucket.objects.set(key, stored);
     bucket.sorted = undefined;
     const event: StoreEvent = { type, revision: this.#revision, resource, object: stored, previous };
-    bucket.history.push(event);
-    if (bucket.history.length > this.#historyMax * 1.25) {
-      // Trimmed in batches: shifting one by one would copy the array on every change.
-      const cut = bucket.history.length - this.#historyMax;
-      bucket.historyStart = bucket.history[cut - 1]?.revision ?? bucket.historyStart;
-      bucket.history = bucket.history.slice(cut);
-    }
+    bucket.history.add(event);
     for (const listener of bucket.listeners) listener(event);
     for (const listener of this.#everything) listener(event);
     return stored;

@@ -1,8 +1,9 @@
 import { type JsonObject, stringOf } from '../json.js';
 import type { ResourcePath } from '../http/request-info.js';
 import type { KubeObject } from '../object.js';
-import type { Operations, WriteOptions } from '../registry/operations.js';
+import type { Operations } from '../registry/operations.js';
 import type { Resource } from '../registry/resource.js';
+import type { WriteOptions } from '../registry/write-options.js';
 
 const kinds: Readonly<Record<string, string>> = {
   exec: 'PodExecOptions',

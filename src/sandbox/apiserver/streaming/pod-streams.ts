@@ -1,18 +1,16 @@
-import { type IncomingMessage, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { Logger } from '../../../telemetry/log.js';
-import { apiError, ApiError } from '../http/api-error.js';
-import type { Dispatcher } from '../http/dispatcher.js';
+import { type ApiError, apiError } from '../http/api-error.js';
 import type { KubeletGateway } from '../kubelet-gateway.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import { assertPlaced, containerOf } from '../subresources/pod-container.js';
-import { admitConnection } from './connect-options.js';
 import { serveCommand } from './command-session.js';
 import { servePortChannels } from './port-channels.js';
 import { serveSpdyPorts } from './spdy-ports.js';
+import type { UpgradeRequest } from './upgrades.js';
 import { webSocketDuplex } from './web-socket-duplex.js';
 
 const commandProtocols = [
@@ -26,22 +24,17 @@ const tunnelProtocol = { wire: 'SPDY/3.1+portforward.k8s.io', token: 'spdy-3.1-p
 const portProtocols = [tunnelProtocol.token, 'v4.channel.k8s.io', 'portforward.k8s.io'];
 const spdyPortProtocol = 'portforward.k8s.io';
 const messageMaxBytes = 32 * 1024 * 1024;
-/** Open exec, attach and port-forward connections. */
-const streamsMax = 2_000;
 
 export interface PodStreamsDeps {
-  readonly dispatcher: Dispatcher;
   readonly operations: Operations;
   readonly kubelet: KubeletGateway;
   readonly logger: Logger;
-  readonly signal: AbortSignal;
 }
 
 /** Serves exec, attach and port-forward: requests that leave HTTP by an upgrade. */
 export class PodStreams {
   readonly #deps: PodStreamsDeps;
   readonly #sockets: WebSocketServer;
-  #openCount = 0;
 
   constructor(deps: PodStreamsDeps) {
     this.#deps = deps;
@@ -61,34 +54,16 @@ export class PodStreams {
     });
   }
 
-  /** Takes over an upgrade request; refusals go out as ordinary HTTP answers. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', () => socket.destroy());
-    this.#upgrade(request, socket, head).catch((error: unknown) => refuse(request, socket, error));
-  }
-
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const { path, url, user } = this.#deps.dispatcher.authorizeStream(request);
-    const { operations, signal } = this.#deps;
+  /** Serves exec, attach or port-forward of a pod. Throws before the upgrade; what goes wrong later ends the stream. */
+  async serve(upgrade: UpgradeRequest): Promise<void> {
+    const { request, socket, head, url, path, protocol, signal } = upgrade;
+    const { operations } = this.#deps;
     const pods = operations.registry.find('', 'v1', 'pods');
     if (path.group !== '' || path.plural !== 'pods' || pods === undefined) throw apiError.unknownPath();
     const pod = operations.get(pods, { namespace: path.namespace, name: path.name ?? '' });
     assertPlaced(pod);
-    await admitConnection(operations, pods, path, url.searchParams, { user });
-    if (socket.destroyed) return;
-    if (this.#openCount >= streamsMax) throw apiError.unavailable('too many open streams');
-    const protocol = (request.headers.upgrade ?? '').toLowerCase();
-    const gone = new AbortController();
-    const leave = (): void => gone.abort();
-    this.#openCount++;
-    socket.once('close', () => {
-      this.#openCount--;
-      leave();
-    });
-    signal.addEventListener('abort', () => socket.destroy(), { once: true, signal: gone.signal });
-
     if (path.subresource === 'portforward')
-      return this.#portForward(request, socket, head, { pod, protocol, url, signal: gone.signal });
+      return this.#portForward(request, socket, head, { pod, protocol, url, signal });
     if (protocol !== 'websocket') throw upgradeRefused(protocol);
     // Checked before the upgrade, so that mistakes are readable.
     const container = containerOf(pod, url.searchParams.get('container') ?? '');
@@ -102,7 +77,7 @@ export class PodStreams {
         query: url.searchParams,
         isAttach: path.subresource === 'attach',
         kubelet: this.#deps.kubelet,
-        signal: gone.signal,
+        signal,
       }),
     );
   }
@@ -171,21 +146,4 @@ function upgradeRefused(protocol: string): ApiError {
   return apiError.badRequest(
     `unable to upgrade: upgrade to ${JSON.stringify(protocol)} is not served, use a WebSocket`,
   );
-}
-
-function refuse(request: IncomingMessage, socket: Duplex, error: unknown): void {
-  const status =
-    error instanceof ApiError
-      ? error
-      : apiError.internal(error instanceof Error ? error.message : String(error));
-  const body = `${JSON.stringify(status.toStatus())}\n`;
-  const response = new ServerResponse(request);
-  if (socket instanceof Socket) response.assignSocket(socket);
-  response.shouldKeepAlive = false;
-  response.writeHead(status.code, {
-    'Content-Type': 'application/json',
-    'Content-Length': Buffer.byteLength(body),
-    Connection: 'close',
-  });
-  response.end(body, () => socket.end());
 }

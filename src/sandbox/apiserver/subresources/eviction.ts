@@ -1,25 +1,143 @@
-import { numberOf, pathOf } from '../json.js';
-import type { KubeObject } from '../object.js';
+import { type ApiError, apiError } from '../http/api-error.js';
+import { cloneJson, numberOf, objectOf, pathOf, stringOf, stringsOf } from '../json.js';
+import { type KubeObject, timestamp } from '../object.js';
 import { LabelSelector } from '../registry/label-selector.js';
-import type { ObjectReader } from '../registry/resource.js';
+import type { Operations } from '../registry/operations.js';
+import type { Resource } from '../registry/resource.js';
+import type { DeleteOptions, WriteOptions } from '../registry/write-options.js';
+import { withCondition } from './binding.js';
 
-/** The disruption budget that forbids evicting a pod now, if one does. */
-export function budgetBlocking(
-  pod: KubeObject,
-  reader: ObjectReader,
-): { name: string; desired: number; current: number } | undefined {
-  const phase = pathOf(pod, 'status', 'phase');
-  // Pods that do not run, or never ran, disrupt nothing.
-  if (phase === 'Succeeded' || phase === 'Failed' || phase === 'Pending') return undefined;
-  for (const budget of reader.list('poddisruptionbudgets.policy', pod.metadata.namespace)) {
+const budgets = 'poddisruptionbudgets.policy';
+const retryAfterSeconds = 10;
+/** Budgets that remember this many evictions are not kept up to date by anybody. */
+const disruptedMax = 2000;
+
+/** The disruption budgets that speak for a pod. */
+function budgetsOf(operations: Operations, pod: KubeObject): KubeObject[] {
+  return operations.reader.list(budgets, pod.metadata.namespace).filter((budget) => {
     const selector = pathOf(budget, 'spec', 'selector');
-    if (selector === undefined || !LabelSelector.fromObject(selector).matches(pod.metadata.labels)) continue;
-    if ((numberOf(pathOf(budget, 'status', 'disruptionsAllowed')) ?? 0) > 0) continue;
-    return {
-      name: budget.metadata.name,
-      desired: numberOf(pathOf(budget, 'status', 'desiredHealthy')) ?? 0,
-      current: numberOf(pathOf(budget, 'status', 'currentHealthy')) ?? 0,
-    };
+    return selector !== undefined && LabelSelector.fromObject(selector).matches(pod.metadata.labels);
+  });
+}
+
+function refused(message: string): ApiError {
+  return apiError.tooManyRequests(
+    "Cannot evict pod as it would violate the pod's disruption budget.",
+    retryAfterSeconds,
+    [{ reason: 'DisruptionBudget', message }],
+  );
+}
+
+function isReady(pod: KubeObject): boolean {
+  const conditions = pathOf(pod, 'status', 'conditions');
+  return (
+    Array.isArray(conditions) &&
+    conditions.some((c) => pathOf(c, 'type') === 'Ready' && pathOf(c, 'status') === 'True')
+  );
+}
+
+/** Whether a pod that is not ready may go without asking the budget. */
+function isFreeToGo(budget: KubeObject, pod: KubeObject): boolean {
+  if (isReady(pod)) return false;
+  if (pathOf(budget, 'spec', 'unhealthyPodEvictionPolicy') === 'AlwaysAllow') return true;
+  const current = numberOf(pathOf(budget, 'status', 'currentHealthy')) ?? 0;
+  const desired = numberOf(pathOf(budget, 'status', 'desiredHealthy')) ?? 0;
+  return current >= desired && desired > 0;
+}
+
+/** The budget with one disruption taken for a pod. Throws 429 when it has none left. */
+function charged(budget: KubeObject, pod: string): KubeObject {
+  const { name, generation } = budget.metadata;
+  const status = objectOf(budget.status);
+  const disrupted = objectOf(status.disruptedPods);
+  if ((numberOf(status.observedGeneration) ?? 0) < (generation ?? 0)) {
+    throw refused(`The disruption budget ${name} is still being processed by the server.`);
   }
-  return undefined;
+  const allowed = numberOf(status.disruptionsAllowed) ?? 0;
+  if (allowed < 0)
+    throw apiError.forbidden(
+      { group: 'policy', plural: 'poddisruptionbudgets' },
+      name,
+      'pdb disruptions allowed is negative',
+    );
+  if (Object.keys(disrupted).length > disruptedMax) {
+    throw apiError.forbidden(
+      { group: 'policy', plural: 'poddisruptionbudgets' },
+      name,
+      'DisruptedPods map too big - too many evictions not confirmed by PDB controller',
+    );
+  }
+  if (allowed === 0) {
+    const desired = numberOf(status.desiredHealthy) ?? 0;
+    const current = numberOf(status.currentHealthy) ?? 0;
+    throw refused(`The disruption budget ${name} needs ${desired} healthy pods and has ${current} currently`);
+  }
+  const next = cloneJson(budget);
+  next.status = {
+    ...status,
+    disruptionsAllowed: allowed - 1,
+    disruptedPods: { ...disrupted, [pod]: timestamp() },
+  };
+  return next;
+}
+
+/** Evicts a pod if its disruption budget lets it go. Throws 400, 404, 409, 429 and 500. */
+export async function evictPod(
+  operations: Operations,
+  pods: Resource,
+  target: { readonly namespace: string | undefined; readonly name: string },
+  eviction: KubeObject,
+  options: WriteOptions,
+): Promise<void> {
+  if (eviction.metadata.name !== target.name) {
+    throw apiError.badRequest('name in URL does not match name in Eviction object');
+  }
+  const asked = objectOf(eviction.deleteOptions);
+  const isDryRun = options.isDryRun === true || stringsOf(asked.dryRun).includes('All');
+  const writing = { ...options, manager: '', subresource: '', isDryRun };
+  const pod = operations.get(pods, target);
+  const phase = pathOf(pod, 'status', 'phase');
+  const preconditions = objectOf(asked.preconditions);
+  const request: DeleteOptions = {
+    gracePeriodSeconds: numberOf(asked.gracePeriodSeconds),
+    preconditions: {
+      // The pod that was looked at, not one that took its name since.
+      uid: stringOf(preconditions.uid) || pod.metadata.uid,
+      resourceVersion: stringOf(preconditions.resourceVersion) || undefined,
+    },
+  };
+  const isGoing = pod.metadata.deletionTimestamp !== undefined;
+  // Pods that do not run, or never ran, disrupt nothing.
+  if (phase !== 'Succeeded' && phase !== 'Failed' && phase !== 'Pending' && !isGoing) {
+    const [budget, second] = budgetsOf(operations, pod);
+    if (second !== undefined) {
+      throw apiError.internal(
+        'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.',
+      );
+    }
+    if (budget !== undefined && !isFreeToGo(budget, pod)) {
+      const resource = operations.registry.findStorage(budgets);
+      const of = { namespace: budget.metadata.namespace, name: budget.metadata.name };
+      if (resource !== undefined)
+        await operations.modify(resource, of, (b) => charged(b, target.name), {
+          ...writing,
+          subresource: 'status',
+        });
+    }
+  }
+  if (!isGoing && !isDryRun) {
+    const reason = {
+      type: 'DisruptionTarget',
+      status: 'True',
+      reason: 'EvictionByEvictionAPI',
+      message: 'Eviction API: evicting',
+    };
+    await operations.modify(
+      pods,
+      target,
+      (current) => ({ ...cloneJson(current), status: withCondition(current, reason) }),
+      { ...writing, subresource: 'status' },
+    );
+  }
+  await operations.delete(pods, target, request, writing);
 }

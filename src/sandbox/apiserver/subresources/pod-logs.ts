@@ -1,21 +1,48 @@
 import { PassThrough } from 'node:stream';
-import { apiError, ApiError } from '../http/api-error.js';
+import { ApiError, apiError, type FieldError, fieldError } from '../http/api-error.js';
 import { type Exchange, setWarnings } from '../http/exchange.js';
+import { queryFlag, queryInteger } from '../http/query.js';
 import { objectsOf, pathOf, stringOf } from '../json.js';
 import { type KubeletGateway, KubeletGatewayError } from '../kubelet-gateway.js';
 import type { KubeObject } from '../object.js';
 import { containerOf } from './pod-container.js';
 
-function count(url: URL, name: string, min: number): number | undefined {
-  const text = url.searchParams.get(name);
-  if (text === null || text === '') return undefined;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < min) {
+interface LogOptions {
+  readonly tailLines: number | undefined;
+  readonly sinceSeconds: number | undefined;
+  readonly limitBytes: number | undefined;
+  readonly sinceTime: string | undefined;
+}
+
+/** The numbers and times of a log request. Throws 400 and 422. */
+function logOptions(query: URLSearchParams, pod: string): LogOptions {
+  const options = {
+    tailLines: queryInteger(query, 'tailLines'),
+    sinceSeconds: queryInteger(query, 'sinceSeconds'),
+    limitBytes: queryInteger(query, 'limitBytes'),
+    sinceTime: query.get('sinceTime') || undefined,
+  };
+  const { tailLines, sinceSeconds, limitBytes, sinceTime } = options;
+  if (
+    sinceTime !== undefined &&
+    (!/^\d{4}-\d\d-\d\dT/.test(sinceTime) || Number.isNaN(Date.parse(sinceTime)))
+  ) {
+    const shown = JSON.stringify(sinceTime);
     throw apiError.badRequest(
-      `PodLogOptions "" is invalid: ${name}: Invalid value: ${JSON.stringify(text)}: must be greater than or equal to ${min}`,
+      `parsing time ${shown} as "2006-01-02T15:04:05Z07:00": cannot parse ${shown} as "2006"`,
     );
   }
-  return value;
+  const errors: FieldError[] = [];
+  if (tailLines !== undefined && tailLines < 0)
+    errors.push(fieldError.invalid('tailLines', tailLines, 'must be greater than or equal to 0'));
+  if (limitBytes !== undefined && limitBytes < 1)
+    errors.push(fieldError.invalid('limitBytes', limitBytes, 'must be greater than 0'));
+  if (sinceSeconds !== undefined && sinceTime !== undefined)
+    errors.push(fieldError.forbidden('[]', 'at most one of `sinceTime` or `sinceSeconds` may be specified'));
+  else if (sinceSeconds !== undefined && sinceSeconds < 1)
+    errors.push(fieldError.invalid('sinceSeconds', sinceSeconds, 'must be greater than 0'));
+  if (errors.length > 0) throw apiError.invalid('PodLogOptions', '', pod, errors);
+  return options;
 }
 
 /** Why a container has no log yet, in kubectl's words; undefined when it has one. */
@@ -43,20 +70,17 @@ export class PodLogs {
   async serve(exchange: Exchange, pod: KubeObject): Promise<void> {
     const { url, response, signal } = exchange;
     const query = url.searchParams;
+    const options = logOptions(query, pod.metadata.name);
     const container = containerOf(pod, query.get('container') ?? '');
-    const isTrue = (name: string): boolean => query.get(name) === 'true' || query.get(name) === '1';
     const request = {
       namespace: pod.metadata.namespace ?? '',
       pod: pod.metadata.name,
       uid: pod.metadata.uid,
       container,
-      follow: isTrue('follow'),
-      tailLines: count(url, 'tailLines', 0),
-      sinceSeconds: count(url, 'sinceSeconds', 1),
-      sinceTime: query.get('sinceTime') ?? undefined,
-      previous: isTrue('previous'),
-      timestamps: isTrue('timestamps'),
-      limitBytes: count(url, 'limitBytes', 1),
+      follow: queryFlag(query, 'follow'),
+      ...options,
+      previous: queryFlag(query, 'previous'),
+      timestamps: queryFlag(query, 'timestamps'),
     };
     if (stringOf(pathOf(pod, 'spec', 'nodeName')) === '') {
       // kubectl shows an empty log for pods that are not placed yet.

@@ -1,4 +1,4 @@
-import { ApiError } from '../http/api-error.js';
+import { apiError, fieldError } from '../http/api-error.js';
 import { childOf, cloneJson, type JsonObject, numberOf, pathOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { ScaleMapping } from '../registry/resource.js';
@@ -29,11 +29,9 @@ export function toScale(object: KubeObject, mapping: ScaleMapping): JsonObject {
 export function fromScale(object: KubeObject, scale: KubeObject, mapping: ScaleMapping): KubeObject {
   const replicas = numberOf(pathOf(scale, 'spec', 'replicas')) ?? 0;
   if (!Number.isInteger(replicas) || replicas < 0) {
-    throw new ApiError(
-      422,
-      'Invalid',
-      `Scale.autoscaling "${object.metadata.name}" is invalid: spec.replicas: Invalid value: ${replicas}: must be greater than or equal to 0`,
-    );
+    throw apiError.invalid('Scale', 'autoscaling', object.metadata.name, [
+      fieldError.invalid('spec.replicas', replicas, 'must be greater than or equal to 0'),
+    ]);
   }
   const next = cloneJson(object);
   let parent: JsonObject = next;

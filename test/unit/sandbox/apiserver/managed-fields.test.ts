@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  applyConfiguration,
-  recordUpdate,
-} from '../../../../src/sandbox/apiserver/managed-fields/managers.js';
+import { applyConfiguration } from '../../../../src/sandbox/apiserver/managed-fields/apply.js';
+import { recordUpdate } from '../../../../src/sandbox/apiserver/managed-fields/record-update.js';
 import type { KubeObject } from '../../../../src/sandbox/apiserver/object.js';
 import { BuiltinSchemas } from '../../../../src/sandbox/apiserver/schema/builtin-schema.js';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ApiError } from '../../../../src/sandbox/apiserver/http/api-error.js';
+import { MalformedPatch, PatchNotApplicable } from '../../../../src/sandbox/apiserver/patch/patch-error.js';
 import { cloneJson, equalJson, type Json } from '../../../../src/sandbox/apiserver/json.js';
 import { jsonPatch } from '../../../../src/sandbox/apiserver/patch/json-patch.js';
 import { mergePatch } from '../../../../src/sandbox/apiserver/patch/merge-patch.js';
@@ -28,8 +28,9 @@ describe('strategic merge patch', () => {
           name: 'a',
           image: '1',
           env: [
-            { name: 'X', value: '1' },
+            // New items go first when the patch gives no order.
             { name: 'Y', value: '2' },
+            { name: 'X', value: '1' },
           ],
         },
         { name: 'b', image: '2' },
@@ -57,7 +58,9 @@ describe('strategic merge patch', () => {
   });
 
   test('refuses list items without their merge key', () => {
-    expect(() => strategicMergePatch(live, { containers: [{ image: 'x' }] }, podSpec)).toThrow(ApiError);
+    expect(() => strategicMergePatch(live, { containers: [{ image: 'x' }] }, podSpec)).toThrow(
+      MalformedPatch,
+    );
   });
 
   test('drops the keys that $retainKeys does not name', () => {
@@ -76,27 +79,47 @@ describe('any patch', () => {
     expect(target).toEqual({ a: { b: 1, c: 2 }, d: [1] });
   });
 
-  test('JSON patch: a failing test and a missing path are refused', () => {
+  test('JSON patch: a failing test and a missing path do not apply', () => {
     expect(jsonPatch({ a: 1 }, [{ op: 'replace', path: '/a', value: 2 }])).toEqual({ a: 2 });
-    expect(() => jsonPatch({ a: 1 }, [{ op: 'test', path: '/a', value: 2 }])).toThrow(ApiError);
-    expect(() => jsonPatch({ a: 1 }, [{ op: 'remove', path: '/x/y' }])).toThrow(ApiError);
-    expect(() => jsonPatch({}, [{ op: 'add', path: '/__proto__/polluted', value: 1 }])).toThrow(ApiError);
-    expect(() => jsonPatch({}, [{ op: 'add' }])).toThrow(ApiError);
+    expect(() => jsonPatch({ a: 1 }, [{ op: 'test', path: '/a', value: 2 }])).toThrow(PatchNotApplicable);
+    expect(() => jsonPatch({ a: 1 }, [{ op: 'remove', path: '/x/y' }])).toThrow(PatchNotApplicable);
+    expect(() => jsonPatch({}, [{ op: 'add' }])).toThrow(PatchNotApplicable);
+    expect(() => jsonPatch({}, [1])).toThrow(MalformedPatch);
   });
 
-  test('hostile patches give a result or an ApiError, never another error, and never change the target', () => {
+  test('JSON patch: what Kubernetes adds to the standard', () => {
+    expect(jsonPatch({ a: {} }, [{ op: 'replace', path: '/a/b', value: 1 }])).toEqual({ a: { b: 1 } });
+    expect(jsonPatch({ a: {} }, [{ op: 'test', path: '/a/b', value: null }])).toEqual({ a: {} });
+    expect(jsonPatch({ a: {} }, [{ op: 'copy', from: '/a/b', path: '/c' }])).toEqual({ a: {}, c: null });
+  });
+
+  test('JSON patch: no path leads out of the document', () => {
+    const patched = jsonPatch({}, [{ op: 'add', path: '/__proto__', value: { polluted: 1 } }]);
+    expect(Object.hasOwn({}, 'polluted') || 'polluted' in {}).toBe(false);
+    expect(JSON.stringify(patched)).toBe('{"__proto__":{"polluted":1}}');
+    expect(() => jsonPatch({}, [{ op: 'add', path: '/constructor/prototype/x', value: 1 }])).toThrow(
+      PatchNotApplicable,
+    );
+  });
+
+  test('JSON patch: copies of copies are bounded', () => {
+    const doubling = Array.from({ length: 40 }, (_, i) => ({ op: 'copy', from: '', path: `/${i}` }));
+    expect(() => jsonPatch({ a: 'x'.repeat(1000) }, doubling)).toThrow(PatchNotApplicable);
+  });
+
+  test('hostile patches give a result or a refusal, never another error, and never change the target', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.jsonValue(), (target, patch) => {
         const before = cloneJson(target as Json);
         for (const apply of [
           () => strategicMergePatch(target as Json, patch as Json, podSpec),
           () => mergePatch(target as Json, patch as Json),
-          () => jsonPatch(target as Json, patch as Json),
+          () => jsonPatch(target as Json, Array.isArray(patch) ? (patch as Json[]) : []),
         ]) {
           try {
             apply();
           } catch (error) {
-            if (!(error instanceof ApiError)) throw error;
+            if (!(error instanceof PatchNotApplicable || error instanceof MalformedPatch)) throw error;
           }
         }
         expect(equalJson(before, target as Json)).toBe(true);

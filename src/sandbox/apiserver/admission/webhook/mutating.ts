@@ -1,7 +1,8 @@
-import { ApiError, apiError } from '../../http/api-error.js';
+import { apiError } from '../../http/api-error.js';
 import { cloneJson, equalJson, isObject, type Json } from '../../json.js';
 import type { KubeObject } from '../../object.js';
 import { jsonPatch } from '../../patch/json-patch.js';
+import { MalformedPatch, PatchNotApplicable } from '../../patch/patch-error.js';
 import { convertObject } from '../../registry/conversion.js';
 import type { AdmissionPlugin, AdmissionRequest, Reinvocation } from '../admission.js';
 import { configuredWebhooks, type Webhook } from './configuration.js';
@@ -112,10 +113,12 @@ async function applyPatch(
 function patchedObject(object: KubeObject, patch: Json): KubeObject {
   let patched: Json;
   try {
-    patched = jsonPatch(object, patch);
+    if (!Array.isArray(patch)) throw new MalformedPatch('the patch is no list of operations');
+    patched = jsonPatch(object, patch as Json[]);
   } catch (error) {
-    // The client's request is not at fault, whatever the patch library says.
-    throw error instanceof ApiError ? apiError.internal(error.message) : error;
+    if (!(error instanceof MalformedPatch || error instanceof PatchNotApplicable)) throw error;
+    // The client's request is not at fault.
+    throw apiError.internal(error.message);
   }
   if (!isObject(patched) || !isObject(patched.metadata)) {
     throw apiError.internal('a webhook replaced the object with something that has no metadata');

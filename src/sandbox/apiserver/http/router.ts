@@ -1,0 +1,129 @@
+import type { Authorizer } from '../rbac/authorizer.js';
+import { decodeObject } from '../registry/decode.js';
+import type { Operations } from '../registry/operations.js';
+import { typeOf } from '../registry/present.js';
+import type { Registry } from '../registry/registry.js';
+import type { Resource } from '../registry/resource.js';
+import type { Subresources } from '../subresources/subresources.js';
+import { apiError } from './api-error.js';
+import { attributesOf, verbOf } from './attributes.js';
+import { parseObject, readBody } from './body.js';
+import { type Exchange, sendJson } from './exchange.js';
+import { objectFrom } from './object-form.js';
+import { answerUnknownPage, type PlainPaths } from './plain-paths.js';
+import { ReadHandler } from './read-handler.js';
+import type { ResourcePath } from './request-info.js';
+import { assertAllowed, type Reviews } from './reviews.js';
+import { isRouted } from './route-methods.js';
+import { WriteHandler } from './write-handler.js';
+import { writeOptions } from './write-options.js';
+
+export interface RouterDeps {
+  readonly authorizer: Authorizer;
+  readonly registry: Registry;
+  readonly operations: Operations;
+  readonly reviews: Reviews;
+  readonly subresources: Subresources;
+  readonly plainPaths: PlainPaths;
+}
+
+/** Subresources that connect to something rather than read or write. */
+export const connectSubresources: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward', 'proxy']);
+
+/** Reviews and the like: answered, never stored. */
+function isCreateOnly({ verbs }: Resource): boolean {
+  return verbs?.length === 1 && verbs[0] === 'create';
+}
+
+/** Authorizes a request and takes it to what serves it. */
+export class Router {
+  readonly #deps: RouterDeps;
+  readonly #reads: ReadHandler;
+  readonly #writes: WriteHandler;
+
+  constructor(deps: RouterDeps) {
+    this.#deps = deps;
+    this.#reads = new ReadHandler(deps.operations);
+    this.#writes = new WriteHandler(deps.operations);
+  }
+
+  get reads(): ReadHandler {
+    return this.#reads;
+  }
+
+  async route(exchange: Exchange): Promise<void> {
+    const { path, user, request } = exchange;
+    const method = request.method ?? 'GET';
+    if (path.kind === 'path') {
+      const verb = method === 'HEAD' ? 'get' : method.toLowerCase();
+      assertAllowed(this.#deps.authorizer, user, { kind: 'path', verb, path: path.path });
+      return this.#deps.plainPaths.serve(exchange, path.path);
+    }
+    const verb = verbOf(method, path, exchange.url);
+    assertAllowed(this.#deps.authorizer, user, attributesOf(path, verb, exchange.url));
+    const resource = this.resourceAt(path);
+    if (resource === undefined) {
+      if (this.#deps.registry.hasVersion(path.group, path.version)) throw apiError.unknownPath();
+      return answerUnknownPage(exchange);
+    }
+    if (resource.deprecationWarning !== undefined) exchange.warnings.push(resource.deprecationWarning);
+    if (path.subresource !== '' && !(path.subresource === 'status' && resource.hasStatus)) {
+      return this.#deps.subresources.handle(
+        exchange,
+        path,
+        resource,
+        connectSubresources.has(path.subresource) ? 'connect' : verb,
+      );
+    }
+    if (!isRouted(resource, path, verb, method)) throw apiError.methodNotAllowed();
+    if (isCreateOnly(resource)) return this.#createOnly(exchange, path, resource);
+    return this.#serve(exchange, path, resource, verb);
+  }
+
+  /** The resource a path leads to; undefined where the path has the wrong scope too. */
+  resourceAt(path: ResourcePath): Resource | undefined {
+    const resource = this.#deps.registry.find(path.group, path.version, path.plural);
+    if (resource === undefined) return undefined;
+    const isScoped = path.namespace !== undefined;
+    if (!resource.namespaced) return isScoped ? undefined : resource;
+    return path.name !== undefined && !isScoped && !path.isWatchPath ? undefined : resource;
+  }
+
+  async #serve(exchange: Exchange, path: ResourcePath, resource: Resource, verb: string): Promise<void> {
+    switch (verb) {
+      case 'get':
+        return this.#reads.get(exchange, path, resource);
+      case 'list':
+        return this.#reads.list(exchange, path, resource);
+      case 'watch':
+        return this.#reads.watch(exchange, path, resource);
+      case 'create':
+        return this.#writes.create(exchange, path, resource);
+      case 'update':
+        return this.#writes.update(exchange, path, resource);
+      case 'patch':
+        return this.#writes.patch(exchange, path, resource);
+      case 'delete':
+        return this.#writes.delete(exchange, path, resource);
+      default:
+        return this.#writes.deleteCollection(exchange, path, resource);
+    }
+  }
+
+  /** Kinds that are only ever created: reviews answer a question, a Binding places a pod. */
+  async #createOnly(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+    const options = writeOptions(exchange, path, 'CreateOptions');
+    const { value, duplicates } = parseObject(
+      exchange.request,
+      await readBody(exchange.request),
+      resource.kind,
+    );
+    const body = objectFrom(value, typeOf(resource));
+    if (resource.kind === 'Binding') {
+      await this.#deps.subresources.bind(exchange, path.namespace ?? '', body.metadata.name, body);
+      return;
+    }
+    const draft = decodeObject(resource, path.namespace, body, { ...options, duplicates });
+    sendJson(exchange, 201, this.#deps.reviews.answer(draft, exchange.user, path.namespace));
+  }
+}

@@ -1,0 +1,188 @@
+import { isObject, type Json, stringOf } from '../json.js';
+import type { KubeObject } from '../object.js';
+import { decodeObject } from '../registry/decode.js';
+import type { Operations } from '../registry/operations.js';
+import { present, typeOf } from '../registry/present.js';
+import type { Resource } from '../registry/resource.js';
+import type { WriteOptions } from '../registry/write-options.js';
+import { answerObject } from './answer-object.js';
+import { apiError } from './api-error.js';
+import { parseObject, readBody } from './body.js';
+import { deleteRequest } from './delete-options.js';
+import { type Exchange, sendJson } from './exchange.js';
+import { listOptions } from './list-options.js';
+import { objectFrom } from './object-form.js';
+import { applyPatch, decodePatched, type Patch, readPatch } from './patch-request.js';
+import { selectionOf } from './read-handler.js';
+import type { ResourcePath } from './request-info.js';
+import { applyForce, writeOptions } from './write-options.js';
+
+/** deletecollection works through this many objects before it lets other requests run. */
+const deleteBatchSize = 100;
+/** Deletions of these are answered with the object that is gone, of all others with a Status. */
+const returnedWhenGone: ReadonlySet<string> = new Set([
+  'persistentvolumeclaims',
+  'persistentvolumes',
+  'pods',
+  'podtemplates',
+  'replicationcontrollers',
+  'resourcequotas',
+  'serviceaccounts',
+  'services',
+]);
+
+/** Handles create, update, patch, delete and deletecollection of any resource. */
+export class WriteHandler {
+  readonly #operations: Operations;
+
+  constructor(operations: Operations) {
+    this.#operations = operations;
+  }
+
+  async create(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+    const options = writeOptions(exchange, path, 'CreateOptions');
+    const { value, duplicates } = parseObject(
+      exchange.request,
+      await readBody(exchange.request),
+      resource.kind,
+    );
+    const created = await this.#operations.create(
+      resource,
+      path.namespace,
+      objectFrom(value, typeOf(resource)),
+      { ...options, duplicates },
+    );
+    answerObject(exchange, 201, created, resource);
+  }
+
+  async update(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+    const options = writeOptions(exchange, path, 'UpdateOptions');
+    const { value, duplicates } = parseObject(
+      exchange.request,
+      await readBody(exchange.request),
+      resource.kind,
+    );
+    const { object, isNew } = await this.#operations.replace(
+      resource,
+      { namespace: path.namespace, name: path.name ?? '' },
+      objectFrom(value, typeOf(resource)),
+      { ...options, duplicates },
+    );
+    answerObject(exchange, isNew ? 201 : 200, object, resource);
+  }
+
+  async patch(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+    const patch = await readPatch(exchange.request, { allowsStrategic: !resource.isCustom });
+    const isForced = applyForce(exchange.url.searchParams, patch.type === 'apply');
+    const options = {
+      ...writeOptions(exchange, path, 'PatchOptions'),
+      duplicates: patch.duplicates,
+    };
+    const target = { namespace: path.namespace, name: path.name ?? '' };
+    if (patch.type === 'apply') {
+      const { object, isNew } = await this.#operations.apply(
+        resource,
+        target,
+        appliedObject(patch.value, resource),
+        { ...options, isForced },
+      );
+      return answerObject(exchange, isNew ? 201 : 200, object, resource);
+    }
+    const patched = await this.#operations.modify(
+      resource,
+      target,
+      (current) => patchedObject(patch, current, resource, options),
+      options,
+    );
+    answerObject(exchange, 200, patched, resource);
+  }
+
+  async delete(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+    const { options: request, isDryRun } = await deleteRequest(exchange);
+    const target = { namespace: path.namespace, name: path.name ?? '' };
+    const { object, isGone } = await this.#operations.delete(
+      resource,
+      target,
+      request,
+      deleteWriteOptions(exchange, isDryRun),
+    );
+    if (!isGone || returnedWhenGone.has(resource.storage))
+      return answerObject(exchange, 200, object, resource);
+    sendJson(exchange, 200, {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Success',
+      details: {
+        name: target.name,
+        ...(resource.group === '' ? {} : { group: resource.group }),
+        kind: resource.plural,
+        uid: object.metadata.uid,
+      },
+    });
+  }
+
+  async deleteCollection(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+    const selectors = listOptions(exchange.url.searchParams, false);
+    const { matches } = selectionOf(selectors, path, resource);
+    const { options: request, isDryRun } = await deleteRequest(exchange);
+    const options = deleteWriteOptions(exchange, isDryRun);
+    const { store } = this.#operations;
+    const chosen = store.list(resource.storage, path.namespace).filter((o) => matches(present(o, resource)));
+    const items: KubeObject[] = [];
+    for (const [i, object] of chosen.entries()) {
+      const target = { namespace: object.metadata.namespace, name: object.metadata.name };
+      if (store.get(resource.storage, target.namespace, target.name) === undefined) continue;
+      items.push((await this.#operations.delete(resource, target, request, options)).object);
+      if (i % deleteBatchSize === deleteBatchSize - 1) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const { apiVersion, kind } = typeOf(resource);
+    sendJson(exchange, 200, {
+      kind: `${kind}List`,
+      apiVersion,
+      metadata: { resourceVersion: String(store.revision) },
+      items,
+    });
+  }
+}
+
+function deleteWriteOptions(exchange: Exchange, isDryRun: boolean): WriteOptions {
+  return { user: exchange.user, manager: '', isDryRun, warnings: exchange.warnings, subresource: '' };
+}
+
+/** An applied configuration; unlike other bodies it must say what it is. Throws 400. */
+function appliedObject(value: Json, resource: Resource): KubeObject {
+  const given = isObject(value) ? value : {};
+  const expected = typeOf(resource);
+  if (given.apiVersion !== expected.apiVersion || given.kind !== expected.kind) {
+    const apiVersion = stringOf(given.apiVersion);
+    const shown = apiVersion.includes('/') ? apiVersion : `/${apiVersion}`;
+    throw apiError.badRequest(`invalid object type: ${shown}, Kind=${stringOf(given.kind)}`);
+  }
+  return objectFrom(value, expected);
+}
+
+/** The object a JSON, merge or strategic patch makes of another. Throws 400 and 422. */
+export function patchedObject(
+  patch: Patch,
+  current: KubeObject,
+  resource: Resource,
+  options: WriteOptions,
+): KubeObject {
+  const patched = applyPatch(patch, current, resource.schema);
+  const draft = decodePatched(patch, patched, () =>
+    decodeObject(resource, current.metadata.namespace, objectFrom(patched, typeOf(resource)), options),
+  );
+  const { name } = draft.metadata;
+  if (name === '') {
+    throw apiError.badRequest(
+      `the name of the object (${current.metadata.name} based on URL) was undeterminable: name must be provided`,
+    );
+  }
+  if (name !== current.metadata.name) {
+    throw apiError.badRequest(
+      `the name of the object (${name}) does not match the name on the URL (${current.metadata.name})`,
+    );
+  }
+  return draft;
+}

@@ -1,0 +1,157 @@
+import { isIP } from 'node:net';
+import { ApiError, apiError } from '../http/api-error.js';
+import type { ResourcePath } from '../http/request-info.js';
+import { arrayOf, numberOf, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
+import type { KubeObject } from '../object.js';
+import type { ObjectReader } from '../registry/resource.js';
+
+/** Where a proxied request goes. */
+export interface ProxyTarget {
+  readonly scheme: 'http' | 'https';
+  readonly host: string;
+  readonly port: number;
+  /** The kubelet: authenticate as the API server. */
+  readonly isNode: boolean;
+}
+
+interface NameParts {
+  readonly scheme: string;
+  readonly name: string;
+  readonly port: string;
+}
+
+const kubeletPort = 10_250;
+
+/** Splits NAME, NAME:PORT and SCHEME:NAME:PORT. */
+function partsOf(text: string): NameParts | undefined {
+  const parts = text.split(':');
+  const [first = '', second = '', third = ''] = parts;
+  if (parts.length === 1) return { scheme: '', name: first, port: '' };
+  if (parts.length === 2) return { scheme: '', name: first, port: second };
+  const isScheme = first === '' || first === 'http' || first === 'https';
+  return parts.length === 3 && isScheme ? { scheme: first, name: second, port: third } : undefined;
+}
+
+/** Addresses that lead back to the server's own machine, or to its cloud's metadata, are not for clients. */
+function assertProxyable(host: string): void {
+  const isForbidden =
+    isIP(host) === 0 ||
+    ['127.', '169.254.', '0.'].some((prefix) => host.startsWith(prefix)) ||
+    /^(22[4-9]|23\d|24\d|25[0-5])\./.test(host) ||
+    /^(::1?$|fe[89ab]|ff|::ffff:)/i.test(host);
+  if (isForbidden) throw apiError.badRequest('address not allowed');
+}
+
+function schemeOf(scheme: string): ProxyTarget['scheme'] {
+  return scheme === 'https' ? 'https' : 'http';
+}
+
+function podTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
+  const parts = partsOf(path.name ?? '');
+  if (parts === undefined || parts.name === '')
+    throw apiError.badRequest(`invalid pod request "${path.name}"`);
+  const pod = reader.get('pods', path.namespace, parts.name);
+  if (pod === undefined) throw apiError.notFound({ group: '', plural: 'pods' }, parts.name);
+  const containers = objectsOf(pathOf(pod, 'spec', 'containers'));
+  const ports = containers.flatMap((c) => objectsOf(c.ports));
+  // Without a port it is the first that the pod names.
+  const wanted =
+    parts.port === ''
+      ? (ports.map((p) => numberOf(p.containerPort))[0] ?? (parts.scheme === 'https' ? 443 : 80))
+      : /^\d+$/.test(parts.port)
+        ? Number(parts.port)
+        : numberOf(ports.find((p) => p.name === parts.port)?.containerPort);
+  const host = stringOf(pathOf(pod, 'status', 'podIP'));
+  assertProxyable(host);
+  if (wanted === undefined || wanted < 1 || wanted > 65_535) {
+    throw apiError.badRequest(`invalid pod port ${JSON.stringify(parts.port)}`);
+  }
+  return { scheme: schemeOf(parts.scheme), host, port: wanted, isNode: false };
+}
+
+interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+function endpointsOf(reader: ObjectReader, service: KubeObject, portName: string): Endpoint[] {
+  const { namespace, name } = service.metadata;
+  const out: Endpoint[] = [];
+  for (const slice of reader.list('endpointslices.discovery.k8s.io', namespace)) {
+    if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
+    const port = objectsOf(slice.ports).find((p) => stringOf(p.name) === portName);
+    const number = numberOf(port?.port);
+    if (number === undefined) continue;
+    for (const endpoint of objectsOf(slice.endpoints)) {
+      if (pathOf(endpoint, 'conditions', 'ready') === false) continue;
+      const [host] = arrayOf(endpoint.addresses);
+      if (typeof host === 'string') out.push({ host, port: number });
+    }
+  }
+  return out;
+}
+
+function serviceTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
+  const parts = partsOf(path.name ?? '');
+  if (parts === undefined || parts.name === '')
+    throw apiError.badRequest(`invalid service request "${path.name}"`);
+  const service = reader.get('services', path.namespace, parts.name);
+  if (service === undefined) throw apiError.notFound({ group: '', plural: 'services' }, parts.name);
+  const ports = objectsOf(pathOf(service, 'spec', 'ports'));
+  const chosen =
+    parts.port === '' && ports.length === 1
+      ? ports[0]
+      : ports.find((p) => stringOf(p.name) === parts.port || String(numberOf(p.port)) === parts.port);
+  if (chosen === undefined) {
+    throw apiError.unavailable(
+      `no service port ${JSON.stringify(parts.port)} found for service ${JSON.stringify(parts.name)}`,
+    );
+  }
+  const endpoints = endpointsOf(reader, service, stringOf(chosen.name));
+  const endpoint = endpoints[Math.floor(Math.random() * endpoints.length)];
+  if (endpoint === undefined) {
+    throw apiError.unavailable(`no endpoints available for service ${JSON.stringify(parts.name)}`);
+  }
+  assertProxyable(endpoint.host);
+  return { scheme: schemeOf(parts.scheme), ...endpoint, isNode: false };
+}
+
+function nodeTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
+  const parts = partsOf(path.name ?? '');
+  if (parts === undefined || parts.name === '')
+    throw apiError.badRequest(`invalid node request "${path.name}"`);
+  const node = reader.get('nodes', undefined, parts.name);
+  if (node === undefined) throw apiError.notFound({ group: '', plural: 'nodes' }, parts.name);
+  const addresses = objectsOf(pathOf(node, 'status', 'addresses'));
+  const address =
+    addresses.find((a) => a.type === 'InternalIP') ?? addresses.find((a) => a.type === 'ExternalIP');
+  if (address === undefined) {
+    throw new ApiError(
+      503,
+      'ServiceUnavailable',
+      `no preferred addresses found; known addresses: [${addresses.map((a) => stringOf(a.address)).join(' ')}]`,
+    );
+  }
+  const host = stringOf(address.address);
+  assertProxyable(host);
+  const own =
+    numberOf(objectOf(pathOf(node, 'status', 'daemonEndpoints', 'kubeletEndpoint')).Port) ?? kubeletPort;
+  const port = parts.port === '' ? own : Number(parts.port);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw apiError.badRequest(`invalid node port ${JSON.stringify(parts.port)}`);
+  }
+  const isKubelet = port === own;
+  return { scheme: isKubelet ? 'https' : schemeOf(parts.scheme), host, port, isNode: isKubelet };
+}
+
+/** Finds what a proxy request leads to. Throws 400, 404 and 503. */
+export function proxyTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
+  switch (path.plural) {
+    case 'pods':
+      return podTarget(reader, path);
+    case 'services':
+      return serviceTarget(reader, path);
+    default:
+      return nodeTarget(reader, path);
+  }
+}

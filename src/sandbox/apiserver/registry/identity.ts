@@ -1,0 +1,54 @@
+import { apiError, fieldError } from '../http/api-error.js';
+import type { KubeObject } from '../object.js';
+import type { Resource } from './resource.js';
+
+/** Throws 400 unless the object carries the name of the URL. */
+export function assertNamed(object: KubeObject, name: string): void {
+  const own = object.metadata.name;
+  if (own === '') {
+    throw apiError.badRequest(
+      `the name of the object (${name} based on URL) was undeterminable: name must be provided`,
+    );
+  }
+  if (own !== name) {
+    throw apiError.badRequest(`the name of the object (${own}) does not match the name on the URL (${name})`);
+  }
+}
+
+/** Throws unless the object written is the object that is there: 409 for a replacement, 422 for a patch. */
+export function assertSameUid(
+  resource: Resource,
+  old: KubeObject,
+  draft: KubeObject,
+  isReplacement: boolean,
+): void {
+  const { uid } = draft.metadata;
+  const { name, namespace } = old.metadata;
+  if (uid === undefined || uid === '' || uid === old.metadata.uid) return;
+  if (!isReplacement) {
+    throw apiError.invalid(resource.kind, resource.group, name, [
+      fieldError.invalid('metadata.uid', uid, 'field is immutable'),
+    ]);
+  }
+  const key = ['/registry', ...(resource.isCustom ? [resource.group] : []), resource.plural];
+  if (namespace !== undefined) key.push(namespace);
+  throw apiError.conflict(
+    resource,
+    name,
+    `StorageError: invalid object, Code: 4, Key: ${[...key, name].join('/')}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
+  );
+}
+
+/** Throws 422 when the kind takes no unconditional updates and the object says nothing of its version. */
+export function assertVersioned(resource: Resource, draft: KubeObject): void {
+  if (resource.needsVersionOnUpdate !== true && !resource.isCustom) return;
+  const { resourceVersion, name } = draft.metadata;
+  if (typeof resourceVersion === 'string' && resourceVersion !== '') return;
+  throw apiError.invalid(resource.kind, resource.group, name, [
+    {
+      reason: 'FieldValueInvalid',
+      field: 'metadata.resourceVersion',
+      message: 'Invalid value: 0x0: must be specified for an update',
+    },
+  ]);
+}

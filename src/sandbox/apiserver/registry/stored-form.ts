@@ -1,0 +1,19 @@
+import type { KubeObject } from '../object.js';
+import { applyDefaults } from '../schema/defaults.js';
+import { toWireForm } from '../schema/wire-form.js';
+import type { Resource } from './resource.js';
+
+/** Brings an object, in place, into the one form that its kind has on the wire; custom kinds have any. */
+export function toStoredForm(draft: KubeObject, resource: Resource): void {
+  if (resource.isCustom) return;
+  toWireForm(draft, resource.schema);
+  // Left out on the wire when empty, but everything here reads it.
+  draft.metadata.name ??= '';
+}
+
+/** Sets, in place, what an object does not say. Idempotent. */
+export function setDefaults(resource: Resource, draft: KubeObject): void {
+  if (resource.isCustom) applyDefaults(draft, resource.schema);
+  resource.strategy.defaults?.(draft);
+  toStoredForm(draft, resource);
+}

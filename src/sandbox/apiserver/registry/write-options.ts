@@ -1,0 +1,47 @@
+import type { BodyType } from '../admission/admission.js';
+import type { UserInfo } from '../auth/user.js';
+import type { KubeObject } from '../object.js';
+
+/** What becomes of fields the schema does not know. */
+export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
+
+/** How and by whom an object is written. */
+export interface WriteOptions {
+  readonly user: UserInfo;
+  /** The field manager; '' records no ownership. */
+  readonly manager: string;
+  readonly isDryRun?: boolean;
+  readonly fieldValidation?: FieldValidation;
+  /** Properties the body gave more than once, for strict validation. */
+  readonly duplicates?: readonly string[];
+  /** Filled with texts for Warning headers. */
+  readonly warnings?: string[];
+  /** '' for the object itself. */
+  readonly subresource?: string;
+  /** Where the body of a subresource is of another type than the object: how admission sees it. */
+  readonly body?: BodyView;
+  /** Admission has seen the body already (eviction, binding). */
+  readonly isAdmitted?: boolean;
+}
+
+/** The object as a subresource of another type shows and writes it, such as Scale. */
+export interface BodyView {
+  readonly type: BodyType;
+  show(object: KubeObject): KubeObject;
+  write(object: KubeObject, body: KubeObject): KubeObject;
+}
+
+export interface DeleteOptions {
+  readonly gracePeriodSeconds?: number | undefined;
+  readonly propagationPolicy?: 'Orphan' | 'Background' | 'Foreground' | undefined;
+  readonly preconditions?: {
+    readonly uid?: string | undefined;
+    readonly resourceVersion?: string | undefined;
+  };
+}
+
+/** Names one object of a resource. */
+export interface Target {
+  readonly namespace: string | undefined;
+  readonly name: string;
+}

@@ -1,0 +1,44 @@
+import { cloneJson } from '../json.js';
+import type { KubeObject } from '../object.js';
+import type { Resource } from './resource.js';
+
+/** The object as a write at an endpoint leaves it: all but status, or only status. */
+export function mergeWritten(
+  resource: Resource,
+  old: KubeObject,
+  draft: KubeObject,
+  subresource: string,
+): KubeObject {
+  if (subresource === 'status') {
+    const metadata = resource.isCustom
+      ? {
+          ...cloneJson(old.metadata),
+          ...(draft.metadata.managedFields === undefined
+            ? {}
+            : { managedFields: draft.metadata.managedFields }),
+        }
+      : draft.metadata;
+    const next: KubeObject = { ...cloneJson(old), metadata };
+    if (draft.status === undefined) delete next.status;
+    else next.status = draft.status;
+    return next;
+  }
+  if (resource.hasStatus && subresource === '') {
+    const next: KubeObject = { ...draft };
+    if (old.status === undefined) delete next.status;
+    else next.status = cloneJson(old.status);
+    return next;
+  }
+  return draft;
+}
+
+/** An applied configuration without the part that its endpoint does not write. */
+export function configFor(applied: KubeObject, resource: Resource, subresource: string): KubeObject {
+  if (subresource === 'status') {
+    const { apiVersion, kind, metadata, status } = applied;
+    return { apiVersion, kind, metadata, ...(status === undefined ? {} : { status }) };
+  }
+  if (!resource.hasStatus) return applied;
+  const { status: _status, ...rest } = applied;
+  return rest as KubeObject;
+}

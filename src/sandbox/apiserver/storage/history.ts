@@ -1,0 +1,88 @@
+import type { Json } from '../json.js';
+import { isObject } from '../json.js';
+import type { StoreEvent } from './store.js';
+
+export interface HistoryLimits {
+  /** Events kept at most. */
+  readonly events: number;
+  /** Estimated bytes of the objects in them. */
+  readonly bytes: number;
+}
+
+/** Kept whatever its size, so that watchers of large objects can still follow. */
+const eventsMin = 64;
+
+/** A rough size of JSON data in memory. */
+function sizeOf(value: Json | undefined): number {
+  if (typeof value === 'string') return 24 + value.length;
+  if (Array.isArray(value)) return (value as Json[]).reduce<number>((sum, v) => sum + sizeOf(v), 32);
+  if (!isObject(value)) return 8;
+  let sum = 48;
+  for (const key of Object.keys(value)) sum += 16 + key.length + sizeOf(value[key]);
+  return sum;
+}
+
+interface Entry {
+  readonly event: StoreEvent;
+  readonly bytes: number;
+}
+
+/** The latest changes of one resource, oldest first, bounded in number and size. */
+export class History {
+  readonly #limits: HistoryLimits;
+  #entries: Entry[] = [];
+  #bytes = 0;
+  #start: number;
+
+  /** @param start everything after this revision will be here. */
+  constructor(limits: HistoryLimits, start: number) {
+    this.#limits = limits;
+    this.#start = start;
+  }
+
+  /** Forgets everything up to a revision. */
+  reset(start: number): void {
+    this.#entries = [];
+    this.#bytes = 0;
+    this.#start = start;
+  }
+
+  add(event: StoreEvent): void {
+    // The previous state is shared with an earlier entry more often than not.
+    const bytes = sizeOf(event.object);
+    this.#entries.push({ event, bytes });
+    this.#bytes += bytes;
+    const { events, bytes: bytesMax } = this.#limits;
+    // Trimmed in batches: shifting one by one would copy the array on every change.
+    if (this.#entries.length > events * 1.25) this.#drop(this.#entries.length - events);
+    if (this.#bytes > bytesMax && this.#entries.length > eventsMin) {
+      let cut = 0;
+      let left = this.#bytes;
+      while (left > bytesMax * 0.75 && this.#entries.length - cut > eventsMin) {
+        left -= this.#entries[cut]?.bytes ?? 0;
+        cut++;
+      }
+      this.#drop(cut);
+    }
+  }
+
+  #drop(count: number): void {
+    const gone = this.#entries.slice(0, count);
+    this.#start = gone.at(-1)?.event.revision ?? this.#start;
+    for (const { bytes } of gone) this.#bytes -= bytes;
+    this.#entries = this.#entries.slice(count);
+  }
+
+  /** Changes after a revision, oldest first; undefined when some of them are forgotten. */
+  since(revision: number): readonly StoreEvent[] | undefined {
+    if (revision < this.#start) return undefined;
+    let low = 0;
+    let high = this.#entries.length;
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if ((this.#entries[mid]?.event.revision ?? 0) > revision) high = mid;
+      else low = mid + 1;
+    }
+    return this.#entries.slice(low).map(({ event }) => event);
+  }
+}

@@ -1,0 +1,91 @@
+import { answerObject } from '../http/answer-object.js';
+import { apiError, fieldError } from '../http/api-error.js';
+import { parseObject, readBody } from '../http/body.js';
+import type { Exchange } from '../http/exchange.js';
+import { objectFrom } from '../http/object-form.js';
+import { readPatch } from '../http/patch-request.js';
+import type { ResourcePath } from '../http/request-info.js';
+import { writeOptions } from '../http/write-options.js';
+import { patchedObject } from '../http/write-handler.js';
+import { cloneJson, equalJson, objectsOf, pathOf, stringOf } from '../json.js';
+import type { KubeObject } from '../object.js';
+import type { Operations } from '../registry/operations.js';
+import { typeOf } from '../registry/present.js';
+import { type Resource, specOf } from '../registry/resource.js';
+
+const field = 'spec.ephemeralContainers';
+
+function containersOf(pod: KubeObject, list: string) {
+  return objectsOf(pathOf(pod, 'spec', list));
+}
+
+/** What is wrong with going from one set of ephemeral containers to another: they are only ever added. */
+function assertOnlyAdded(old: KubeObject, next: KubeObject): void {
+  const others = [...containersOf(next, 'containers'), ...containersOf(next, 'initContainers')].map(
+    (c) => c.name,
+  );
+  const wanted = containersOf(next, 'ephemeralContainers');
+  const errors = wanted.flatMap((container, i) => {
+    const name = stringOf(container.name);
+    const target = stringOf(container.targetContainerName);
+    return [
+      ...(others.includes(name) ? [fieldError.duplicate(`${field}[${i}].name`, name)] : []),
+      ...(target !== '' && !others.includes(target)
+        ? [fieldError.notFound(`${field}[${i}].targetContainerName`, target)]
+        : []),
+    ];
+  });
+  for (const was of containersOf(old, 'ephemeralContainers')) {
+    const name = stringOf(was.name);
+    const is = wanted.find((c) => c.name === name);
+    if (is === undefined) {
+      errors.push(
+        fieldError.forbidden(field, `existing ephemeral containers "${name}" may not be removed\n`),
+      );
+    } else if (!equalJson(is, was)) {
+      errors.push(
+        fieldError.forbidden(field, `existing ephemeral containers "${name}" may not be changed\n`),
+      );
+    }
+  }
+  if (errors.length > 0) throw apiError.invalid('Pod', '', old.metadata.name, errors);
+}
+
+/** Serves pods/ephemeralcontainers: nothing else of the pod is written there. */
+export async function serveEphemeralContainers(
+  operations: Operations,
+  exchange: Exchange,
+  path: ResourcePath,
+  pods: Resource,
+  verb: string,
+): Promise<void> {
+  const target = { namespace: path.namespace, name: path.name ?? '' };
+  const answer = (pod: KubeObject): void => answerObject(exchange, 200, pod, pods);
+  if (verb === 'get') return answer(operations.get(pods, target));
+  const build = async (): Promise<(current: KubeObject) => KubeObject> => {
+    if (verb === 'patch') {
+      const patch = await readPatch(exchange.request, { allowsStrategic: true });
+      if (patch.type === 'apply') throw apiError.unroutableMediaType();
+      return (current) => patchedObject(patch, current, pods, options);
+    }
+    const { value } = parseObject(exchange.request, await readBody(exchange.request), 'Pod');
+    const body = objectFrom(value, typeOf(pods));
+    return () => body;
+  };
+  if (verb !== 'patch' && verb !== 'update') throw apiError.methodNotAllowed();
+  const options = writeOptions(exchange, path, verb === 'patch' ? 'PatchOptions' : 'UpdateOptions');
+  const asked = await build();
+  const merge = (current: KubeObject): KubeObject => {
+    const wanted = asked(current);
+    const next = cloneJson(current);
+    const containers = pathOf(wanted, 'spec', 'ephemeralContainers');
+    if (containers === undefined) delete specOf(next).ephemeralContainers;
+    else specOf(next).ephemeralContainers = containers;
+    next.metadata.resourceVersion = wanted.metadata.resourceVersion;
+    pods.strategy.defaults?.(next);
+    assertOnlyAdded(current, next);
+    return next;
+  };
+  // Kubernetes records no owner for what is set here.
+  answer(await operations.modify(pods, target, merge, { ...options, manager: '' }));
+}
