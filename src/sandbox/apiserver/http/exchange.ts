@@ -54,6 +54,8 @@ export function sendJson(exchange: Answering, status: number, body: Json): void 
   const { serializer } = exchange.accepted ?? acceptedByDefault;
   if (serializer === 'yaml') {
     const text = toYaml(body, {
+      // Quotes what older readers take for something else than text, such as times.
+      version: '1.1',
       sortMapEntries: true,
       aliasDuplicateObjects: false,
       lineWidth: 0,

@@ -67,6 +67,8 @@ export function applyConfiguration(options: {
   const { live, applied, schema, who, force } = options;
   // The casts restate that laying an object over an object gives an object.
   const config = withoutNulls(ownable(applied)) as JsonObject;
+  // A name alone is no wish for anything.
+  if (isObject(config.metadata) && Object.keys(config.metadata).length === 0) delete config.metadata;
   const wanted = fieldsOf(config, schema);
   wanted.isMember = false;
   const managers = readManagers(live?.metadata.managedFields);

@@ -36,7 +36,7 @@ export interface WriterIdentity {
   readonly subresource: string;
 }
 
-/** The part of an object whose fields managers can own. */
+/** The part of an object whose fields managers can own; the metadata is always there, if empty. */
 export function ownable(object: KubeObject | undefined): JsonObject {
   if (object === undefined) return {};
   const { apiVersion: _a, kind: _k, metadata, ...rest } = object;
@@ -44,7 +44,7 @@ export function ownable(object: KubeObject | undefined): JsonObject {
   for (const [key, value] of Object.entries(metadata)) {
     if (!systemMetadata.has(key) && value !== undefined) meta[key] = value;
   }
-  return Object.keys(meta).length > 0 ? { metadata: meta, ...rest } : rest;
+  return { metadata: meta, ...rest };
 }
 
 /** Reads managedFields; entries that make no sense are left out. Throws RangeError for absurdly nested ones. */

@@ -97,14 +97,16 @@ export class FieldSet {
 
   /** Every path as people read it: `.spec.containers[name="a"].image`. */
   paths(): string[] {
-    const out: string[] = [];
+    const out: string[] = this.isMember ? [''] : [];
     this.#collect('', out);
     return out;
   }
 
   #collect(prefix: string, out: string[]): void {
-    if (this.isMember) out.push(prefix);
-    for (const [step, child] of this.children) child.#collect(prefix + readable(step), out);
+    const children = [...this.children].sort(([a], [b]) => (a < b ? -1 : 1));
+    // What ends here before what goes on, as Kubernetes lists them.
+    for (const [step, child] of children) if (child.isMember) out.push(prefix + readable(step));
+    for (const [step, child] of children) child.#collect(prefix + readable(step), out);
   }
 }
 

@@ -76,10 +76,10 @@ export interface Comparison {
   readonly removed: FieldSet;
 }
 
-/** The paths that come to be with a new value: unlike in an applied one, what holds others is new itself. */
-function addedFields(part: Part): FieldSet {
+/** Every path that comes or goes with a value: unlike in an applied one, what holds others is one too. */
+function allFields(part: Part): FieldSet {
   const set = new FieldSet(true);
-  for (const p of partsOf(part.value, part.schema) ?? []) set.children.set(p.step, addedFields(p));
+  for (const p of partsOf(part.value, part.schema) ?? []) set.children.set(p.step, allFields(p));
   return set;
 }
 
@@ -104,18 +104,14 @@ export function compareValues(before: Json, after: Json, schema: Schema | undefi
     const was = old.get(part.step);
     old.delete(part.step);
     if (was === undefined) {
-      changed.children.set(part.step, addedFields(part));
+      changed.children.set(part.step, allFields(part));
       continue;
     }
     const inner = compareValues(was.value, part.value, part.schema);
     if (!inner.changed.isEmpty) changed.children.set(part.step, inner.changed);
     if (!inner.removed.isEmpty) removed.children.set(part.step, inner.removed);
   }
-  for (const [step, part] of old) {
-    const gone = fieldsOf(part.value, part.schema, part.isItem);
-    gone.isMember = true;
-    removed.children.set(step, gone);
-  }
+  for (const [step, part] of old) removed.children.set(step, allFields(part));
   return { changed, removed };
 }
 

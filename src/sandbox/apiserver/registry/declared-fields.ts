@@ -1,6 +1,6 @@
 import { apiError } from '../http/api-error.js';
 import { cloneJson } from '../json.js';
-import { apiVersionOf, type KubeObject } from '../object.js';
+import type { KubeObject } from '../object.js';
 import { prune } from '../schema/prune.js';
 import type { Resource } from './resource.js';
 import type { Target } from './write-options.js';
@@ -9,7 +9,7 @@ import type { Target } from './write-options.js';
 export function assertDeclared(resource: Resource, target: Target, body: KubeObject): void {
   const unknown = prune(cloneJson(body), resource.schema, { isRoot: true });
   if (unknown.length === 0) return;
-  const where = `${target.namespace ?? ''}/${target.name}; ${apiVersionOf(resource.group === '' ? '' : resource.group, resource.version)}`;
+  const where = `${target.namespace ?? ''}/${target.name}; ${resource.group}/${resource.version}`;
   const lines = unknown.map((field) => `.${field}: field not declared in schema`);
   throw apiError.badRequest(
     `failed to create typed patch object (${where}, Kind=${resource.kind}): ${

@@ -16,7 +16,7 @@ export function decodeObject(
   resource: Resource,
   namespace: string | undefined,
   body: KubeObject,
-  options: WriteOptions,
+  options: WriteOptions & { readonly isApply?: boolean },
 ): KubeObject {
   const draft = cloneJson(body);
   if (resource.namespaced) {
@@ -35,7 +35,8 @@ export function decodeObject(
   const problem = resource.isCustom ? undefined : typeProblem(draft, resource.schema);
   if (problem !== undefined) throw refuse(problem);
   const unknown = prune(draft, resource.schema, { isRoot: true });
-  toStoredForm(draft, resource);
+  // What an applied configuration does not say must not look as if it did.
+  if (options.isApply !== true) toStoredForm(draft, resource);
   if (options.fieldValidation === 'Ignore') return draft;
   const texts = [
     ...(options.duplicates ?? []).map((f) => `duplicate field "${f}"`),

@@ -221,11 +221,13 @@ export class Operations {
       throw apiError.badRequest('metadata.managedFields must be nil');
     }
     assertDeclared(resource, target, body);
-    const applied = decodeObject(resource, target.namespace, body, options);
-    if (applied.metadata.name === '') applied.metadata.name = target.name;
-    assertNamed(applied, target.name);
+    const applied = decodeObject(resource, target.namespace, body, { ...options, isApply: true });
+    const isNamed = applied.metadata.name !== '';
+    if (isNamed) assertNamed(applied, target.name);
+    else applied.metadata.name = target.name;
     for (let attempt = 1; ; attempt++) {
       const isNew = this.store.get(resource.storage, target.namespace, target.name) === undefined;
+      if (isNew && !isNamed) assertNamed(body, target.name);
       try {
         const object = isNew
           ? await this.#applyNew(resource, target, applied, options)
@@ -263,6 +265,7 @@ export class Operations {
       who: writer(resource, options),
       force: options.isForced,
     });
+    delete (created.metadata as Partial<KubeObject['metadata']>).resourceVersion;
     return this.create(resource, target.namespace, created, options);
   }
 

@@ -9,12 +9,7 @@ export function restoreSystemMetadata(next: ObjectMeta, old: ObjectMeta): void {
   next.resourceVersion = old.resourceVersion;
   delete next.selfLink;
   if (old.namespace !== undefined) next.namespace = old.namespace;
-  for (const key of [
-    'generation',
-    'deletionTimestamp',
-    'deletionGracePeriodSeconds',
-    'generateName',
-  ] as const) {
+  for (const key of ['generation', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const) {
     if (old[key] === undefined) delete next[key];
     else (next as JsonObject)[key] = old[key];
   }
