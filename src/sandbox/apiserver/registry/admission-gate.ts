@@ -82,6 +82,18 @@ export class AdmissionGate {
     await this.#chain.validate(requestOf('UPDATE', resource, seen, before, options));
   }
 
+  /** The checks that belong to the write itself, in the same turn. */
+  commit(
+    operation: 'CREATE' | 'UPDATE',
+    resource: Resource,
+    object: KubeObject,
+    old: KubeObject | undefined,
+    options: WriteOptions,
+  ): void {
+    if (options.isAdmitted === true) return;
+    this.#chain.commit(requestOf(operation, resource, object, old, options));
+  }
+
   /** All steps of a deletion. */
   async checkDelete(
     resource: Resource,

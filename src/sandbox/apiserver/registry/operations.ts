@@ -120,7 +120,7 @@ export class Operations {
     if (options.manager !== '' && applied === undefined) {
       recordUpdate(undefined, draft, resource.schema, writer(resource, options), resource);
     }
-    this.#admission.commit(request);
+    this.#admission.commit('CREATE', resource, draft, undefined, options);
     if (options.isDryRun === true) return present({ ...draft }, resource);
     try {
       return present(this.store.create(storage, toStorage(draft, resource)), resource);
@@ -198,9 +198,7 @@ export class Operations {
     if (mode.isApply !== true && options.manager !== '') {
       recordUpdate(old, next, resource.schema, writer(resource, options), resource);
     }
-    if (options.isAdmitted !== true) {
-      this.#admission.commit(this.#admissionRequest('UPDATE', resource, next, old, options));
-    }
+    this.#admission.commit('UPDATE', resource, next, old, options);
     next = toStorage(next, resource);
     if (options.isDryRun === true) return present(next, resource);
     if (isReadyToGo(next)) {
