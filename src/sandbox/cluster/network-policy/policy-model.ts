@@ -51,6 +51,11 @@ export class PolicyModel {
     slices.onChange(({ object, isGone }) => {
       if (this.#placeDns(object, isGone)) this.#changed();
     });
+    // The caches are shared and may have been filled before.
+    for (const { metadata } of allNamespaces.list())
+      this.index.setNamespace(metadata.name, metadata.labels ?? {});
+    for (const pod of this.#pods.list()) this.#place(pod, false);
+    for (const slice of slices.list()) this.#placeDns(slice, false);
   }
 
   /** Whether any policy exists; without one nothing needs to be enforced. */
