@@ -9,13 +9,14 @@ const answerMaxBytes = 64 * 1024;
 
 /**
  * One call of grpc.health.v1.Health/Check over an open socket. Resolves to
- * undefined when the service is SERVING, otherwise to what was wrong.
+ * undefined when the service is SERVING, otherwise to what was wrong; rejects when
+ * there is no gRPC server at the other end.
  */
 export function checkGrpcHealth(
   socket: Socket,
   { service, timeoutMs }: { service: string; timeoutMs: number },
 ): Promise<string | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const session = connect('http://probe', { createConnection: () => socket });
     const finish = (problem: string | undefined): void => {
       clearTimeout(timer);
@@ -23,7 +24,11 @@ export function checkGrpcHealth(
       resolve(problem);
     };
     const timer = setTimeout(() => finish('timeout: health rpc did not complete'), timeoutMs);
-    session.on('error', (error) => finish(error.message));
+    session.on('error', (error) => {
+      clearTimeout(timer);
+      session.destroy();
+      reject(error);
+    });
     const stream = session.request({
       ':method': 'POST',
       ':path': '/grpc.health.v1.Health/Check',

@@ -64,14 +64,14 @@ async function attempt(handler: ProbeHandler, target: ProbeTarget, timeoutMs: nu
   }
   if (grpc === undefined) return { isSuccess: true, message: '' };
   const { port, service = '' } = grpc;
-  const socket = await open(target, { host: target.podIp, port, timeoutMs }).catch((error: unknown) => {
-    throw new Error(
-      `timeout: failed to connect service "${target.podIp}:${port}" within ${timeoutMs / 1000}s: ${messageOf(error)}`,
-      { cause: error },
-    );
-  });
-  const problem = await checkGrpcHealth(socket, { service, timeoutMs });
-  return { isSuccess: problem === undefined, message: problem ?? '' };
+  try {
+    const socket = await open(target, { host: target.podIp, port, timeoutMs });
+    const problem = await checkGrpcHealth(socket, { service, timeoutMs });
+    return { isSuccess: problem === undefined, message: problem ?? '' };
+  } catch (error) {
+    const message = `timeout: failed to connect service "${target.podIp}:${port}" within ${timeoutMs / 1000}s: ${messageOf(error)}`;
+    return { isSuccess: false, message };
+  }
 }
 
 function hostOf(host: string | undefined, target: ProbeTarget): string {

@@ -32,7 +32,7 @@ export class PodSetup {
   podMounts: readonly ContainerMount[] = [];
   hostname = '';
   readonly volumes: PodVolumes;
-  #ips: readonly string[] = [];
+  #ips: readonly string[];
   #hasVolumes = false;
   readonly #deps: PodSetupDeps;
   readonly #pod: () => Pod;
@@ -44,6 +44,8 @@ export class PodSetup {
     this.#pod = o.pod;
     this.#emit = o.emit;
     const pod = o.pod();
+    // Until there is a new sandbox, and for good when there will be none.
+    this.#ips = (pod.status?.podIPs ?? []).map(({ ip }) => ip);
     this.volumes = new PodVolumes({
       host: deps.host,
       logger: deps.logger,
