@@ -6,6 +6,7 @@ import type {
   NodeAction,
   NodeActionRequest,
   NodesChange,
+  NodeStatus,
   SandboxMemory,
   SupervisorStatus,
 } from '../supervisor/control/control-protocol.js';
@@ -18,7 +19,7 @@ const answerMaxBytes = 4 * 1024 * 1024;
 
 /** The supervisor's own account of itself; undefined when it does not answer. */
 export async function supervisorStatus(paths: SandboxPaths): Promise<SupervisorStatus | undefined> {
-  const status = await call<SupervisorStatus>(paths, 'GET /status').catch(() => undefined);
+  const status = await call<AnyStatus>(paths, 'GET /status').catch(() => undefined);
   return status === undefined ? undefined : completed(status);
 }
 
@@ -49,8 +50,16 @@ export function actOnNode(
   return call(paths, route, { body, timeoutMs: nodesTimeoutMs });
 }
 
-/** What the first supervisors did not say about themselves and their nodes. */
-function completed(status: Partial<SupervisorStatus> & Pick<SupervisorStatus, 'nodes'>): SupervisorStatus {
+/** What every supervisor says; those of the first version say no more. */
+interface AnyStatus extends Partial<Omit<SupervisorStatus, 'nodes'>> {
+  readonly nodes: readonly (Partial<NodeStatus> &
+    Pick<NodeStatus, 'name' | 'isReady' | 'podCount' | 'initPid'> & {
+      readonly ip?: string;
+      readonly podCidr?: string;
+    })[];
+}
+
+function completed(status: AnyStatus): SupervisorStatus {
   const first = {
     name: '',
     phase: 'starting' as const,
@@ -63,8 +72,14 @@ function completed(status: Partial<SupervisorStatus> & Pick<SupervisorStatus, 'n
     startedAt: '',
     memoryBytes: 0,
   };
-  const node = { power: 'running' as const, isConnected: true };
-  return { ...first, ...status, nodes: status.nodes.map((each) => ({ ...node, ...each })) };
+  const nodes = status.nodes.map(({ ip = '', podCidr = '', ...node }) => ({
+    power: 'running' as const,
+    isConnected: true,
+    ips: [ip],
+    podCidrs: [podCidr],
+    ...node,
+  }));
+  return { ...first, ...status, nodes };
 }
 
 function call<T>(
@@ -82,7 +97,8 @@ function call<T>(
           cause: error,
         }),
       );
-    const options = { socketPath: paths.control, method, path, timeout: timeoutMs };
+    // A connection of its own: the one before may have been to a supervisor that is gone.
+    const options = { socketPath: paths.control, agent: false, method, path, timeout: timeoutMs };
     const outgoing = request(options, (response) => {
       let text = '';
       response.on('data', (chunk: Buffer) => {

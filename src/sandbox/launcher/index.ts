@@ -1,4 +1,4 @@
-export { checkHost, type MissingPiece } from './host-check.js';
+export { checkHost, type MissingPiece } from './host/host-check.js';
 export { sandboxCapture, type SandboxCaptureOptions } from './sandbox-capture.js';
 export { sandboxDown, type SandboxDownOptions, type SandboxDownResult } from './sandbox-down.js';
 export { sandboxExec, type SandboxExecOptions } from './sandbox-exec.js';

@@ -6,7 +6,7 @@ import { run } from '../../system/run.js';
 import { childrenOf, signalProcess } from '../node/host/process-tree.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import { requestShutdown } from './control-client.js';
-import { systemPath } from './host-check.js';
+import { systemPath } from './host/programs.js';
 import { removeContext } from './kubeconfig-file.js';
 import { withLaunchLock } from './launch-lock.js';
 import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.js';

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { MeshError } from '../../errors/mesh-error.js';
 import { nearMiss } from '../../errors/near-miss.js';
 import { supervisorStatus } from './control-client.js';
-import { systemPath } from './host-check.js';
+import { systemPath } from './host/programs.js';
 import { nestedPids, parentOf } from './process-identity.js';
 import { runningSandbox } from './sandbox-status.js';
 

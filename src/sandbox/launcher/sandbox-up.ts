@@ -9,7 +9,7 @@ import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js'
 import type { IpFamilyName } from '../supervisor/network-plan.js';
 import { supervisorStatus } from './control-client.js';
 import { filesError } from './files-error.js';
-import { checkHost, type MissingPiece } from './host-check.js';
+import { checkHost, type MissingPiece } from './host/host-check.js';
 import { addContext, userKubeconfigPath } from './kubeconfig-file.js';
 import { withLaunchLock } from './launch-lock.js';
 import { packageRoot } from './package-root.js';

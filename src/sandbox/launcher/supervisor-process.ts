@@ -8,7 +8,7 @@ import { boundPort, closeFd, listenTcp } from '../../system/socket.js';
 import { apiListenerFd, type SupervisorConfig } from '../supervisor/sandbox-config.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 import type { IpFamilyName } from '../supervisor/network-plan.js';
-import { findCniPlugins, systemPath } from './host-check.js';
+import { findCniPlugins, systemPath } from './host/programs.js';
 import { packageVersion } from './package-root.js';
 import { identifyProcess } from './process-identity.js';
 import { type SandboxRecord, writeRecord } from './sandbox-record.js';

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findCniPlugins } from '../../../src/sandbox/launcher/host-check.js';
+import { findCniPlugins } from '../../../src/sandbox/launcher/host/programs.js';
 import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
 import { loadedImagesFolder, NodeHost } from '../../../src/sandbox/node/host/node-host.js';
 import { writeBuiltinImages } from '../../../src/sandbox/node/image/builtin-images.js';

@@ -23,7 +23,7 @@ import { LogFile } from '../../../src/sandbox/node/runtime/log-file.js';
 import { createRootfs } from '../../../src/sandbox/node/runtime/rootfs.js';
 import { writeCniConfig } from '../../../src/sandbox/supervisor/nodes/cni-config.js';
 import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
-import { findCniPlugins } from '../../../src/sandbox/launcher/host-check.js';
+import { findCniPlugins } from '../../../src/sandbox/launcher/host/programs.js';
 
 // The launcher makes a user namespace for ordinary users; these tests drive the node directly and need root.
 const isRoot = process.getuid?.() === 0;

@@ -1,17 +1,46 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { checkHost, systemPath } from '../../../../src/sandbox/launcher/host-check.js';
+import { afterAll, expect, test } from 'vitest';
+import { installCommand, packageManager } from '../../../../src/sandbox/launcher/host/distribution.js';
+import { checkHost } from '../../../../src/sandbox/launcher/host/host-check.js';
+import { systemPath } from '../../../../src/sandbox/launcher/host/programs.js';
+
+const empty = mkdtempSync(join(tmpdir(), 'empty-'));
+afterAll(() => rmSync(empty, { recursive: true }));
 
 test('what is not installed is named, with one command that installs all of it', async () => {
-  const empty = await mkdtemp(join(tmpdir(), 'empty-'));
-  const missing = await checkHost({ path: empty, cniFolders: [empty] });
+  const missing = await checkHost({ path: empty, cniFolders: [empty], platform: 'linux' });
   expect(missing.map((m) => m.piece)).toEqual(
     expect.arrayContaining(['bwrap', 'unshare', 'ip', 'iptables', 'ipset', 'CNI plugins']),
   );
   expect(new Set(missing.map((m) => m.fix)).size).toBe(1);
-  expect(missing[0]?.fix).toMatch(/install -y .*bubblewrap.*containernetworking-plugins/);
+  expect(missing[0]?.fix).toMatch(/bubblewrap.*(containernetworking|cni)-plugins/);
+});
+
+test.each(['darwin', 'win32'] as const)('on %s it points to kind', async (platform) => {
+  const [missing] = await checkHost({ platform });
+  expect(missing?.reason).toContain(platform);
+  expect(missing?.fix).toContain('kind create cluster');
+});
+
+test.each([
+  ['ID=debian', 'apt'],
+  ['ID=linuxmint\nID_LIKE="ubuntu debian"', 'apt'],
+  ['ID="rocky"\nID_LIKE="rhel centos fedora"', 'dnf'],
+  ['ID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"', 'zypper'],
+  ['ID=arch', 'pacman'],
+  ['ID=alpine', 'apk'],
+  ['ID=nixos', 'unknown'],
+  ['', 'unknown'],
+])('the package manager of %j', (osRelease, manager) => {
+  expect(packageManager(osRelease)).toBe(manager);
+});
+
+test('packages have the names of the distribution, each once', () => {
+  const ip = { apt: 'iproute2', dnf: 'iproute', zypper: 'iproute2', pacman: 'iproute2', apk: 'iproute2' };
+  expect(installCommand([ip, ip], 'dnf')).toMatch(/dnf install -y iproute$/);
+  expect(installCommand([ip], 'unknown')).toContain("(Debian's names): iproute2");
 });
 
 test("an ordinary user's PATH is completed", () => {
