@@ -215,7 +215,7 @@ describeServers('resource quotas', (server, kind) => {
     );
     await eventually(
       async () =>
-        expect((await status()).used).toEqual({
+        expect((await status()).used).toMatchObject({
           'requests.cpu': '600m',
           'limits.memory': '512Mi',
           pods: '1',

@@ -6,6 +6,7 @@ import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin } from './admission.js';
 import { defaultClasses } from './default-classes.js';
 import { namespaceLifecycle } from './namespace-lifecycle.js';
+import { podSecurity } from './pod-security/pod-security.js';
 import { podPriority } from './pod-priority.js';
 import { defaultTolerationSeconds } from './pods/default-tolerations.js';
 import { limitRanger } from './quota/limit-range.js';
@@ -41,6 +42,7 @@ export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
     storageProtection(),
     serviceAllocation(deps.addresses),
     rbacEscalation(deps.authorizer),
+    podSecurity(deps.store),
     mutatingWebhooks(deps),
     validatingPolicies(deps),
     validatingWebhooks(deps),
