@@ -161,10 +161,10 @@ describeServers('pod security', (server) => {
     server().raw({
       method: 'POST',
       path: `/api/v1/namespaces/${spaces[level]}/pods?dryRun=All`,
-      body: { apiVersion: 'v1', kind: 'Pod', metadata: { name, annotations }, spec },
+      body: { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec },
     });
 
-  test.each(cases)('%s', async (name, spec, baseline, restricted) => {
+  test.each(cases)('%s', async (_name, spec, baseline, restricted) => {
     for (const [level, found] of Object.entries({ baseline, restricted })) {
       const answer = await create(level, 'p', spec);
       const message =
