@@ -152,12 +152,7 @@ describeServers('pod security', (server) => {
     }
   });
 
-  const create = (
-    level: string,
-    name: string,
-    spec: JsonObject,
-    annotations: JsonObject = {},
-  ): Promise<RawAnswer> =>
+  const create = (level: string, name: string, spec: JsonObject): Promise<RawAnswer> =>
     server().raw({
       method: 'POST',
       path: `/api/v1/namespaces/${spaces[level]}/pods?dryRun=All`,
