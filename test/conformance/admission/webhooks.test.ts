@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { JsonObject } from '../../../src/sandbox/apiserver/json.js';
+import { type JsonObject, objectOf } from '../../../src/sandbox/apiserver/json.js';
 import { eventually } from '../../harness/cluster.js';
 import { patched, WebhookServer } from '../../harness/webhook-server.js';
 import { describeServers, type RawAnswer, type ServerUnderTest } from '../servers.js';
@@ -239,8 +239,8 @@ describeServers('admission webhooks', (server) => {
         });
         const [asked] = hooks.requests('/second');
         expect(asked).toMatchObject({ object: { data: { a: '1', b: '2' } } });
-        expect((asked?.object as { metadata: JsonObject }).metadata.uid).toBeUndefined();
-        expect((asked?.object as { metadata: JsonObject }).metadata.name).toBeUndefined();
+        const metadata = objectOf(objectOf(asked?.object).metadata);
+        expect([metadata.generateName, metadata.uid, metadata.name]).toEqual(['made-', undefined, undefined]);
         expect(asked?.name).toBeUndefined();
       },
     );

@@ -6,6 +6,7 @@ import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin } from './admission.js';
 import { defaultClasses } from './default-classes.js';
 import { namespaceLifecycle } from './namespace-lifecycle.js';
+import { nodeRestriction } from './node-restriction.js';
 import { podSecurity } from './pod-security/pod-security.js';
 import { podPriority } from './pod-priority.js';
 import { defaultTolerationSeconds } from './pods/default-tolerations.js';
@@ -36,6 +37,7 @@ export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
     namespaceLifecycle(deps.store),
     limitRanger(deps.store),
     serviceAccountInjection(deps.store),
+    nodeRestriction(deps.store),
     podPriority(deps.store),
     defaultTolerationSeconds(),
     defaultClasses(deps.store),
