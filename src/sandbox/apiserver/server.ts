@@ -12,6 +12,7 @@ import { admissionPlugins } from './admission/plugins.js';
 import { Authenticator } from './auth/authenticator.js';
 import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
+import { startTokenSecrets } from './auth/token-secrets.js';
 import { bootstrap } from './bootstrap.js';
 import { startBuiltinControllers } from './controllers/builtin-controllers.js';
 import { Discovery, kubernetesVersion } from './discovery/discovery.js';
@@ -108,6 +109,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     logger,
     signal: stopping.signal,
   });
+  const tokenSecrets = startTokenSecrets({ operations, tokens, caPem: pki.caPem, logger });
   await bootstrap(operations, options.advertise, addresses.first);
   admission.start();
 
@@ -123,7 +125,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     [
       { name: 'log', check: () => undefined },
       // The store is part of this process; the name is the one that is asked for.
-      { name: 'etcd', check: () => void store.revision },
+      { name: 'etcd', check: () => assertKept(stateFile) },
       { name: 'poststarthook/rbac/bootstrap-roles', check: () => undefined },
     ],
     () => stopping.signal.aborted,
@@ -190,7 +192,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    await controllers.stop();
+    await Promise.all([controllers.stop(), tokenSecrets.stop()]);
     await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();
   };
@@ -204,6 +206,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     issue: (user, groups) => pki.issueClient(user, groups),
     close: () => (closing ??= close()),
   };
+}
+
+/** Throws while changes do not reach the disk that should keep them. */
+function assertKept(stateFile: StateFile | undefined): void {
+  if (stateFile?.isHealthy === false) throw new Error('changes are not kept');
 }
 
 /** What the issuer of service account tokens publishes, by path. */

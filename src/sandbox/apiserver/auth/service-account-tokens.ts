@@ -8,6 +8,15 @@ import { serviceAccountGroups, type UserInfo } from './user.js';
 export const tokenLifetime = { min: 600, default: 3600, max: 2 ** 32 } as const;
 const tokenMaxLength = 16 * 1024;
 
+/** Tokens kept in secrets are told apart by their issuer, and carry flat claims. */
+const legacyIssuer = 'kubernetes/serviceaccount';
+const legacyClaims = {
+  namespace: 'kubernetes.io/serviceaccount/namespace',
+  secret: 'kubernetes.io/serviceaccount/secret.name',
+  account: 'kubernetes.io/serviceaccount/service-account.name',
+  uid: 'kubernetes.io/serviceaccount/service-account.uid',
+} as const;
+
 /** The object a token dies with. */
 export interface BoundObject {
   readonly kind: 'Pod' | 'Secret' | 'Node';
@@ -91,15 +100,26 @@ export class ServiceAccountTokens {
       nbf: now,
       sub: `system:serviceaccount:${subject.namespace}:${subject.name}`,
     };
-    const signed = `${encode({ alg: 'ES256', kid: this.#keyId, typ: 'JWT' })}.${encode(claims)}`;
-    const signature = sign('sha256', Buffer.from(signed), {
-      key: this.#privateKey,
-      dsaEncoding: 'ieee-p1363',
+    return { token: this.#sign(claims), expires: new Date((now + options.lifetimeSeconds) * 1000) };
+  }
+
+  /** A token that does not expire; it lives as long as the secret that keeps it. */
+  mintLegacy(subject: TokenSubject, secret: string): string {
+    const { namespace, name, uid } = subject;
+    return this.#sign({
+      iss: legacyIssuer,
+      [legacyClaims.namespace]: namespace,
+      [legacyClaims.secret]: secret,
+      [legacyClaims.account]: name,
+      [legacyClaims.uid]: uid,
+      sub: `system:serviceaccount:${namespace}:${name}`,
     });
-    return {
-      token: `${signed}.${signature.toString('base64url')}`,
-      expires: new Date((now + options.lifetimeSeconds) * 1000),
-    };
+  }
+
+  #sign(claims: JsonObject): string {
+    const signed = `${encode({ alg: 'ES256', kid: this.#keyId, typ: 'JWT' })}.${encode(claims)}`;
+    const key = { key: this.#privateKey, dsaEncoding: 'ieee-p1363' } as const;
+    return `${signed}.${sign('sha256', Buffer.from(signed), key).toString('base64url')}`;
   }
 
   /**
@@ -121,7 +141,9 @@ export class ServiceAccountTokens {
       Buffer.from(signature, 'base64url'),
     );
     const claims = decode(body);
-    if (!isGenuine || claims === undefined || claims.iss !== this.issuer) return undefined;
+    if (!isGenuine || claims === undefined) return undefined;
+    if (claims.iss === legacyIssuer) return this.#legacyUser(token, claims, audiences);
+    if (claims.iss !== this.issuer) return undefined;
     const now = Date.now() / 1000;
     if (typeof claims.exp !== 'number' || claims.exp <= now) return undefined;
     if (typeof claims.nbf === 'number' && claims.nbf > now + 1) return undefined;
@@ -129,6 +151,30 @@ export class ServiceAccountTokens {
     if (matching.length === 0) return undefined;
     const user = this.#userOf(objectOf(claims['kubernetes.io']), stringOf(claims.jti));
     return user === undefined ? undefined : { user, audiences: matching };
+  }
+
+  #legacyUser(
+    token: string,
+    claims: JsonObject,
+    audiences: readonly string[],
+  ): { user: UserInfo; audiences: string[] } | undefined {
+    const namespace = stringOf(claims[legacyClaims.namespace]);
+    const name = stringOf(claims[legacyClaims.account]);
+    const account = this.#reader.get('serviceaccounts', namespace, name);
+    const secret = this.#reader.get('secrets', namespace, stringOf(claims[legacyClaims.secret]));
+    // These tokens are for the API server alone.
+    const matching = audiences.filter((a) => this.defaultAudiences.includes(a));
+    if (account === undefined || account.metadata.uid !== claims[legacyClaims.uid]) return undefined;
+    if (secret === undefined || secret.metadata.deletionTimestamp !== undefined) return undefined;
+    const kept = Buffer.from(stringOf(objectOf(secret.data).token), 'base64').toString();
+    if (kept !== token || matching.length === 0) return undefined;
+    const user = {
+      username: `system:serviceaccount:${namespace}:${name}`,
+      uid: account.metadata.uid,
+      groups: serviceAccountGroups(namespace),
+      extra: {},
+    };
+    return { user, audiences: matching };
   }
 
   #userOf(claims: JsonObject, tokenId: string): UserInfo | undefined {

@@ -231,9 +231,9 @@ export const apiError = {
       },
     );
   },
-  tooManyRequests: (message: string, retryAfterSeconds: number, causes: JsonObject[] = []): ApiError =>
+  tooManyRequests: (message: string, retryAfterSeconds?: number, causes: JsonObject[] = []): ApiError =>
     new ApiError(429, 'TooManyRequests', message, {
-      retryAfterSeconds,
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
       ...(causes.length ? { causes } : {}),
     }),
   internal: (message: string): ApiError =>

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { ServiceAccountTokens } from '../auth/service-account-tokens.js';
 import type { UserInfo } from '../auth/user.js';
 import { isObject, type Json, type JsonObject, objectOf, stringOf, stringsOf } from '../json.js';
@@ -17,23 +16,59 @@ function userJson(user: UserInfo): JsonObject {
   };
 }
 
+const group = 'authorization.k8s.io';
+
+/** Refuses the spec of an access review; Kubernetes names no kind here. */
+function invalidSpec(field: string, shown: string, detail: string): Error {
+  const error = {
+    reason: 'FieldValueInvalid',
+    field,
+    message: `Invalid value: ${shown}: ${detail}`,
+  } as const;
+  return apiError.invalid('', group, '', [error]);
+}
+
+/** What a review asks about. Throws 422 unless it is one thing, and inside the namespace of a local review. */
 function attributesOf(spec: JsonObject, namespace: string | undefined): Attributes {
-  const r = spec.resourceAttributes;
-  const n = spec.nonResourceAttributes;
-  if (isObject(r) === isObject(n)) {
-    throw apiError.badRequest(
-      'spec: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified',
+  const { resourceAttributes, nonResourceAttributes } = spec;
+  if (isObject(nonResourceAttributes)) {
+    const path = stringOf(nonResourceAttributes.path);
+    const verb = stringOf(nonResourceAttributes.verb);
+    const isLocal = namespace !== undefined;
+    if (isLocal || isObject(resourceAttributes)) {
+      throw invalidSpec(
+        'spec.nonResourceAttributes',
+        `authorization.NonResourceAttributes{Path:${JSON.stringify(path)}, Verb:${JSON.stringify(verb)}}`,
+        isLocal
+          ? 'disallowed on this kind of request'
+          : 'cannot be specified in combination with resourceAttributes',
+      );
+    }
+    return { kind: 'path', verb, path };
+  }
+  if (!isObject(resourceAttributes)) {
+    throw invalidSpec(
+      'spec.resourceAttributes',
+      '"null"',
+      'exactly one of nonResourceAttributes or resourceAttributes must be specified',
     );
   }
-  if (isObject(n)) return { kind: 'path', verb: stringOf(n.verb), path: stringOf(n.path) };
-  const a = objectOf(r);
+  const a = resourceAttributes;
+  const asked = stringOf(a.namespace);
+  if (namespace !== undefined && asked !== namespace) {
+    throw invalidSpec(
+      'spec.resourceAttributes.namespace',
+      JSON.stringify(asked),
+      'must match metadata.namespace',
+    );
+  }
   return {
     kind: 'resource',
     verb: stringOf(a.verb),
     group: stringOf(a.group),
     resource: stringOf(a.resource),
     subresource: stringOf(a.subresource),
-    namespace: namespace ?? stringOf(a.namespace),
+    namespace: asked,
     name: stringOf(a.name),
   };
 }
@@ -49,9 +84,12 @@ export class Reviews {
   }
 
   /** Fills in the status of a review. */
-  answer(body: KubeObject, user: UserInfo, namespace: string | undefined): KubeObject {
-    const spec = objectOf(body.spec);
-    switch (body.kind) {
+  answer(given: KubeObject, user: UserInfo, namespace: string | undefined): JsonObject {
+    const { name, ...unnamed } = given.metadata;
+    // Reviews have no name unless the client gave one.
+    const body: JsonObject = name === '' ? { ...given, metadata: unnamed } : given;
+    const spec = objectOf(given.spec);
+    switch (given.kind) {
       case 'SelfSubjectReview':
         return { ...body, status: { userInfo: userJson(user) } };
       case 'TokenReview':
@@ -66,7 +104,7 @@ export class Reviews {
           ...body,
           status: this.#accessStatus(
             subjectOf(spec),
-            attributesOf(spec, body.kind === 'LocalSubjectAccessReview' ? namespace : undefined),
+            attributesOf(spec, given.kind === 'LocalSubjectAccessReview' ? (namespace ?? '') : undefined),
           ),
         };
       default:
@@ -75,12 +113,11 @@ export class Reviews {
   }
 
   #tokenStatus(spec: JsonObject): JsonObject {
+    const token = stringOf(spec.token);
+    if (token === '') throw apiError.badRequest('token is required for TokenReview in authentication');
     const asked = stringsOf(spec.audiences);
-    const result = this.#tokens.authenticate(stringOf(spec.token), asked.length > 0 ? asked : undefined);
-    if (result === undefined) {
-      const seen = createHash('sha256').update(stringOf(spec.token)).digest('hex').slice(0, 8);
-      return { authenticated: false, user: {}, error: `invalid bearer token (sha256 ${seen}…)` };
-    }
+    const result = this.#tokens.authenticate(token, asked.length > 0 ? asked : undefined);
+    if (result === undefined) return { user: {}, error: 'invalid bearer token' };
     return { authenticated: true, user: userJson(result.user), audiences: result.audiences };
   }
 
@@ -113,7 +150,7 @@ function subjectOf(spec: JsonObject): UserInfo {
   const username = stringOf(spec.user);
   const groups = stringsOf(spec.groups);
   if (username === '' && groups.length === 0) {
-    throw apiError.badRequest('spec: Invalid value: at least one of user or group must be specified');
+    throw invalidSpec('spec.user', '""', 'at least one of user or group must be specified');
   }
   const extra = Object.fromEntries(Object.entries(objectOf(spec.extra)).map(([k, v]) => [k, stringsOf(v)]));
   return { username, uid: stringOf(spec.uid), groups, extra };

@@ -108,6 +108,10 @@ export class Operations {
     if (resource.hasGeneration) meta.generation = 1;
     if (resource.hasStatus) delete draft.status;
     setDefaults(resource, draft);
+    // What admission adds belongs to nobody.
+    if (options.manager !== '' && applied === undefined) {
+      recordUpdate(undefined, draft, resource.schema, writer(resource, options), resource);
+    }
     resource.strategy.prepareCreate?.(draft, this.reader);
     await this.#admission.admitCreate(resource, draft, options, isNameGenerated);
     setDefaults(resource, draft);
@@ -117,9 +121,6 @@ export class Operations {
       throw apiError.alreadyExists(resource, meta.name);
     }
     await this.#admission.validateCreate(resource, draft, options);
-    if (options.manager !== '' && applied === undefined) {
-      recordUpdate(undefined, draft, resource.schema, writer(resource, options), resource);
-    }
     this.#admission.commit('CREATE', resource, draft, undefined, options);
     if (options.isDryRun === true) return present({ ...draft }, resource);
     try {
@@ -187,6 +188,9 @@ export class Operations {
     let next = mergeWritten(resource, old, draft, subresource);
     restoreSystemMetadata(next.metadata, old.metadata);
     setDefaults(resource, next);
+    if (mode.isApply !== true && options.manager !== '') {
+      recordUpdate(old, next, resource.schema, writer(resource, options), resource);
+    }
     if (subresource === '') resource.strategy.prepareUpdate?.(next, old, this.reader);
     next = await this.#admission.admitUpdate(resource, next, old, options);
     setDefaults(resource, next);
@@ -195,9 +199,6 @@ export class Operations {
     }
     this.#validate(resource, next, old);
     await this.#admission.validateUpdate(resource, next, old, options);
-    if (mode.isApply !== true && options.manager !== '') {
-      recordUpdate(old, next, resource.schema, writer(resource, options), resource);
-    }
     this.#admission.commit('UPDATE', resource, next, old, options);
     next = toStorage(next, resource);
     if (options.isDryRun === true) return present(next, resource);

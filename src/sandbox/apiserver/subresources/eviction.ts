@@ -20,10 +20,10 @@ function budgetsOf(operations: Operations, pod: KubeObject): KubeObject[] {
   });
 }
 
-function refused(message: string): ApiError {
+function refused(message: string, retryAfter?: number): ApiError {
   return apiError.tooManyRequests(
     "Cannot evict pod as it would violate the pod's disruption budget.",
-    retryAfterSeconds,
+    retryAfter,
     [{ reason: 'DisruptionBudget', message }],
   );
 }
@@ -51,7 +51,7 @@ function charged(budget: KubeObject, pod: string): KubeObject {
   const status = objectOf(budget.status);
   const disrupted = objectOf(status.disruptedPods);
   if ((numberOf(status.observedGeneration) ?? 0) < (generation ?? 0)) {
-    throw refused(`The disruption budget ${name} is still being processed by the server.`);
+    throw refused(`The disruption budget ${name} is still being processed by the server.`, retryAfterSeconds);
   }
   const allowed = numberOf(status.disruptionsAllowed) ?? 0;
   if (allowed < 0)
