@@ -53,6 +53,9 @@ export class BenchSandbox {
     await settle();
     measurements.record('memory sandbox', megabytes(this.#memory()));
 
+    await timed('node add', ['sandbox', 'node', 'add', 'extra', '--name', name]);
+    await this.meshctl(['sandbox', 'node', 'remove', 'extra', '--name', name]);
+
     await timed('install', ['install', '--profile', 'ambient'], ['verify-install']);
     await deployWorkload(this.client);
     await timed('enroll', ['enroll', namespaceOf('enrolled'), '--wait']);

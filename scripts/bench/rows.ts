@@ -40,6 +40,7 @@ export const rows: readonly RowSpec[] = [
     goal: atMostTimesPeer(1.5),
   },
   { name: 'sandbox up', label: '`sandbox up`, two nodes, to Ready', unit: 's', goal: atMost(3) },
+  { name: 'node add', label: '`sandbox node add`, to Ready', unit: 's' },
   {
     name: 'install',
     label: '`install --profile ambient`, then `verify-install`',
