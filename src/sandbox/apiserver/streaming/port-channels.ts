@@ -30,6 +30,9 @@ export async function servePortChannels(
   };
   const connections: (Duplex | undefined)[] = [];
   const early: Buffer[][] = ports.map(() => []);
+  void closed.then(() => {
+    for (const connection of connections) connection?.destroy();
+  });
   ports.forEach((port, i) => {
     const prefix = Buffer.alloc(2);
     prefix.writeUInt16LE(port);
@@ -53,18 +56,28 @@ export async function servePortChannels(
       try {
         const connection = await open(port);
         connections[i] = connection;
+        if (webSocket.readyState !== webSocket.OPEN) connection.destroy(); // the client left meanwhile
         for (const chunk of early[i] ?? []) connection.write(chunk);
         connection.on('data', (chunk: Buffer) => {
           connection.pause();
           send(2 * i, chunk, () => connection.resume());
         });
         connection.on('error', (error) => send(2 * i + 1, Buffer.from(error.message)));
-        connection.once('close', () => webSocket.close(1000));
+        // What the pod has said last is on its way before the connection counts as ended.
+        await ended(connection);
       } catch (error) {
         send(2 * i + 1, Buffer.from(error instanceof Error ? error.message : String(error)));
       }
     }),
   );
+  // Single ports cannot be closed over channels: kubelet ends the session with the last of them.
+  webSocket.close(1000);
   await closed;
-  for (const connection of connections) connection?.destroy();
+}
+
+/** The other side may end first (and its socket stay half open), fail, or be destroyed from here. */
+function ended(connection: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of ['end', 'close']) connection.once(event, () => resolve());
+  });
 }
