@@ -1,3 +1,4 @@
+import { WebhookClient } from '../admission/webhook/client.js';
 import { systemUser } from '../auth/user.js';
 import type { ControllerDeps, Stoppable } from '../controllers/builtin-controllers.js';
 import { WorkQueue } from '../controllers/work-queue.js';
@@ -40,8 +41,9 @@ function statusOf(crd: KubeObject): JsonObject {
 /** Serves what CRDs define: adds their resources to the registry, reports Established, cleans up when they go. */
 export function startCrdController({ operations, logger }: ControllerDeps): Stoppable {
   const { store, registry } = operations;
+  const client = new WebhookClient(store);
   const register = (crd: KubeObject): void => {
-    const resources = resourcesOf(crd);
+    const resources = resourcesOf(crd, client);
     const [first] = resources;
     if (first !== undefined) registry.remove(first.group, first.plural);
     for (const r of resources) registry.add(r);

@@ -1,10 +1,50 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { childOf, equalJson, isObject, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
+import {
+  childOf,
+  equalJson,
+  isObject,
+  type JsonObject,
+  objectOf,
+  objectsOf,
+  pathOf,
+  stringOf,
+  stringsOf,
+} from '../json.js';
 import type { KubeObject } from '../object.js';
+import { clientConfigErrors } from '../kinds/admission-webhooks.js';
 import { nameProblem } from '../registry/names.js';
 import { specOf, type Strategy } from '../registry/resource.js';
 import { schemaFromOpenApi, structuralErrors } from './crd-schema.js';
 import { ruleErrors } from './rule-checks.js';
+
+function conversionErrors(conversion: JsonObject): FieldError[] {
+  const at = 'spec.conversion';
+  const webhook = objectOf(conversion.webhook);
+  if (conversion.strategy === 'None') {
+    return conversion.webhook === undefined
+      ? []
+      : [fieldError.forbidden(`${at}.webhook`, 'should not be set when strategy is not set to Webhook')];
+  }
+  if (conversion.strategy !== 'Webhook') {
+    return [fieldError.notSupported(`${at}.strategy`, conversion.strategy, ['None', 'Webhook'])];
+  }
+  if (!isObject(webhook.clientConfig)) {
+    return [fieldError.required(`${at}.webhook.clientConfig`, 'required when strategy is set to Webhook')];
+  }
+  const errors = clientConfigErrors(webhook.clientConfig, `${at}.webhook.clientConfig`);
+  const versions = stringsOf(webhook.conversionReviewVersions);
+  if (versions.length === 0) errors.push(fieldError.required(`${at}.webhook.conversionReviewVersions`));
+  else if (!versions.includes('v1')) {
+    errors.push(
+      fieldError.invalid(
+        `${at}.webhook.conversionReviewVersions`,
+        versions,
+        'must include at least one of v1, which is the only version that this API server sends',
+      ),
+    );
+  }
+  return errors;
+}
 
 function validate(crd: KubeObject): FieldError[] {
   const errors: FieldError[] = [];
@@ -56,11 +96,7 @@ function validate(crd: KubeObject): FieldError[] {
     const structural = structuralErrors(schema, at);
     errors.push(...structural, ...(structural.length > 0 ? [] : ruleErrors(schemaFromOpenApi(schema), at)));
   });
-  const strategy = stringOf(pathOf(spec, 'conversion', 'strategy'));
-  if (strategy !== 'None') {
-    // Refused rather than served without conversion.
-    errors.push(fieldError.notSupported('spec.conversion.strategy', strategy, ['None']));
-  }
+  errors.push(...conversionErrors(objectOf(spec.conversion)));
   return errors;
 }
 
@@ -75,6 +111,8 @@ export const crdStrategy: Strategy = {
       names.listKind ??= `${kind}List`;
     }
     spec.conversion ??= { strategy: 'None' };
+    const service = pathOf(spec.conversion, 'webhook', 'clientConfig', 'service');
+    if (isObject(service)) service.port ??= 443;
     delete spec.preserveUnknownFields;
   },
   prepareCreate: (draft) => {

@@ -1,5 +1,17 @@
+import type { WebhookClient } from '../admission/webhook/client.js';
+import { clientConfigOf } from '../admission/webhook/configuration.js';
 import type { FieldError } from '../http/api-error.js';
-import { isObject, type Json, numberOf, objectOf, objectsOf, pathOf, stringOf, stringsOf } from '../json.js';
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  objectsOf,
+  pathOf,
+  stringOf,
+  stringsOf,
+} from '../json.js';
 import type { KubeObject } from '../object.js';
 import { ageOf } from '../printing/age.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';
@@ -9,6 +21,7 @@ import { builtinSchemas } from '../schema/builtin-schema.js';
 import type { Schema } from '../schema/schema.js';
 import { validateSchema } from '../schema/validate.js';
 import { celErrors } from './cel-rules.js';
+import { type ConvertedVersion, schemaConversion, WebhookConversion } from './conversion.js';
 import { anythingSchema, schemaFromOpenApi, simplePath, withMetadata } from './crd-schema.js';
 
 const metadataSchema = builtinSchemas.get('apimachinery.pkg.apis.meta.v1.ObjectMeta');
@@ -63,14 +76,28 @@ function scaleOf(subresources: Json | undefined): ScaleMapping | undefined {
   };
 }
 
+/** How a version becomes another: by a webhook, or by leaving out what it does not know. */
+function conversionOf(
+  spec: JsonObject,
+  at: Omit<ConvertedVersion, 'webhook'>,
+  client: WebhookClient,
+): Pick<Resource, 'convert' | 'conversion'> {
+  const conversion = objectOf(spec.conversion);
+  if (conversion.strategy !== 'Webhook') return { convert: schemaConversion(at) };
+  const webhook = clientConfigOf(objectOf(objectOf(conversion.webhook).clientConfig));
+  return { conversion: new WebhookConversion({ ...at, webhook }, client) };
+}
+
 /** The resources that a CRD makes: one for each served version. */
-export function resourcesOf(crd: KubeObject): Resource[] {
+export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] {
   const spec = objectOf(crd.spec);
   const names = objectOf(spec.names);
   const group = stringOf(spec.group);
   const plural = stringOf(names.plural);
   const kind = stringOf(names.kind);
-  return objectsOf(spec.versions)
+  const versions = objectsOf(spec.versions);
+  const storageVersion = stringOf(versions.find((v) => v.storage === true)?.name);
+  return versions
     .filter((v) => v.served === true)
     .map((v): Resource => {
       const json = pathOf(v, 'schema', 'openAPIV3Schema');
@@ -99,6 +126,7 @@ export function resourcesOf(crd: KubeObject): Resource[] {
         subresources: {},
         columns: [nameColumn, ...(columns.length > 0 ? columns : [ageColumn])],
         selectableFields: objectsOf(v.selectableFields).map((f) => stringOf(f.jsonPath).replace(/^\./, '')),
+        ...conversionOf(spec, { group, kind, version: stringOf(v.name), storageVersion, schema }, client),
         isCustom: true,
         createsOnUpdate: false,
         ...(v.deprecated === true

@@ -4,7 +4,7 @@ import { partialMetadata } from '../printing/table.js';
 import { FieldSelector } from '../registry/field-selector.js';
 import { LabelSelector } from '../registry/label-selector.js';
 import type { Operations } from '../registry/operations.js';
-import { present } from '../registry/present.js';
+import { preparePresent, present } from '../registry/present.js';
 import type { Resource } from '../registry/resource.js';
 import { watchEvents } from '../watch/watch-events.js';
 import { WatchStream } from '../watch/watch-stream.js';
@@ -48,18 +48,22 @@ export class ReadHandler {
     this.#operations = operations;
   }
 
-  get(exchange: Exchange, path: ResourcePath, resource: Resource): void {
+  async get(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
     const resourceVersion = exchange.url.searchParams.get('resourceVersion') ?? '';
     if (resourceVersion !== '') assertReached(this.#operations.store, revisionOf(resourceVersion));
-    const object = this.#operations.get(resource, { namespace: path.namespace, name: path.name ?? '' });
+    const object = await this.#operations.read(resource, {
+      namespace: path.namespace,
+      name: path.name ?? '',
+    });
     answerObject(exchange, 200, object, resource);
   }
 
-  list(exchange: Exchange, path: ResourcePath, resource: Resource): void {
+  async list(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
     const { store } = this.#operations;
     const options = listOptions(exchange.url.searchParams, false);
     const { isFiltered, matches } = selectionOf(options, path, resource);
     const found = datedList(store, resource.storage, path.namespace, options);
+    await preparePresent(found.objects, resource);
     const objects = found.objects.map((o) => present(o, resource)).filter(matches);
     const page = pageOf({ ...found, objects }, isFiltered);
     const { form, metaVersion } = exchange.accepted;

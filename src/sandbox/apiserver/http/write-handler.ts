@@ -2,7 +2,7 @@ import { isObject, type Json, stringOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import { decodeObject } from '../registry/decode.js';
 import type { Operations } from '../registry/operations.js';
-import { present, typeOf } from '../registry/present.js';
+import { preparePresent, present, typeOf } from '../registry/present.js';
 import type { Resource } from '../registry/resource.js';
 import type { WriteOptions } from '../registry/write-options.js';
 import { answerObject } from './answer-object.js';
@@ -128,6 +128,7 @@ export class WriteHandler {
     const { options: request, isDryRun } = await deleteRequest(exchange);
     const options = deleteWriteOptions(exchange, isDryRun);
     const { store } = this.#operations;
+    await preparePresent(store.list(resource.storage, path.namespace), resource);
     const chosen = store.list(resource.storage, path.namespace).filter((o) => matches(present(o, resource)));
     const items: KubeObject[] = [];
     for (const [i, object] of chosen.entries()) {

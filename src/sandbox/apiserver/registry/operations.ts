@@ -12,7 +12,7 @@ import { checkPreconditions, isReadyToGo, markDeleted } from './deletion.js';
 import { generatedName } from './generated-name.js';
 import { assertNamed, assertSameUid, assertVersioned } from './identity.js';
 import { metadataErrors } from './names.js';
-import { present, toStorage } from './present.js';
+import { preparePresent, present, presentWritten, toStorage } from './present.js';
 import type { Registry } from './registry.js';
 import type { ObjectReader, Resource } from './resource.js';
 import { setDefaults } from './stored-form.js';
@@ -58,6 +58,13 @@ export class Operations {
     this.registry = deps.registry;
     this.#admission = new AdmissionGate(deps.admission);
     this.reader = deps.store;
+  }
+
+  /** Like `get`, also where a webhook converts versions. Throws 404, and 500 when the webhook fails. */
+  async read(resource: Resource, target: Target): Promise<KubeObject> {
+    const stored = this.store.get(resource.storage, target.namespace, target.name);
+    if (stored !== undefined) await preparePresent([stored], resource);
+    return this.get(resource, target);
   }
 
   /** The object in the resource's version. Throws 404. */
@@ -121,10 +128,11 @@ export class Operations {
       throw apiError.alreadyExists(resource, meta.name);
     }
     await this.#admission.validateCreate(resource, draft, options);
+    const storable = await toStorage(draft, resource);
     this.#admission.commit('CREATE', resource, draft, undefined, options);
-    if (options.isDryRun === true) return present({ ...draft }, resource);
+    if (options.isDryRun === true) return { ...draft };
     try {
-      return present(this.store.create(storage, toStorage(draft, resource)), resource);
+      return presentWritten(this.store.create(storage, storable), draft, resource);
     } catch (error) {
       if (error instanceof StoreConflict) throw apiError.alreadyExists(resource, meta.name);
       throw error;
@@ -161,6 +169,7 @@ export class Operations {
     for (let attempt = 1; ; attempt++) {
       const stored = this.store.get(resource.storage, target.namespace, target.name);
       if (stored === undefined) throw apiError.notFound(resource, target.name);
+      await preparePresent([stored], resource);
       const old = present(stored, resource);
       const draft = build(old);
       const wanted = draft.metadata.resourceVersion;
@@ -199,14 +208,14 @@ export class Operations {
     }
     this.#validate(resource, next, old);
     await this.#admission.validateUpdate(resource, next, old, options);
+    const storable = await toStorage(next, resource);
     this.#admission.commit('UPDATE', resource, next, old, options);
-    next = toStorage(next, resource);
-    if (options.isDryRun === true) return present(next, resource);
-    if (isReadyToGo(next)) {
-      return present(this.store.delete(resource.storage, next, stored), resource);
+    if (options.isDryRun === true) return next;
+    if (isReadyToGo(storable)) {
+      return presentWritten(this.store.delete(resource.storage, storable, stored), next, resource);
     }
-    if (equalApart(stored, next)) return present(stored, resource);
-    return present(this.store.update(resource.storage, next, stored), resource);
+    if (equalApart(stored, storable)) return present(stored, resource);
+    return presentWritten(this.store.update(resource.storage, storable, stored), next, resource);
   }
 
   /** Server-side apply; creates the object when it is missing. */
@@ -303,20 +312,23 @@ export class Operations {
       const stored = this.store.get(resource.storage, target.namespace, target.name);
       if (stored === undefined) throw apiError.notFound(resource, target.name);
       checkPreconditions(resource, stored, request);
+      await preparePresent([stored], resource);
       const old = present(stored, resource);
       await this.#admission.checkDelete(resource, old, request, options);
       const next = markDeleted(resource, stored, request);
-      if (options.isDryRun === true) return { object: present(next, resource), isGone: isReadyToGo(next) };
+      const shown = (kept: KubeObject): KubeObject =>
+        presentWritten(kept, { ...old, metadata: kept.metadata }, resource);
+      if (options.isDryRun === true) return { object: shown(next), isGone: isReadyToGo(next) };
       try {
         if (isReadyToGo(next)) {
           return {
-            object: present(this.store.delete(resource.storage, next, stored), resource),
+            object: shown(this.store.delete(resource.storage, next, stored)),
             isGone: true,
           };
         }
         const isSame = equalApart(stored, next);
         const kept = isSame ? stored : this.store.update(resource.storage, next, stored);
-        return { object: present(kept, resource), isGone: false };
+        return { object: shown(kept), isGone: false };
       } catch (error) {
         if (!(error instanceof StoreConflict) || attempt >= conflictRetriesMax) throw error;
       }

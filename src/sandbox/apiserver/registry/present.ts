@@ -1,8 +1,14 @@
 import { apiVersionOf, type KubeObject } from '../object.js';
 import type { Resource } from './resource.js';
 
-/** The stored object as the resource's version shows it. */
+/** Resolves when `present` can show these objects. At once, but where a webhook converts versions. */
+export async function preparePresent(stored: readonly KubeObject[], resource: Resource): Promise<void> {
+  if (resource.conversion !== undefined) await resource.conversion.prepare(stored);
+}
+
+/** The stored object as the resource's version shows it. Prepare it first. */
 export function present(stored: KubeObject, resource: Resource): KubeObject {
+  if (resource.conversion !== undefined) return resource.conversion.shown(stored);
   if (resource.convert !== undefined) return resource.convert.fromStorage(stored);
   const apiVersion = apiVersionOf(resource.group, resource.version);
   return stored.apiVersion === apiVersion && stored.kind === resource.kind
@@ -11,8 +17,15 @@ export function present(stored: KubeObject, resource: Resource): KubeObject {
 }
 
 /** An object of the resource's version in the form that is stored. */
-export function toStorage(object: KubeObject, resource: Resource): KubeObject {
+export async function toStorage(object: KubeObject, resource: Resource): Promise<KubeObject> {
+  if (resource.conversion !== undefined) return resource.conversion.toStorage(object);
   return resource.convert === undefined ? object : resource.convert.toStorage(object);
+}
+
+/** What was just stored, as its writer's version shows it. */
+export function presentWritten(stored: KubeObject, written: KubeObject, resource: Resource): KubeObject {
+  resource.conversion?.remember(stored, written);
+  return present(stored, resource);
 }
 
 /** The apiVersion and kind of a resource. */

@@ -44,6 +44,18 @@ export interface ScaleMapping {
 /** How names are checked. */
 export type NameRule = 'subdomain' | 'label' | 'label1035' | 'path';
 
+/** Conversion between versions that has to be waited for: a webhook does it. */
+export interface AsyncConversion {
+  /** Resolves when `shown` can show these stored objects. */
+  prepare(stored: readonly KubeObject[]): Promise<void>;
+  /** A stored object in this version. Throws when it was not prepared. */
+  shown(stored: KubeObject): KubeObject;
+  /** An object of this version as it is stored. */
+  toStorage(object: KubeObject): Promise<KubeObject>;
+  /** Tells how an object that was just stored looks in this version. */
+  remember(stored: KubeObject, shown: KubeObject): void;
+}
+
 /** One served version of one resource: a row of the table that the whole server is driven by. */
 export interface Resource {
   readonly group: string;
@@ -76,6 +88,8 @@ export interface Resource {
   readonly needsVersionOnUpdate?: boolean;
   /** From the stored form to this version, and back; absent when only apiVersion differs. */
   readonly convert?: { fromStorage(o: KubeObject): KubeObject; toStorage(o: KubeObject): KubeObject };
+  /** Instead of `convert`, where versions are converted by a webhook. */
+  readonly conversion?: AsyncConversion;
   readonly deprecationWarning?: string;
   /** Set when only these verbs exist (reviews are only created). */
   readonly verbs?: readonly string[];

@@ -36,7 +36,7 @@ export class ScaleHandler {
     const answer = (object: KubeObject): void => sendJson(exchange, 200, toScale(object, mapping));
     switch (verb) {
       case 'get':
-        return answer(this.#operations.get(resource, target));
+        return answer(await this.#operations.read(resource, target));
       case 'update': {
         const options = { ...writeOptions(exchange, path, 'UpdateOptions'), body: viewOf(mapping) };
         const raw = await readBody(exchange.request);

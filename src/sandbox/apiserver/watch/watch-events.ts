@@ -1,7 +1,7 @@
-import { apiError } from '../http/api-error.js';
+import { ApiError, apiError } from '../http/api-error.js';
 import { revisionOf } from '../http/list-options.js';
 import type { KubeObject } from '../object.js';
-import { present } from '../registry/present.js';
+import { preparePresent, present } from '../registry/present.js';
 import type { Store, StoreEvent } from '../storage/store.js';
 import { type FrameOptions, frame, WatchFrames } from './watch-frames.js';
 
@@ -145,6 +145,8 @@ class Watch {
     try {
       for (; at < this.#backlog.length && this.#end === undefined; at++) {
         const pending = this.#backlog[at];
+        if (pending !== undefined && this.#options.resource.conversion !== undefined)
+          await this.#prepare(pending);
         const bytes = pending === undefined ? undefined : this.#frameOf(pending);
         if (bytes === undefined || this.#sink.write(bytes)) continue;
         // What was written need not be kept while waiting.
@@ -158,6 +160,21 @@ class Watch {
       this.#stop('done');
     } finally {
       this.#isPumping = false;
+    }
+  }
+
+  /** Has a webhook convert what is to be shown; a watch cannot go on without. */
+  async #prepare(pending: Pending): Promise<void> {
+    if ('bookmark' in pending) return;
+    const objects = 'initial' in pending ? [pending.initial] : [pending.object, pending.previous];
+    try {
+      await preparePresent(
+        objects.filter((o) => o !== undefined),
+        this.#options.resource,
+      );
+    } catch (error) {
+      if (error instanceof ApiError) this.#sink.write(frame('ERROR', error.toStatus()));
+      throw error;
     }
   }
 

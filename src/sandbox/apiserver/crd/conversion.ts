@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import {
+  type WebhookClient,
+  type WebhookClientConfig,
+  WebhookCallError,
+} from '../admission/webhook/client.js';
+import { apiError, type ApiError } from '../http/api-error.js';
+import { cloneJson, equalJson, isObject, type Json, objectOf, stringOf } from '../json.js';
+import { apiVersionOf, type KubeObject } from '../object.js';
+import type { AsyncConversion } from '../registry/resource.js';
+import { applyDefaults } from '../schema/defaults.js';
+import { prune } from '../schema/prune.js';
+import type { Schema } from '../schema/schema.js';
+
+const reviewVersion = 'apiextensions.k8s.io/v1';
+const timeoutMs = 30_000;
+/** Objects sent to a webhook at once. */
+const batchMax = 500;
+
+/** One version of a custom resource whose versions a webhook converts. */
+export interface ConvertedVersion {
+  readonly group: string;
+  readonly kind: string;
+  readonly version: string;
+  readonly storageVersion: string;
+  readonly schema: Schema;
+  readonly webhook: WebhookClientConfig;
+}
+
+/** Converts custom resources through the webhook of their definition. */
+export class WebhookConversion implements AsyncConversion {
+  readonly #at: ConvertedVersion;
+  readonly #client: WebhookClient;
+  readonly #own: string;
+  readonly #storage: string;
+  /** Stored objects as this version shows them. */
+  readonly #shown = new WeakMap<KubeObject, KubeObject>();
+
+  constructor(at: ConvertedVersion, client: WebhookClient) {
+    this.#at = at;
+    this.#client = client;
+    this.#own = apiVersionOf(at.group, at.version);
+    this.#storage = apiVersionOf(at.group, at.storageVersion);
+  }
+
+  async prepare(stored: readonly KubeObject[]): Promise<void> {
+    const missing = stored.filter((o) => o.apiVersion !== this.#own && !this.#shown.has(o));
+    for (let i = 0; i < missing.length; i += batchMax) {
+      const batch = missing.slice(i, i + batchMax);
+      const converted = await this.#convert(batch, this.#own);
+      converted.forEach((object, j) => {
+        const source = batch[j];
+        if (source === undefined) return;
+        prune(object, this.#at.schema, { isRoot: true });
+        applyDefaults(object, this.#at.schema);
+        this.#shown.set(source, object);
+      });
+    }
+  }
+
+  shown(stored: KubeObject): KubeObject {
+    if (stored.apiVersion === this.#own) return stored;
+    const known = this.#shown.get(stored);
+    if (known === undefined) throw this.#failure('the object was not converted');
+    return known;
+  }
+
+  async toStorage(object: KubeObject): Promise<KubeObject> {
+    if (this.#own === this.#storage) return object;
+    const [converted] = await this.#convert([object], this.#storage);
+    if (converted === undefined) throw this.#failure('no object came back');
+    return converted;
+  }
+
+  /** Remembers how an object that was just stored looks in this version. */
+  remember(stored: KubeObject, shown: KubeObject): void {
+    if (stored.apiVersion === this.#own) return;
+    this.#shown.set(stored, { ...shown, metadata: stored.metadata });
+  }
+
+  async #convert(objects: readonly KubeObject[], desiredAPIVersion: string): Promise<KubeObject[]> {
+    const uid = randomUUID();
+    const review = {
+      kind: 'ConversionReview',
+      apiVersion: reviewVersion,
+      request: { uid, desiredAPIVersion, objects: objects.map((o) => cloneJson(o)) },
+    };
+    let answer: Json;
+    try {
+      answer = await this.#client.post(this.#at.webhook, review, timeoutMs);
+    } catch (error) {
+      if (error instanceof WebhookCallError) throw this.#failure(error.message);
+      throw error;
+    }
+    return this.#read(answer, objects, { uid, desiredAPIVersion });
+  }
+
+  #read(
+    answer: Json,
+    objects: readonly KubeObject[],
+    { uid, desiredAPIVersion }: { readonly uid: string; readonly desiredAPIVersion: string },
+  ): KubeObject[] {
+    const { apiVersion, kind, response } = objectOf(answer);
+    if (apiVersion !== reviewVersion || kind !== 'ConversionReview') {
+      throw this.#invalid(
+        `expected webhook response of ${reviewVersion}, Kind=ConversionReview, got ${stringOf(apiVersion)}, Kind=${stringOf(kind)}`,
+      );
+    }
+    const { convertedObjects, result, uid: answered } = objectOf(response);
+    if (answered !== uid) {
+      throw this.#invalid(
+        `expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(stringOf(answered))}`,
+      );
+    }
+    const { status, message } = objectOf(result);
+    if (status !== 'Success') {
+      throw this.#failure(stringOf(message) === '' ? 'no failure message provided' : stringOf(message));
+    }
+    const converted = Array.isArray(convertedObjects) ? convertedObjects : [];
+    if (converted.length !== objects.length) {
+      throw this.#invalid(`expected ${objects.length} converted objects, got ${converted.length}`);
+    }
+    return objects.map((object, i) => this.#checked(converted[i], object, i, desiredAPIVersion));
+  }
+
+  /** A converted object; a webhook may change labels and annotations of the metadata, nothing else. */
+  #checked(value: Json | undefined, object: KubeObject, i: number, desiredAPIVersion: string): KubeObject {
+    const at = `response.convertedObjects[${i}]`;
+    if (!isObject(value) || !isObject(value.metadata)) throw this.#invalid(`${at} is no object`);
+    if (value.apiVersion !== desiredAPIVersion) {
+      throw this.#invalid(
+        `invalid groupVersion at ${at}: ${stringOf(value.apiVersion)}, expected ${desiredAPIVersion}`,
+      );
+    }
+    if (value.kind !== object.kind) {
+      throw this.#invalid(`invalid kind at ${at}: ${stringOf(value.kind)}, expected ${object.kind}`);
+    }
+    const { metadata } = value;
+    for (const key of ['name', 'namespace', 'uid']) {
+      if (!equalJson(metadata[key], object.metadata[key])) {
+        throw this.#invalid(
+          `invalid metadata at ${at}: mutating ObjectMeta field ${JSON.stringify(key)} is not allowed`,
+        );
+      }
+    }
+    const { labels, annotations } = metadata;
+    const { labels: _l, annotations: _a, ...kept } = object.metadata;
+    return {
+      ...value,
+      apiVersion: desiredAPIVersion,
+      kind: object.kind,
+      metadata: {
+        ...kept,
+        ...(isObject(labels) ? { labels } : {}),
+        ...(isObject(annotations) ? { annotations } : {}),
+      } as KubeObject['metadata'],
+    };
+  }
+
+  #failure(why: string): ApiError {
+    const from = `${this.#at.group}/${this.#at.storageVersion}, Kind=${this.#at.kind}`;
+    return apiError.internal(`conversion webhook for ${from} failed: ${why}`);
+  }
+
+  #invalid(why: string): ApiError {
+    const from = `${this.#at.group}/${this.#at.storageVersion}, Kind=${this.#at.kind}`;
+    return apiError.internal(
+      `conversion webhook for ${from} failed: ${why}`.replace(' failed: ', ' returned invalid response: '),
+    );
+  }
+}
+
+/** Conversion between versions that differ in nothing but their schema: what a version does not know is left out. */
+export function schemaConversion(
+  at: Pick<ConvertedVersion, 'group' | 'version' | 'storageVersion' | 'schema'>,
+): { fromStorage(stored: KubeObject): KubeObject; toStorage(object: KubeObject): KubeObject } {
+  const own = apiVersionOf(at.group, at.version);
+  const storage = apiVersionOf(at.group, at.storageVersion);
+  const shown = new WeakMap<KubeObject, KubeObject>();
+  return {
+    fromStorage: (stored) => {
+      if (stored.apiVersion === own) return stored;
+      let object = shown.get(stored);
+      if (object === undefined) {
+        object = { ...cloneJson(stored), apiVersion: own };
+        prune(object, at.schema, { isRoot: true });
+        applyDefaults(object, at.schema);
+        shown.set(stored, object);
+      }
+      return object;
+    },
+    toStorage: (object) => (object.apiVersion === storage ? object : { ...object, apiVersion: storage }),
+  };
+}
