@@ -20,6 +20,8 @@ export async function startControlPlane(o: {
   readonly nodes: readonly string[];
   readonly controllers?: boolean;
   readonly removeNodeFolder?: RemoveNodeFolder;
+  /** As the API server takes it; default 10.96.0.0/16. */
+  readonly serviceCidr?: string;
 }): Promise<ControlPlane> {
   const lines: string[] = [];
   setLogOutput((line) => lines.push(line));
@@ -27,6 +29,7 @@ export async function startControlPlane(o: {
   const api = await startApiServer({
     listeners: [{ kind: 'address', host: '127.0.0.1', port: 0 }],
     advertise: { host: '127.0.0.1', port: 6443 },
+    ...(o.serviceCidr === undefined ? {} : { serviceCidr: o.serviceCidr }),
     kubelet: {
       logs: refuse,
       exec: refuse,

@@ -1,62 +1,22 @@
-import { once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { endpointSlices, services } from '../../../src/kube/resource.js';
 import type { EndpointSlice, Service } from '../../../src/kube/types.js';
 import { type ServiceRouting, startServiceRouting } from '../../../src/sandbox/cluster/index.js';
-import { openNetns } from '../../../src/system/netns.js';
 import { run } from '../../../src/system/run.js';
-import { closeFd, connectTcp, listenTcp } from '../../../src/system/socket.js';
 import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
+import { makeNodeNet, type NodeNet, podAddresses, type PodName } from './node-net.js';
 
 const isRoot = process.getuid?.() === 0;
-
-const id = `rt${process.pid}`;
-const nodeNs = `${id}-node`;
-const pods = { a: '10.244.1.2', b: '10.244.1.3', c: '10.244.1.4' } as const;
-type PodName = keyof typeof pods;
-
-async function ip(...args: string[]): Promise<void> {
-  const result = await run('ip', args);
-  if (result.exitCode !== 0) throw new Error(`ip ${args.join(' ')}: ${result.stderr}`);
-}
 
 describe.skipIf(!isRoot)('service routing (skipped without root: makes network namespaces)', () => {
   let plane: ControlPlane;
   let routing: ServiceRouting;
   const stop = new AbortController();
-  const fds = new Map<string, number>();
-  const servers: Server[] = [];
-  const fdOf = (name: string): number => fds.get(name) ?? -1;
+  let net: NodeNet;
+  const fdOf = (name: string): number => net.fd(name as PodName | 'node');
 
   beforeAll(async () => {
-    await ip('netns', 'add', nodeNs);
-    fds.set('node', openNetns(`/var/run/netns/${nodeNs}`));
-    await ip('-n', nodeNs, 'link', 'set', 'lo', 'up');
-    await ip('-n', nodeNs, 'addr', 'add', '172.18.0.2/32', 'dev', 'lo');
-    // A node routes service addresses somewhere; the rules change the destination on the way.
-    await ip('-n', nodeNs, 'link', 'add', 'up0', 'type', 'bridge');
-    await ip('-n', nodeNs, 'link', 'set', 'up0', 'up');
-    await ip('-n', nodeNs, 'route', 'add', 'default', 'dev', 'up0');
-    await run('sysctl', ['-q', '-w', 'net.ipv4.ip_forward=1'], { netns: fdOf('node') });
-    for (const [name, address] of Object.entries(pods)) {
-      const ns = `${id}-${name}`;
-      await ip('netns', 'add', ns);
-      await ip('-n', nodeNs, 'link', 'add', `v${name}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns);
-      await ip('-n', nodeNs, 'addr', 'add', '10.244.1.1/32', 'dev', `v${name}`);
-      await ip('-n', nodeNs, 'link', 'set', `v${name}`, 'up');
-      await ip('-n', nodeNs, 'route', 'add', `${address}/32`, 'dev', `v${name}`);
-      await ip('-n', ns, 'addr', 'add', `${address}/32`, 'dev', 'eth0');
-      await ip('-n', ns, 'link', 'set', 'eth0', 'up');
-      await ip('-n', ns, 'link', 'set', 'lo', 'up');
-      await ip('-n', ns, 'route', 'add', '10.244.1.1/32', 'dev', 'eth0');
-      await ip('-n', ns, 'route', 'add', 'default', 'via', '10.244.1.1', 'dev', 'eth0');
-      fds.set(name, openNetns(`/var/run/netns/${ns}`));
-      const server = createServer((socket) => socket.end(`${name} ${socket.remoteAddress ?? ''}`));
-      server.listen({ fd: listenTcp({ host: '0.0.0.0', port: 8080, netns: fdOf(name) }) });
-      await once(server, 'listening');
-      servers.push(server);
-    }
+    net = await makeNodeNet('rt');
     plane = await startControlPlane({ nodes: ['node-1'], controllers: false });
     routing = startServiceRouting({
       client: plane.client,
@@ -71,10 +31,8 @@ describe.skipIf(!isRoot)('service routing (skipped without root: makes network n
   afterAll(async () => {
     stop.abort();
     await routing?.done;
-    for (const server of servers) server.close();
     await plane?.close();
-    for (const fd of fds.values()) closeFd(fd);
-    for (const name of ['node', ...Object.keys(pods)]) await run('ip', ['netns', 'del', `${id}-${name}`]);
+    await net?.close();
   });
 
   async function publish(
@@ -101,7 +59,7 @@ describe.skipIf(!isRoot)('service routing (skipped without root: makes network n
         metadata: { name: `${name}-x`, namespace, labels: { 'kubernetes.io/service-name': name } },
         addressType: 'IPv4',
         endpoints: backends.map((each) => ({
-          addresses: [pods[each]],
+          addresses: [podAddresses[each].v4],
           nodeName: 'node-1',
           conditions: { ready: true },
         })),
@@ -112,20 +70,8 @@ describe.skipIf(!isRoot)('service routing (skipped without root: makes network n
     return service;
   }
 
-  /** What the server at the other end says; an error code when there is none. */
-  async function call(from: string, host: string, port = 80): Promise<string> {
-    let socket: Socket;
-    try {
-      socket = await connectTcp({ host, port, netns: fdOf(from), timeoutMs: 1_000 });
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code ?? 'error';
-    }
-    let text = '';
-    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    await once(socket, 'end');
-    socket.destroy();
-    return text;
-  }
+  const call = (from: string, host: string, port = 80): Promise<string> =>
+    net.call(from as PodName | 'node', host, port);
 
   const answers = (what: string, check: () => Promise<boolean>): Promise<true> =>
     eventually(async () => ((await check()) ? true : undefined), { what, timeoutMs: 5_000 });
@@ -176,7 +122,7 @@ describe.skipIf(!isRoot)('service routing (skipped without root: makes network n
     await answers('a', async () => (await call('c', host)).startsWith('a '));
     await plane.client.patch(
       { resource: endpointSlices, name: 'moving-x', namespace: 'default' },
-      { endpoints: [{ addresses: [pods.b], conditions: { ready: true } }] },
+      { endpoints: [{ addresses: [podAddresses.b.v4], conditions: { ready: true } }] },
     );
     await answers('b', async () => (await call('c', host)).startsWith('b '));
     await plane.client.delete({ resource: services, name: 'moving', namespace: 'default' });

@@ -104,14 +104,17 @@ export class HealthChecks {
   }
 }
 
+/** Endpoints on the node; those of a dual-stack service are in slices of both families and count once. */
 function localReady(slices: readonly EndpointSlice[], node: string): number {
-  const ips = new Set<string>();
-  for (const slice of slices) {
-    for (const { addresses, conditions, nodeName } of slice.endpoints ?? []) {
+  const byFamily = new Map<string, Set<string>>();
+  for (const { addressType, endpoints = [] } of slices) {
+    const ips = byFamily.get(addressType) ?? new Set();
+    byFamily.set(addressType, ips);
+    for (const { addresses, conditions, nodeName } of endpoints) {
       if (nodeName === node && conditions?.ready !== false) for (const ip of addresses) ips.add(ip);
     }
   }
-  return ips.size;
+  return Math.max(0, ...[...byFamily.values()].map((ips) => ips.size));
 }
 
 function close({ server }: Check): void {

@@ -150,6 +150,14 @@ function hostPort({ ip, port }: Backend): string {
   return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
+/**
+ * An ICMPv6 error comes back while the caller's connect() still holds the socket, and the
+ * kernel then waits for the next one, a second later; a reset is not lost.
+ */
+function reject(route: ServiceRoute, { family }: RuleContext): string {
+  return family === 'v6' && route.protocol === 'tcp' ? 'REJECT --reject-with tcp-reset' : 'REJECT';
+}
+
 /** Refuses what has no endpoint, so that clients fail at once instead of waiting. */
 function filterTable(routes: readonly ServiceRoute[], context: RuleContext): ChainTable {
   const refusals: string[] = [];
@@ -166,8 +174,8 @@ function filterTable(routes: readonly ServiceRoute[], context: RuleContext): Cha
       refusals.push(`${ofPort(route, route.nodePort)} ${comment} -m addrtype --dst-type LOCAL -j ${verdict}`);
     };
     if (route.backends.length === 0 && route.localBackends.length === 0) {
-      refuse([route.clusterIp, ...outside], 'endpoints', 'REJECT');
-      refuseNodePort('endpoints', 'REJECT');
+      refuse([route.clusterIp, ...outside], 'endpoints', reject(route, context));
+      refuseNodePort('endpoints', reject(route, context));
       continue;
     }
     if (route.localBackends.length === 0) {
