@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../errors/mesh-error.js';
 import { isNotFound, KubeApiError } from './api-error.js';
-import type { KubeClient } from './client.js';
+import { type KubeClient, metadataAccept } from './client.js';
 import { pathOf, type Resource } from './resource.js';
 import type { KubeObject } from './types.js';
 
@@ -12,12 +12,16 @@ export interface ReflectorChange<T extends KubeObject> {
   readonly old?: T | undefined;
 }
 
-export interface ReflectorOptions {
+export interface ReflectorOptions<T extends KubeObject = KubeObject> {
   readonly client: KubeClient;
   readonly resource: Resource;
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
+  /** Only `metadata` of each object is fetched. */
+  readonly isMetadataOnly?: boolean | undefined;
+  /** What is kept of each object; default: all of it. */
+  readonly keep?: ((object: T) => T) | undefined;
   /** Told of every failed list or watch; the reflector goes on by itself. */
   readonly onError?: ((message: string) => void) | undefined;
 }
@@ -36,13 +40,13 @@ const absentKindPollMs = 2_000;
  * watch fails. Objects are shared and must not be changed by readers.
  */
 export class Reflector<T extends KubeObject> {
-  readonly #o: ReflectorOptions;
+  readonly #o: ReflectorOptions<T>;
   readonly #items = new Map<string, T>();
   readonly #listeners = new Set<(change: ReflectorChange<T>) => void>();
   readonly #synced = deferred();
   #isSynced = false;
 
-  constructor(options: ReflectorOptions) {
+  constructor(options: ReflectorOptions<T>) {
     this.#o = options;
   }
 
@@ -82,6 +86,7 @@ export class Reflector<T extends KubeObject> {
           namespace: this.#o.namespace,
           labelSelector: this.#o.labelSelector,
           fieldSelector: this.#o.fieldSelector,
+          isMetadataOnly: this.#o.isMetadataOnly,
           signal,
         });
         this.#replace(items);
@@ -120,6 +125,7 @@ export class Reflector<T extends KubeObject> {
         },
         signal,
         idleTimeoutMs: (timeoutSeconds + 15) * 1000,
+        accept: this.#o.isMetadataOnly === true ? metadataAccept.object : undefined,
       });
       const startedAt = Date.now();
       for await (const line of lines) {
@@ -139,7 +145,8 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  #take(type: string, object: T): void {
+  #take(type: string, received: T): void {
+    const object = this.#o.keep?.(received) ?? received;
     const key = keyOf(object);
     const old = this.#items.get(key);
     if (type === 'DELETED') {

@@ -48,7 +48,7 @@ export interface KubeList<T> {
   apiVersion: string;
   kind: string;
   metadata: { resourceVersion?: string; continue?: string; remainingItemCount?: number };
-  items: T[];
+  items: T[] | null;
 }
 
 export interface Condition {

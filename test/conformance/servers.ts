@@ -91,13 +91,19 @@ export class ServerUnderTest {
     this.#kubectl = new Kubectl(kubeconfig);
     this.#admin = adminOf(kubeconfig);
     this.client = new KubeClient({ server: this.url, ca: api.caPem, ...this.#admin });
-    if (kind === 'external')
-      startApiControllers({ client: this.client, signal: this.#controllers.signal, caPem: api.caPem });
   }
 
   static async start(kind: ServerKind): Promise<ServerUnderTest> {
     setLogOutput(() => undefined);
     const t = new ServerUnderTest(kind, await startServer(kind));
+    const { api } = t;
+    const connection = await api.connect('system:kube-controller-manager', ['system:masters']);
+    startApiControllers({
+      client: new KubeClient(connection, { socketsMax: Number.POSITIVE_INFINITY }),
+      signal: t.#controllers.signal,
+      caPem: api.caPem,
+      tokenKeyPem: api.tokenKeyPem,
+    });
     // Admission of pods needs it, and it shows that the controllers work.
     await t.furnished('default');
     return t;

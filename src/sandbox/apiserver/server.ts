@@ -9,19 +9,21 @@ import {
 } from '../control-plane/api-server.js';
 import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
+import { startQuotaController } from './admission/quota/quota-controller.js';
 import { Authenticator } from './auth/authenticator.js';
 import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
-import { startTokenSecrets } from './auth/token-secrets.js';
 import { bootstrap } from './bootstrap.js';
-import { startBuiltinControllers } from './controllers/builtin-controllers.js';
+import { startCrdController } from './crd/crd-controller.js';
 import { Discovery, kubernetesVersion } from './discovery/discovery.js';
 import { OpenApi } from './discovery/openapi.js';
 import { Dispatcher } from './http/dispatcher.js';
+import type { ApiRequest, ApiResponse } from './http/exchange.js';
 import { Health } from './http/health.js';
 import { type HttpsListener, listenHttps } from './http/listener.js';
 import { PlainPaths } from './http/plain-paths.js';
 import { RequestMetrics } from './http/request-metrics.js';
+import { LoopbackListener } from './http/loopback.js';
 import { Reviews } from './http/reviews.js';
 import { Router } from './http/router.js';
 import type { JsonObject } from './json.js';
@@ -103,13 +105,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   stateFile?.open();
   addresses.adopt(store);
 
-  const controllers = startBuiltinControllers({
-    operations,
-    caPem: pki.caPem,
-    logger,
-    signal: stopping.signal,
-  });
-  const tokenSecrets = startTokenSecrets({ operations, tokens, caPem: pki.caPem, logger });
+  const crds = startCrdController({ operations, logger });
+  const quotas = startQuotaController({ operations, logger });
   await bootstrap(operations, options.advertise, addresses.first);
   admission.start();
 
@@ -173,6 +170,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     }),
   );
   const admin = await pki.issueClient(adminUser.name, adminUser.groups);
+  const handle = (request: ApiRequest, response: ApiResponse): void =>
+    void dispatcher.handle(request, response, stopping.signal);
+  const loopback = new LoopbackListener(handle);
   const listeners: HttpsListener[] = [];
   for (const listener of options.listeners) {
     listeners.push(
@@ -180,7 +180,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         listener,
         { ...serving, caPem: pki.caPem },
         {
-          request: (request, response) => void dispatcher.handle(request, response, stopping.signal),
+          request: handle,
           upgrade: (request, socket, head) => upgrades.handle(request, socket, head),
         },
       ),
@@ -192,7 +192,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    await Promise.all([controllers.stop(), tokenSecrets.stop()]);
+    await Promise.all([crds.stop(), quotas.stop()]);
+    loopback.close();
     await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();
   };
@@ -201,9 +202,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     ports,
     caPem: pki.caPem,
     serviceAccountIssuer: issuer,
+    tokenKeyPem: pki.tokenKeyPem,
     adminKubeconfig: (server, { name = 'sandbox' } = {}) =>
       kubeconfigText({ server, name, caPem: pki.caPem, user: admin }),
     issue: (user, groups) => pki.issueClient(user, groups),
+    connect: async (user, groups) => loopback.connect({ name: user, groups }),
     close: () => (closing ??= close()),
   };
 }

@@ -18,10 +18,14 @@ import { jobOrphanController } from './controllers/batch/job-tracking.js';
 import { loadBalancerController } from './controllers/service/load-balancer.js';
 import { nodeLifecycleController } from './controllers/node/node-lifecycle.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
+import { accountTokenController } from './controllers/namespace/account-tokens.js';
+import { namespaceTerminationController } from './controllers/namespace/namespace-termination.js';
 import { serviceAccountController } from './controllers/namespace/service-account.js';
 import { podGarbageController } from './controllers/node/pod-garbage.js';
 import { replicaSetController, replicationController } from './controllers/apps/replica-set.js';
 import { statefulSetController } from './controllers/apps/stateful-set.js';
+import { roleAggregationController } from './controllers/rbac/role-aggregation.js';
+import { GarbageCollector } from './garbage-collection/garbage-collector.js';
 import { claimBinderController } from './controllers/storage/claim-binder.js';
 import { ephemeralClaimController } from './controllers/storage/ephemeral-claims.js';
 import {
@@ -44,8 +48,10 @@ export {
   startServiceRouting,
 } from './service-routing/service-routing.js';
 
+type MakeController = (deps: ControllerDeps, queue: ControllerQueue) => Controller;
+
 /** Controllers with the component name their events are signed with. */
-const controllers: Readonly<Record<string, (deps: ControllerDeps, queue: ControllerQueue) => Controller>> = {
+const controllers: Readonly<Record<string, MakeController>> = {
   'deployment-controller': deploymentController,
   'replicaset-controller': replicaSetController,
   'replication-controller': replicationController,
@@ -96,21 +102,34 @@ export function startClusterControllers(o: {
 }
 
 /**
- * Starts the controllers that the API itself relies on, whatever runs in the cluster;
- * they run until the signal ends.
+ * Starts the controllers that the API itself relies on, whatever runs in the cluster: garbage
+ * collection, namespace termination, service accounts, role aggregation. They run until the signal ends.
  */
 export function startApiControllers(o: {
+  /** Needs a connection for each kind there is. */
   readonly client: KubeClient;
   readonly signal: AbortSignal;
   readonly caches?: ClusterCaches;
   /** The cluster's CA, for pods. */
   readonly caPem: string;
+  /** Signs service account tokens. */
+  readonly tokenKeyPem: string;
 }): void {
-  const { client, caPem } = o;
+  const { client, caPem, tokenKeyPem } = o;
   const signal = sharedSignal(o.signal);
   const caches = o.caches ?? new ClusterCaches({ client, signal });
-  const events = new EventRecorder({ client, component: 'service-account-controller' });
-  startController({ client, caches, signal, events }, (deps, queue) =>
-    serviceAccountController(deps, queue, { caPem }),
+  const start = (component: string, make: MakeController): void =>
+    startController({ client, caches, signal, events: new EventRecorder({ client, component }) }, make);
+  start('service-account-controller', (deps, queue) => serviceAccountController(deps, queue, { caPem }));
+  start('account-token-controller', (deps, queue) =>
+    accountTokenController(deps, queue, { caPem, signingKeyPem: tokenKeyPem }),
   );
+  start('namespace-controller', namespaceTerminationController);
+  start('clusterrole-aggregation-controller', roleAggregationController);
+  const collector = new GarbageCollector({
+    client,
+    signal,
+    events: new EventRecorder({ client, component: 'garbage-collector-controller' }),
+  });
+  void collector.run();
 }

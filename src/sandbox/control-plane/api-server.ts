@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import type { ClusterConnection } from '../../kube/connection.js';
 import type { CertificateAndKey } from '../apiserver/auth/pki.js';
 
 /** Where to accept connections. */
@@ -23,10 +24,14 @@ export interface ApiServer {
   readonly ports: readonly number[];
   readonly caPem: string;
   readonly serviceAccountIssuer: string;
+  /** Signs service account tokens (ES256, PKCS #8). */
+  readonly tokenKeyPem: string;
   /** A kubeconfig (YAML) with cluster-admin rights; `server` such as https://127.0.0.1:6443. */
   adminKubeconfig(server: string, options?: { readonly name?: string }): string;
   /** A client certificate for a component, valid for a year. */
   issue(user: string, groups: readonly string[]): Promise<CertificateAndKey>;
+  /** A connection for a part of this process that acts as a user. */
+  connect(user: string, groups: readonly string[]): Promise<ClusterConnection>;
   /** Ends watches and streams, writes the state, and stops. Idempotent. */
   close(): Promise<void>;
 }

@@ -15,6 +15,7 @@ import {
   ensureDefaultStorageClass,
   PolicyModel,
   publishDnsService,
+  startApiControllers,
   startClusterControllers,
   startDns,
   startServiceRouting,
@@ -97,7 +98,7 @@ export class Supervisor {
       await writeFile(this.#paths.kubeconfig, kubeconfig, { mode: 0o600 });
       await chmod(this.#paths.kubeconfig, 0o600);
       this.#detail = 'nodes';
-      await this.#startCluster();
+      await this.#startCluster(apiServer);
       await this.#awaitReady();
       this.#phase = 'ready';
       this.#detail = '';
@@ -159,16 +160,17 @@ export class Supervisor {
     return { stateFile: join(data, 'objects.json'), pkiDirectory };
   }
 
-  async #startCluster(): Promise<void> {
+  async #startCluster(apiServer: ApiServer): Promise<void> {
     const { signal } = this.#abort;
     const { controlPlaneIp, dnsIp } = this.#plan;
     const booting = this.#fleet.bootAll();
     booting.catch(() => undefined); // awaited below, when the control plane runs
-    const client = new KubeClient(
-      await this.#credentials('system:kube-controller-manager', ['system:masters']),
-    );
+    const connection = await apiServer.connect('system:kube-controller-manager', ['system:masters']);
+    const client = new KubeClient(connection, { socketsMax: Number.POSITIVE_INFINITY });
     this.#client = client;
     const caches = new ClusterCaches({ client, signal });
+    const { caPem, tokenKeyPem } = apiServer;
+    startApiControllers({ client, signal, caches, caPem, tokenKeyPem });
     startClusterControllers({
       client,
       signal,

@@ -3,6 +3,8 @@ import { connect } from 'node:net';
 import type { ApiServer } from '../../../src/sandbox/control-plane/api-server.js';
 import { startApiServer } from '../../../src/sandbox/apiserver/server.js';
 import { type KubeletGateway, KubeletGatewayError } from '../../../src/sandbox/apiserver/kubelet-gateway.js';
+import { KubeClient } from '../../../src/kube/client.js';
+import { startApiControllers } from '../../../src/sandbox/cluster/index.js';
 import { Kubectl, type KubectlResult } from '../../harness/kubectl.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 
@@ -44,11 +46,18 @@ export class ApiUnderTest {
   readonly api: ApiServer;
   readonly server: string;
   readonly #kubectl: Kubectl;
+  readonly #controllers = new AbortController();
 
-  private constructor(api: ApiServer) {
+  private constructor(api: ApiServer, client: KubeClient) {
     this.api = api;
     this.server = `https://127.0.0.1:${api.ports[0]}`;
     this.#kubectl = new Kubectl(api.adminKubeconfig(this.server));
+    startApiControllers({
+      client,
+      signal: this.#controllers.signal,
+      caPem: api.caPem,
+      tokenKeyPem: api.tokenKeyPem,
+    });
   }
 
   static async start(): Promise<ApiUnderTest> {
@@ -58,7 +67,10 @@ export class ApiUnderTest {
       kubelet: localKubelet,
       logger: createLogger('apiserver-test'),
     });
-    return new ApiUnderTest(api);
+    return new ApiUnderTest(
+      api,
+      new KubeClient(await api.connect('system:kube-controller-manager', ['system:masters'])),
+    );
   }
 
   get kubeconfig(): string {
@@ -66,6 +78,7 @@ export class ApiUnderTest {
   }
 
   async stop(): Promise<void> {
+    this.#controllers.abort();
     await this.api.close();
     this.#kubectl.remove();
   }

@@ -4,7 +4,7 @@ import { KubeClient } from '../../../src/kube/client.js';
 import { Reflector } from '../../../src/kube/reflector.js';
 import type { KubeObject, Pod } from '../../../src/kube/types.js';
 import { startApiServer } from '../../../src/sandbox/apiserver/server.js';
-import { startClusterControllers } from '../../../src/sandbox/cluster/index.js';
+import { startApiControllers, startClusterControllers } from '../../../src/sandbox/cluster/index.js';
 import type { RemoveNodeFolder } from '../../../src/sandbox/cluster/controllers/storage/volume-reclaim.js';
 import { createLogger, setLogOutput } from '../../../src/telemetry/log.js';
 
@@ -51,6 +51,12 @@ export async function startControlPlane(o: {
     key: pem('client-key-data'),
   });
   const stop = new AbortController();
+  startApiControllers({
+    client: new KubeClient(await api.connect('system:kube-controller-manager', ['system:masters'])),
+    signal: stop.signal,
+    caPem: api.caPem,
+    tokenKeyPem: api.tokenKeyPem,
+  });
   const kubelet = new ReportingKubelet(client, stop.signal);
   for (const name of o.nodes) await kubelet.addNode(name);
   if (o.controllers !== false)

@@ -14,6 +14,7 @@ import {
 import type { DaemonSet, KubeObject, Namespace, Pod } from '../../../src/kube/types.js';
 import { KubeletGatewayError } from '../../../src/sandbox/apiserver/kubelet-gateway.js';
 import type { ApiServer } from '../../../src/sandbox/control-plane/api-server.js';
+import { startApiControllers } from '../../../src/sandbox/cluster/index.js';
 import { startApiServer } from '../../../src/sandbox/apiserver/server.js';
 import { createLogger } from '../../../src/telemetry/log.js';
 import { eventually } from './test-netns.js';
@@ -28,6 +29,7 @@ export class TestCluster {
   readonly url: string;
   readonly caFile = join(this.#dir, 'ca.crt');
   readonly tokenFile = join(this.#dir, 'token');
+  readonly #controllers = new AbortController();
 
   private constructor(server: ApiServer, admin: KubeClient, url: string) {
     this.#server = server;
@@ -47,6 +49,12 @@ export class TestCluster {
     const { certPem, keyPem } = await server.issue('admin', ['system:masters']);
     const admin = new KubeClient({ server: url, ca: server.caPem, cert: certPem, key: keyPem });
     const cluster = new TestCluster(server, admin, url);
+    startApiControllers({
+      client: new KubeClient(await server.connect('system:kube-controller-manager', ['system:masters'])),
+      signal: cluster.#controllers.signal,
+      caPem: server.caPem,
+      tokenKeyPem: server.tokenKeyPem,
+    });
     await cluster.#grantAgent();
     return cluster;
   }
@@ -160,6 +168,7 @@ export class TestCluster {
   }
 
   async stop(): Promise<void> {
+    this.#controllers.abort();
     this.admin.close();
     await this.#server.close();
     rmSync(this.#dir, { recursive: true });

@@ -1,6 +1,7 @@
 import { TLSSocket } from 'node:tls';
 import { apiError } from '../http/api-error.js';
 import type { ApiRequest } from '../http/exchange.js';
+import { LoopbackSocket } from '../http/loopback.js';
 import type { ServiceAccountTokens } from './service-account-tokens.js';
 import { anonymousUser, type UserInfo } from './user.js';
 
@@ -11,10 +12,19 @@ function oneOrMany(value: string | string[] | undefined): string[] {
   return Array.isArray(value) ? value : [value];
 }
 
+/** The user that a part of this process acts as. */
+function fromLoopback({ user }: LoopbackSocket): UserInfo | undefined {
+  return user === undefined
+    ? undefined
+    : { username: user.name, groups: [...user.groups, authenticated], extra: {} };
+}
+
 /** The user a verified client certificate names; undefined when none was presented. */
 function fromCertificate(request: ApiRequest): UserInfo | undefined {
   // HTTP/2 requests share the socket of their session, behind a proxy object.
-  const socket = 'stream' in request ? request.stream.session?.socket : request.socket;
+  // Typed as the socket of a network, which a connection inside the process has not.
+  const socket: unknown = 'stream' in request ? request.stream.session?.socket : request.socket;
+  if (socket instanceof LoopbackSocket) return fromLoopback(socket);
   if (!(socket instanceof TLSSocket)) return undefined;
   const certificate = socket.getPeerCertificate();
   // An empty object is how Node says that there is none.

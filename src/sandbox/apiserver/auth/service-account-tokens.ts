@@ -103,19 +103,6 @@ export class ServiceAccountTokens {
     return { token: this.#sign(claims), expires: new Date((now + options.lifetimeSeconds) * 1000) };
   }
 
-  /** A token that does not expire; it lives as long as the secret that keeps it. */
-  mintLegacy(subject: TokenSubject, secret: string): string {
-    const { namespace, name, uid } = subject;
-    return this.#sign({
-      iss: legacyIssuer,
-      [legacyClaims.namespace]: namespace,
-      [legacyClaims.secret]: secret,
-      [legacyClaims.account]: name,
-      [legacyClaims.uid]: uid,
-      sub: `system:serviceaccount:${namespace}:${name}`,
-    });
-  }
-
   #sign(claims: JsonObject): string {
     const signed = `${encode({ alg: 'ES256', kid: this.#keyId, typ: 'JWT' })}.${encode(claims)}`;
     const key = { key: this.#privateKey, dsaEncoding: 'ieee-p1363' } as const;

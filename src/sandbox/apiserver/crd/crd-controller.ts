@@ -1,11 +1,12 @@
 import { WebhookClient } from '../admission/webhook/client.js';
 import { systemUser } from '../auth/user.js';
-import type { ControllerDeps, Stoppable } from '../controllers/builtin-controllers.js';
-import { WorkQueue } from '../controllers/work-queue.js';
 import { ApiError } from '../http/api-error.js';
 import { cloneJson, equalJson, type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
 import { type KubeObject, timestamp } from '../object.js';
+import type { Operations } from '../registry/operations.js';
+import type { Logger } from '../../../telemetry/log.js';
 import { resourcesOf } from './custom-resource.js';
+import { WorkQueue } from '../work-queue.js';
 
 const storage = 'customresourcedefinitions.apiextensions.k8s.io';
 const cleanup = 'customresourcecleanup.apiextensions.k8s.io';
@@ -39,7 +40,13 @@ function statusOf(crd: KubeObject): JsonObject {
 }
 
 /** Serves what CRDs define: adds their resources to the registry, reports Established, cleans up when they go. */
-export function startCrdController({ operations, logger }: ControllerDeps): Stoppable {
+export function startCrdController({
+  operations,
+  logger,
+}: {
+  readonly operations: Operations;
+  readonly logger: Logger;
+}): { stop(): Promise<void> } {
   const { store, registry } = operations;
   const client = new WebhookClient(store);
   const register = (crd: KubeObject): void => {

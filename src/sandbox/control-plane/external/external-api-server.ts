@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, messageOf } from '../../../errors/mesh-error.js';
 import { KubeClient } from '../../../kube/client.js';
+import { type ClusterConnection, directConnection } from '../../../kube/connection.js';
 import { boundPort, closeFd, reserveTcpPort } from '../../../system/socket.js';
 import type { Logger } from '../../../telemetry/log.js';
-import { ClusterPki } from '../../apiserver/auth/pki.js';
+import { type CertificateAndKey, ClusterPki } from '../../apiserver/auth/pki.js';
 import { ServiceAddresses } from '../../apiserver/kinds/service-addresses.js';
 import { adminUser, type ApiServer, kubeconfigText, type Listener } from '../api-server.js';
 import type { ControlPlaneAssets } from './assets.js';
@@ -79,12 +80,14 @@ export async function startExternalApiServer(o: ExternalApiServerOptions): Promi
   try {
     etcd.start();
     server.start();
-    const client = new KubeClient({
-      server: `https://${binding.host}:${binding.port}`,
-      ca: pki.caPem,
-      cert: admin.certPem,
-      key: admin.keyPem,
-    });
+    const connectionOf = ({ certPem, keyPem }: CertificateAndKey): ClusterConnection =>
+      directConnection({
+        server: `https://${binding.host}:${binding.port}`,
+        ca: pki.caPem,
+        cert: certPem,
+        key: keyPem,
+      });
+    const client = new KubeClient(connectionOf(admin));
     try {
       await untilReady(client, { server, etcd });
     } finally {
@@ -107,9 +110,11 @@ export async function startExternalApiServer(o: ExternalApiServerOptions): Promi
       ports,
       caPem: pki.caPem,
       serviceAccountIssuer: issuer,
+      tokenKeyPem: pki.tokenKeyPem,
       adminKubeconfig: (url, { name = 'sandbox' } = {}) =>
         kubeconfigText({ server: url, name, caPem: pki.caPem, user: admin }),
       issue: (user, groups) => pki.issueClient(user, groups),
+      connect: async (user, groups) => connectionOf(await pki.issueClient(user, groups)),
       close: () => (closing ??= close()),
     };
   } catch (error) {

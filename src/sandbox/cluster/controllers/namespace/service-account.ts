@@ -23,22 +23,21 @@ export function serviceAccountController(
 ): Controller {
   const log = createLogger('cluster');
   const spaces = deps.caches.of<KubeObject>(namespaces);
+  const accounts = deps.caches.of<KubeObject>(serviceAccounts);
   /** Only the objects of one name: there may be many others, and big ones. */
-  const named = <T extends KubeObject>(resource: Resource, name: string): Reflector<T> => {
-    const reflector = new Reflector<T>({
-      client: deps.client,
-      resource,
-      fieldSelector: `metadata.name=${name}`,
-      onError: (message) => log.warn('watch interrupted', { message }),
-    });
-    reflector.onChange(({ type, object }) => {
-      if (type !== 'added') queue.add(object.metadata.namespace ?? '');
-    });
-    reflector.start(deps.signal);
-    return reflector;
-  };
-  const accounts = named(serviceAccounts, defaultAccount);
-  const certificates = named<ConfigMap>(configMaps, rootCa);
+  const certificates = new Reflector<ConfigMap>({
+    client: deps.client,
+    resource: configMaps,
+    fieldSelector: `metadata.name=${rootCa}`,
+    onError: (message) => log.warn('watch interrupted', { message }),
+  });
+  certificates.onChange(({ type, object }) => {
+    if (type !== 'added') queue.add(object.metadata.namespace ?? '');
+  });
+  certificates.start(deps.signal);
+  accounts.onChange(({ object, isGone }) => {
+    if (isGone && object.metadata.name === defaultAccount) queue.add(object.metadata.namespace ?? '');
+  });
   spaces.onChange(({ object, isGone }) => {
     if (!isGone) queue.add(object.metadata.name);
   });
@@ -56,7 +55,7 @@ export function serviceAccountController(
     reconcile: async (namespace) => {
       const space = spaces.get(undefined, namespace);
       if (space === undefined || space.metadata.deletionTimestamp !== undefined) return;
-      await Promise.all([accounts.synced(), certificates.synced()]);
+      await certificates.synced();
       if (accounts.get(namespace, defaultAccount) === undefined) {
         const metadata = { name: defaultAccount, namespace };
         await ensure(serviceAccounts, { apiVersion: 'v1', kind: 'ServiceAccount', metadata });

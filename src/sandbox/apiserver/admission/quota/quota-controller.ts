@@ -1,9 +1,10 @@
-import { systemUser } from '../auth/user.js';
-import { hardOf, usedOf } from '../admission/quota/quota-usage.js';
-import { ApiError } from '../http/api-error.js';
-import { cloneJson, equalJson, type JsonObject } from '../json.js';
-import type { ControllerDeps, Stoppable } from './builtin-controllers.js';
-import { WorkQueue } from './work-queue.js';
+import type { Logger } from '../../../../telemetry/log.js';
+import { systemUser } from '../../auth/user.js';
+import { ApiError } from '../../http/api-error.js';
+import { cloneJson, equalJson, type JsonObject } from '../../json.js';
+import type { Operations } from '../../registry/operations.js';
+import { WorkQueue } from '../../work-queue.js';
+import { hardOf, usedOf } from './quota-usage.js';
 
 const storage = 'resourcequotas';
 const options = { user: systemUser, manager: 'kube-controller-manager', subresource: 'status' };
@@ -11,7 +12,13 @@ const options = { user: systemUser, manager: 'kube-controller-manager', subresou
 const resyncMs = 30_000;
 
 /** Keeps status.hard and status.used of resource quotas true, whatever is created, changed or deleted. */
-export function startQuotaController({ operations, logger }: ControllerDeps): Stoppable {
+export function startQuotaController({
+  operations,
+  logger,
+}: {
+  readonly operations: Operations;
+  readonly logger: Logger;
+}): { stop(): Promise<void> } {
   const { store, registry } = operations;
   const queue = new WorkQueue(
     async (key) => {
