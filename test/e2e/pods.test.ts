@@ -251,22 +251,19 @@ test('whatever of a container is killed, it is restarted and leaves nothing runn
 
 test('pods that come and go leave nothing on their node', async () => {
   const { kubectl } = sandbox();
-  await ready('watcher');
-  const look =
-    'cat /host/proc/1/mountinfo | wc -l; ls /host/run/netns /host/run/podns /host/run/kubelet/pods /host/var/lib/kubelet/pods /host/var/lib/containers /host/var/log/pods | wc -l; ip -o link | wc -l';
-  // Pods of other tests may still be on their way out.
-  let before = '';
-  await until(async () => {
-    const first = await sh('watcher', look);
-    before = await sh('watcher', look);
-    expect(first).toBe(before);
-  });
+  await ready('quiet-watcher');
+  const look = () =>
+    sh(
+      'quiet-watcher',
+      'cat /host/proc/1/mountinfo | wc -l; ls /host/run/netns /host/run/podns /host/run/kubelet/pods /host/var/lib/kubelet/pods /host/var/lib/containers /host/var/log/pods | wc -l; ip -o link | wc -l; ps -e --no-headers | wc -l',
+    );
+  const before = await look();
   const pod = (name: string) => ({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, labels: { app: 'come-and-go' } },
     spec: {
-      nodeName: 'node-1',
+      nodeName: 'node-2',
       shareProcessNamespace: true,
       terminationGracePeriodSeconds: 1,
       volumes: [{ name: 'm', emptyDir: { medium: 'Memory' } }],
@@ -281,11 +278,11 @@ test('pods that come and go leave nothing on their node', async () => {
     },
   });
   const names = Array.from({ length: 10 }, (_, i) => `come-and-go-${i}`);
-  const manifests = names.map((name) => JSON.stringify(pod(name))).join('\n---\n');
+  const manifests = names.map((name) => JSON.stringify(pod(name))).join('\n');
   const applied = await kubectl(['apply', '-f', '-'], { input: manifests });
   expect(applied.exitCode, applied.stderr).toBe(0);
   await ready(...names);
-  expect(await sh('watcher', look)).not.toBe(before);
+  expect(await look()).not.toBe(before);
   await kubectl(['delete', 'pod', '-l', 'app=come-and-go', '--timeout=60s']);
-  await until(async () => expect(await sh('watcher', look)).toBe(before));
+  await until(async () => expect(await look()).toBe(before));
 });
