@@ -16,6 +16,8 @@ export interface SandboxRecord {
   readonly ipFamilies?: readonly IpFamilyName[] | undefined;
   /** `down` keeps its objects, keys and the nodes' disks. */
   readonly isPersistent?: boolean | undefined;
+  /** Which program serves the API; absent in records of earlier versions: the embedded one. */
+  readonly apiServer?: 'embedded' | 'external' | undefined;
   /** The kubeconfig that got a context, if any. */
   readonly mergedKubeconfig?: string | undefined;
   /** Its current context before. */

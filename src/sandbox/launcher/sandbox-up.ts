@@ -9,6 +9,7 @@ import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js'
 import type { IpFamilyName } from '../supervisor/network-plan.js';
 import { supervisorStatus } from './control-client.js';
 import { filesError } from './files-error.js';
+import { assetsFolder, assetsVariable, findAssets } from '../control-plane/external/assets.js';
 import { checkHost, type MissingPiece } from './host/host-check.js';
 import { addContext, userKubeconfigPath } from './kubeconfig-file.js';
 import { withLaunchLock } from './launch-lock.js';
@@ -78,10 +79,13 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
   progress('check', 'looking at the machine');
   const missing = await checkHost();
   if (missing.length > 0) throw missingPieces(missing);
+  const assets = assetsFolder();
+  if (assets !== undefined) await findAssets(assets);
   const kept = before?.isPersistent === true ? before : undefined;
   if (kept !== undefined) {
     assertSameNodes(paths, o);
     assertSameFamilies(paths, kept, o);
+    assertSameApiServer(paths, kept, assets);
   }
   const clean = (record: SandboxRecord | undefined): Promise<void> =>
     kept === undefined ? removeRemains(paths, record) : keepRemains(paths, record ?? kept);
@@ -93,7 +97,12 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
     progress('start', 'starting API server and nodes');
     const isPersistent = kept !== undefined || o.persist === true;
     const ipFamilies = kept === undefined ? (o.ipFamilies ?? ipFamiliesDefault) : familiesOf(kept);
-    started = await launchSupervisor(paths, { isPersistent, ipFamilies, port: before?.apiPort });
+    started = await launchSupervisor(paths, {
+      isPersistent,
+      ipFamilies,
+      port: before?.apiPort,
+      assetsFolder: assets,
+    });
     await awaitReady(paths, started, o);
     return await finish(paths, started, {
       ...o,
@@ -148,6 +157,18 @@ function assertSameFamilies(paths: SandboxPaths, record: SandboxRecord, o: Sandb
   throw new MeshError('MESH0804', `sandbox ${paths.name} has the IP families ${has}, not ${asked}`, {
     hint: `meshctl sandbox down --purge --name ${paths.name}   # they cannot be changed; without --ip-families it starts with what it has`,
   });
+}
+
+/** What one API server kept the other cannot read. */
+function assertSameApiServer(paths: SandboxPaths, kept: SandboxRecord, assets: string | undefined): void {
+  const was = kept.apiServer ?? 'embedded';
+  if (was === (assets === undefined ? 'embedded' : 'external')) return;
+  const hint =
+    was === 'embedded'
+      ? `unset ${assetsVariable}, or remove what was kept: meshctl sandbox down --name ${paths.name} --purge`
+      : `set ${assetsVariable} as before, or remove what was kept: meshctl sandbox down --name ${paths.name} --purge`;
+  const server = was === 'embedded' ? 'the embedded API server' : 'kube-apiserver and etcd';
+  throw new MeshError('MESH0804', `sandbox ${paths.name} was kept by ${server}`, { hint });
 }
 
 async function reuse(

@@ -22,6 +22,7 @@ export interface LaunchOptions {
   readonly port: number | undefined;
   readonly isPersistent: boolean;
   readonly ipFamilies: readonly IpFamilyName[];
+  readonly assetsFolder: string | undefined;
 }
 
 /**
@@ -43,6 +44,7 @@ export async function launchSupervisor(paths: SandboxPaths, o: LaunchOptions): P
       hub: builtinHub,
       isPersistent: o.isPersistent,
       ipFamilies: o.ipFamilies,
+      assetsFolder: o.assetsFolder,
     };
     await writeFile(paths.config, JSON.stringify(config), { mode: 0o600 });
     const [command = '', ...args] = supervisorCommand(paths);
@@ -66,6 +68,7 @@ export async function launchSupervisor(paths: SandboxPaths, o: LaunchOptions): P
       startedAt: new Date().toISOString(),
       isPersistent: o.isPersistent,
       ipFamilies: o.ipFamilies,
+      apiServer: o.assetsFolder === undefined ? 'embedded' : 'external',
     };
     await writeRecord(paths, record);
     release(child);

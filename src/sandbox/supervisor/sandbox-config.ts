@@ -14,6 +14,8 @@ export interface SupervisorConfig {
   readonly ipFamilies: readonly IpFamilyName[];
   /** Objects and keys are kept on the disk, for the next `up`. */
   readonly isPersistent: boolean;
+  /** Folder with kube-apiserver and etcd to run instead of the embedded API server. */
+  readonly assetsFolder?: string | undefined;
 }
 
 /** Fds the supervisor inherits. */

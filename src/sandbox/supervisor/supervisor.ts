@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import type { DirectConnectionOptions } from '../../kube/connection.js';
 import { untilAborted } from '../../system/until.js';
 import { createLogger } from '../../telemetry/log.js';
 import type { ApiServer } from '../control-plane/api-server.js';
-import { startApiServer } from '../apiserver/server.js';
+import { startSandboxApiServer } from '../control-plane/start-api-server.js';
 import {
   ClusterCaches,
   ensureDefaultStorageClass,
@@ -132,7 +132,10 @@ export class Supervisor {
 
   async #startApiServer(): Promise<ApiServer> {
     const { controlPlaneIp, controlPlaneIps, serviceCidr } = this.#plan;
-    this.#apiServer = await startApiServer({
+    this.#apiServer = await startSandboxApiServer({
+      assetsFolder: this.#config.assetsFolder,
+      dataFolder: this.#paths.data,
+      isPersistent: this.#config.isPersistent,
       listeners: [
         { kind: 'fd', fd: apiListenerFd },
         ...controlPlaneIps.map((host) => ({ kind: 'address' as const, host, port: apiPort })),
@@ -141,7 +144,6 @@ export class Supervisor {
       advertise: { host: controlPlaneIp, port: apiPort },
       serviceCidr,
       clusterDomain,
-      ...(await this.#storage()),
       kubelet: new NodeGateway(
         () => this.#fleet.kubelets,
         (uid) => this.#fleet.unreachableNodeOf(uid),
@@ -149,15 +151,6 @@ export class Supervisor {
       logger: createLogger('apiserver'),
     });
     return this.#apiServer;
-  }
-
-  /** Where the API server keeps its objects and keys; nowhere when nothing is to be kept. */
-  async #storage(): Promise<{ stateFile?: string; pkiDirectory?: string }> {
-    if (!this.#config.isPersistent) return {};
-    const { data } = this.#paths;
-    const pkiDirectory = join(data, 'pki');
-    await mkdir(pkiDirectory, { recursive: true, mode: 0o700 });
-    return { stateFile: join(data, 'objects.json'), pkiDirectory };
   }
 
   async #startCluster(apiServer: ApiServer): Promise<void> {

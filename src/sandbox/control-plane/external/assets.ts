@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { MeshError, messageOf } from '../../../errors/mesh-error.js';
 import { run } from '../../../system/run.js';
 
@@ -22,7 +22,7 @@ const fix = `Put kube-apiserver (${oldest.kubeApiserver} or newer) and etcd (${o
 /** The folder named by the environment; undefined when none is asked for. */
 export function assetsFolder(env: NodeJS.ProcessEnv = process.env): string | undefined {
   const folder = env[assetsVariable];
-  return folder === undefined || folder === '' ? undefined : folder;
+  return folder === undefined || folder === '' ? undefined : resolve(folder);
 }
 
 /** Looks at the programs in a folder. Throws MESH0809 when one is missing, cannot run, or is too old. */

@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -35,7 +36,8 @@ export interface ExternalApiServerOptions {
 
 const readyTimeoutMs = 60_000;
 const readyPollMs = 50;
-const stopGraceMs = 2_000;
+/** kube-apiserver has no state to save, and would wait for its watches to end. */
+const stopGraceMs = { server: 300, etcd: 2_000 } as const;
 
 /**
  * Runs kube-apiserver and etcd and keeps them running. Resolves when the server is
@@ -72,8 +74,8 @@ export async function startExternalApiServer(o: ExternalApiServerOptions): Promi
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     await Promise.all(forwards.map((f) => f.close()));
-    await server.stop(stopGraceMs);
-    await etcd.stop(stopGraceMs);
+    await server.stop(stopGraceMs.server);
+    await etcd.stop(stopGraceMs.etcd);
     binding.release();
     if (o.folder === undefined) rmSync(folder, { recursive: true, force: true });
   };
@@ -82,7 +84,7 @@ export async function startExternalApiServer(o: ExternalApiServerOptions): Promi
     server.start();
     const connectionOf = ({ certPem, keyPem }: CertificateAndKey): ClusterConnection =>
       directConnection({
-        server: `https://${binding.host}:${binding.port}`,
+        server: `https://${isIPv6(binding.host) ? `[${binding.host}]` : binding.host}:${binding.port}`,
         ca: pki.caPem,
         cert: certPem,
         key: keyPem,
