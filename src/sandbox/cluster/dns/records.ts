@@ -1,3 +1,5 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import { decodeIpv6 } from '../../../system/socket-address.js';
 import type { EndpointSlice, Namespace, Service } from '../../../kube/types.js';
 
 /** A record of the cluster zone, without its name. */
@@ -55,9 +57,9 @@ function podRecords(labels: readonly string[]): Lookup {
   const [label] = labels;
   if (labels.length !== 1 || label === undefined) return { isKnown: false };
   const v4 = label.replaceAll('-', '.');
-  if (isIpv4(v4)) return known([{ type: 'A', data: v4 }]);
+  if (isIPv4(v4)) return known([{ type: 'A', data: v4 }]);
   const v6 = label.replaceAll('-', ':');
-  if (/^[0-9a-f:]+$/.test(v6) && v6.split(':').length >= 3) return known([{ type: 'AAAA', data: v6 }]);
+  if (isIPv6(v6)) return known([{ type: 'AAAA', data: v6 }]);
   return { isKnown: false };
 }
 
@@ -78,7 +80,8 @@ function serviceRecords(o: {
     return known([{ type: 'CNAME', data: trimDot(service.spec.externalName ?? '') }]);
   }
   const isHeadless = service.spec.clusterIP === 'None';
-  const hosts = isHeadless ? endpointHosts(source.slices(namespace, name)) : [];
+  // A service with an address of its own has records for single endpoints too.
+  const hosts = isHeadless || prefix.length === 1 ? endpointHosts(source.slices(namespace, name)) : [];
   if (prefix.length === 0) {
     const addresses = isHeadless ? hosts.map((host) => host.ip) : clusterIps(service);
     // A headless service without endpoints does not exist for DNS, as in CoreDNS.
@@ -168,12 +171,19 @@ export function lookupReverse(name: string, domain: string, source: ZoneSource):
   return names.length === 0 ? { isKnown: false } : known(names);
 }
 
-/** The address a reverse name stands for. IPv4 only: the sandbox's networks are. */
+/** The address a reverse name stands for, in its canonical form. */
 export function addressOfReverse(name: string): string | undefined {
-  const suffix = '.in-addr.arpa';
-  if (!name.endsWith(suffix)) return undefined;
-  const ip = name.slice(0, -suffix.length).split('.').toReversed().join('.');
-  return isIpv4(ip) ? ip : undefined;
+  const v4Suffix = '.in-addr.arpa';
+  if (name.endsWith(v4Suffix)) {
+    const ip = name.slice(0, -v4Suffix.length).split('.').toReversed().join('.');
+    return isIPv4(ip) ? ip : undefined;
+  }
+  const v6Suffix = '.ip6.arpa';
+  if (!name.endsWith(v6Suffix)) return undefined;
+  const nibbles = name.slice(0, -v6Suffix.length).split('.').toReversed();
+  const v6Nibbles = 32;
+  if (nibbles.length !== v6Nibbles || !nibbles.every((nibble) => /^[0-9a-f]$/.test(nibble))) return undefined;
+  return decodeIpv6(Buffer.from(nibbles.join(''), 'hex'));
 }
 
 function clusterIps(service: Service): string[] {
@@ -187,11 +197,6 @@ function addressRecord(ip: string): RecordData {
 
 function known(records: readonly RecordData[]): Lookup {
   return { isKnown: true, records };
-}
-
-function isIpv4(text: string): boolean {
-  const parts = text.split('.');
-  return parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255);
 }
 
 function trimDot(name: string): string {

@@ -1,4 +1,12 @@
-import { type Answer, AUTHORITATIVE_ANSWER, decode, encode, type Packet, type Question } from 'dns-packet';
+import {
+  type Answer,
+  AUTHORITATIVE_ANSWER,
+  decode,
+  encode,
+  type OptAnswer,
+  type Packet,
+  type Question,
+} from 'dns-packet';
 import {
   addressOfReverse,
   lookupInCluster,
@@ -27,7 +35,20 @@ const rcodes = {
   nameError: 3,
   notImplemented: 4,
   refused: 5,
+  /** Extended: the low bits go into the header, the high ones into the OPT record. */
+  badVersion: 16,
 } as const;
+
+/** RFC 8914: why an answer is what it is, for people who look with dig. */
+const extendedError = { option: 15, notAuthoritative: 20 } as const;
+const notOurs = {
+  code: extendedError.option,
+  data: Buffer.concat([
+    Buffer.from([0, extendedError.notAuthoritative]),
+    Buffer.from('this sandbox resolves names of the cluster only'),
+  ]),
+  // The library writes any option with data; its types know only some.
+} as unknown as PacketOpt;
 
 /** The query type that asks for every record; the library's types do not list it. */
 const anyType: string = 'ANY';
@@ -51,44 +72,30 @@ export function respond(
       ? udpDefaultMaxBytes
       : Math.min(Math.max(edns.udpPayloadSize, udpDefaultMaxBytes), udpMaxBytes);
   const [question] = query.questions ?? [];
-  const base = {
-    id: query.id ?? 0,
-    questions: query.questions ?? [],
-    ...(edns === undefined
-      ? {}
-      : {
-          additionals: [
-            {
-              type: 'OPT' as const,
-              name: '.',
-              udpPayloadSize: udpMaxBytes,
-              extendedRcode: 0,
-              ednsVersion: 0,
-              flags: 0,
-              flag_do: false,
-              options: [],
-            },
-          ],
-        }),
-  };
+  const base = { id: query.id ?? 0, questions: query.questions ?? [] };
+  const opt = (options: PacketOpt[] = [], rcode = 0): { additionals?: Answer[] } =>
+    edns === undefined ? {} : { additionals: [optRecord(options, rcode)] };
   const flagsIn = query.flags ?? 0;
   const keep = flagsIn & recursionDesired;
   const isQuery = ((flagsIn >> 11) & 0xf) === opcodeQuery;
   if (!isQuery || question === undefined || (query.questions ?? []).length !== 1) {
     const code = isQuery ? rcodes.formatError : rcodes.notImplemented;
-    return encodeReply({ ...base, flags: keep | code });
+    return encodeReply({ ...base, ...opt(), flags: keep | code });
   }
+  if (edns !== undefined && edns.ednsVersion !== 0)
+    return encodeReply({ ...base, ...opt([], rcodes.badVersion), flags: keep | (rcodes.badVersion & 0xf) });
   const result = answer(question, o.domain.toLowerCase(), o.source);
   const flags = keep | (result.isAuthoritative ? AUTHORITATIVE_ANSWER : 0) | result.rcode;
   const reply = encodeReply({
     ...base,
+    ...opt(result.isOutside === true ? [notOurs] : []),
     flags,
     answers: result.answers,
     authorities: result.authorities,
   });
   if (reply.length <= limit) return reply;
   // The client asks again over TCP.
-  return encodeReply({ ...base, flags: flags | truncated });
+  return encodeReply({ ...base, ...opt(), flags: flags | truncated });
 }
 
 interface Result {
@@ -96,6 +103,25 @@ interface Result {
   readonly isAuthoritative: boolean;
   readonly answers: Answer[];
   readonly authorities: Answer[];
+  /** The name is in no zone of the cluster. */
+  readonly isOutside?: boolean;
+}
+
+/** A part of the OPT record. */
+type PacketOpt = OptAnswer['options'][number];
+
+function optRecord(options: PacketOpt[], rcode: number): OptAnswer {
+  const highBits = rcode >> 4;
+  return {
+    type: 'OPT',
+    name: '.',
+    udpPayloadSize: udpMaxBytes,
+    extendedRcode: highBits,
+    ednsVersion: 0,
+    flags: 0,
+    flag_do: false,
+    options,
+  };
 }
 
 function answer(question: Question, domain: string, source: ZoneSource): Result {
@@ -104,7 +130,7 @@ function answer(question: Question, domain: string, source: ZoneSource): Result 
   if (question.class !== undefined && question.class !== 'IN' && question.class !== 'ANY') return refused();
   const reverse = addressOfReverse(name);
   if (reverse !== undefined) return reverseAnswer(question, name, domain, source);
-  if (name !== domain && !name.endsWith(`.${domain}`)) return refused();
+  if (name !== domain && !name.endsWith(`.${domain}`)) return outside();
   const answers: Answer[] = [];
   let owner = question.name;
   let lookup: Lookup = lookupInCluster(name, domain, source);
@@ -131,6 +157,7 @@ function answer(question: Question, domain: string, source: ZoneSource): Result 
   for (const record of lookup.records) {
     if (record.type === question.type || question.type === anyType) answers.push(toAnswer(owner, record));
   }
+  shuffle(answers);
   return {
     rcode: rcodes.noError,
     isAuthoritative: true,
@@ -142,11 +169,35 @@ function answer(question: Question, domain: string, source: ZoneSource): Result 
 function reverseAnswer(question: Question, name: string, domain: string, source: ZoneSource): Result {
   const lookup = lookupReverse(name, domain, source);
   // Addresses that are not the cluster's belong to somebody else's zone.
-  if (!lookup.isKnown) return refused();
+  if (!lookup.isKnown) return outside();
   const answers = lookup.records
     .filter((record) => record.type === question.type || question.type === anyType)
     .map((record) => toAnswer(question.name, record));
   return { rcode: rcodes.noError, isAuthoritative: true, answers, authorities: [] };
+}
+
+/**
+ * Names of the wide world are not resolved here, and nobody else could be asked: they do
+ * not exist. Some resolver libraries would wait and repeat after REFUSED or SERVFAIL.
+ */
+function outside(): Result {
+  return {
+    rcode: rcodes.nameError,
+    isAuthoritative: false,
+    answers: [],
+    authorities: [soa('.')],
+    isOutside: true,
+  };
+}
+
+/** Callers take the first address: each endpoint of a headless service has its turn. Aliases stay in front. */
+function shuffle(answers: Answer[]): void {
+  const first = answers.findIndex((answer) => answer.type !== 'CNAME');
+  for (let i = answers.length - 1; first >= 0 && i > first; i--) {
+    const j = first + Math.floor(Math.random() * (i - first + 1));
+    const [a, b] = [answers[i], answers[j]];
+    if (a !== undefined && b !== undefined) [answers[i], answers[j]] = [b, a];
+  }
 }
 
 function refused(): Result {
@@ -167,8 +218,8 @@ function soa(domain: string): Answer {
     class: 'IN',
     ttl: ttlSeconds,
     data: {
-      mname: `ns.dns.${domain}`,
-      rname: `hostmaster.${domain}`,
+      mname: domain === '.' ? 'ns.dns.invalid' : `ns.dns.${domain}`,
+      rname: domain === '.' ? 'hostmaster.invalid' : `hostmaster.${domain}`,
       serial: Math.floor(Date.now() / 1000),
       refresh: 7200,
       retry: 1800,

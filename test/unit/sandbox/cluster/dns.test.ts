@@ -1,8 +1,8 @@
-import { decode, encode, type Packet, type RecordType } from 'dns-packet';
+import { type Answer, decode, encode, type OptAnswer, type Packet, type RecordType } from 'dns-packet';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EndpointSlice, Namespace, Service } from '../../../../src/kube/types.js';
-import type { ZoneSource } from '../../../../src/sandbox/cluster/dns/records.js';
+import { addressOfReverse, type ZoneSource } from '../../../../src/sandbox/cluster/dns/records.js';
 import { respond } from '../../../../src/sandbox/cluster/dns/responder.js';
 import { makeService, makeSlice } from './objects.js';
 
@@ -44,12 +44,24 @@ const source: ZoneSource = {
   namespace: (name) => (name === 'ns' ? namespace : undefined),
 };
 
+function optRecord(ednsVersion: number): OptAnswer {
+  const nothing = { extendedRcode: 0, flags: 0, flag_do: false, options: [] };
+  return { type: 'OPT', name: '.', udpPayloadSize: 1232, ednsVersion, ...nothing };
+}
+
+function sortKey(answer: Answer): string {
+  return `${answer.type === 'CNAME' ? 0 : 1}${JSON.stringify(answer)}`;
+}
+
 function ask(
   name: string,
   type: RecordType = 'A',
-  o: { isTcp?: boolean; packet?: Packet; from?: ZoneSource } = {},
+  o: { isTcp?: boolean; packet?: Packet; from?: ZoneSource; edns?: boolean; ednsVersion?: number } = {},
 ) {
-  const query = encode(o.packet ?? { type: 'query', id: 7, flags: 256, questions: [{ type, name }] });
+  const additionals = o.edns === true ? [optRecord(o.ednsVersion ?? 0)] : [];
+  const query = encode(
+    o.packet ?? { type: 'query', id: 7, flags: 256, questions: [{ type, name }], additionals },
+  );
   const reply = respond(query, {
     domain: 'cluster.local',
     source: o.from ?? source,
@@ -61,7 +73,10 @@ function ask(
     packet,
     bytes: reply.length,
     rcode: (packet.flags ?? 0) & 15,
-    data: (packet.answers ?? []).map((answer) => ('data' in answer ? answer.data : undefined)),
+    // Aliases first; the rest comes in an order of its own each time, see below.
+    data: (packet.answers ?? [])
+      .toSorted((a, b) => sortKey(a).localeCompare(sortKey(b)))
+      .map((answer) => ('data' in answer ? answer.data : undefined)),
   };
 }
 
@@ -94,8 +109,8 @@ describe('cluster names', () => {
       { priority: 0, weight: 100, port: 80, target: 'web.ns.svc.cluster.local' },
     ]);
     expect(ask('_http._tcp.db.ns.svc.cluster.local', 'SRV').data).toEqual([
-      { priority: 0, weight: 100, port: 8080, target: 'db-0.db.ns.svc.cluster.local' },
       { priority: 0, weight: 100, port: 8080, target: '10-244-2-3.db.ns.svc.cluster.local' },
+      { priority: 0, weight: 100, port: 8080, target: 'db-0.db.ns.svc.cluster.local' },
     ]);
   });
 
@@ -113,11 +128,47 @@ describe('cluster names', () => {
   });
 
   it.each(['example.org', 'cluster.local.example.org', 'mycluster.local', '4.4.8.8.in-addr.arpa'])(
-    '%s is refused',
+    '%s is outside: it does not exist, which no resolver asks twice, and dig shows why',
     (name) => {
-      expect(ask(name).rcode).toBe(5);
+      const { rcode, packet } = ask(name, 'A', { edns: true });
+      expect(rcode).toBe(3);
+      expect(packet.authorities?.[0]).toMatchObject({ type: 'SOA', name: '.' });
+      const opt = packet.additionals?.find((each) => each.type === 'OPT');
+      const [option] = (opt?.options ?? []) as unknown as { code: number; data: Buffer }[];
+      expect(option?.code).toBe(15);
+      expect(option?.data.readUInt16BE(0)).toBe(20);
+      expect(option?.data.subarray(2).toString()).toContain('names of the cluster only');
     },
   );
+
+  it('knows reverse names of both families', () => {
+    expect(addressOfReverse('4.3.2.10.in-addr.arpa')).toBe('10.2.3.4');
+    const nibbles = 'a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.9.0.0.0.1.0.0.0.0.d.f';
+    expect(addressOfReverse(`${nibbles}.ip6.arpa`)).toBe('fd00:10:96::a');
+    expect(addressOfReverse(`f.${nibbles}.ip6.arpa`)).toBeUndefined();
+    expect(addressOfReverse('1.ip6.arpa')).toBeUndefined();
+  });
+
+  it('gives single endpoints of an ordinary service a name, and every address its turn', () => {
+    const two: ZoneSource = {
+      ...source,
+      slices: () => [makeSlice('web', [endpoint('10.244.1.2'), endpoint('10.244.1.3')], httpPort)],
+    };
+    const answer = (name: string) => ask(name, 'A', { from: two }).data;
+    expect(answer('10-244-1-3.web.ns.svc.cluster.local')).toEqual(['10.244.1.3']);
+    const first = (): unknown => {
+      const [record] = ask('db.ns.svc.cluster.local', 'A', { from: two }).packet.answers ?? [];
+      return record !== undefined && 'data' in record ? record.data : undefined;
+    };
+    const firsts = new Set(Array.from({ length: 64 }, first));
+    expect(firsts.size).toBe(2);
+  });
+
+  it('refuses EDNS versions it does not know', () => {
+    const { packet } = ask('web.ns.svc.cluster.local', 'A', { edns: true, ednsVersion: 1 });
+    const opt = packet.additionals?.find((each) => each.type === 'OPT');
+    expect([packet.answers, opt?.extendedRcode, opt?.ednsVersion]).toEqual([[], 1, 0]);
+  });
 });
 
 describe('messages', () => {
