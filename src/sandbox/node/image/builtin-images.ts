@@ -92,6 +92,11 @@ export class BuiltinImages implements ImageStore {
     };
   }
 
+  /** What is built in never changes. */
+  onChange(): void {
+    return undefined;
+  }
+
   /** Nothing of the node's disk is theirs: their programs are the host's. */
   list(): readonly ListedImage[] {
     const nameOf = (image: string): string => `docker.io/${this.#hub}/${image}:${this.#version}`;

@@ -40,4 +40,6 @@ export interface ListedImage {
 export interface ImageStore {
   find(reference: string): ContainerImage | undefined;
   list(): readonly ListedImage[];
+  /** Calls back whenever there may be an image that was missing before, until the signal aborts. */
+  onChange(listener: () => void, signal: AbortSignal): void;
 }

@@ -1,3 +1,4 @@
+import { mkdirSync, watch } from 'node:fs';
 import type { ContainerImage, ImageStore, ListedImage } from './image.js';
 import { formatImageReference, type ImageReference, parseImageReference } from './reference.js';
 import { type NameRecord, readImageRecord, readName, readNames } from './store/records.js';
@@ -47,6 +48,18 @@ export class LoadedImages implements ImageStore {
       byId.set(name.imageId, entry);
     }
     return [...byId.values()].map(({ names, sizeBytes }) => ({ names: [...names].sort(), sizeBytes }));
+  }
+
+  /** Without it (the kernel has no watch left) an image is found when a container is tried the next time. */
+  onChange(listener: () => void, signal: AbortSignal): void {
+    const names = storePaths.names(this.#o.folder);
+    try {
+      mkdirSync(names, { recursive: true, mode: 0o700 });
+      const watcher = watch(names, { signal, persistent: false }, listener);
+      watcher.on('error', () => watcher.close());
+    } catch {
+      return;
+    }
   }
 
   /** A digest names an image of the same repository, whatever its tag. */

@@ -86,6 +86,10 @@ export class Kubelet {
       else worker.update(object);
     });
     reflector.start(signal);
+    for (const store of this.#o.images)
+      store.onChange(() => {
+        for (const worker of this.#workers.values()) worker.wake();
+      }, signal);
     await keepNodeObject({
       client: this.#o.client,
       identity: this.#o.identity,

@@ -48,7 +48,7 @@ export class ContainerKeeper {
   /** Starts an instance if its back-off allows; returns how long to wait otherwise (0: started or tried). */
   async ensureStarted(slot: ContainerSlot, request: Omit<StartRequest, 'spec' | 'attempt'>): Promise<number> {
     const waitMs = slot.notBeforeMs - Date.now();
-    if (waitMs > 0) {
+    if (waitMs > 0 && !this.#hasImageArrived(slot)) {
       slot.waiting =
         slot.startFailure === undefined
           ? this.#crashLoop(slot)
@@ -70,6 +70,12 @@ export class ContainerKeeper {
     } catch (error) {
       return this.#startFailed(slot, error);
     }
+  }
+
+  /** Who has just loaded the image a container waits for need not sit out its back-off. */
+  #hasImageArrived({ startFailure, spec }: ContainerSlot): boolean {
+    if (startFailure?.reason !== 'ErrImagePull' && startFailure?.reason !== 'ErrImageNeverPull') return false;
+    return this.#deps.images.some((store) => store.find(spec.image) !== undefined);
   }
 
   /** Accounts for an instance that has ended since the last look; returns whether it had. */
