@@ -156,6 +156,13 @@ describe('nodes of a running sandbox', () => {
       { timeoutMs: unknownWithinMs },
     );
     expect(await readyCondition('node-1')).toBe('True');
+    // Nobody tells a node that is cut off about services: it goes on with what it knew.
+    const { name, meshctl } = sandbox();
+    const rules = ['iptables-save', '-t', 'nat'];
+    const known = await meshctl(['sandbox', 'exec', '--name', name, 'edge', '--', ...rules]);
+    expect(known.stdout).toContain(`${lost.status?.podIP}:8080`);
+    const current = await meshctl(['sandbox', 'exec', '--name', name, 'node-1', '--', ...rules]);
+    expect(current.stdout).not.toContain(`${lost.status?.podIP}:8080`);
     for (let i = 0; i < 5; i++)
       expect(await curlFrom(client, watcher, 'http://web.default/')).toMatchObject({ status: 200 });
 

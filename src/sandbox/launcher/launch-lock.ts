@@ -15,6 +15,11 @@ export interface LaunchLockOptions {
   readonly onTaken?: () => void;
 }
 
+/** The file of a sandbox's lock; it is there while somebody holds it, or after he was killed. */
+export function lockPath(folder: string): string {
+  return `${folder}.lock`;
+}
+
 /**
  * Runs `work` while no other process of this user starts or removes the same sandbox. The lock of a process
  * that was killed is free. Throws MESH0806 when it is not free within `timeoutMs`, MESH0814 when it cannot be made.
@@ -24,7 +29,7 @@ export async function withLaunchLock<T>(
   o: LaunchLockOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  const path = `${folder}.lock`;
+  const path = lockPath(folder);
   const deadlineMs = Date.now() + o.timeoutMs;
   let lock: FileLock | undefined;
   for (;;) {

@@ -8,7 +8,7 @@ import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js'
 import { requestShutdown } from './control-client.js';
 import { systemPath } from './host/programs.js';
 import { removeContext } from './kubeconfig-file.js';
-import { withLaunchLock } from './launch-lock.js';
+import { lockPath, withLaunchLock } from './launch-lock.js';
 import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.js';
 import { isRunning, readRecord, type SandboxRecord, writeRecord } from './sandbox-record.js';
 
@@ -32,13 +32,15 @@ export type SandboxDownResult = 'absent' | 'removed' | 'stopped';
  */
 export async function sandboxDown(o: SandboxDownOptions): Promise<SandboxDownResult> {
   const paths = sandboxPaths(o.name);
-  if (!existsSync(paths.folder)) return 'absent';
+  // A meshctl that was killed may have left its lock and nothing else.
+  if (!existsSync(paths.folder) && !existsSync(lockPath(paths.folder))) return 'absent';
   const lock = {
     timeoutMs: lockMs,
     // Somebody waits for it to become ready; without its processes that ends at once.
     onTaken: () => killProcesses(readRecord(paths)),
   };
   return withLaunchLock(paths.folder, lock, async () => {
+    if (!existsSync(paths.folder)) return 'absent';
     const record = readRecord(paths);
     if (record !== undefined && isRunning(record)) await requestShutdown(paths);
     if (record?.isPersistent !== true || o.purge === true) {

@@ -40,6 +40,7 @@ interface Run {
   readonly host: NodeHost;
   readonly kubelet: Kubelet;
   readonly uplink: NodeUplink;
+  readonly network: NodeNetwork;
   readonly end: AbortController;
 }
 
@@ -124,7 +125,9 @@ export class NodeRunner {
   /** Plugs the node's network cable in or out; kept over its runs. */
   async setConnected(isConnected: boolean): Promise<void> {
     this.#spec = { ...this.#spec, isConnected };
-    if (this.#run !== undefined) await setCable(this.#spec.index, isConnected);
+    if (this.#run === undefined) return;
+    await setCable(this.#spec.index, isConnected);
+    this.#run.network.setConnected(isConnected);
   }
 
   status(): Omit<NodeStatus, 'isReady'> {
@@ -192,7 +195,7 @@ export class NodeRunner {
     const { signal } = end;
     setMaxListeners(0, signal); // every pod of the node listens to it
     const uplink = new NodeUplink(host.netns);
-    const network = new NodeNetwork(this.name);
+    const network = new NodeNetwork({ node: this.name, isConnected: this.#spec.isConnected });
     const connection = directConnection(credentials);
     const kubelet = new Kubelet({
       host,
@@ -212,7 +215,7 @@ export class NodeRunner {
       dns: { nameserver: this.#plan.dnsIp, domain: clusterDomain },
       podAttached: (pod, ips) => untilDoneOrAborted(network.attached(pod, ips), signal),
     });
-    this.#run = { host, kubelet, uplink, end };
+    this.#run = { host, kubelet, uplink, network, end };
     const networking = this.#o.network.then((deps) => network.run(deps, { netns: host.netns, signal }));
     const agents = [kubelet.run(signal), networking];
     // Only then nobody enters the namespace by this fd any more, whose number will be used again.
