@@ -1,5 +1,5 @@
 import { type SandboxStatusResult, sandboxStatus } from '../../sandbox/launcher/index.js';
-import type { CommandDefinition, TextView } from '../command.js';
+import type { CommandDefinition, Style, TextView } from '../command.js';
 import { nodeState, renderNodes } from './sandbox-node.js';
 import { sandboxNameOf, sandboxNameOption } from './sandbox-options.js';
 
@@ -42,7 +42,7 @@ function render(result: SandboxStatusResult, o: { view: TextView; isReady: boole
         `${mebibytes(memory.pssBytes)} in ${memory.processCount} processes, pods included`,
       ]);
   }
-  rows.push(['state', result.isPersistent ? 'kept over down and up' : 'gone with `sandbox down`']);
+  rows.push(['state', stateText(result, style)]);
   rows.push(['server', `${result.server}, context ${result.context}`]);
   rows.push(['kubeconfig', result.kubeconfigPath], ['log', result.logPath]);
   const head = `${style.bold(result.name)}  ${headline(result, o)}`;
@@ -66,6 +66,12 @@ function headline(
   if (supervisor.phase === 'failed') return style.bad(`failed: ${supervisor.detail}`);
   const notReady = supervisor.nodes.filter((node) => nodeState(node) !== 'Ready').length;
   return style.warn(`running, ${notReady} of ${supervisor.nodes.length} nodes not Ready`);
+}
+
+function stateText({ isPersistent, supervisor }: SandboxStatusResult, style: Style): string {
+  if (!isPersistent) return 'gone with `sandbox down`';
+  if (supervisor?.isStateKept === false) return style.bad('cannot be written to the disk now; see the log');
+  return 'kept over down and up';
 }
 
 function apiServerText(server: { kind: string; version: string } | undefined): string {

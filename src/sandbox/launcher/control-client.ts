@@ -69,6 +69,7 @@ function completed(status: AnyStatus): SupervisorStatus {
     protocol: 1,
     apiServer: undefined,
     isPersistent: false,
+    isStateKept: true,
     startedAt: '',
     memoryBytes: 0,
   };

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../../errors/mesh-error.js';
 import { type FileLock, tryLockFile } from '../../system/file-lock.js';
-import { filesError } from './files-error.js';
+import { filesError } from '../supervisor/files-error.js';
 
 const retryMs = 50;
 

@@ -5,7 +5,7 @@ import { MeshError } from '../../errors/mesh-error.js';
 import { run } from '../../system/run.js';
 import { childrenOf, signalProcess } from '../node/host/process-tree.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
-import { requestShutdown } from './control-client.js';
+import { requestShutdown, supervisorStatus } from './control-client.js';
 import { systemPath } from './host/programs.js';
 import { removeContext } from './kubeconfig-file.js';
 import { lockPath, withLaunchLock } from './launch-lock.js';
@@ -42,8 +42,12 @@ export async function sandboxDown(o: SandboxDownOptions): Promise<SandboxDownRes
   return withLaunchLock(paths.folder, lock, async () => {
     if (!existsSync(paths.folder)) return 'absent';
     const record = readRecord(paths);
-    if (record !== undefined && isRunning(record)) await requestShutdown(paths);
-    if (record?.isPersistent !== true || o.purge === true) {
+    const isKept = record?.isPersistent === true && o.purge !== true;
+    if (record !== undefined && isRunning(record)) {
+      if (isKept) await assertStateKept(paths);
+      await requestShutdown(paths);
+    }
+    if (!isKept) {
       await removeRemains(paths, record);
       return 'removed';
     }
@@ -110,6 +114,20 @@ async function endProcesses(first: ProcessIdentity): Promise<void> {
     throw new MeshError('MESH0815', `process ${first.pid} of sandbox does not end`, {
       hint: 'The machine may be out of memory, or the process waits for a disk; try again.',
     });
+}
+
+/** Throws MESH0814 when stopping would lose what is not on the disk. */
+async function assertStateKept(paths: SandboxPaths): Promise<void> {
+  const status = await supervisorStatus(paths);
+  if (status?.isStateKept !== false) return;
+  throw new MeshError(
+    'MESH0814',
+    `the latest objects of sandbox ${paths.name} cannot be written to the disk`,
+    {
+      evidence: `folder ${paths.data}`,
+      hint: `make room there; it is tried again every few seconds. To give them up: meshctl sandbox down --purge --name ${paths.name}`,
+    },
+  );
 }
 
 function killProcesses(record: SandboxRecord | undefined): void {

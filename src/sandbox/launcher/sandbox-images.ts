@@ -4,7 +4,7 @@ import type { ImportedImage } from '../node/image/import/index.js';
 import { LoadedImages } from '../node/image/loaded-images.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 import { supervisorStatus } from './control-client.js';
-import { filesError } from './files-error.js';
+import { filesError } from '../supervisor/files-error.js';
 import { runningSandbox } from './sandbox-status.js';
 import { builtinHub } from './supervisor-process.js';
 

@@ -8,7 +8,7 @@ import { nodesMax } from '../supervisor/sandbox-config.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import type { IpFamilyName } from '../supervisor/network-plan.js';
 import { supervisorStatus } from './control-client.js';
-import { filesError } from './files-error.js';
+import { filesError } from '../supervisor/files-error.js';
 import { assetsFolder, assetsVariable, findAssets } from '../control-plane/external/assets.js';
 import { checkHost, type MissingPiece } from './host/host-check.js';
 import { addContext, userKubeconfigPath } from './kubeconfig-file.js';

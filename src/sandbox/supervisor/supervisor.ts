@@ -227,7 +227,7 @@ export class Supervisor {
   }
 
   async #status(): Promise<SupervisorStatus> {
-    const ready = await readyNodes(this.#client);
+    const [ready, isStateKept] = await Promise.all([readyNodes(this.#client), this.#isStateKept()]);
     const { name, version, isPersistent } = this.#config;
     return {
       name,
@@ -238,6 +238,7 @@ export class Supervisor {
       protocol: controlProtocol,
       apiServer: this.#apiServer?.identity,
       isPersistent,
+      isStateKept,
       startedAt: this.#startedAt.toISOString(),
       nodes: this.#fleet.runners.map((node) => {
         const status = node.status();
@@ -245,5 +246,14 @@ export class Supervisor {
       }),
       memoryBytes: process.memoryUsage.rss(),
     };
+  }
+
+  /** What the API server says of its storage. */
+  async #isStateKept(): Promise<boolean> {
+    if (!this.#config.isPersistent || this.#client === undefined) return true;
+    return this.#client.request({ method: 'GET', path: '/healthz/etcd' }).then(
+      () => true,
+      () => false,
+    );
   }
 }

@@ -36,6 +36,7 @@ const status = {
   protocol: 2,
   apiServer: { kind: 'embedded' as const, version: 'v1.32.0' },
   isPersistent: true,
+  isStateKept: true,
   startedAt: '2026-01-01T00:00:00Z',
   nodes: [],
   memoryBytes: 1,

@@ -1,4 +1,5 @@
 import { MeshError, messageOf } from '../../../errors/mesh-error.js';
+import { filesError } from '../files-error.js';
 
 /** A refusal of the supervisor, as JSON. */
 export interface ErrorDocument {
@@ -12,8 +13,9 @@ export interface ErrorDocument {
 
 /** What goes over the wire for anything thrown. */
 export function errorDocument(error: unknown): ErrorDocument {
-  if (!(error instanceof MeshError)) return { error: { code: 'MESH0815', message: messageOf(error) } };
-  const { code, message, evidence, hint } = error;
+  const known = error instanceof MeshError ? error : filesError(error, 'the folder of the sandbox');
+  if (known === undefined) return { error: { code: 'MESH0815', message: messageOf(error) } };
+  const { code, message, evidence, hint } = known;
   return { error: { code, message, evidence, hint } };
 }
 

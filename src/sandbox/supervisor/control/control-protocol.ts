@@ -27,6 +27,8 @@ export interface SupervisorStatus {
   /** Undefined while it starts. */
   readonly apiServer: ApiServerIdentity | undefined;
   readonly isPersistent: boolean;
+  /** False when a persistent sandbox cannot write its objects now: the disk is full. */
+  readonly isStateKept: boolean;
   /** RFC 3339. */
   readonly startedAt: string;
   readonly nodes: readonly NodeStatus[];

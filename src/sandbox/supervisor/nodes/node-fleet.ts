@@ -94,22 +94,14 @@ export class NodeFleet {
       const specs = planNodes(this.#specs(), request);
       const runners = await Promise.all(specs.map((spec) => this.#makeRunner(spec)));
       this.#runners.push(...runners);
-      // First the file: what a crash interrupts is finished by the next start.
-      await this.#save();
-      const outcomes = await Promise.allSettled(
-        runners.map(async (runner) => {
-          await runner.start();
-          await announceNode(
-            runner.spec.index,
-            this.#plan,
-            this.#running().filter((n) => n.index !== runner.spec.index),
-          );
-        }),
-      );
-      const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-      if (failure !== undefined) {
-        for (const runner of runners) await this.#discard(runner);
-        throw failure.reason;
+      try {
+        // First the file: what a crash interrupts is finished by the next start.
+        await this.#save();
+        await Promise.all(runners.map((runner) => this.#welcome(runner)));
+      } catch (error) {
+        // All or none. What cannot be cleared away now is by the next start.
+        for (const runner of runners) await this.#discard(runner).catch(() => undefined);
+        throw error;
       }
       return { nodes: specs.map((spec) => spec.name), isChanged: true };
     });
@@ -127,6 +119,13 @@ export class NodeFleet {
       await this.#save();
       return { nodes: [name], isChanged: action === 'remove' || !isSame(before, runner.spec) };
     });
+  }
+
+  /** Boots a new node and tells the others the way to it. */
+  async #welcome(runner: NodeRunner): Promise<void> {
+    await runner.start();
+    const others = this.#running().filter((each) => each.index !== runner.spec.index);
+    await announceNode(runner.spec.index, this.#plan, others);
   }
 
   async #remove(runner: NodeRunner, isForced: boolean): Promise<void> {
