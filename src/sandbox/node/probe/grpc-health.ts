@@ -24,11 +24,12 @@ export function checkGrpcHealth(
       resolve(problem);
     };
     const timer = setTimeout(() => finish('timeout: health rpc did not complete'), timeoutMs);
-    session.on('error', (error) => {
+    const fail = (error: Error): void => {
       clearTimeout(timer);
       session.destroy();
       reject(error);
-    });
+    };
+    session.on('error', fail);
     const stream = session.request({
       ':method': 'POST',
       ':path': '/grpc.health.v1.Health/Check',
@@ -49,28 +50,35 @@ export function checkGrpcHealth(
       if (size > answerMaxBytes) finish('health rpc: answer too large');
       else chunks.push(chunk);
     });
-    stream.on('error', (error) => finish(error.message));
-    stream.on('end', () => finish(problemOf(Buffer.concat(chunks), grpcStatus)));
+    stream.on('error', fail);
+    stream.on('close', () => {
+      if (grpcStatus === undefined) fail(new Error('the connection was closed without an answer'));
+      else finish(problemOf(Buffer.concat(chunks), grpcStatus));
+    });
     stream.end(frame(service));
   });
 }
 
 /** HealthCheckRequest { service = 1 } in a gRPC frame. */
 function frame(service: string): Buffer {
-  const name = Buffer.from(service).subarray(0, 127); // a one-byte length; DNS-like names are shorter
+  const name = Buffer.from(service);
   const message =
-    name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
+    name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, ...varint(name.length)]), name]);
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);
 }
 
+/** A length as protobuf writes it. */
+function varint(value: number): number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >> 7)];
+}
+
 /** HealthCheckResponse { status = 1 }: 1 is SERVING; an absent field is 0, UNKNOWN. */
-function problemOf(answer: Buffer, grpcStatus: string | undefined): string | undefined {
+function problemOf(answer: Buffer, grpcStatus: string): string | undefined {
   if (grpcStatus === unimplemented)
     return 'error: this server does not implement the grpc health protocol (grpc.health.v1.Health)';
-  if (grpcStatus !== undefined && grpcStatus !== '0')
-    return `error: health rpc probe failed: rpc error: code = ${grpcStatus}`;
+  if (grpcStatus !== '0') return `error: health rpc probe failed: rpc error: code = ${grpcStatus}`;
   const status = answer.length >= 7 && answer[5] === 0x08 ? (answer[6] ?? 0) : 0;
   if (status === 1) return undefined;
   return `service unhealthy (responded with "${servingStatus[status] ?? String(status)}")`;

@@ -29,9 +29,8 @@ export interface StopOptions {
   readonly message: string;
 }
 
-/** A failed start is tried again after this long, or when something changes; images may have been loaded meanwhile. */
+/** A failed start is not tried again sooner. */
 const startRetryMinMs = 1_000;
-const startRetryMaxMs = 15_000;
 const graceDefaultSeconds = 30;
 /** What a container gets to end, however long its preStop hook took. */
 export const graceAfterHookMinMs = 2_000;
@@ -129,7 +128,7 @@ export class ContainerKeeper {
     const { image } = slot.spec;
     slot.waiting = isRepeated ? backingOff(failure, image) : failure;
     for (const event of failureEvents(failure, { image, isRepeated })) this.#emit(slot, event);
-    const delayMs = Math.min(Math.max(slot.backOff.next(), startRetryMinMs), startRetryMaxMs);
+    const delayMs = Math.max(slot.startBackOff.next(), startRetryMinMs);
     slot.notBeforeMs = Date.now() + delayMs;
     return delayMs;
   }

@@ -27,6 +27,8 @@ export class ContainerSlot {
   spec: ContainerSpec | EphemeralContainerSpec;
   readonly kind: SlotKind;
   readonly backOff = new BackOff();
+  /** Between attempts that did not get as far as an instance; short, for an image may just have been loaded. */
+  readonly startBackOff = new BackOff({ initialMs: 1_000, maxMs: 15_000 });
   /** The running instance, or the last one (whose log is still there). */
   container: Container | undefined;
   restartCount = 0;
@@ -129,6 +131,7 @@ export class ContainerSlot {
     this.terminated = undefined;
     this.waiting = undefined;
     this.startFailure = undefined;
+    this.startBackOff.reset();
     this.isStopping = false;
   }
 
