@@ -58,7 +58,16 @@ export class Requests {
     body?: unknown,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Answer> {
-    const answer = await this.#server.raw({ method, path, body, headers, as: this.#as });
+    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+    // Node sends bodies of deletions without saying how long they are.
+    const length = text === undefined ? {} : { 'content-length': String(Buffer.byteLength(text)) };
+    const answer = await this.#server.raw({
+      method,
+      path,
+      body: text,
+      headers: { ...length, ...headers },
+      as: this.#as,
+    });
     return {
       ...answer,
       get body(): Body {

@@ -11,6 +11,7 @@ import {
   type WriterIdentity,
   writeManagers,
 } from './field-managers.js';
+import { lastAppliedFields, lastAppliedManager, syncLastApplied } from './last-applied.js';
 import { compareValues, fieldsOf, mergeApplied, removeFields } from './typed-value.js';
 
 interface Conflict {
@@ -78,12 +79,14 @@ export function applyConfiguration(options: {
   let merged = mergeApplied(before, config, schema) as JsonObject;
 
   const { changed } = compareValues(before, merged, schema);
+  const isKubectl = who.manager === lastAppliedManager;
+  const allowed = isKubectl && !force ? lastAppliedFields(live, schema) : undefined;
   const conflicts: Conflict[] = [];
   for (const m of others) {
     const contested = m.fields.intersection(changed);
-    if (contested.isEmpty) continue;
-    if (force) m.fields = m.fields.difference(contested);
-    else conflicts.push({ manager: m, fields: contested.paths() });
+    const refused = allowed === undefined ? contested : contested.difference(allowed);
+    if (!force && !refused.isEmpty) conflicts.push({ manager: m, fields: refused.paths() });
+    m.fields = m.fields.difference(contested);
   }
   if (conflicts.length > 0) throw conflictError(conflicts);
 
@@ -119,6 +122,7 @@ export function applyConfiguration(options: {
     ...rest,
     metadata: { ...kept, ...(isObject(metadata) ? metadata : {}) },
   } as KubeObject;
+  if (isKubectl) syncLastApplied(live, applied, result);
   writeManagers(result, managers);
   return result;
 }

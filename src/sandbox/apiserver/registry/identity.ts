@@ -1,4 +1,4 @@
-import { apiError, fieldError } from '../http/api-error.js';
+import { apiError, type FieldError, fieldError } from '../http/api-error.js';
 import type { KubeObject } from '../object.js';
 import type { Resource } from './resource.js';
 
@@ -37,6 +37,17 @@ export function assertSameUid(
     name,
     `StorageError: invalid object, Code: 4, Key: ${[...key, name].join('/')}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
   );
+}
+
+/** What is wrong with the finalizers of an object that is being deleted: none may be added any more. */
+export function addedFinalizers(next: KubeObject, old: KubeObject): FieldError[] {
+  if (old.metadata.deletionTimestamp === undefined) return [];
+  const before = old.metadata.finalizers ?? [];
+  const added = (next.metadata.finalizers ?? []).filter((f) => !before.includes(f));
+  if (added.length === 0) return [];
+  const shown = `[]string{${added.map((f) => JSON.stringify(f)).join(', ')}}`;
+  const detail = 'no new finalizers can be added if the object is being deleted, found new finalizers';
+  return [fieldError.forbidden('metadata.finalizers', `${detail} ${shown}`)];
 }
 
 /** Throws 422 when the kind takes no unconditional updates and the object says nothing of its version. */

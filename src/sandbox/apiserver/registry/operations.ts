@@ -10,7 +10,7 @@ import { AdmissionGate } from './admission-gate.js';
 import { decodeObject } from './decode.js';
 import { checkPreconditions, isReadyToGo, markDeleted } from './deletion.js';
 import { generatedName } from './generated-name.js';
-import { assertNamed, assertSameUid, assertVersioned } from './identity.js';
+import { addedFinalizers, assertNamed, assertSameUid, assertVersioned } from './identity.js';
 import { metadataErrors } from './names.js';
 import { preparePresent, present, presentWritten, toStorage } from './present.js';
 import type { Registry } from './registry.js';
@@ -352,6 +352,7 @@ export class Operations {
   #validate(resource: Resource, next: KubeObject, old: KubeObject | undefined): void {
     const errors = [
       ...metadataErrors(next.metadata, resource),
+      ...(old === undefined ? [] : addedFinalizers(next, old)),
       ...(resource.strategy.validate?.(next, this.reader) ?? []),
     ];
     // Rules on transitions may assume a well-formed object.
