@@ -63,7 +63,8 @@ export class Router {
     assertAllowed(this.#deps.authorizer, user, attributesOf(path, verb, exchange.url));
     const resource = this.resourceAt(path);
     if (resource === undefined) {
-      if (this.#deps.registry.hasVersion(path.group, path.version)) throw apiError.unknownPath();
+      const isKnown = path.group === '' || this.#deps.registry.hasVersion(path.group, path.version);
+      if (isKnown) throw apiError.unknownPath();
       return answerUnknownPage(exchange);
     }
     if (resource.deprecationWarning !== undefined) exchange.warnings.push(resource.deprecationWarning);

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { ApiError, apiError } from '../http/api-error.js';
 import type { ResourcePath } from '../http/request-info.js';
-import { arrayOf, numberOf, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
+import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { ObjectReader } from '../registry/resource.js';
 
@@ -74,21 +74,16 @@ interface Endpoint {
   readonly port: number;
 }
 
-function endpointsOf(reader: ObjectReader, service: KubeObject, portName: string): Endpoint[] {
+/** The ready endpoints of a port; undefined when nobody keeps endpoints of the service. */
+function endpointsOf(reader: ObjectReader, service: KubeObject, portName: string): Endpoint[] | undefined {
   const { namespace, name } = service.metadata;
-  const out: Endpoint[] = [];
-  for (const slice of reader.list('endpointslices.discovery.k8s.io', namespace)) {
-    if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
-    const port = objectsOf(slice.ports).find((p) => stringOf(p.name) === portName);
-    const number = numberOf(port?.port);
-    if (number === undefined) continue;
-    for (const endpoint of objectsOf(slice.endpoints)) {
-      if (pathOf(endpoint, 'conditions', 'ready') === false) continue;
-      const [host] = arrayOf(endpoint.addresses);
-      if (typeof host === 'string') out.push({ host, port: number });
-    }
-  }
-  return out;
+  const endpoints = reader.get('endpoints', namespace, name);
+  if (endpoints === undefined) return undefined;
+  return objectsOf(endpoints.subsets).flatMap((subset) => {
+    const port = numberOf(objectsOf(subset.ports).find((p) => stringOf(p.name) === portName)?.port);
+    if (port === undefined) return [];
+    return objectsOf(subset.addresses).map(({ ip }) => ({ host: stringOf(ip), port }));
+  });
 }
 
 function serviceTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
@@ -108,6 +103,7 @@ function serviceTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
     );
   }
   const endpoints = endpointsOf(reader, service, stringOf(chosen.name));
+  if (endpoints === undefined) throw apiError.notFound({ group: '', plural: 'services' }, parts.name);
   const endpoint = endpoints[Math.floor(Math.random() * endpoints.length)];
   if (endpoint === undefined) {
     throw apiError.unavailable(`no endpoints available for service ${JSON.stringify(parts.name)}`);
