@@ -91,6 +91,25 @@ test('without a policy everybody reaches everybody, over both families', async (
     for (const from of [client, neighbour, visitor]) await expectCall(from, url, '200');
 });
 
+test('a host port leads to the pod, and policies see the caller', async () => {
+  const pod = await onePod(sandbox().client, 'shop', 'app=server');
+  const hostUrls = (pod.status?.hostIPs ?? []).map(
+    ({ ip }) => `http://${ip.includes(':') ? `[${ip}]` : ip}:8765/`,
+  );
+  expect(hostUrls).toHaveLength(2);
+  for (const url of hostUrls) await expectCall(client, url, '200');
+  await apply(
+    policy(
+      'clients',
+      '{ podSelector: { matchLabels: { app: server } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: client } } }] }] }',
+    ),
+  );
+  for (const url of hostUrls) {
+    await expectCall(visitor, url, 'none');
+    await expectCall(client, url, '200');
+  }
+});
+
 test('default deny, a named port for some pods, and the union of policies', async () => {
   await apply(policy('default-deny', '{ podSelector: {}, policyTypes: [Ingress] }'));
   const { pod, service } = await urls();

@@ -39,7 +39,7 @@ describe.skipIf(!isRoot)('a node', () => {
     folder = await mkdtemp(join(tmpdir(), 'node-runtime-'));
     await writeBuiltinImages(join(folder, 'images'));
     await writeHelperPrograms(join(folder, 'images/helpers'));
-    await writeCniConfig(join(folder, 'rootfs'), ['10.244.9.0/24']);
+    await writeCniConfig(join(folder, 'rootfs'), ['10.244.9.0/24'], { hasPortmap: true });
     host = await NodeHost.start({
       name: 'node-t',
       rootfs: join(folder, 'rootfs'),
@@ -190,13 +190,100 @@ describe.skipIf(!isRoot)('a node', () => {
       const netns = await podNetns();
       await writeFile(host.path('/var/lib/refuse'), '');
       const pod = attachment(netns);
-      await expect(cni.add(pod)).rejects.toThrow('plugin type="recorder" failed: not yet; come back');
+      await expect(cni.add(pod)).rejects.toThrow('plugin type="recorder" failed (add): not yet; come back');
       expect(await leases()).toBe(before);
       await rm(host.path('/var/lib/refuse'));
       await cni.add(pod);
       expect(await leases()).toBe(before + 1);
       await cni.delete(pod);
       await release(netns);
+    });
+  });
+
+  describe('its network configuration', () => {
+    /** A plugin of its own folder that records what it is called with and answers as told. */
+    async function useConfig(o: {
+      version: string;
+      answer?: string;
+      exitCode?: number;
+      type?: string;
+    }): Promise<void> {
+      const plugin = host.path('/opt/cni/bin/notary');
+      const log = '/var/lib/notary.log';
+      const result = o.answer ?? '{"cniVersion":"1.0.0","ips":[{"address":"10.9.9.9/32"}]}';
+      await writeFile(
+        plugin,
+        `#!/bin/sh\necho "$CNI_COMMAND $CNI_IFNAME $(cat)" >> ${log}\necho '${result}'; exit ${o.exitCode ?? 0}\n`,
+      );
+      await chmod(plugin, 0o755);
+      await rm(host.path(log), { force: true });
+      const config = {
+        cniVersions: ['0.4.0', o.version, '9.0.0'],
+        name: 'notary',
+        plugins: [{ type: o.type ?? 'notary', capabilities: { portMappings: true, bandwidth: true } }],
+      };
+      await writeFile(host.path('/etc/cni/net.d/00-notary.conflist'), JSON.stringify(config));
+    }
+
+    const calls = async (): Promise<string[]> =>
+      (await readFile(host.path('/var/lib/notary.log'), 'utf8')).trim().split('\n');
+
+    const pod: CniAttachment = {
+      containerId: 'notary-1',
+      netns: '/run/netns/none',
+      podNamespace: 'ns',
+      podName: 'p',
+      podUid: 'u',
+      capabilityArgs: { portMappings: [{ hostPort: 80, containerPort: 8080, protocol: 'tcp' }] },
+    };
+
+    afterAll(() => rm(host.path('/etc/cni/net.d/00-notary.conflist'), { force: true }));
+
+    test('a new file is used by the next pod; plugins are told the host ports, also at the end', async () => {
+      const cni = new CniRunner(host);
+      await cni.status();
+      await useConfig({ version: '1.0.0' });
+      await cni.status();
+      expect((await cni.add(pod)).ips?.[0]?.address).toBe('10.9.9.9/32');
+      const { capabilityArgs: _, ...forgetful } = pod;
+      await cni.delete(forgetful);
+      const [add = '', del = ''] = await calls();
+      for (const call of [add, del]) {
+        expect(call).toContain(
+          '"runtimeConfig":{"portMappings":[{"hostPort":80,"containerPort":8080,"protocol":"tcp"}]}',
+        );
+        expect(call).toContain('"cniVersion":"1.0.0","');
+        expect(call).not.toContain('capabilities');
+      }
+      expect(del).toMatch(/^DEL eth0 .*"prevResult":\{/);
+    });
+
+    test('from version 1.1 on plugins are asked for their status and to clean up', async () => {
+      const cni = new CniRunner(host);
+      await useConfig({ version: '1.1.0' });
+      await cni.status();
+      await cni.add(pod);
+      await cni.collectGarbage(new Set(['other']));
+      expect((await calls()).map((call) => call.split(' ')[0])).toEqual(['STATUS', 'ADD', 'DEL', 'GC']);
+      expect((await calls()).at(-1)).toContain(
+        '"cni.dev/valid-attachments":[{"containerID":"other","ifname":"eth0"}]',
+      );
+      await useConfig({ version: '1.1.0', answer: '{"code":50,"msg":"no uplink yet"}', exitCode: 1 });
+      await expect(cni.status()).rejects.toThrow('plugin type="notary" failed (status): no uplink yet');
+    });
+
+    test('a plugin that is missing, or says nothing sensible, is named', async () => {
+      const cni = new CniRunner(host);
+      await useConfig({ version: '1.0.0', type: 'nowhere' });
+      await expect(cni.add(pod)).rejects.toThrow(
+        'plugin type="nowhere" failed (add): failed to find plugin "nowhere" in path [/opt/cni/bin]',
+      );
+      await useConfig({ version: '1.0.0', answer: 'oops', exitCode: 3 });
+      await expect(cni.add(pod)).rejects.toThrow(
+        'plugin type="notary" failed (add): netplugin failed: "oops"',
+      );
+      await useConfig({ version: '1.0.0', answer: 'oops' });
+      await expect(cni.add(pod)).rejects.toThrow('its result is not a JSON object: oops');
     });
   });
 

@@ -187,7 +187,7 @@ describe.skipIf(missing.length > 0 || !isBuilt)('a sandbox', () => {
     await run('gated', { nodeName: 'node-1', containers: [container({})] });
     await expect
       .poll(async () => (await eventsOf('gated')).map((e) => e.message).join(), { timeout: 10_000 })
-      .toContain('plugin type="gate" failed: the gate is closed');
+      .toContain('plugin type="gate" failed (add): the gate is closed');
     expect((await get('gated')).status?.phase).toBe('Pending');
     expect(await onNode('touch /run/open')).toBe(0);
     await until('gated', (pod) => expect(pod.status?.phase).toBe('Running'));

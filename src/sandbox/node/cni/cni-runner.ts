@@ -1,14 +1,11 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
-import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
-import { type CniConfigList, type CniPluginConfig, loadCniConfig } from './config.js';
+import { type CapabilityArgs, runtimeConfigOf } from './capabilities.js';
+import { type CniConfigList, type CniPluginConfig, isVersionAtLeast, loadCniConfig } from './config.js';
+import { callPlugin, type CniCommand, CniPluginError } from './plugin-call.js';
+import { type CachedAttachment, ResultCache } from './result-cache.js';
 
 const configFolder = '/etc/cni/net.d';
-const pluginFolder = '/opt/cni/bin';
-/** Where results of ADD are kept for CHECK and DEL (CNI specification, section 4). */
-const cacheFolder = '/var/lib/cni/results';
-/** A plugin that has not answered by then has failed; kubelet's runtime request timeout is 2 minutes. */
-const pluginTimeoutMs = 60_000;
+const interfaceName = 'eth0';
 
 /** The pod attachment a plugin is called for. */
 export interface CniAttachment {
@@ -19,6 +16,7 @@ export interface CniAttachment {
   readonly podNamespace: string;
   readonly podName: string;
   readonly podUid: string;
+  readonly capabilityArgs?: CapabilityArgs;
 }
 
 /** The result of ADD, as far as a kubelet reads it. */
@@ -28,39 +26,63 @@ export interface CniResult {
   readonly [key: string]: unknown;
 }
 
-type CniCommand = 'ADD' | 'DEL' | 'CHECK';
-
-/** A plugin refused or could not be run. */
-export class CniPluginError extends Error {
-  override readonly name = 'CniPluginError';
-  readonly plugin: string;
-
-  constructor(plugin: string, message: string) {
-    super(`plugin type="${plugin}" failed: ${message}`);
-    this.plugin = plugin;
-  }
-}
-
-interface CacheEntry {
+/** What a plugin is called with. */
+interface Call {
   readonly config: CniConfigList;
-  readonly result: CniResult;
+  readonly attachment: CniAttachment;
+  readonly prevResult: CniResult | undefined;
 }
 
 /**
  * Runs the node's CNI plugins inside the node's namespaces, as a container runtime
  * does: ADD along the chain with each result handed on, CHECK along the chain, DEL
- * backwards with the configuration ADD used.
+ * backwards with the configuration ADD used; from version 1.1 on also GC and STATUS.
  */
 export class CniRunner {
   readonly #host: NodeHost;
+  readonly #cache: ResultCache;
 
   constructor(host: NodeHost) {
     this.#host = host;
+    this.#cache = new ResultCache(host);
   }
 
   /** The configuration that the next ADD would use; throws when the node has none. */
   config(): Promise<CniConfigList> {
     return loadCniConfig(this.#host.path(configFolder));
+  }
+
+  /**
+   * Whether pods could be attached now: there is a configuration, and every plugin of it
+   * says so if it can be asked. Rejects with the reason.
+   */
+  async status(): Promise<void> {
+    const config = await this.config();
+    if (!isVersionAtLeast(config.cniVersion, '1.1.0')) return;
+    for (const plugin of config.plugins) {
+      await this.#run('STATUS', plugin, { config, extra: {}, env: {} });
+    }
+  }
+
+  /**
+   * Detaches what is recorded and not in `valid` (ids of pod sandboxes), then lets the
+   * plugins clean up after the rest. Plugins that fail do not keep others from their part.
+   */
+  async collectGarbage(valid: ReadonlySet<string>): Promise<void> {
+    const failures: unknown[] = [];
+    const note = (error: unknown): void => {
+      failures.push(error);
+    };
+    for (const { attachment } of await this.#cache.list())
+      if (!valid.has(attachment.containerId)) await this.delete(attachment).catch(note);
+    const config = await this.config().catch(() => undefined);
+    if (config !== undefined && !config.disableGC && isVersionAtLeast(config.cniVersion, '1.1.0')) {
+      const attachments = [...valid].map((containerID) => ({ containerID, ifname: interfaceName }));
+      const extra = { 'cni.dev/valid-attachments': attachments };
+      for (const plugin of config.plugins)
+        await this.#run('GC', plugin, { config, extra, env: {} }).catch(note);
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Attaches a pod. On failure what was done is undone, and the error names the plugin. */
@@ -72,75 +94,60 @@ export class CniRunner {
         const answer = await this.#call('ADD', plugin, { config, attachment, prevResult: result });
         result = parseResult(plugin.type, answer);
       }
-      if (result === undefined) throw new CniPluginError('none', 'the chain is empty');
-      await this.#writeCache(attachment, { config, result });
+      if (result === undefined) throw new CniPluginError('none', 'ADD', 'the chain is empty');
+      await this.#cache.write({ attachment, config, result });
       return result;
     } catch (error) {
-      await this.#delete(config, attachment, undefined).catch(() => undefined); // the ADD error is the one to report
+      await this.#delete({ config, attachment, prevResult: undefined }).catch(() => undefined); // the ADD error is the one to report
       throw error;
     }
   }
 
   /** Verifies an attachment; rejects with the plugin's complaint. */
   async check(attachment: CniAttachment): Promise<void> {
-    const cached = await this.#readCache(attachment);
+    const cached = await this.#cache.read(attachment.containerId);
     if (cached === undefined)
-      throw new CniPluginError('none', `no attachment of ${attachment.containerId} is recorded`);
-    if (cached.config.disableCheck) return;
-    for (const plugin of cached.config.plugins) {
-      await this.#call('CHECK', plugin, { config: cached.config, attachment, prevResult: cached.result });
-    }
+      throw new CniPluginError('none', 'CHECK', `no attachment of ${attachment.containerId} is recorded`);
+    const { config, result } = cached;
+    // CHECK came with version 0.4.
+    if (config.disableCheck || !isVersionAtLeast(config.cniVersion, '0.4.0')) return;
+    for (const plugin of config.plugins)
+      await this.#call('CHECK', plugin, { config, attachment: cached.attachment, prevResult: result });
   }
 
   /** Detaches a pod; an unknown attachment is a success, as the specification wants. */
   async delete(attachment: CniAttachment): Promise<void> {
-    const cached = await this.#readCache(attachment);
+    const cached = await this.#cache.read(attachment.containerId);
     const config = cached?.config ?? (await this.config().catch(() => undefined));
     if (config === undefined) return;
-    await this.#delete(config, attachment, cached?.result);
-    await rm(this.#cachePath(attachment), { force: true });
+    await this.#delete({ config, attachment: detached(attachment, cached), prevResult: cached?.result });
+    await this.#cache.remove(attachment.containerId);
   }
 
-  async #delete(
-    config: CniConfigList,
-    attachment: CniAttachment,
-    prevResult: CniResult | undefined,
-  ): Promise<void> {
+  async #delete(call: Call): Promise<void> {
     let failure: unknown;
-    for (const plugin of config.plugins.toReversed()) {
+    for (const plugin of call.config.plugins.toReversed()) {
       // Later plugins still get their chance, or an address would be lost to one broken plugin.
-      await this.#call('DEL', plugin, { config, attachment, prevResult }).catch((error: unknown) => {
+      await this.#call('DEL', plugin, call).catch((error: unknown) => {
         failure ??= error;
       });
     }
     if (failure !== undefined) throw failure;
   }
 
-  async #call(
-    command: CniCommand,
-    plugin: CniPluginConfig,
-    {
+  #call(command: CniCommand, plugin: CniPluginConfig, call: Call): Promise<string> {
+    const { config, attachment, prevResult } = call;
+    const runtimeConfig = runtimeConfigOf(plugin, attachment.capabilityArgs ?? {});
+    return this.#run(command, plugin, {
       config,
-      attachment,
-      prevResult,
-    }: { config: CniConfigList; attachment: CniAttachment; prevResult: CniResult | undefined },
-  ): Promise<string> {
-    const stdin = JSON.stringify({
-      ...plugin,
-      name: config.name,
-      cniVersion: config.cniVersion,
-      ...(prevResult === undefined ? {} : { prevResult }),
-    });
-    const answer = await this.#host.run([`${pluginFolder}/${plugin.type}`], {
-      input: stdin,
-      timeoutMs: pluginTimeoutMs,
+      extra: {
+        ...(runtimeConfig === undefined ? {} : { runtimeConfig }),
+        ...(prevResult === undefined ? {} : { prevResult }),
+      },
       env: {
-        PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-        CNI_COMMAND: command,
         CNI_CONTAINERID: attachment.containerId,
         CNI_NETNS: attachment.netns,
-        CNI_IFNAME: 'eth0',
-        CNI_PATH: pluginFolder,
+        CNI_IFNAME: interfaceName,
         CNI_ARGS: [
           'IgnoreUnknown=1',
           `K8S_POD_NAMESPACE=${attachment.podNamespace}`,
@@ -150,40 +157,28 @@ export class CniRunner {
         ].join(';'),
       },
     });
-    if (answer.exitCode !== 0) throw new CniPluginError(plugin.type, errorText(answer));
-    return answer.stdout;
   }
 
-  #cachePath(attachment: CniAttachment): string {
-    return this.#host.path(`${cacheFolder}/${attachment.containerId}.json`);
-  }
-
-  async #writeCache(attachment: CniAttachment, entry: CacheEntry): Promise<void> {
-    await makeFolder(this.#host.path(cacheFolder));
-    await writeFile(this.#cachePath(attachment), JSON.stringify(entry));
-  }
-
-  async #readCache(attachment: CniAttachment): Promise<CacheEntry | undefined> {
-    try {
-      // Written by #writeCache in this very shape.
-      return JSON.parse(await readFile(this.#cachePath(attachment), 'utf8')) as CacheEntry;
-    } catch {
-      return undefined; // absent: never added, or already deleted
-    }
+  #run(
+    command: CniCommand,
+    plugin: CniPluginConfig,
+    o: {
+      readonly config: CniConfigList;
+      readonly extra: Readonly<Record<string, unknown>>;
+      readonly env: Readonly<Record<string, string>>;
+    },
+  ): Promise<string> {
+    // Capabilities are between the configuration and the runtime; the plugin sees what came of them.
+    const { capabilities: _, ...own } = plugin;
+    const { name, cniVersion } = o.config;
+    const config = { ...own, name, cniVersion, ...o.extra };
+    return callPlugin(this.#host, { command, plugin: plugin.type, config, env: o.env });
   }
 }
 
-/** The `msg` of a CNI error object, or whatever the plugin printed. */
-function errorText(answer: { stdout: string; stderr: string; exitCode: number }): string {
-  try {
-    const error = JSON.parse(answer.stdout) as { msg?: unknown; details?: unknown };
-    const parts = [error.msg, error.details].filter((p) => typeof p === 'string' && p !== '');
-    if (parts.length > 0) return parts.join('; ');
-  } catch {
-    // Not a CNI error object: fall through to the raw output.
-  }
-  const raw = (answer.stderr.trim() || answer.stdout.trim()).slice(0, 1024);
-  return raw === '' ? `exit status ${answer.exitCode}` : raw;
+/** What ADD was told counts for DEL as well, whatever the pod's object says by now. */
+function detached(attachment: CniAttachment, cached: CachedAttachment | undefined): CniAttachment {
+  return cached === undefined ? attachment : { ...cached.attachment, netns: attachment.netns };
 }
 
 function parseResult(plugin: string, text: string): CniResult {
@@ -193,5 +188,5 @@ function parseResult(plugin: string, text: string): CniResult {
   } catch {
     // Reported below: the text is what matters.
   }
-  throw new CniPluginError(plugin, `its result is not a JSON object: ${text.slice(0, 256)}`);
+  throw new CniPluginError(plugin, 'ADD', `its result is not a JSON object: ${text.slice(0, 256)}`);
 }

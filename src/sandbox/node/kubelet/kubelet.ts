@@ -85,6 +85,12 @@ export class Kubelet {
       else if (worker === undefined) this.#begin(object, signal);
       else worker.update(object);
     });
+    // Attachments of an earlier run are nobody's.
+    await this.cni
+      .collectGarbage(new Set())
+      .catch((error: unknown) =>
+        this.#logger.warn('network plugins left something', { error: messageOf(error) }),
+      );
     reflector.start(signal);
     for (const store of this.#o.images)
       store.onChange(() => {
@@ -143,7 +149,7 @@ export class Kubelet {
 
   async #networkProblem(): Promise<string | undefined> {
     try {
-      await this.cni.config();
+      await this.cni.status();
       return undefined;
     } catch (error) {
       return `container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: ${messageOf(error)}`;

@@ -9,7 +9,11 @@ const mtu = 1500;
  * so that all its packets are routed, and service addresses translated, by the node.
  * One address per network.
  */
-export async function writeCniConfig(rootfs: string, podCidrs: readonly string[]): Promise<void> {
+export async function writeCniConfig(
+  rootfs: string,
+  podCidrs: readonly string[],
+  o: { readonly hasPortmap: boolean },
+): Promise<void> {
   const folder = join(rootfs, 'etc/cni/net.d');
   await mkdir(folder, { recursive: true });
   const config = {
@@ -27,6 +31,8 @@ export async function writeCniConfig(rootfs: string, podCidrs: readonly string[]
           dataDir: '/run/cni-ipam',
         },
       },
+      // Host ports; the plugins of a distribution come together, but a folder of one's own may lack it.
+      ...(o.hasPortmap ? [{ type: 'portmap', snat: true, capabilities: { portMappings: true } }] : []),
     ],
   };
   await writeFile(join(folder, '10-sandbox.conflist'), `${JSON.stringify(config, undefined, 2)}\n`);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../errors/mesh-error.js';
@@ -170,7 +171,9 @@ export class NodeRunner {
     const addresses = this.#plan.node(this.#spec.index);
     const rootfs = join(paths.nodes, this.name);
     await clearLastRun(rootfs, () => this.#boundPods());
-    await writeCniConfig(rootfs, addresses.podCidrs);
+    await writeCniConfig(rootfs, addresses.podCidrs, {
+      hasPortmap: existsSync(join(config.cniPluginDir, 'portmap')),
+    });
     const host = await NodeHost.start({
       name: this.name,
       rootfs,

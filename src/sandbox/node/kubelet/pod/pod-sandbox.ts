@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../../../errors/mesh-error.js';
+import { portMappingsOf } from '../../cni/capabilities.js';
 import type { CniAttachment, CniRunner } from '../../cni/cni-runner.js';
 import type { NodeHost } from '../../host/node-host.js';
 import { createPodNamespaces, type PodNamespaces, removePodNamespaces } from '../../host/pod-namespaces.js';
@@ -95,5 +96,9 @@ function attachmentOf(pod: Pod, { id, netns }: { id: string; netns: string }): C
     podNamespace: pod.metadata.namespace,
     podName: pod.metadata.name,
     podUid: pod.metadata.uid,
+    capabilityArgs: {
+      portMappings: portMappingsOf([...pod.spec.containers, ...(pod.spec.initContainers ?? [])]),
+      'io.kubernetes.cri.pod-annotations': pod.metadata.annotations ?? {},
+    },
   };
 }
