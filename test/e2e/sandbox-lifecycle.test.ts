@@ -314,6 +314,20 @@ describe('with --persist', () => {
     await isThere('before-kill');
     client.close();
 
+    // In the middle of adding a node: afterwards it is there, or it is not.
+    const adding = meshctl(['sandbox', 'node', 'add', 'late', '--name', name], { env });
+    await eventually(
+      () =>
+        Promise.resolve(expect(readFileSync(join(sandboxes, name, 'nodes.json'), 'utf8')).toContain('late')),
+      { timeoutMs: 10_000 },
+    );
+    const busy = await processes();
+    process.kill(busy[2]?.pid ?? 0, 'SIGKILL');
+    await expectGone(busy);
+    await adding;
+    expect(await up()).toMatchObject({ server, isContinued: true, nodes: ['node-1', 'extra', 'late'] });
+    expect((await status()).exitCode).toBe(0);
+
     const other = await run('up', '--nodes', '5');
     expect(other.exitCode).toBe(1);
     expect(other.stderr).toContain('MESH0804');

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../../errors/mesh-error.js';
 import { run } from '../../system/run.js';
 import { childrenOf, signalProcess } from '../node/host/process-tree.js';
+import { filesError } from '../supervisor/files-error.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import { requestShutdown, supervisorStatus } from './control-client.js';
 import { systemPath } from './host/programs.js';
@@ -39,21 +40,27 @@ export async function sandboxDown(o: SandboxDownOptions): Promise<SandboxDownRes
     // Somebody waits for it to become ready; without its processes that ends at once.
     onTaken: () => killProcesses(readRecord(paths)),
   };
-  return withLaunchLock(paths.folder, lock, async () => {
-    if (!existsSync(paths.folder)) return 'absent';
-    const record = readRecord(paths);
-    const isKept = record?.isPersistent === true && o.purge !== true;
-    if (record !== undefined && isRunning(record)) {
-      if (isKept) await assertStateKept(paths);
-      await requestShutdown(paths);
-    }
-    if (!isKept) {
-      await removeRemains(paths, record);
-      return 'removed';
-    }
-    await keepRemains(paths, record);
-    return 'stopped';
-  });
+  return withLaunchLock(paths.folder, lock, () =>
+    downLocked(paths, o).catch((error: unknown) => {
+      throw filesError(error, paths.folder) ?? error;
+    }),
+  );
+}
+
+async function downLocked(paths: SandboxPaths, o: SandboxDownOptions): Promise<SandboxDownResult> {
+  if (!existsSync(paths.folder)) return 'absent';
+  const record = readRecord(paths);
+  const isKept = record?.isPersistent === true && o.purge !== true;
+  if (record !== undefined && isRunning(record)) {
+    if (isKept) await assertStateKept(paths);
+    await requestShutdown(paths);
+  }
+  if (!isKept) {
+    await removeRemains(paths, record);
+    return 'removed';
+  }
+  await keepRemains(paths, record);
+  return 'stopped';
 }
 
 /** Ends what still runs and removes files and the kubeconfig context. */
