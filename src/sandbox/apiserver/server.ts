@@ -206,6 +206,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     adminKubeconfig: (server, { name = 'sandbox' } = {}) =>
       kubeconfigText({ server, name, caPem: pki.caPem, user: admin }),
     issue: (user, groups) => pki.issueClient(user, groups),
+    issueServing: (names) => pki.issueServer(names),
     connect: async (user, groups) => loopback.connect({ name: user, groups }),
     close: () => (closing ??= close()),
   };

@@ -30,6 +30,8 @@ export interface ApiServer {
   adminKubeconfig(server: string, options?: { readonly name?: string }): string;
   /** A client certificate for a component, valid for a year. */
   issue(user: string, groups: readonly string[]): Promise<CertificateAndKey>;
+  /** A serving certificate of the cluster's CA for host names and IP addresses, valid for a year. */
+  issueServing(names: readonly string[]): Promise<CertificateAndKey>;
   /** A connection for a part of this process that acts as a user. */
   connect(user: string, groups: readonly string[]): Promise<ClusterConnection>;
   /** Ends watches and streams, writes the state, and stops. Idempotent. */

@@ -20,6 +20,7 @@ import {
   startDns,
   startServiceRouting,
 } from '../cluster/index.js';
+import type { ServingIdentity } from '../node/kubelet-api/kubelet-api.js';
 import { NodeGateway } from '../node/gateway/node-gateway.js';
 import { loadedImagesFolder } from '../node/host/node-host.js';
 import { BuiltinImages, writeBuiltinImages } from '../node/image/builtin-images.js';
@@ -73,6 +74,7 @@ export class Supervisor {
         new LoadedImages({ folder: this.#paths.loadedImages, nodeFolder: loadedImagesFolder }),
       ],
       credentials: (name) => this.#credentials(`system:node:${name}`, ['system:nodes']),
+      serving: (names) => this.#serving(names),
       signal: this.#abort.signal,
     });
   }
@@ -190,6 +192,12 @@ export class Supervisor {
     this.#fleet.useControlPlane({ client, caches, policies, plan: this.#plan });
     await booting;
     await dns.ready;
+  }
+
+  async #serving(names: readonly string[]): Promise<ServingIdentity> {
+    const apiServer = this.#apiServer;
+    if (apiServer === undefined) throw new Error('the API server does not run yet');
+    return { ...(await apiServer.issueServing(names)), caPem: apiServer.caPem };
   }
 
   async #credentials(user: string, groups: readonly string[]): Promise<DirectConnectionOptions> {

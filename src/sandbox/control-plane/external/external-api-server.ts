@@ -116,6 +116,7 @@ export async function startExternalApiServer(o: ExternalApiServerOptions): Promi
       adminKubeconfig: (url, { name = 'sandbox' } = {}) =>
         kubeconfigText({ server: url, name, caPem: pki.caPem, user: admin }),
       issue: (user, groups) => pki.issueClient(user, groups),
+      issueServing: (names) => pki.issueServer(names),
       connect: async (user, groups) => connectionOf(await pki.issueClient(user, groups)),
       close: () => (closing ??= close()),
     };

@@ -127,6 +127,11 @@ export class Kubelet {
     return this.#workers.get(uid);
   }
 
+  /** The pods this kubelet runs, as it knows them. */
+  pods(): Pod[] {
+    return [...this.#workers.values()].map((w) => w.pod);
+  }
+
   /** Pods on this node, for status displays. */
   get podCount(): number {
     return this.#workers.size;

@@ -6,6 +6,7 @@ import { nodes as nodeResource, pods as podResource } from '../../../kube/resour
 import type { Pod } from '../../../kube/types.js';
 import type { ObjectCache } from '../../cluster/cache/object-cache.js';
 import type { ImageStore } from '../../node/image/image.js';
+import type { ServingIdentity } from '../../node/kubelet-api/kubelet-api.js';
 import type { Kubelet } from '../../node/kubelet/kubelet.js';
 import type {
   AddNodesRequest,
@@ -28,6 +29,8 @@ export interface NodeFleetOptions {
   readonly images: readonly ImageStore[];
   /** How a node signs in. */
   readonly credentials: (nodeName: string) => Promise<DirectConnectionOptions>;
+  /** What a kubelet serves with under these names and addresses. */
+  readonly serving: (names: readonly string[]) => Promise<ServingIdentity>;
   readonly signal: AbortSignal;
 }
 
@@ -160,6 +163,7 @@ export class NodeFleet {
       images,
       signal,
       credentials: await this.#o.credentials(spec.name),
+      serving: await this.#o.serving([spec.name, ...this.#plan.node(spec.index).ips]),
       otherSlots: () =>
         this.#specs()
           .map((each) => each.index)

@@ -10,6 +10,7 @@ import { untilDoneOrAborted } from '../../../system/until.js';
 import { createLogger } from '../../../telemetry/log.js';
 import { NodeHost } from '../../node/host/node-host.js';
 import type { ImageStore } from '../../node/image/image.js';
+import { type ServingIdentity, startKubeletApi } from '../../node/kubelet-api/kubelet-api.js';
 import { Kubelet } from '../../node/kubelet/kubelet.js';
 import type { NodeStatus } from '../control/control-protocol.js';
 import { type NetworkPlan, networkPlan } from '../network-plan.js';
@@ -29,6 +30,8 @@ export interface NodeRunnerOptions {
   readonly images: readonly ImageStore[];
   /** How the node's agents sign in, as `system:node:<name>`. */
   readonly credentials: DirectConnectionOptions;
+  /** For the kubelet's own API. */
+  readonly serving: ServingIdentity;
   /** Slots of the sandbox's other nodes, now. */
   readonly otherSlots: () => readonly number[];
   /** Resolves when the control plane runs; service routing and policies of a node that boots earlier wait. */
@@ -219,6 +222,14 @@ export class NodeRunner {
       podAttached: (pod, ips) => untilDoneOrAborted(network.attached(pod, ips), signal),
     });
     this.#run = { host, kubelet, uplink, network, end };
+    startKubeletApi({
+      kubelet,
+      netns: host.netns,
+      host: config.ipFamilies.includes('ipv6') ? '::' : '0.0.0.0',
+      serving: this.#o.serving,
+      logger: this.#logger,
+      signal,
+    });
     const networking = this.#o.network.then((deps) => network.run(deps, { netns: host.netns, signal }));
     const agents = [kubelet.run(signal), networking];
     // Only then nobody enters the namespace by this fd any more, whose number will be used again.

@@ -1,0 +1,33 @@
+import { isObject } from '../apiserver/json.js';
+import type { TerminalSize } from '../apiserver/kubelet-gateway.js';
+
+/** The size of a client's window: the last one is told to whoever begins to listen. */
+export class WindowSize {
+  readonly #callbacks = new Set<(size: TerminalSize) => void>();
+  #size: TerminalSize | undefined;
+
+  /** Takes a message of a resize channel; one that cannot be read changes nothing. */
+  take(message: string): void {
+    const size = parse(message);
+    if (size === undefined) return;
+    this.#size = size;
+    for (const callback of this.#callbacks) callback(size);
+  }
+
+  onResize(callback: (size: TerminalSize) => void): void {
+    this.#callbacks.add(callback);
+    if (this.#size !== undefined) callback(this.#size);
+  }
+}
+
+function parse(message: string): TerminalSize | undefined {
+  try {
+    const value: unknown = JSON.parse(message);
+    if (!isObject(value)) return undefined;
+    const { Width, Height } = value;
+    if (typeof Width !== 'number' || typeof Height !== 'number') return undefined;
+    return { columns: Width, rows: Height };
+  } catch {
+    return undefined;
+  }
+}
