@@ -82,6 +82,10 @@ test('a crashing container waits longer each time; what it said last is kept', a
   });
   const previous = await kubectl(['logs', 'crash', '-c', 'words', '--previous']);
   expect(previous.stdout, previous.stderr).toBe('logged\n');
+  const collect = 'cat /var/log/containers/crash_default_words-*.log';
+  expect(await sh('watcher', `chroot /host sh -c "${collect}" | cut -d " " -f 2-`)).toContain(
+    'stdout F logged\n',
+  );
   expect(await eventsOf('crash')).toContainEqual(
     expect.stringMatching(/^Warning BackOff Back-off restarting failed container words in pod crash_default/),
   );
@@ -255,7 +259,7 @@ test('pods that come and go leave nothing on their node', async () => {
   const look = () =>
     sh(
       'quiet-watcher',
-      'cat /host/proc/1/mountinfo | wc -l; ls /host/run/netns /host/run/podns /host/run/kubelet/pods /host/var/lib/kubelet/pods /host/var/lib/containers /host/var/log/pods | wc -l; ip -o link | wc -l; ps -e --no-headers | wc -l',
+      'cat /host/proc/1/mountinfo | wc -l; ls /host/run/netns /host/run/podns /host/run/kubelet/pods /host/var/lib/kubelet/pods /host/var/lib/containers /host/var/log/pods /host/var/log/containers | wc -l; ip -o link | wc -l; ps -e --no-headers | wc -l',
     );
   const before = await look();
   const pod = (name: string) => ({

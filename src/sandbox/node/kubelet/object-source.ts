@@ -1,3 +1,4 @@
+import { KubeApiError } from '../../../kube/api-error.js';
 import type { KubeClient } from '../../../kube/client.js';
 import { Reflector } from '../../../kube/reflector.js';
 import {
@@ -9,6 +10,8 @@ import {
   services,
 } from '../../../kube/resource.js';
 import type { KubeObject, Service } from '../../../kube/types.js';
+import { ContainerConfigError } from '../runtime/config-error.js';
+import { within } from './within.js';
 
 export interface ConfigMapObject extends KubeObject {
   data?: Record<string, string>;
@@ -39,14 +42,23 @@ interface Watch {
   readonly listeners: Set<() => void>;
 }
 
+/** After this long what is known from before has to do: the API server is away, and containers restart all the same. */
+const answerTimeoutMs = 3_000;
+const knownMax = 1024;
+const servicesTimeoutMs = 5_000;
+
 /**
- * ConfigMaps and Secrets for the pods of one node. Reads go to the API server, so a
- * pod never starts with old content; watches exist only for objects that some
- * running pod mounts (as kubelet does: one object each, not whole namespaces).
+ * What the pods of one node need from the API. Reads go to the API server, so a pod
+ * never starts with old content, unless nobody answers; watches exist only for objects
+ * that some running pod mounts (as kubelet does: one object each, not whole
+ * namespaces), and for all services.
  */
 export class ObjectSource {
   readonly #client: KubeClient;
   readonly #watches = new Map<string, Watch>();
+  readonly #known = new Map<string, SourceData | undefined>();
+  readonly #ended = new AbortController();
+  #services: Reflector<Service> | undefined;
 
   constructor(client: KubeClient) {
     this.#client = client;
@@ -55,8 +67,19 @@ export class ObjectSource {
   /** The content; undefined when the object does not exist. */
   async read(kind: SourceKind, namespace: string, name: string): Promise<SourceData | undefined> {
     const ref: ObjectRef = { resource: kind === 'secret' ? secrets : configMaps, namespace, name };
-    const object = await this.#client.getOrUndefined<ConfigMapObject & SecretObject>(ref);
-    return object === undefined ? undefined : contentOf(kind, object);
+    const key = `${kind}/${namespace}/${name}`;
+    try {
+      const object = await within(
+        answerTimeoutMs,
+        this.#client.getOrUndefined<ConfigMapObject & SecretObject>(ref),
+      );
+      const content = object === undefined ? undefined : contentOf(kind, object);
+      this.#remember(key, content);
+      return content;
+    } catch (error) {
+      if (error instanceof KubeApiError || !this.#known.has(key)) throw error;
+      return this.#known.get(key);
+    }
   }
 
   /** A claim; undefined when it does not exist. */
@@ -68,9 +91,20 @@ export class ObjectSource {
     return this.#client.getOrUndefined({ resource: persistentVolumes, name });
   }
 
-  /** The services of a namespace. */
-  services(namespace: string): Promise<Service[]> {
-    return this.#client.list<Service>(services, { namespace });
+  /** The services of a namespace. Rejects while none have ever been read. */
+  async services(namespace: string): Promise<Service[]> {
+    if (this.#services === undefined) {
+      this.#services = new Reflector<Service>({ client: this.#client, resource: services });
+      this.#services.start(this.#ended.signal);
+    }
+    const reflector = this.#services;
+    if (!reflector.isSynced)
+      await within(servicesTimeoutMs, reflector.synced()).catch(() => {
+        throw new ContainerConfigError(
+          'services have not yet been read at least once, cannot construct envvars',
+        );
+      });
+    return reflector.list().filter((service) => service.metadata.namespace === namespace);
   }
 
   /** Calls back when the object changes, until the returned function is called. */
@@ -107,8 +141,17 @@ export class ObjectSource {
   }
 
   close(): void {
+    this.#ended.abort();
     for (const { abort } of this.#watches.values()) abort.abort();
     this.#watches.clear();
+    this.#known.clear();
+  }
+
+  #remember(key: string, content: SourceData | undefined): void {
+    this.#known.delete(key);
+    this.#known.set(key, content);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > knownMax && oldest !== undefined) this.#known.delete(oldest);
   }
 }
 

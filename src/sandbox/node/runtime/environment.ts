@@ -2,12 +2,8 @@ import { type ContainerSpec, containerNamed, type EnvVar } from '../model/pod.js
 import { type DownwardContext, fieldValue, resourceValue } from '../model/downward.js';
 import { expandVariables } from '../model/expand.js';
 import type { ObjectSource, SourceKind } from '../kubelet/object-source.js';
+import { ContainerConfigError } from './config-error.js';
 import { serviceEnvironment } from './service-environment.js';
-
-/** A container cannot be configured as its spec says; kubectl shows reason CreateContainerConfigError. */
-export class ContainerConfigError extends Error {
-  override readonly name = 'ContainerConfigError';
-}
 
 export interface EnvironmentInput {
   readonly container: ContainerSpec;

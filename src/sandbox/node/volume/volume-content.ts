@@ -106,7 +106,11 @@ async function addObject(
     const content = data.get(key);
     if (content !== undefined) files.set(path, { content, mode: mode ?? defaultMode });
     else if (ref.optional !== true)
-      throw new VolumeError(`${kind} "${name}": references non-existent key: ${key}`);
+      throw new VolumeError(
+        kind === 'secret'
+          ? `references non-existent secret key: ${key}`
+          : `configmap references non-existent config key: ${key}`,
+      );
   }
 }
 

@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** What a node leaves on its disk that means nothing to its next run. */
-const runFolders = ['var/lib/containers', 'var/lib/cni'];
+const runFolders = ['var/lib/containers', 'var/lib/cni', 'var/log/containers'];
 /** Folders with one entry for each pod, whose name ends with the pod's uid. */
 const podFolders = ['var/lib/kubelet/pods', 'var/log/pods'];
 

@@ -9,6 +9,7 @@ import { runInContainer } from './container-process.js';
 import type { ContainerSlot, WaitingState } from './container-slot.js';
 import { type StartDeps, type StartRequest, startContainer } from './container-starter.js';
 import { type HookOutcome, runHook } from './lifecycle-hooks.js';
+import { pruneLogLinks } from './log-links.js';
 import { backingOff, failureEvents, startFailure } from './start-failure.js';
 
 export interface KeeperDeps extends StartDeps {
@@ -63,6 +64,7 @@ export class ContainerKeeper {
       this.#announce(slot, started.deviations);
       void container.exited.then(() => this.#deps.wake());
       await pruneLogs(container.log.path, attempt);
+      await pruneLogLinks(this.#deps.host, request.pod);
       if (!container.isRunning || !(await this.#postStart(slot))) return 0;
       if (slot.kind === 'main' || slot.kind === 'sidecar') this.#startProbes(slot);
       return 0;

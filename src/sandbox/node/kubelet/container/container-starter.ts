@@ -13,7 +13,8 @@ import type { ContainerSpec, Pod } from '../../model/pod.js';
 import { capabilitiesOf } from '../../runtime/capabilities.js';
 import { Container } from '../../runtime/container.js';
 import type { ContainerConfig, ContainerMount } from '../../runtime/container-config.js';
-import { buildEnvironment, ContainerConfigError } from '../../runtime/environment.js';
+import { ContainerConfigError } from '../../runtime/config-error.js';
+import { buildEnvironment } from '../../runtime/environment.js';
 import { LogFile } from '../../runtime/log-file.js';
 import { createRootfs, removeRootfs } from '../../runtime/rootfs.js';
 import type { PodVolumes } from '../../volume/pod-volumes.js';
@@ -21,6 +22,7 @@ import type { ObjectSource } from '../object-source.js';
 import type { PodSandbox } from '../pod/pod-sandbox.js';
 import { containerFolder, logPath, terminationMessageMount } from './container-files.js';
 import { decideUser, profileProblem } from './container-security.js';
+import { addLogLink } from './log-links.js';
 
 export interface StartDeps {
   readonly host: NodeHost;
@@ -65,6 +67,7 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
   try {
     const { config, deviation } = await configure(id, image, { request, deps });
     const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
+    await addLogLink(deps.host, pod, { container: spec.name, id, attempt: request.attempt });
     const container = await Container.start(deps.host, config, { log, hasStdin: spec.stdin === true });
     const deviations = [deviation, ...propagationDeviations(spec)].filter((d) => d !== undefined);
     return { container, deviations };

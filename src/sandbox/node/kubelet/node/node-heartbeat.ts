@@ -7,6 +7,7 @@ import type { KubeObject, Node } from '../../../../kube/types.js';
 import type { Logger } from '../../../../telemetry/log.js';
 import type { ListedImage } from '../../image/image.js';
 import type { EventRecorder } from '../event-recorder.js';
+import { within } from '../within.js';
 import { arch, isPublished, type NodeIdentity, type NodeStatus, nodeStatus } from './node-status.js';
 
 const leaseNamespace = 'kube-node-lease';
@@ -143,20 +144,6 @@ async function renewLease({ client, identity: { name } }: HeartbeatDeps, node: N
       },
       { namespace: leaseNamespace },
     );
-  }
-}
-
-/** Rejects when the work takes too long; what it still does is not waited for. */
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-  });
-  work.catch(() => undefined); // its failure after the timeout interests nobody
-  try {
-    return await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -10,6 +10,7 @@ import type { TokenSource } from '../../volume/token-source.js';
 import type { ContentDeps } from '../../volume/volume-content.js';
 import { BackOff } from '../back-off.js';
 import { podLogFolder } from '../container/container-files.js';
+import { pruneLogLinks } from '../container/log-links.js';
 import type { EventDetails } from '../event-recorder.js';
 import type { ObjectSource } from '../object-source.js';
 import { podHostname, writePodFiles } from './pod-files.js';
@@ -102,6 +103,7 @@ export class PodSetup {
     await this.volumes.remove();
     const pod = this.#pod();
     await rm(join(this.#deps.host.rootfs, podLogFolder(pod)), { recursive: true, force: true });
+    await pruneLogLinks(this.#deps.host, pod);
     this.#deps.tokens.forget(pod.metadata.uid);
   }
 

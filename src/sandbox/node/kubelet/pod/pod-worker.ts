@@ -139,8 +139,8 @@ export class PodWorker {
   async #round(): Promise<number | 'end'> {
     try {
       const waitMs = await this.#step();
-      if (waitMs === 'end') return 'end';
-      return (await this.#publish()) ? waitMs : Math.min(waitMs, retryMs);
+      if (waitMs !== 'end') this.#publishSoon();
+      return waitMs;
     } catch (error) {
       this.#deps.logger.error('pod step failed', { pod: podKey(this.#pod), error: messageOf(error) });
       return retryMs;
@@ -163,7 +163,7 @@ export class PodWorker {
       return this.#fail({ reason: 'Evicted', message: excess, isDisruption: true }, 'Warning');
     const setupWaitMs = await this.#setup.ensure();
     if (setupWaitMs > 0) return Math.min(setupWaitMs, deadlineMs);
-    await this.#publish();
+    this.#publishSoon();
     return Math.min(deadlineMs, await this.#runContainers());
   }
 
@@ -247,7 +247,7 @@ export class PodWorker {
         message: `Stopping container ${slot.spec.name}`,
       });
       slot.waiting = undefined;
-      if (await this.#keeper.collectExit(slot)) await this.#publish();
+      if (await this.#keeper.collectExit(slot)) this.#publishSoon();
     };
     await Promise.all(this.slots.filter((s) => s.kind !== 'sidecar').map(stop));
     for (const slot of this.slots.filter((s) => s.kind === 'sidecar').toReversed()) await stop(slot);
@@ -286,6 +286,13 @@ export class PodWorker {
   async #publish(): Promise<boolean> {
     if (this.#isGone || this.#state === 'finished' || this.#isInherited) return true;
     return this.#publisher.publish(this.#pod, () => this.#status());
+  }
+
+  /** Writes the status without anybody waiting for it: containers restart while the API server is away. */
+  #publishSoon(): void {
+    void this.#publish().then((isWritten) => {
+      if (!isWritten) setTimeout(() => this.wake(), retryMs).unref();
+    });
   }
 
   #status(): PodStatus {

@@ -15,7 +15,8 @@ export class StatusPublisher {
   #last: PodStatus | undefined;
   /** The object when the last status was written; it shows that status only when it changes. */
   #lastPod: Pod | undefined;
-  #writing: Promise<unknown> = Promise.resolve();
+  #next: { pod: Pod; build: () => PodStatus } | undefined;
+  #writing: Promise<boolean> | undefined;
 
   constructor({ client, logger }: { client: KubeClient; logger: Logger }) {
     this.#client = client;
@@ -27,11 +28,28 @@ export class StatusPublisher {
     return this.#last?.conditions ?? [];
   }
 
-  /** Writes what `build` returns, after any write still under way. False: it failed and should be tried again. */
+  /**
+   * Writes what `build` returns when its turn comes: calls made while a write is under
+   * way share the next one. False: it failed and should be tried again.
+   */
   publish(pod: Pod, build: () => PodStatus): Promise<boolean> {
-    const result = this.#writing.then(() => this.#write(pod, build()));
-    this.#writing = result;
-    return result;
+    this.#next = { pod, build };
+    this.#writing ??= this.#drain();
+    return this.#writing;
+  }
+
+  async #drain(): Promise<boolean> {
+    let isWritten = true;
+    for (let next = this.#take(); next !== undefined; next = this.#take())
+      isWritten = await this.#write(next.pod, next.build());
+    this.#writing = undefined;
+    return isWritten;
+  }
+
+  #take(): { pod: Pod; build: () => PodStatus } | undefined {
+    const next = this.#next;
+    this.#next = undefined;
+    return next;
   }
 
   async #write(pod: Pod, status: PodStatus): Promise<boolean> {
