@@ -73,12 +73,13 @@ function completed(status: AnyStatus): SupervisorStatus {
     startedAt: '',
     memoryBytes: 0,
   };
-  const nodes = status.nodes.map(({ ip = '', podCidr = '', ...node }) => ({
-    power: 'running' as const,
-    isConnected: true,
+  const nodes = status.nodes.map(({ ip = '', podCidr = '', name, ...rest }) => ({
+    name,
     ips: [ip],
     podCidrs: [podCidr],
-    ...node,
+    power: 'running' as const,
+    isConnected: true,
+    ...rest,
   }));
   return { ...first, ...status, nodes };
 }

@@ -47,7 +47,11 @@ export class NodeFleet {
   #setDeps: (deps: NetworkDeps) => void = () => undefined;
   #runners: NodeRunner[] = [];
   #pods: ObjectCache<Pod> | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  #open: () => void = () => undefined;
+  /** Ends when the operation before is over; the first waits for all nodes to have booted. */
+  #turn: Promise<unknown> = new Promise<void>((resolve) => {
+    this.#open = resolve;
+  });
 
   constructor(options: NodeFleetOptions) {
     this.#o = options;
@@ -83,6 +87,7 @@ export class NodeFleet {
     await removeOtherFolders(this.#nodesFolder, specs);
     this.#runners = await Promise.all(specs.map((spec) => this.#makeRunner(spec)));
     await Promise.all(this.#runners.filter((r) => r.spec.isPoweredOn).map((runner) => runner.start()));
+    this.#open();
   }
 
   /** From now on services are routed and policies enforced on the nodes, and nodes can be removed. */

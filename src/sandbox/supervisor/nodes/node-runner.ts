@@ -111,6 +111,7 @@ export class NodeRunner {
     } catch (error) {
       power.abort();
       this.#power = undefined;
+      this.#spec = { ...this.#spec, isPoweredOn: false };
       throw error;
     }
     this.#keeping = this.#keep(signal);
