@@ -29,11 +29,12 @@ export const serverKinds: readonly ServerKind[] =
 export function describeServers(
   name: string,
   suite: (server: () => ServerUnderTest, kind: ServerKind) => void,
+  options: ServerOptions = {},
 ): void {
   describe.each(serverKinds)(`${name} (%s server)`, (kind) => {
     let server: ServerUnderTest | undefined;
     beforeAll(async () => {
-      server = await ServerUnderTest.start(kind);
+      server = await ServerUnderTest.start(kind, options);
     });
     afterAll(async () => {
       await server?.stop();
@@ -43,6 +44,12 @@ export function describeServers(
       return server;
     }, kind);
   });
+}
+
+/** How the servers of a suite differ from the usual ones. */
+export interface ServerOptions {
+  /** Ranges of cluster IPs, with a comma between; default 10.96.0.0/16. */
+  readonly serviceCidr?: string;
 }
 
 /** Who a raw request comes from. */
@@ -93,9 +100,9 @@ export class ServerUnderTest {
     this.client = new KubeClient({ server: this.url, ca: api.caPem, ...this.#admin });
   }
 
-  static async start(kind: ServerKind): Promise<ServerUnderTest> {
+  static async start(kind: ServerKind, options: ServerOptions = {}): Promise<ServerUnderTest> {
     setLogOutput(() => undefined);
-    const t = new ServerUnderTest(kind, await startServer(kind));
+    const t = new ServerUnderTest(kind, await startServer(kind, options));
     const { api } = t;
     const connection = await api.connect('system:kube-controller-manager', ['system:masters']);
     startApiControllers({
@@ -222,17 +229,29 @@ export class ServerUnderTest {
 /** An address for documentation: nothing connects to it, and an API server may advertise it. */
 const advertiseHost = '192.0.2.1';
 
-async function startServer(kind: ServerKind): Promise<ApiServer> {
+async function startServer(kind: ServerKind, { serviceCidr }: ServerOptions): Promise<ApiServer> {
   const listeners = [{ kind: 'address', host: '127.0.0.1', port: 0 }] as const;
   const logger = createLogger('conformance');
   if (kind === 'embedded') {
     const advertise = { host: advertiseHost, port: 6443 };
-    return startApiServer({ listeners, advertise, kubelet: noKubelet, logger });
+    return startApiServer({
+      listeners,
+      advertise,
+      kubelet: noKubelet,
+      logger,
+      ...(serviceCidr && { serviceCidr }),
+    });
   }
   const folder = assetsFolder();
   if (folder === undefined) throw new Error('KUBEBUILDER_ASSETS is not set');
   const assets = await findAssets(folder);
-  return startExternalApiServer({ assets, listeners, advertise: { host: advertiseHost }, logger });
+  return startExternalApiServer({
+    assets,
+    listeners,
+    advertise: { host: advertiseHost },
+    serviceCidr,
+    logger,
+  });
 }
 
 const refuse = (): Promise<never> => Promise.reject(new Error('there are no nodes here'));
