@@ -4,11 +4,8 @@ import { parseAllDocuments } from 'yaml';
 import { readTemplateFiles } from '../../../src/install/render/template-files.js';
 import { celErrors } from '../../../src/sandbox/apiserver/crd/cel-rules.js';
 import { ruleErrors } from '../../../src/sandbox/apiserver/crd/rule-checks.js';
-import {
-  schemaFromOpenApi,
-  structuralErrors,
-  withMetadata,
-} from '../../../src/sandbox/apiserver/crd/crd-schema.js';
+import { schemaFromOpenApi, withMetadata } from '../../../src/sandbox/apiserver/crd/crd-schema.js';
+import { structuralErrors } from '../../../src/sandbox/apiserver/crd/structural-schema.js';
 import {
   cloneJson,
   isObject,

@@ -139,6 +139,11 @@ function checkText(
     case 'no_such_key':
       // The position is that of the dot.
       return { text: text.replace(/^No such key: (.*)$/, "undefined field '$1'"), shift: -1 };
+    case 'cannot_index_type':
+      return {
+        text: text.replace(/^Cannot index type '(.*)'$/, "type '$1' does not support field selection"),
+        shift: -1,
+      };
     case 'unknown_variable':
       return {
         text: text.replace(/^Unknown variable: (.*)$/, "undeclared reference to '$1' (in container '')"),

@@ -12,6 +12,8 @@ const errorsMax = 50;
 
 interface Walk {
   readonly errors: FieldError[];
+  /** What an update leaves as it was, though a rule forbids it by now. */
+  readonly tolerated: FieldError[];
   readonly budget: CostBudget;
   isOver: boolean;
 }
@@ -26,12 +28,18 @@ interface Place {
 
 /**
  * Checks an object against the x-kubernetes-validations of its schema. Rules on
- * transitions need the old object; other rules do not fail for what an update
+ * transitions need the old object; other rules only warn of what an update
  * leaves as it was (ratcheting).
  */
-export function celErrors(value: Json, old: Json | undefined, schema: Schema): FieldError[] {
-  const walk: Walk = { errors: [], budget: new CostBudget(), isOver: false };
+export function celErrors(
+  value: Json,
+  old: Json | undefined,
+  schema: Schema,
+  warnings?: string[],
+): FieldError[] {
+  const walk: Walk = { errors: [], tolerated: [], budget: new CostBudget(), isOver: false };
   visit({ value, old, schema, path: '' }, walk);
+  warnings?.push(...walk.tolerated.map((e) => `${e.field}: ${e.message}`));
   return walk.errors;
 }
 
@@ -78,10 +86,10 @@ function checkRules(place: Place, walk: Walk): void {
   const oldSelf = celValue(old, schema);
   for (const rule of schema.rules) {
     const isTransition = usesOldSelf(rule.rule);
-    if (isTransition ? old === undefined && rule.optionalOldSelf !== true : isUnchanged) continue;
+    if (isTransition && old === undefined && rule.optionalOldSelf !== true) continue;
     const context = { self, oldSelf: rule.optionalOldSelf === true ? Optional.of(oldSelf) : oldSelf };
     const error = evaluate(rule, context, place, walk);
-    if (error !== undefined) walk.errors.push(error);
+    if (error !== undefined) (isUnchanged && !isTransition ? walk.tolerated : walk.errors).push(error);
     if (walk.isOver) return;
   }
 }
@@ -96,7 +104,7 @@ function evaluate(
   // What Kubernetes shows instead of the value is its type.
   const shown = schema.type ?? '';
   const named = (rule.message ?? rule.rule).trim();
-  const program = ruleProgram(rule.rule, 'bool');
+  const program = ruleProgram(rule.rule, 'bool', rule.optionalOldSelf);
   if (program instanceof CompileProblem) {
     // Definitions with such rules are refused; one that got in before must still not be skipped.
     return fieldError.invalid(where, shown, `rule compile error: ${program.message}`);
@@ -138,7 +146,7 @@ function evaluate(
 function messageFor(rule: CelRule, context: Record<string, unknown>, budget: CostBudget): string {
   const fixed = rule.message?.trim() ?? `failed rule: ${rule.rule.trim()}`;
   if (rule.messageExpression === undefined) return fixed;
-  const program = ruleProgram(rule.messageExpression, 'string');
+  const program = ruleProgram(rule.messageExpression, 'string', rule.optionalOldSelf);
   if (program instanceof CompileProblem) return fixed;
   try {
     const text = program.evaluate(context, budget);

@@ -4,7 +4,7 @@ import {
   type WebhookClientConfig,
   WebhookCallError,
 } from '../admission/webhook/client.js';
-import { apiError, type ApiError } from '../http/api-error.js';
+import { ApiError } from '../http/api-error.js';
 import { cloneJson, equalJson, isObject, type Json, objectOf, stringOf } from '../json.js';
 import { apiVersionOf, type KubeObject } from '../object.js';
 import type { AsyncConversion } from '../registry/resource.js';
@@ -24,6 +24,8 @@ export interface ConvertedVersion {
   readonly version: string;
   readonly storageVersion: string;
   readonly schema: Schema;
+  /** The schema of the storage version: nothing else is kept. */
+  readonly storageSchema: Schema;
   readonly webhook: WebhookClientConfig;
 }
 
@@ -52,7 +54,6 @@ export class WebhookConversion implements AsyncConversion {
         const source = batch[j];
         if (source === undefined) return;
         prune(object, this.#at.schema, { isRoot: true });
-        applyDefaults(object, this.#at.schema);
         this.#shown.set(source, object);
       });
     }
@@ -69,6 +70,7 @@ export class WebhookConversion implements AsyncConversion {
     if (this.#own === this.#storage) return object;
     const [converted] = await this.#convert([object], this.#storage);
     if (converted === undefined) throw this.#failure('no object came back');
+    fit(converted, this.#at.storageSchema);
     return converted;
   }
 
@@ -158,22 +160,35 @@ export class WebhookConversion implements AsyncConversion {
   }
 
   #failure(why: string): ApiError {
-    const from = `${this.#at.group}/${this.#at.storageVersion}, Kind=${this.#at.kind}`;
-    return apiError.internal(`conversion webhook for ${from} failed: ${why}`);
+    return this.#error(`failed: ${why}`);
   }
 
   #invalid(why: string): ApiError {
-    const from = `${this.#at.group}/${this.#at.storageVersion}, Kind=${this.#at.kind}`;
-    return apiError.internal(
-      `conversion webhook for ${from} failed: ${why}`.replace(' failed: ', ' returned invalid response: '),
-    );
+    return this.#error(`returned invalid response: ${why}`);
+  }
+
+  #error(what: string): ApiError {
+    const { group, storageVersion, kind } = this.#at;
+    const text = `conversion webhook for ${group}/${storageVersion}, Kind=${kind} ${what}`;
+    return new ApiError(500, 'InternalError', text);
   }
 }
 
-/** Conversion between versions that differ in nothing but their schema: what a version does not know is left out. */
-export function schemaConversion(
-  at: Pick<ConvertedVersion, 'group' | 'version' | 'storageVersion' | 'schema'>,
-): { fromStorage(stored: KubeObject): KubeObject; toStorage(object: KubeObject): KubeObject } {
+/** Makes an object, in place, one that its schema describes. */
+function fit(object: KubeObject, schema: Schema): void {
+  prune(object, schema, { isRoot: true });
+  applyDefaults(object, schema);
+}
+
+/**
+ * Conversion between versions that differ in nothing but their schema. What is
+ * stored is what the storage version knows; another version shows the part of
+ * it that it knows too.
+ */
+export function schemaConversion(at: Omit<ConvertedVersion, 'webhook' | 'kind'>): {
+  fromStorage(stored: KubeObject): KubeObject;
+  toStorage(object: KubeObject): KubeObject;
+} {
   const own = apiVersionOf(at.group, at.version);
   const storage = apiVersionOf(at.group, at.storageVersion);
   const shown = new WeakMap<KubeObject, KubeObject>();
@@ -184,11 +199,15 @@ export function schemaConversion(
       if (object === undefined) {
         object = { ...cloneJson(stored), apiVersion: own };
         prune(object, at.schema, { isRoot: true });
-        applyDefaults(object, at.schema);
         shown.set(stored, object);
       }
       return object;
     },
-    toStorage: (object) => (object.apiVersion === storage ? object : { ...object, apiVersion: storage }),
+    toStorage: (object) => {
+      if (object.apiVersion === storage) return object;
+      const stored = { ...cloneJson(object), apiVersion: storage };
+      fit(stored, at.storageSchema);
+      return stored;
+    },
   };
 }

@@ -1,43 +1,18 @@
 import { WebhookClient } from '../admission/webhook/client.js';
 import { systemUser } from '../auth/user.js';
 import { ApiError } from '../http/api-error.js';
-import { cloneJson, equalJson, type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
-import { type KubeObject, timestamp } from '../object.js';
+import { cloneJson, equalJson, objectOf, stringOf } from '../json.js';
+import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import type { Logger } from '../../../telemetry/log.js';
-import { resourcesOf } from './custom-resource.js';
 import { WorkQueue } from '../work-queue.js';
+import { crdStatus } from './crd-status.js';
+import { resourcesOf } from './custom-resource.js';
+import { isEstablished, NameBook } from './name-book.js';
 
 const storage = 'customresourcedefinitions.apiextensions.k8s.io';
 const cleanup = 'customresourcecleanup.apiextensions.k8s.io';
 const options = { user: systemUser, manager: 'kube-apiserver' };
-
-function storedVersionsOf(crd: KubeObject): string[] {
-  const current = objectsOf(objectOf(crd.spec).versions).find((v) => v.storage === true);
-  return [...new Set([...stringsOf(objectOf(crd.status).storedVersions), stringOf(current?.name)])].filter(
-    (v) => v !== '',
-  );
-}
-
-function statusOf(crd: KubeObject): JsonObject {
-  const before = objectOf(crd.status);
-  const known = objectsOf(before.conditions);
-  const condition = (type: string, reason: string, message: string): JsonObject => {
-    const same = known.find((c) => c.type === type && c.status === 'True');
-    return same ?? { type, status: 'True', lastTransitionTime: timestamp(), reason, message };
-  };
-  const others = known.filter((c) => c.type !== 'NamesAccepted' && c.type !== 'Established');
-  return {
-    ...before,
-    acceptedNames: objectOf(objectOf(crd.spec).names),
-    conditions: [
-      condition('NamesAccepted', 'NoConflicts', 'no conflicts found'),
-      condition('Established', 'InitialNamesAccepted', 'the initial names have been accepted'),
-      ...others,
-    ],
-    storedVersions: storedVersionsOf(crd),
-  };
-}
 
 /** Serves what CRDs define: adds their resources to the registry, reports Established, cleans up when they go. */
 export function startCrdController({
@@ -49,7 +24,10 @@ export function startCrdController({
 }): { stop(): Promise<void> } {
   const { store, registry } = operations;
   const client = new WebhookClient(store);
+  const book = new NameBook();
   const register = (crd: KubeObject): void => {
+    const { conflict } = book.decide(crd);
+    if (conflict !== undefined && !isEstablished(crd)) return;
     const resources = resourcesOf(crd, client);
     const [first] = resources;
     if (first !== undefined) registry.remove(first.group, first.plural);
@@ -62,12 +40,13 @@ export function startCrdController({
       if (crd === undefined || resource === undefined) return 'done';
       const target = { namespace: undefined, name };
       if (crd.metadata.deletionTimestamp === undefined) {
-        const status = statusOf(crd);
+        const status = crdStatus(crd, book.decide(crd));
+        if (registry.findStorage(name) === undefined) register(crd);
         if (equalJson(crd.status, status)) return 'done';
         await operations.modify(
           resource,
           target,
-          (o) => ({ ...cloneJson(o), status: cloneJson(statusOf(o)) }),
+          (o) => ({ ...cloneJson(o), status: cloneJson(crdStatus(o, book.decide(o))) }),
           {
             ...options,
             subresource: 'status',
@@ -106,7 +85,11 @@ export function startCrdController({
       }
     },
   );
-  for (const crd of store.list(storage)) {
+  // Who was there first keeps its names.
+  const existing = [...store.list(storage)].sort(
+    (x, y) => Number(isEstablished(y)) - Number(isEstablished(x)),
+  );
+  for (const crd of existing) {
     register(crd);
     queue.add(crd.metadata.name);
   }
@@ -115,6 +98,9 @@ export function startCrdController({
       const spec = objectOf(object.spec);
       registry.remove(stringOf(spec.group), stringOf(objectOf(spec.names).plural));
       store.clear(object.metadata.name);
+      book.release(object);
+      // Others may have been waiting for the names.
+      for (const other of store.list(storage)) queue.add(other.metadata.name);
       return;
     }
     // Served from the moment the definition is stored: clients that wait for Established find it there.

@@ -1,7 +1,5 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
 import { arrayOf, isObject, type Json, numberOf, objectsOf, stringOf, stringsOf } from '../json.js';
 import type { CelRule, Schema, SchemaType } from '../schema/schema.js';
-import { isValidPattern } from '../schema/validate.js';
 
 const types: ReadonlySet<string> = new Set(['object', 'array', 'string', 'integer', 'number', 'boolean']);
 /** Schemas nest; hostile ones without end. */
@@ -75,74 +73,6 @@ export function schemaFromOpenApi(json: Json | undefined, depth = 0): Schema {
   const rules = rulesOf(json['x-kubernetes-validations']);
   if (rules.length > 0) out.rules = rules;
   return out;
-}
-
-/** Where a schema breaks the rules for structural schemas, or cannot be evaluated here. */
-export function structuralErrors(
-  json: Json | undefined,
-  path: string,
-  isInCombinator = false,
-  depth = 0,
-): FieldError[] {
-  if (!isObject(json)) return [];
-  if (depth > depthMax)
-    return [fieldError.invalid(path, '', `schemas may nest at most ${depthMax} levels deep`)];
-  const errors: FieldError[] = [];
-  const type = stringOf(json.type);
-  const isTyped =
-    type !== '' ||
-    json['x-kubernetes-int-or-string'] === true ||
-    json['x-kubernetes-preserve-unknown-fields'] === true;
-  if (type !== '' && !types.has(type)) errors.push(fieldError.notSupported(`${path}.type`, type, [...types]));
-  if (!isInCombinator && !isTyped)
-    errors.push(fieldError.required(`${path}.type`, 'must not be empty for specified object fields'));
-  if (typeof json.pattern === 'string' && !isValidPattern(json.pattern)) {
-    errors.push(
-      fieldError.invalid(
-        `${path}.pattern`,
-        json.pattern,
-        'must be a valid regular expression, but is not one that RE2 accepts',
-      ),
-    );
-  }
-  if (
-    json.properties !== undefined &&
-    json.additionalProperties !== undefined &&
-    json.additionalProperties !== false
-  ) {
-    errors.push(
-      fieldError.forbidden(
-        `${path}.additionalProperties`,
-        'additionalProperties and properties are mutual exclusive',
-      ),
-    );
-  }
-  if (typeof json.$ref === 'string' && json.$ref !== '')
-    errors.push(fieldError.forbidden(`${path}.$ref`, '$ref is not supported'));
-  if (
-    json['x-kubernetes-list-type'] === 'map' &&
-    stringsOf(json['x-kubernetes-list-map-keys']).length === 0
-  ) {
-    errors.push(
-      fieldError.required(
-        `${path}.x-kubernetes-list-map-keys`,
-        'must not be empty if x-kubernetes-list-type is map',
-      ),
-    );
-  }
-  const visit = (v: Json | undefined, at: string, combinator = isInCombinator): void => {
-    errors.push(...structuralErrors(v, at, combinator, depth + 1));
-  };
-  if (isObject(json.properties)) {
-    for (const [key, v] of Object.entries(json.properties)) visit(v, `${path}.properties[${key}]`);
-  }
-  if (isObject(json.items)) visit(json.items, `${path}.items`);
-  if (isObject(json.additionalProperties)) visit(json.additionalProperties, `${path}.additionalProperties`);
-  for (const key of ['allOf', 'anyOf', 'oneOf'] as const) {
-    arrayOf(json[key]).forEach((v, i) => visit(v, `${path}.${key}[${i}]`, true));
-  }
-  if (isObject(json.not)) visit(json.not, `${path}.not`, true);
-  return errors;
 }
 
 /** A schema for resources without one: every field is kept. */

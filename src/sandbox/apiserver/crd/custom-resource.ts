@@ -1,6 +1,5 @@
 import type { WebhookClient } from '../admission/webhook/client.js';
 import { clientConfigOf } from '../admission/webhook/configuration.js';
-import type { FieldError } from '../http/api-error.js';
 import {
   isObject,
   type Json,
@@ -16,12 +15,12 @@ import type { KubeObject } from '../object.js';
 import { ageOf } from '../printing/age.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';
 import { evaluateJsonPath, parseJsonPath } from '../printing/json-path.js';
-import type { Column, Resource, ScaleMapping, Strategy } from '../registry/resource.js';
+import { versionRank } from '../registry/registry.js';
+import type { Column, Resource, ScaleMapping } from '../registry/resource.js';
 import { builtinSchemas } from '../schema/builtin-schema.js';
 import type { Schema } from '../schema/schema.js';
-import { validateSchema } from '../schema/validate.js';
-import { celErrors } from './cel-rules.js';
 import { type ConvertedVersion, schemaConversion, WebhookConversion } from './conversion.js';
+import { strategyFor } from './custom-strategy.js';
 import { anythingSchema, schemaFromOpenApi, simplePath, withMetadata } from './crd-schema.js';
 
 const metadataSchema = builtinSchemas.get('apimachinery.pkg.apis.meta.v1.ObjectMeta');
@@ -52,18 +51,6 @@ function columnOf(spec: Json): Column {
   };
 }
 
-function strategyFor(schema: Schema): Strategy {
-  return {
-    validate: (object): FieldError[] => {
-      const errors = validateSchema(object, schema);
-      // Rules may assume what the schema says; on updates they run below, with the old object.
-      const isNew = object.metadata.resourceVersion === undefined || object.metadata.resourceVersion === '';
-      return errors.length > 0 || !isNew ? errors : celErrors(object, undefined, schema);
-    },
-    validateUpdate: (object, old) => celErrors(object, old, schema),
-  };
-}
-
 function scaleOf(subresources: Json | undefined): ScaleMapping | undefined {
   const scale = pathOf(subresources, 'scale');
   if (!isObject(scale)) return undefined;
@@ -74,6 +61,22 @@ function scaleOf(subresources: Json | undefined): ScaleMapping | undefined {
     selector: (object: KubeObject) =>
       selectorPath.length === 0 ? '' : stringOf(pathOf(object, ...selectorPath)),
   };
+}
+
+/** The default warning of a deprecated version: it names the best one to use instead. */
+function deprecationOf(
+  group: string,
+  kind: string,
+  version: string,
+  versions: readonly JsonObject[],
+): string {
+  const better = versions
+    .filter((v) => v.served === true && v.deprecated !== true)
+    .map((v) => stringOf(v.name))
+    .filter((name) => versionRank(name) > versionRank(version))
+    .sort((a, b) => versionRank(b) - versionRank(a))[0];
+  const said = `${group}/${version} ${kind} is deprecated`;
+  return better === undefined ? said : `${said}; use ${group}/${better} ${kind}`;
 }
 
 /** How a version becomes another: by a webhook, or by leaving out what it does not know. */
@@ -88,6 +91,11 @@ function conversionOf(
   return { conversion: new WebhookConversion({ ...at, webhook }, client) };
 }
 
+function schemaOf(version: JsonObject): Schema {
+  const json = pathOf(version, 'schema', 'openAPIV3Schema');
+  return withMetadata(json === undefined ? anythingSchema : schemaFromOpenApi(json), metadataSchema);
+}
+
 /** The resources that a CRD makes: one for each served version. */
 export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] {
   const spec = objectOf(crd.spec);
@@ -96,15 +104,13 @@ export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] 
   const plural = stringOf(names.plural);
   const kind = stringOf(names.kind);
   const versions = objectsOf(spec.versions);
-  const storageVersion = stringOf(versions.find((v) => v.storage === true)?.name);
+  const stored = versions.find((v) => v.storage === true) ?? {};
+  const storageVersion = stringOf(stored.name);
+  const storageSchema = schemaOf(stored);
   return versions
     .filter((v) => v.served === true)
     .map((v): Resource => {
-      const json = pathOf(v, 'schema', 'openAPIV3Schema');
-      const schema = withMetadata(
-        json === undefined ? anythingSchema : schemaFromOpenApi(json),
-        metadataSchema,
-      );
+      const schema = schemaOf(v);
       const columns = objectsOf(v.additionalPrinterColumns).map(columnOf);
       const scale = scaleOf(v.subresources);
       return {
@@ -126,13 +132,17 @@ export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] 
         subresources: {},
         columns: [nameColumn, ...(columns.length > 0 ? columns : [ageColumn])],
         selectableFields: objectsOf(v.selectableFields).map((f) => stringOf(f.jsonPath).replace(/^\./, '')),
-        ...conversionOf(spec, { group, kind, version: stringOf(v.name), storageVersion, schema }, client),
+        ...conversionOf(
+          spec,
+          { group, kind, version: stringOf(v.name), storageVersion, storageSchema, schema },
+          client,
+        ),
         isCustom: true,
         createsOnUpdate: false,
         ...(v.deprecated === true
           ? {
               deprecationWarning:
-                stringOf(v.deprecationWarning) || `${group}/${stringOf(v.name)} ${kind} is deprecated`,
+                stringOf(v.deprecationWarning) || deprecationOf(group, kind, stringOf(v.name), versions),
             }
           : {}),
       };

@@ -4,7 +4,7 @@ import { SchemaTypes } from '../cel/schema-types.js';
 import { type FieldError, fieldError } from '../http/api-error.js';
 import type { CelRule, Schema } from '../schema/schema.js';
 
-const reasons = ['FieldValueInvalid', 'FieldValueForbidden', 'FieldValueRequired', 'FieldValueDuplicate'];
+const reasons = ['FieldValueDuplicate', 'FieldValueForbidden', 'FieldValueInvalid', 'FieldValueRequired'];
 const messageMaxLength = 2048;
 
 interface Place {
@@ -65,16 +65,14 @@ function checkRules(schema: Schema, rules: readonly CelRule[], place: Place, err
         fieldError.invalid(
           `${at}.rule`,
           rule.rule,
-          'oldSelf cannot be used on the uncorrelatable portion of the schema within '.concat(place.path),
+          'oldSelf cannot be used on the uncorrelatable portion of the schema within '.concat(
+            place.path.replace(/\.items$/, ''),
+          ),
         ),
       );
     } else if (rule.optionalOldSelf === true && !program.identifiers.has('oldSelf')) {
       errors.push(
-        fieldError.invalid(
-          `${at}.optionalOldSelf`,
-          true,
-          'option may only be set on a transition rule: a rule that uses oldSelf',
-        ),
+        fieldError.invalid(`${at}.optionalOldSelf`, true, 'may not be set if oldSelf is not used in rule'),
       );
     }
     if (rule.messageExpression === undefined || rule.messageExpression.trim() === '') return;
@@ -137,13 +135,7 @@ function textErrors(rule: CelRule, at: string, schema: Schema): FieldError[] {
     errors.push(fieldError.notSupported(`${at}.reason`, rule.reason, reasons));
   }
   if (rule.fieldPath !== undefined && !isPathIn(schema, rule.fieldPath)) {
-    errors.push(
-      fieldError.invalid(
-        `${at}.fieldPath`,
-        rule.fieldPath,
-        'fieldPath must be a valid path: it names a field that the schema does not have',
-      ),
-    );
+    errors.push(fieldError.invalid(`${at}.fieldPath`, rule.fieldPath, 'fieldPath must be a valid path'));
   }
   return errors;
 }

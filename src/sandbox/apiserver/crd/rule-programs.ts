@@ -4,18 +4,24 @@ import { CompileProblem, compileExpression, type Expression, type ResultType } f
 
 const programs = new Map<string, Expression | CompileProblem>();
 const programsMax = 4096;
-let environment: Environment | undefined;
+let plain: Environment | undefined;
+let optional: Environment | undefined;
 
 /**
  * A rule ready to run on values of any shape. Its types were checked against
  * the schema when the definition was written (rule-checks.ts).
  */
-export function ruleProgram(source: string, result: ResultType): Expression | CompileProblem {
-  const key = `${result}:${source}`;
+export function ruleProgram(
+  source: string,
+  result: ResultType,
+  hasOptionalOld = false,
+): Expression | CompileProblem {
+  const key = `${result}:${hasOptionalOld}:${source}`;
   const known = programs.get(key);
   if (known !== undefined) return known;
-  environment ??= newEnvironment().registerVariable('self', 'dyn').registerVariable('oldSelf', 'dyn');
-  const program = compileExpression(environment, source, result);
+  plain ??= newEnvironment().registerVariable('self', 'dyn').registerVariable('oldSelf', 'dyn');
+  optional ??= newEnvironment().registerVariable('self', 'dyn').registerVariable('oldSelf', 'optional<dyn>');
+  const program = compileExpression(hasOptionalOld ? optional : plain, source, result);
   if (programs.size >= programsMax) programs.clear();
   programs.set(key, program);
   return program;

@@ -40,7 +40,7 @@ export function decodeObject(
   if (options.fieldValidation === 'Ignore') return draft;
   const texts = [
     ...(options.duplicates ?? []).map((f) => `duplicate field "${f}"`),
-    ...unknown.map((f) => `unknown field "${f}"`),
+    ...(resource.isCustom ? unknown.sort() : unknown).map((f) => `unknown field "${f}"`),
   ];
   if (texts.length === 0) return draft;
   if (options.fieldValidation === 'Strict') throw refuse(`strict decoding error: ${texts.join(', ')}`);

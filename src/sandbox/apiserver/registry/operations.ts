@@ -206,7 +206,7 @@ export class Operations {
     if (resource.hasGeneration && subresource !== 'status') {
       next.metadata.generation = (old.metadata.generation ?? 1) + (isSpecEqual(old, next) ? 0 : 1);
     }
-    this.#validate(resource, next, old);
+    this.#validate(resource, next, old, options.warnings);
     await this.#admission.validateUpdate(resource, next, old, options);
     const storable = await toStorage(next, resource);
     this.#admission.commit('UPDATE', resource, next, old, options);
@@ -349,7 +349,7 @@ export class Operations {
     return this.#admission.admitBody(operation, resource, target, body, options);
   }
 
-  #validate(resource: Resource, next: KubeObject, old: KubeObject | undefined): void {
+  #validate(resource: Resource, next: KubeObject, old: KubeObject | undefined, warnings?: string[]): void {
     const errors = [
       ...metadataErrors(next.metadata, resource),
       ...(old === undefined ? [] : addedFinalizers(next, old)),
@@ -357,7 +357,7 @@ export class Operations {
     ];
     // Rules on transitions may assume a well-formed object.
     if (old !== undefined && (errors.length === 0 || !resource.isCustom))
-      errors.push(...(resource.strategy.validateUpdate?.(next, old) ?? []));
+      errors.push(...(resource.strategy.validateUpdate?.(next, old, warnings) ?? []));
     if (errors.length > 0) {
       throw apiError.invalid(resource.kind, resource.group, next.metadata.name, errors);
     }

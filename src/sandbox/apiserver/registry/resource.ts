@@ -18,8 +18,8 @@ export interface Strategy {
   /** Last changes before validation on update of the object itself (not its status). */
   readonly prepareUpdate?: (draft: KubeObject, old: KubeObject, reader: ObjectReader) => void;
   readonly validate?: (object: KubeObject, reader: ObjectReader) => FieldError[];
-  /** Runs in addition to validate. */
-  readonly validateUpdate?: (object: KubeObject, old: KubeObject) => FieldError[];
+  /** Runs in addition to validate; may leave texts for Warning headers. */
+  readonly validateUpdate?: (object: KubeObject, old: KubeObject, warnings?: string[]) => FieldError[];
 }
 
 /** A column of server-side printing. */

@@ -1,6 +1,7 @@
 import { RE2JS } from 're2js';
 import { type FieldError, fieldError } from '../http/api-error.js';
 import { equalJson, isObject, type Json, type JsonObject } from '../json.js';
+import { itemStep } from '../managed-fields/typed-value.js';
 import { matchesFormat } from './formats.js';
 import type { Schema } from './schema.js';
 
@@ -23,15 +24,23 @@ function compiled(pattern: string): RE2JS | undefined {
   return re;
 }
 
-/** Whether a pattern is a regular expression this server can evaluate (RE2 syntax, as Kubernetes). */
-export function isValidPattern(pattern: string): boolean {
-  return compiled(pattern) !== undefined;
+/** Why a pattern is no regular expression in RE2's syntax, which Kubernetes uses; undefined when it is one. */
+export function patternProblem(pattern: string): string | undefined {
+  try {
+    RE2JS.compile(pattern);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
-/** Checks a value against a schema; CEL rules are evaluated elsewhere. */
-export function validateSchema(value: Json | undefined, schema: Schema, path = ''): FieldError[] {
+/**
+ * Checks a value against a schema; CEL rules are evaluated elsewhere. Parts that
+ * are as they were in `old` may stay, even where the schema is stricter now.
+ */
+export function validateSchema(value: Json | undefined, schema: Schema, path = '', old?: Json): FieldError[] {
   const errors: FieldError[] = [];
-  check(value, schema, path, errors);
+  check(value, schema, path, errors, old);
   return errors;
 }
 
@@ -53,8 +62,15 @@ function typeName(value: Json | undefined): string {
   return typeof value;
 }
 
-function check(value: Json | undefined, schema: Schema, path: string, errors: FieldError[]): void {
+function check(
+  value: Json | undefined,
+  schema: Schema,
+  path: string,
+  errors: FieldError[],
+  old?: Json,
+): void {
   if (errors.length >= maxErrors || value === undefined) return;
+  if (old !== undefined && equalJson(value, old)) return;
   if (value === null) {
     if (schema.nullable === true || schema.type === undefined) return;
     errors.push(mismatch(path, value, schema.type));
@@ -66,6 +82,7 @@ function check(value: Json | undefined, schema: Schema, path: string, errors: Fi
   }
   if (schema.type !== undefined && !hasType(value, schema.type)) {
     errors.push(mismatch(path, value, schema.type));
+    if (typeof value === 'number' && schema.type === 'integer') checkNumber(value, schema, path, errors);
     return;
   }
   if (schema.enum !== undefined && !schema.enum.some((e) => equalJson(e, value))) {
@@ -73,15 +90,15 @@ function check(value: Json | undefined, schema: Schema, path: string, errors: Fi
   }
   if (typeof value === 'string') checkString(value, schema, path, errors);
   else if (typeof value === 'number') checkNumber(value, schema, path, errors);
-  else if (Array.isArray(value)) checkArray(value, schema, path, errors);
-  else if (isObject(value)) checkObject(value, schema, path, errors);
+  else if (Array.isArray(value)) checkArray(value, schema, path, errors, old);
+  else if (isObject(value)) checkObject(value, schema, path, errors, old);
   checkCombinators(value, schema, path, errors);
 }
 
 function mismatch(path: string, value: Json, wanted: string): FieldError {
   return fieldError.typeInvalid(
     path === '' ? '<nil>' : path,
-    typeof value === 'object' ? typeName(value) : value,
+    typeName(value),
     `${path === '' ? 'value' : path} in body must be of type ${wanted}: "${typeName(value)}"`,
   );
 }
@@ -106,17 +123,19 @@ function checkString(value: string, schema: Schema, path: string, errors: FieldE
   const length = schema.minLength === undefined && schema.maxLength === undefined ? 0 : codePoints(value);
   if (schema.maxLength !== undefined && length > schema.maxLength) {
     errors.push(fieldError.tooLong(path, schema.maxLength));
+    return;
   }
   if (schema.minLength !== undefined && length < schema.minLength) {
     errors.push(
       fieldError.invalid(path, value, `${where} should be at least ${schema.minLength} chars long`),
     );
+    return;
   }
   if (schema.pattern !== undefined && compiled(schema.pattern)?.matcher(value).find() === false) {
     errors.push(fieldError.invalid(path, value, `${where} should match '${schema.pattern}'`));
   }
   if (schema.format !== undefined && !matchesFormat(value, schema.format)) {
-    errors.push(fieldError.invalid(path, value, `${where} must be of type ${schema.format}: "${value}"`));
+    errors.push(fieldError.typeInvalid(path, value, `${where} must be of type ${schema.format}: "${value}"`));
   }
 }
 
@@ -139,7 +158,24 @@ function checkNumber(value: number, schema: Schema, path: string, errors: FieldE
   }
 }
 
-function checkArray(value: readonly Json[], schema: Schema, path: string, errors: FieldError[]): void {
+/** The old items of a list by their keys; empty where they cannot be told apart. */
+function correlated(old: Json | undefined, schema: Schema): Map<string, Json> {
+  const out = new Map<string, Json>();
+  if (schema.listType !== 'map' || !Array.isArray(old)) return out;
+  for (const item of old as Json[]) {
+    const step = itemStep(item, schema);
+    if (step !== undefined) out.set(step, item);
+  }
+  return out;
+}
+
+function checkArray(
+  value: readonly Json[],
+  schema: Schema,
+  path: string,
+  errors: FieldError[],
+  old: Json | undefined,
+): void {
   if (schema.maxItems !== undefined && value.length > schema.maxItems) {
     errors.push(fieldError.tooMany(path, value.length, schema.maxItems));
   }
@@ -150,8 +186,9 @@ function checkArray(value: readonly Json[], schema: Schema, path: string, errors
   }
   const items = schema.items;
   if (items !== undefined) {
+    const before = correlated(old, schema);
     value.forEach((v, i) => {
-      check(v, items, `${path}[${i}]`, errors);
+      check(v, items, `${path}[${i}]`, errors, before.get(itemStep(v, schema) ?? ''));
     });
   }
   if (schema.listType === 'set' || schema.uniqueItems === true) {
@@ -175,7 +212,15 @@ function checkArray(value: readonly Json[], schema: Schema, path: string, errors
   }
 }
 
-function checkObject(value: JsonObject, schema: Schema, path: string, errors: FieldError[]): void {
+function checkObject(
+  value: JsonObject,
+  schema: Schema,
+  path: string,
+  errors: FieldError[],
+  old: Json | undefined,
+): void {
+  const before = isObject(old) ? old : {};
+  const oldOf = (key: string): Json | undefined => (Object.hasOwn(before, key) ? before[key] : undefined);
   for (const key of schema.required ?? []) {
     if (!Object.hasOwn(value, key) || value[key] === undefined)
       errors.push(fieldError.required(at(path, key)));
@@ -197,47 +242,42 @@ function checkObject(value: JsonObject, schema: Schema, path: string, errors: Fi
     const own = schema.properties;
     if (own !== undefined && Object.hasOwn(own, key)) {
       const child = own[key];
-      if (child !== undefined) check(value[key], child, at(path, key), errors);
+      if (child !== undefined) check(value[key], child, at(path, key), errors, oldOf(key));
     } else if (typeof schema.additionalProperties === 'object') {
-      check(value[key], schema.additionalProperties, at(path, key), errors);
+      check(value[key], schema.additionalProperties, at(path, key), errors, oldOf(key));
     }
   }
 }
 
-function passes(value: Json, schema: Schema, path: string): boolean {
+function problems(value: Json, schema: Schema, path: string): FieldError[] {
   const errors: FieldError[] = [];
   check(value, schema, path, errors);
-  return errors.length === 0;
+  return errors;
+}
+
+/** Combinators as a whole are reported without a field, as Kubernetes' validator does. */
+function composite(path: string, rule: string): FieldError {
+  return fieldError.invalid('<nil>', '', `${JSON.stringify(path)} must ${rule}`);
 }
 
 function checkCombinators(value: Json, schema: Schema, path: string, errors: FieldError[]): void {
   for (const part of schema.allOf ?? []) check(value, part, path, errors);
-  const where = path === '' ? '<nil>' : path;
-  if (schema.anyOf !== undefined && !schema.anyOf.some((s) => passes(value, s, path))) {
-    errors.push(
-      fieldError.invalid(
-        where,
-        describe(value),
-        `${where} in body must validate at least one schema (anyOf)`,
-      ),
-    );
+  if (schema.anyOf !== undefined) {
+    const found = schema.anyOf.map((s) => problems(value, s, path));
+    if (!found.some((f) => f.length === 0)) {
+      errors.push(composite(path, 'validate at least one schema (anyOf)'), ...(found[0] ?? []));
+    }
   }
-  if (schema.oneOf !== undefined && schema.oneOf.filter((s) => passes(value, s, path)).length !== 1) {
-    errors.push(
-      fieldError.invalid(
-        where,
-        describe(value),
-        `${where} in body must validate one and only one schema (oneOf)`,
-      ),
-    );
+  if (schema.oneOf !== undefined) {
+    const found = schema.oneOf.map((s) => problems(value, s, path));
+    const valid = found.filter((f) => f.length === 0).length;
+    if (valid !== 1) {
+      const count = valid === 0 ? 'Found none valid' : `Found ${valid} valid alternatives`;
+      errors.push(composite(path, `validate one and only one schema (oneOf). ${count}`));
+      if (valid === 0) errors.push(...(found[0] ?? []));
+    }
   }
-  if (schema.not !== undefined && passes(value, schema.not, path)) {
-    errors.push(
-      fieldError.invalid(where, describe(value), `${where} in body must not validate the schema (not)`),
-    );
+  if (schema.not !== undefined && problems(value, schema.not, path).length === 0) {
+    errors.push(composite(path, 'not validate the schema (not)'));
   }
-}
-
-function describe(value: Json): Json {
-  return typeof value === 'object' ? typeName(value) : value;
 }

@@ -2,7 +2,7 @@ import type { Environment } from '@marcbachmann/cel-js';
 import { Duration, UnsignedInt } from '@marcbachmann/cel-js/evaluator';
 import { charge } from '../budget.js';
 import { equalValues } from '../equality.js';
-import { define } from './define.js';
+import { type CelFunction, define } from './define.js';
 
 class SetsNamespace {}
 
@@ -41,6 +41,25 @@ function contains(list: readonly unknown[], wanted: readonly unknown[]): boolean
   return wanted.every((w) => list.some((v) => equalValues(v, w)));
 }
 
+const ordered = [
+  'int',
+  'double',
+  'uint',
+  'string',
+  'bool',
+  'bytes',
+  'google.protobuf.Duration',
+  'google.protobuf.Timestamp',
+];
+
+/** One overload for each type: with a type parameter the result of a dynamic list would have no type at all. */
+function forEach(
+  types: readonly string[],
+  make: (type: string) => [string, CelFunction],
+): Record<string, CelFunction> {
+  return Object.fromEntries(types.map(make));
+}
+
 /** Kubernetes' functions on lists, and the `sets` functions. */
 export function registerLists(environment: Environment): void {
   environment.registerType('kubernetes.Sets', { ctor: SetsNamespace, fields: {} });
@@ -50,9 +69,9 @@ export function registerLists(environment: Environment): void {
       charge(values.length);
       return values.every((v, i) => i === 0 || !less(v, values[i - 1] as Comparable));
     },
-    'list<A>.sum(): A': sum,
-    'list<A>.min(): A': extreme('min', less),
-    'list<A>.max(): A': extreme('max', (a, b) => less(b, a)),
+    ...forEach(['int', 'double', 'uint', 'google.protobuf.Duration'], (t) => [`list<${t}>.sum(): ${t}`, sum]),
+    ...forEach(ordered, (t) => [`list<${t}>.min(): ${t}`, extreme('min', less)]),
+    ...forEach(ordered, (t) => [`list<${t}>.max(): ${t}`, extreme('max', (a, b) => less(b, a))]),
     'list.indexOf(dyn): int': (values: readonly unknown[], wanted: unknown) => {
       charge(values.length);
       return BigInt(values.findIndex((v) => equalValues(v, wanted)));

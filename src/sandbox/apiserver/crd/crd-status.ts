@@ -1,0 +1,62 @@
+import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
+import { type KubeObject, timestamp } from '../object.js';
+import { isEstablished, type NameDecision } from './name-book.js';
+
+const approval = 'api-approved.kubernetes.io';
+
+function storedVersionsOf(crd: KubeObject): string[] {
+  const current = objectsOf(objectOf(crd.spec).versions).find((v) => v.storage === true);
+  return [...new Set([...stringsOf(objectOf(crd.status).storedVersions), stringOf(current?.name)])].filter(
+    (v) => v !== '',
+  );
+}
+
+function approvalCondition(
+  crd: KubeObject,
+): readonly [status: string, reason: string, message: string] | undefined {
+  if (!/(^|\.)(k8s|kubernetes)\.io$/.test(stringOf(objectOf(crd.spec).group))) return undefined;
+  const value = crd.metadata.annotations?.[approval] ?? '';
+  if (value.startsWith('unapproved')) {
+    return ['False', 'UnapprovedAnnotation', `not approved: ${JSON.stringify(value)}`];
+  }
+  return value === ''
+    ? [
+        'False',
+        'MissingAnnotation',
+        `protected groups must have approval annotation ${JSON.stringify(approval)}, see https://github.com/kubernetes/enhancements/pull/1111`,
+      ]
+    : ['True', 'ApprovedAnnotation', `approved in ${value}`];
+}
+
+/** The status of a definition whose names were decided on. */
+export function crdStatus(crd: KubeObject, { accepted, conflict }: NameDecision): JsonObject {
+  const before = objectOf(crd.status);
+  const known = objectsOf(before.conditions);
+  const own = new Set<string>();
+  const condition = (type: string, status: string, reason: string, message: string): JsonObject => {
+    own.add(type);
+    const same = known.find((c) => c.type === type);
+    const since = same?.status === status ? same.lastTransitionTime : timestamp();
+    return { type, status, lastTransitionTime: since ?? timestamp(), reason, message };
+  };
+  const names =
+    conflict === undefined
+      ? condition('NamesAccepted', 'True', 'NoConflicts', 'no conflicts found')
+      : condition('NamesAccepted', 'False', conflict.reason, conflict.message);
+  const established =
+    conflict === undefined || isEstablished(crd)
+      ? condition('Established', 'True', 'InitialNamesAccepted', 'the initial names have been accepted')
+      : condition('Established', 'False', 'NotAccepted', 'not all names are accepted');
+  const approved = approvalCondition(crd);
+  const conditions = [
+    names,
+    established,
+    ...(approved === undefined ? [] : [condition('KubernetesAPIApprovalPolicyConformant', ...approved)]),
+  ];
+  return {
+    ...before,
+    acceptedNames: accepted,
+    conditions: [...conditions, ...known.filter((c) => !own.has(stringOf(c.type)))],
+    storedVersions: storedVersionsOf(crd),
+  };
+}

@@ -1,0 +1,261 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type JsonObject, objectOf, objectsOf, stringOf } from '../../../src/sandbox/apiserver/json.js';
+import { eventually } from '../../harness/cluster.js';
+import { WebhookServer } from '../../harness/webhook-server.js';
+import { describeServers, type RawAnswer } from '../servers.js';
+
+const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const mergePatch = { 'content-type': 'application/merge-patch+json' };
+const group = 'conformance.example.com';
+
+interface Version extends JsonObject {
+  name: string;
+}
+
+const version = (name: string, spec: JsonObject, more: JsonObject = {}): Version => ({
+  name,
+  served: true,
+  storage: true,
+  schema: { openAPIV3Schema: { type: 'object', properties: { spec } } },
+  ...more,
+});
+
+const definition = (
+  plural: string,
+  kind: string,
+  versions: Version[],
+  spec: JsonObject = {},
+): JsonObject => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `${plural}.${group}` },
+  spec: { group, names: { plural, kind }, scope: 'Namespaced', versions, ...spec },
+});
+
+describeServers('custom resources', (server) => {
+  let hooks: WebhookServer;
+  let namespace: string;
+  beforeAll(async () => {
+    hooks = await WebhookServer.start();
+    namespace = await server().namespace('custom');
+  });
+  afterAll(() => hooks.stop());
+
+  const send = (method: string, path: string, body?: JsonObject): Promise<RawAnswer> =>
+    server().raw({
+      method,
+      path,
+      ...(body === undefined ? {} : { body }),
+      ...(method === 'PATCH' ? { headers: mergePatch } : {}),
+    });
+  const at = (plural: string, v: string, name = ''): string =>
+    `/apis/${group}/${v}/namespaces/${namespace}/${plural}${name === '' ? '' : `/${name}`}`;
+  const messageOf = (answer: RawAnswer): string => answer.json<{ message: string }>().message;
+  const statusOf = async (plural: string): Promise<JsonObject> =>
+    objectOf((await send('GET', `${definitions}/${plural}.${group}`)).json<JsonObject>().status);
+  const conditionsOf = async (plural: string): Promise<Record<string, string>> =>
+    Object.fromEntries(
+      objectsOf((await statusOf(plural)).conditions).map((c) => [
+        stringOf(c.type),
+        `${stringOf(c.status)} ${stringOf(c.reason)}`,
+      ]),
+    );
+  async function define(body: JsonObject): Promise<void> {
+    const made = await send('POST', definitions, body);
+    expect(made.status, made.text).toBe(201);
+    const [plural = ''] = stringOf(objectOf(body.metadata).name).split('.');
+    await eventually(async () => expect((await conditionsOf(plural)).Established).toMatch(/^True/), {
+      timeoutMs: 15_000,
+    });
+    const versions = objectsOf(objectOf(body.spec).versions).map((v) => stringOf(v.name));
+    for (const v of versions) {
+      await eventually(async () => expect((await send('GET', at(plural, v))).status).toBe(200), {
+        timeoutMs: 15_000,
+      });
+    }
+  }
+  const object = (kind: string, v: string, name: string, spec: JsonObject): JsonObject => ({
+    apiVersion: `${group}/${v}`,
+    kind,
+    metadata: { name },
+    spec,
+  });
+
+  test('a webhook converts between versions', async () => {
+    const convert = (o: JsonObject, to: string): JsonObject => {
+      const { host, port, address } = objectOf(o.spec);
+      const [h, p] = stringOf(address).split(':');
+      const spec = to.endsWith('/v2')
+        ? { address: `${stringOf(host)}:${String(port)}` }
+        : { host: h, port: Number(p) };
+      return {
+        ...o,
+        apiVersion: to,
+        spec: address !== undefined && to.endsWith('/v2') ? objectOf(o.spec) : spec,
+      };
+    };
+    let isBroken = false;
+    hooks.on('/convert', ({ review }) => {
+      const { objects, desiredAPIVersion } = objectOf(review.request);
+      if (isBroken) return { response: { result: { status: 'Failed', message: 'out of order' } } };
+      const convertedObjects = objectsOf(objects).map((o) => convert(o, stringOf(desiredAPIVersion)));
+      return { response: { result: { status: 'Success' }, convertedObjects } };
+    });
+    const v1 = version(
+      'v1',
+      { type: 'object', properties: { host: { type: 'string' }, port: { type: 'integer' } } },
+      { storage: false },
+    );
+    const v2 = version('v2', { type: 'object', properties: { address: { type: 'string' } } });
+    const clientConfig = { url: `${hooks.url}/convert`, caBundle: hooks.caBundle };
+    const conversion = { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'], clientConfig } };
+    await define(definition('ends', 'End', [v1, v2], { conversion }));
+    const made = await send('POST', at('ends', 'v1'), object('End', 'v1', 'a', { host: 'h', port: 80 }));
+    expect(made.json()).toMatchObject({ apiVersion: `${group}/v1`, spec: { host: 'h', port: 80 } });
+    expect((await send('GET', at('ends', 'v2', 'a'))).json()).toMatchObject({
+      apiVersion: `${group}/v2`,
+      spec: { address: 'h:80' },
+    });
+    await send('PATCH', at('ends', 'v2', 'a'), { spec: { address: 'i:81' } });
+    const list = (await send('GET', at('ends', 'v1'))).json<{ items: JsonObject[] }>();
+    expect(list.items).toMatchObject([{ apiVersion: `${group}/v1`, spec: { host: 'i', port: 81 } }]);
+    const patched = await send('PATCH', at('ends', 'v1', 'a'), { spec: { port: 82 } });
+    expect(patched.json()).toMatchObject({ spec: { host: 'i', port: 82 } });
+    isBroken = true;
+    await send('PATCH', at('ends', 'v2', 'a'), { metadata: { labels: { changed: 'yes' } } });
+    const failed = await send('GET', at('ends', 'v1', 'a'));
+    expect([failed.status, messageOf(failed)]).toEqual([
+      500,
+      `conversion webhook for ${group}/v2, Kind=End failed: out of order`,
+    ]);
+    expect((await send('GET', at('ends', 'v2', 'a'))).status).toBe(200);
+    isBroken = false;
+  });
+
+  test('versions without conversion show what their schema knows', async () => {
+    const v1 = version(
+      'v1',
+      { type: 'object', properties: { old: { type: 'string', default: 'o' }, both: { type: 'string' } } },
+      { storage: false, deprecated: true },
+    );
+    const v2 = version('v2', {
+      type: 'object',
+      properties: { now: { type: 'string', default: 'n' }, both: { type: 'string' } },
+    });
+    await define(definition('pairs', 'Pair', [v1, v2]));
+    const made = await send('POST', at('pairs', 'v1'), object('Pair', 'v1', 'p', { both: 'b' }));
+    // What is stored is what the storage version knows.
+    expect(made.json<JsonObject>().spec).toEqual({ both: 'b' });
+    expect(made.headers.warning).toContain(`${group}/v1 Pair is deprecated; use ${group}/v2 Pair`);
+    expect((await send('GET', at('pairs', 'v2', 'p'))).json<JsonObject>().spec).toEqual({
+      both: 'b',
+      now: 'n',
+    });
+    const dropped = await send('PATCH', `${definitions}/pairs.${group}`, {
+      spec: { versions: [{ ...v1, storage: true }] },
+    });
+    expect(messageOf(dropped)).toContain(
+      'status.storedVersions[0]: Invalid value: "v2": must appear in spec.versions',
+    );
+  });
+
+  test('rules compare with what was, and tolerate what stays', async () => {
+    const spec = (max: number): JsonObject => ({
+      type: 'object',
+      properties: {
+        name: {
+          type: 'string',
+          maxLength: max,
+          'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: 'name is immutable' }],
+        },
+        size: {
+          type: 'integer',
+          'x-kubernetes-validations': [{ rule: `self < ${max * 10}`, message: 'too big' }],
+        },
+        note: { type: 'string' },
+      },
+    });
+    await define(definition('boxes', 'Box', [version('v1', spec(5))]));
+    await send('POST', at('boxes', 'v1'), object('Box', 'v1', 'b', { name: 'abcde', size: 40 }));
+    const renamed = await send('PATCH', at('boxes', 'v1', 'b'), { spec: { name: 'other' } });
+    expect(messageOf(renamed)).toBe(
+      `Box.${group} "b" is invalid: spec.name: Invalid value: "string": name is immutable`,
+    );
+    const tightened = definition('boxes', 'Box', [version('v1', spec(3))]);
+    await send('PATCH', `${definitions}/boxes.${group}`, { spec: objectOf(tightened.spec) });
+    await eventually(
+      async () =>
+        expect(
+          (await send('POST', `${at('boxes', 'v1')}?dryRun=All`, object('Box', 'v1', 'c', { name: 'abcd' })))
+            .status,
+        ).toBe(422),
+      { timeoutMs: 10_000 },
+    );
+    const unrelated = await send('PATCH', at('boxes', 'v1', 'b'), { spec: { note: 'kept' } });
+    expect(unrelated.status, unrelated.text).toBe(200);
+    expect(unrelated.headers.warning).toContain('too big');
+    expect(messageOf(await send('PATCH', at('boxes', 'v1', 'b'), { spec: { size: 50 } }))).toBe(
+      `Box.${group} "b" is invalid: spec.size: Invalid value: "integer": too big`,
+    );
+  });
+
+  test('a name is given once', async () => {
+    const anything = { type: 'object' };
+    await define(definition('cups', 'Cup', [version('v1', anything)]));
+    await send('POST', definitions, definition('mugs', 'Cup', [version('v1', anything)]));
+    await eventually(
+      async () =>
+        expect(await conditionsOf('mugs')).toEqual({
+          NamesAccepted: 'False ListKindConflict',
+          Established: 'False NotAccepted',
+        }),
+      { timeoutMs: 10_000 },
+    );
+    expect((await send('GET', at('mugs', 'v1'))).status).toBe(404);
+    await send('DELETE', `${definitions}/cups.${group}`);
+    await eventually(async () => expect((await send('GET', at('mugs', 'v1'))).status).toBe(200), {
+      timeoutMs: 15_000,
+    });
+  });
+
+  test('definitions that cannot work are refused', async () => {
+    const refused = async (spec: JsonObject, more: JsonObject = {}): Promise<string> => {
+      const body = definition('wrongs', 'Wrong', [version('v1', spec, more)]);
+      const answer = await send('POST', `${definitions}?dryRun=All`, body);
+      expect(answer.status).toBe(422);
+      const prefix = `CustomResourceDefinition.apiextensions.k8s.io "wrongs.${group}" is invalid: `;
+      return messageOf(answer)
+        .replace(prefix, '')
+        .replace('spec.validation.openAPIV3Schema.properties[spec]', '@');
+    };
+    const field = (schema: JsonObject): JsonObject => ({ type: 'object', properties: { a: schema } });
+    expect([
+      await refused(field({})),
+      await refused(field({ type: 'array' })),
+      await refused(field({ type: 'string', default: 5 })),
+      await refused(field({ type: 'string', pattern: '(?=a)' })),
+      await refused(
+        field({
+          type: 'array',
+          items: { type: 'object', properties: { k: { type: 'string' } } },
+          'x-kubernetes-list-type': 'map',
+          'x-kubernetes-list-map-keys': ['k'],
+        }),
+      ),
+      await refused(field({ type: 'integer', 'x-kubernetes-validations': [{ rule: 'self.x > 1' }] })),
+      await refused(field({ type: 'integer' }), { selectableFields: [{ jsonPath: '.spec.b' }] }),
+      await refused(field({ type: 'integer' }), {
+        additionalPrinterColumns: [{ name: 'A', type: 'text', jsonPath: '.spec.a' }],
+      }),
+    ]).toEqual([
+      '@.properties[a].type: Required value: must not be empty for specified object fields',
+      '@.properties[a].items: Required value: must be specified',
+      '@.properties[a].default: Invalid value: "integer":  in body must be of type string: "integer"',
+      '@.properties[a].pattern: Invalid value: "(?=a)": must be a valid regular expression, but isn\'t: error parsing regexp: invalid or unsupported Perl syntax: `(?=`',
+      '@.properties[a].items.properties[k].default: Required value: this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property',
+      `@.properties[a].x-kubernetes-validations[0].rule: Invalid value: apiextensions.ValidationRule{Rule:"self.x > 1", Message:"", MessageExpression:"", Reason:(*apiextensions.FieldValueErrorReason)(nil), FieldPath:"", OptionalOldSelf:(*bool)(nil)}: compilation failed: ERROR: <input>:1:5: type 'int' does not support field selection\n | self.x > 1\n | ....^`,
+      'spec.selectableFields[0].jsonPath: Invalid value: ".spec.b": is an invalid path: does not refer to a valid field',
+      'spec.additionalPrinterColumns[0].type: Invalid value: "text": must be one of boolean,date,integer,number,string',
+    ]);
+  });
+});
