@@ -86,7 +86,7 @@ describeServers('custom resources', (server) => {
       const { host, port, address } = objectOf(o.spec);
       const [h, p] = stringOf(address).split(':');
       const spec = to.endsWith('/v2')
-        ? { address: `${stringOf(host)}:${String(port)}` }
+        ? { address: `${stringOf(host)}:${JSON.stringify(port)}` }
         : { host: h, port: Number(p) };
       return {
         ...o,

@@ -191,7 +191,7 @@ describeServers('validating admission policies', (server) => {
       `${of}spec.validations[0].expression: Invalid value: "'text'": must evaluate to bool but got string`,
     );
     expect(await attempt({ validations: [{ expression: 'true', reason: 'Because' }] })).toBe(
-      `${of}spec.validations[0].reason: Unsupported value: "Because": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"`,
+      `${of}spec.validations[0].reason: Unsupported value: "Because": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge"`,
     );
   });
 });

@@ -110,7 +110,7 @@ export function deprecationErrors(version: JsonObject, at: string): FieldError[]
   if (warning.length > warningMaxLength) {
     return [fieldError.invalid(path, warning, `must be <= ${warningMaxLength} characters long`)];
   }
-  return /[\u0000-\u001f\u007f]/.test(warning)
+  return /\p{Cc}/u.test(warning)
     ? [
         fieldError.invalid(
           path,

@@ -7,7 +7,7 @@ import { keyProblem } from '../registry/names.js';
 import { specOf, type Strategy } from '../registry/resource.js';
 import { choiceErrors, conditionErrors, ruleErrors } from './admission-webhooks.js';
 
-const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge', 'Unauthorized'];
+const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge'];
 
 function matchDefaults(match: JsonObject): void {
   match.matchPolicy ??= 'Equivalent';

@@ -17,7 +17,6 @@ import { type Policy, policyOf } from './policy.js';
 
 const group = 'admissionregistration.k8s.io';
 const codes: Readonly<Record<string, number>> = {
-  Unauthorized: 401,
   Forbidden: 403,
   RequestEntityTooLarge: 413,
 };
