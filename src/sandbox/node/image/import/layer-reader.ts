@@ -43,13 +43,14 @@ export async function readLayer(layer: ArchivedLayer, o: LayerOptions): Promise<
   const plain = new DigestStream(algorithmOf(o.diffId), (count) => o.bytes.take(count));
   const extract = tar.extract();
   const unpack = await decompressor(await headOf(layer));
+  const list = await open(layerFiles.entries(o.folder), 'w', 0o600);
   const source = layer.file.stream();
+  // From here to the loop nothing may wait: an entry that comes before somebody listens is lost.
   const flow =
     unpack === undefined
       ? pipeline(source, compressed, plain, extract, { signal: o.signal })
       : pipeline(source, compressed, unpack, plain, extract, { signal: o.signal });
   flow.catch(() => undefined); // awaited below, when the entries have been seen
-  const list = await open(layerFiles.entries(o.folder), 'w', 0o600);
   try {
     const writer = new ContentWriter(o);
     for await (const entry of extract) {
