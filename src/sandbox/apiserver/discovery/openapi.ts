@@ -3,6 +3,7 @@ import { type Exchange, sendJson, sendText } from '../http/exchange.js';
 import type { JsonObject } from '../json.js';
 import type { Registry } from '../registry/registry.js';
 import type { Resource } from '../registry/resource.js';
+import { encodeOpenApiV2, openApiProtobuf, wantsOpenApiProtobuf } from './openapi-protobuf.js';
 import { ComponentSchemas } from './openapi-schema.js';
 import { kubernetesVersion } from './discovery.js';
 
@@ -41,6 +42,7 @@ export class OpenApi {
   #builtFor = -1;
   #documents = new Map<string, { text: string; hash: string }>();
   #v2: string | undefined;
+  #v2Protobuf: Uint8Array | undefined;
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -51,6 +53,7 @@ export class OpenApi {
     if (this.#builtFor !== this.#registry.generation) {
       this.#documents = new Map();
       this.#v2 = undefined;
+      this.#v2Protobuf = undefined;
       this.#builtFor = this.#registry.generation;
     }
     if (path === '/openapi/v3' || path === '/openapi/v3/') {
@@ -60,8 +63,11 @@ export class OpenApi {
     if (path === '/openapi/v2') {
       const accept = exchange.request.headers.accept ?? '';
       const takesJson = accept === '' || /application\/json|\*\/\*/.test(accept);
-      if (!takesJson) sendText(exchange, 406, 'text/plain', 'only application/json is served\n');
-      else sendText(exchange, 200, 'application/json', (this.#v2 ??= JSON.stringify(this.#buildV2())));
+      if (wantsOpenApiProtobuf(accept))
+        sendText(exchange, 200, openApiProtobuf, (this.#v2Protobuf ??= encodeOpenApiV2(this.#buildV2())));
+      else if (takesJson)
+        sendText(exchange, 200, 'application/json', (this.#v2 ??= JSON.stringify(this.#buildV2())));
+      else sendText(exchange, 406, 'text/plain', 'only JSON and protobuf are served\n');
       return true;
     }
     const gv = /^\/openapi\/v3\/(api\/v1|apis\/[^/]+\/[^/]+)$/.exec(path)?.[1];

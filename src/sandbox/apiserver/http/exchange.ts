@@ -72,10 +72,15 @@ export function sendJson(exchange: Answering, status: number, body: Json): void 
 }
 
 /** Sends an answer of any type. */
-export function sendText(exchange: Answering, status: number, contentType: string, text: string): void {
+export function sendText(
+  exchange: Answering,
+  status: number,
+  contentType: string,
+  content: string | Uint8Array,
+): void {
   const { response, request } = exchange;
   if (response.headersSent || response.destroyed) return;
-  const bytes = Buffer.from(text);
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   response.statusCode = status;
   response.setHeader('Content-Type', contentType);
   response.setHeader('Cache-Control', 'no-cache, private');
