@@ -31,6 +31,18 @@ export default defineConfig({
       },
       {
         test: {
+          // Real clients on a sandbox each; see test/interop/README.md for what they need.
+          name: 'interop',
+          include: ['test/interop/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 600_000,
+          pool: 'forks',
+          maxWorkers: 1,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: 'test/harness/test-user.ts',

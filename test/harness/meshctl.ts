@@ -13,6 +13,7 @@ export interface CommandOutcome {
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string;
+  readonly cwd?: string;
   /** Milliseconds until the command is killed; default 120 000. */
   readonly timeoutMs?: number;
   /** Told of each piece of standard error as it arrives. */
@@ -43,6 +44,7 @@ export function command(
     const child = spawn(program, [...args], {
       env: { ...process.env, NO_COLOR: '1', ...o.env },
       stdio: ['pipe', 'pipe', 'pipe'],
+      ...(o.cwd === undefined ? {} : { cwd: o.cwd }),
       timeout: o.timeoutMs ?? timeoutDefaultMs,
       killSignal: 'SIGKILL',
     });

@@ -12,7 +12,8 @@ export function wantsOpenApiProtobuf(accept: string): boolean {
 type Encode = (value: Json, writer: BinaryWriter) => void;
 type Fields = Readonly<Record<string, readonly [number: number, encode: Encode]>>;
 
-const text: Encode = (value, writer) => void writer.string(String(value));
+const text: Encode = (value, writer) =>
+  void writer.string(typeof value === 'string' ? value : JSON.stringify(value));
 const flag: Encode = (value, writer) => void writer.bool(value === true);
 const float: Encode = (value, writer) => void writer.double(Number(value));
 const integer: Encode = (value, writer) => void writer.int64(Number(value));
