@@ -3,6 +3,7 @@ import { events, pods } from '../../src/kube/resource.js';
 import type { KubeObject } from '../../src/kube/types.js';
 import type { ContainerStatus, Pod, PodStatus } from '../../src/sandbox/node/model/pod.js';
 import { eventually } from '../harness/cluster.js';
+import { command } from '../harness/meshctl.js';
 import { useSandbox } from '../harness/sandbox.js';
 import { isOrdinaryRun } from '../harness/test-user.js';
 
@@ -289,4 +290,46 @@ test('pods that come and go leave nothing on their node', async () => {
   expect(await look()).not.toBe(before);
   await kubectl(['delete', 'pod', '-l', 'app=come-and-go', '--timeout=60s']);
   await until(async () => expect(await look()).toBe(before));
+});
+
+test('a container restarts while its node reaches no API server', async () => {
+  const { kubectl, meshctl, name } = sandbox();
+  // It ends when it loses the API server; its second instance can be seen on the machine.
+  const script =
+    'if [ -e /d/seen ]; then echo "second $A"; exec sleep 70009; fi; while curl -sk -m 2 -o /dev/null https://$KUBERNETES_SERVICE_HOST/livez; do sleep 0.1; done; touch /d/seen';
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'alone' },
+    spec: {
+      nodeName: 'node-2',
+      terminationGracePeriodSeconds: 1,
+      volumes: [{ name: 'd', emptyDir: {} }],
+      containers: [
+        {
+          name: 'c',
+          image: 'meshctl/tool',
+          command: ['sh', '-c', script],
+          env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'settings', key: 'b.txt' } } }],
+          volumeMounts: [{ name: 'd', mountPath: '/d' }],
+        },
+      ],
+    },
+  };
+  const applied = await kubectl(['apply', '-f', '-'], { input: JSON.stringify(pod) });
+  expect(applied.exitCode, applied.stderr).toBe(0);
+  await ready('alone');
+  await meshctl(['sandbox', 'node', 'disconnect', 'node-2', '--name', name]);
+  try {
+    await until(async () => {
+      const found = await command('pgrep', ['-fx', 'sleep 70009']);
+      expect(found.exitCode).toBe(0);
+    });
+  } finally {
+    await meshctl(['sandbox', 'node', 'connect', 'node-2', '--name', name]);
+  }
+  await until(async () => {
+    expect((await containersOf('alone'))['c']).toMatchObject({ restartCount: 1, ready: true });
+    expect((await kubectl(['logs', 'alone'])).stdout).toBe('second bee\n');
+  });
 });

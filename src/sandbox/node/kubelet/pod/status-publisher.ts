@@ -4,7 +4,10 @@ import type { KubeClient } from '../../../../kube/client.js';
 import { pods } from '../../../../kube/resource.js';
 import type { Logger } from '../../../../telemetry/log.js';
 import { type Pod, type PodCondition, podKey, type PodStatus } from '../../model/pod.js';
+import { within } from '../within.js';
 
+/** A write that takes longer is tried again: its connection may be half-open. */
+const answerTimeoutMs = 5_000;
 /** Fields that may disappear from one status to the next: a patch must name them to remove them. */
 const optionalFields = ['reason', 'message', 'podIP'] as const;
 
@@ -57,12 +60,10 @@ export class StatusPublisher {
     if (!isChanged && (pod === this.#lastPod || isAsWritten(pod, status))) return true;
     const { namespace, name, uid } = pod.metadata;
     try {
-      await this.#client.patch(
-        { resource: pods, namespace, name, subresource: 'status' },
-        // The uid makes sure that a namesake created meanwhile is not meant.
-        { metadata: { uid }, status: statusPatch(status) },
-        'strategic',
-      );
+      const ref = { resource: pods, namespace, name, subresource: 'status' };
+      // The uid makes sure that a namesake created meanwhile is not meant.
+      const patch = { metadata: { uid }, status: statusPatch(status) };
+      await within(answerTimeoutMs, this.#client.patch(ref, patch, 'strategic'));
       this.#last = status;
       this.#lastPod = pod;
       return true;
