@@ -108,8 +108,7 @@ export class ServerUnderTest {
     startApiControllers({
       client: new KubeClient(connection, { socketsMax: Number.POSITIVE_INFINITY }),
       signal: t.#controllers.signal,
-      caPem: api.caPem,
-      tokenKeyPem: api.tokenKeyPem,
+      api,
     });
     // Admission of pods needs it, and it shows that the controllers work.
     await t.furnished('default');

@@ -9,7 +9,6 @@ import {
 } from '../control-plane/api-server.js';
 import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
-import { startQuotaController } from './admission/quota/quota-controller.js';
 import { Authenticator } from './auth/authenticator.js';
 import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
@@ -106,7 +105,6 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   addresses.adopt(store);
 
   const crds = startCrdController({ operations, logger });
-  const quotas = startQuotaController({ operations, logger });
   await bootstrap(operations, options.advertise, addresses.first);
   admission.start();
 
@@ -192,7 +190,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    await Promise.all([crds.stop(), quotas.stop()]);
+    await crds.stop();
     loopback.close();
     await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();

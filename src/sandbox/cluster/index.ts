@@ -1,4 +1,5 @@
 import type { KubeClient } from '../../kube/client.js';
+import type { ApiServer } from '../control-plane/api-server.js';
 import { ClusterCaches, sharedSignal } from './cache/cluster-caches.js';
 import {
   type Controller,
@@ -25,6 +26,9 @@ import { podGarbageController } from './controllers/node/pod-garbage.js';
 import { replicaSetController, replicationController } from './controllers/apps/replica-set.js';
 import { statefulSetController } from './controllers/apps/stateful-set.js';
 import { roleAggregationController } from './controllers/rbac/role-aggregation.js';
+import { resourceQuotaController } from './controllers/quota/resource-quota.js';
+import { ownershipOf } from './garbage-collection/ownership-graph.js';
+import { MetadataWatches } from './metadata/metadata-watches.js';
 import { GarbageCollector } from './garbage-collection/garbage-collector.js';
 import { claimBinderController } from './controllers/storage/claim-binder.js';
 import { ephemeralClaimController } from './controllers/storage/ephemeral-claims.js';
@@ -103,19 +107,17 @@ export function startClusterControllers(o: {
 
 /**
  * Starts the controllers that the API itself relies on, whatever runs in the cluster: garbage
- * collection, namespace termination, service accounts, role aggregation. They run until the signal ends.
+ * collection, namespace termination, service accounts, role aggregation, quotas. They run until the signal ends.
  */
 export function startApiControllers(o: {
   /** Needs a connection for each kind there is. */
   readonly client: KubeClient;
   readonly signal: AbortSignal;
   readonly caches?: ClusterCaches;
-  /** The cluster's CA, for pods. */
-  readonly caPem: string;
-  /** Signs service account tokens. */
-  readonly tokenKeyPem: string;
+  readonly api: Pick<ApiServer, 'caPem' | 'tokenKeyPem' | 'identity'>;
 }): void {
-  const { client, caPem, tokenKeyPem } = o;
+  const { client, api } = o;
+  const { caPem, tokenKeyPem } = api;
   const signal = sharedSignal(o.signal);
   const caches = o.caches ?? new ClusterCaches({ client, signal });
   const start = (component: string, make: MakeController): void =>
@@ -126,8 +128,16 @@ export function startApiControllers(o: {
   );
   start('namespace-controller', namespaceTerminationController);
   start('clusterrole-aggregation-controller', roleAggregationController);
+  const watches = new MetadataWatches({ client, signal, keep: ownershipOf });
+  start('resourcequota-controller', (deps, queue) =>
+    resourceQuotaController(deps, queue, {
+      watches,
+      isCreationCountedByAdmission: api.identity.kind === 'external',
+    }),
+  );
   const collector = new GarbageCollector({
     client,
+    watches,
     signal,
     events: new EventRecorder({ client, component: 'garbage-collector-controller' }),
   });

@@ -164,8 +164,7 @@ export class Supervisor {
     const client = new KubeClient(connection, { socketsMax: Number.POSITIVE_INFINITY });
     this.#client = client;
     const caches = new ClusterCaches({ client, signal });
-    const { caPem, tokenKeyPem } = apiServer;
-    startApiControllers({ client, signal, caches, caPem, tokenKeyPem });
+    startApiControllers({ client, signal, caches, api: apiServer });
     startClusterControllers({
       client,
       signal,

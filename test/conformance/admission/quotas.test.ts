@@ -117,7 +117,7 @@ describeServers('limit ranges', (server) => {
   });
 });
 
-describeServers('resource quotas', (server, kind) => {
+describeServers('resource quotas', (server) => {
   let namespace: string;
   beforeEach(async () => {
     namespace = await server().namespace('quotas');
@@ -141,7 +141,7 @@ describeServers('resource quotas', (server, kind) => {
     });
   const messageOf = (answer: RawAnswer): string => answer.json<{ message: string }>().message;
 
-  /** Makes a quota and waits until it is counted: by our controller, or here where there is none. */
+  /** Makes a quota and waits until it is counted. */
   async function quota(asked: JsonObject, spec: JsonObject = {}, used: JsonObject = {}): Promise<void> {
     // The limit on secrets tells when the server has taken notice of the quota.
     const isScoped = Object.keys(spec).length > 0;
@@ -153,11 +153,6 @@ describeServers('resource quotas', (server, kind) => {
     });
     expect(made.status, made.text).toBe(201);
     const zeros = Object.fromEntries(Object.keys(hard).map((k) => [k, '0']));
-    if (kind === 'external') {
-      const body = { ...made.json<JsonObject>(), status: { hard, used: { ...zeros, ...used } } };
-      const written = await server().raw({ method: 'PUT', path: `${path('resourcequotas')}/q/status`, body });
-      expect(written.status, written.text).toBe(200);
-    }
     await eventually(async () => expect((await status()).used).toEqual({ ...zeros, ...used }), {
       timeoutMs: 5_000,
     });
@@ -185,7 +180,6 @@ describeServers('resource quotas', (server, kind) => {
     await eventually(async () => expect((await status()).used).toMatchObject({ 'count/configmaps': '6' }), {
       timeoutMs: 5_000,
     });
-    if (kind === 'external') return; // there is nobody to count what is given back
     await server().raw({ method: 'DELETE', path: `${path('configmaps')}/kube-root-ca.crt` });
     for (const answer of answers.filter((a) => a.status === 201).slice(0, 2)) {
       const { metadata } = answer.json<{ metadata: { name: string } }>();

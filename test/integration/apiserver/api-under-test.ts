@@ -55,8 +55,7 @@ export class ApiUnderTest {
     startApiControllers({
       client,
       signal: this.#controllers.signal,
-      caPem: api.caPem,
-      tokenKeyPem: api.tokenKeyPem,
+      api,
     });
   }
 

@@ -54,8 +54,7 @@ export async function startControlPlane(o: {
   startApiControllers({
     client: new KubeClient(await api.connect('system:kube-controller-manager', ['system:masters'])),
     signal: stop.signal,
-    caPem: api.caPem,
-    tokenKeyPem: api.tokenKeyPem,
+    api,
   });
   const kubelet = new ReportingKubelet(client, stop.signal);
   for (const name of o.nodes) await kubelet.addNode(name);

@@ -52,8 +52,7 @@ export class TestCluster {
     startApiControllers({
       client: new KubeClient(await server.connect('system:kube-controller-manager', ['system:masters'])),
       signal: cluster.#controllers.signal,
-      caPem: server.caPem,
-      tokenKeyPem: server.tokenKeyPem,
+      api: server,
     });
     await cluster.#grantAgent();
     return cluster;

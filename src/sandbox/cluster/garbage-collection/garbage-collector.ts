@@ -2,12 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../errors/mesh-error.js';
 import { isConflict, isNotFound } from '../../../kube/api-error.js';
 import type { KubeClient } from '../../../kube/client.js';
-import { discoverResources, type ServedResource, type ServedResources } from '../../../kube/discovery.js';
-import { customResourceDefinitions, type Resource } from '../../../kube/resource.js';
 import type { OwnerReference } from '../../../kube/types.js';
 import { createLogger } from '../../../telemetry/log.js';
-import { WorkQueue } from '../work-queue.js';
 import type { EventRecorder } from '../controllers/event-recorder.js';
+import type { MetadataWatches } from '../metadata/metadata-watches.js';
+import type { MetadataChange } from '../metadata/resource-monitors.js';
+import { WorkQueue } from '../work-queue.js';
 import { OwnerLookup } from './owner-lookup.js';
 import {
   foregroundFinalizer,
@@ -18,20 +18,13 @@ import {
   nodeOf,
   orphanFinalizer,
   OwnershipGraph,
-  ownershipOf,
 } from './ownership-graph.js';
-import { type MetadataChange, ResourceMonitors } from './resource-monitors.js';
 
 const workersMax = 8;
-/** Discovery is asked again this often, and unresolved objects are looked at again. */
+/** Unresolved objects are looked at again this often. */
 const resyncMs = 30_000;
-/** After a CRD changed, discovery is asked at once and, since it lags behind, again. */
-const rediscoverAfterMs = [50, 500, 2_000] as const;
-/** Kinds that cannot be listed must not hold up the others for ever. */
-const syncTimeoutMs = 10_000;
 /** Watches of different kinds are not in step: a dependent made just before its owner went may show up later. */
 const orphanSettleMs = 200;
-const discoveryRetryMs = 250;
 
 /**
  * Deletes what lost its last owner, deletes dependents before an owner that is
@@ -47,27 +40,25 @@ export class GarbageCollector {
   readonly #events: EventRecorder;
   readonly #log = createLogger('cluster::garbage-collector');
   readonly #graph = new OwnershipGraph();
-  readonly #monitors: ResourceMonitors;
+  readonly #watches: MetadataWatches;
   readonly #owners: OwnerLookup;
   readonly #queue: WorkQueue;
   readonly #orphanAt = new Map<string, number>();
-  #served: ServedResources = { all: [], preferred: [], unknown: [] };
-  #watched: readonly ServedResource[] = [];
-  #isDiscovering = false;
 
-  /** The client needs a connection for each kind there is. */
-  constructor(o: { client: KubeClient; signal: AbortSignal; events: EventRecorder }) {
+  constructor(o: {
+    client: KubeClient;
+    watches: MetadataWatches;
+    signal: AbortSignal;
+    events: EventRecorder;
+  }) {
     this.#client = o.client;
+    this.#watches = o.watches;
     this.#signal = o.signal;
     this.#events = o.events;
-    this.#monitors = new ResourceMonitors({
-      client: o.client,
-      signal: o.signal,
-      keep: ownershipOf,
-      onChange: (change) => this.#take(change),
-      onError: (message) => this.#log.warn('watch interrupted', { message }),
-    });
-    this.#owners = new OwnerLookup({ client: o.client, graph: this.#graph, served: () => this.#served });
+    o.watches.onChange((change) => this.#take(change));
+    // References to a kind that was not served may be understood now.
+    o.watches.onServed(() => this.#resync());
+    this.#owners = new OwnerLookup({ client: o.client, graph: this.#graph, served: () => o.watches.served });
     this.#queue = new WorkQueue({
       reconcile: (uid) => this.#process(uid),
       workersMax,
@@ -88,35 +79,11 @@ export class GarbageCollector {
 
   /** Collects until the signal aborts. */
   async run(): Promise<void> {
-    while (!(await this.#discover())) {
-      if (this.#signal.aborted) return;
-      await this.#pause(discoveryRetryMs);
-    }
-    await Promise.race([this.#monitors.synced(), this.#pause(syncTimeoutMs)]);
+    await this.#watches.start();
     this.#queue.start();
     while (!this.#signal.aborted) {
       this.#resync();
-      await this.#pause(resyncMs);
-      await this.#discover();
-    }
-  }
-
-  /** Watches what the server serves now; false when it did not answer. */
-  async #discover(): Promise<boolean> {
-    try {
-      const served = await discoverResources(this.#client, this.#signal);
-      const isUnknown = (r: Resource): boolean =>
-        served.unknown.some((v) => v === `${r.group}/${r.version}`) &&
-        !served.preferred.some((s) => s.group === r.group && s.plural === r.plural);
-      // What an aggregated server that is down used to serve still exists.
-      const kept = this.#watched.filter(isUnknown);
-      this.#served = { ...served, all: [...served.all, ...kept] };
-      this.#watched = [...served.preferred.filter(isCollectable), ...kept];
-      this.#monitors.sync(this.#watched);
-      return true;
-    } catch (error) {
-      if (!this.#signal.aborted) this.#log.debug('discovery failed', { error: messageOf(error) });
-      return false;
+      await delay(resyncMs, undefined, { signal: this.#signal, ref: false }).catch(() => undefined); // aborted
     }
   }
 
@@ -129,11 +96,6 @@ export class GarbageCollector {
   }
 
   #take({ resource, metadata, isGone }: MetadataChange): void {
-    if (
-      resource.plural === customResourceDefinitions.plural &&
-      resource.group === customResourceDefinitions.group
-    )
-      this.#rediscoverSoon();
     const node = nodeOf(resource, metadata);
     if (isGone) {
       const last = this.#graph.remove(node.uid) ?? node;
@@ -163,21 +125,6 @@ export class GarbageCollector {
   #isUnsettled(reference: OwnerReference, dependent: GraphNode): boolean {
     const owner = this.#graph.get(reference.uid);
     return owner === undefined || !isNamedBy(reference, owner, dependent) || isDeletingDependents(owner);
-  }
-
-  #rediscoverSoon(): void {
-    for (const ms of rediscoverAfterMs) void this.#pause(ms).then(() => this.#rediscoverOnce());
-  }
-
-  /** Many CRDs change together: they share one request. */
-  #rediscoverOnce(): void {
-    if (this.#signal.aborted || this.#isDiscovering) return;
-    this.#isDiscovering = true;
-    void this.#discover().then(() => {
-      this.#isDiscovering = false;
-      // References to a kind that was not served may be understood now.
-      this.#resync();
-    });
   }
 
   async #process(uid: string): Promise<void> {
@@ -298,13 +245,4 @@ export class GarbageCollector {
       message: `ownerRef ${elsewhere.resource.kind} ${elsewhere.name}, uid: ${ownerUid} does not exist in namespace "${namespace ?? ''}"`,
     });
   }
-
-  async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#signal, ref: false }).catch(() => undefined); // aborted
-  }
-}
-
-/** Events come and go by themselves, and in numbers. */
-function isCollectable(r: ServedResource): boolean {
-  return r.plural !== 'events' && ['list', 'watch', 'delete'].every((verb) => r.verbs.includes(verb));
 }
