@@ -13,8 +13,6 @@ import type {
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 
 const answerTimeoutMs = 5_000;
-/** Nodes boot one after the other when the machine is slow. */
-const nodesTimeoutMs = 120_000;
 const answerMaxBytes = 4 * 1024 * 1024;
 
 /** The supervisor's own account of itself; undefined when it does not answer. */
@@ -37,17 +35,22 @@ export async function requestShutdown(paths: SandboxPaths): Promise<boolean> {
 }
 
 /** Adds nodes; they boot before this resolves. Throws what the supervisor refuses with, MESH0811 or MESH0815. */
-export function addNodes(paths: SandboxPaths, body: AddNodesRequest): Promise<NodesChange> {
-  return call(paths, 'POST /nodes', { body, timeoutMs: nodesTimeoutMs });
+export function addNodes(
+  paths: SandboxPaths,
+  body: AddNodesRequest,
+  timeoutMs: number,
+): Promise<NodesChange> {
+  return call(paths, 'POST /nodes', { body, timeoutMs });
 }
 
 /** Does something to one node. Throws as {@link addNodes}. */
 export function actOnNode(
   paths: SandboxPaths,
   { node, action, ...body }: { node: string; action: NodeAction } & NodeActionRequest,
+  timeoutMs: number,
 ): Promise<NodesChange> {
   const route = `POST /nodes/${encodeURIComponent(node)}/${action}`;
-  return call(paths, route, { body, timeoutMs: nodesTimeoutMs });
+  return call(paths, route, { body, timeoutMs });
 }
 
 /** What every supervisor says; those of the first version say no more. */
@@ -109,12 +112,23 @@ function call<T>(
       });
       response.on('error', silent);
       response.on('end', () => {
-        // Our own server on the other end of a socket only this user can open.
-        if ((response.statusCode ?? 500) < 300) resolve(JSON.parse(text) as T);
-        else reject(parseErrorDocument(text) ?? unknownRequest(paths, response.statusCode));
+        if ((response.statusCode ?? 500) >= 300) {
+          reject(parseErrorDocument(text) ?? unknownRequest(paths, response.statusCode));
+          return;
+        }
+        try {
+          // Our own server on the other end of a socket only this user can open.
+          resolve(JSON.parse(text) as T);
+        } catch {
+          silent(new Error('the answer is not JSON'));
+        }
       });
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
+    outgoing.on('timeout', () => {
+      const what = `sandbox ${paths.name} was not done within ${timeoutMs / 1000} s; it goes on by itself`;
+      reject(new MeshError('MESH0816', what, { evidence: route }));
+      outgoing.destroy();
+    });
     outgoing.on('error', silent);
     outgoing.end(body === undefined ? undefined : JSON.stringify(body));
   });

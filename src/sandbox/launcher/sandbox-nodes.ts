@@ -25,7 +25,7 @@ export async function sandboxAddNodes(
   o: SandboxNodesOptions & { readonly names: readonly string[]; readonly count: number },
 ): Promise<NodesChange> {
   const { paths } = runningSandbox(o.sandbox);
-  const change = await addNodes(paths, { names: o.names, count: o.count });
+  const change = await addNodes(paths, { names: o.names, count: o.count }, o.timeoutMs);
   await awaitNodes(paths, change.nodes, o);
   return change;
 }
@@ -46,7 +46,7 @@ export async function sandboxActOnNodes(
   const changes: NodesChange[] = [];
   for (const node of o.nodes) {
     o.signal.throwIfAborted();
-    changes.push(await actOnNode(paths, { node, action: o.action, force: o.force === true }));
+    changes.push(await actOnNode(paths, { node, action: o.action, force: o.force === true }, o.timeoutMs));
   }
   if (o.action === 'start' || o.action === 'connect') {
     const nodes = await statusOf(paths);

@@ -80,12 +80,14 @@ test('answers reach the launcher as they were given, refusals with code, evidenc
   });
   expect(await supervisorStatus(paths)).toEqual(status);
   expect((await supervisorMemory(paths))?.pssBytes).toBeGreaterThan(0);
-  expect(await addNodes(paths, { names: ['edge'], count: 2 })).toEqual({
+  expect(await addNodes(paths, { names: ['edge'], count: 2 }, 5_000)).toEqual({
     nodes: ['edge', 'node-1', 'node-2'],
     isChanged: true,
   });
-  await expect(addNodes(paths, { names: ['A'] })).rejects.toMatchObject({ code: 'MESH0800' });
-  await expect(actOnNode(paths, { node: 'node-1', action: 'remove', force: true })).rejects.toMatchObject({
+  await expect(addNodes(paths, { names: ['A'] }, 5_000)).rejects.toMatchObject({ code: 'MESH0800' });
+  await expect(
+    actOnNode(paths, { node: 'node-1', action: 'remove', force: true }, 5_000),
+  ).rejects.toMatchObject({
     code: 'MESH0812',
     message: 'node-1 remove true',
     evidence: 'a/b',
@@ -131,14 +133,20 @@ test('a supervisor of the first version is understood, and one that does not kno
     protocol: 1,
     nodes: [{ name: 'node-1', ips: ['172.18.0.2'], podCidrs: ['10.244.1.0/24'], power: 'running' }],
   });
-  await expect(addNodes(paths, { count: 1 })).rejects.toMatchObject({ code: 'MESH0811' });
-  await expect(actOnNode(paths, { node: 'node-1', action: 'stop' })).rejects.toMatchObject({
+  await expect(addNodes(paths, { count: 1 }, 5_000)).rejects.toMatchObject({ code: 'MESH0811' });
+  await expect(actOnNode(paths, { node: 'node-1', action: 'stop' }, 5_000)).rejects.toMatchObject({
     code: 'MESH0811',
   });
+});
+
+test('work that takes too long is given up by the launcher, not by the supervisor', async () => {
+  await start({ addNodes: () => new Promise(() => undefined) });
+  await expect(addNodes(paths, { count: 1 }, 50)).rejects.toMatchObject({ code: 'MESH0816' });
+  expect(await supervisorStatus(paths)).toEqual(status);
 });
 
 test('where nobody listens the launcher says so', async () => {
   expect(await supervisorStatus(paths)).toBeUndefined();
   expect(await requestShutdown(paths)).toBe(false);
-  await expect(addNodes(paths, { count: 1 })).rejects.toMatchObject({ code: 'MESH0815' });
+  await expect(addNodes(paths, { count: 1 }, 5_000)).rejects.toMatchObject({ code: 'MESH0815' });
 });

@@ -14,7 +14,7 @@ export const meshctlFolder = '/var/lib/meshctl';
 /** Where a node sees the store of loaded images. */
 export const loadedImagesFolder = `${meshctlFolder}/loaded-images`;
 
-const startTimeoutMs = 10_000;
+const startTimeoutMs = 30_000;
 
 /**
  * Pid 1 of a node: makes its mounts shared (so that `HostToContainer` volumes see

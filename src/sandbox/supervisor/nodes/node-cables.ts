@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { MeshError } from '../../../errors/mesh-error.js';
-import { run } from '../../../system/run.js';
+import { run, type RunResult } from '../../../system/run.js';
 import type { Family } from '../../cluster/netfilter/family.js';
 import type { NetworkPlan } from '../network-plan.js';
 
@@ -61,13 +61,14 @@ export async function connectNode(
   );
 }
 
-/** Tells running nodes the way to the pods of one that is new. */
-export async function announceNode(
-  index: number,
+/** Tells running nodes the ways to the pods of new ones. */
+export async function announceNodes(
+  indexes: readonly number[],
   plan: NetworkPlan,
   others: readonly NetworkedNode[],
 ): Promise<void> {
-  await Promise.all(others.map((other) => ip(routesTo(index, plan), other.pid)));
+  const routes = indexes.flatMap((index) => routesTo(index, plan));
+  await Promise.all(others.map((other) => ip(routes, other.pid)));
 }
 
 /** Pulls a node's cable out of the switch, or puts it back. Addresses and routes stay. */
@@ -81,17 +82,16 @@ export async function removeCable(index: number): Promise<void> {
   await run('ip', ['link', 'del', cable(index)]);
 }
 
-/** Makes everybody forget the way to a removed node's pods. */
-export async function forgetNode(
-  index: number,
+/** Makes everybody forget the ways to the pods of removed nodes. */
+export async function forgetNodes(
+  indexes: readonly number[],
   plan: NetworkPlan,
   others: readonly NetworkedNode[],
 ): Promise<void> {
-  for (const cidr of plan.node(index).podCidrs) {
-    const forget = ['route', 'del', cidr];
-    await run('ip', forget);
-    await Promise.all(others.map((other) => run('nsenter', [...enterNetwork(other.pid), 'ip', ...forget])));
-  }
+  const routes = indexes.flatMap((index) => plan.node(index).podCidrs.map((cidr) => `route del ${cidr}`));
+  const pids = [undefined, ...others.map((other) => other.pid)];
+  // What is not known there needs not be forgotten.
+  await Promise.all(pids.map((pid) => runIp(['-force', '-batch', '-'], routes, pid)));
 }
 
 function cable(index: number): string {
@@ -110,13 +110,22 @@ function enterNetwork(pid: number): string[] {
   return ['--target', String(pid), '--net', '--'];
 }
 
+/** Runs commands of `ip`, here or in the network namespace of a process. Throws MESH0802. */
 async function ip(commands: readonly string[], netnsPid?: number): Promise<void> {
-  const enter = netnsPid === undefined ? [] : [...enterNetwork(netnsPid), 'ip'];
-  const result = await run(netnsPid === undefined ? 'ip' : 'nsenter', [...enter, '-batch', '-'], {
-    input: `${commands.join('\n')}\n`,
-  });
+  const result = await runIp(['-batch', '-'], commands, netnsPid);
   if (result.exitCode !== 0)
     throw new MeshError('MESH0802', 'the network of the sandbox could not be made', {
       evidence: result.stderr.trim(),
     });
+}
+
+function runIp(
+  flags: readonly string[],
+  commands: readonly string[],
+  netnsPid: number | undefined,
+): Promise<RunResult> {
+  const enter = netnsPid === undefined ? [] : [...enterNetwork(netnsPid), 'ip'];
+  return run(netnsPid === undefined ? 'ip' : 'nsenter', [...enter, ...flags], {
+    input: `${commands.join('\n')}\n`,
+  });
 }

@@ -19,10 +19,12 @@ import { type NetworkPlan, networkPlan } from '../network-plan.js';
 import { sandboxPaths } from '../sandbox-paths.js';
 import { removeFolder, removeOtherFolders } from './node-disk.js';
 import { type NodeSpec, planNodes, readNodeList, writeNodeList } from './node-list.js';
-import { announceNode, forgetNode, type NetworkedNode } from './node-cables.js';
+import { announceNodes, forgetNodes, type NetworkedNode } from './node-cables.js';
 import type { NetworkDeps } from './node-network.js';
 import { NodeRunner } from './node-runner.js';
 import { podsThatHold } from './pods-of-node.js';
+
+const bootsMax = 8;
 
 export interface NodeFleetOptions {
   readonly config: SupervisorConfig;
@@ -86,7 +88,7 @@ export class NodeFleet {
     const specs = readNodeList(this.#listPath);
     await removeOtherFolders(this.#nodesFolder, specs);
     this.#runners = await Promise.all(specs.map((spec) => this.#makeRunner(spec)));
-    await Promise.all(this.#runners.filter((r) => r.spec.isPoweredOn).map((runner) => runner.start()));
+    await boot(this.#runners.filter((runner) => runner.spec.isPoweredOn));
     this.#open();
   }
 
@@ -105,10 +107,12 @@ export class NodeFleet {
       try {
         // First the file: what a crash interrupts is finished by the next start.
         await this.#save();
-        await Promise.all(runners.map((runner) => this.#welcome(runner)));
+        const slots = specs.map((spec) => spec.index);
+        await announceNodes(slots, this.#plan, this.#running());
+        await boot(runners);
       } catch (error) {
         // All or none. What cannot be cleared away now is by the next start.
-        for (const runner of runners) await this.#discard(runner).catch(() => undefined);
+        await this.#discard(runners).catch(() => undefined);
         throw error;
       }
       return { nodes: specs.map((spec) => spec.name), isChanged: true };
@@ -129,13 +133,6 @@ export class NodeFleet {
     });
   }
 
-  /** Boots a new node and tells the others the way to it. */
-  async #welcome(runner: NodeRunner): Promise<void> {
-    await runner.start();
-    const others = this.#running().filter((each) => each.index !== runner.spec.index);
-    await announceNode(runner.spec.index, this.#plan, others);
-  }
-
   async #remove(runner: NodeRunner, isForced: boolean): Promise<void> {
     const { client } = await this.#deps;
     const { name } = runner;
@@ -148,15 +145,16 @@ export class NodeFleet {
     }
     await runner.stop();
     await client.delete({ resource: nodeResource, name });
-    await this.#discard(runner);
+    await this.#discard([runner]);
   }
 
-  /** Makes a node as if it had never been. */
-  async #discard(runner: NodeRunner): Promise<void> {
-    await runner.stop();
-    this.#runners = this.#runners.filter((each) => each !== runner);
-    await forgetNode(runner.spec.index, this.#plan, this.#running());
-    await removeFolder(join(this.#nodesFolder, runner.name));
+  /** Makes nodes as if they had never been. */
+  async #discard(runners: readonly NodeRunner[]): Promise<void> {
+    await Promise.all(runners.map((runner) => runner.stop()));
+    this.#runners = this.#runners.filter((each) => !runners.includes(each));
+    const slots = runners.map((runner) => runner.spec.index);
+    await forgetNodes(slots, this.#plan, this.#running());
+    for (const runner of runners) await removeFolder(join(this.#nodesFolder, runner.name));
     await this.#save();
   }
 
@@ -204,6 +202,16 @@ export class NodeFleet {
     const result = this.#turn.then(work);
     this.#turn = result.catch(() => undefined); // the caller has it
     return result;
+  }
+}
+
+/** Switches nodes on, some at a time: each that boots has a deadline. */
+async function boot(runners: readonly NodeRunner[]): Promise<void> {
+  for (let first = 0; first < runners.length; first += bootsMax) {
+    const some = runners.slice(first, first + bootsMax);
+    const outcomes = await Promise.allSettled(some.map((runner) => runner.start()));
+    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failure !== undefined) throw failure.reason;
   }
 }
 
