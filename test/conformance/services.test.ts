@@ -57,9 +57,12 @@ describeServers(
 function summary(spec: Service['spec'], asked: string): string {
   const { type, clusterIPs = [], ipFamilies = [], ipFamilyPolicy, ports = [], ...rest } = spec;
   const chosen = (port: number): string => (new RegExp(`:${port}[,}]`).test(asked) ? String(port) : 'any');
+  const usual: Readonly<Record<string, unknown>> = {
+    sessionAffinity: 'None',
+    internalTrafficPolicy: 'Cluster',
+  };
   const others = Object.entries({ ...rest })
-    .filter(([key, value]) => key !== 'clusterIP' && `${key}=${String(value)}` !== 'sessionAffinity=None')
-    .filter(([key, value]) => `${key}=${String(value)}` !== 'internalTrafficPolicy=Cluster')
+    .filter(([key, value]) => key !== 'clusterIP' && usual[key] !== value)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => {
       if (key === 'healthCheckNodePort') return `${key}=${chosen(Number(value))}`;

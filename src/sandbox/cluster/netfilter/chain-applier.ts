@@ -26,6 +26,8 @@ type Written = ReadonlyMap<string, ReadonlyMap<string, { readonly digest: string
 export class ChainApplier {
   readonly #o: ChainApplierOptions;
   #written: Written | undefined;
+  /** The very objects that were written last. */
+  #tables: readonly ChainTable[] = [];
   #jumps: ReadonlyMap<string, readonly string[]> = new Map();
 
   constructor(options: ChainApplierOptions) {
@@ -34,6 +36,8 @@ export class ChainApplier {
 
   /** Brings the tables to the wanted state; true when something was written. Throws MESH0830 with iptables' own words. */
   async apply(tables: readonly ChainTable[]): Promise<boolean> {
+    const isSame = tables.length === this.#tables.length && tables.every((t, i) => t === this.#tables[i]);
+    if (isSame && this.#written !== undefined) return false;
     const wanted = digests(tables);
     const written = this.#written ?? (await this.#observe(tables));
     const input = tables
@@ -47,14 +51,16 @@ export class ChainApplier {
         });
       })
       .join('');
-    if (input === '') return false;
-    this.#written = undefined; // unknown until it has worked
-    await this.#restore(input);
+    if (input !== '') {
+      this.#written = undefined; // unknown until it has worked
+      await this.#restore(input);
+    }
     this.#written = wanted;
+    this.#tables = tables;
     this.#jumps = new Map(
       tables.map((t) => [t.name, t.jumps.map(({ from, to }) => `${from} -j ${to}`)] as const),
     );
-    return true;
+    return input !== '';
   }
 
   /**

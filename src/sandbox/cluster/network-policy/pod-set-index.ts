@@ -1,6 +1,6 @@
 import { canonicalJson } from '../controllers/template-hash.js';
 import type { Family } from '../netfilter/family.js';
-import { podEntries, podMatches, type PodSetSpec, type PolicyPod } from './pod-set.js';
+import { podEntries, podMatches, type PodSetSpec, type PolicyPod, setId } from './pod-set.js';
 
 interface IndexedSet {
   readonly spec: PodSetSpec;
@@ -22,7 +22,7 @@ export class PodSetIndex {
 
   /** Starts to follow a set. Each call needs one {@link release}. */
   hold(spec: PodSetSpec): void {
-    const id = canonicalJson(spec);
+    const id = setId(spec);
     const known = this.#sets.get(id);
     if (known !== undefined) {
       known.holders++;
@@ -34,7 +34,7 @@ export class PodSetIndex {
   }
 
   release(spec: PodSetSpec): void {
-    const id = canonicalJson(spec);
+    const id = setId(spec);
     const known = this.#sets.get(id);
     if (known !== undefined && --known.holders <= 0) this.#sets.delete(id);
   }
@@ -62,13 +62,13 @@ export class PodSetIndex {
 
   /** Grows with every change of the set; 0 when nobody holds it. */
   version(spec: PodSetSpec): number {
-    return this.#sets.get(canonicalJson(spec))?.version ?? 0;
+    return this.#sets.get(setId(spec))?.version ?? 0;
   }
 
   /** The entries of a held set, of a family, for one node. */
   entries(spec: PodSetSpec, family: Family, node: string): string[] {
     const found = new Set<string>();
-    for (const uid of this.#sets.get(canonicalJson(spec))?.pods ?? []) {
+    for (const uid of this.#sets.get(setId(spec))?.pods ?? []) {
       const pod = this.#pods.get(uid);
       if (pod === undefined || (spec.isLocal && pod.node !== node)) continue;
       for (const entry of podEntries(spec, pod, family)) found.add(entry);

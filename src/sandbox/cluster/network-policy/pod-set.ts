@@ -43,10 +43,20 @@ export interface BlockSetSpec {
 
 export type SetSpec = PodSetSpec | BlockSetSpec;
 
-/** Name of a set: equal content, equal name, so that policies share sets. Leaves room for a suffix: a name has at most 31 characters. */
+const ids = new WeakMap<SetSpec, string>();
+
+/** Equal content, equal id, so that policies share sets; computed once per object. */
+export function setId(spec: SetSpec): string {
+  const known = ids.get(spec);
+  if (known !== undefined) return known;
+  const id = createHash('sha256').update(canonicalJson(spec)).digest('hex').slice(0, 16);
+  ids.set(spec, id);
+  return id;
+}
+
+/** Name of a set in a node's namespace. Leaves room for a suffix: a name has at most 31 characters. */
 export function setName(spec: SetSpec, family: Family): string {
-  const digest = createHash('sha256').update(canonicalJson(spec)).digest('hex').slice(0, 16);
-  return `netpol-${family}-${digest}`;
+  return `netpol-${family}-${setId(spec)}`;
 }
 
 /** The ipset type that holds a set's entries. */

@@ -8,7 +8,7 @@ import { ChainApplier } from '../netfilter/chain-applier.js';
 import type { Family } from '../netfilter/family.js';
 import { RuleLoop } from '../netfilter/rule-loop.js';
 import type { PolicyModel } from './policy-model.js';
-import { localPods, policyChainPrefix, withLocalPods } from './policy-rules.js';
+import { policyChainPrefix } from './policy-rules.js';
 import { blockEntries, type PodObject, type SetSpec, setType } from './pod-set.js';
 import { SetWriter, type WantedSet } from './set-writer.js';
 
@@ -109,7 +109,7 @@ class FamilySide {
     }
     await this.#sets.write(changed);
     for (const [name, version] of versions) this.#versions.set(name, version);
-    await this.#chains.apply([withLocalPods(table, model.index.entries(localPods, family, this.#o.node))]);
+    await this.#chains.apply([table]);
     await this.#sets.retain(new Set(sets.keys()));
     for (const name of this.#versions.keys()) if (!sets.has(name)) this.#versions.delete(name);
   }

@@ -4,13 +4,12 @@ import type { ClusterCaches } from '../cache/cluster-caches.js';
 import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
 import type { Family } from '../netfilter/family.js';
 import { type NetworkPolicy, networkPolicies } from './policy-objects.js';
-import { localPods, type PolicyRuleSet, policyRules } from './policy-rules.js';
+import { type PolicyRuleSet, policyRules } from './policy-rules.js';
 import { type PodObject, policyPod, type PodSetSpec } from './pod-set.js';
 import { PodSetIndex } from './pod-set-index.js';
 
 const dnsService = { namespace: 'kube-system', name: 'kube-dns' } as const;
 const dnsLabels = { 'k8s-app': 'kube-dns' } as const;
-const families = ['v4', 'v6'] as const;
 
 /**
  * What the policies of a cluster ask for, shared by the nodes that enforce them. Tells
@@ -25,7 +24,8 @@ export class PolicyModel {
   readonly #listeners = new Set<() => void>();
   /** Addresses that a kubelet has just given out and the API does not show yet, by pod uid. */
   readonly #attached = new Map<string, readonly string[]>();
-  #rules: ReadonlyMap<Family, PolicyRuleSet> | undefined;
+  /** Of the present policies; a family's are made when somebody asks. */
+  readonly #rules = new Map<Family, PolicyRuleSet>();
   #held: readonly PodSetSpec[] = [];
 
   constructor(caches: ClusterCaches) {
@@ -37,7 +37,7 @@ export class PolicyModel {
       [this.#policies, this.#pods, allNamespaces, slices].map((cache) => cache.synced()),
     ).then(() => undefined);
     this.#policies.onChange(() => {
-      this.#rules = undefined;
+      this.#rules.clear();
       this.#changed();
     });
     this.#pods.onChange(({ object, isGone }) => {
@@ -65,9 +65,12 @@ export class PolicyModel {
 
   /** The rules of a family; the same object until a policy changes. */
   rules(family: Family): PolicyRuleSet {
-    this.#rules ??= this.#compile();
-    const rules = this.#rules.get(family);
-    if (rules === undefined) throw new RangeError(`no family ${family}`);
+    const known = this.#rules.get(family);
+    if (known !== undefined) return known;
+    const rules = policyRules(this.#policies.list(), family);
+    // The sets are the same for both families.
+    if (this.#rules.size === 0) this.#hold([...rules.sets.values()].filter((spec) => spec.kind === 'pods'));
+    this.#rules.set(family, rules);
     return rules;
   }
 
@@ -116,15 +119,10 @@ export class PolicyModel {
     });
   }
 
-  #compile(): ReadonlyMap<Family, PolicyRuleSet> {
-    const policies = this.#policies.list();
-    const rules = new Map(families.map((family) => [family, policyRules(policies, family)] as const));
-    const used = [...(rules.get('v4')?.sets.values() ?? [])].filter((spec) => spec.kind === 'pods');
-    const held = [...used, localPods];
-    for (const spec of held) this.index.hold(spec);
+  #hold(specs: readonly PodSetSpec[]): void {
+    for (const spec of specs) this.index.hold(spec);
     for (const spec of this.#held) this.index.release(spec);
-    this.#held = held;
-    return rules;
+    this.#held = specs;
   }
 
   #changed(): void {

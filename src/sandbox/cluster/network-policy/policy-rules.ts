@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { ChainTable } from '../netfilter/chain-table.js';
 import type { Family } from '../netfilter/family.js';
+import { hairpinMark } from '../netfilter/hairpin.js';
 import { directionsOf, type NetworkPolicy, type PolicyPeer, type PolicyPort } from './policy-objects.js';
 import { type PodMatch, type PodSetSpec, type SetSpec, setName } from './pod-set.js';
 
 /** Only chains with this prefix are the policies'. */
 export const policyChainPrefix = 'NETPOL-';
 const forwardChain = `${policyChainPrefix}FORWARD`;
-/** Filled per node, see {@link withLocalPods}. */
-const itselfChain = `${policyChainPrefix}ITSELF`;
 /** iptables takes no longer comment than 256 characters. */
 const commentMaxChars = 200;
 
@@ -33,8 +32,8 @@ interface Allowance {
 type Match = string | { readonly set: SetSpec; readonly flags: string };
 
 /**
- * The rules that enforce policies on a node, the same on every node but for the pods'
- * way to themselves: the sets hold what differs. Packets are judged where they pass between a pod's cable and the rest of the
+ * The rules that enforce policies on a node, the same on every node: the sets hold what
+ * differs. Packets are judged where they pass between a pod's cable and the rest of the
  * network (FORWARD in the node's namespace, after service addresses were translated);
  * what the node itself sends to its pods does not pass there. Replies always pass, and
  * since the other direction is judged packet by packet, a connection that a changed
@@ -53,9 +52,9 @@ export function policyRules(policies: readonly NetworkPolicy[], family: Family):
     const forward = [
       '-m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN',
       '-m conntrack --ctstate RELATED -j RETURN',
+      `-m connmark --mark ${hairpinMark}/${hairpinMark} -j RETURN`,
     ];
     chains.set(forwardChain, forward);
-    chains.set(itselfChain, []);
     for (const [namespace, ofNamespace] of byNamespace(policies)) {
       for (const direction of ['egress', 'ingress'] as const) {
         const isolates = ofNamespace.filter((policy) => directionsOf(policy)[direction] !== undefined);
@@ -75,7 +74,6 @@ export function policyRules(policies: readonly NetworkPolicy[], family: Family):
           ...isolates
             .flatMap(allowances)
             .flatMap((each) => (each.direction === direction ? [rule(each, use)] : [])),
-          `-j ${itselfChain}`,
           '-j DROP',
         ]);
       }
@@ -84,21 +82,6 @@ export function policyRules(policies: readonly NetworkPolicy[], family: Family):
   const jumps = policies.length === 0 ? [] : [{ from: 'FORWARD', to: forwardChain }];
   return { table: { name: 'filter', chains, jumps }, sets, isolating };
 }
-
-/** The table of one node: a pod may always reach itself, as it does through its own service. */
-export function withLocalPods(table: ChainTable, ips: readonly string[]): ChainTable {
-  if (!table.chains.has(itselfChain)) return table;
-  const itself = ips.toSorted().map((ip) => `-s ${ip} -d ${ip} -j ACCEPT`);
-  return { ...table, chains: new Map([...table.chains, [itselfChain, itself]]) };
-}
-
-/** Every pod of the node the set is on. */
-export const localPods: PodSetSpec = {
-  kind: 'pods',
-  entry: 'address',
-  isLocal: true,
-  anyOf: [{ podSelector: {} }],
-};
 
 const compiled = new WeakMap<NetworkPolicy, readonly Allowance[]>();
 

@@ -1,5 +1,6 @@
 import type { ChainTable } from '../netfilter/chain-table.js';
 import { type Family, hostPrefix } from '../netfilter/family.js';
+import { hairpinMark } from '../netfilter/hairpin.js';
 import type { Backend } from './backends.js';
 import { endpointChain, type ServiceRoute } from './service-route.js';
 
@@ -35,6 +36,7 @@ function natTable(routes: readonly ServiceRoute[], context: RuleContext): ChainT
       ],
     ],
     ['KUBE-MARK-MASQ', [`-j MARK --or-mark ${masqueradeMark}`]],
+    ['KUBE-MARK-HAIRPIN', [`-j MARK --or-mark ${masqueradeMark}`, `-j CONNMARK --or-mark ${hairpinMark}`]],
   ]);
   for (const route of routes) {
     if (route.backends.length === 0 && route.localBackends.length === 0) continue;
@@ -141,7 +143,7 @@ function endpoint(route: ServiceRoute, backend: Backend, { family }: RuleContext
     route.affinitySeconds === undefined ? '' : ` -m recent --name ${endpointChain(route, backend)} --set`;
   return [
     // A pod that reaches itself through a service would otherwise answer itself directly.
-    `-s ${backend.ip}/${hostPrefix(family)} ${comment} -j KUBE-MARK-MASQ`,
+    `-s ${backend.ip}/${hostPrefix(family)} ${comment} -j KUBE-MARK-HAIRPIN`,
     `-p ${route.protocol} ${comment}${remember} -m ${route.protocol} -j DNAT --to-destination ${hostPort(backend)}`,
   ];
 }
