@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { PassThrough, type Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeHost } from '../host/node-host.js';
@@ -29,6 +29,8 @@ export interface ContainerExit {
 const optionsFd = 3;
 const startTimeoutMs = 10_000;
 const startPollMs = 2;
+/** An orphan may hold the output open. */
+const outputDelayMaxMs = 500;
 const diagnosticMaxBytes = 4096;
 /** Exit code of an instance whose program could not be started. */
 const startErrorCode = 128;
@@ -70,9 +72,9 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
       child.once('exit', (code, signal) => {
         this.#killLeftovers();
         const exitCode = code ?? exitCodeOfSignal(signal);
-        const text = diagnostic();
-        const startError = this.#initPid === undefined && exitCode !== 0 ? startErrorText(text) : undefined;
-        resolve(this.#ended(startError === undefined ? exitCode : startErrorCode, startError));
+        void this.#startErrorOf(exitCode, diagnostic).then((startError) =>
+          resolve(this.#ended(startError === undefined ? exitCode : startErrorCode, startError)),
+        );
       });
     });
   }
@@ -157,6 +159,15 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
           ? [this.#initPid]
           : [];
     for (const pid of left) signalProcess(pid, 'SIGKILL');
+  }
+
+  /** Why the program did not start; undefined when it did. What was said of it may arrive after the end. */
+  async #startErrorOf(exitCode: number, diagnostic: () => string): Promise<string | undefined> {
+    if (this.#initPid !== undefined || exitCode === 0) return undefined;
+    const said = startErrorText(diagnostic());
+    if (said !== undefined) return said;
+    await Promise.race([once(this.#process, 'close'), delay(outputDelayMaxMs, undefined, { ref: false })]);
+    return startErrorText(diagnostic());
   }
 
   #ended(exitCode: number, startError: string | undefined): ContainerExit {
