@@ -24,9 +24,11 @@ function parse(message: string): TerminalSize | undefined {
   try {
     const value: unknown = JSON.parse(message);
     if (!isObject(value)) return undefined;
-    const { Width, Height } = value;
-    if (typeof Width !== 'number' || typeof Height !== 'number') return undefined;
-    return { columns: Width, rows: Height };
+    // Go reads names whatever their case, and clients rely on it.
+    const columns = value.Width ?? value.width;
+    const rows = value.Height ?? value.height;
+    if (typeof columns !== 'number' || typeof rows !== 'number') return undefined;
+    return { columns, rows };
   } catch {
     return undefined;
   }

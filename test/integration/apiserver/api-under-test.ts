@@ -59,11 +59,11 @@ export class ApiUnderTest {
     });
   }
 
-  static async start(): Promise<ApiUnderTest> {
+  static async start(o: { readonly kubelet?: KubeletGateway } = {}): Promise<ApiUnderTest> {
     const api = await startApiServer({
       listeners: [{ kind: 'address', host: '127.0.0.1', port: 0 }],
       advertise: { host: '127.0.0.1', port: 6443 },
-      kubelet: localKubelet,
+      kubelet: o.kubelet ?? localKubelet,
       logger: createLogger('apiserver-test'),
     });
     return new ApiUnderTest(
