@@ -9,6 +9,7 @@ import {
 } from '../control-plane/api-server.js';
 import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
+import { startPolicyStatus } from './admission/policy/policy-status.js';
 import { Authenticator } from './auth/authenticator.js';
 import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
@@ -105,6 +106,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   addresses.adopt(store);
 
   const crds = startCrdController({ operations, logger });
+  const policies = startPolicyStatus({ operations, logger });
   await bootstrap(operations, options.advertise, addresses.first);
   admission.start();
 
@@ -190,7 +192,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    await crds.stop();
+    await Promise.all([crds.stop(), policies.stop()]);
     loopback.close();
     await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();

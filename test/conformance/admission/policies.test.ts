@@ -7,7 +7,7 @@ const api = '/apis/admissionregistration.k8s.io/v1';
 const apiVersion = 'admissionregistration.k8s.io/v1';
 const configMapRule = { apiGroups: [''], apiVersions: ['v1'], resources: ['configmaps'], operations: ['*'] };
 
-describeServers('validating admission policies', (server) => {
+describeServers('validating admission policies', (server, kind) => {
   let namespace: string;
   let count = 0;
 
@@ -194,4 +194,48 @@ describeServers('validating admission policies', (server) => {
       `${of}spec.validations[0].reason: Unsupported value: "Because": supported values: "Forbidden", "Invalid", "RequestEntityTooLarge"`,
     );
   });
+
+  // In a cluster with kube-apiserver this is the work of kube-controller-manager.
+  if (kind === 'embedded') {
+    test('say in their status what does not fit the kinds they name', async () => {
+      const deployments = { ...configMapRule, apiGroups: ['apps'], resources: ['deployments'] };
+      const made = await post(
+        `${api}/validatingadmissionpolicies`,
+        policyBody('checked', {
+          matchConstraints: { resourceRules: [deployments] },
+          validations: [
+            { expression: 'object.spec.replicas > 1 && has(object.metadata.labels)' },
+            { expression: "object.spec.replicas == 'many'" },
+            { expression: 'object.spec.template.spec.containers.all(c, c.imaeg != "")' },
+          ],
+        }),
+      );
+      expect(made.status).toBe(201);
+      await eventually(
+        async () => {
+          const policy = await server().raw({ path: `${api}/validatingadmissionpolicies/checked` });
+          expect(policy.json()).toMatchObject({
+            status: {
+              observedGeneration: 1,
+              typeChecking: {
+                expressionWarnings: [
+                  {
+                    fieldRef: 'spec.validations[1].expression',
+                    warning: expect.stringContaining(
+                      "apps/v1, Kind=Deployment: ERROR: <input>:1:22: found no matching overload for '_==_' applied to '(int, string)'",
+                    ),
+                  },
+                  {
+                    fieldRef: 'spec.validations[2].expression',
+                    warning: expect.stringContaining("undefined field 'imaeg'"),
+                  },
+                ],
+              },
+            },
+          });
+        },
+        { timeoutMs: 5_000 },
+      );
+    });
+  }
 });

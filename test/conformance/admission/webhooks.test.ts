@@ -373,6 +373,90 @@ describeServers('admission webhooks', (server) => {
     });
   });
 
+  test('connections and evictions are asked about before anything happens', async () => {
+    hooks.on('/connect', () => ({ response: { allowed: false, status: { message: 'closed today' } } }));
+    const rules = [
+      { apiGroups: [''], apiVersions: ['v1'], resources: ['pods/exec', 'pods/eviction'], operations: ['*'] },
+    ];
+    const pod = await write('POST', 'pods', {
+      kind: 'Pod',
+      metadata: { name: 'p' },
+      spec: { nodeName: 'nowhere', containers: [{ name: 'c', image: 'x' }] },
+    });
+    expect(pod.status, pod.text).toBe(201);
+    await using('Validating', [{ name: 'connect.example.com', path: '/connect', rules }], async () => {
+      const exec = await server().kubectl(['-n', namespace, 'exec', 'p', '-c', 'c', '--', 'ls', '-l']);
+      expect(exec.stderr).toContain(
+        'admission webhook "connect.example.com" denied the request: closed today',
+      );
+      expect(hooks.requests('/connect')[0]).toMatchObject({
+        kind: { group: '', version: 'v1', kind: 'PodExecOptions' },
+        resource: { group: '', version: 'v1', resource: 'pods' },
+        subResource: 'exec',
+        name: 'p',
+        namespace,
+        operation: 'CONNECT',
+        object: { kind: 'PodExecOptions', apiVersion: 'v1', container: 'c', command: ['ls', '-l'] },
+        oldObject: null,
+      });
+      const evicted = await server().raw({
+        method: 'POST',
+        path: `/api/v1/namespaces/${namespace}/pods/p/eviction`,
+        body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'p', namespace } },
+      });
+      expect(messageOf(evicted).message).toBe(
+        'admission webhook "connect.example.com" denied the request: closed today',
+      );
+      expect(hooks.requests('/connect').at(-1)).toMatchObject({
+        kind: { group: 'policy', version: 'v1', kind: 'Eviction' },
+        subResource: 'eviction',
+        operation: 'CREATE',
+      });
+    });
+  });
+
+  test('a rule for one version sees requests made through another', async () => {
+    hooks.on('/equivalent', () => ({ response: { allowed: true } }));
+    const rules = [
+      {
+        apiGroups: ['autoscaling'],
+        apiVersions: ['v1'],
+        resources: ['horizontalpodautoscalers'],
+        operations: ['*'],
+      },
+    ];
+    await using(
+      'Validating',
+      [
+        { name: 'equivalent.example.com', path: '/equivalent', rules },
+        { name: 'exact.example.com', path: '/equivalent', rules, matchPolicy: 'Exact' },
+      ],
+      async () => {
+        const made = await server().raw({
+          method: 'POST',
+          path: `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`,
+          body: {
+            apiVersion: 'autoscaling/v2',
+            kind: 'HorizontalPodAutoscaler',
+            metadata: { name: 'h' },
+            spec: {
+              maxReplicas: 3,
+              scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'd' },
+            },
+          },
+        });
+        expect(made.status, made.text).toBe(201);
+        expect(hooks.requests('/equivalent')).toMatchObject([
+          {
+            kind: { group: 'autoscaling', version: 'v1' },
+            requestKind: { group: 'autoscaling', version: 'v2' },
+            object: { apiVersion: 'autoscaling/v1', spec: { maxReplicas: 3 } },
+          },
+        ]);
+      },
+    );
+  });
+
   test('their own configuration cannot be intercepted', async () => {
     hooks.on('/everything', () => ({ response: { allowed: false } }));
     const all = {

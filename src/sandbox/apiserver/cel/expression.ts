@@ -101,6 +101,8 @@ interface LibraryError {
   readonly code?: string;
   readonly summary?: string;
   readonly range?: { readonly start: number };
+  /** The node it is about. */
+  readonly node?: { readonly args?: unknown };
   readonly message: string;
 }
 
@@ -167,7 +169,7 @@ function checkText(
         const name = operator === 'in' ? '@in' : `_${operator}_`;
         return {
           text: `found no matching overload for '${name}' applied to '(${typeText(left)}, ${typeText(right)})'`,
-          shift: 0,
+          shift: source.indexOf(operator, leftEnd(error) ?? start) - start,
         };
       }
       const unary = /^no such overload: ([-!])(.+)$/.exec(text);
@@ -180,6 +182,13 @@ function checkText(
     default:
       return { text, shift: 0 };
   }
+}
+
+/** Where the left operand of the node of an error ends: its operator follows. */
+function leftEnd({ node }: LibraryError): number | undefined {
+  const left: unknown = Array.isArray(node?.args) ? node.args[0] : undefined;
+  if (typeof left !== 'object' || left === null || !('end' in left)) return undefined;
+  return typeof left.end === 'number' ? left.end : undefined;
 }
 
 const names = new WeakMap<Environment, ReadonlySet<string>>();

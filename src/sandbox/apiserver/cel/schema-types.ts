@@ -11,10 +11,15 @@ const depthMax = 50;
  */
 export class SchemaTypes {
   readonly #environment: Environment;
+  /** Rules of definitions see only names in metadata, policies all of it. */
+  readonly #seesMetadata: boolean;
+  /** Types of schemas that have a name: those of built-in kinds may contain themselves. */
+  readonly #named = new Map<string, string>();
   #count = 0;
 
-  constructor(environment: Environment) {
+  constructor(environment: Environment, options: { readonly seesMetadata?: boolean } = {}) {
     this.#environment = environment;
+    this.#seesMetadata = options.seesMetadata === true;
   }
 
   /** The name of the type of values under a schema. */
@@ -31,8 +36,16 @@ export class SchemaTypes {
         return textType(schema.format);
       case 'array':
         return schema.items === undefined ? 'dyn' : `list<${this.typeOf(schema.items, false, depth + 1)}>`;
-      case 'object':
-        return this.#objectType(schema, isRoot, depth);
+      case 'object': {
+        if (schema.name === undefined) return this.#objectType(schema, isRoot, depth);
+        const known = this.#named.get(schema.name);
+        if (known !== undefined) return known;
+        // Until it is complete a type that contains itself is anything.
+        this.#named.set(schema.name, 'dyn');
+        const type = this.#objectType(schema, isRoot, depth);
+        this.#named.set(schema.name, type);
+        return type;
+      }
       default:
         return 'dyn';
     }
@@ -44,7 +57,7 @@ export class SchemaTypes {
       return `map<string, ${this.typeOf(values, false, depth + 1)}>`;
     }
     const fields: Record<string, string> = {};
-    if (isRoot || schema.isEmbeddedResource === true) {
+    if (!this.#seesMetadata && (isRoot || schema.isEmbeddedResource === true)) {
       fields.apiVersion = 'string';
       fields.kind = 'string';
       fields.metadata = this.#register({ name: 'string', generateName: 'string' });

@@ -5,7 +5,7 @@ import { cloneJson, equalJson, objectOf, stringOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import type { Logger } from '../../../telemetry/log.js';
-import { WorkQueue } from './work-queue.js';
+import { WorkQueue } from '../work-queue.js';
 import { crdStatus } from './crd-status.js';
 import { resourcesOf } from './custom-resource.js';
 import { isEstablished, NameBook } from './name-book.js';

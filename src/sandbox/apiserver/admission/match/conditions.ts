@@ -42,18 +42,20 @@ const requestFields = {
   },
 } as const;
 
+/** Adds the variables about the request, all but its objects. */
+export function requestTypes(environment: Environment): Environment {
+  for (const [name, fields] of Object.entries(requestFields)) environment.registerType(name, { fields });
+  environment.registerVariable('request', 'kubernetes.AdmissionRequest');
+  return environment.registerVariable('authorizer', 'kubernetes.authorization.Authorizer');
+}
+
 let base: Environment | undefined;
 
 /** What expressions about admission requests can see: object, oldObject, request, authorizer. */
 export function admissionEnvironment(): Environment {
   if (base === undefined) {
-    const made = newEnvironment();
-    for (const [name, fields] of Object.entries(requestFields)) made.registerType(name, { fields });
-    made.registerVariable('object', 'dyn');
-    made.registerVariable('oldObject', 'dyn');
-    made.registerVariable('request', 'kubernetes.AdmissionRequest');
-    made.registerVariable('authorizer', 'kubernetes.authorization.Authorizer');
-    base = made;
+    base = requestTypes(newEnvironment());
+    base.registerVariable('object', 'dyn').registerVariable('oldObject', 'dyn');
   }
   return base.clone();
 }
