@@ -77,7 +77,8 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
   if (before !== undefined && isRunning(before)) return reuse(paths, before, o);
   const progress = o.onProgress ?? (() => undefined);
   progress('check', 'looking at the machine');
-  const missing = await checkHost();
+  const ipFamilies = before?.isPersistent === true ? familiesOf(before) : (o.ipFamilies ?? ipFamiliesDefault);
+  const missing = await checkHost({ ipv6: ipFamilies.includes('ipv6') });
   if (missing.length > 0) throw missingPieces(missing);
   const assets = assetsFolder();
   if (assets !== undefined) await findAssets(assets);
@@ -96,7 +97,6 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
     await prepareFiles(paths, { nodes: o.nodes ?? defaultNodes, isNew: kept === undefined });
     progress('start', 'starting API server and nodes');
     const isPersistent = kept !== undefined || o.persist === true;
-    const ipFamilies = kept === undefined ? (o.ipFamilies ?? ipFamiliesDefault) : familiesOf(kept);
     started = await launchSupervisor(paths, {
       isPersistent,
       ipFamilies,

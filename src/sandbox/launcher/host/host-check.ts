@@ -12,7 +12,7 @@ export interface MissingPiece {
 
 /** Everything the sandbox needs and lacks here, with the command that helps. Starts nothing that stays. */
 export async function checkHost(
-  o: ProgramSearch & { readonly platform?: NodeJS.Platform } = {},
+  o: ProgramSearch & { readonly platform?: NodeJS.Platform; readonly ipv6?: boolean } = {},
 ): Promise<MissingPiece[]> {
   const platform = o.platform ?? process.platform;
   if (platform !== 'linux') {
@@ -26,6 +26,6 @@ export async function checkHost(
   }
   const missing = missingPrograms(o);
   if (missing.length > 0) return missing;
-  const kernel = await checkKernel();
+  const kernel = await checkKernel({ ipv6: o.ipv6 === true });
   return kernel === undefined ? [] : [kernel];
 }

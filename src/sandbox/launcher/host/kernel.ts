@@ -78,6 +78,23 @@ const trials: readonly Trial[] = [
   },
 ];
 
+/** What a sandbox with IPv6 does besides. */
+const ipv6Trials: readonly Trial[] = [
+  {
+    piece: 'IPv6',
+    attempt: { command: 'ip link set lo up && ip -6 addr add fd00::1/128 dev lo nodad' },
+    modules: 'ipv6',
+  },
+  {
+    piece: 'ip6tables nat',
+    attempt: {
+      command:
+        "ip6tables -w -t nat -A OUTPUT -p tcp -m addrtype --dst-type LOCAL -j DNAT --to-destination '[fd00::1]:80'",
+    },
+    modules: 'nft_chain_nat nf_nat ip6table_nat',
+  },
+];
+
 /** Namespaces a sandbox is made of: flag of unshare -> what it is called, and the knob that limits it. */
 const namespaces: readonly [flag: string, name: string, knob: string][] = [
   ['--user', 'user namespaces', 'max_user_namespaces'],
@@ -95,14 +112,15 @@ const container = 'docker run --privileged ...   # when this is a container: it 
  * One trial run of everything the kernel must allow, in namespaces that end with it. When that fails, the first
  * piece that does so alone.
  */
-export async function checkKernel(): Promise<MissingPiece | undefined> {
-  const together = await tryOut(allAtOnce());
+export async function checkKernel(o: { readonly ipv6: boolean }): Promise<MissingPiece | undefined> {
+  const wanted = o.ipv6 ? [...trials, ...ipv6Trials] : trials;
+  const together = await tryOut(allAtOnce(wanted));
   if (together.exitCode === 0) return undefined;
   if (!together.stdout.startsWith('begun')) return namespaceProblem(together.stderr.trim());
   const single = await tryOut(
-    trials.map(({ attempt }, index) => `${alone(attempt)} || { echo ${index}; exit 1; }`),
+    wanted.map(({ attempt }, index) => `${alone(attempt)} || { echo ${index}; exit 1; }`),
   );
-  const failed = single.exitCode === 0 ? undefined : trials[Number(single.stdout.split('\n')[1])];
+  const failed = single.exitCode === 0 ? undefined : wanted[Number(single.stdout.split('\n')[1])];
   const evidence = (failed === undefined ? together : single).stderr.trim();
   return {
     piece: failed?.piece ?? 'kernel features',
@@ -120,11 +138,11 @@ async function tryOut(commands: readonly string[]): Promise<RunResult> {
 }
 
 /** Few processes: every `up` waits for this. */
-function allAtOnce(): string[] {
+function allAtOnce(wanted: readonly Trial[]): string[] {
   const commands: string[] = [];
   const sets: string[] = [];
   const rules: Record<Table, string[]> = { nat: [], filter: [], mangle: [] };
-  for (const { attempt } of trials) {
+  for (const { attempt } of wanted) {
     if ('command' in attempt) commands.push(`${attempt.command} || exit 1`);
     else if ('set' in attempt) sets.push(`create ${attempt.set}`);
     else rules[attempt.table].push(`-A ${attempt.rule}`);

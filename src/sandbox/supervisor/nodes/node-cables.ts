@@ -16,7 +16,7 @@ export async function createBridge({ families }: NetworkPlan): Promise<void> {
     await writeFile(`/proc/sys/net/ipv6/conf/${name}/accept_dad`, '0').catch(() => undefined); // no IPv6
   await ip([
     'link set lo up',
-    `link add ${bridge} type bridge forward_delay 0 stp_state 0`,
+    `link add ${bridge} address ${hardwareAddress(0)} type bridge forward_delay 0 stp_state 0`,
     `link set ${bridge} up`,
     ...families.flatMap((plan) => [
       `addr add ${plan.controlPlaneIp}/${plan.nodePrefix} dev ${bridge}${noDad(plan.family)}`,
@@ -43,7 +43,7 @@ export async function connectNode(
   o: { readonly otherSlots: readonly number[]; readonly isConnected: boolean },
 ): Promise<void> {
   await ip([
-    `link add ${cable(index)} type veth peer name eth0 netns ${pid}`,
+    `link add ${cable(index)} type veth peer name eth0 address ${hardwareAddress(index)} netns ${pid}`,
     `link set ${cable(index)} master ${bridge} ${o.isConnected ? 'up' : 'down'}`,
     ...routesTo(index, plan),
   ]);
@@ -100,6 +100,14 @@ function cable(index: number): string {
 
 function routesTo(index: number, { families }: NetworkPlan): string[] {
   return families.map((plan) => `route replace ${plan.podCidr(index)} via ${plan.nodeIp(index)}`);
+}
+
+/**
+ * The same in every run of a node: its neighbours, who remember it for half a minute,
+ * would send to a card that is gone. Slot 0 is the sandbox itself.
+ */
+function hardwareAddress(index: number): string {
+  return `02:00:ac:12:00:${(index + 1).toString(16).padStart(2, '0')}`;
 }
 
 function noDad(family: Family): string {
