@@ -114,7 +114,9 @@ function fieldText(schema, isRequired, go, where) {
   const isCollection = type.startsWith('[]') || type.startsWith('{}') || type === 'bytes';
   if (go === undefined) {
     console.error(`no Go field for ${where}`);
-  } else if (!go.isPointer) {
+  } else if (go.isPointer) {
+    if (!go.omitsEmpty) words.push('^');
+  } else {
     const isStruct = type.startsWith('#') || ['time', 'microTime', 'quantity', 'intOrString'].includes(type);
     // A struct is written although empty, whatever its tag says.
     if (isStruct || !go.omitsEmpty) words.push('~');

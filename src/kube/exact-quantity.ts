@@ -107,8 +107,9 @@ export class ExactQuantity {
     if (this.nano === 0n) return '0';
     const sign = this.nano < 0n ? '-' : '';
     const size = this.nano < 0n ? -this.nano : this.nano;
-    if (this.format === 'BinarySI' && size >= 1024n * one) {
-      let number = (size + one - 1n) / one;
+    // A fraction of a binary unit is written in decimals, so that none of it is lost.
+    if (this.format === 'BinarySI' && size >= 1024n * one && this.isInteger) {
+      let number = size / one;
       let power = 0;
       while (number % 1024n === 0n && power < binarySuffixes.length - 1) {
         number /= 1024n;
@@ -125,4 +126,9 @@ export class ExactQuantity {
     if (this.format === 'DecimalExponent') return `${sign}${number}${exponent === 0 ? '' : `e${exponent}`}`;
     return `${sign}${number}${decimalSuffixes[exponent] ?? ''}`;
   }
+}
+
+/** A quantity in the one form in which Kubernetes stores it; undefined when the value is none. */
+export function canonicalQuantity(value: unknown): string | undefined {
+  return ExactQuantity.parse(value)?.toString();
 }

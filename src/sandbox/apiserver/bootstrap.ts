@@ -73,6 +73,8 @@ export async function bootstrap(
       ports: [{ name: 'https', port: 443, protocol: 'TCP', targetPort: address.port }],
     },
   });
+  // An address that no pod can reach is none: endpoints may not lie in the loopback range.
+  if (/^127\.|^::1$/.test(address.host)) return;
   await ensure({
     apiVersion: 'v1',
     kind: 'Endpoints',

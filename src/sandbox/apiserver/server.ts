@@ -14,6 +14,7 @@ import { Authenticator } from './auth/authenticator.js';
 import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
 import { bootstrap } from './bootstrap.js';
+import { startApiServiceController } from './discovery/api-services.js';
 import { startCrdController } from './crd/crd-controller.js';
 import { Discovery, kubernetesVersion } from './discovery/discovery.js';
 import { OpenApi } from './discovery/openapi.js';
@@ -107,6 +108,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
 
   const crds = startCrdController({ operations, logger });
   const policies = startPolicyStatus({ operations, logger });
+  const apiServices = startApiServiceController({ operations, logger });
   await bootstrap(operations, options.advertise, addresses.first);
   admission.start();
 
@@ -192,7 +194,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    await Promise.all([crds.stop(), policies.stop()]);
+    await Promise.all([crds.stop(), policies.stop(), apiServices.stop()]);
     loopback.close();
     await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();

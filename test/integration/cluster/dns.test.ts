@@ -29,8 +29,8 @@ describe('cluster DNS', () => {
 
   it('answers for services as they come and go', async () => {
     expect(await resolver.resolve4('kubernetes.default.svc.cluster.local')).toEqual(['10.96.0.1']);
-    await publishDnsService({ client: plane.client, clusterIp: '10.96.0.10', address: '127.0.0.1', port });
-    await publishDnsService({ client: plane.client, clusterIp: '10.96.0.10', address: '127.0.0.1', port });
+    await publishDnsService({ client: plane.client, clusterIp: '10.96.0.10', address: '192.0.2.53', port });
+    await publishDnsService({ client: plane.client, clusterIp: '10.96.0.10', address: '192.0.2.53', port });
     await eventually(
       async () => {
         const found = await resolver.resolve4('kube-dns.kube-system.svc.cluster.local').catch(() => []);

@@ -10,6 +10,7 @@ import { nodeRestriction } from './node-restriction.js';
 import { podSecurity } from './pod-security/pod-security.js';
 import { podPriority } from './pod-priority.js';
 import { defaultTolerationSeconds } from './pods/default-tolerations.js';
+import { runtimeClass } from './pods/runtime-class.js';
 import { limitRanger } from './quota/limit-range.js';
 import { resourceQuota } from './quota/resource-quota.js';
 import { rbacEscalation } from './rbac-escalation.js';
@@ -39,6 +40,7 @@ export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
     serviceAccountInjection(deps.store),
     nodeRestriction(deps.store),
     podPriority(deps.store),
+    runtimeClass(deps.store),
     defaultTolerationSeconds(),
     defaultClasses(deps.store),
     storageProtection(),

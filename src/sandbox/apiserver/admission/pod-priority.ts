@@ -10,9 +10,16 @@ const storage = 'priorityclasses.scheduling.k8s.io';
 export function podPriority(store: Store): AdmissionPlugin {
   return {
     name: 'Priority',
-    admit: ({ operation, resource, object, subresource }) => {
-      if (operation !== 'CREATE' || resource.storage !== 'pods' || (subresource ?? '') !== '') return;
+    admit: ({ operation, resource, object, old, subresource }) => {
+      if (resource.storage !== 'pods' || (subresource ?? '') !== '') return;
       const spec = specOf(object);
+      if (operation === 'UPDATE' && old !== undefined) {
+        // What was resolved once stays, also when a manifest without it is written back.
+        const before = specOf(old);
+        if (before.priority !== undefined) spec.priority ??= before.priority;
+        if (before.preemptionPolicy !== undefined) spec.preemptionPolicy ??= before.preemptionPolicy;
+      }
+      if (operation !== 'CREATE') return;
       const name = stringOf(spec.priorityClassName);
       const chosen =
         name === ''
@@ -36,7 +43,15 @@ export function podPriority(store: Store): AdmissionPlugin {
       }
       spec.priority = value;
       if (chosen !== undefined) spec.priorityClassName = chosen.metadata.name;
-      spec.preemptionPolicy ??= stringOf(chosen?.preemptionPolicy) || 'PreemptLowerPriority';
+      const policy = stringOf(chosen?.preemptionPolicy) || 'PreemptLowerPriority';
+      if (spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== policy) {
+        throw apiError.forbidden(
+          { group: '', plural: 'pods' },
+          object.metadata.name,
+          `the string value of PreemptionPolicy (${stringOf(spec.preemptionPolicy)}) must not be provided in pod spec; priority admission controller computed ${policy} from the given PriorityClass name`,
+        );
+      }
+      spec.preemptionPolicy = policy;
     },
   };
 }

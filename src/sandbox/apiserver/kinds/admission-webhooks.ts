@@ -121,10 +121,23 @@ export function clientConfigErrors(config: JsonObject, at: string): FieldError[]
       ),
     );
   }
-  const path = stringOf(s.path);
-  if (path !== '' && !path.startsWith('/')) {
-    errors.push(fieldError.invalid(`${at}.service.path`, path, `must start with a '/'`));
-  }
+  errors.push(...pathErrors(stringOf(s.path), `${at}.service.path`));
+  return errors;
+}
+
+function pathErrors(path: string, at: string): FieldError[] {
+  if (path === '' || path === '/') return [];
+  if (path === '//') return [fieldError.invalid(at, path, 'segment[0] may not be empty')];
+  const errors = path.startsWith('/') ? [] : [fieldError.invalid(at, path, "must start with a '/'")];
+  path
+    .slice(1)
+    .replace(/\/$/, '')
+    .split('/')
+    .forEach((segment, i) => {
+      const problem = segment === '' ? ' may not be empty' : nameProblem(segment, 'subdomain');
+      if (problem !== undefined)
+        errors.push(fieldError.invalid(at, path, `segment[${i}]${segment === '' ? '' : ': '}${problem}`));
+    });
   return errors;
 }
 

@@ -2,6 +2,8 @@ import { type FieldError, fieldError } from '../http/api-error.js';
 import { equalJson, isObject, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { Strategy } from '../registry/resource.js';
+import { Checks, isUnset } from './validation/checks.js';
+import { labelSelector } from './validation/selectors.js';
 
 const rbacGroup = 'rbac.authorization.k8s.io';
 
@@ -57,29 +59,55 @@ function bindingErrors(binding: KubeObject): FieldError[] {
   if (!kinds.includes(stringOf(ref.kind)))
     errors.push(fieldError.notSupported('roleRef.kind', ref.kind, kinds));
   if (stringOf(ref.name) === '') errors.push(fieldError.required('roleRef.name'));
-  objectsOf(binding.subjects).forEach((subject, i) => {
-    const path = `subjects[${i}]`;
-    if (stringOf(subject.name) === '') errors.push(fieldError.required(`${path}.name`));
-    const kind = stringOf(subject.kind);
-    if (!['ServiceAccount', 'User', 'Group'].includes(kind)) {
-      errors.push(fieldError.notSupported(`${path}.kind`, kind, ['ServiceAccount', 'User', 'Group']));
-    }
-    if (kind === 'ServiceAccount' && stringOf(subject.namespace) === '') {
-      errors.push(fieldError.required(`${path}.namespace`));
+  const checks = new Checks();
+  checks.each(binding.subjects, 'subjects', (subject, path) => {
+    if (isUnset(subject.name)) checks.required(`${path}.name`);
+    const group = stringOf(subject.apiGroup);
+    switch (subject.kind) {
+      case 'ServiceAccount':
+        if (!isUnset(subject.name)) checks.name(subject.name, `${path}.name`, 'subdomain');
+        if (group !== '') checks.notSupported(`${path}.apiGroup`, group, ['']);
+        if (binding.kind === 'ClusterRoleBinding' && isUnset(subject.namespace))
+          checks.required(`${path}.namespace`);
+        break;
+      case 'User':
+      case 'Group':
+        if (group !== rbacGroup) checks.notSupported(`${path}.apiGroup`, group, [rbacGroup]);
+        break;
+      default:
+        checks.notSupported(`${path}.kind`, subject.kind ?? '', ['ServiceAccount', 'User', 'Group']);
     }
   });
+  errors.push(...checks.errors);
   return errors;
 }
 
 function bindingDefaults(draft: KubeObject): void {
   if (isObject(draft.roleRef) && stringOf(draft.roleRef.apiGroup) === '') draft.roleRef.apiGroup = rbacGroup;
   for (const subject of objectsOf(draft.subjects)) {
-    if (stringOf(subject.apiGroup) === '' && subject.kind !== 'ServiceAccount') subject.apiGroup = rbacGroup;
+    if (isUnset(subject.apiGroup) && (subject.kind === 'User' || subject.kind === 'Group'))
+      subject.apiGroup = rbacGroup;
     if (subject.kind === 'ServiceAccount' && subject.apiGroup === '') delete subject.apiGroup;
   }
 }
 
+function aggregationErrors(role: KubeObject): FieldError[] {
+  const checks = new Checks();
+  if (!isObject(role.aggregationRule)) return [];
+  const path = 'aggregationRule.clusterRoleSelectors';
+  const selectors = objectsOf(role.aggregationRule.clusterRoleSelectors);
+  if (selectors.length === 0)
+    checks.required(path, 'at least one clusterRoleSelector required if aggregationRule is non-nil');
+  checks.each(selectors, path, (selector, where) => {
+    const before = checks.errors.length;
+    labelSelector(checks, selector, where);
+    if (checks.errors.length > before) checks.invalid(where, selector, 'invalid label selector.');
+  });
+  return checks.errors;
+}
+
 const roles: Strategy = { validate: roleErrors };
+const clusterRoles: Strategy = { validate: (role) => [...roleErrors(role), ...aggregationErrors(role)] };
 const bindings: Strategy = {
   defaults: bindingDefaults,
   validate: bindingErrors,
@@ -92,7 +120,7 @@ const bindings: Strategy = {
 /** Roles and bindings. Escalation is checked in the authorizer's admission step. */
 export const rbacStrategies: Readonly<Record<string, Strategy>> = {
   [`roles.${rbacGroup}`]: roles,
-  [`clusterroles.${rbacGroup}`]: roles,
+  [`clusterroles.${rbacGroup}`]: clusterRoles,
   [`rolebindings.${rbacGroup}`]: bindings,
   [`clusterrolebindings.${rbacGroup}`]: bindings,
 };

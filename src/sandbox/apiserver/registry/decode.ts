@@ -3,7 +3,7 @@ import { cloneJson } from '../json.js';
 import type { KubeObject } from '../object.js';
 import { prune } from '../schema/prune.js';
 import type { Resource } from './resource.js';
-import { toStoredForm } from './stored-form.js';
+import { withoutEmptyFields } from './stored-form.js';
 import { typeProblem } from './type-problem.js';
 import type { WriteOptions } from './write-options.js';
 
@@ -36,7 +36,7 @@ export function decodeObject(
   if (problem !== undefined) throw refuse(problem);
   const unknown = prune(draft, resource.schema, { isRoot: true });
   // What an applied configuration does not say must not look as if it did.
-  if (options.isApply !== true) toStoredForm(draft, resource);
+  if (options.isApply !== true) withoutEmptyFields(draft, resource);
   if (options.fieldValidation === 'Ignore') return draft;
   const texts = [
     ...(options.duplicates ?? []).map((f) => `duplicate field "${f}"`),

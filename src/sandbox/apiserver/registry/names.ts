@@ -1,20 +1,11 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import type { ObjectMeta } from '../object.js';
-import type { NameRule, Resource } from './resource.js';
+import type { NameRule } from './resource.js';
 
 const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const label1035 = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const qualifiedName = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
 const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
-const standardFinalizers: ReadonlySet<string> = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
-const ownerKeys = [
-  ['apiVersion', 'version'],
-  ['kind', 'kind'],
-  ['name', 'name'],
-  ['uid', 'uid'],
-] as const;
-const annotationsMaxBytes = 256 * 1024;
 
 const subdomainMessage =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -22,11 +13,6 @@ const labelMessage =
   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const label1035Message =
   "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-
-const labelValueMessage =
-  "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const keyMessage =
-  "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 
 /** Everything that is wrong with a name under a rule. */
 export function nameProblems(name: string, rule: NameRule): string[] {
@@ -52,24 +38,48 @@ export function nameProblem(name: string, rule: NameRule): string | undefined {
   return nameProblems(name, rule)[0];
 }
 
-/** What is wrong with a label or annotation key; undefined when it is fine. */
-export function keyProblem(key: string): string | undefined {
-  const slash = key.indexOf('/');
-  if (slash !== key.lastIndexOf('/')) return keyMessage;
-  const prefix = slash < 0 ? undefined : key.slice(0, slash);
-  const name = key.slice(slash + 1);
-  if (prefix === '') return 'prefix part must be non-empty';
-  if (prefix !== undefined && !subdomain.test(prefix)) return `prefix part ${subdomainMessage}`;
-  if (name === '') return 'name part must be non-empty';
-  if (name.length > 63) return 'name part must be no more than 63 characters';
-  if (qualifiedName.test(name)) return undefined;
-  return "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const qualifiedNameMessage =
+  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const labelValueMessage =
+  "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
+/** Everything that is wrong with a qualified name: a label or annotation key, a condition type, a resource name. */
+export function qualifiedNameProblems(value: string): string[] {
+  const parts = value.split('/');
+  if (parts.length > 2) {
+    return [
+      `a qualified name ${qualifiedNameMessage} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
+    ];
+  }
+  const problems: string[] = [];
+  const prefix = parts.length === 2 ? parts[0] : undefined;
+  const name = parts.at(-1) ?? '';
+  if (prefix === '') problems.push('prefix part must be non-empty');
+  else if (prefix !== undefined) {
+    problems.push(...nameProblems(prefix, 'subdomain').map((problem) => `prefix part ${problem}`));
+  }
+  if (name === '') problems.push('name part must be non-empty');
+  else if (name.length > 63) problems.push('name part must be no more than 63 characters');
+  if (!qualifiedName.test(name)) problems.push(`name part ${qualifiedNameMessage}`);
+  return problems;
 }
 
-/** What is wrong with a label's value; undefined when it is fine. */
+/** The first thing that is wrong with a label or annotation key; undefined when it is fine. */
+export function keyProblem(key: string): string | undefined {
+  return qualifiedNameProblems(key)[0];
+}
+
+/** Everything that is wrong with the value of a label. */
+export function labelValueProblems(value: string): string[] {
+  return [
+    ...(value.length > 63 ? ['must be no more than 63 characters'] : []),
+    ...(labelValue.test(value) ? [] : [labelValueMessage]),
+  ];
+}
+
+/** The first thing that is wrong with the value of a label; undefined when it is fine. */
 export function labelValueProblem(value: string): string | undefined {
-  if (value.length > 63) return 'must be no more than 63 characters';
-  return labelValue.test(value) ? undefined : labelValueMessage;
+  return labelValueProblems(value)[0];
 }
 
 /** Problems of a set of labels at a path. */
@@ -79,66 +89,8 @@ export function labelErrors(
 ): FieldError[] {
   const errors: FieldError[] = [];
   for (const [key, value] of Object.entries(labels ?? {})) {
-    const problem = keyProblem(key);
-    if (problem !== undefined) errors.push(fieldError.invalid(path, key, problem));
-    const wrong = labelValueProblem(value);
-    if (wrong !== undefined) errors.push(fieldError.invalid(path, value, wrong));
-  }
-  return errors;
-}
-
-/** Problems of an object's metadata. */
-export function metadataErrors(meta: ObjectMeta, resource: Resource): FieldError[] {
-  const errors: FieldError[] = [];
-  if (meta.name === '') errors.push(fieldError.required('metadata.name', 'name or generateName is required'));
-  else {
-    const problem = nameProblem(meta.name, resource.nameRule);
-    if (problem !== undefined) errors.push(fieldError.invalid('metadata.name', meta.name, problem));
-  }
-  errors.push(...labelErrors(meta.labels, 'metadata.labels'));
-  let bytes = 0;
-  for (const [key, value] of Object.entries(meta.annotations ?? {})) {
-    const problem = keyProblem(key.toLowerCase());
-    if (problem !== undefined) errors.push(fieldError.invalid('metadata.annotations', key, problem));
-    bytes += key.length + value.length;
-  }
-  if (bytes > annotationsMaxBytes)
-    errors.push(fieldError.tooLong('metadata.annotations', annotationsMaxBytes));
-  // Kinds outside the core packages are not held to the standard names.
-  const isExtension = resource.isCustom || /^api(extensions|registration)\.k8s\.io$/.test(resource.group);
-  (meta.finalizers ?? []).forEach((finalizer, i) => {
-    const problem = keyProblem(finalizer);
-    if (problem !== undefined) errors.push(fieldError.invalid('metadata.finalizers', finalizer, problem));
-    else if (!isExtension && !finalizer.includes('/') && !standardFinalizers.has(finalizer)) {
-      errors.push(
-        fieldError.invalid(
-          `metadata.finalizers[${i}]`,
-          finalizer,
-          'name is neither a standard finalizer name nor is it fully qualified',
-        ),
-      );
-    }
-  });
-  const owners = meta.ownerReferences ?? [];
-  for (const ref of owners) {
-    for (const [key, what] of ownerKeys) {
-      if (typeof ref[key] !== 'string' || ref[key] === '') {
-        errors.push(
-          fieldError.invalid(`metadata.ownerReferences.${key}`, ref[key] ?? '', `${what} must not be empty`),
-        );
-      }
-    }
-  }
-  const controllers = owners.filter((r) => r.controller === true);
-  if (controllers.length > 1) {
-    const names = controllers.slice(0, 2).map((r) => `${r.kind}/${r.name}`);
-    errors.push(
-      fieldError.invalid(
-        'metadata.ownerReferences',
-        controllers.map((r) => ({ apiVersion: r.apiVersion, kind: r.kind, name: r.name, uid: r.uid })),
-        `Only one reference can have Controller set to true. Found "true" in references for ${names.join(' and ')}`,
-      ),
-    );
+    for (const problem of qualifiedNameProblems(key)) errors.push(fieldError.invalid(path, key, problem));
+    for (const problem of labelValueProblems(value)) errors.push(fieldError.invalid(path, value, problem));
   }
   return errors;
 }

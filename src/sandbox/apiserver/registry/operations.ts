@@ -11,7 +11,7 @@ import { decodeObject } from './decode.js';
 import { checkPreconditions, isReadyToGo, markDeleted } from './deletion.js';
 import { generatedName } from './generated-name.js';
 import { addedFinalizers, assertNamed, assertSameUid, assertVersioned } from './identity.js';
-import { metadataErrors } from './names.js';
+import { metadataErrors } from './metadata.js';
 import { preparePresent, present, presentWritten, toStorage } from './present.js';
 import type { Registry } from './registry.js';
 import type { ObjectReader, Resource } from './resource.js';
@@ -122,7 +122,7 @@ export class Operations {
     resource.strategy.prepareCreate?.(draft, this.reader);
     await this.#admission.admitCreate(resource, draft, options, isNameGenerated);
     setDefaults(resource, draft);
-    this.#validate(resource, draft, undefined);
+    this.#validate(resource, draft, undefined, { subresource: '', warnings: options.warnings });
     const { storage } = resource;
     if (this.store.get(storage, meta.namespace, meta.name) !== undefined) {
       throw apiError.alreadyExists(resource, meta.name);
@@ -206,7 +206,7 @@ export class Operations {
     if (resource.hasGeneration && subresource !== 'status') {
       next.metadata.generation = (old.metadata.generation ?? 1) + (isSpecEqual(old, next) ? 0 : 1);
     }
-    this.#validate(resource, next, old, options.warnings);
+    this.#validate(resource, next, old, { subresource, warnings: options.warnings });
     await this.#admission.validateUpdate(resource, next, old, options);
     const storable = await toStorage(next, resource);
     this.#admission.commit('UPDATE', resource, next, old, options);
@@ -349,15 +349,25 @@ export class Operations {
     return this.#admission.admitBody(operation, resource, target, body, options);
   }
 
-  #validate(resource: Resource, next: KubeObject, old: KubeObject | undefined, warnings?: string[]): void {
-    const errors = [
-      ...metadataErrors(next.metadata, resource),
-      ...(old === undefined ? [] : addedFinalizers(next, old)),
-      ...(resource.strategy.validate?.(next, this.reader) ?? []),
-    ];
-    // Rules on transitions may assume a well-formed object.
-    if (old !== undefined && (errors.length === 0 || !resource.isCustom))
-      errors.push(...(resource.strategy.validateUpdate?.(next, old, warnings) ?? []));
+  #validate(
+    resource: Resource,
+    next: KubeObject,
+    old: KubeObject | undefined,
+    write: { readonly subresource: string; readonly warnings: string[] | undefined },
+  ): void {
+    const { strategy } = resource;
+    const errors = metadataErrors(next.metadata, resource);
+    if (old !== undefined) errors.push(...addedFinalizers(next, old));
+    if (old !== undefined && write.subresource === 'status' && !resource.isCustom) {
+      errors.push(...(strategy.validateStatus?.(next, old) ?? []));
+    } else {
+      errors.push(...(strategy.validate?.(next, this.reader) ?? []));
+      // Rules on transitions may assume a well-formed object. A subresource of its
+      // own (binding, finalize) may change what the object's own endpoint may not.
+      const isWhole = ['', 'scale', 'status'].includes(write.subresource);
+      if (old !== undefined && isWhole && (errors.length === 0 || !resource.isCustom))
+        errors.push(...(strategy.validateUpdate?.(next, old, write.warnings) ?? []));
+    }
     if (errors.length > 0) {
       throw apiError.invalid(resource.kind, resource.group, next.metadata.name, errors);
     }

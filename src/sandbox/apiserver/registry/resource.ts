@@ -20,6 +20,8 @@ export interface Strategy {
   readonly validate?: (object: KubeObject, reader: ObjectReader) => FieldError[];
   /** Runs in addition to validate; may leave texts for Warning headers. */
   readonly validateUpdate?: (object: KubeObject, old: KubeObject, warnings?: string[]) => FieldError[];
+  /** Runs instead of the two above when only the status is written; custom resources have no such rule. */
+  readonly validateStatus?: (object: KubeObject, old: KubeObject) => FieldError[];
 }
 
 /** A column of server-side printing. */

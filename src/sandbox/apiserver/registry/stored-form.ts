@@ -1,6 +1,6 @@
 import type { KubeObject } from '../object.js';
 import { applyDefaults } from '../schema/defaults.js';
-import { toWireForm } from '../schema/wire-form.js';
+import { dropEmpty, toWireForm } from '../schema/wire-form.js';
 import type { Resource } from './resource.js';
 
 /** Brings an object, in place, into the one form that its kind has on the wire; custom kinds have any. */
@@ -8,6 +8,13 @@ export function toStoredForm(draft: KubeObject, resource: Resource): void {
   if (resource.isCustom) return;
   toWireForm(draft, resource.schema);
   // Left out on the wire when empty, but everything here reads it.
+  draft.metadata.name ??= '';
+}
+
+/** As toStoredForm, but adds nothing: what is absent may still be defaulted. */
+export function withoutEmptyFields(draft: KubeObject, resource: Resource): void {
+  if (resource.isCustom) return;
+  dropEmpty(draft, resource.schema);
   draft.metadata.name ??= '';
 }
 

@@ -1,4 +1,4 @@
-import { canonicalQuantity } from '../../../kube/quantity.js';
+import { canonicalQuantity } from '../../../kube/exact-quantity.js';
 import { isObject, type Json } from '../json.js';
 import { propertySchema, type Schema } from '../schema/schema.js';
 
@@ -10,6 +10,12 @@ const scalarNames: Readonly<Record<string, string>> = {
 };
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const rfc3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})$/;
+
+const rfc3339Micro = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}(?:Z|[+-]\d{2}:\d{2})$/;
+
+function timeForm(schema: Schema): RegExp {
+  return schema.name?.endsWith('.MicroTime') === true ? rfc3339Micro : rfc3339;
+}
 
 /** Where a value stands: the path for people and the struct that holds it. */
 interface Place {
@@ -97,7 +103,10 @@ export function typeProblem(
       if (schema.format === 'byte' && !base64.test(value.replace(/[\r\n]/g, ''))) {
         return 'illegal base64 data at input byte 0';
       }
-      if (schema.format === 'date-time' && (!rfc3339.test(value) || Number.isNaN(Date.parse(value)))) {
+      if (
+        schema.format === 'date-time' &&
+        (!timeForm(schema).test(value) || Number.isNaN(Date.parse(value)))
+      ) {
         return `parsing time ${JSON.stringify(value)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(value)} as "2006"`;
       }
       return undefined;

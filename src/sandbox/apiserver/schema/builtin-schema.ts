@@ -8,7 +8,7 @@ type Draft = { -readonly [K in keyof Schema]: Schema[K] };
 
 /**
  * Builds schemas of built-in types by name, each once. A field's text is its
- * type (`!`: required), then words: `~` always written, `?` left out when
+ * type (`!`: required), then words: `~` always written, `^` as null when not given, `?` left out when
  * zero, `=` default, `enum:`, `map:` and `set` (list types), `atomic`,
  * `key:` and `patch:` (strategic merge patch).
  */
@@ -100,6 +100,9 @@ function withWords(base: Schema, words: readonly string[]): Schema {
     switch (head) {
       case '~':
         out.presence = 'always';
+        break;
+      case '^':
+        out.presence = 'nullable';
         break;
       case '?':
         out.presence = 'nonzero';

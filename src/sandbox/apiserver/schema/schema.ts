@@ -34,8 +34,8 @@ export interface Schema {
   readonly isIntOrString?: boolean;
   /** A resource quantity such as `100m`: a string, or a number when read. */
   readonly isQuantity?: boolean;
-  /** Built-in kinds: written even when empty, or left out when zero. Absent: written when given. */
-  readonly presence?: 'always' | 'nonzero';
+  /** Built-in kinds: written even when empty, as null when not given, or left out when zero. Absent: written when given. */
+  readonly presence?: 'always' | 'nullable' | 'nonzero';
   readonly preservesUnknown?: boolean;
   /** apiVersion, kind and metadata of an embedded object are implied. */
   readonly isEmbeddedResource?: boolean;

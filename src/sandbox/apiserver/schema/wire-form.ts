@@ -1,4 +1,4 @@
-import { canonicalQuantity } from '../../../kube/quantity.js';
+import { canonicalQuantity } from '../../../kube/exact-quantity.js';
 import { isObject, type Json, type JsonObject } from '../json.js';
 import type { Schema } from './schema.js';
 
@@ -9,6 +9,15 @@ import type { Schema } from './schema.js';
  * quantities and times take their one canonical spelling. Idempotent.
  */
 export function toWireForm(value: JsonObject, schema: Schema): void {
+  walk(value, schema, true);
+}
+
+/** As toWireForm, but adds nothing: what is absent may still be defaulted. */
+export function dropEmpty(value: JsonObject, schema: Schema): void {
+  walk(value, schema, false);
+}
+
+function walk(value: JsonObject, schema: Schema, adds: boolean): void {
   const { properties, additionalProperties } = schema;
   if (properties === undefined) {
     if (typeof additionalProperties !== 'object') return;
@@ -16,17 +25,19 @@ export function toWireForm(value: JsonObject, schema: Schema): void {
       const child = value[key];
       // A null entry of a map is the zero of its type.
       if (child !== undefined)
-        value[key] = wireValue(child, additionalProperties) ?? zeroOf(additionalProperties);
+        value[key] = wireValue(child, additionalProperties, adds) ?? zeroOf(additionalProperties);
     }
     return;
   }
   for (const key of Object.keys(value)) {
     const child = Object.hasOwn(properties, key) ? properties[key] : undefined;
     if (child === undefined) continue;
-    const current = wireValue(value[key], child);
+    const current = wireValue(value[key], child, adds);
     if (current === undefined || isLeftOut(current, child)) Reflect.deleteProperty(value, key);
+    else if (Array.isArray(current) && current.length === 0) value[key] = null;
     else value[key] = current;
   }
+  if (!adds) return;
   for (const [key, child] of alwaysWritten(schema)) {
     if (value[key] === undefined) value[key] = zeroOf(child);
   }
@@ -37,26 +48,28 @@ const alwaysOf = new WeakMap<Schema, readonly (readonly [string, Schema])[]>();
 function alwaysWritten(schema: Schema): readonly (readonly [string, Schema])[] {
   const known = alwaysOf.get(schema);
   if (known !== undefined) return known;
-  const list = Object.entries(schema.properties ?? {}).filter(([, child]) => child.presence === 'always');
+  const list = Object.entries(schema.properties ?? {}).filter(
+    ([, child]) => child.presence === 'always' || child.presence === 'nullable',
+  );
   alwaysOf.set(schema, list);
   return list;
 }
 
-function wireValue(value: Json | undefined, schema: Schema): Json | undefined {
+function wireValue(value: Json | undefined, schema: Schema, adds: boolean): Json | undefined {
   if (value === undefined || value === null) return undefined;
   if (schema.isQuantity === true) return canonicalQuantity(value) ?? value;
   if (schema.format === 'date-time') return typeof value === 'string' ? canonicalTime(value, schema) : value;
   if (Array.isArray(value)) {
     const items = schema.items;
     if (items === undefined) return value;
-    return (value as Json[]).map((v) => wireValue(v, items) ?? zeroOf(items));
+    return (value as Json[]).map((v) => wireValue(v, items, adds) ?? zeroOf(items));
   }
-  if (isObject(value)) toWireForm(value, schema);
+  if (isObject(value)) walk(value, schema, adds);
   return value;
 }
 
 function isLeftOut(value: Json, schema: Schema): boolean {
-  if (schema.presence === 'always') return false;
+  if (schema.presence === 'always' || schema.presence === 'nullable') return false;
   if (Array.isArray(value)) return value.length === 0;
   if (isObject(value))
     return (
@@ -71,6 +84,7 @@ function isLeftOut(value: Json, schema: Schema): boolean {
 
 /** What is written for a value that was not given. */
 function zeroOf(schema: Schema): Json {
+  if (schema.presence === 'nullable') return null;
   if (schema.isQuantity === true) return '0';
   if (schema.isIntOrString === true) return 0;
   if (schema.format === 'date-time' || schema.format === 'byte')

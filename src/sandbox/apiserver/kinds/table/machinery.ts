@@ -52,7 +52,14 @@ export const machineryRows: Rows = {
     },
   ],
   'apiregistration.k8s.io/v1': [
-    { kind: 'APIService', plural: 'apiservices', cluster: true, status: true, categories: extension },
+    {
+      kind: 'APIService',
+      plural: 'apiservices',
+      cluster: true,
+      status: true,
+      name: 'path',
+      categories: extension,
+    },
   ],
   'flowcontrol.apiserver.k8s.io/v1': [
     { kind: 'FlowSchema', plural: 'flowschemas', cluster: true, status: true, generation: true },

@@ -1,3 +1,4 @@
+import { newEventStrategy } from '../core/event.js';
 import { coreEventConversion } from '../event-conversion.js';
 import type { Rows } from './row.js';
 
@@ -15,6 +16,7 @@ export const networkRows: Rows = {
         'regarding.kind regarding.namespace regarding.name regarding.uid reason reportingController type',
       storage: 'events',
       convert: coreEventConversion,
+      strategy: newEventStrategy(coreEventConversion.toStorage),
     },
   ],
   'networking.k8s.io/v1': [

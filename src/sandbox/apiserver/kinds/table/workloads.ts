@@ -36,6 +36,7 @@ export const workloadRows: Rows = {
       kind: 'StatefulSet',
       plural: 'statefulsets',
       short: 'sts',
+      name: 'label',
       status: true,
       generation: true,
       scale: true,

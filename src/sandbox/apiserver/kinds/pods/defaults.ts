@@ -1,4 +1,4 @@
-import { childOf, isObject, type Json, type JsonObject, objectsOf, stringOf } from '../json.js';
+import { childOf, isObject, type Json, type JsonObject, objectsOf, stringOf } from '../../json.js';
 
 function defaultProbe(probe: Json | undefined): void {
   if (!isObject(probe)) return;
@@ -17,6 +17,7 @@ function defaultHttpGet(get: JsonObject): void {
 
 /** The tag decides: a floating image is pulled always. */
 function pullPolicy(image: string): string {
+  if (image === '') return 'IfNotPresent';
   if (image.includes('@')) return 'IfNotPresent';
   const tag = /:([^/:]+)$/.exec(image)?.[1] ?? 'latest';
   return tag === 'latest' ? 'Always' : 'IfNotPresent';
@@ -26,11 +27,6 @@ function defaultContainer(container: JsonObject): void {
   container.imagePullPolicy ??= pullPolicy(stringOf(container.image));
   container.terminationMessagePath ??= '/dev/termination-log';
   container.terminationMessagePolicy ??= 'File';
-  const resources = childOf(container, 'resources');
-  if (isObject(resources.limits)) {
-    const requests = childOf(resources, 'requests');
-    for (const [name, limit] of Object.entries(resources.limits)) requests[name] ??= limit;
-  }
   for (const port of objectsOf(container.ports)) port.protocol ??= 'TCP';
   for (const env of objectsOf(container.env)) {
     if (!isObject(env.valueFrom)) continue;
@@ -64,6 +60,8 @@ function defaultVolume(volume: JsonObject): void {
       }
     }
   }
+  if (isObject(volume.ephemeral) && isObject(volume.ephemeral.volumeClaimTemplate))
+    childOf(volume.ephemeral.volumeClaimTemplate, 'spec').volumeMode ??= 'Filesystem';
   const sources = Object.keys(volume).filter((k) => k !== 'name');
   if (sources.length === 0) volume.emptyDir = {};
 }
@@ -75,19 +73,29 @@ export function defaultPodSpec(spec: JsonObject): void {
   spec.dnsPolicy ??= 'ClusterFirst';
   spec.schedulerName ??= 'default-scheduler';
   spec.securityContext ??= {};
-  if (stringOf(spec.serviceAccountName) !== '') spec.serviceAccount ??= spec.serviceAccountName;
+  // The old name of the field follows the new one.
+  if (stringOf(spec.serviceAccountName) !== '') spec.serviceAccount = spec.serviceAccountName;
   else if (stringOf(spec.serviceAccount) !== '') spec.serviceAccountName = spec.serviceAccount;
   for (const list of ['containers', 'initContainers', 'ephemeralContainers']) {
     for (const container of objectsOf(spec[list])) {
       defaultContainer(container);
-      if (spec.hostNetwork === true) {
-        for (const port of objectsOf(container.ports)) port.hostPort ??= port.containerPort;
-      }
     }
   }
   for (const volume of objectsOf(spec.volumes)) defaultVolume(volume);
-  for (const constraint of objectsOf(spec.topologySpreadConstraints)) {
-    constraint.nodeAffinityPolicy ??= 'Honor';
-    constraint.nodeTaintsPolicy ??= 'Ignore';
+}
+
+/** Fills in what Kubernetes defaults in pods only, not in the templates they are made from. */
+export function defaultPod(spec: JsonObject): void {
+  spec.enableServiceLinks ??= true;
+  for (const list of ['containers', 'initContainers']) {
+    for (const container of objectsOf(spec[list])) {
+      const resources = childOf(container, 'resources');
+      if (isObject(resources.limits)) {
+        const requests = childOf(resources, 'requests');
+        for (const [name, limit] of Object.entries(resources.limits)) requests[name] ??= limit;
+      }
+      if (spec.hostNetwork !== true) continue;
+      for (const port of objectsOf(container.ports)) port.hostPort ??= port.containerPort;
+    }
   }
 }

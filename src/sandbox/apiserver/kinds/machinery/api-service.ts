@@ -1,0 +1,73 @@
+import { isObject, type JsonObject, stringOf } from '../../json.js';
+import { timestamp } from '../../object.js';
+import { specOf, type Strategy } from '../../registry/resource.js';
+import { Checks, isUnset } from '../validation/checks.js';
+
+function available(status: 'True' | 'False', reason: string, message: string): JsonObject {
+  return { type: 'Available', status, lastTransitionTime: timestamp(), reason, message };
+}
+
+/** A group version that this server answers itself. */
+export function localCondition(): JsonObject {
+  return available('True', 'Local', 'Local APIServices are always available');
+}
+
+/** A group version that another server is to answer. */
+export function remoteCondition(): JsonObject {
+  return available(
+    'False',
+    'AggregationNotSupported',
+    'this API server does not forward requests to other API servers: install the API as a CustomResourceDefinition, or use a kube-apiserver',
+  );
+}
+
+/** APIServices: which server answers for a group version. Only this one does here. */
+export const apiServiceStrategy: Strategy = {
+  defaults: (draft) => {
+    const { service } = specOf(draft);
+    if (isObject(service)) service.port ??= 443;
+  },
+  prepareCreate: (draft) => {
+    // Of the others the controller tells.
+    if (!isObject(specOf(draft).service)) draft.status = { conditions: [localCondition()] };
+  },
+  validate: (object) => {
+    const checks = new Checks();
+    const spec = specOf(object);
+    const group = stringOf(spec.group);
+    const version = stringOf(spec.version);
+    const { name } = object.metadata;
+    if (name !== `${version}.${group}`)
+      checks.invalid('metadata.name', name, `must be \`spec.version+"."+spec.group\`: "${version}.${group}"`);
+    if (group === '' && version !== 'v1')
+      checks.required('spec.group', 'only v1 may have an empty group and it better be legacy kube');
+    if (group !== '') checks.name(group, 'spec.group', 'subdomain');
+    checks.name(version, 'spec.version', 'label1035');
+    for (const [key, max] of [
+      ['groupPriorityMinimum', 20_000],
+      ['versionPriority', 1000],
+    ] as const) {
+      const value = Number(spec[key] ?? 0);
+      if (value <= 0 || value > max)
+        checks.invalid(`spec.${key}`, value, `must be positive and less than ${max}`);
+    }
+    const hasBundle = !isUnset(spec.caBundle);
+    const isInsecure = spec.insecureSkipTLSVerify === true;
+    if (!isObject(spec.service)) {
+      if (hasBundle) checks.invalid('spec.caBundle', '', 'local APIServices may not have a caBundle');
+      if (isInsecure)
+        checks.invalid(
+          'spec.insecureSkipTLSVerify',
+          true,
+          'local APIServices may not have insecureSkipTLSVerify',
+        );
+      return checks.errors;
+    }
+    for (const key of ['namespace', 'name'])
+      if (isUnset(spec.service[key])) checks.required(`spec.service.${key}`);
+    checks.port(spec.service.port, 'spec.service.port');
+    if (isInsecure && hasBundle)
+      checks.invalid('spec.insecureSkipTLSVerify', true, 'may not be true if caBundle is present');
+    return checks.errors;
+  },
+};
