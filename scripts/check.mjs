@@ -18,8 +18,16 @@ const suites = [
   { project: 'unit' },
   { project: 'integration' },
   { project: 'conformance' },
+  { project: 'interop' },
   { project: 'e2e' },
   ...(process.getuid?.() === 0 ? [{ project: 'e2e', user: 'ordinary' }] : []),
+];
+
+/** What test/interop needs besides Node.js and kubectl: program, how to see that it is there, what it is for. */
+const interopPrograms = [
+  ['helm', ['version'], 'helm charts'],
+  ['go', ['version'], 'a controller made with controller-runtime'],
+  ['python3', ['-c', 'import venv, ensurepip'], 'the Python client'],
 ];
 
 /** Runs every check, also after one has failed; resolves to the exit code. */
@@ -40,6 +48,10 @@ export async function main() {
     console.log(
       'kubectl (1.30 or newer) is not installed: the tests that drive clusters with it were skipped',
     );
+  }
+  for (const [program, args, what] of interopPrograms) {
+    if (spawnSync(program, args, { stdio: 'ignore' }).status !== 0)
+      console.log(`${program} is not installed: the interop tests of ${what} were skipped`);
   }
   if ((process.env.KUBEBUILDER_ASSETS ?? '') === '') {
     console.log(

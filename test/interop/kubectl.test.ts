@@ -134,9 +134,10 @@ describeWith('kubectl', { needs: ['kubectl'] }, () => {
   });
 
   test('labels, annotations, environment', async () => {
-    expect(await kubectl('label pod -l app=web tier=front')).toMatch(/labeled/);
-    expect((await kubectl('get pods -l tier=front -o name')).trim().split('\n')).toHaveLength(2);
-    await kubectl('label pod -l app=web tier-');
+    expect(await kubectl('label deploy -l app=web tier=front')).toBe('deployment.apps/web labeled\n');
+    expect(await kubectl('get deploy -l tier=front -o name')).toBe('deployment.apps/web\n');
+    await kubectl('label deploy -l app=web tier-');
+    expect(await kubectl('get deploy -l tier=front -o name')).toBe('');
     const refused = await run('label deploy web app=other');
     expect(refused.stderr).toContain('--overwrite is false');
     await kubectl('annotate deploy web note=1 note2=2');
