@@ -40,7 +40,7 @@ const networkSysctls = [
   'net.ipv4.ping_group_range=0 0',
 ];
 
-/** Arguments: folder, netns file or nothing, `ipc` or nothing, size of shared memory, host name, sysctls. */
+/** Arguments: folder, netns file or nothing, `ipc` or nothing, size of shared memory, host name, sysctls as `path=value`. */
 const createScript = `set -e
 dir=$1; net=$2; ipc=$3; size=$4; name=$5; shift 5
 mkdir -p "$dir/shm"
@@ -49,7 +49,7 @@ flags=
 if [ -n "$net" ]; then mkdir -p ${netnsFolder}; touch "$net" "$dir/uts"; flags="--net=$net --uts=$dir/uts"; fi
 if [ -n "$ipc" ]; then touch "$dir/ipc"; flags="$flags --ipc=$dir/ipc"; fi
 unshare $flags sh -c 'if [ -n "$1" ]; then hostname "$1"; ip link set lo up; { echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad; } 2>/dev/null || :; fi; shift
-for s in "$@"; do f=/proc/sys/$(echo "\${s%%=*}" | tr . /); echo "\${s#*=}" > "$f" || exit 1; done' sh "$name" "$@"`;
+for s in "$@"; do echo "\${s#*=}" > "/proc/sys/\${s%%=*}" || exit 1; done' sh "$name" "$@"`;
 
 const removeScript =
   'for m in "$1" "$2/uts" "$2/ipc" "$2/shm"; do [ -z "$m" ] || umount -l "$m"; done 2>/dev/null; rm -rf ${1:+"$1"} "$2"';
@@ -74,7 +74,8 @@ export async function createPodNamespaces(host: NodeHost, o: PodNamespaceOptions
     o.hostname ?? '',
   ];
   const sysctls = hasNetwork ? [...networkSysctls, ...o.sysctls] : o.sysctls;
-  const result = await host.run(['sh', '-c', createScript, 'sh', ...args, ...sysctls]);
+  const assignments = sysctls.map((each) => each.replace(/^[^=]+/, (name) => name.replaceAll('.', '/')));
+  const result = await host.run(['sh', '-c', createScript, 'sh', ...args, ...assignments]);
   if (result.exitCode !== 0) {
     await removePodNamespaces(host, namespaces);
     throw new Error(`namespaces could not be created: ${result.stderr.trim()}`);
