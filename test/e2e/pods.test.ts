@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { events, pods } from '../../src/kube/resource.js';
 import type { KubeObject } from '../../src/kube/types.js';
-import type { ContainerStatus, Pod, PodStatus } from '../../src/sandbox/node/model/pod.js';
+import type { Pod } from '../../src/sandbox/node/model/pod.js';
+import type { ContainerStatus, PodStatus } from '../../src/sandbox/node/model/pod-status.js';
 import { eventually } from '../harness/cluster.js';
 import { command } from '../harness/meshctl.js';
 import { useSandbox } from '../harness/sandbox.js';

@@ -1,4 +1,5 @@
 import type { Affinity } from '../../../kube/types.js';
+import type { PodStatus } from './pod-status.js';
 
 /**
  * The parts of a Pod that a kubelet acts on, named as in core/v1. Everything is
@@ -252,67 +253,6 @@ export interface Probe extends ProbeHandler {
   readonly successThreshold?: number;
   readonly failureThreshold?: number;
   readonly terminationGracePeriodSeconds?: number;
-}
-
-export interface PodCondition {
-  readonly type: string;
-  readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason?: string;
-  readonly message?: string;
-  readonly lastTransitionTime?: string | null;
-  readonly lastProbeTime?: string | null;
-  readonly observedGeneration?: number;
-}
-
-export interface ContainerState {
-  readonly waiting?: { readonly reason?: string; readonly message?: string };
-  readonly running?: { readonly startedAt: string };
-  readonly terminated?: TerminatedState;
-}
-
-export interface TerminatedState {
-  readonly exitCode: number;
-  readonly reason: string;
-  readonly message?: string;
-  readonly startedAt: string;
-  readonly finishedAt: string;
-  readonly containerID?: string;
-}
-
-export interface ContainerStatus {
-  readonly name: string;
-  readonly state: ContainerState;
-  readonly lastState: ContainerState;
-  readonly ready: boolean;
-  readonly restartCount: number;
-  readonly image: string;
-  readonly imageID: string;
-  readonly containerID?: string;
-  readonly started?: boolean;
-  readonly volumeMounts?: readonly {
-    readonly name: string;
-    readonly mountPath: string;
-    readonly readOnly?: boolean;
-    readonly recursiveReadOnly?: string;
-  }[];
-}
-
-export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed';
-
-export interface PodStatus {
-  readonly phase?: PodPhase;
-  readonly reason?: string;
-  readonly message?: string;
-  readonly conditions?: readonly PodCondition[];
-  readonly hostIP?: string;
-  readonly hostIPs?: readonly { readonly ip: string }[];
-  readonly podIP?: string;
-  readonly podIPs?: readonly { readonly ip: string }[];
-  readonly startTime?: string;
-  readonly initContainerStatuses?: readonly ContainerStatus[];
-  readonly containerStatuses?: readonly ContainerStatus[];
-  readonly ephemeralContainerStatuses?: readonly ContainerStatus[];
-  readonly qosClass?: string;
 }
 
 /** `namespace/name`, as people write it. */

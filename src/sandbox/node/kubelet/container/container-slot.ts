@@ -1,11 +1,6 @@
 import { seconds } from '../../model/time.js';
-import type {
-  ContainerSpec,
-  ContainerState,
-  ContainerStatus,
-  EphemeralContainerSpec,
-  TerminatedState,
-} from '../../model/pod.js';
+import type { ContainerSpec, EphemeralContainerSpec } from '../../model/pod.js';
+import type { ContainerState, ContainerStatus, TerminatedState } from '../../model/pod-status.js';
 import type { Container } from '../../runtime/container.js';
 import { BackOff } from '../back-off.js';
 

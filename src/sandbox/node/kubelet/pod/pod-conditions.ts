@@ -1,4 +1,5 @@
-import type { Pod, PodCondition, PodPhase } from '../../model/pod.js';
+import type { Pod } from '../../model/pod.js';
+import type { PodCondition, PodPhase } from '../../model/pod-status.js';
 import type { ContainerSlot } from '../container/container-slot.js';
 import { isInitialized } from './pod-slots.js';
 

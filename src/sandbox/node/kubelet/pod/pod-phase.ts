@@ -1,4 +1,5 @@
-import type { Pod, PodPhase } from '../../model/pod.js';
+import type { Pod } from '../../model/pod.js';
+import type { PodPhase } from '../../model/pod-status.js';
 import type { ContainerSlot } from '../container/container-slot.js';
 import { shouldRun } from './pod-slots.js';
 

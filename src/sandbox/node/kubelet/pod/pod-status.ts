@@ -1,4 +1,5 @@
-import type { ContainerStatus, Pod, PodCondition, PodStatus } from '../../model/pod.js';
+import type { Pod } from '../../model/pod.js';
+import type { ContainerStatus, PodCondition, PodStatus } from '../../model/pod-status.js';
 import type { ContainerSlot, SlotKind } from '../container/container-slot.js';
 import { podConditions } from './pod-conditions.js';
 import { podPhase } from './pod-phase.js';

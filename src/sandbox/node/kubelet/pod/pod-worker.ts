@@ -1,16 +1,18 @@
 import { messageOf } from '../../../../errors/mesh-error.js';
 import type { KubeClient } from '../../../../kube/client.js';
 import { pods } from '../../../../kube/resource.js';
-import { type EphemeralContainerSpec, type Pod, podKey, type PodStatus } from '../../model/pod.js';
+import { type Pod, podKey } from '../../model/pod.js';
+import type { PodStatus } from '../../model/pod-status.js';
 import { seconds } from '../../model/time.js';
 import { ContainerKeeper, graceAfterHookMinMs } from '../container/container-keeper.js';
 import type { ContainerSlot } from '../container/container-slot.js';
 import type { StartDeps } from '../container/container-starter.js';
 import type { EventDetails, EventRecorder } from '../event-recorder.js';
 import { WakeableLoop } from '../wakeable-loop.js';
+import { PodContainers } from './pod-containers.js';
 import type { PodSandbox } from './pod-sandbox.js';
 import { PodSetup, type PodSetupDeps } from './pod-setup.js';
-import { isInitialized, isWorkOver, makeSlots, shouldRun, updateSlots } from './pod-slots.js';
+import { isWorkOver, makeSlots, updateSlots } from './pod-slots.js';
 import { buildPodStatus, type PodFailure } from './pod-status.js';
 import { StatusPublisher } from './status-publisher.js';
 
@@ -48,7 +50,7 @@ export class PodWorker {
   readonly #isInherited: boolean;
   readonly #ending = new AbortController();
   readonly #deps: PodWorkerDeps;
-  readonly #keeper: ContainerKeeper;
+  readonly #containers: PodContainers;
   readonly #setup: PodSetup;
   readonly #publisher: StatusPublisher;
   readonly #startTime: string;
@@ -64,13 +66,20 @@ export class PodWorker {
     this.#publisher = new StatusPublisher(deps);
     const common = { pod: () => this.#pod, emit: (details: EventDetails) => this.#emit(details) };
     this.#setup = new PodSetup(deps, common);
-    this.#keeper = new ContainerKeeper({
+    const keeper = new ContainerKeeper({
       ...deps,
       ...common,
       netns: deps.host.netns,
       wake: () => this.wake(),
       podIp: () => this.#setup.ips[0] ?? '',
       ending: this.#ending.signal,
+    });
+    this.#containers = new PodContainers({
+      ...common,
+      slots: this.slots,
+      keeper,
+      setup: this.#setup,
+      onStopped: () => this.#publishSoon(),
     });
     const phase = pod.status?.phase;
     this.#isInherited = phase === 'Succeeded' || phase === 'Failed';
@@ -149,7 +158,7 @@ export class PodWorker {
 
   /** Does what can be done now; returns after how many milliseconds to look again. */
   async #step(): Promise<number | 'end'> {
-    for (const slot of this.slots) await this.#keeper.collectExit(slot);
+    await this.#containers.collect();
     if (this.#isGone || isDeleting(this.#pod)) return this.#terminate();
     if (this.#state === 'done') return idleMs;
     const deadlineMs = this.#deadlineMs();
@@ -164,61 +173,8 @@ export class PodWorker {
     const setupWaitMs = await this.#setup.ensure();
     if (setupWaitMs > 0) return Math.min(setupWaitMs, deadlineMs);
     this.#publishSoon();
-    return Math.min(deadlineMs, await this.#runContainers());
-  }
-
-  async #runContainers(): Promise<number> {
-    let waitMs = this.#hasStorageLimit() ? storageCheckMs : idleMs;
-    for (const slot of this.slots.filter((s) => s.kind === 'ephemeral'))
-      waitMs = Math.min(waitMs, await this.#run(slot));
-    for (const slot of this.slots) {
-      if (slot.kind === 'ephemeral') continue;
-      // Once containers run, a sidecar that restarts holds nothing back.
-      const hasBegun = this.slots.some((s) => s.kind === 'main' && s.container !== undefined);
-      if (slot.kind === 'main' && !hasBegun && !isInitialized(this.slots)) break;
-      waitMs = Math.min(waitMs, await this.#run(slot));
-      // The next init container waits for this one's end, or for a sidecar's start.
-      if (slot.kind !== 'main' && !hasBegun && !isInitialized([slot])) break;
-    }
-    return waitMs;
-  }
-
-  /** Keeps one container as it should be; returns when to look again. */
-  async #run(slot: ContainerSlot): Promise<number> {
-    // It may have ended since this step began, while others were started.
-    await this.#keeper.collectExit(slot);
-    if (slot.isRunning) {
-      if (slot.kind === 'init' || slot.kind === 'ephemeral' || !slot.isOutdated) return idleMs;
-      await this.#keeper.stop(slot, {
-        graceMs: this.#specGraceMs(),
-        message: `Container ${slot.spec.name} definition changed, will be restarted`,
-      });
-      await this.#keeper.collectExit(slot);
-      slot.restartNow();
-    }
-    if (!shouldRun(this.#pod, slot)) {
-      slot.waiting = undefined;
-      return idleMs;
-    }
-    const { sandbox } = this.#setup;
-    if (sandbox === undefined) return retryMs;
-    const backOffMs = await this.#keeper.ensureStarted(slot, {
-      pod: this.#pod,
-      sandbox,
-      targetPid: this.#targetPid(slot),
-      hostname: this.#setup.hostname,
-      volumes: this.#setup.volumes,
-      podMounts: this.#setup.podMounts,
-      context: this.#setup.context(),
-    });
-    if (backOffMs > 0) return backOffMs;
-    return slot.isRunning ? idleMs : 0;
-  }
-
-  #targetPid(slot: ContainerSlot): number | undefined {
-    const { targetContainerName = '' }: Partial<EphemeralContainerSpec> = slot.spec;
-    if (slot.kind !== 'ephemeral' || targetContainerName === '') return undefined;
-    return this.slots.find((s) => s.spec.name === targetContainerName)?.container?.initPid;
+    const waitMs = Math.min(deadlineMs, await this.#containers.run());
+    return this.#hasStorageLimit() ? Math.min(waitMs, storageCheckMs) : waitMs;
   }
 
   async #terminate(): Promise<number | 'end'> {
@@ -227,8 +183,10 @@ export class PodWorker {
       this.#ending.abort();
       const { deletionGracePeriodSeconds } = this.#pod.metadata;
       const graceMs =
-        deletionGracePeriodSeconds === undefined ? this.#specGraceMs() : deletionGracePeriodSeconds * 1000;
-      await this.#stopContainers(this.#isGone ? Math.min(graceMs, goneGraceMaxMs) : graceMs);
+        deletionGracePeriodSeconds === undefined
+          ? this.#containers.graceMs
+          : deletionGracePeriodSeconds * 1000;
+      await this.#containers.stop(this.#isGone ? Math.min(graceMs, goneGraceMaxMs) : graceMs);
       await this.#setup.releaseSandbox();
     }
     if (!(await this.#publish())) return retryMs;
@@ -238,24 +196,9 @@ export class PodWorker {
     return 'end';
   }
 
-  /** Containers first, then sidecars in reverse order, all within one grace period. */
-  async #stopContainers(graceMs: number): Promise<void> {
-    const deadlineMs = Date.now() + graceMs;
-    const stop = async (slot: ContainerSlot): Promise<void> => {
-      await this.#keeper.stop(slot, {
-        graceMs: Math.max(0, deadlineMs - Date.now()),
-        message: `Stopping container ${slot.spec.name}`,
-      });
-      slot.waiting = undefined;
-      if (await this.#keeper.collectExit(slot)) this.#publishSoon();
-    };
-    await Promise.all(this.slots.filter((s) => s.kind !== 'sidecar').map(stop));
-    for (const slot of this.slots.filter((s) => s.kind === 'sidecar').toReversed()) await stop(slot);
-  }
-
   /** The work is over but the object stays: stop sidecars, give the address back, keep the logs. */
-  async #finishContainers(graceMs = this.#specGraceMs()): Promise<number> {
-    await this.#stopContainers(graceMs);
+  async #finishContainers(graceMs = this.#containers.graceMs): Promise<number> {
+    await this.#containers.stop(graceMs);
     await this.#setup.releaseSandbox();
     this.#state = 'done';
     return idleMs;
@@ -264,7 +207,7 @@ export class PodWorker {
   #fail(failure: PodFailure, type: EventDetails['type']): Promise<number> {
     this.#failure = failure;
     this.#emit({ type, reason: failure.reason, message: failure.message });
-    return this.#finishContainers(failure.isDisruption === true ? 0 : this.#specGraceMs());
+    return this.#finishContainers(failure.isDisruption === true ? 0 : this.#containers.graceMs);
   }
 
   /** False: the API server could not be asked. */
@@ -315,13 +258,9 @@ export class PodWorker {
   #killAfter(graceMs: number): void {
     clearTimeout(this.#killTimer);
     this.#killTimer = setTimeout(() => {
-      for (const slot of this.slots) slot.container?.signal('SIGKILL');
+      this.#containers.kill();
     }, graceMs);
     this.#killTimer.unref();
-  }
-
-  #specGraceMs(): number {
-    return (this.#pod.spec.terminationGracePeriodSeconds ?? graceDefaultSeconds) * 1000;
   }
 
   #deadlineMs(): number {

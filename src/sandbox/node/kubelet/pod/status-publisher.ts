@@ -3,7 +3,8 @@ import { isNotFound } from '../../../../kube/api-error.js';
 import type { KubeClient } from '../../../../kube/client.js';
 import { pods } from '../../../../kube/resource.js';
 import type { Logger } from '../../../../telemetry/log.js';
-import { type Pod, type PodCondition, podKey, type PodStatus } from '../../model/pod.js';
+import { type Pod, podKey } from '../../model/pod.js';
+import type { PodCondition, PodStatus } from '../../model/pod-status.js';
 import { within } from '../within.js';
 
 /** A write that takes longer is tried again: its connection may be half-open. */
