@@ -191,3 +191,24 @@ test('while ztunnel is away traffic of enrolled pods fails and nothing leaks in 
     { timeoutMs: 60_000 },
   );
 });
+
+test('a node that loses power comes back with its pods captured, which wait for the mesh until they are', async () => {
+  const { client, meshctl, name } = sandbox();
+  const before = await onePod(client, bank, 'app=frontend,at=far');
+  for (const verb of ['stop', 'start']) {
+    const outcome = await meshctl(['sandbox', 'node', verb, 'node-2', '--name', name]);
+    expect(outcome.exitCode, outcome.stderr).toBe(0);
+  }
+  await eventually(
+    async () => {
+      const far = await onePod(client, bank, 'app=frontend,at=far');
+      expect(far.metadata.uid).toBe(before.metadata.uid);
+      expect(far.status?.containerStatuses?.[0]?.restartCount).toBe(1);
+      const answer = await curlFrom(client, sleep, `http://${far.status?.podIP}:8080/`);
+      expect(answer).toMatchObject({ exitCode: 0, status: 200 });
+      const verify = await meshctl(['verify-install']);
+      expect(verify.exitCode, verify.stdout).toBe(0);
+    },
+    { timeoutMs: 90_000 },
+  );
+});

@@ -7,7 +7,8 @@ const mtu = 1500;
 /**
  * Writes a node's primary network: every pod hangs on its own point-to-point link,
  * so that all its packets are routed, and service addresses translated, by the node.
- * One address per network.
+ * One address per network. A file that is there stays: what was chained into it since is part of the node, and
+ * a pod that starts before the one who chained it must wait for him.
  */
 export async function writeCniConfig(
   rootfs: string,
@@ -35,5 +36,10 @@ export async function writeCniConfig(
       ...(o.hasPortmap ? [{ type: 'portmap', snat: true, capabilities: { portMappings: true } }] : []),
     ],
   };
-  await writeFile(join(folder, '10-sandbox.conflist'), `${JSON.stringify(config, undefined, 2)}\n`);
+  const text = `${JSON.stringify(config, undefined, 2)}\n`;
+  await writeFile(join(folder, '10-sandbox.conflist'), text, { flag: 'wx' }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    },
+  );
 }
