@@ -100,8 +100,9 @@ export class Dispatcher {
       exchange = { ...answering, url, path, user, accepted, signal: gone.signal };
       if (!isLongRunning(exchange)) {
         deadline = setTimeout(() => {
+          // The connection is of no more use once the client knows.
+          response.once('finish', () => request.destroy());
           this.#refuse(answering, apiError.timeout('request did not complete within the allotted timeout'));
-          request.destroy();
         }, askedTimeoutMs(url));
       }
       await this.#deps.router.route(exchange);

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { AdmissionChain, BodyType } from '../admission/admission.js';
 import { ApiError, apiError } from '../http/api-error.js';
 import { cloneJson } from '../json.js';
-import { applyConfiguration } from '../managed-fields/apply.js';
 import { recordUpdate } from '../managed-fields/record-update.js';
-import { apiVersionOf, type KubeObject, timestamp } from '../object.js';
+import { type KubeObject, timestamp } from '../object.js';
 import { type Store, StoreConflict } from '../storage/store.js';
+import { applyObject } from './apply-object.js';
 import { AdmissionGate } from './admission-gate.js';
 import { decodeObject } from './decode.js';
 import { checkPreconditions, isReadyToGo, markDeleted } from './deletion.js';
@@ -18,8 +18,8 @@ import type { ObjectReader, Resource } from './resource.js';
 import { setDefaults } from './stored-form.js';
 import { dropEmptyCollections, equalApart, isSpecEqual, restoreSystemMetadata } from './system-metadata.js';
 import type { DeleteOptions, Target, WriteOptions } from './write-options.js';
-import { assertDeclared } from './declared-fields.js';
-import { configFor, mergeWritten } from './written-part.js';
+import { writerOf } from './writer.js';
+import { mergeWritten } from './written-part.js';
 
 /** A write without a resourceVersion is retried this often when others keep winning the race. */
 const conflictRetriesMax = 10;
@@ -117,7 +117,7 @@ export class Operations {
     setDefaults(resource, draft);
     // What admission adds belongs to nobody.
     if (options.manager !== '' && applied === undefined) {
-      recordUpdate(undefined, draft, resource.schema, writer(resource, options), resource);
+      recordUpdate(undefined, draft, resource.schema, writerOf(resource, options), resource);
     }
     resource.strategy.prepareCreate?.(draft, this.reader);
     await this.#admission.admitCreate(resource, draft, options, isNameGenerated);
@@ -198,7 +198,7 @@ export class Operations {
     restoreSystemMetadata(next.metadata, old.metadata);
     setDefaults(resource, next);
     if (mode.isApply !== true && options.manager !== '') {
-      recordUpdate(old, next, resource.schema, writer(resource, options), resource);
+      recordUpdate(old, next, resource.schema, writerOf(resource, options), resource);
     }
     if (subresource === '') resource.strategy.prepareUpdate?.(next, old, this.reader);
     next = await this.#admission.admitUpdate(resource, next, old, options);
@@ -219,86 +219,13 @@ export class Operations {
   }
 
   /** Server-side apply; creates the object when it is missing. */
-  async apply(
+  apply(
     resource: Resource,
     target: Target,
     body: KubeObject,
     options: WriteOptions & { readonly isForced: boolean },
   ): Promise<WriteResult> {
-    if (body.metadata.managedFields !== undefined) {
-      throw apiError.badRequest('metadata.managedFields must be nil');
-    }
-    assertDeclared(resource, target, body);
-    const applied = decodeObject(resource, target.namespace, body, { ...options, isApply: true });
-    const isNamed = applied.metadata.name !== '';
-    if (isNamed) assertNamed(applied, target.name);
-    else applied.metadata.name = target.name;
-    for (let attempt = 1; ; attempt++) {
-      const isNew = this.store.get(resource.storage, target.namespace, target.name) === undefined;
-      if (isNew && !isNamed) assertNamed(body, target.name);
-      try {
-        const object = isNew
-          ? await this.#applyNew(resource, target, applied, options)
-          : await this.#applyOver(resource, target, applied, options);
-        return { object, isNew };
-      } catch (error) {
-        // Somebody else created or deleted it in between.
-        const isRace = error instanceof ApiError && error.reason === (isNew ? 'AlreadyExists' : 'NotFound');
-        const isThere = this.store.get(resource.storage, target.namespace, target.name) !== undefined;
-        if (!isRace || isThere !== isNew || attempt >= conflictRetriesMax) throw error;
-      }
-    }
-  }
-
-  async #applyNew(
-    resource: Resource,
-    target: Target,
-    applied: KubeObject,
-    options: WriteOptions & { readonly isForced: boolean },
-  ): Promise<KubeObject> {
-    const subresource = options.subresource ?? '';
-    if (subresource !== '') throw apiError.notFound(resource, target.name);
-    const { uid } = applied.metadata;
-    if (typeof uid === 'string' && uid !== '') {
-      throw apiError.conflict(
-        resource,
-        target.name,
-        `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
-      );
-    }
-    const created = applyConfiguration({
-      live: undefined,
-      applied: configFor(applied, resource, subresource),
-      schema: resource.schema,
-      who: writer(resource, options),
-      force: options.isForced,
-    });
-    delete (created.metadata as Partial<KubeObject['metadata']>).resourceVersion;
-    return this.create(resource, target.namespace, created, options);
-  }
-
-  #applyOver(
-    resource: Resource,
-    target: Target,
-    applied: KubeObject,
-    options: WriteOptions & { readonly isForced: boolean },
-  ): Promise<KubeObject> {
-    const config = configFor(applied, resource, options.subresource ?? '');
-    const { resourceVersion, uid } = applied.metadata;
-    const build = (live: KubeObject): KubeObject => {
-      const next = applyConfiguration({
-        live,
-        applied: config,
-        schema: resource.schema,
-        who: writer(resource, options),
-        force: options.isForced,
-      });
-      if (typeof resourceVersion === 'string' && resourceVersion !== '')
-        next.metadata.resourceVersion = resourceVersion;
-      if (typeof uid === 'string' && uid !== '') next.metadata.uid = uid;
-      return cloneJson(next);
-    };
-    return this.modify(resource, target, build, options, { isApply: true });
+    return applyObject(this, resource, target, body, options);
   }
 
   /** Deletes, or begins to delete, an object. */
@@ -372,12 +299,4 @@ export class Operations {
       throw apiError.invalid(resource.kind, resource.group, next.metadata.name, errors);
     }
   }
-}
-
-function writer(resource: Resource, options: WriteOptions) {
-  return {
-    manager: options.manager,
-    apiVersion: apiVersionOf(resource.group, resource.version),
-    subresource: options.subresource ?? '',
-  };
 }

@@ -1,0 +1,103 @@
+import { ApiError, apiError } from '../http/api-error.js';
+import { cloneJson } from '../json.js';
+import { applyConfiguration } from '../managed-fields/apply.js';
+import type { KubeObject } from '../object.js';
+import { decodeObject } from './decode.js';
+import { assertDeclared } from './declared-fields.js';
+import { assertNamed } from './identity.js';
+import type { Operations, WriteResult } from './operations.js';
+import type { Resource } from './resource.js';
+import type { Target, WriteOptions } from './write-options.js';
+import { writerOf } from './writer.js';
+import { configFor } from './written-part.js';
+
+/** An apply is tried again this often when the object comes and goes meanwhile. */
+const conflictRetriesMax = 10;
+
+type ApplyOptions = WriteOptions & { readonly isForced: boolean };
+
+/** Server-side apply; creates the object when it is missing. Throws 400, 404, 409 and 422. */
+export async function applyObject(
+  operations: Operations,
+  resource: Resource,
+  target: Target,
+  body: KubeObject,
+  options: ApplyOptions,
+): Promise<WriteResult> {
+  if (body.metadata.managedFields !== undefined) {
+    throw apiError.badRequest('metadata.managedFields must be nil');
+  }
+  assertDeclared(resource, target, body);
+  const applied = decodeObject(resource, target.namespace, body, { ...options, isApply: true });
+  const isNamed = applied.metadata.name !== '';
+  if (isNamed) assertNamed(applied, target.name);
+  else applied.metadata.name = target.name;
+  for (let attempt = 1; ; attempt++) {
+    const isNew = operations.store.get(resource.storage, target.namespace, target.name) === undefined;
+    if (isNew && !isNamed) assertNamed(body, target.name);
+    try {
+      const object = isNew
+        ? await applyNew(operations, resource, target, applied, options)
+        : await applyOver(operations, resource, target, applied, options);
+      return { object, isNew };
+    } catch (error) {
+      // Somebody else created or deleted it in between.
+      const isRace = error instanceof ApiError && error.reason === (isNew ? 'AlreadyExists' : 'NotFound');
+      const isThere = operations.store.get(resource.storage, target.namespace, target.name) !== undefined;
+      if (!isRace || isThere !== isNew || attempt >= conflictRetriesMax) throw error;
+    }
+  }
+}
+
+function applyNew(
+  operations: Operations,
+  resource: Resource,
+  target: Target,
+  applied: KubeObject,
+  options: ApplyOptions,
+): Promise<KubeObject> {
+  const subresource = options.subresource ?? '';
+  if (subresource !== '') throw apiError.notFound(resource, target.name);
+  const { uid } = applied.metadata;
+  if (typeof uid === 'string' && uid !== '') {
+    throw apiError.conflict(
+      resource,
+      target.name,
+      `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
+    );
+  }
+  const created = applyConfiguration({
+    live: undefined,
+    applied: configFor(applied, resource, subresource),
+    schema: resource.schema,
+    who: writerOf(resource, options),
+    force: options.isForced,
+  });
+  delete (created.metadata as Partial<KubeObject['metadata']>).resourceVersion;
+  return operations.create(resource, target.namespace, created, options);
+}
+
+function applyOver(
+  operations: Operations,
+  resource: Resource,
+  target: Target,
+  applied: KubeObject,
+  options: ApplyOptions,
+): Promise<KubeObject> {
+  const config = configFor(applied, resource, options.subresource ?? '');
+  const { resourceVersion, uid } = applied.metadata;
+  const build = (live: KubeObject): KubeObject => {
+    const next = applyConfiguration({
+      live,
+      applied: config,
+      schema: resource.schema,
+      who: writerOf(resource, options),
+      force: options.isForced,
+    });
+    if (typeof resourceVersion === 'string' && resourceVersion !== '')
+      next.metadata.resourceVersion = resourceVersion;
+    if (typeof uid === 'string' && uid !== '') next.metadata.uid = uid;
+    return cloneJson(next);
+  };
+  return operations.modify(resource, target, build, options, { isApply: true });
+}
