@@ -23,11 +23,11 @@ const suites = [
   ...(process.getuid?.() === 0 ? [{ project: 'e2e', user: 'ordinary' }] : []),
 ];
 
-/** What test/interop needs besides Node.js and kubectl: program, how to see that it is there, what it is for. */
+/** What test/interop needs besides Node.js and kubectl, and how to see that it is there. */
 const interopPrograms = [
-  ['helm', ['version'], 'helm charts'],
-  ['go', ['version'], 'a controller made with controller-runtime'],
-  ['python3', ['-c', 'import venv, ensurepip'], 'the Python client'],
+  { program: 'helm', args: ['version'], what: 'helm charts' },
+  { program: 'go', args: ['version'], what: 'a controller made with controller-runtime' },
+  { program: 'python3', args: ['-c', 'import venv, ensurepip'], what: 'the Python client' },
 ];
 
 /** Runs every check, also after one has failed; resolves to the exit code. */
@@ -49,7 +49,7 @@ export async function main() {
       'kubectl (1.30 or newer) is not installed: the tests that drive clusters with it were skipped',
     );
   }
-  for (const [program, args, what] of interopPrograms) {
+  for (const { program, args, what } of interopPrograms) {
     if (spawnSync(program, args, { stdio: 'ignore' }).status !== 0)
       console.log(`${program} is not installed: the interop tests of ${what} were skipped`);
   }

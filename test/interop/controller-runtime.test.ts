@@ -1,5 +1,5 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { eventually } from '../harness/cluster.js';
 import { archiveOf, ociLayout, tarOf } from '../harness/image-archive.js';
@@ -8,18 +8,17 @@ import { useSandbox } from '../harness/sandbox.js';
 import { makeTestFolder } from '../harness/test-user.js';
 import { certificateFor } from '../integration/tool/certificate.js';
 import { crd, deployment, webhooks } from './controller-runtime/manifests.js';
-import { describeWith } from './programs.js';
+import { controllerSource, describeWith } from './programs.js';
 
-const source = resolve('test/interop/controller-runtime');
 const buildTimeoutMs = 540_000;
 
-describeWith('a controller made with controller-runtime', { needs: ['go', 'kubectl'] }, () => {
+describeWith('a controller made with controller-runtime', { needs: ['kubectl', 'go', 'go modules'] }, () => {
   const folder = makeTestFolder();
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const sandbox = useSandbox('controller', async (s) => {
     const program = join(folder, 'widgets');
     const build = await command('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', program, '.'], {
-      cwd: source,
+      cwd: controllerSource,
       env: { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly' },
       timeoutMs: buildTimeoutMs,
     });
