@@ -110,18 +110,25 @@ function summaryOf(error: unknown): LibraryError {
   return error instanceof Error ? (error as LibraryError) : { message: String(error) };
 }
 
+/** What a failed conversion of a text was to become, by the library's error code. */
+const conversions: Readonly<Record<string, string>> = {
+  bool_conversion_error: 'bool',
+  double_conversion_error: 'double',
+  int_conversion_error: 'int',
+  uint_conversion_error: 'uint',
+  invalid_duration: 'google.protobuf.Duration',
+  invalid_timestamp: 'google.protobuf.Timestamp',
+};
+
 function evaluationText(error: unknown): string {
   const { code, summary, message } = summaryOf(error);
   const text = withOriginals(summary ?? message.split('\n')[0] ?? '');
-  switch (code) {
-    case 'no_such_key':
-    case 'index_out_of_bounds':
-      return text.replace(/^No such key: (?:index out of bounds, index (\S+) .*)?/, (_all, index?: string) =>
-        index === undefined ? 'no such key: ' : `index out of bounds: ${index}`,
-      );
-    default:
-      return text;
-  }
+  const target = conversions[code ?? ''];
+  if (target !== undefined) return `type conversion error from 'string' to '${target}'`;
+  if (code === 'no_such_key') return text.replace(/^No such key: /, 'no such key: ');
+  return code === 'index_out_of_bounds'
+    ? text.replace(/^No such key: index out of bounds, index (\S+) .*$/, 'index out of bounds: $1')
+    : text;
 }
 
 /** Type names as cel-go writes them: list(string), not list<string>. */

@@ -206,7 +206,7 @@ function checkArray(
       const keyOf: JsonObject = {};
       for (const k of schema.listMapKeys ?? []) if (v[k] !== undefined) keyOf[k] = v[k];
       const key = JSON.stringify(keyOf);
-      if (seen.has(key)) errors.push(fieldError.duplicate(`${path}[${i}]`, keyOf));
+      if (seen.has(key)) errors.push(duplicateKey(`${path}[${i}]`, keyOf));
       seen.add(key);
     });
   }
@@ -247,6 +247,18 @@ function checkObject(
       check(value[key], schema.additionalProperties, at(path, key), errors, oldOf(key));
     }
   }
+}
+
+/** The keys of a second item with the same ones, written as Go writes a map. */
+function duplicateKey(field: string, keys: JsonObject): FieldError {
+  const shown = Object.keys(keys)
+    .sort()
+    .map((k) => `${JSON.stringify(k)}:${JSON.stringify(keys[k])}`);
+  return {
+    reason: 'FieldValueDuplicate',
+    field,
+    message: `Duplicate value: map[string]interface {}{${shown.join(', ')}}`,
+  };
 }
 
 function problems(value: Json, schema: Schema, path: string): FieldError[] {
