@@ -62,6 +62,23 @@ test('logs, exec and port-forward work with kubectl', async () => {
   await forward;
 });
 
+test('the API server leads to services, pods and kubelets behind it', async () => {
+  const { client, kubectl } = sandbox();
+  const pod = await onePod(client, bank, 'app=frontend,at=near');
+  const raw = async (path: string): Promise<string> => {
+    const answer = await kubectl(['get', '--raw', path]);
+    expect(answer.exitCode, answer.stderr).toBe(0);
+    return answer.stdout;
+  };
+  expect(await raw(`/api/v1/namespaces/${bank}/services/http:frontend:80/proxy/`)).toContain('frontend-');
+  expect(await raw(`/api/v1/namespaces/${bank}/pods/${pod.metadata.name}:8080/proxy/a/b?c=d`)).toContain(
+    'frontend-near',
+  );
+  expect(await raw(`/api/v1/nodes/${pod.spec.nodeName}/proxy/healthz`)).toBe('ok');
+  const missing = await kubectl(['get', '--raw', `/api/v1/namespaces/${bank}/services/nope/proxy/`]);
+  expect(missing.stderr).toContain('services "nope" not found');
+});
+
 test('a deployment rolls, scales and heals', async () => {
   const { client, kubectl } = sandbox();
   expect((await kubectl(['scale', 'deployment/sleep', '-n', 'outside', '--replicas=3'])).exitCode).toBe(0);
