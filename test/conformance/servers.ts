@@ -104,12 +104,7 @@ export class ServerUnderTest {
     setLogOutput(() => undefined);
     const t = new ServerUnderTest(kind, await startServer(kind, options));
     const { api } = t;
-    const connection = await api.connect('system:kube-controller-manager', ['system:masters']);
-    startApiControllers({
-      client: new KubeClient(connection, { socketsMax: Number.POSITIVE_INFINITY }),
-      signal: t.#controllers.signal,
-      api,
-    });
+    await startApiControllers({ signal: t.#controllers.signal, api });
     // Admission of pods needs it, and it shows that the controllers work.
     await t.furnished('default');
     return t;

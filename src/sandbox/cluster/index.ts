@@ -21,12 +21,14 @@ import { nodeLifecycleController } from './controllers/node/node-lifecycle.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
 import { accountTokenController } from './controllers/namespace/account-tokens.js';
 import { namespaceTerminationController } from './controllers/namespace/namespace-termination.js';
+import { rootCaController } from './controllers/namespace/root-ca.js';
 import { serviceAccountController } from './controllers/namespace/service-account.js';
 import { podGarbageController } from './controllers/node/pod-garbage.js';
 import { replicaSetController, replicationController } from './controllers/apps/replica-set.js';
 import { statefulSetController } from './controllers/apps/stateful-set.js';
 import { roleAggregationController } from './controllers/rbac/role-aggregation.js';
 import { resourceQuotaController } from './controllers/quota/resource-quota.js';
+import { controlPlaneIdentities } from './identities.js';
 import { ownershipOf } from './garbage-collection/ownership-graph.js';
 import { MetadataWatches } from './metadata/metadata-watches.js';
 import { GarbageCollector } from './garbage-collection/garbage-collector.js';
@@ -84,6 +86,8 @@ const controllers: Readonly<Record<string, MakeController>> = {
  */
 export function startClusterControllers(o: {
   readonly client: KubeClient;
+  /** Acts as the scheduler; `client` when absent. */
+  readonly scheduler?: KubeClient;
   readonly signal: AbortSignal;
   readonly caches?: ClusterCaches;
   /** Takes the data of provisioned volumes off the disks of nodes. Without it none are provisioned. */
@@ -101,45 +105,49 @@ export function startClusterControllers(o: {
     startController(deps, volumeReclaimController(o.removeNodeFolder));
   }
   // One worker: each placement must see the one before.
-  const events = new EventRecorder({ client, component: 'default-scheduler' });
-  startController({ client, caches, signal, events }, schedulerController, { workersMax: 1 });
+  const scheduler = o.scheduler ?? client;
+  const events = new EventRecorder({ client: scheduler, component: 'default-scheduler' });
+  startController({ client: scheduler, caches, signal, events }, schedulerController, { workersMax: 1 });
 }
 
 /**
  * Starts the controllers that the API itself relies on, whatever runs in the cluster: garbage
  * collection, namespace termination, service accounts, role aggregation, quotas. They run until the signal ends.
  */
-export function startApiControllers(o: {
-  /** Needs a connection for each kind there is. */
-  readonly client: KubeClient;
+export async function startApiControllers(o: {
   readonly signal: AbortSignal;
   readonly caches?: ClusterCaches;
-  readonly api: Pick<ApiServer, 'caPem' | 'tokenKeyPem' | 'identity'>;
-}): void {
-  const { client, api } = o;
+  readonly api: Pick<ApiServer, 'caPem' | 'tokenKeyPem' | 'identity' | 'connect'>;
+}): Promise<void> {
+  const { api } = o;
   const { caPem, tokenKeyPem } = api;
   const signal = sharedSignal(o.signal);
-  const caches = o.caches ?? new ClusterCaches({ client, signal });
-  const start = (component: string, make: MakeController): void =>
-    startController({ client, caches, signal, events: new EventRecorder({ client, component }) }, make);
-  start('service-account-controller', (deps, queue) => serviceAccountController(deps, queue, { caPem }));
-  start('account-token-controller', (deps, queue) =>
+  const identities = await controlPlaneIdentities(api);
+  const reader = identities.controllerManager;
+  const caches = o.caches ?? new ClusterCaches({ client: reader, signal });
+  const depsAs = (client: KubeClient, component: string): ControllerDeps => ({
+    client,
+    caches,
+    signal,
+    events: new EventRecorder({ client, component }),
+  });
+  const start = async (name: string, make: MakeController): Promise<void> =>
+    startController(depsAs(await identities.controller(name), name), make);
+  startController(depsAs(reader, 'token-controller'), (deps, queue) =>
     accountTokenController(deps, queue, { caPem, signingKeyPem: tokenKeyPem }),
   );
-  start('namespace-controller', namespaceTerminationController);
-  start('clusterrole-aggregation-controller', roleAggregationController);
-  const watches = new MetadataWatches({ client, signal, keep: ownershipOf });
-  start('resourcequota-controller', (deps, queue) =>
+  await start('service-account-controller', serviceAccountController);
+  await start('root-ca-cert-publisher', (deps, queue) => rootCaController(deps, queue, { caPem, reader }));
+  await start('namespace-controller', namespaceTerminationController);
+  await start('clusterrole-aggregation-controller', roleAggregationController);
+  const watches = new MetadataWatches({ client: reader, signal, keep: ownershipOf });
+  await start('resourcequota-controller', (deps, queue) =>
     resourceQuotaController(deps, queue, {
       watches,
       isCreationCountedByAdmission: api.identity.kind === 'external',
     }),
   );
-  const collector = new GarbageCollector({
-    client,
-    watches,
-    signal,
-    events: new EventRecorder({ client, component: 'garbage-collector-controller' }),
-  });
-  void collector.run();
+  const client = await identities.controller('generic-garbage-collector');
+  const events = new EventRecorder({ client, component: 'garbage-collector-controller' });
+  void new GarbageCollector({ client, watches, signal, events }).run();
 }

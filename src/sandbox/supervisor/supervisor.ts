@@ -164,9 +164,10 @@ export class Supervisor {
     const client = new KubeClient(connection, { socketsMax: Number.POSITIVE_INFINITY });
     this.#client = client;
     const caches = new ClusterCaches({ client, signal });
-    startApiControllers({ client, signal, caches, api: apiServer });
+    await startApiControllers({ signal, caches, api: apiServer });
     startClusterControllers({
       client,
+      scheduler: new KubeClient(await apiServer.connect('system:kube-scheduler', [])),
       signal,
       caches,
       removeNodeFolder: (node, path) => removeNodeFolder(this.#paths.nodes, { node, path }),

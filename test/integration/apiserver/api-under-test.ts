@@ -3,7 +3,6 @@ import { connect } from 'node:net';
 import type { ApiServer } from '../../../src/sandbox/control-plane/api-server.js';
 import { startApiServer } from '../../../src/sandbox/apiserver/server.js';
 import { type KubeletGateway, KubeletGatewayError } from '../../../src/sandbox/apiserver/kubelet-gateway.js';
-import { KubeClient } from '../../../src/kube/client.js';
 import { startApiControllers } from '../../../src/sandbox/cluster/index.js';
 import { Kubectl, type KubectlResult } from '../../harness/kubectl.js';
 import { createLogger } from '../../../src/telemetry/log.js';
@@ -48,15 +47,10 @@ export class ApiUnderTest {
   readonly #kubectl: Kubectl;
   readonly #controllers = new AbortController();
 
-  private constructor(api: ApiServer, client: KubeClient) {
+  private constructor(api: ApiServer) {
     this.api = api;
     this.server = `https://127.0.0.1:${api.ports[0]}`;
     this.#kubectl = new Kubectl(api.adminKubeconfig(this.server));
-    startApiControllers({
-      client,
-      signal: this.#controllers.signal,
-      api,
-    });
   }
 
   static async start(o: { readonly kubelet?: KubeletGateway } = {}): Promise<ApiUnderTest> {
@@ -66,10 +60,9 @@ export class ApiUnderTest {
       kubelet: o.kubelet ?? localKubelet,
       logger: createLogger('apiserver-test'),
     });
-    return new ApiUnderTest(
-      api,
-      new KubeClient(await api.connect('system:kube-controller-manager', ['system:masters'])),
-    );
+    const t = new ApiUnderTest(api);
+    await startApiControllers({ signal: t.#controllers.signal, api });
+    return t;
   }
 
   get kubeconfig(): string {

@@ -51,11 +51,7 @@ export async function startControlPlane(o: {
     key: pem('client-key-data'),
   });
   const stop = new AbortController();
-  startApiControllers({
-    client: new KubeClient(await api.connect('system:kube-controller-manager', ['system:masters'])),
-    signal: stop.signal,
-    api,
-  });
+  await startApiControllers({ signal: stop.signal, api });
   const kubelet = new ReportingKubelet(client, stop.signal);
   for (const name of o.nodes) await kubelet.addNode(name);
   if (o.controllers !== false)

@@ -49,11 +49,7 @@ export class TestCluster {
     const { certPem, keyPem } = await server.issue('admin', ['system:masters']);
     const admin = new KubeClient({ server: url, ca: server.caPem, cert: certPem, key: keyPem });
     const cluster = new TestCluster(server, admin, url);
-    startApiControllers({
-      client: new KubeClient(await server.connect('system:kube-controller-manager', ['system:masters'])),
-      signal: cluster.#controllers.signal,
-      api: server,
-    });
+    await startApiControllers({ signal: cluster.#controllers.signal, api: server });
     await cluster.#grantAgent();
     return cluster;
   }

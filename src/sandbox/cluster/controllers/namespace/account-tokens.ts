@@ -71,11 +71,13 @@ export function accountTokenController(
       const isComplete =
         uid !== '' && Object.entries(wanted).every(([field, value]) => secret.data?.[field] === value);
       if (isComplete) return;
-      const { resourceVersion } = secret.metadata;
-      const annotations = { [accountUid]: account.metadata.uid };
-      await client.patch(
+      const metadata = {
+        ...secret.metadata,
+        annotations: { ...secret.metadata.annotations, [accountUid]: account.metadata.uid ?? '' },
+      };
+      await client.update<Secret>(
         { resource: secrets, namespace, name },
-        { metadata: { resourceVersion, annotations }, data: wanted },
+        { ...secret, metadata, data: { ...secret.data, ...wanted } },
       );
     },
   };
