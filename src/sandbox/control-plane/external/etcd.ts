@@ -16,7 +16,6 @@ export const etcdUrl = `unix://${sockets.client}`;
 export function makeEtcd(o: { file: string; folder: string; logger: Logger }): Program {
   const peer = `unix://${sockets.peer}`;
   mkdirSync(join(o.folder, 'etcd'), { recursive: true, mode: 0o700 });
-  for (const socket of Object.values(sockets)) rmSync(join(o.folder, socket), { force: true });
   return new Program({
     name: 'etcd',
     file: o.file,
@@ -34,5 +33,9 @@ export function makeEtcd(o: { file: string; folder: string; logger: Logger }): P
     folder: o.folder,
     logPath: join(o.folder, 'etcd.log'),
     logger: o.logger,
+    // A socket that a killed etcd left behind would be in the way of the next.
+    prepare: () => {
+      for (const socket of Object.values(sockets)) rmSync(join(o.folder, socket), { force: true });
+    },
   });
 }

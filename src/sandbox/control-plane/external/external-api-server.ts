@@ -156,7 +156,8 @@ async function untilReady(
   let last = '';
   for (;;) {
     if (ended !== undefined) {
-      throw new MeshError('MESH0810', `${ended.name} ended while it was starting`, {
+      const words = ended.program.lastWords();
+      throw new MeshError('MESH0810', `${ended.name} ended while it was starting: ${words}`, {
         evidence: ended.program.logTail(),
       });
     }

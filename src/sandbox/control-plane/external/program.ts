@@ -10,6 +10,8 @@ export interface ProgramOptions {
   /** Gets the program's output; starts over when it is full. */
   readonly logPath: string;
   readonly logger: Logger;
+  /** Called before each start: clears away what a killed run left. */
+  readonly prepare?: (() => void) | undefined;
 }
 
 const logMaxBytes = 20 * 1024 * 1024;
@@ -18,6 +20,7 @@ const restartDelays = { firstMs: 100, maxMs: 5_000 } as const;
 /** A run this long was a good one: the next restart is quick again. */
 const stableMs = 30_000;
 const logTailMaxChars = 2_000;
+const lastWordsMaxChars = 300;
 
 /**
  * A process that lives no longer than this one, whatever ends this one. Until
@@ -56,6 +59,7 @@ export class Program {
   start(): void {
     const { file, args, folder } = this.#o;
     this.#startedAt = Date.now();
+    this.#o.prepare?.();
     // The kernel ends the program when its parent dies, however that happens.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', file, ...args], {
       cwd: folder,
@@ -73,6 +77,15 @@ export class Program {
   /** From now on the program is started again when it ends. */
   keep(): void {
     this.#isKept = true;
+  }
+
+  /** The last line it wrote, for messages that have room for one. */
+  lastWords(): string {
+    const line =
+      this.logTail()
+        .split('\n')
+        .findLast((l) => l.trim() !== '') ?? '';
+    return line.slice(0, lastWordsMaxChars);
   }
 
   /** What the program wrote last, for error messages. */
