@@ -116,7 +116,11 @@ async function observePod(deps: ReportDeps, pod: Pod): Promise<PodReport> {
 
 async function observeNetns(deps: ReportDeps, pod: Pod, netns: NetnsHandle) {
   const rules = deps.mesh.get(pod.metadata.uid ?? '')?.rules ?? deps.agent.rulesFor(pod);
-  const { missing } = await deps.redirection.inspect(netns.fd, rules);
+  const { missing: missingRules } = await deps.redirection.inspect(netns.fd, rules);
+  const uncaptured = deps.redirection
+    .uncaptured(netns.fd)
+    .map((ip) => `v6: IPv6 is not captured here, and the pod has ${ip}`);
+  const missing = [...missingRules, ...uncaptured];
   return {
     netnsInode: String(netns.inode),
     rules: { ok: missing.length === 0, missing },

@@ -1,7 +1,8 @@
+import { isIPv6 } from 'node:net';
 import { run } from '../../system/run.js';
 import { type IptablesBackend, type IptablesTarget, restoreRules } from './iptables.js';
 import { setLoosePickup } from './loose-pickup.js';
-import { ipv6StateIn } from './netns-view.js';
+import { addressesIn, ipv6StateIn } from './netns-view.js';
 import { compareRules, describeRule, meshRules, type PodRuleOptions, podRules } from './pod-rules.js';
 import { type FamilyState, readPodState } from './pod-state.js';
 import { addPolicyRouting, type PolicyRoutingState, removePolicyRouting } from './policy-routing.js';
@@ -64,6 +65,15 @@ export class PodRedirection {
   async inspect(netns: number, rules: PodRuleOptions, signal?: AbortSignal): Promise<RedirectionState> {
     const state = await readPodState(this.#target(netns, signal), this.#families(netns));
     return compareState(netns, state, rules);
+  }
+
+  /**
+   * Addresses of a pod whose traffic no rule can capture, because IPv6 is switched off for
+   * the mesh or the node has no IPv6 NAT: it goes past the proxy as if there were no mesh.
+   */
+  uncaptured(netns: number): readonly string[] {
+    if (this.#options.ipv6) return [];
+    return [...addressesIn(netns)].filter((ip) => isIPv6(ip) && ip !== '::1' && !/^fe[89ab]/i.test(ip));
   }
 
   /** Removes everything of the mesh from the namespace: rules, routing, then the kernel setting. */

@@ -128,6 +128,18 @@ describe.runIf(isRoot)('redirection in a pod namespace', () => {
     expect(rulesOf(pod, 'ip6tables-nft-save')).toEqual([]);
   });
 
+  it('says which addresses go past the proxy where IPv6 is not captured', async () => {
+    pod.exec('ip', 'link', 'add', 'eth0', 'type', 'bridge');
+    pod.exec('ip', 'link', 'set', 'eth0', 'up');
+    pod.exec('ip', 'addr', 'add', 'fd00::7/64', 'dev', 'eth0', 'nodad');
+    const uncaptured = (ipv6: boolean): readonly string[] =>
+      new PodRedirection({ backend: 'nft', ipv6, lockDir }).uncaptured(pod.handle.fd);
+    expect(uncaptured(false)).toEqual(['fd00::7']);
+    expect(uncaptured(true)).toEqual([]);
+    pod.exec('ip', 'addr', 'del', 'fd00::7/64', 'dev', 'eth0');
+    expect(uncaptured(false)).toEqual([]);
+  });
+
   it('skips the IPv6 route where lo has IPv6 switched off', async () => {
     pod.exec('sysctl', '-qw', 'net.ipv6.conf.lo.disable_ipv6=1');
     const r = new PodRedirection({ backend: 'nft', ipv6: true, lockDir });
