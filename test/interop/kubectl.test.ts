@@ -94,6 +94,7 @@ describeWith('kubectl', { needs: ['kubectl'] }, () => {
     expect(
       await kubectl('get hpa web -o jsonpath={.spec.metrics[0].resource.target.averageUtilization}'),
     ).toBe('80');
+    expect(await kubectl('get hpa web')).toMatch(/cpu: <unknown>\/80%\s+1\s+3/);
     await kubectl('delete hpa web');
   });
 

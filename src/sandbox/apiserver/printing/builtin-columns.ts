@@ -1,5 +1,5 @@
+import { autoscalerTargets } from './autoscaler-targets.js';
 import {
-  isObject,
   type Json,
   numberOf,
   objectOf,
@@ -444,9 +444,7 @@ export const builtinColumns: Readonly<Record<string, readonly Column[]>> = {
       const ref = objectOf(pathOf(o, 'spec', 'scaleTargetRef'));
       return `${stringOf(ref.kind)}/${stringOf(ref.name)}`;
     }),
-    column('Targets', (o) =>
-      isObject(o.spec) && objectsOf(o.spec.metrics).length > 0 ? '<unknown>' : '<none>',
-    ),
+    column('Targets', (o) => autoscalerTargets(objectOf(o.spec), objectOf(o.status))),
     column('MinPods', at('spec', 'minReplicas')),
     column('MaxPods', count('spec', 'maxReplicas')),
     column('Replicas', count('status', 'currentReplicas')),
