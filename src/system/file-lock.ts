@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, rmSync, statSync } from 'node:fs';
 import { lastErrno, libc, SystemCallError } from './libc.js';
 
 const lockExclusive = 2;
@@ -32,7 +32,7 @@ export function tryLockFile(path: string): FileLock | undefined {
   }
   return {
     release: () => {
-      unlinkSync(path);
+      rmSync(path, { force: true });
       closeSync(fd);
     },
   };
