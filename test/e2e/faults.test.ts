@@ -29,8 +29,10 @@ async function restartsOf(labelSelector: string): Promise<Restarts> {
 /** Kills the process of a component on every node, from outside of its container, as the kernel would. */
 async function kill(program: string): Promise<void> {
   const { name, meshctl } = sandbox();
+  // The brackets keep the pattern from finding the shell that looks for it.
+  const pattern = `/opt/meshctl/bin/[${program.slice(0, 1)}]${program.slice(1)}[.]js`;
   const script = `for p in /proc/[0-9]*; do
-    tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '/opt/meshctl/bin/${program}.js' && kill -9 "\${p#/proc/}" && echo killed
+    tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '${pattern}' && kill -9 "\${p#/proc/}" && echo killed
   done`;
   const outcomes = await Promise.all(
     ['node-1', 'node-2'].map((node) =>
