@@ -258,4 +258,23 @@ describeServers('custom resources', (server) => {
       'spec.additionalPrinterColumns[0].type: Invalid value: "text": must be one of boolean,date,integer,number,string',
     ]);
   });
+
+  test('rules that could cost too much are refused', async () => {
+    const attempt = async (more: JsonObject): Promise<RawAnswer> => {
+      const { maxItems, maxLength } = more;
+      const items = { type: 'string', ...(maxLength === undefined ? {} : { maxLength }) };
+      const list = { type: 'array', items, ...(maxItems === undefined ? {} : { maxItems }) };
+      const rule = { rule: 'self.l.all(x, self.l.all(y, x != y))', message: 'all differ' };
+      const spec = { type: 'object', properties: { l: list }, 'x-kubernetes-validations': [rule] };
+      return send('POST', `${definitions}?dryRun=All`, definition('costs', 'Cost', [version('v1', spec)]));
+    };
+    const refused = await attempt({});
+    expect([refused.status, messageOf(refused)]).toEqual([
+      422,
+      expect.stringContaining(
+        'Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)',
+      ),
+    ]);
+    expect((await attempt({ maxItems: 50, maxLength: 50 })).status).toBe(201);
+  });
 });

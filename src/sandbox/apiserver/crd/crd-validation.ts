@@ -17,6 +17,7 @@ import { specOf } from '../registry/resource.js';
 import { schemaFromOpenApi } from './crd-schema.js';
 import { defaultErrors } from './default-checks.js';
 import { ruleErrors } from './rule-checks.js';
+import { ruleCostErrors } from './rule-costs.js';
 import { structuralErrors } from './structural-schema.js';
 import { columnErrors, deprecationErrors, scaleErrors, selectableErrors } from './version-checks.js';
 
@@ -115,9 +116,13 @@ function versionErrors(versions: readonly JsonObject[]): FieldError[] {
     const schema = schemaFromOpenApi(json);
     once(`${at(i, 'schema', 'validation')}.openAPIV3Schema`, (path) => {
       const structural = structuralErrors(json, path);
-      return structural.length > 0
-        ? structural
-        : [...defaultErrors(schema, path), ...ruleErrors(schema, path)];
+      if (structural.length > 0) return structural;
+      const ruled = ruleErrors(schema, path);
+      return [
+        ...defaultErrors(schema, path),
+        ...ruled,
+        ...(ruled.length > 0 ? [] : ruleCostErrors(schema, path)),
+      ];
     });
     once(at(i, 'additionalPrinterColumns', 'additionalPrinterColumns'), (path) =>
       columnErrors(version.additionalPrinterColumns, path),
