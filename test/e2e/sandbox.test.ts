@@ -49,6 +49,12 @@ test('logs, exec and port-forward work with kubectl', async () => {
     input: 'through and back',
   });
   expect(input.stdout).toBe('through and back');
+  // kubectl up to 1.30 and client-go programs speak SPDY.
+  const spdy = await kubectl(['exec', '-i', pod.metadata.name, '-n', bank, '--', 'sh', '-c', 'cat; exit 7'], {
+    input: 'through and back',
+    env: { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' },
+  });
+  expect(spdy).toMatchObject({ exitCode: 7, stdout: 'through and back' });
   const logs = await kubectl(['logs', pod.metadata.name, '-n', bank, '--tail=5', '--timestamps']);
   expect(logs.exitCode, logs.stderr).toBe(0);
   const port = 20_000 + Math.floor(Math.random() * 20_000);
@@ -75,6 +81,8 @@ test('the API server leads to services, pods and kubelets behind it', async () =
     'frontend-near',
   );
   expect(await raw(`/api/v1/nodes/${pod.spec.nodeName}/proxy/healthz`)).toBe('ok');
+  const stranger = await curlFrom(client, sleep, '-k', `https://${pod.status?.hostIP}:10250/pods`);
+  expect(stranger).toMatchObject({ status: 401, body: 'Unauthorized' });
   const missing = await kubectl(['get', '--raw', `/api/v1/namespaces/${bank}/services/nope/proxy/`]);
   expect(missing.stderr).toContain('services "nope" not found');
 });

@@ -51,6 +51,8 @@ export function startKubeletApi(o: KubeletApiOptions): void {
     minVersion: 'TLSv1.2',
   });
   server.requestTimeout = 0;
+  // An idle connection that is kept would hide from its client that the node was cut off meanwhile.
+  server.maxRequestsPerSocket = 1;
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const refusal = refusalOf(request);
