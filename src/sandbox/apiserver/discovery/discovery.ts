@@ -173,8 +173,14 @@ function aggregatedResource(r: Resource): JsonObject {
     ...(r.categories.length > 0 ? { categories: [...r.categories] } : {}),
     subresources: subresourcesOf(r).map((s) => ({
       subresource: s.name,
-      responseKind: { group: s.group, version: s.version, kind: s.kind },
+      responseKind: ofSubresource(r, s),
       verbs: [...s.verbs],
     })),
   };
+}
+
+/** The type that a subresource answers with. Built-in kinds leave out a group and version that is their own. */
+function ofSubresource(r: Resource, s: SubresourceRow): JsonObject {
+  const isOwn = !r.isCustom && s.group === r.group && s.version === r.version;
+  return { group: isOwn ? '' : s.group, version: isOwn ? '' : s.version, kind: s.kind };
 }

@@ -1,0 +1,117 @@
+import { numberOf, objectOf, objectsOf, pathOf, stringOf, stringsOf } from '../../json.js';
+import type { KubeObject } from '../../object.js';
+import type { Column } from '../../registry/resource.js';
+import { ageColumn, nameColumn } from '../default-columns.js';
+import { at, column, labelsText, listed, orNone, selectorText } from './cells.js';
+
+function externalIps(o: KubeObject): string {
+  const own = stringsOf(pathOf(o, 'spec', 'externalIPs'));
+  switch (pathOf(o, 'spec', 'type')) {
+    case 'LoadBalancer': {
+      const given = objectsOf(pathOf(o, 'status', 'loadBalancer', 'ingress')).map(
+        (i) => stringOf(i.ip) || stringOf(i.hostname),
+      );
+      const all = [...given, ...own];
+      return all.length > 0 ? all.join(',') : '<pending>';
+    }
+    case 'ExternalName':
+      return stringOf(pathOf(o, 'spec', 'externalName'));
+    default:
+      return orNone(own.join(','));
+  }
+}
+
+function servicePorts(o: KubeObject): string {
+  const ports = objectsOf(pathOf(o, 'spec', 'ports')).map((p) => {
+    const nodePort = numberOf(p.nodePort) ?? 0;
+    return `${numberOf(p.port) ?? 0}${nodePort > 0 ? `:${nodePort}` : ''}/${stringOf(p.protocol)}`;
+  });
+  return orNone(ports.join(','));
+}
+
+function endpointsText(o: KubeObject): string {
+  const all: string[] = [];
+  for (const subset of objectsOf(o.subsets)) {
+    const ports = objectsOf(subset.ports);
+    for (const address of objectsOf(subset.addresses)) {
+      const ip = stringOf(address.ip);
+      const host = ip.includes(':') ? `[${ip}]` : ip;
+      if (ports.length === 0) all.push(ip);
+      for (const port of ports) all.push(`${host}:${numberOf(port.port) ?? 0}`);
+    }
+  }
+  return listed(all, '<none>');
+}
+
+function slicePorts(o: KubeObject): string {
+  const texts = objectsOf(o.ports).map((p) => {
+    const number = numberOf(p.port);
+    if (number !== undefined) return String(number);
+    return stringOf(p.name) === '' ? '*' : stringOf(p.name);
+  });
+  const isAny = texts.length === 1 && texts[0] === '*';
+  return isAny ? '<unset>' : listed(texts, '<unset>');
+}
+
+function ingressHosts(o: KubeObject): string {
+  const hosts = objectsOf(pathOf(o, 'spec', 'rules'))
+    .map((r) => stringOf(r.host))
+    .filter((h) => h !== '');
+  return hosts.length === 0 ? '*' : listed(hosts, '*');
+}
+
+function parametersText(o: KubeObject): string {
+  const parameters = objectOf(pathOf(o, 'spec', 'parameters'));
+  if (stringOf(parameters.kind) === '') return '<none>';
+  const group = stringOf(parameters.apiGroup);
+  return `${stringOf(parameters.kind)}${group === '' ? '' : `.${group}`}/${stringOf(parameters.name)}`;
+}
+
+/** Services, endpoints, ingresses, policies. */
+export const networkColumns: Readonly<Record<string, readonly Column[]>> = {
+  endpoints: [nameColumn, column('Endpoints', endpointsText), ageColumn],
+  services: [
+    nameColumn,
+    column('Type', at(['spec', 'type'])),
+    column('Cluster-IP', at(['spec', 'clusterIP'], '<none>')),
+    column('External-IP', externalIps),
+    column('Port(s)', servicePorts),
+    ageColumn,
+    column('Selector', (o) => orNone(labelsText(pathOf(o, 'spec', 'selector'))), 1),
+  ],
+  'endpointslices.discovery.k8s.io': [
+    nameColumn,
+    column('AddressType', at(['addressType'])),
+    column('Ports', slicePorts),
+    column('Endpoints', (o) =>
+      listed(
+        objectsOf(o.endpoints).flatMap((e) => stringsOf(e.addresses)),
+        '<unset>',
+      ),
+    ),
+    ageColumn,
+  ],
+  'ingressclasses.networking.k8s.io': [
+    nameColumn,
+    column('Controller', at(['spec', 'controller'])),
+    column('Parameters', parametersText),
+    ageColumn,
+  ],
+  'ingresses.networking.k8s.io': [
+    nameColumn,
+    column('Class', at(['spec', 'ingressClassName'], '<none>')),
+    column('Hosts', ingressHosts),
+    column('Address', (o) =>
+      objectsOf(pathOf(o, 'status', 'loadBalancer', 'ingress'))
+        .map((i) => stringOf(i.ip) || stringOf(i.hostname))
+        .join(','),
+    ),
+    column('Ports', (o) => (objectsOf(pathOf(o, 'spec', 'tls')).length > 0 ? '80, 443' : '80')),
+    ageColumn,
+  ],
+  'networkpolicies.networking.k8s.io': [
+    nameColumn,
+    column('Pod-Selector', (o) => selectorText(pathOf(o, 'spec', 'podSelector'))),
+    ageColumn,
+  ],
+};

@@ -1,0 +1,166 @@
+import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../json.js';
+import type { KubeObject } from '../../object.js';
+import type { Column } from '../../registry/resource.js';
+import { ageOf, shortDuration } from '../age.js';
+import { autoscalerTargets } from '../autoscaler-targets.js';
+import { ageColumn, nameColumn } from '../default-columns.js';
+import { podColumns } from '../pod-columns.js';
+import {
+  at,
+  booleans,
+  type Cell,
+  column,
+  count,
+  integers,
+  labelsText,
+  orNone,
+  selectorColumn,
+  templateColumns,
+} from './cells.js';
+
+const template = ['spec', 'template'];
+const wide = [...templateColumns(template), selectorColumn];
+const ready: Cell = (o) =>
+  `${numberOf(pathOf(o, 'status', 'readyReplicas')) ?? 0}/${numberOf(pathOf(o, 'spec', 'replicas')) ?? 0}`;
+const replicaCounts = [
+  integers('Desired', count('spec', 'replicas')),
+  integers('Current', count('status', 'replicas')),
+  integers('Ready', count('status', 'readyReplicas')),
+];
+
+function jobDuration(o: KubeObject): string {
+  const start = stringOf(pathOf(o, 'status', 'startTime'));
+  if (start === '') return '';
+  const end = stringOf(pathOf(o, 'status', 'completionTime'));
+  return shortDuration((end === '' ? Date.now() : Date.parse(end)) - Date.parse(start));
+}
+
+function jobStatus(o: KubeObject): string {
+  const conditions = objectsOf(pathOf(o, 'status', 'conditions')).filter((c) => c.status === 'True');
+  for (const type of ['Complete', 'Failed']) if (conditions.some((c) => c.type === type)) return type;
+  if (o.metadata.deletionTimestamp !== undefined) return 'Terminating';
+  for (const type of ['Suspended', 'FailureTarget', 'SuccessCriteriaMet'])
+    if (conditions.some((c) => c.type === type)) return type;
+  return 'Running';
+}
+
+function completions(o: KubeObject): string {
+  const done = numberOf(pathOf(o, 'status', 'succeeded')) ?? 0;
+  const wanted = numberOf(pathOf(o, 'spec', 'completions'));
+  const parallel = numberOf(pathOf(o, 'spec', 'parallelism')) ?? 0;
+  if (wanted !== undefined) return `${done}/${wanted}`;
+  return parallel > 1 ? `${done}/1 of ${parallel}` : `${done}/1`;
+}
+
+/** Columns of autoscalers; `stored` shows them in the form whose metrics are a list. */
+export function autoscalerColumns(stored: (o: KubeObject) => KubeObject): readonly Column[] {
+  return [
+    nameColumn,
+    column('Reference', (o) => {
+      const ref = objectOf(pathOf(o, 'spec', 'scaleTargetRef'));
+      return `${stringOf(ref.kind)}/${stringOf(ref.name)}`;
+    }),
+    column('Targets', (o) => {
+      const { spec, status } = stored(o);
+      return autoscalerTargets(objectOf(spec), objectOf(status));
+    }),
+    column('MinPods', (o) => String(numberOf(pathOf(o, 'spec', 'minReplicas')) ?? '<unset>')),
+    column('MaxPods', count('spec', 'maxReplicas')),
+    column('Replicas', count('status', 'currentReplicas')),
+    ageColumn,
+  ];
+}
+
+const budget =
+  (field: string): Cell =>
+  (o) => {
+    const value = pathOf(o, 'spec', field);
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : 'N/A';
+  };
+
+/** Pods and what makes them. */
+export const workloadColumns: Readonly<Record<string, readonly Column[]>> = {
+  pods: podColumns,
+  podtemplates: [
+    nameColumn,
+    ...templateColumns(['template'], 0),
+    column('Pod Labels', (o) => orNone(labelsText(pathOf(o, 'template', 'metadata', 'labels')))),
+  ],
+  replicationcontrollers: [
+    nameColumn,
+    ...replicaCounts,
+    ageColumn,
+    ...templateColumns(template),
+    column('Selector', (o) => orNone(labelsText(pathOf(o, 'spec', 'selector'))), 1),
+  ],
+  'controllerrevisions.apps': [
+    nameColumn,
+    column('Controller', (o) => {
+      const owner = o.metadata.ownerReferences?.find((r) => r.controller === true);
+      return owner === undefined ? '<none>' : `${owner.kind.toLowerCase()}.apps/${owner.name}`;
+    }),
+    column('Revision', count('revision')),
+    ageColumn,
+  ],
+  'cronjobs.batch': [
+    nameColumn,
+    column('Schedule', at(['spec', 'schedule'])),
+    column('Timezone', at(['spec', 'timeZone'], '<none>')),
+    booleans('Suspend', (o) => (pathOf(o, 'spec', 'suspend') === true ? 'True' : 'False')),
+    integers('Active', (o) => objectsOf(pathOf(o, 'status', 'active')).length),
+    column('Last Schedule', (o) => {
+      const last = stringOf(pathOf(o, 'status', 'lastScheduleTime'));
+      return last === '' ? '<none>' : ageOf(last);
+    }),
+    ageColumn,
+    ...templateColumns(['spec', 'jobTemplate', 'spec', 'template']),
+    column(
+      'Selector',
+      (o) => orNone(labelsText(pathOf(o, 'spec', 'jobTemplate', 'spec', 'selector', 'matchLabels'))),
+      1,
+    ),
+  ],
+  'daemonsets.apps': [
+    nameColumn,
+    integers('Desired', count('status', 'desiredNumberScheduled')),
+    integers('Current', count('status', 'currentNumberScheduled')),
+    integers('Ready', count('status', 'numberReady')),
+    integers('Up-to-date', count('status', 'updatedNumberScheduled')),
+    integers('Available', count('status', 'numberAvailable')),
+    column('Node Selector', (o) => orNone(labelsText(pathOf(o, ...template, 'spec', 'nodeSelector')))),
+    ageColumn,
+    ...wide,
+  ],
+  'deployments.apps': [
+    nameColumn,
+    column('Ready', ready),
+    column('Up-to-date', count('status', 'updatedReplicas')),
+    column('Available', count('status', 'availableReplicas')),
+    ageColumn,
+    ...wide,
+  ],
+  'jobs.batch': [
+    nameColumn,
+    column('Status', jobStatus),
+    column('Completions', completions),
+    column('Duration', jobDuration),
+    ageColumn,
+    ...wide,
+  ],
+  'poddisruptionbudgets.policy': [
+    nameColumn,
+    column('Min Available', budget('minAvailable')),
+    column('Max Unavailable', budget('maxUnavailable')),
+    integers('Allowed Disruptions', count('status', 'disruptionsAllowed')),
+    ageColumn,
+  ],
+  'priorityclasses.scheduling.k8s.io': [
+    nameColumn,
+    integers('Value', count('value')),
+    booleans('Global-Default', (o) => o.globalDefault === true),
+    ageColumn,
+    column('PreemptionPolicy', at(['preemptionPolicy'])),
+  ],
+  'replicasets.apps': [nameColumn, ...replicaCounts, ageColumn, ...wide],
+  'statefulsets.apps': [nameColumn, column('Ready', ready), ageColumn, ...templateColumns(template)],
+};
