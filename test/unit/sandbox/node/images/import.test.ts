@@ -1,4 +1,5 @@
 import {
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -8,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -326,6 +327,44 @@ describe('platforms', () => {
     await load(await archiveOf(files), { platform });
     expect(readFileSync(inRootfs('x'), 'utf8')).toBe('1');
   });
+});
+
+test('where the layout knows only a tag, the name comes from the list that docker adds', async () => {
+  const image = await oneLayer({ name: 'x', content: '1' });
+  const files = new Map<string, Buffer>();
+  const manifest = addManifest(files, image);
+  addIndex(files, [{ ...manifest, annotations: { 'org.opencontainers.image.ref.name': '1.2' } }]);
+  await expect(load(await archiveOf(files))).rejects.toMatchObject({
+    code: 'MESH0844',
+    evidence: 'it says only 1.2',
+  });
+  for (const [name, bytes] of dockerArchive([{ ...image, name: 'shop/app:1.2' }])) files.set(name, bytes);
+  const [loaded] = await load(await archiveOf(files));
+  expect(loaded?.references).toEqual(['docker.io/shop/app:1.2']);
+  expect(images().find('shop/app:1.2')?.id).toBe(`docker.io/shop/app@${manifest.digest}`);
+});
+
+test('an unpacked layout is loaded as it lies there', async () => {
+  const layout = join(folder, 'layout');
+  for (const [name, bytes] of ociLayout([await oneLayer({ name: 'x', content: '1' })])) {
+    mkdirSync(dirname(join(layout, name)), { recursive: true });
+    writeFileSync(join(layout, name), bytes);
+  }
+  await importArchive(layout, store(), { signal: AbortSignal.timeout(10_000) });
+  expect(readFileSync(inRootfs('x'), 'utf8')).toBe('1');
+});
+
+test('an archive of several images gets no single name', async () => {
+  const two = [
+    await oneLayer({ name: 'x', content: '1' }),
+    { ...(await oneLayer({ name: 'x', content: '2' })), name: 'b:1' },
+  ];
+  const archive = await archiveOf(ociLayout(two));
+  await expect(load(archive, { tag: 'one:1' })).rejects.toMatchObject({ code: 'MESH0844' });
+  expect((await load(archive)).map((i) => i.references)).toEqual([
+    ['docker.io/shop/app:1'],
+    ['docker.io/library/b:1'],
+  ]);
 });
 
 test('what is no image archive is called so', async () => {
