@@ -182,6 +182,21 @@ describeServers('writes', (server) => {
     expect((await api.put(`${base}/missing`, { metadata: { name: 'missing' } })).status).toBe(404);
   });
 
+  test('only a deletion begins a deletion', async () => {
+    const path = await fresh();
+    const { name } = (await api.get(path)).body.metadata;
+    const refusal = async (metadata: object): Promise<string | undefined> =>
+      (await api.patch(path, 'merge', { metadata })).body.message;
+    expect(await refusal({ deletionTimestamp: '2020-01-01T00:00:00Z' })).toBe(
+      `ConfigMap "${name}" is invalid: metadata.deletionTimestamp: Invalid value: 2020-01-01 00:00:00 +0000 UTC: field is immutable`,
+    );
+    expect(await refusal({ deletionGracePeriodSeconds: 5 })).toBe(
+      `ConfigMap "${name}" is invalid: metadata.deletionGracePeriodSeconds: Invalid value: 5: field is immutable`,
+    );
+    const born = await api.patch(path, 'merge', { metadata: { creationTimestamp: '2020-01-01T00:00:00Z' } });
+    expect(born.body.metadata.creationTimestamp).not.toBe('2020-01-01T00:00:00Z');
+  });
+
   test('an update that changes nothing makes no new version', async () => {
     const path = await fresh({ labels: { a: 'b' } });
     const { metadata } = (await api.get(path)).body;

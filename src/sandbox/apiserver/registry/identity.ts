@@ -50,6 +50,23 @@ export function addedFinalizers(next: KubeObject, old: KubeObject): FieldError[]
   return [fieldError.forbidden('metadata.finalizers', `${detail} ${shown}`)];
 }
 
+/** Throws 422 when a write would begin a deletion: only a deletion does. */
+export function assertNotDeleted(resource: Resource, draft: KubeObject, old: KubeObject): void {
+  if (old.metadata.deletionTimestamp !== undefined) return;
+  const { deletionTimestamp, deletionGracePeriodSeconds: seconds } = draft.metadata;
+  const refuse = (field: string, shown: string): Error => {
+    const message = `Invalid value: ${shown}: field is immutable`;
+    return apiError.invalid(resource.kind, resource.group, old.metadata.name, [
+      { reason: 'FieldValueInvalid', field: `metadata.${field}`, message },
+    ]);
+  };
+  if (deletionTimestamp !== undefined) {
+    const time = new Date(deletionTimestamp).toISOString();
+    throw refuse('deletionTimestamp', `${time.slice(0, 10)} ${time.slice(11, 19)} +0000 UTC`);
+  }
+  if (seconds !== undefined) throw refuse('deletionGracePeriodSeconds', String(seconds));
+}
+
 /** Throws 422 when the kind takes no unconditional updates and the object says nothing of its version. */
 export function assertVersioned(resource: Resource, draft: KubeObject): void {
   if (resource.needsVersionOnUpdate !== true && !resource.isCustom) return;

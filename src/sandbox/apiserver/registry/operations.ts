@@ -10,7 +10,13 @@ import { AdmissionGate } from './admission-gate.js';
 import { decodeObject } from './decode.js';
 import { checkPreconditions, isReadyToGo, markDeleted } from './deletion.js';
 import { generatedName } from './generated-name.js';
-import { addedFinalizers, assertNamed, assertSameUid, assertVersioned } from './identity.js';
+import {
+  addedFinalizers,
+  assertNamed,
+  assertNotDeleted,
+  assertSameUid,
+  assertVersioned,
+} from './identity.js';
 import { metadataErrors } from './metadata.js';
 import { preparePresent, present, presentWritten, toStorage } from './present.js';
 import type { Registry } from './registry.js';
@@ -194,6 +200,7 @@ export class Operations {
   ): Promise<KubeObject> {
     const subresource = options.subresource ?? '';
     assertSameUid(resource, old, draft, mode.isReplacement === true);
+    assertNotDeleted(resource, draft, old);
     let next = mergeWritten(resource, old, draft, subresource);
     restoreSystemMetadata(next.metadata, old.metadata);
     setDefaults(resource, next);
