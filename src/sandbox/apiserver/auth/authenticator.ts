@@ -19,13 +19,22 @@ function fromLoopback({ user }: LoopbackSocket): UserInfo | undefined {
     : { username: user.name, groups: [...user.groups, authenticated], extra: {} };
 }
 
-/** The user a verified client certificate names; undefined when none was presented. */
+/** Connections keep their certificate: it is looked at once, for all the requests on one. */
+const certified = new WeakMap<TLSSocket, UserInfo | 'none'>();
+
+/** The user a verified client certificate names; undefined when none was presented. Throws 401. */
 function fromCertificate(request: ApiRequest): UserInfo | undefined {
   // HTTP/2 requests share the socket of their session, behind a proxy object.
   // Typed as the socket of a network, which a connection inside the process has not.
   const socket: unknown = 'stream' in request ? request.stream.session?.socket : request.socket;
   if (socket instanceof LoopbackSocket) return fromLoopback(socket);
   if (!(socket instanceof TLSSocket)) return undefined;
+  const known = certified.get(socket) ?? certificateUser(socket) ?? 'none';
+  certified.set(socket, known);
+  return known === 'none' ? undefined : known;
+}
+
+function certificateUser(socket: TLSSocket): UserInfo | undefined {
   const certificate = socket.getPeerCertificate();
   // An empty object is how Node says that there is none.
   if (certificate === null || Object.keys(certificate).length === 0) return undefined;
