@@ -16,11 +16,14 @@ type Place = PodName | 'node';
 
 export const nodeAddress = { v4: '172.18.0.2', v6: 'fd00:172:18::2' } as const;
 
+/** An address of pod c that is in no pod's network: what comes from there comes from outside. */
+export const outsideAddress = '192.0.2.50';
+
 /** A node and three pods in namespaces of their own; each pod says its name to whoever calls port 8080, TCP or UDP. */
 export interface NodeNet {
   fd(place: Place): number;
   /** What the server at the other end says; an error code when there is none. */
-  call(from: Place, host: string, port: number): Promise<string>;
+  call(from: Place, host: string, port: number, o?: { readonly bindHost?: string }): Promise<string>;
   /** A UDP socket in a pod that sends to one place and remembers who answered last. */
   udpClient(from: Place, host: string, port: number): Promise<UdpClient>;
   close(): Promise<void>;
@@ -74,11 +77,15 @@ export async function makeNodeNet(prefix: string): Promise<NodeNet> {
       await ip('-n', ns, 'route', 'add', `${gateway}/${bits}`, 'dev', 'eth0');
       await ip('-n', ns, 'route', 'add', 'default', 'via', gateway, 'dev', 'eth0');
     }
+    if (name === 'c') {
+      await ip('-n', nodeNs, 'route', 'add', `${outsideAddress}/32`, 'dev', `v${name}`);
+      await ip('-n', ns, 'addr', 'add', `${outsideAddress}/32`, 'dev', 'eth0');
+    }
     servers.push(await tcpServer(name, fd(name as PodName)), await udpServer(name, fd(name as PodName)));
   }
   return {
     fd,
-    call: (from, host, port) => call(fd(from), host, port),
+    call: (from, host, port, o = {}) => call({ netns: fd(from), host, port, ...o }),
     udpClient: (from, host, port) => udpClient(fd(from), host, port),
     close: async () => {
       for (const server of servers) server.close();
@@ -113,10 +120,15 @@ async function udpServer(name: string, netns: number): Promise<UdpSocket> {
   return socket;
 }
 
-async function call(netns: number, host: string, port: number): Promise<string> {
+async function call(o: {
+  readonly netns: number;
+  readonly host: string;
+  readonly port: number;
+  readonly bindHost?: string;
+}): Promise<string> {
   let socket: Socket;
   try {
-    socket = await connectTcp({ host, port, netns, timeoutMs: 1_000 });
+    socket = await connectTcp({ ...o, timeoutMs: 1_000 });
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? 'error';
   }

@@ -4,7 +4,14 @@ import type { EndpointSlice, Service } from '../../../src/kube/types.js';
 import { type ServiceRouting, startServiceRouting } from '../../../src/sandbox/cluster/index.js';
 import { run } from '../../../src/system/run.js';
 import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
-import { makeNodeNet, nodeAddress, type NodeNet, podAddresses, type PodName } from './node-net.js';
+import {
+  makeNodeNet,
+  nodeAddress,
+  type NodeNet,
+  outsideAddress,
+  podAddresses,
+  type PodName,
+} from './node-net.js';
 
 const isRoot = process.getuid?.() === 0;
 const namespace = 'default';
@@ -146,7 +153,33 @@ describe.skipIf(!isRoot)('kinds of services (skipped without root: makes network
     for (const ip of spec.clusterIPs ?? []) await answers('c', ip, /^ECONNREFUSED$/);
   });
 
-  it('keeps internal and external traffic on the node when asked to', async () => {
+  it('keeps external traffic on the node when asked to, with the caller to be seen', async () => {
+    const { spec } = await publish('external', { type: 'NodePort', externalTrafficPolicy: 'Local' }, [
+      { pod: 'a' },
+      { pod: 'b', node: 'node-2' },
+    ]);
+    const port = spec.ports?.[0]?.nodePort ?? 0;
+    const fromOutside = (): Promise<string> =>
+      net.call('c', nodeAddress.v4, port, { bindHost: outsideAddress });
+    await answers('c', nodeAddress.v4, /^[ab] /, port);
+    for (let i = 0; i < 20; i++) expect(await fromOutside()).toBe(`a ${outsideAddress}`);
+    // Pods and the node are not outside: they may use every endpoint.
+    const seen = new Set<string>();
+    await eventually(
+      async () => {
+        seen.add((await net.call('c', nodeAddress.v4, port)).slice(0, 1));
+        return seen.size === 2 ? true : undefined;
+      },
+      { what: 'both endpoints to be used by a pod' },
+    );
+    await setEndpoints('external', [{ pod: 'b', node: 'node-2' }]);
+    await eventually(async () => ((await fromOutside()) === 'ETIMEDOUT' ? true : undefined), {
+      what: 'nothing local to answer outsiders',
+    });
+    await answers('c', nodeAddress.v4, /^b /, port);
+  });
+
+  it('keeps internal traffic on the node when asked to', async () => {
     const internal = await publish('internal', { internalTrafficPolicy: 'Local' }, [
       { pod: 'a' },
       { pod: 'b', node: 'node-2' },

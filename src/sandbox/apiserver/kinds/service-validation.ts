@@ -10,28 +10,21 @@ import {
   stringsOf,
 } from '../json.js';
 import { keyProblem, labelErrors, nameProblems } from '../registry/names.js';
-import { ipFamilyOf } from './address-range.js';
+import { addressChangeErrors, clusterIpErrors, externalIpErrors } from './service-address-errors.js';
 import {
-  clusterIpsOf,
-  familiesOf,
   hasClusterIp,
   hasHealthCheck,
   hasNodePorts,
-  invalidIps,
   isExternal,
   isHeadless,
   nodePortsOf,
-  policyOf,
 } from './service-facts.js';
+import { portErrors } from './service-port-errors.js';
 
 const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'];
-const protocols = ['SCTP', 'TCP', 'UDP'];
 const trafficPolicies = ['Cluster', 'Local'];
-const families = ['IPv4', 'IPv6'];
-const policies = ['PreferDualStack', 'RequireDualStack', 'SingleStack'];
 const kubeletPort = 10_250;
 const affinitySecondsMax = 86_400;
-const notAnIp = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
 
 /** Problems of a service by itself; addresses are checked again when they are given out. */
 export function serviceErrors(spec: JsonObject): FieldError[] {
@@ -83,41 +76,6 @@ export function serviceUpdateErrors(spec: JsonObject, before: JsonObject): Field
   return errors;
 }
 
-function addressChangeErrors(spec: JsonObject, before: JsonObject): FieldError[] {
-  const [old, now] = [clusterIpsOf(before), clusterIpsOf(spec)];
-  const errors: FieldError[] = [];
-  const isReleased = policyOf(spec) === 'SingleStack';
-  for (const i of [0, 1]) {
-    if (old[i] === undefined || now[i] === old[i]) continue;
-    if (i === 1 && now[1] === undefined) continue; // judged below, by what the families say
-    errors.push(invalidIps(`spec.clusterIPs[${i}]`, now, 'may not change once set'));
-  }
-  const [oldFamilies, nowFamilies] = [familiesOf(before), familiesOf(spec)];
-  if (errors.length === 0 && nowFamilies[0] !== undefined && oldFamilies[0] !== undefined) {
-    if (nowFamilies[0] !== oldFamilies[0])
-      errors.push(fieldError.invalid('spec.ipFamilies[0]', nowFamilies, 'may not change once set'));
-  }
-  const hasLost = (list: readonly string[], was: readonly string[]): boolean =>
-    was.length === 2 && list.length === 1;
-  if (!isReleased && hasLost(now, old))
-    errors.push(
-      fieldError.invalid(
-        'spec.ipFamilyPolicy',
-        policyOf(spec),
-        "must be 'SingleStack' to release the secondary cluster IP",
-      ),
-    );
-  if (!isReleased && hasLost(nowFamilies, oldFamilies) && !isHeadless(spec))
-    errors.push(
-      fieldError.invalid(
-        'spec.ipFamilyPolicy',
-        policyOf(spec),
-        "must be 'SingleStack' to release the secondary IP family",
-      ),
-    );
-  return errors;
-}
-
 function typeErrors(spec: JsonObject, ports: readonly JsonObject[]): FieldError[] {
   const type = stringOf(spec.type);
   if (!types.includes(type)) return [fieldError.notSupported('spec.type', type, types)];
@@ -154,66 +112,6 @@ function typeErrors(spec: JsonObject, ports: readonly JsonObject[]): FieldError[
   return errors;
 }
 
-function portErrors(ports: readonly JsonObject[]): FieldError[] {
-  const errors: FieldError[] = [];
-  const names = new Set<string>();
-  const inRange = 'must be between 1 and 65535, inclusive';
-  const isPort = (n: number): boolean => n >= 1 && n <= 65_535;
-  ports.forEach((port, i) => {
-    const at = `spec.ports[${i}]`;
-    const name = stringOf(port.name);
-    if (name === '' && ports.length > 1) errors.push(fieldError.required(`${at}.name`));
-    if (name !== '') {
-      errors.push(
-        ...nameProblems(name, 'label').map((problem) => fieldError.invalid(`${at}.name`, name, problem)),
-      );
-      if (names.has(name)) errors.push(fieldError.duplicate(`${at}.name`, name));
-      names.add(name);
-    }
-    const number = numberOf(port.port) ?? 0;
-    if (!isPort(number)) errors.push(fieldError.invalid(`${at}.port`, number, inRange));
-    if (!protocols.includes(stringOf(port.protocol)))
-      errors.push(fieldError.notSupported(`${at}.protocol`, port.protocol, protocols));
-    const target = port.targetPort;
-    if (typeof target === 'string')
-      errors.push(
-        ...portNameProblems(target).map((problem) => fieldError.invalid(`${at}.targetPort`, target, problem)),
-      );
-    else if (!isPort(numberOf(target) ?? 0))
-      errors.push(fieldError.invalid(`${at}.targetPort`, numberOf(target) ?? 0, inRange));
-    const appProtocol = stringOf(port.appProtocol);
-    const problem = appProtocol === '' ? undefined : keyProblem(appProtocol);
-    if (problem !== undefined) errors.push(fieldError.invalid(`${at}.appProtocol`, appProtocol, problem));
-  });
-  const seen = new Set<string>();
-  ports.forEach((port, i) => {
-    const key = `${numberOf(port.port) ?? 0}/${stringOf(port.protocol)}`;
-    if (seen.has(key)) errors.push(duplicatePort(port, i));
-    seen.add(key);
-  });
-  return errors;
-}
-
-/** Servers show the port here as Go prints the fields that count. */
-function duplicatePort(port: JsonObject, i: number): FieldError {
-  const target = 'intstr.IntOrString{Type:0, IntVal:0, StrVal:""}';
-  const shown = `core.ServicePort{Name:"", Protocol:${JSON.stringify(port.protocol)}, AppProtocol:(*string)(nil), Port:${numberOf(port.port) ?? 0}, TargetPort:${target}, NodePort:0}`;
-  return { ...fieldError.duplicate(`spec.ports[${i}]`, ''), message: `Duplicate value: ${shown}` };
-}
-
-/** What is wrong with the name of a container's port (IANA service name). */
-function portNameProblems(name: string): string[] {
-  return [
-    ...(name.length > 15 ? ['must be no more than 15 characters'] : []),
-    ...(/^[-a-z0-9]+$/.test(name)
-      ? []
-      : ['must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)']),
-    ...(/[a-z]/.test(name) ? [] : ['must contain at least one letter (a-z)']),
-    ...(name.includes('--') ? ['must not contain consecutive hyphens'] : []),
-    ...(/^-|-$/.test(name) ? ['must not begin or end with a hyphen'] : []),
-  ];
-}
-
 function affinityErrors(spec: JsonObject): FieldError[] {
   const affinity = stringOf(spec.sessionAffinity);
   if (!['ClientIP', 'None'].includes(affinity))
@@ -226,55 +124,6 @@ function affinityErrors(spec: JsonObject): FieldError[] {
   return seconds >= 1 && seconds <= affinitySecondsMax
     ? []
     : [fieldError.invalid(field, seconds, `must be greater than 0 and less than ${affinitySecondsMax}`)];
-}
-
-function clusterIpErrors(spec: JsonObject): FieldError[] {
-  if (!hasClusterIp(spec)) return [];
-  const errors: FieldError[] = [];
-  const named = familiesOf(spec);
-  named.forEach((family, i) => {
-    if (!families.includes(family))
-      errors.push(fieldError.notSupported(`spec.ipFamilies[${i}]`, family, families));
-    else if (named.indexOf(family) < i) errors.push(fieldError.duplicate(`spec.ipFamilies[${i}]`, family));
-  });
-  const policy = policyOf(spec);
-  if (policy !== '' && !policies.includes(policy))
-    errors.push(fieldError.notSupported('spec.ipFamilyPolicy', policy, policies));
-  const ips = clusterIpsOf(spec);
-  if (ips.length > 0) {
-    if (stringOf(spec.clusterIP) === '')
-      errors.push(invalidIps('spec.clusterIPs', ips, 'must be empty when `clusterIP` is not specified'));
-    else if (ips[0] !== spec.clusterIP)
-      errors.push(invalidIps('spec.clusterIPs', ips, 'first value must match `clusterIP`'));
-  }
-  if (ips[0] === 'None') {
-    if (ips.length > 1)
-      errors.push(invalidIps('spec.clusterIPs', ips, "'None' must be the first and only value"));
-    return errors;
-  }
-  ips.forEach((ip, i) => {
-    if (isIP(ip) === 0) errors.push(fieldError.invalid(`spec.clusterIPs[${i}]`, ip, notAnIp));
-    else if (named[i] !== undefined && families.includes(named[i]) && named[i] !== ipFamilyOf(ip)) {
-      const detail = `expected an ${named[i]} value as indicated by \`ipFamilies[${i}]\``;
-      errors.push(fieldError.invalid(`spec.clusterIPs[${i}]`, ip, detail));
-    }
-  });
-  if (ips.length > 2) errors.push(invalidIps('spec.clusterIPs', ips, 'may only hold up to 2 values'));
-  const valid = ips.every((ip) => isIP(ip) !== 0);
-  if (valid && ips.length === 2 && new Set(ips.map(ipFamilyOf)).size === 1)
-    errors.push(invalidIps('spec.clusterIPs', ips, 'may specify no more than one IP for each IP family'));
-  return errors;
-}
-
-function externalIpErrors(ip: string, field: string): FieldError[] {
-  if (isIP(ip) === 0) return [fieldError.invalid(field, ip, notAnIp)];
-  const ranges: [RegExp, string][] = [
-    [/^(0\.0\.0\.0|::)$/, `may not be unspecified (${ip})`],
-    [/^(127\.|::1$)/, 'may not be in the loopback range (127.0.0.0/8, ::1/128)'],
-    [/^(169\.254\.|fe[89ab][0-9a-f]:)/i, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)'],
-    [/^(224\.0\.0\.|ff.2:)/i, 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)'],
-  ];
-  return ranges.flatMap(([form, detail]) => (form.test(ip) ? [fieldError.invalid(field, ip, detail)] : []));
 }
 
 function loadBalancerErrors(spec: JsonObject): FieldError[] {
