@@ -130,9 +130,10 @@ export class NodeRunner {
   /** Plugs the node's network cable in or out; kept over its runs. */
   async setConnected(isConnected: boolean): Promise<void> {
     this.#spec = { ...this.#spec, isConnected };
-    if (this.#run === undefined) return;
+    const run = this.#run;
+    if (run === undefined) return;
     await setCable(this.#spec.index, isConnected);
-    this.#run.network.setConnected(isConnected);
+    run.network.setConnected(isConnected);
   }
 
   status(): Omit<NodeStatus, 'isReady'> {
