@@ -210,6 +210,21 @@ describeServers('access', (server) => {
     });
   });
 
+  test('a binding to a role that is not there gives nothing, and says so', async () => {
+    await api.post('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+      metadata: { name: `dangling-${namespace}` },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'never-made' },
+      subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'dangling' }],
+    });
+    const dangling = new Requests(server(), { kind: 'certificate', user: 'dangling' });
+    // A real server learns of the binding from a watch.
+    await expect
+      .poll(async () => (await dangling.get('/api/v1/pods')).body.message, { timeout: 10_000 })
+      .toBe(
+        'pods is forbidden: User "dangling" cannot list resource "pods" in API group "" at the cluster scope: RBAC: clusterrole.rbac.authorization.k8s.io "never-made" not found',
+      );
+  });
+
   test('access reviews', async () => {
     const ask = async (kind: string, spec: unknown, metadata: object = {}) =>
       (await api.post(kind, { metadata, spec })).body;

@@ -95,6 +95,14 @@ function subjectText(subject: Json, namespace: string): string {
 interface Grant {
   readonly rules: readonly PolicyRule[];
   readonly origin: string;
+  /** What is said of a binding to a role that is not there. */
+  readonly missingRole?: string;
+}
+
+/** A hint at bindings that give nothing because their role is missing. */
+function missingText(missing: readonly string[]): string {
+  if (missing.length === 0) return '';
+  return `RBAC: ${missing.length === 1 ? missing[0] : `[${missing.join(', ')}]`}`;
 }
 
 /**
@@ -115,11 +123,14 @@ export class Authorizer {
     const node = this.#nodes.authorize(user, attributes);
     if (node?.isAllowed === true) return node;
     const where = attributes.kind === 'resource' ? attributes.namespace : '';
-    for (const { rules, origin } of this.#grants(user, where)) {
+    const missing: string[] = [];
+    for (const { rules, origin, missingRole } of this.#grants(user, where)) {
+      if (missingRole !== undefined) missing.push(missingRole);
       if (rules.some((r) => ruleAllows(r, attributes)))
         return { isAllowed: true, reason: `RBAC: allowed by ${origin}` };
     }
-    return { isAllowed: false, reason: node?.reason ?? '' };
+    const reasons = [node?.reason ?? '', missingText(missing)].filter((r) => r !== '');
+    return { isAllowed: false, reason: reasons.join(', ') };
   }
 
   /** Every rule that applies to a user in a namespace ('' for cluster-wide rules only). */
@@ -135,13 +146,15 @@ export class Authorizer {
 
   /** The rules behind a role reference as seen from a namespace. */
   roleRules(roleRef: Json | undefined, namespace: string): PolicyRule[] {
+    return rulesOf(this.#role(roleRef, namespace));
+  }
+
+  #role(roleRef: Json | undefined, namespace: string): KubeObject | undefined {
     const ref = objectOf(roleRef);
     const name = stringOf(ref.name);
-    return rulesOf(
-      ref.kind === 'ClusterRole'
-        ? this.#store.get(`clusterroles.${group}`, undefined, name)
-        : this.#store.get(`roles.${group}`, namespace, name),
-    );
+    return ref.kind === 'ClusterRole'
+      ? this.#store.get(`clusterroles.${group}`, undefined, name)
+      : this.#store.get(`roles.${group}`, namespace, name);
   }
 
   *#grants(user: UserInfo, namespace: string): Generator<Grant> {
@@ -159,8 +172,11 @@ export class Authorizer {
   #grant(binding: KubeObject, subject: Json, namespace: string): Grant {
     const role = objectOf(binding.roleRef);
     const name = namespace === '' ? binding.metadata.name : `${binding.metadata.name}/${namespace}`;
+    const isMissing = this.#role(binding.roleRef, namespace) === undefined;
+    const resource = stringOf(role.kind).toLowerCase();
     return {
       rules: this.roleRules(binding.roleRef, namespace),
+      ...(isMissing ? { missingRole: `${resource}.${group} "${stringOf(role.name)}" not found` } : {}),
       origin: `${binding.kind} "${name}" of ${stringOf(role.kind)} "${stringOf(role.name)}" to ${subjectText(subject, namespace)}`,
     };
   }
