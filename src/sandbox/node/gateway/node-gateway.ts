@@ -22,6 +22,7 @@ import {
   spawnInContainer,
 } from '../kubelet/container/container-process.js';
 import { logPath } from '../kubelet/container/container-files.js';
+import { requireExecutable } from '../kubelet/container/find-executable.js';
 import type { ContainerSlot } from '../kubelet/container/container-slot.js';
 import type { Kubelet } from '../kubelet/kubelet.js';
 import type { PodWorker } from '../kubelet/pod/pod-worker.js';
@@ -68,6 +69,7 @@ export class NodeGateway implements KubeletGateway {
   async exec(request: ExecRequest, io: ContainerIo, signal: AbortSignal): Promise<{ exitCode: number }> {
     const container = this.#running(request);
     try {
+      await requireExecutable(container, request.command[0] ?? '');
       if (request.tty)
         return { exitCode: await execWithTerminal(container, request.command, { io, signal }) };
       return { exitCode: await execWithPipes(container, request.command, { io, signal }) };
