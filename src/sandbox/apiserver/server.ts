@@ -11,6 +11,7 @@ import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
 import { startPolicyStatus } from './admission/policy/policy-status.js';
 import { Authenticator } from './auth/authenticator.js';
+import { startCertificateSigner } from './auth/certificate-signer.js';
 import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
 import { bootstrap } from './bootstrap.js';
@@ -109,6 +110,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const crds = startCrdController({ operations, logger });
   const policies = startPolicyStatus({ operations, logger });
   const apiServices = startApiServiceController({ operations, logger });
+  const signer = startCertificateSigner({ operations, pki, logger });
   await bootstrap(operations, options.advertise, addresses.first);
   admission.start();
 
@@ -194,7 +196,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    await Promise.all([crds.stop(), policies.stop(), apiServices.stop()]);
+    await Promise.all([crds.stop(), policies.stop(), apiServices.stop(), signer.stop()]);
     loopback.close();
     await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();

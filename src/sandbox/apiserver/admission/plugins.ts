@@ -4,6 +4,7 @@ import type { Authorizer } from '../rbac/authorizer.js';
 import type { Registry } from '../registry/registry.js';
 import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin } from './admission.js';
+import { certificateRequests } from './certificate-requests.js';
 import { defaultClasses } from './default-classes.js';
 import { namespaceLifecycle } from './namespace-lifecycle.js';
 import { nodeRestriction } from './node-restriction.js';
@@ -46,6 +47,7 @@ export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
     storageProtection(),
     serviceAllocation(deps.addresses),
     rbacEscalation(deps.authorizer),
+    certificateRequests(deps.authorizer),
     podSecurity(deps.store),
     mutatingWebhooks(deps),
     validatingPolicies(deps),

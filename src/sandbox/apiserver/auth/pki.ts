@@ -11,6 +11,9 @@ const leafLifetimeDays = 365;
 /** Certificates start in the past so that a client with a slow clock accepts them. */
 const backdateMs = 5 * 60_000;
 
+/** What a certificate is for. */
+export type CertificateUse = 'client' | 'server';
+
 export interface CertificateAndKey {
   readonly certPem: string;
   readonly keyPem: string;
@@ -128,6 +131,38 @@ export class ClusterPki {
   /** A server certificate for host names and IP addresses. */
   async issueServer(names: readonly string[]): Promise<CertificateAndKey> {
     return this.#issue([{ CN: ['kube-apiserver'] }], names, x509.ExtendedKeyUsage.serverAuth);
+  }
+
+  /** Signs somebody else's request (PEM out): its subject, names and key, with our usages, for so many seconds. */
+  async sign(
+    request: x509.Pkcs10CertificateRequest,
+    use: CertificateUse,
+    lifetimeSeconds: number,
+  ): Promise<string> {
+    const now = Date.now();
+    const names = request.extensions.find((e) => e instanceof x509.SubjectAlternativeNameExtension);
+    const usage = use === 'client' ? x509.ExtendedKeyUsage.clientAuth : x509.ExtendedKeyUsage.serverAuth;
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: serial(),
+      subject: request.subject,
+      issuer: this.#ca.subject,
+      notBefore: new Date(now - backdateMs),
+      notAfter: new Date(now + lifetimeSeconds * 1000),
+      signingAlgorithm: signing,
+      publicKey: request.publicKey,
+      signingKey: this.#caKey,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(
+          x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment,
+          true,
+        ),
+        new x509.ExtendedKeyUsageExtension([usage]),
+        await x509.AuthorityKeyIdentifierExtension.create(this.#ca.publicKey),
+        ...(names === undefined ? [] : [names]),
+      ],
+    });
+    return `${certificate.toString('pem')}\n`;
   }
 
   async #issue(

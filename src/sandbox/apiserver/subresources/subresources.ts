@@ -12,6 +12,7 @@ import type { Resource } from '../registry/resource.js';
 import { admitConnection } from '../streaming/connect-options.js';
 import { bindPod } from './binding.js';
 import { bodyOf } from './body.js';
+import { serveApproval } from './certificate-approval.js';
 import { serveEphemeralContainers } from './ephemeral-containers.js';
 import { evictPod } from './eviction.js';
 import { assertPlaced } from './pod-container.js';
@@ -69,6 +70,8 @@ export class Subresources {
       case 'namespaces/finalize':
         assertVerb(verb, 'update');
         return this.#finalize(exchange, path, resource);
+      case 'certificates.k8s.io/certificatesigningrequests/approval':
+        return serveApproval(this.#operations, exchange, path, resource, verb);
       case 'pods/exec':
       case 'pods/attach':
       case 'pods/portforward': {
