@@ -28,7 +28,8 @@ export interface ContainerExit {
 /** Where bubblewrap reads its options. */
 const optionsFd = 3;
 const startTimeoutMs = 10_000;
-const startPollMs = 2;
+/** Looked at often at first, for a start takes milliseconds; less often on a busy machine, where it does not. */
+const startPollMs = { first: 2, max: 30, growth: 1.3 };
 /** An orphan may hold the output open. */
 const outputDelayMaxMs = 500;
 const diagnosticMaxBytes = 4096;
@@ -196,6 +197,7 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
   /** nsenter -> bwrap -> the program: follows the chain until bwrap has handed over. */
   async #awaitProgram(): Promise<void> {
     const deadline = Date.now() + startTimeoutMs;
+    let pollMs = startPollMs.first;
     while (this.isRunning && Date.now() < deadline) {
       const pid = this.#findProgram();
       if (pid !== undefined) {
@@ -203,7 +205,8 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
         this.#mountNamespace = mountNamespaceOf(pid);
         return;
       }
-      await delay(startPollMs);
+      await delay(pollMs);
+      pollMs = Math.min(pollMs * startPollMs.growth, startPollMs.max);
     }
   }
 
