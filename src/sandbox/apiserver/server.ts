@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from '../../telemetry/log.js';
+import { apiServerUser } from '../node/kubelet-api/caller.js';
 import {
   adminUser,
   type ApiServer,
@@ -115,7 +116,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   admission.start();
 
   const kubeletIdentity = (): Promise<CertificateAndKey> =>
-    (kubeletClient ??= pki.issueClient('kube-apiserver-kubelet-client', ['system:masters']));
+    (kubeletClient ??= pki.issueClient(apiServerUser, []));
   let kubeletClient: Promise<CertificateAndKey> | undefined;
   const proxy = new ProxyHandler(store, kubeletIdentity);
   const metrics = new RequestMetrics(

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../../telemetry/log.js';
 import type { ClusterPki } from '../../apiserver/auth/pki.js';
+import { apiServerUser } from '../../node/kubelet-api/caller.js';
 import { servingNames } from '../api-server.js';
 import { etcdUrl } from './etcd.js';
 import { Program } from './program.js';
@@ -24,8 +25,6 @@ export interface KubeApiserverOptions {
   readonly logger: Logger;
 }
 
-/** User that the server is towards kubelets. */
-const kubeletClientUser = { name: 'kube-apiserver-kubelet-client', groups: ['kubeadm:cluster-admins'] };
 const frontProxyUser = 'front-proxy-client';
 
 /** Writes the server's keys and makes the program; `start()` it when etcd runs. */
@@ -43,7 +42,7 @@ export async function makeKubeApiserver(o: KubeApiserverOptions): Promise<Progra
         extraNames: o.extraNames,
       }),
     ),
-    o.pki.issueClient(kubeletClientUser.name, kubeletClientUser.groups),
+    o.pki.issueClient(apiServerUser, []),
     o.frontProxyPki.issueClient(frontProxyUser, []),
   ]);
   const ca = file('ca.crt', o.pki.caPem);
