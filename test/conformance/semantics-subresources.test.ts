@@ -227,6 +227,20 @@ describeServers('subresources', (server) => {
         { timeout: 10_000 },
       )
       .toBe(201);
+    const unscaled = (await api.get(`${foos}/f`)).body;
+    expect(unscaled.metadata.managedFields?.[0]?.fieldsV1).toEqual({ 'f:spec': { '.': {}, 'f:count': {} } });
+    const refusal = async (body: unknown): Promise<string | undefined> =>
+      (await api.post(foos, body)).body.message;
+    expect(await refusal({ metadata: { name: 'g' } })).toContain("Object 'Kind' is missing in");
+    expect(await refusal({ apiVersion: `${group}/v1`, kind: 'Bar', metadata: { name: 'g' } })).toBe(
+      `Bar.${group} "g" is invalid: kind: Invalid value: "Bar": must be Foo`,
+    );
+    expect(
+      (await api.put(`${foos}/f`, { apiVersion: `${group}/v1`, kind: 'Foo', metadata: { name: 'f' } })).body
+        .message,
+    ).toBe(
+      `foos.${group} "f" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be specified for an update`,
+    );
     await api.patch(`${foos}/f/status`, 'merge', { status: { count: 2, sel: 'x=y' } });
     expect((await api.get(`${foos}/f/scale`)).body).toMatchObject({
       spec: { replicas: 3 },

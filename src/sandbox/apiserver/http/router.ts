@@ -63,7 +63,7 @@ export class Router {
     assertAllowed(this.#deps.authorizer, user, attributesOf(path, verb, exchange.url));
     const resource = this.resourceAt(path);
     if (resource === undefined) {
-      const isKnown = path.group === '' || this.#deps.registry.hasVersion(path.group, path.version);
+      const isKnown = path.group === '' || this.#deps.registry.hasBuiltinVersion(path.group, path.version);
       if (isKnown) throw apiError.unknownPath();
       return answerUnknownPage(exchange);
     }

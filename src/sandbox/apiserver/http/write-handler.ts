@@ -6,8 +6,8 @@ import { preparePresent, present, typeOf } from '../registry/present.js';
 import type { Resource } from '../registry/resource.js';
 import type { WriteOptions } from '../registry/write-options.js';
 import { answerObject } from './answer-object.js';
-import { apiError } from './api-error.js';
-import { parseObject, readBody } from './body.js';
+import { apiError, fieldError } from './api-error.js';
+import { type Parsed, parseObject, readBody } from './body.js';
 import { deleteRequest } from './delete-options.js';
 import { type Exchange, sendJson } from './exchange.js';
 import { listOptions } from './list-options.js';
@@ -17,6 +17,8 @@ import { selectionOf } from './read-handler.js';
 import type { ResourcePath } from './request-info.js';
 import { applyForce, writeOptions } from './write-options.js';
 
+/** How much of a body without a type is quoted. */
+const missingTypeQuoteMax = 1_000;
 /** deletecollection works through this many objects before it lets other requests run. */
 const deleteBatchSize = 100;
 /** Deletions of these are answered with the object that is gone, of all others with a Status. */
@@ -41,11 +43,7 @@ export class WriteHandler {
 
   async create(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
     const options = writeOptions(exchange, path, 'CreateOptions');
-    const { value, duplicates } = parseObject(
-      exchange.request,
-      await readBody(exchange.request),
-      resource.kind,
-    );
+    const { value, duplicates } = await writtenObject(exchange, resource);
     const created = await this.#operations.create(
       resource,
       path.namespace,
@@ -57,11 +55,7 @@ export class WriteHandler {
 
   async update(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
     const options = writeOptions(exchange, path, 'UpdateOptions');
-    const { value, duplicates } = parseObject(
-      exchange.request,
-      await readBody(exchange.request),
-      resource.kind,
-    );
+    const { value, duplicates } = await writtenObject(exchange, resource);
     const { object, isNew } = await this.#operations.replace(
       resource,
       { namespace: path.namespace, name: path.name ?? '' },
@@ -145,6 +139,32 @@ export class WriteHandler {
       items,
     });
   }
+}
+
+/** The body of a create or update. Throws 400, 413, 415 and 422. */
+async function writtenObject(exchange: Exchange, resource: Resource): Promise<Parsed> {
+  const raw = await readBody(exchange.request);
+  const parsed = parseObject(exchange.request, raw, resource.kind);
+  if (!resource.isCustom || !isObject(parsed.value)) return parsed;
+  // Custom resources have to say what they are.
+  const { kind, apiVersion, metadata } = parsed.value;
+  for (const [what, given] of [
+    ['Kind', kind],
+    ['apiVersion', apiVersion],
+  ] as const) {
+    if (given !== undefined && given !== null && given !== '') continue;
+    const text = raw.toString('utf8').slice(0, missingTypeQuoteMax);
+    throw apiError.badRequest(
+      `the object provided is unrecognized (must be of type ${resource.kind}): Object '${what}' is missing in '${text}' (${text})`,
+    );
+  }
+  if (typeof kind === 'string' && kind !== resource.kind) {
+    const name = isObject(metadata) ? stringOf(metadata.name) : '';
+    throw apiError.invalid(kind, resource.group, name, [
+      fieldError.invalid('kind', kind, `must be ${resource.kind}`),
+    ]);
+  }
+  return parsed;
 }
 
 function deleteWriteOptions(exchange: Exchange, isDryRun: boolean): WriteOptions {

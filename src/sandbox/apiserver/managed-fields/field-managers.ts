@@ -38,7 +38,7 @@ export interface WriterIdentity {
 
 /** The part of an object whose fields managers can own; the metadata is always there, if empty. */
 export function ownable(object: KubeObject | undefined): JsonObject {
-  if (object === undefined) return {};
+  if (object === undefined) return { metadata: {} };
   const { apiVersion: _a, kind: _k, metadata, ...rest } = object;
   const meta: JsonObject = {};
   for (const [key, value] of Object.entries(metadata)) {

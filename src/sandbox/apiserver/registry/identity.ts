@@ -72,7 +72,9 @@ export function assertVersioned(resource: Resource, draft: KubeObject): void {
   if (resource.needsVersionOnUpdate !== true && !resource.isCustom) return;
   const { resourceVersion, name } = draft.metadata;
   if (typeof resourceVersion === 'string' && resourceVersion !== '') return;
-  throw apiError.invalid(resource.kind, resource.group, name, [
+  // Custom resources are named by their plural here.
+  const named = resource.isCustom ? resource.plural : resource.kind;
+  throw apiError.invalid(named, resource.group, name, [
     {
       reason: 'FieldValueInvalid',
       field: 'metadata.resourceVersion',

@@ -28,9 +28,9 @@ export class Registry {
     return this.#byPath.get(`${apiVersionOf(group, version)}/${plural}`);
   }
 
-  /** Whether anything is served in a version of a group. */
-  hasVersion(group: string, version: string): boolean {
-    return this.all().some((r) => r.group === group && r.version === version);
+  /** Whether anything built in is served in a version of a group. */
+  hasBuiltinVersion(group: string, version: string): boolean {
+    return this.all().some((r) => !r.isCustom && r.group === group && r.version === version);
   }
 
   /** The first served version of a resource. */
