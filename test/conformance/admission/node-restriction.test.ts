@@ -17,7 +17,11 @@ describeServers('node restriction', (server) => {
 
   beforeAll(async () => {
     namespace = await server().namespace('nodes');
-    expect((await send('POST', '/api/v1/nodes', node('alpha'))).status).toBe(201);
+    const made = await send('POST', '/api/v1/nodes', node('alpha'));
+    // A new node takes no pods before somebody found it ready.
+    expect(made.json()).toMatchObject({
+      spec: { taints: [{ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' }] },
+    });
     for (const name of ['alpha', 'beta']) {
       const made = await server().raw({
         method: 'POST',

@@ -16,6 +16,7 @@ import { limitRanger } from './quota/limit-range.js';
 import { resourceQuota } from './quota/resource-quota.js';
 import { rbacEscalation } from './rbac-escalation.js';
 import { serviceAccountInjection } from './service-account-injection.js';
+import { taintNewNodes } from './taint-new-nodes.js';
 import { validatingPolicies } from './policy/validating-policies.js';
 import { mutatingWebhooks } from './webhook/mutating.js';
 import { validatingWebhooks } from './webhook/validating.js';
@@ -40,6 +41,7 @@ export function admissionPlugins(deps: PluginDeps): AdmissionPlugin[] {
     limitRanger(deps.store),
     serviceAccountInjection(deps.store),
     nodeRestriction(deps.store),
+    taintNewNodes(),
     podPriority(deps.store),
     runtimeClass(deps.store),
     defaultTolerationSeconds(),
