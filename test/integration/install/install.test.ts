@@ -64,7 +64,12 @@ describe('install', () => {
     const planned = (await cluster.plan()).changes.find((c) => c.planned.object.metadata.name === gatewayCrd);
     if (planned === undefined) throw new Error('no Gateway CRD in the plan');
     const foreign = structuredClone(planned.planned.object) as CustomResourceDefinition;
-    foreign.metadata = { name: gatewayCrd, labels: { owner: 'somebody' } };
+    foreign.metadata = {
+      name: gatewayCrd,
+      labels: { owner: 'somebody' },
+      // Groups below k8s.io need it.
+      annotations: { 'api-approved.kubernetes.io': 'https://github.com/kubernetes-sigs/gateway-api' },
+    };
     await cluster.client.create(customResourceDefinitions, foreign);
     const before = await cluster.client.get({ resource: customResourceDefinitions, name: gatewayCrd });
 
