@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { MeshError } from '../../../src/errors/mesh-error.js';
 import {
   actOnNode,
@@ -26,6 +26,8 @@ afterEach(() => {
   server?.closeAllConnections();
   rmSync(paths.control, { force: true });
 });
+
+afterAll(() => rmSync(base, { recursive: true }));
 
 const status = {
   name: 'c',
