@@ -27,7 +27,8 @@ interface SubresourceRow {
   readonly verbs: readonly string[];
 }
 
-function subresourcesOf(r: Resource): SubresourceRow[] {
+/** The subresources of a resource, by name. */
+export function subresourcesOf(r: Resource): SubresourceRow[] {
   const rows: SubresourceRow[] = Object.entries(r.subresources).map(([name, info]) => ({
     name,
     kind: info.kind,

@@ -2,39 +2,10 @@ import { createHash } from 'node:crypto';
 import { type Exchange, sendJson, sendText } from '../http/exchange.js';
 import type { JsonObject } from '../json.js';
 import type { Registry } from '../registry/registry.js';
-import type { Resource } from '../registry/resource.js';
 import { encodeOpenApiV2, openApiProtobuf, wantsOpenApiProtobuf } from './openapi-protobuf.js';
+import { ResourcePaths } from './openapi-paths.js';
 import { ComponentSchemas } from './openapi-schema.js';
 import { kubernetesVersion } from './discovery.js';
-
-const queryParameters = {
-  write: ['dryRun', 'fieldManager', 'fieldValidation', 'pretty'],
-  apply: ['dryRun', 'fieldManager', 'fieldValidation', 'force', 'pretty'],
-  list: [
-    'allowWatchBookmarks',
-    'continue',
-    'fieldSelector',
-    'labelSelector',
-    'limit',
-    'resourceVersion',
-    'resourceVersionMatch',
-    'sendInitialEvents',
-    'timeoutSeconds',
-    'watch',
-  ],
-  delete: ['dryRun', 'gracePeriodSeconds', 'orphanDependents', 'propagationPolicy'],
-  get: ['pretty'],
-} as const; // prettier-ignore
-
-type Operation = keyof typeof queryParameters;
-
-function parameters(kind: Operation): JsonObject[] {
-  return queryParameters[kind].map((name) => ({
-    name,
-    in: 'query',
-    schema: { type: 'string', uniqueItems: true },
-  }));
-}
 
 /** The OpenAPI documents: v3 per group version, v2 as a whole. Built on demand, rebuilt when the registry changed. */
 export class OpenApi {
@@ -73,8 +44,11 @@ export class OpenApi {
     const gv = /^\/openapi\/v3\/(api\/v1|apis\/[^/]+\/[^/]+)$/.exec(path)?.[1];
     const document = gv === undefined ? undefined : this.#document(gv);
     if (document === undefined) return false;
-    exchange.response.setHeader('ETag', `"${document.hash}"`);
-    sendText(exchange, 200, 'application/json', document.text);
+    const etag = `"${document.hash}"`;
+    exchange.response.setHeader('ETag', etag);
+    // A client that knows this text already is not sent it again.
+    if (exchange.request.headers['if-none-match'] === etag) sendText(exchange, 304, 'application/json', '');
+    else sendText(exchange, 200, 'application/json', document.text);
     return true;
   }
 
@@ -103,7 +77,8 @@ export class OpenApi {
     if (resources.length === 0) return undefined;
     const schemas = new ComponentSchemas('v3');
     const paths: JsonObject = {};
-    for (const r of resources) this.#addPaths(paths, r, schemas.root(r));
+    const described = new ResourcePaths(schemas);
+    for (const r of resources) described.add(paths, r);
     const text = JSON.stringify({
       openapi: '3.0.0',
       info: { title: 'Kubernetes', version: kubernetesVersion.gitVersion },
@@ -118,43 +93,12 @@ export class OpenApi {
     return document;
   }
 
-  #addPaths(paths: JsonObject, r: Resource, ref: string): void {
-    const gvk = { group: r.group, version: r.version, kind: r.kind };
-    const base = r.group === '' ? `/api/${r.version}` : `/apis/${r.group}/${r.version}`;
-    const collection = `${base}/${r.namespaced ? 'namespaces/{namespace}/' : ''}${r.plural}`;
-    const schema = { $ref: ref };
-    const operation = (action: string, kind: Operation, withBody: boolean): JsonObject => ({
-      parameters: parameters(kind),
-      ...(withBody ? { requestBody: { content: { '*/*': { schema } } } } : {}),
-      responses: { '200': { description: 'OK', content: { 'application/json': { schema } } } },
-      'x-kubernetes-action': action,
-      'x-kubernetes-group-version-kind': gvk,
-    });
-    const scope = r.namespaced
-      ? [{ name: 'namespace', in: 'path', required: true, schema: { type: 'string' } }]
-      : [];
-    if (r.verbs !== undefined) {
-      paths[collection] = { post: operation('post', 'write', true), parameters: scope };
-      return;
-    }
-    paths[collection] = {
-      get: operation('list', 'list', false),
-      post: operation('post', 'write', true),
-      delete: operation('deletecollection', 'delete', false),
-      parameters: scope,
-    };
-    paths[`${collection}/{name}`] = {
-      get: operation('get', 'get', false),
-      put: operation('put', 'write', true),
-      patch: operation('patch', 'apply', true),
-      delete: operation('delete', 'delete', false),
-      parameters: [{ name: 'name', in: 'path', required: true, schema: { type: 'string' } }, ...scope],
-    };
-  }
-
   #buildV2(): JsonObject {
     const schemas = new ComponentSchemas('v2');
-    for (const r of this.#registry.all()) schemas.root(r);
+    for (const r of this.#registry.all()) {
+      schemas.root(r);
+      if (r.verbs?.includes('list') ?? true) schemas.list(r);
+    }
     return {
       swagger: '2.0',
       info: { title: 'Kubernetes', version: kubernetesVersion.gitVersion },
