@@ -117,8 +117,8 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
       maxConnectionAgeMs: settings.maxConnectionAgeMs,
     },
     {
-      plaintext: `${settings.listenHost}:${settings.ports.plaintextGrpc}`,
-      secure: `${settings.listenHost}:${settings.ports.secureGrpc}`,
+      plaintext: `${urlHost(settings.listenHost)}:${settings.ports.plaintextGrpc}`,
+      secure: `${urlHost(settings.listenHost)}:${settings.ports.secureGrpc}`,
     },
   );
   const debug = {
@@ -242,4 +242,9 @@ function followFlushes(state: MeshState): (listener: FlushListener) => () => voi
 function portOf(server: Server): number {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** A host as it stands in front of a port. */
+function urlHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
 }

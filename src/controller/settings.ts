@@ -1,3 +1,4 @@
+import { everyAddress } from '../system/every-address.js';
 import { hostname } from 'node:os';
 import { MeshError } from '../errors/mesh-error.js';
 
@@ -79,7 +80,7 @@ export function readSettings(
     templatesDir: env['TEMPLATES_DIR'],
     logLevel: flags.get('log_output_level'),
     maxConnectionAgeMs: parseAgeMs(flags.get('keepaliveMaxServerConnectionAge')),
-    listenHost: '0.0.0.0',
+    listenHost: everyAddress(),
     ports: { ...defaultPorts, ...parseMonitoringPort(flags.get('monitoringAddr')) },
   };
   return { settings, ignored };

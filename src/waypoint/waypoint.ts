@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { everyAddress } from '../system/every-address.js';
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { MeshError, messageOf } from '../errors/mesh-error.js';
@@ -266,11 +266,6 @@ export class Waypoint {
       },
     };
   }
-}
-
-/** Listens on both families; a kernel without IPv6 has only the other one. */
-function everyAddress(): string {
-  return existsSync('/proc/net/if_inet6') ? '::' : '0.0.0.0';
 }
 
 const drainPollMs = 50;

@@ -1,3 +1,4 @@
+import { everyAddress } from '../../system/every-address.js';
 import { messageOf } from '../../errors/mesh-error.js';
 import type { KubeClient } from '../../kube/client.js';
 import { Reflector } from '../../kube/reflector.js';
@@ -145,11 +146,11 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
         : { status: 503, body: [...problems].map(([part, why]) => `${part}: ${why}\n`).join('') };
     servers.push(
       await serveHttp(
-        { host: '0.0.0.0', port: config.healthPort },
+        { host: everyAddress(), port: config.healthPort },
         { 'GET /healthz': () => ({ status: 200, body: 'ok\n' }), 'GET /readyz': ready },
       ),
       await serveHttp(
-        { host: '0.0.0.0', port: config.monitoringPort },
+        { host: everyAddress(), port: config.monitoringPort },
         {
           'GET /metrics': async () => ({
             status: 200,
