@@ -10,7 +10,7 @@ interface Document {
   readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
 }
 
-describeServers('OpenAPI', (server) => {
+describeServers('OpenAPI', (server, kind) => {
   test('every group version has a document that every reference in it leads into', async () => {
     const { paths } = (await server().raw({ path: '/openapi/v3' })).json<Index>();
     const versions = Object.keys(paths).filter((p) => /^(?:api\/v1|apis\/[^/]+\/v\d+)$/.test(p));
@@ -60,5 +60,11 @@ describeServers('OpenAPI', (server) => {
     );
     expect(warned.exitCode).toBe(0);
     expect(warned.stderr).toContain('unknown field "spec.bogus"');
+  });
+
+  // Our own words, so only of our own server.
+  test.runIf(kind === 'embedded')('kubectl explains what kinds and fields are for', async () => {
+    expect(await server().ok(['explain', 'deployment'])).toMatch(/DESCRIPTION:\n +Keeps a number of/);
+    expect(await server().ok(['explain', 'pod.spec.restartPolicy'])).toContain('Always, OnFailure or Never');
   });
 });
