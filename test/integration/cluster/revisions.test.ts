@@ -8,6 +8,7 @@ import {
   type StatefulSet,
 } from '../../../src/sandbox/cluster/objects.js';
 import type { PersistentVolumeClaim } from '../../../src/sandbox/cluster/controllers/storage/storage-objects.js';
+import { ensureDefaultStorageClass } from '../../../src/sandbox/cluster/index.js';
 import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
 
 let plane: ControlPlane;
@@ -15,6 +16,7 @@ const namespace = 'revisions';
 
 beforeAll(async () => {
   plane = await startControlPlane({ nodes: ['node-1', 'node-2'] });
+  await ensureDefaultStorageClass(plane.client);
   await plane.client.create(namespaces, {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -147,7 +149,11 @@ describe('stateful sets', () => {
   it('keeps claims, or ties them to what goes, as the retention policy says', async () => {
     const claim = {
       metadata: { name: 'data' },
-      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+      spec: {
+        accessModes: ['ReadWriteOnce'],
+        storageClassName: 'standard',
+        resources: { requests: { storage: '1Gi' } },
+      },
     };
     await create(statefulSets, 'store', {
       serviceName: 'store',
