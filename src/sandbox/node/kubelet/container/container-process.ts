@@ -4,12 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { childrenOf, exitCodeOfSignal, signalProcess } from '../../host/process-tree.js';
 import type { Container } from '../../runtime/container.js';
 import { dropPrivileges, withHelpers } from '../../runtime/container-config.js';
+import { ExecutableMissingError, requireExecutable } from './find-executable.js';
 
 /** A command cannot be run because the container does not run. */
 export class ContainerNotRunningError extends Error {
   override readonly name = 'ContainerNotRunningError';
 }
 
+/** What a shell ends with when it finds no such command. */
+const missingCode = 127;
 const outputMaxBytes = 64 * 1024;
 /** What a timer of Node.js takes. */
 const timerMaxMs = 2 ** 31 - 1;
@@ -71,6 +74,12 @@ export async function runInContainer(
   timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<{ exitCode: number; output: string }> {
+  try {
+    await requireExecutable(container, command[0] ?? '');
+  } catch (error) {
+    if (!(error instanceof ExecutableMissingError)) throw error;
+    return { exitCode: missingCode, output: error.message };
+  }
   const child = spawnInContainer(container, command, ['ignore', 'pipe', 'pipe']);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
