@@ -55,6 +55,13 @@ export async function bootstrap(
       options,
     );
   };
+  // The scheduler and the controllers are clients that this server knows nothing of; its store it knows.
+  await ensure({
+    apiVersion: 'v1',
+    kind: 'ComponentStatus',
+    metadata: { name: 'etcd-0' },
+    conditions: [{ type: 'Healthy', status: 'True', message: 'ok' }],
+  });
   for (const name of namespaces) await ensure({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   for (const object of [...bootstrapRbac(), ...priorityClasses]) await ensure(object);
   await ensure({
