@@ -82,6 +82,14 @@ export async function removeCable(index: number): Promise<void> {
   await run('ip', ['link', 'del', cable(index)]);
 }
 
+/**
+ * Makes the control plane ask again for addresses that just became silent. Connections made right
+ * after would wait for answers of a neighbour the kernel still believes in, for half a minute.
+ */
+export async function forgetNeighbours(ips: readonly string[]): Promise<void> {
+  for (const address of ips) await run('ip', ['neigh', 'flush', 'to', address, 'dev', bridge]);
+}
+
 /** Makes everybody forget the ways to the pods of removed nodes. */
 export async function forgetNodes(
   indexes: readonly number[],

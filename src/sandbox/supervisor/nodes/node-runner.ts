@@ -19,7 +19,7 @@ import { sandboxPaths } from '../sandbox-paths.js';
 import { writeCniConfig } from './cni-config.js';
 import { clearLastRun } from './node-disk.js';
 import type { NodeSpec } from './node-list.js';
-import { connectNode, type NetworkedNode, removeCable, setCable } from './node-cables.js';
+import { connectNode, forgetNeighbours, type NetworkedNode, removeCable, setCable } from './node-cables.js';
 import { type NetworkDeps, NodeNetwork } from './node-network.js';
 import { boundPodUids } from './pods-of-node.js';
 import { NodeUplink } from './node-uplink.js';
@@ -125,6 +125,7 @@ export class NodeRunner {
     await this.#endRun();
     await this.#keeping;
     await removeCable(this.#spec.index);
+    await forgetNeighbours(this.#plan.node(this.#spec.index).ips);
   }
 
   /** Plugs the node's network cable in or out; kept over its runs. */
@@ -133,6 +134,7 @@ export class NodeRunner {
     const run = this.#run;
     if (run === undefined) return;
     await setCable(this.#spec.index, isConnected);
+    if (!isConnected) await forgetNeighbours(this.#plan.node(this.#spec.index).ips);
     run.network.setConnected(isConnected);
   }
 
