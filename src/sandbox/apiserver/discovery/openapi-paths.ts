@@ -36,8 +36,9 @@ const patchTypes = [
   'application/apply-patch+yaml',
   'application/json-patch+json',
   'application/merge-patch+json',
-  'application/strategic-merge-patch+json',
 ];
+/** Of built-in kinds only: custom resources do not say how their lists merge, and clients look here. */
+const strategicPatch = 'application/strategic-merge-patch+json';
 const metaTypes = 'apimachinery.pkg.apis.meta.v1.';
 
 /** Types of the bodies of subresources that are not the object itself. */
@@ -129,7 +130,9 @@ export class ResourcePaths {
         in: 'query',
         schema: { type: 'string', uniqueItems: true },
       })),
-      ...(name === 'patch' ? { requestBody: content(patch, patchTypes) } : {}),
+      ...(name === 'patch'
+        ? { requestBody: content(patch, r.isCustom ? patchTypes : [...patchTypes, strategicPatch]) }
+        : {}),
       ...(body === undefined ? {} : { requestBody: content(body, ['*/*']) }),
       responses: {
         '200': { description: 'OK', ...content(answer, ['application/json', 'application/yaml']) },
