@@ -4,6 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from '../../errors/mesh-error.js';
+import { keepFilesFromChildren } from '../../system/inherited-files.js';
 import { boundPort, closeFd, listenTcp } from '../../system/socket.js';
 import { apiListenerFd, type SupervisorConfig } from '../supervisor/sandbox-config.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
@@ -50,6 +51,8 @@ export async function launchSupervisor(paths: SandboxPaths, o: LaunchOptions): P
     const [command = '', ...args] = supervisorCommand(paths);
     const stdio: ('pipe' | number)[] = ['pipe', log, log];
     stdio[apiListenerFd] = listener;
+    // The sandbox outlives its caller: it must not hold the caller's pipes open, nor hand them to containers.
+    keepFilesFromChildren();
     const child = spawn(command, args, {
       detached: true,
       stdio,
