@@ -1,5 +1,4 @@
-import { chmod, mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -9,6 +8,7 @@ import {
   removeContext,
   renderKubeconfig,
 } from '../../../../src/sandbox/launcher/kubeconfig-file.js';
+import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const entry = { name: 'sandbox-x', server: 'https://127.0.0.1:1', ca: 'CA', cert: 'CERT', key: 'KEY' };
 
@@ -27,9 +27,9 @@ users: []
 `;
 
 async function fileWith(text?: string): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), 'kubeconfig-')), 'sub', 'config');
+  const path = join(await temporaryFolder('kubeconfig-'), 'sub', 'config');
   if (text === undefined) return path;
-  const flat = join(await mkdtemp(join(tmpdir(), 'kubeconfig-')), 'config');
+  const flat = join(await temporaryFolder('kubeconfig-'), 'config');
   await writeFile(flat, text);
   return flat;
 }

@@ -1,15 +1,15 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { portMappingsOf, runtimeConfigOf } from '../../../../src/sandbox/node/cni/capabilities.js';
 import { CniConfigError, loadCniConfig, parseCniConfig } from '../../../../src/sandbox/node/cni/config.js';
+import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const list = (name: string) => JSON.stringify({ cniVersion: '1.0.0', name, plugins: [{ type: 'ptp' }] });
 
 describe('the network configuration of a node', () => {
   test('the first usable file by name wins; others and unusable ones are passed over', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'cni-'));
+    const folder = await temporaryFolder('cni-');
     await writeFile(join(folder, '20-b.conflist'), list('b'));
     await writeFile(join(folder, '10-a.conflist'), list('a'));
     await writeFile(join(folder, '05-broken.conflist'), '{');

@@ -1,10 +1,10 @@
-import { mkdtemp, readlink, symlink, writeFile, mkdir, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readlink, symlink, writeFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BuiltinImages } from '../../../../src/sandbox/node/image/builtin-images.js';
 import { makeMountPoint, resolveInside } from '../../../../src/sandbox/node/image/mount-point.js';
 import { formatImageReference, parseImageReference } from '../../../../src/sandbox/node/image/reference.js';
+import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const digest = `sha256:${'ab'.repeat(32)}`;
 
@@ -60,7 +60,7 @@ describe('built-in images', () => {
 
 describe('mount points', () => {
   test('a link that leads out of the file system is followed inside it', async () => {
-    const root = await mkdtemp(join(tmpdir(), 'mount-point-'));
+    const root = await temporaryFolder('mount-point-');
     await mkdir(join(root, 'run'));
     await mkdir(join(root, 'var'));
     await symlink('/run', join(root, 'var/run'));
@@ -73,14 +73,14 @@ describe('mount points', () => {
   });
 
   test('links in a circle are refused', async () => {
-    const root = await mkdtemp(join(tmpdir(), 'mount-point-'));
+    const root = await temporaryFolder('mount-point-');
     await symlink('b', join(root, 'a'));
     await symlink('a', join(root, 'b'));
     await expect(resolveInside(root, '/a/x')).rejects.toThrow('too many symbolic links');
   });
 
   test('an existing file is left as it is', async () => {
-    const root = await mkdtemp(join(tmpdir(), 'mount-point-'));
+    const root = await temporaryFolder('mount-point-');
     await writeFile(join(root, 'f'), 'content');
     await makeMountPoint(root, '/f', 'file');
     expect((await stat(join(root, 'f'))).size).toBe(7);

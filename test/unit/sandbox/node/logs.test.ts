@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { LogFile, splitEntries } from '../../../../src/sandbox/node/runtime/log-file.js';
 import { type LogReadOptions, readLog } from '../../../../src/sandbox/node/runtime/log-reader.js';
+import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 async function read(path: string, options: Partial<LogReadOptions>, live?: LogFile): Promise<string> {
   const sink = new PassThrough();
@@ -18,7 +18,7 @@ async function read(path: string, options: Partial<LogReadOptions>, live?: LogFi
 }
 
 async function logOf(...lines: string[]): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), 'log-')), '0.log');
+  const path = join(await temporaryFolder('log-'), '0.log');
   await writeFile(path, lines.map((line) => `${line}\n`).join(''));
   return path;
 }
@@ -69,7 +69,7 @@ describe('reading', () => {
   });
 
   test('following sees what is written later, and ends with the container', async () => {
-    const path = join(await mkdtemp(join(tmpdir(), 'log-')), 'pod/0.log');
+    const path = join(await temporaryFolder('log-'), 'pod/0.log');
     const log = await LogFile.create(path);
     const source = new PassThrough();
     log.consume('stdout', source);

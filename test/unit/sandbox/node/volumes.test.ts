@@ -1,15 +1,15 @@
-import { mkdtemp, readdir, readFile, readlink, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type VolumeFile, writeAtomically } from '../../../../src/sandbox/node/volume/atomic-writer.js';
 import { sourcesOf } from '../../../../src/sandbox/node/volume/volume-content.js';
+import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const file = (text: string, mode = 0o644): VolumeFile => ({ content: Buffer.from(text), mode });
 
 describe('atomic volume content', () => {
   test('names lead through ..data, which is replaced as a whole', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'volume-'));
+    const folder = await temporaryFolder('volume-');
     expect(
       await writeAtomically(
         folder,
@@ -31,7 +31,7 @@ describe('atomic volume content', () => {
   });
 
   test('the same content changes nothing', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'volume-'));
+    const folder = await temporaryFolder('volume-');
     const files = new Map([['a', file('1')]]);
     await writeAtomically(folder, files);
     const before = await readlink(join(folder, '..data'));
@@ -40,7 +40,7 @@ describe('atomic volume content', () => {
   });
 
   test.each(['../x', '/etc/x'])('a path that leads out is refused: %s', async (path) => {
-    const folder = await mkdtemp(join(tmpdir(), 'volume-'));
+    const folder = await temporaryFolder('volume-');
     await expect(writeAtomically(folder, new Map([[path, file('1')]]))).rejects.toThrow('invalid path');
   });
 });
