@@ -193,7 +193,9 @@ describe('deployments', () => {
         );
         most = Math.max(most, alive.length);
         const found = await get<Deployment>(deployments, 'roll');
+        // The revision is written before the status: until then the status speaks of the one before.
         return found?.metadata.annotations?.['deployment.kubernetes.io/revision'] === '2' &&
+          found.status?.observedGeneration === found.metadata.generation &&
           found.status?.updatedReplicas === 4 &&
           found.status.replicas === 4
           ? true
