@@ -1,8 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { libcHandle } from './libc.js';
-
-// Variadic in C; this request takes nothing more.
-const ioctl = libcHandle.func('int ioctl(int fd, unsigned long request, ...)');
+import { libc } from './libc.js';
 
 const setCloseOnExec = 0x5451; // FIOCLEX
 const standardErrorFd = 2;
@@ -15,6 +12,6 @@ export function keepFilesFromChildren(): void {
   for (const name of readdirSync('/proc/self/fd')) {
     const fd = Number(name);
     // The folder's own descriptor is closed by now: that it fails is of no interest.
-    if (fd > standardErrorFd) ioctl(fd, setCloseOnExec, 'int', 0);
+    if (fd > standardErrorFd) libc.ioctl(fd, setCloseOnExec, 'int', 0);
   }
 }

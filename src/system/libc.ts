@@ -29,6 +29,8 @@ export const libc = {
   accept4: lib.func('int accept4(int fd, void *addr, void *len, int flags)'),
   close: lib.func('int close(int fd)'),
   flock: lib.func('int flock(int fd, int operation)'),
+  // Variadic in C; every request in use takes one word.
+  ioctl: lib.func('int ioctl(int fd, unsigned long request, ...)'),
   shutdown: lib.func('int shutdown(int fd, int how)'),
   setsockopt: lib.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t len)'),
   getsockopt: lib.func(

@@ -1,8 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
-import { check, libcHandle } from './libc.js';
-
-// Variadic in C; every request used here takes one word.
-const ioctl = libcHandle.func('int ioctl(int fd, unsigned long request, ...)');
+import { check, libc } from './libc.js';
 
 const tiocSetUnlock = 0x40045431; // TIOCSPTLCK
 const tiocGetPeer = 0x5441; // TIOCGPTPEER: opens the slave without its path, which may not be mounted here
@@ -23,9 +20,9 @@ export function openTerminal(multiplexer = '/dev/ptmx'): Terminal {
   const masterFd = openSync(multiplexer, flags);
   try {
     const unlocked = Buffer.alloc(4);
-    check('ioctl', ioctl(masterFd, tiocSetUnlock, 'void *', unlocked), 'TIOCSPTLCK');
+    check('ioctl', libc.ioctl(masterFd, tiocSetUnlock, 'void *', unlocked), 'TIOCSPTLCK');
     const oCloexec = 0o2000000;
-    const slaveFd = check('ioctl', ioctl(masterFd, tiocGetPeer, 'int', flags | oCloexec), 'TIOCGPTPEER');
+    const slaveFd = check('ioctl', libc.ioctl(masterFd, tiocGetPeer, 'int', flags | oCloexec), 'TIOCGPTPEER');
     return { masterFd, slaveFd };
   } catch (error) {
     closeSync(masterFd);
@@ -38,5 +35,5 @@ export function resizeTerminal(fd: number, size: { columns: number; rows: number
   const window = Buffer.alloc(8);
   window.writeUInt16LE(size.rows, 0);
   window.writeUInt16LE(size.columns, 2);
-  check('ioctl', ioctl(fd, tiocSetWindow, 'void *', window), 'TIOCSWINSZ');
+  check('ioctl', libc.ioctl(fd, tiocSetWindow, 'void *', window), 'TIOCSWINSZ');
 }

@@ -139,30 +139,14 @@ export class ClusterPki {
     use: CertificateUse,
     lifetimeSeconds: number,
   ): Promise<string> {
-    const now = Date.now();
     const names = request.extensions.find((e) => e instanceof x509.SubjectAlternativeNameExtension);
-    const usage = use === 'client' ? x509.ExtendedKeyUsage.clientAuth : x509.ExtendedKeyUsage.serverAuth;
-    const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: serial(),
+    return this.#certify({
       subject: request.subject,
-      issuer: this.#ca.subject,
-      notBefore: new Date(now - backdateMs),
-      notAfter: new Date(now + lifetimeSeconds * 1000),
-      signingAlgorithm: signing,
+      names,
       publicKey: request.publicKey,
-      signingKey: this.#caKey,
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(
-          x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment,
-          true,
-        ),
-        new x509.ExtendedKeyUsageExtension([usage]),
-        await x509.AuthorityKeyIdentifierExtension.create(this.#ca.publicKey),
-        ...(names === undefined ? [] : [names]),
-      ],
+      usage: use === 'client' ? x509.ExtendedKeyUsage.clientAuth : x509.ExtendedKeyUsage.serverAuth,
+      lifetimeMs: lifetimeSeconds * 1000,
     });
-    return `${certificate.toString('pem')}\n`;
   }
 
   async #issue(
@@ -171,34 +155,49 @@ export class ClusterPki {
     usage: x509.ExtendedKeyUsage,
   ): Promise<CertificateAndKey> {
     const keys = await newKeys();
+    const alternatives = names.map((n) => ({
+      type: isIP(n) === 0 ? ('dns' as const) : ('ip' as const),
+      value: n,
+    }));
+    const certPem = await this.#certify({
+      subject: name,
+      names: names.length === 0 ? undefined : new x509.SubjectAlternativeNameExtension(alternatives),
+      publicKey: keys.publicKey,
+      usage,
+      lifetimeMs: leafLifetimeDays * 86_400_000,
+    });
+    return { certPem, keyPem: await keyToPem(keys.privateKey) };
+  }
+
+  /** A certificate of the cluster's authority that is itself none (PEM). */
+  async #certify(o: {
+    readonly subject: string | x509.JsonName;
+    readonly names: x509.SubjectAlternativeNameExtension | undefined;
+    readonly publicKey: x509.PublicKeyType;
+    readonly usage: x509.ExtendedKeyUsage;
+    readonly lifetimeMs: number;
+  }): Promise<string> {
     const now = Date.now();
-    const extensions: x509.Extension[] = [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(
-        x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment,
-        true,
-      ),
-      new x509.ExtendedKeyUsageExtension([usage]),
-      await x509.AuthorityKeyIdentifierExtension.create(this.#ca.publicKey),
-    ];
-    if (names.length > 0) {
-      extensions.push(
-        new x509.SubjectAlternativeNameExtension(
-          names.map((n) => ({ type: isIP(n) === 0 ? ('dns' as const) : ('ip' as const), value: n })),
-        ),
-      );
-    }
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial(),
-      subject: name,
+      subject: o.subject,
       issuer: this.#ca.subject,
       notBefore: new Date(now - backdateMs),
-      notAfter: new Date(now + leafLifetimeDays * 86_400_000),
+      notAfter: new Date(now + o.lifetimeMs),
       signingAlgorithm: signing,
-      publicKey: keys.publicKey,
+      publicKey: o.publicKey,
       signingKey: this.#caKey,
-      extensions,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(
+          x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment,
+          true,
+        ),
+        new x509.ExtendedKeyUsageExtension([o.usage]),
+        await x509.AuthorityKeyIdentifierExtension.create(this.#ca.publicKey),
+        ...(o.names === undefined ? [] : [o.names]),
+      ],
     });
-    return { certPem: `${certificate.toString('pem')}\n`, keyPem: await keyToPem(keys.privateKey) };
+    return `${certificate.toString('pem')}\n`;
   }
 }

@@ -1,3 +1,4 @@
+import { safeSysctls } from '../../../kube/safe-sysctls.js';
 import { nodeMatches } from '../../../kube/node-selector.js';
 import type { KubeObject } from '../../../kube/types.js';
 import type { Pod } from '../model/pod.js';
@@ -11,22 +12,6 @@ export interface NodeState {
   readonly active: readonly Pod[];
   readonly allocatable: { readonly cpu: number; readonly memoryBytes: number; readonly pods: number };
 }
-
-/** Sysctls a pod may set without the node's consent: they reach no further than its own namespaces. */
-const safeSysctls = new Set([
-  'kernel.shm_rmid_forced',
-  'net.ipv4.ip_local_port_range',
-  'net.ipv4.tcp_syncookies',
-  'net.ipv4.ping_group_range',
-  'net.ipv4.ip_unprivileged_port_start',
-  'net.ipv4.ip_local_reserved_ports',
-  'net.ipv4.tcp_keepalive_time',
-  'net.ipv4.tcp_fin_timeout',
-  'net.ipv4.tcp_keepalive_intvl',
-  'net.ipv4.tcp_keepalive_probes',
-  'net.ipv4.tcp_rmem',
-  'net.ipv4.tcp_wmem',
-]);
 
 /**
  * Why the node does not take a pod that was bound to it, whoever bound it: the pod then

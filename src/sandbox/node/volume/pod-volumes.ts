@@ -1,3 +1,4 @@
+import { ephemeralClaimName } from '../../../kube/ephemeral-claim.js';
 import { rm } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import { messageOf } from '../../../errors/mesh-error.js';
@@ -135,7 +136,7 @@ export class PodVolumes {
     if (isFromApi(volume)) return this.#write(volume, deps);
     if (persistentVolumeClaim !== undefined || ephemeral !== undefined) {
       const { name, namespace } = deps.context.pod.metadata;
-      const claim = persistentVolumeClaim?.claimName ?? `${name}-${volume.name}`;
+      const claim = persistentVolumeClaim?.claimName ?? ephemeralClaimName(name, volume.name);
       return prepareClaim(this.#host, { namespace, claim, group: this.#group }, deps.objects);
     }
     if (emptyDir === undefined) throw new VolumeError('this kind of volume is not supported by the sandbox');

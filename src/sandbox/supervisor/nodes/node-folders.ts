@@ -11,7 +11,7 @@ export async function removeNodeFolder(
 ): Promise<void> {
   const folder = join(nodesFolder, o.node, o.path);
   const parent = dirname(folder);
-  const isInside = dirname(join(nodesFolder, o.node)) === join(nodesFolder);
+  const isInside = dirname(join(nodesFolder, o.node)) === nodesFolder;
   if (!isInside) return;
   try {
     if ((await realpath(parent)) !== join(await realpath(nodesFolder), o.node, dirname(o.path))) return;

@@ -1,3 +1,4 @@
+import { safeSysctls } from '../../../../kube/safe-sysctls.js';
 import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
 import {
   allContainers,
@@ -32,20 +33,6 @@ const seLinuxTypes: ReadonlySet<string> = new Set([
   'container_init_t',
   'container_kvm_t',
   'container_engine_t',
-]);
-const safeSysctls: ReadonlySet<string> = new Set([
-  'kernel.shm_rmid_forced',
-  'net.ipv4.ip_local_port_range',
-  'net.ipv4.ip_unprivileged_port_start',
-  'net.ipv4.tcp_syncookies',
-  'net.ipv4.ping_group_range',
-  'net.ipv4.ip_local_reserved_ports',
-  'net.ipv4.tcp_keepalive_time',
-  'net.ipv4.tcp_fin_timeout',
-  'net.ipv4.tcp_keepalive_intvl',
-  'net.ipv4.tcp_keepalive_probes',
-  'net.ipv4.tcp_rmem',
-  'net.ipv4.tcp_wmem',
 ]);
 const appArmorPrefix = 'container.apparmor.security.beta.kubernetes.io/';
 

@@ -4,7 +4,7 @@ import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';
 import { Checks } from '../validation/checks.js';
 import { amountOf, atMost100Percent, intOrPercent } from '../validation/int-or-percent.js';
-import { countErrors, selectorAndTemplate } from './template.js';
+import { countErrors, selectorAndTemplate, selectorChange } from './template.js';
 
 const templateGeneration = 'deprecated.daemonset.template.generation';
 const rollingPath = 'spec.updateStrategy.rollingUpdate';
@@ -69,11 +69,7 @@ export const daemonSetStrategy: Strategy = {
     strategyErrors(checks, objectOf(spec.updateStrategy));
     return checks.errors;
   },
-  validateUpdate: (object, old) => {
-    const checks = new Checks();
-    checks.immutable(specOf(object).selector, specOf(old).selector, 'spec.selector');
-    return checks.errors;
-  },
+  validateUpdate: selectorChange,
   validateStatus: (object) => {
     const checks = new Checks();
     countErrors(checks, objectOf(object.status), [

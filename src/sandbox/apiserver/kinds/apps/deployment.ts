@@ -3,7 +3,7 @@ import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';
 import { Checks } from '../validation/checks.js';
 import { amountOf, atMost100Percent, intOrPercent } from '../validation/int-or-percent.js';
-import { countErrors, notAbove, selectorAndTemplate } from './template.js';
+import { countErrors, notAbove, selectorAndTemplate, selectorChange } from './template.js';
 
 const rollingPath = 'spec.strategy.rollingUpdate';
 
@@ -55,11 +55,7 @@ export const deploymentStrategy: Strategy = {
       checks.invalid('spec.progressDeadlineSeconds', deadline, 'must be greater than minReadySeconds');
     return checks.errors;
   },
-  validateUpdate: (object, old) => {
-    const checks = new Checks();
-    checks.immutable(specOf(object).selector, specOf(old).selector, 'spec.selector');
-    return checks.errors;
-  },
+  validateUpdate: selectorChange,
   validateStatus: (object) => {
     const checks = new Checks();
     const status = objectOf(object.status);

@@ -8,6 +8,7 @@ import {
   lastingTemplateErrors,
   notAbove,
   selectorAndTemplate,
+  selectorChange,
   templateErrors,
 } from './template.js';
 
@@ -40,11 +41,7 @@ export const replicaSetStrategy: Strategy = {
     selectorAndTemplate(checks, object, { isSelectorRequired: true, broken: 'invalid label selector' });
     return checks.errors;
   },
-  validateUpdate: (object, old) => {
-    const checks = new Checks();
-    checks.immutable(specOf(object).selector, specOf(old).selector, 'spec.selector');
-    return checks.errors;
-  },
+  validateUpdate: selectorChange,
   validateStatus: statusErrors,
 };
 

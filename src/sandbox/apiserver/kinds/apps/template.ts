@@ -79,6 +79,13 @@ export function matchErrors(checks: Checks, spec: JsonObject, path = 'spec'): vo
   );
 }
 
+/** The selector of what makes pods never changes: its pods would be lost to it. */
+export function selectorChange(object: KubeObject, old: KubeObject): Checks['errors'] {
+  const checks = new Checks();
+  checks.immutable(specOf(object).selector, specOf(old).selector, 'spec.selector');
+  return checks.errors;
+}
+
 /** Selector and template of a workload. Where the selector is broken, the template is not looked at. */
 export function selectorAndTemplate(
   checks: Checks,

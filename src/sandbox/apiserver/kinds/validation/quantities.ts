@@ -5,29 +5,7 @@ import { qualifiedNameProblems } from '../../registry/names.js';
 import { type Checks, nonNegativeDetail } from './checks.js';
 
 const containerResources: ReadonlySet<string> = new Set(['cpu', 'memory', 'ephemeral-storage']);
-const standardResources: ReadonlySet<string> = new Set([
-  'cpu',
-  'memory',
-  'ephemeral-storage',
-  'requests.cpu',
-  'requests.memory',
-  'requests.ephemeral-storage',
-  'limits.cpu',
-  'limits.memory',
-  'limits.ephemeral-storage',
-  'pods',
-  'resourcequotas',
-  'services',
-  'replicationcontrollers',
-  'secrets',
-  'configmaps',
-  'persistentvolumeclaims',
-  'storage',
-  'requests.storage',
-  'services.nodeports',
-  'services.loadbalancers',
-]);
-const quotaResources: ReadonlySet<string> = new Set([...standardResources].filter((r) => r !== 'storage'));
+/** Resources that are counted in whole objects. */
 const integerResources: ReadonlySet<string> = new Set([
   'pods',
   'resourcequotas',
@@ -39,6 +17,18 @@ const integerResources: ReadonlySet<string> = new Set([
   'services.nodeports',
   'services.loadbalancers',
 ]);
+const quotaResources: ReadonlySet<string> = new Set([
+  ...containerResources,
+  'requests.cpu',
+  'requests.memory',
+  'requests.ephemeral-storage',
+  'limits.cpu',
+  'limits.memory',
+  'limits.ephemeral-storage',
+  'requests.storage',
+  ...integerResources,
+]);
+const standardResources: ReadonlySet<string> = new Set([...quotaResources, 'storage']);
 
 /** A resource of a vendor's own, such as example.com/gpu. */
 export function isExtendedResource(name: string): boolean {

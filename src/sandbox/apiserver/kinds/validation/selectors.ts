@@ -86,9 +86,3 @@ export function nodeSelectorTerm(checks: Checks, term: JsonObject, path: string)
       checks.invalid(at(fieldPath, 'key'), field.key ?? '', 'not a valid field selector key');
   });
 }
-
-/** Whether a selector has a syntax error, which stops what is built on it. */
-export function isBrokenSelector(selector: Json | undefined, empty: Checks): boolean {
-  labelSelector(empty, selector, '');
-  return empty.errors.length > 0;
-}

@@ -1,4 +1,5 @@
 import { isAlreadyExists } from '../../../../kube/api-error.js';
+import { ephemeralClaimName } from '../../../../kube/ephemeral-claim.js';
 import { pods as podResource, persistentVolumeClaims } from '../../../../kube/resource.js';
 import type { Pod } from '../../../../kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
@@ -27,7 +28,7 @@ export function ephemeralClaimController(deps: ControllerDeps, queue: Controller
       if (pod === undefined || !needsClaims(pod)) return;
       for (const volume of pod.spec.volumes ?? []) {
         const template = volume.ephemeral?.volumeClaimTemplate;
-        const name = `${podName}-${volume.name}`;
+        const name = ephemeralClaimName(podName, volume.name);
         if (template === undefined || claims.get(namespace, name) !== undefined) continue;
         const { labels, annotations } = template.metadata ?? {};
         const body = {

@@ -1,3 +1,4 @@
+import { ephemeralClaimName } from '../../../../kube/ephemeral-claim.js';
 import type { Pod } from '../../../../kube/types.js';
 
 /** A claim that a pod's volume names. */
@@ -13,7 +14,7 @@ export function claimsOf(pod: Pod): PodClaim[] {
     if (volume.persistentVolumeClaim !== undefined)
       return [{ name: volume.persistentVolumeClaim.claimName, isEphemeral: false }];
     if (volume.ephemeral !== undefined)
-      return [{ name: `${pod.metadata.name}-${volume.name}`, isEphemeral: true }];
+      return [{ name: ephemeralClaimName(pod.metadata.name, volume.name), isEphemeral: true }];
     return [];
   });
 }

@@ -1,6 +1,5 @@
 import type { Pod } from '../../../../kube/types.js';
 import { claimsOf, type PodClaim } from '../../controllers/storage/pod-claims.js';
-
 import type { PersistentVolumeClaim } from '../../controllers/storage/storage-objects.js';
 import { findVolume, isReachable } from '../../controllers/storage/volume-match.js';
 import type { Filter, VolumeView } from '../cluster-view.js';
@@ -11,10 +10,11 @@ const noProvisioner = 'kubernetes.io/no-provisioner';
 /** Claims must exist, and the node must reach their volumes, or volumes must be possible there. */
 export const reachableVolumes: Filter = (pod, { volumes }) => {
   const namespace = pod.metadata.namespace ?? '';
-  const refusal = claimsOf(pod)
+  const named = claimsOf(pod);
+  const refusal = named
     .map((each) => problemOf(each, namespace, volumes))
     .find((reason) => reason !== undefined);
-  const claims = claimsOf(pod).flatMap(({ name }) => volumes.claim(namespace, name) ?? []);
+  const claims = named.flatMap(({ name }) => volumes.claim(namespace, name) ?? []);
   return ({ node }) => {
     if (refusal !== undefined) return { reason: refusal, isResolvable: false, isAboutPod: true };
     for (const claim of claims) {
