@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 const bin = (name) => join('node_modules', '.bin', name);
 
@@ -23,6 +23,9 @@ const suites = [
   ...(process.getuid?.() === 0 ? [{ project: 'e2e', user: 'ordinary' }] : []),
 ];
 
+/** Lines of a failure that are repeated at the end. */
+const messageLinesMax = 12;
+
 /** What test/interop needs besides Node.js and kubectl, and how to see that it is there. */
 const interopPrograms = [
   { program: 'helm', args: ['version'], what: 'helm charts' },
@@ -33,16 +36,19 @@ const interopPrograms = [
 /** Runs every check, also after one has failed; resolves to the exit code. */
 export async function main() {
   const total = { passed: 0, failed: 0, skipped: 0 };
+  const notable = [];
   for (const [name, program, args] of staticChecks) {
     const result = spawnSync(program, args, { encoding: 'utf8' });
     const isFine = result.status === 0;
     total[isFine ? 'passed' : 'failed'] += 1;
     console.log(`${isFine ? 'ok    ' : 'FAILED'} ${name}`);
+    if (!isFine) notable.push(`FAILED ${name}`);
     if (!isFine) console.log(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error?.message ?? ''}`);
   }
   for (const suite of suites) {
     const counts = runSuite(suite);
     for (const key of Object.keys(total)) total[key] += counts[key];
+    notable.push(...counts.notable);
   }
   if (spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status !== 0) {
     console.log(
@@ -58,6 +64,8 @@ export async function main() {
       'KUBEBUILDER_ASSETS is not set: the conformance suites ran against the embedded API server only, not against kube-apiserver',
     );
   }
+  // Repeated here: the reason of a failure may stand thousands of lines above.
+  for (const line of notable) console.log(line);
   const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;
   console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
   return total.failed === 0 ? 0 : 1;
@@ -80,20 +88,46 @@ function runSuite({ project, user }) {
     const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
       readFileSync(report, 'utf8'),
     );
-    // A file that could not even load counts none of its tests.
-    const brokenFiles = testResults.filter(
-      (f) => f.status === 'failed' && f.assertionResults.length === 0,
-    ).length;
-    const failed = numFailedTests + brokenFiles;
+    const failed = numFailedTests + testResults.filter(hasFailedAsWhole).length;
     return {
       passed: numPassedTests,
       failed: failed === 0 && run.status !== 0 ? 1 : failed,
       skipped: numPendingTests,
+      notable: notableOf(suite, testResults),
     };
   } catch (error) {
-    console.log(`FAILED ${suite}: ${error instanceof Error ? error.message : String(error)}`);
-    return { passed: 0, failed: 1, skipped: 0 };
+    const line = `FAILED ${suite}: ${error instanceof Error ? error.message : String(error)}`;
+    return { passed: 0, failed: 1, skipped: 0, notable: [line] };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** Whether a file failed although none of its tests did: it could not load, or a hook failed, which skips tests. */
+function hasFailedAsWhole({ status, assertionResults }) {
+  return status === 'failed' && assertionResults.every((t) => t.status !== 'failed');
+}
+
+/** A line for each test that failed or was skipped, and for each file that failed as a whole (a hook, an import). */
+function notableOf(suite, files) {
+  const lines = [];
+  for (const result of files) {
+    const file = relative('.', result.name);
+    if (hasFailedAsWhole(result)) lines.push(`FAILED ${suite}: ${file}\n${excerpt(result.message)}`);
+    for (const t of result.assertionResults) {
+      const what = `${suite}: ${file} > ${t.fullName}`;
+      if (t.status === 'failed') lines.push(`FAILED ${what}\n${excerpt(t.failureMessages.join('\n'))}`);
+      else if (t.status !== 'passed') lines.push(`skipped ${what}`);
+    }
+  }
+  return lines;
+}
+
+/** The first lines of a message, indented. */
+function excerpt(message) {
+  return (message ?? '')
+    .split('\n')
+    .slice(0, messageLinesMax)
+    .map((line) => `    ${line}`)
+    .join('\n');
 }
