@@ -23,7 +23,10 @@ async function requestFor(subject: string): Promise<string> {
 interface SigningRequest extends JsonObject {
   metadata: { name: string };
   spec: { username?: string; groups?: string[] };
-  status: { certificate?: string; conditions?: { type: string; lastUpdateTime?: string }[] };
+  status: {
+    certificate?: string;
+    conditions?: { type: string; reason?: string; message?: string; lastUpdateTime?: string }[];
+  };
 }
 
 async function create(
@@ -55,7 +58,7 @@ async function approve(server: ServerUnderTest, csr: SigningRequest, type = 'App
   });
 }
 
-describeServers('certificate signing requests', (server, kind) => {
+describeServers('certificate signing requests', (server) => {
   const usages = ['digital signature', 'client auth'];
   const signerName = 'kubernetes.io/kube-apiserver-client';
 
@@ -75,7 +78,8 @@ describeServers('certificate signing requests', (server, kind) => {
 
   test('are approved through their subresource only, once and for all', async () => {
     const request = await requestFor('CN=jane,O=dev');
-    const { body } = await create(server(), 'approved', { request, usages, signerName });
+    // A signer of nobody: the cluster's own would sign meanwhile.
+    const { body } = await create(server(), 'approved', { request, usages, signerName: 'example.com/none' });
     const refused = await server().raw({
       method: 'PUT',
       path: `${collection}/approved/status`,
@@ -103,8 +107,7 @@ describeServers('certificate signing requests', (server, kind) => {
     expect((await create(server(), 'masters', { request, usages, signerName })).status).toBe(403);
   });
 
-  // kube-apiserver leaves signing to kube-controller-manager, which does not run here.
-  test.runIf(kind === 'embedded')('are signed by the cluster authority when approved', async () => {
+  test('are signed by the cluster authority when approved', async () => {
     const request = await requestFor('CN=jane,O=dev');
     const { body } = await create(server(), 'signed', {
       request,
@@ -113,33 +116,72 @@ describeServers('certificate signing requests', (server, kind) => {
       expirationSeconds: 3600,
     });
     await approve(server(), body);
-    const pem = await eventually(
-      async () => {
-        const { status } = (await server().raw({ path: `${collection}/signed` })).json<SigningRequest>();
-        if (status.certificate === undefined) throw new Error('not signed yet');
-        return Buffer.from(status.certificate, 'base64').toString();
-      },
-      { timeoutMs: 10_000 },
-    );
-    const certificate = new X509Certificate(pem);
+    const certificate = await certificateOf(server(), 'signed');
     expect(certificate.subject.split('\n').sort()).toEqual(['CN=jane', 'O=dev']);
     expect(certificate.checkIssued(new X509Certificate(server().api.caPem))).toBe(true);
+    expect(certificate.keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
     expect(Date.parse(certificate.validTo) - Date.now()).toBeLessThanOrEqual(3_600_000);
   });
 
-  test.runIf(kind === 'embedded')('for usages the signer does not sign fail with the reason', async () => {
+  test('for usages the signer does not sign fail with the reason', async () => {
     const request = await requestFor('CN=jane,O=dev');
     const { body } = await create(server(), 'odd', { request, usages: ['server auth'], signerName });
     await approve(server(), body);
-    const types = await eventually(
+    const conditions = await eventually(
       async () => {
         const { status } = (await server().raw({ path: `${collection}/odd` })).json<SigningRequest>();
-        const found = (status.conditions ?? []).map((c) => c.type);
-        if (!found.includes('Failed')) throw new Error('not failed yet');
+        const found = status.conditions ?? [];
+        if (!found.some((c) => c.type === 'Failed')) throw new Error('not failed yet');
         return found;
       },
       { timeoutMs: 10_000 },
     );
-    expect(types).toEqual(['Approved', 'Failed']);
+    expect(conditions.map((c) => c.type)).toEqual(['Approved', 'Failed']);
+    expect(conditions[1]).toMatchObject({
+      reason: 'SignerValidationFailure',
+      message: expect.stringContaining('server auth') as string,
+    });
+  });
+
+  test('of a node for itself are approved and signed without anybody', async () => {
+    await server().ok([
+      'create',
+      'clusterrolebinding',
+      'renew-nodes',
+      '--clusterrole=system:certificates.k8s.io:certificatesigningrequests:selfnodeclient',
+      '--group=system:nodes',
+    ]);
+    const node = { kind: 'certificate', user: 'system:node:n1', groups: ['system:nodes'] } as const;
+    const asked = async (name: string, subject: string) =>
+      server().raw({
+        method: 'POST',
+        path: collection,
+        as: node,
+        body: {
+          apiVersion: 'certificates.k8s.io/v1',
+          kind: 'CertificateSigningRequest',
+          metadata: { name },
+          spec: {
+            request: await requestFor(subject),
+            usages,
+            signerName: 'kubernetes.io/kube-apiserver-client-kubelet',
+          },
+        },
+      });
+    expect((await asked('other', 'CN=system:node:n2,O=system:nodes')).status).toBe(403);
+    expect((await asked('own', 'CN=system:node:n1,O=system:nodes')).status).toBe(201);
+    expect((await certificateOf(server(), 'own')).subject).toContain('CN=system:node:n1');
   });
 });
+
+/** What the signer made of a request. */
+async function certificateOf(server: ServerUnderTest, name: string): Promise<X509Certificate> {
+  return eventually(
+    async () => {
+      const { status } = (await server.raw({ path: `${collection}/${name}` })).json<SigningRequest>();
+      if (status.certificate === undefined) throw new Error('not signed yet');
+      return new X509Certificate(Buffer.from(status.certificate, 'base64'));
+    },
+    { timeoutMs: 10_000 },
+  );
+}

@@ -12,7 +12,6 @@ import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
 import { startPolicyStatus } from './admission/policy/policy-status.js';
 import { Authenticator } from './auth/authenticator.js';
-import { startCertificateSigner } from './auth/certificate-signer.js';
 import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
 import { bootstrap } from './bootstrap.js';
@@ -111,7 +110,6 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const crds = startCrdController({ operations, logger });
   const policies = startPolicyStatus({ operations, logger });
   const apiServices = startApiServiceController({ operations, logger });
-  const signer = startCertificateSigner({ operations, pki, logger });
   await bootstrap(operations, options.advertise, addresses.first);
   admission.start();
 
@@ -197,7 +195,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    await Promise.all([crds.stop(), policies.stop(), apiServices.stop(), signer.stop()]);
+    await Promise.all([crds.stop(), policies.stop(), apiServices.stop()]);
     loopback.close();
     await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();
@@ -212,6 +210,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       kubeconfigText({ server, name, caPem: pki.caPem, user: admin }),
     issue: (user, groups) => pki.issueClient(user, groups),
     issueServing: (names) => pki.issueServer(names),
+    sign: (request, terms) => pki.sign(request, terms),
     connect: async (user, groups) => loopback.connect({ name: user, groups }),
     close: () => (closing ??= close()),
   };

@@ -19,6 +19,9 @@ import { jobOrphanController } from './controllers/batch/job-tracking.js';
 import { loadBalancerController } from './controllers/service/load-balancer.js';
 import { nodeLifecycleController } from './controllers/node/node-lifecycle.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
+import { certificateApproverController } from './controllers/certificates/certificate-approver.js';
+import { certificateCleanerController } from './controllers/certificates/certificate-cleaner.js';
+import { certificateSignerController } from './controllers/certificates/certificate-signer.js';
 import { accountTokenController } from './controllers/namespace/account-tokens.js';
 import { namespaceTerminationController } from './controllers/namespace/namespace-termination.js';
 import { rootCaController } from './controllers/namespace/root-ca.js';
@@ -112,12 +115,12 @@ export function startClusterControllers(o: {
 
 /**
  * Starts the controllers that the API itself relies on, whatever runs in the cluster: garbage
- * collection, namespace termination, service accounts, role aggregation, quotas. They run until the signal ends.
+ * collection, namespace termination, service accounts, role aggregation, certificates, quotas. They run until the signal ends.
  */
 export async function startApiControllers(o: {
   readonly signal: AbortSignal;
   readonly caches?: ClusterCaches;
-  readonly api: Pick<ApiServer, 'caPem' | 'tokenKeyPem' | 'identity' | 'connect'>;
+  readonly api: Pick<ApiServer, 'caPem' | 'tokenKeyPem' | 'identity' | 'connect' | 'sign'>;
 }): Promise<void> {
   const { api } = o;
   const { caPem, tokenKeyPem } = api;
@@ -140,6 +143,13 @@ export async function startApiControllers(o: {
   await start('root-ca-cert-publisher', (deps, queue) => rootCaController(deps, queue, { caPem, reader }));
   await start('namespace-controller', namespaceTerminationController);
   await start('clusterrole-aggregation-controller', roleAggregationController);
+  const certificates = await identities.controller('certificate-controller');
+  for (const make of [
+    certificateApproverController,
+    certificateCleanerController,
+    (deps: ControllerDeps, queue: ControllerQueue) => certificateSignerController(deps, queue, api),
+  ])
+    startController(depsAs(certificates, 'certificate-controller'), make);
   const watches = new MetadataWatches({ client: reader, signal, keep: ownershipOf });
   await start('resourcequota-controller', (deps, queue) =>
     resourceQuotaController(deps, queue, {

@@ -1,6 +1,7 @@
+import type { Pkcs10CertificateRequest } from '@peculiar/x509';
 import { stringify } from 'yaml';
 import type { ClusterConnection } from '../../kube/connection.js';
-import type { CertificateAndKey } from '../apiserver/auth/pki.js';
+import type { CertificateAndKey, SigningTerms } from '../apiserver/auth/pki.js';
 
 /** Where to accept connections. */
 export type Listener =
@@ -32,6 +33,8 @@ export interface ApiServer {
   issue(user: string, groups: readonly string[]): Promise<CertificateAndKey>;
   /** A serving certificate of the cluster's CA for host names and IP addresses, valid for a year. */
   issueServing(names: readonly string[]): Promise<CertificateAndKey>;
+  /** Signs somebody else's certificate request with the cluster's CA (PEM out). */
+  sign(request: Pkcs10CertificateRequest, terms: SigningTerms): Promise<string>;
   /** A connection for a part of this process that acts as a user. */
   connect(user: string, groups: readonly string[]): Promise<ClusterConnection>;
   /** Ends watches and streams, writes the state, and stops. Idempotent. */

@@ -1,5 +1,6 @@
 import { apiError } from '../http/api-error.js';
 import { equalJson, type JsonObject, objectOf, objectsOf, stringOf } from '../json.js';
+import { commonNameOf, parseRequest } from '../kinds/certificates/signing-request.js';
 import type { KubeObject } from '../object.js';
 import { nodeOf } from '../rbac/node-authorizer.js';
 import type { Store } from '../storage/store.js';
@@ -7,6 +8,8 @@ import type { AdmissionPlugin, AdmissionRequest } from './admission.js';
 import { targetOf } from './match/rules.js';
 
 const mirrorAnnotation = 'kubernetes.io/config.mirror';
+/** Signers of the certificates by which nodes are known. */
+const nodeSigners = ['kubernetes.io/kubelet-serving', 'kubernetes.io/kube-apiserver-client-kubelet'];
 const leaseNamespace = 'kube-node-lease';
 const restrictedPrefix = 'node-restriction.kubernetes.io';
 /** Labels under kubernetes.io that a kubelet may set on its own node. */
@@ -40,6 +43,8 @@ export function nodeRestriction(store: Store): AdmissionPlugin {
       case 'leases.coordination.k8s.io':
       case 'csinodes.storage.k8s.io':
         return checkNamed(request, node);
+      case 'certificatesigningrequests.certificates.k8s.io':
+        return checkSigningRequest(request, node);
     }
   };
   return { name: 'NodeRestriction', admit: check };
@@ -180,4 +185,18 @@ function checkNamed(request: AdmissionRequest, node: string): void {
       request,
       `can only access ${isLease ? 'node lease' : 'CSINode'} with the same name as the requesting node`,
     );
+}
+
+/** A node asks for certificates in its own name only. */
+function checkSigningRequest(request: AdmissionRequest, node: string): void {
+  const spec = specOf(request.object);
+  if (request.operation !== 'CREATE' || !nodeSigners.includes(stringOf(spec.signerName))) return;
+  const name = `system:node:${node}`;
+  let asked: string;
+  try {
+    asked = commonNameOf(parseRequest(spec));
+  } catch (error) {
+    return refuse(request, `unable to parse csr: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (asked !== name) refuse(request, `can only create a node CSR with CN=${name}`);
 }

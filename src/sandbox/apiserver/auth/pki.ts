@@ -11,8 +11,26 @@ const leafLifetimeDays = 365;
 /** Certificates start in the past so that a client with a slow clock accepts them. */
 const backdateMs = 5 * 60_000;
 
-/** What a certificate is for. */
-export type CertificateUse = 'client' | 'server';
+/** Short-lived certificates end when asked; of the others the time they start in the past is taken off. */
+const shortLifetimeMs = 8 * 3_600_000;
+
+/** What a signed certificate may be used for, in the words of certificate requests. */
+export type CertificateUsage = 'digital signature' | 'key encipherment' | 'client auth' | 'server auth';
+
+/** What of a certificate request the signer decides. */
+export interface SigningTerms {
+  readonly usages: readonly CertificateUsage[];
+  readonly lifetimeSeconds: number;
+}
+
+const keyUsages: Readonly<Partial<Record<CertificateUsage, x509.KeyUsageFlags>>> = {
+  'digital signature': x509.KeyUsageFlags.digitalSignature,
+  'key encipherment': x509.KeyUsageFlags.keyEncipherment,
+};
+const extendedKeyUsages: Readonly<Partial<Record<CertificateUsage, x509.ExtendedKeyUsage>>> = {
+  'client auth': x509.ExtendedKeyUsage.clientAuth,
+  'server auth': x509.ExtendedKeyUsage.serverAuth,
+};
 
 export interface CertificateAndKey {
   readonly certPem: string;
@@ -125,34 +143,34 @@ export class ClusterPki {
 
   /** A client certificate: the user name in CN, the groups in O, as the API server reads them back. */
   async issueClient(user: string, groups: readonly string[]): Promise<CertificateAndKey> {
-    return this.#issue(subjectOf(user, groups), [], x509.ExtendedKeyUsage.clientAuth);
+    return this.#issue(subjectOf(user, groups), [], 'client auth');
   }
 
   /** A server certificate for host names and IP addresses. */
   async issueServer(names: readonly string[]): Promise<CertificateAndKey> {
-    return this.#issue([{ CN: ['kube-apiserver'] }], names, x509.ExtendedKeyUsage.serverAuth);
+    return this.#issue([{ CN: ['kube-apiserver'] }], names, 'server auth');
   }
 
-  /** Signs somebody else's request (PEM out): its subject, names and key, with our usages, for so many seconds. */
-  async sign(
-    request: x509.Pkcs10CertificateRequest,
-    use: CertificateUse,
-    lifetimeSeconds: number,
-  ): Promise<string> {
+  /**
+   * Signs somebody else's request (PEM out): its subject, names and key, on the signer's terms. Throws when the
+   * request is not signed by its own key.
+   */
+  async sign(request: x509.Pkcs10CertificateRequest, terms: SigningTerms): Promise<string> {
+    if (!(await request.verify())) throw new Error('the request is not signed by its own key');
     const names = request.extensions.find((e) => e instanceof x509.SubjectAlternativeNameExtension);
     return this.#certify({
       subject: request.subject,
       names,
       publicKey: request.publicKey,
-      usage: use === 'client' ? x509.ExtendedKeyUsage.clientAuth : x509.ExtendedKeyUsage.serverAuth,
-      lifetimeMs: lifetimeSeconds * 1000,
+      usages: terms.usages,
+      lifetimeMs: terms.lifetimeSeconds * 1000,
     });
   }
 
   async #issue(
     name: x509.JsonName,
     names: readonly string[],
-    usage: x509.ExtendedKeyUsage,
+    usage: CertificateUsage,
   ): Promise<CertificateAndKey> {
     const keys = await newKeys();
     const alternatives = names.map((n) => ({
@@ -163,7 +181,7 @@ export class ClusterPki {
       subject: name,
       names: names.length === 0 ? undefined : new x509.SubjectAlternativeNameExtension(alternatives),
       publicKey: keys.publicKey,
-      usage,
+      usages: ['digital signature', 'key encipherment', usage],
       lifetimeMs: leafLifetimeDays * 86_400_000,
     });
     return { certPem, keyPem: await keyToPem(keys.privateKey) };
@@ -174,26 +192,25 @@ export class ClusterPki {
     readonly subject: string | x509.JsonName;
     readonly names: x509.SubjectAlternativeNameExtension | undefined;
     readonly publicKey: x509.PublicKeyType;
-    readonly usage: x509.ExtendedKeyUsage;
+    readonly usages: readonly CertificateUsage[];
     readonly lifetimeMs: number;
   }): Promise<string> {
     const now = Date.now();
+    const endMs = now + o.lifetimeMs - (o.lifetimeMs < shortLifetimeMs ? 0 : backdateMs);
+    const keyUsage = o.usages.reduce((flags, usage) => flags | (keyUsages[usage] ?? 0), 0);
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial(),
       subject: o.subject,
       issuer: this.#ca.subject,
       notBefore: new Date(now - backdateMs),
-      notAfter: new Date(now + o.lifetimeMs),
+      notAfter: new Date(Math.min(endMs, this.#ca.notAfter.getTime())),
       signingAlgorithm: signing,
       publicKey: o.publicKey,
       signingKey: this.#caKey,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(
-          x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment,
-          true,
-        ),
-        new x509.ExtendedKeyUsageExtension([o.usage]),
+        ...(keyUsage === 0 ? [] : [new x509.KeyUsagesExtension(keyUsage, true)]),
+        new x509.ExtendedKeyUsageExtension(o.usages.flatMap((usage) => extendedKeyUsages[usage] ?? [])),
         await x509.AuthorityKeyIdentifierExtension.create(this.#ca.publicKey),
         ...(o.names === undefined ? [] : [o.names]),
       ],

@@ -117,6 +117,7 @@ export async function startExternalApiServer(o: ExternalApiServerOptions): Promi
         kubeconfigText({ server: url, name, caPem: pki.caPem, user: admin }),
       issue: (user, groups) => pki.issueClient(user, groups),
       issueServing: (names) => pki.issueServer(names),
+      sign: (request, terms) => pki.sign(request, terms),
       connect: async (user, groups) => connectionOf(await pki.issueClient(user, groups)),
       close: () => (closing ??= close()),
     };

@@ -55,6 +55,17 @@ export function parseRequest(spec: JsonObject): Pkcs10CertificateRequest {
   return new Pkcs10CertificateRequest(Buffer.from(body, 'base64'));
 }
 
+/** The user a certificate for a request would stand for. */
+export function commonNameOf(request: Pkcs10CertificateRequest): string {
+  // Of several the last one counts, as for Go's parser.
+  return (
+    request.subjectName
+      .toJSON()
+      .flatMap((part) => part['CN'] ?? [])
+      .at(-1) ?? ''
+  );
+}
+
 function signerErrors(checks: Checks, value: Json | undefined): void {
   const path = 'spec.signerName';
   const name = stringOf(value);
