@@ -240,6 +240,22 @@ test('files are copied into and out of a container; a debug pod has the node in 
   expect(await sh('watcher', 'chroot /host hostname; pgrep -fxc "sleep 70002"')).toBe('node-1\n1\n');
 });
 
+test('agents on a node can tell by its cgroup which pod a process belongs to', async () => {
+  await ready('shared', 'watcher');
+  const { metadata } = await sandbox().client.get<Pod & KubeObject>({
+    resource: pods,
+    namespace: 'default',
+    name: 'shared',
+  });
+  const ids = Object.values(await containersOf('shared')).map(
+    ({ containerID }) => containerID?.split('//')[1],
+  );
+  const lines = await sh('watcher', `grep -h pod${metadata.uid} /host/proc/[0-9]*/cgroup`);
+  expect(lines.trim().split('\n').sort()).toEqual(
+    ids.map((id) => `0::/kubepods/besteffort/pod${metadata.uid}/${id}`).sort(),
+  );
+});
+
 test('whatever of a container is killed, it is restarted and leaves nothing running', async () => {
   await ready('shared', 'watcher');
   const pidsOf = (program: string) => sh('watcher', `pgrep -fx "${program}" | sort -n`);

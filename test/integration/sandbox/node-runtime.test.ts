@@ -16,6 +16,7 @@ import {
   runInContainer,
   spawnInContainer,
 } from '../../../src/sandbox/node/kubelet/container/container-process.js';
+import { nameCgroup } from '../../../src/sandbox/node/runtime/cgroup-name.js';
 import { Container } from '../../../src/sandbox/node/runtime/container.js';
 import type { ContainerConfig } from '../../../src/sandbox/node/runtime/container-config.js';
 import { writeHelperPrograms } from '../../../src/sandbox/node/runtime/helper-programs.js';
@@ -351,6 +352,25 @@ describe.skipIf(!isRoot)('a node', () => {
       child.stdin?.end('x'.repeat(200_000));
       expect(await exitCodeOf(child)).toBe(0);
       expect(text).toHaveLength(200_005);
+    });
+
+    test('are told apart on the node by the cgroup of their first process', async () => {
+      const agent = await start(['sleep', 'infinity'], {
+        mounts: [{ source: '/proc', target: '/host/proc', isReadOnly: true }],
+      });
+      const container = await start(['sleep', 'infinity']);
+      const path = '/kubepods/besteffort/pod0a4c3e1e-7d0f-4d43-a8a5-6c1d4a0a4f11/c0ffee';
+      await nameCgroup(host, container.initPid ?? 0, { path, file: '/var/lib/cgroup-of-container' });
+      const command = ['sh', '-c', 'grep -l c0ffee /host/proc/[0-9]*/cgroup'];
+      const found = await runInContainer(agent, command, 5_000);
+      expect(found.output).toMatch(/^\/host\/proc\/\d+\/cgroup\n$/);
+      const file = found.output.trim();
+      expect((await runInContainer(agent, ['cat', file], 5_000)).output).toBe(`0::${path}\n`);
+      const netns = await runInContainer(agent, ['readlink', file.replace('cgroup', 'ns/net')], 5_000);
+      expect(netns.output.trim()).toBe(readlinkSync(`/proc/${container.initPid}/ns/net`));
+      container.signal('SIGKILL');
+      await container.exited;
+      expect((await runInContainer(agent, command, 5_000)).output).not.toContain(file);
     });
 
     test('see namespaces that appear on the node after they started', async () => {

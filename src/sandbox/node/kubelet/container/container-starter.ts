@@ -11,6 +11,7 @@ import type { DownwardContext } from '../../model/downward.js';
 import { expandVariables } from '../../model/expand.js';
 import type { ContainerSpec, Pod } from '../../model/pod.js';
 import { capabilitiesOf } from '../../runtime/capabilities.js';
+import { nameCgroup } from '../../runtime/cgroup-name.js';
 import { Container } from '../../runtime/container.js';
 import type { ContainerConfig, ContainerMount } from '../../runtime/container-config.js';
 import { ContainerConfigError } from '../../runtime/config-error.js';
@@ -20,6 +21,7 @@ import { createRootfs, removeRootfs } from '../../runtime/rootfs.js';
 import type { PodVolumes } from '../../volume/pod-volumes.js';
 import type { ObjectSource } from '../object-source.js';
 import type { PodSandbox } from '../pod/pod-sandbox.js';
+import { qosClass } from '../pod/qos-class.js';
 import { containerFolder, logPath, terminationMessageMount } from './container-files.js';
 import { decideUser, profileProblem } from './container-security.js';
 import { addLogLink } from './log-links.js';
@@ -69,6 +71,11 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
     const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
     await addLogLink(deps.host, pod, { container: spec.name, id, attempt: request.attempt });
     const container = await Container.start(deps.host, config, { log, hasStdin: spec.stdin === true });
+    if (container.initPid !== undefined)
+      await nameCgroup(deps.host, container.initPid, {
+        path: cgroupPath(pod, id),
+        file: join(containerFolder(id), 'cgroup'),
+      });
     const deviations = [deviation, ...propagationDeviations(spec)].filter((d) => d !== undefined);
     return { container, deviations };
   } catch (error) {
@@ -128,6 +135,13 @@ async function configure(
     mounts: await placeMounts(deps.host, root, allMounts),
   };
   return { config, deviation: decision.deviation };
+}
+
+/** As the cgroupfs driver names them: guaranteed pods have no class in their path. */
+function cgroupPath(pod: Pod, containerId: string): string {
+  const qos = qosClass(pod);
+  const parent = qos === 'Guaranteed' ? '/kubepods' : `/kubepods/${qos.toLowerCase()}`;
+  return `${parent}/pod${pod.metadata.uid}/${containerId}`;
 }
 
 /** Mounts made in a container stay there: bubblewrap gives it a slave copy of the node's mounts. */
