@@ -2,6 +2,7 @@ import type { UserInfo } from '../auth/user.js';
 import type { JsonObject } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { Resource } from '../registry/resource.js';
+import type { Holds } from './holds.js';
 
 export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
 
@@ -33,6 +34,8 @@ export interface AdmissionRequest {
   readonly isNameGenerated?: boolean;
   /** Brings an object that a plugin changed into the form it is stored in: types, pruning, defaults. */
   readonly settle?: (object: KubeObject) => KubeObject;
+  /** What a validating plugin took for this write alone; there for writes that are stored. */
+  readonly holds?: Holds;
 }
 
 /** What mutating plugins of one request tell each other about running again. */

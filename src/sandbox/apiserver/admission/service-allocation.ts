@@ -16,11 +16,14 @@ import { specOf } from '../registry/resource.js';
 import type { AdmissionPlugin } from './admission.js';
 import { decideFamilies } from './service-families.js';
 
-/** Gives services their cluster IPs and node ports, after they have been found valid. */
+/**
+ * Gives services their cluster IPs and node ports, after they have been found valid. Until
+ * the write is made, or given up, no other one gets them; a dry run takes nothing.
+ */
 export function serviceAllocation(addresses: ServiceAddresses): AdmissionPlugin {
   return {
     name: 'ServiceAllocation',
-    validate: ({ operation, resource, object, old, subresource }) => {
+    validate: ({ operation, resource, object, old, subresource, holds, isDryRun }) => {
       if (resource.storage !== 'services' || operation === 'DELETE' || (subresource ?? '') !== '') return;
       const spec = specOf(object);
       const before = old === undefined ? undefined : specOf({ ...old });
@@ -31,6 +34,7 @@ export function serviceAllocation(addresses: ServiceAddresses): AdmissionPlugin 
       }
       if (errors.length === 0) errors.push(...allocatePorts(spec, before, addresses));
       if (errors.length > 0) throw apiError.invalid('Service', '', object.metadata.name, errors);
+      if (isDryRun !== true) holds?.add(addresses.hold(spec, before));
     },
   };
 }

@@ -166,6 +166,14 @@ export const apiError = {
     new ApiError(406, 'NotAcceptable', `only the following media types are accepted: ${accepted}`),
   alreadyExists: (r: ResourceName, name: string): ApiError =>
     new ApiError(409, 'AlreadyExists', `${qualified(r)} "${name}" already exists`, detailsOf(r, name)),
+  /** As alreadyExists, for an object that left its name to the server. */
+  noUniqueName: (r: ResourceName, name: string): ApiError =>
+    new ApiError(
+      409,
+      'AlreadyExists',
+      `${qualified(r)} "${name}" already exists, the server was not able to generate a unique name for the object`,
+      { ...detailsOf(r, name), retryAfterSeconds: 1 },
+    ),
   conflict: (r: ResourceName, name: string, detail: string): ApiError =>
     new ApiError(
       409,

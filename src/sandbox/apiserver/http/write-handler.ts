@@ -6,7 +6,7 @@ import { preparePresent, present, typeOf } from '../registry/present.js';
 import type { Resource } from '../registry/resource.js';
 import type { WriteOptions } from '../registry/write-options.js';
 import { answerObject } from './answer-object.js';
-import { apiError, fieldError } from './api-error.js';
+import { ApiError, apiError, fieldError } from './api-error.js';
 import { type Parsed, parseObject, readBody } from './body.js';
 import { deleteRequest } from './delete-options.js';
 import { type Exchange, sendJson } from './exchange.js';
@@ -127,8 +127,13 @@ export class WriteHandler {
     const items: KubeObject[] = [];
     for (const [i, object] of chosen.entries()) {
       const target = { namespace: object.metadata.namespace, name: object.metadata.name };
-      if (store.get(resource.storage, target.namespace, target.name) === undefined) continue;
-      items.push((await this.#operations.delete(resource, target, request, options)).object);
+      try {
+        items.push((await this.#operations.delete(resource, target, request, options)).object);
+      } catch (error) {
+        // Somebody else was faster.
+        const isGone = store.get(resource.storage, target.namespace, target.name) === undefined;
+        if (!isGone || !(error instanceof ApiError) || error.reason !== 'NotFound') throw error;
+      }
       if (i % deleteBatchSize === deleteBatchSize - 1) await new Promise((resolve) => setImmediate(resolve));
     }
     const { apiVersion, kind } = typeOf(resource);

@@ -1,4 +1,4 @@
-import { objectsOf, numberOf, pathOf, stringOf, stringsOf } from '../json.js';
+import { type JsonObject, objectsOf, numberOf, pathOf, stringOf, stringsOf } from '../json.js';
 import type { Store } from '../storage/store.js';
 import { AddressRange, canonicalIp, type IpFamily, ipFamilyOf } from './address-range.js';
 
@@ -12,6 +12,9 @@ export class ServiceAddresses {
   #nextPort: number = nodePorts.dynamic;
   readonly #ips = new Set<string>();
   readonly #ports = new Set<number>();
+  /** Of writes that are under way. */
+  readonly #heldIps = new Set<string>();
+  readonly #heldPorts = new Set<number>();
 
   /** Takes one range, or one of each family with a comma between: `10.96.0.0/16,fd00:10:96::/112`. */
   constructor(cidrs: string) {
@@ -50,24 +53,24 @@ export class ServiceAddresses {
     const range = this.range(ipFamilyOf(ip));
     if (range === undefined || !range.contains(ip))
       return `the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${range?.cidr ?? ''}`;
-    return this.#ips.has(canonicalIp(ip)) ? 'provided IP is already allocated' : undefined;
+    return this.#isTaken(canonicalIp(ip)) ? 'provided IP is already allocated' : undefined;
   }
 
   /** A free cluster IP of a family; undefined when the range is full. */
   freeIp(family: IpFamily): string | undefined {
-    return this.range(family)?.free((ip) => this.#ips.has(ip));
+    return this.range(family)?.free((ip) => this.#isTaken(ip));
   }
 
   /** Why a node port that somebody asks for cannot be given; undefined when it can. */
   portProblem(port: number): string | undefined {
     if (port < nodePorts.first || port > nodePorts.last)
       return `provided port is not in the valid range. The range of valid ports is ${nodePorts.first}-${nodePorts.last}`;
-    return this.#ports.has(port) ? 'provided port is already allocated' : undefined;
+    return this.#isPortTaken(port) ? 'provided port is already allocated' : undefined;
   }
 
   /** A free node port that is not in `except`; undefined when there is none. */
   freePort(except: ReadonlySet<number>): number | undefined {
-    const isFree = (port: number): boolean => !this.#ports.has(port) && !except.has(port);
+    const isFree = (port: number): boolean => !this.#isPortTaken(port) && !except.has(port);
     const count = nodePorts.last - nodePorts.dynamic + 1;
     for (let i = 0; i < count; i++) {
       const port = nodePorts.dynamic + ((this.#nextPort - nodePorts.dynamic + i) % count);
@@ -77,6 +80,26 @@ export class ServiceAddresses {
     }
     for (let port: number = nodePorts.first; port < nodePorts.dynamic; port++) if (isFree(port)) return port;
     return undefined;
+  }
+
+  /** Keeps what a service is about to get, and did not have before, from others; returns how to let go. */
+  hold(spec: JsonObject, before: JsonObject | undefined): () => void {
+    const ips = clusterIps(spec).filter((ip) => !clusterIps(before).includes(ip));
+    const ports = nodePortsOf(spec).filter((port) => !nodePortsOf(before).includes(port));
+    for (const ip of ips) this.#heldIps.add(ip);
+    for (const port of ports) this.#heldPorts.add(port);
+    return () => {
+      for (const ip of ips) this.#heldIps.delete(ip);
+      for (const port of ports) this.#heldPorts.delete(port);
+    };
+  }
+
+  #isTaken(ip: string): boolean {
+    return this.#ips.has(ip) || this.#heldIps.has(ip);
+  }
+
+  #isPortTaken(port: number): boolean {
+    return this.#ports.has(port) || this.#heldPorts.has(port);
   }
 
   #take(spec: Parameters<typeof pathOf>[0]): void {

@@ -1,4 +1,5 @@
 import type { AdmissionChain, AdmissionRequest, BodyType } from '../admission/admission.js';
+import type { Holds } from '../admission/holds.js';
 import { cloneJson, equalJson, type JsonObject } from '../json.js';
 import type { KubeObject } from '../object.js';
 import { decodeObject } from './decode.js';
@@ -46,8 +47,13 @@ export class AdmissionGate {
     });
   }
 
-  async validateCreate(resource: Resource, object: KubeObject, options: WriteOptions): Promise<void> {
-    await this.#chain.validate(requestOf('CREATE', resource, object, undefined, options));
+  async validateCreate(
+    resource: Resource,
+    object: KubeObject,
+    options: WriteOptions,
+    holds: Holds,
+  ): Promise<void> {
+    await this.#chain.validate({ ...requestOf('CREATE', resource, object, undefined, options), holds });
   }
 
   /** The mutating steps of an update; returns the object they leave. */
@@ -74,12 +80,13 @@ export class AdmissionGate {
     next: KubeObject,
     old: KubeObject,
     options: WriteOptions,
+    holds: Holds,
   ): Promise<void> {
     if (options.isAdmitted === true) return;
     const { body } = options;
     const seen = body === undefined ? next : body.show(next);
     const before = body === undefined ? old : body.show(old);
-    await this.#chain.validate(requestOf('UPDATE', resource, seen, before, options));
+    await this.#chain.validate({ ...requestOf('UPDATE', resource, seen, before, options), holds });
   }
 
   /** The checks that belong to the write itself, in the same turn. */

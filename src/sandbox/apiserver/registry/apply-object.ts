@@ -7,12 +7,10 @@ import { assertDeclared } from './declared-fields.js';
 import { assertNamed } from './identity.js';
 import type { Operations, WriteResult } from './operations.js';
 import type { Resource } from './resource.js';
+import { Retries } from './retries.js';
 import type { Target, WriteOptions } from './write-options.js';
 import { writerOf } from './writer.js';
 import { configFor } from './written-part.js';
-
-/** An apply is tried again this often when the object comes and goes meanwhile. */
-const conflictRetriesMax = 10;
 
 type ApplyOptions = WriteOptions & { readonly isForced: boolean };
 
@@ -32,7 +30,8 @@ export async function applyObject(
   const isNamed = applied.metadata.name !== '';
   if (isNamed) assertNamed(applied, target.name);
   else applied.metadata.name = target.name;
-  for (let attempt = 1; ; attempt++) {
+  const retries = new Retries();
+  for (;;) {
     const isNew = operations.store.get(resource.storage, target.namespace, target.name) === undefined;
     if (isNew && !isNamed) assertNamed(body, target.name);
     try {
@@ -44,7 +43,8 @@ export async function applyObject(
       // Somebody else created or deleted it in between.
       const isRace = error instanceof ApiError && error.reason === (isNew ? 'AlreadyExists' : 'NotFound');
       const isThere = operations.store.get(resource.storage, target.namespace, target.name) !== undefined;
-      if (!isRace || isThere !== isNew || attempt >= conflictRetriesMax) throw error;
+      if (!isRace || isThere !== isNew) throw error;
+      retries.next();
     }
   }
 }

@@ -5,6 +5,7 @@ import { cloneJson } from '../json.js';
 import { recordUpdate } from '../managed-fields/record-update.js';
 import { type KubeObject, timestamp } from '../object.js';
 import { type Store, StoreConflict } from '../storage/store.js';
+import { Holds } from '../admission/holds.js';
 import { applyObject } from './apply-object.js';
 import { AdmissionGate } from './admission-gate.js';
 import { decodeObject } from './decode.js';
@@ -21,14 +22,13 @@ import { metadataErrors } from './metadata.js';
 import { preparePresent, present, presentWritten, toStorage } from './present.js';
 import type { Registry } from './registry.js';
 import type { ObjectReader, Resource } from './resource.js';
+import { Retries } from './retries.js';
 import { setDefaults } from './stored-form.js';
 import { dropEmptyCollections, equalApart, isSpecEqual, restoreSystemMetadata } from './system-metadata.js';
 import type { DeleteOptions, Target, WriteOptions } from './write-options.js';
 import { writerOf } from './writer.js';
 import { mergeWritten } from './written-part.js';
 
-/** A write without a resourceVersion is retried this often when others keep winning the race. */
-const conflictRetriesMax = 10;
 const generatedNameAttemptsMax = 8;
 
 /** What became of a deletion. */
@@ -98,8 +98,11 @@ export class Operations {
       try {
         return await this.#createOnce(resource, candidate, options, isGenerated);
       } catch (error) {
-        const isTaken = error instanceof ApiError && error.reason === 'AlreadyExists';
-        if (!isGenerated || !isTaken || attempt >= generatedNameAttemptsMax) throw error;
+        if (!isAlreadyThere(error)) throw error;
+        const canRetry = isGenerated && attempt < generatedNameAttemptsMax;
+        if (canRetry) continue;
+        const isMadeUp = (meta.generateName ?? '') !== '';
+        throw isMadeUp ? apiError.noUniqueName(resource, candidate.metadata.name) : error;
       }
     }
   }
@@ -130,18 +133,18 @@ export class Operations {
     setDefaults(resource, draft);
     this.#validate(resource, draft, undefined, { subresource: '', warnings: options.warnings });
     const { storage } = resource;
-    if (this.store.get(storage, meta.namespace, meta.name) !== undefined) {
-      throw apiError.alreadyExists(resource, meta.name);
-    }
-    await this.#admission.validateCreate(resource, draft, options);
-    const storable = await toStorage(draft, resource);
-    this.#admission.commit('CREATE', resource, draft, undefined, options);
-    if (options.isDryRun === true) return { ...draft };
+    const holds = new Holds();
     try {
+      await this.#admission.validateCreate(resource, draft, options, holds);
+      const storable = await toStorage(draft, resource);
+      this.#admission.commit('CREATE', resource, draft, undefined, options);
+      // As in Kubernetes, what admission says comes first.
+      if (this.store.get(storage, meta.namespace, meta.name) !== undefined)
+        throw apiError.alreadyExists(resource, meta.name);
+      if (options.isDryRun === true) return { ...draft };
       return presentWritten(this.store.create(storage, storable), draft, resource);
-    } catch (error) {
-      if (error instanceof StoreConflict) throw apiError.alreadyExists(resource, meta.name);
-      throw error;
+    } finally {
+      holds.release();
     }
   }
 
@@ -154,14 +157,23 @@ export class Operations {
   ): Promise<WriteResult> {
     const draft = decodeObject(resource, target.namespace, body, options);
     assertNamed(draft, target.name);
-    const isThere = this.store.get(resource.storage, target.namespace, target.name) !== undefined;
-    if (resource.createsOnUpdate && !isThere) {
-      return { object: await this.create(resource, target.namespace, draft, options), isNew: true };
+    const retries = new Retries();
+    for (;;) {
+      const isThere = this.store.get(resource.storage, target.namespace, target.name) !== undefined;
+      const creates = resource.createsOnUpdate && !isThere;
+      try {
+        if (creates)
+          return { object: await this.create(resource, target.namespace, draft, options), isNew: true };
+        if (isThere) assertVersioned(resource, draft);
+        const build = (): KubeObject => cloneJson(draft);
+        const object = await this.modify(resource, target, build, options, { isReplacement: true });
+        return { object, isNew: false };
+      } catch (error) {
+        // Somebody else created it in between.
+        if (!creates || !isAlreadyThere(error)) throw error;
+        retries.next();
+      }
     }
-    if (isThere) assertVersioned(resource, draft);
-    const build = (): KubeObject => cloneJson(draft);
-    const object = await this.modify(resource, target, build, options, { isReplacement: true });
-    return { object, isNew: false };
   }
 
   /** Reads, changes and writes an object; `build` may run again when another writer got in between. */
@@ -172,7 +184,8 @@ export class Operations {
     options: WriteOptions,
     mode: ModifyMode = {},
   ): Promise<KubeObject> {
-    for (let attempt = 1; ; attempt++) {
+    const retries = new Retries();
+    for (;;) {
       const stored = this.store.get(resource.storage, target.namespace, target.name);
       if (stored === undefined) throw apiError.notFound(resource, target.name);
       await preparePresent([stored], resource);
@@ -185,7 +198,7 @@ export class Operations {
         return await this.#writeOnce(resource, stored, old, draft, options, mode);
       } catch (error) {
         if (!(error instanceof StoreConflict)) throw error;
-        if (attempt >= conflictRetriesMax) throw apiError.modified(resource, target.name);
+        retries.next();
       }
     }
   }
@@ -214,15 +227,22 @@ export class Operations {
       next.metadata.generation = (old.metadata.generation ?? 1) + (isSpecEqual(old, next) ? 0 : 1);
     }
     this.#validate(resource, next, old, { subresource, warnings: options.warnings });
-    await this.#admission.validateUpdate(resource, next, old, options);
-    const storable = await toStorage(next, resource);
-    this.#admission.commit('UPDATE', resource, next, old, options);
-    if (options.isDryRun === true) return next;
-    if (isReadyToGo(storable)) {
-      return presentWritten(this.store.delete(resource.storage, storable, stored), next, resource);
+    const holds = new Holds();
+    try {
+      await this.#admission.validateUpdate(resource, next, old, options, holds);
+      const storable = await toStorage(next, resource);
+      this.#admission.commit('UPDATE', resource, next, old, options);
+      if (options.isDryRun === true) return next;
+      if (isReadyToGo(storable)) {
+        return presentWritten(this.store.delete(resource.storage, storable, stored), next, resource);
+      }
+      if (!equalApart(stored, storable))
+        return presentWritten(this.store.update(resource.storage, storable, stored), next, resource);
+      this.#assertCurrent(resource, stored);
+      return present(stored, resource);
+    } finally {
+      holds.release();
     }
-    if (equalApart(stored, storable)) return present(stored, resource);
-    return presentWritten(this.store.update(resource.storage, storable, stored), next, resource);
   }
 
   /** Server-side apply; creates the object when it is missing. */
@@ -242,7 +262,8 @@ export class Operations {
     request: DeleteOptions,
     options: WriteOptions,
   ): Promise<DeleteResult> {
-    for (let attempt = 1; ; attempt++) {
+    const retries = new Retries();
+    for (;;) {
       const stored = this.store.get(resource.storage, target.namespace, target.name);
       if (stored === undefined) throw apiError.notFound(resource, target.name);
       checkPreconditions(resource, stored, request);
@@ -260,11 +281,13 @@ export class Operations {
             isGone: true,
           };
         }
-        const isSame = equalApart(stored, next);
-        const kept = isSame ? stored : this.store.update(resource.storage, next, stored);
-        return { object: shown(kept), isGone: false };
+        if (!equalApart(stored, next))
+          return { object: shown(this.store.update(resource.storage, next, stored)), isGone: false };
+        this.#assertCurrent(resource, stored);
+        return { object: shown(stored), isGone: false };
       } catch (error) {
-        if (!(error instanceof StoreConflict) || attempt >= conflictRetriesMax) throw error;
+        if (!(error instanceof StoreConflict)) throw error;
+        retries.next();
       }
     }
   }
@@ -281,6 +304,13 @@ export class Operations {
     options: WriteOptions,
   ): Promise<KubeObject> {
     return this.#admission.admitBody(operation, resource, target, body, options);
+  }
+
+  /** A write that changes nothing is made only while what it was computed from is there. Throws StoreConflict. */
+  #assertCurrent({ storage, plural }: Resource, stored: KubeObject): void {
+    const { namespace, name } = stored.metadata;
+    if (this.store.get(storage, namespace, name) !== stored)
+      throw new StoreConflict(`${plural} ${name} changed`);
   }
 
   #validate(
@@ -306,4 +336,8 @@ export class Operations {
       throw apiError.invalid(resource.kind, resource.group, next.metadata.name, errors);
     }
   }
+}
+
+function isAlreadyThere(error: unknown): boolean {
+  return error instanceof ApiError && error.reason === 'AlreadyExists';
 }
