@@ -39,6 +39,7 @@ import { Registry } from './registry/registry.js';
 import { StateFile } from './storage/state-file.js';
 import { Store } from './storage/store.js';
 import { PodStreams } from './streaming/pod-streams.js';
+import { LogSockets } from './streaming/log-sockets.js';
 import { Upgrades } from './streaming/upgrades.js';
 import { WatchSockets } from './streaming/watch-sockets.js';
 import { Subresources } from './subresources/subresources.js';
@@ -137,12 +138,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     issuerDocuments: () => issuerDocuments(tokens, options.advertise),
     metrics: () => metrics.text(),
   });
+  const logs = new PodLogs(options.kubelet);
   const router = new Router({
     authorizer,
     registry,
     operations,
     reviews: new Reviews(authorizer, tokens),
-    subresources: new Subresources({ operations, tokens, logs: new PodLogs(options.kubelet), proxy }),
+    subresources: new Subresources({ operations, tokens, logs, proxy }),
     plainPaths,
   });
   const dispatcher = new Dispatcher({
@@ -159,6 +161,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     operations,
     podStreams: new PodStreams({ operations, kubelet: options.kubelet, logger }),
     watchSockets: new WatchSockets(router),
+    logSockets: new LogSockets(logs),
     proxy,
     logger,
     signal: stopping.signal,

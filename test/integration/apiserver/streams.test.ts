@@ -105,6 +105,46 @@ describe('watches over WebSockets', () => {
   });
 });
 
+describe('logs over WebSockets', () => {
+  const log = (query: string): string => `${pods}/p/log?container=c${query}`;
+  const auth = (): Record<string, string> => ({ authorization: `Bearer ${token}` });
+
+  test.each([
+    ['binary.k8s.io', (data: Buffer) => data.toString()],
+    ['base64.binary.k8s.io', (data: Buffer) => Buffer.from(data.toString(), 'base64').toString()],
+  ])('come as %s, after an empty message', async (protocol, decode) => {
+    const socket = open(log('&tailLines=2'), [protocol], auth());
+    const messages: string[] = [];
+    socket.on('message', (data: Buffer) => messages.push(decode(data)));
+    expect(await closed(socket)).toBe(1000);
+    expect(socket.protocol).toBe(protocol);
+    expect(messages[0]).toBe('');
+    expect(messages.join('')).toBe('two\nthree\n');
+  });
+
+  test('are followed until the client goes', async () => {
+    const socket = open(log('&follow=true&tailLines=1'), [], auth());
+    const text = await new Promise<string>((resolve, reject) => {
+      socket.on('error', reject);
+      socket.on('message', (data: Buffer) => data.length > 0 && resolve(data.toString()));
+    });
+    expect(text).toBe('three\n');
+    socket.close();
+    await closed(socket);
+  });
+
+  test('that do not exist are refused before the upgrade', async () => {
+    const socket = open(log('&previous=true'), ['binary.k8s.io'], auth());
+    const status = await new Promise<number>((resolve, reject) => {
+      socket.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));
+      socket.once('open', () => reject(new Error('it was upgraded')));
+      socket.on('error', () => undefined);
+    });
+    expect(status).toBe(400);
+    socket.terminate();
+  });
+});
+
 describe('terminals', () => {
   test('learn every size, and the exit code comes back', async () => {
     const config = new KubeConfig();

@@ -44,8 +44,10 @@ function fieldsOf(type: string): ReadonlyMap<number, Field> | undefined {
 
 /** Message types with a JSON form of their own. */
 const special: Readonly<Record<string, (reader: BinaryReader) => Json | undefined>> = {
-  'meta.Time': time,
-  'meta.MicroTime': time,
+  'meta.Time': (reader) => time(reader, () => ''),
+  // Its JSON form has all six digits, zeros too.
+  'meta.MicroTime': (reader) =>
+    time(reader, (nanos) => `.${String(Math.floor(nanos / 1000)).padStart(6, '0')}`),
   'meta.FieldsV1': rawJson,
   'runtime.RawExtension': rawJson,
   'meta.Duration': (reader) => {
@@ -89,13 +91,11 @@ function strings(reader: BinaryReader): Json {
   return out;
 }
 
-function time(reader: BinaryReader): Json | undefined {
+function time(reader: BinaryReader, fraction: (nanos: number) => string): Json | undefined {
   const values = scalars(reader);
   if (values.size === 0) return undefined;
-  const seconds = Number(values.get(1) ?? 0);
-  const nanos = Number(values.get(2) ?? 0);
-  const whole = new Date(seconds * 1000).toISOString().slice(0, 19);
-  return nanos === 0 ? `${whole}Z` : `${whole}.${String(Math.floor(nanos / 1000)).padStart(6, '0')}Z`;
+  const whole = new Date(Number(values.get(1) ?? 0) * 1000).toISOString().slice(0, 19);
+  return `${whole}${fraction(Number(values.get(2) ?? 0))}Z`;
 }
 
 function rawJson(reader: BinaryReader): Json | undefined {

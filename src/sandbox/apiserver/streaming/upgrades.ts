@@ -13,6 +13,7 @@ import type { ProxyHandler } from '../proxy/proxy-handler.js';
 import type { Authorizer } from '../rbac/authorizer.js';
 import type { Operations } from '../registry/operations.js';
 import { admitConnection } from './connect-options.js';
+import type { LogSockets } from './log-sockets.js';
 import type { PodStreams } from './pod-streams.js';
 import type { WatchSockets } from './watch-sockets.js';
 
@@ -26,6 +27,7 @@ export interface UpgradesDeps {
   readonly operations: Operations;
   readonly podStreams: PodStreams;
   readonly watchSockets: WatchSockets;
+  readonly logSockets: LogSockets;
   readonly proxy: ProxyHandler;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -45,7 +47,7 @@ export interface UpgradeRequest {
   readonly signal: AbortSignal;
 }
 
-/** Serves requests that leave HTTP by an upgrade: pod streams, proxied connections, watches over WebSocket. */
+/** Serves requests that leave HTTP by an upgrade: pod streams, proxied connections, watches and logs over WebSocket. */
 export class Upgrades {
   readonly #deps: UpgradesDeps;
   #openCount = 0;
@@ -66,8 +68,8 @@ export class Upgrades {
   }
 
   async #serve(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const { dispatcher, authorizer, router, operations, podStreams, watchSockets, proxy, signal } =
-      this.#deps;
+    const { dispatcher, authorizer, router, operations, signal } = this.#deps;
+    const { podStreams, watchSockets, logSockets, proxy } = this.#deps;
     const url = urlOf(request);
     const path = parsePath(url.pathname);
     const user = dispatcher.identify(request);
@@ -98,6 +100,10 @@ export class Upgrades {
     }
     if (path.subresource === 'proxy') return proxy.upgrade(request, socket, head, path, gone.signal);
     if (isConnect) return podStreams.serve(upgrade);
+    if (resource.plural === 'pods' && path.subresource === 'log' && verb === 'get') {
+      const pod = operations.get(resource, { namespace: path.namespace, name: path.name ?? '' });
+      return logSockets.serve(upgrade, pod);
+    }
     if (verb === 'watch') return watchSockets.serve(upgrade, resource);
     throw apiError.badRequest('this request is not upgraded');
   }

@@ -1,9 +1,10 @@
-import { PassThrough } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { ApiError, apiError, type FieldError, fieldError } from '../http/api-error.js';
 import { type Exchange, setWarnings } from '../http/exchange.js';
 import { queryFlag, queryInteger } from '../http/query.js';
 import { objectsOf, pathOf, stringOf } from '../json.js';
-import { type KubeletGateway, KubeletGatewayError } from '../kubelet-gateway.js';
+import { type KubeletGateway, KubeletGatewayError, type LogRequest } from '../kubelet-gateway.js';
 import type { KubeObject } from '../object.js';
 import { containerOf } from './pod-container.js';
 
@@ -58,6 +59,9 @@ function waitingReason(pod: KubeObject, container: string): string | undefined {
   return hasRun || waiting === undefined ? undefined : stringOf(waiting);
 }
 
+/** A follower without output yet must see that it is connected. */
+const announceMs = 200;
+
 /** Serves pods/log. */
 export class PodLogs {
   readonly #kubelet: KubeletGateway;
@@ -69,7 +73,20 @@ export class PodLogs {
   /** Streams a container's log as the answer. */
   async serve(exchange: Exchange, pod: KubeObject): Promise<void> {
     const { url, response, signal } = exchange;
-    const query = url.searchParams;
+    const log = await this.open(url.searchParams, pod, signal);
+    response.statusCode = 200;
+    response.setHeader('Content-Type', 'text/plain');
+    setWarnings(exchange);
+    response.flushHeaders();
+    // A connection that breaks ends the log; there is nobody left to tell.
+    await pipeline(log, response, { signal }).catch(() => undefined);
+  }
+
+  /**
+   * The log that a query asks for, once there is something of it to send or nothing more to
+   * expect: until then every refusal is an ApiError. Ends with the signal at the latest.
+   */
+  async open(query: URLSearchParams, pod: KubeObject, signal: AbortSignal): Promise<Readable> {
     const options = logOptions(query, pod.metadata.name);
     const container = containerOf(pod, query.get('container') ?? '');
     const request = {
@@ -82,55 +99,41 @@ export class PodLogs {
       previous: queryFlag(query, 'previous'),
       timestamps: queryFlag(query, 'timestamps'),
     };
-    if (stringOf(pathOf(pod, 'spec', 'nodeName')) === '') {
-      // kubectl shows an empty log for pods that are not placed yet.
-      response.setHeader('Content-Type', 'text/plain');
-      response.end();
-      return;
-    }
+    // kubectl shows an empty log for pods that are not placed yet.
+    if (stringOf(pathOf(pod, 'spec', 'nodeName')) === '') return Readable.from([]);
     const waiting = waitingReason(pod, container);
     if (waiting !== undefined && !request.previous) {
       throw apiError.badRequest(
         `container "${container}" in pod "${pod.metadata.name}" is waiting to start: ${waiting}`,
       );
     }
-    const sink = new PassThrough();
-    // Headers go out with the first byte, so that a refusal can still be a Status.
-    let hasStarted = false;
-    const start = (): void => {
-      if (hasStarted || response.headersSent) return;
-      hasStarted = true;
-      response.statusCode = 200;
-      response.setHeader('Content-Type', 'text/plain');
-      setWarnings(exchange);
-      response.flushHeaders();
-    };
-    const done = new Promise<void>((resolve) => {
-      sink.on('data', (chunk: Buffer) => {
-        start();
-        if (!response.write(chunk)) {
-          sink.pause();
-          response.once('drain', () => sink.resume());
-        }
+    return this.#opened(request, signal);
+  }
+
+  async #opened(request: LogRequest, signal: AbortSignal): Promise<Readable> {
+    let announce: NodeJS.Timeout | undefined;
+    let log = new Transform();
+    const begun = new Promise<void>((resolve) => {
+      log = new Transform({
+        transform: (chunk: Buffer, _encoding, done) => {
+          resolve();
+          done(null, chunk);
+        },
       });
-      sink.once('end', resolve);
-      sink.once('close', resolve);
-      signal.addEventListener('abort', () => resolve(), { once: true });
+      if (request.follow) announce = setTimeout(resolve, announceMs);
     });
-    // A follower without output yet must see that it is connected.
-    const announced = request.follow ? setTimeout(start, 200) : undefined;
+    const work = this.#kubelet.logs(request, log, signal).then(() => log.end());
     try {
-      await this.#kubelet.logs(request, sink, signal);
-      sink.end();
-      await done;
-      start();
+      await Promise.race([work, begun]);
     } catch (error) {
-      if (!response.headersSent) throw gatewayError(error);
+      log.destroy();
+      throw gatewayError(error);
     } finally {
-      clearTimeout(announced);
-      sink.destroy();
+      clearTimeout(announce);
     }
-    response.end();
+    // From here on the client has its answer: it sees a connection that breaks off.
+    work.catch(() => log.destroy());
+    return log;
   }
 }
 
