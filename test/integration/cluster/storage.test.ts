@@ -146,6 +146,30 @@ describe('provisioned volumes', () => {
       name: 'brief',
     });
   });
+
+  it('are not those that somebody else made under the name of an ephemeral volume', async () => {
+    await createClaim('victim-scratch', { storageClassName: 'standard' });
+    const volumeClaimTemplate = {
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Mi' } } },
+    };
+    await createPod('victim', [{ name: 'scratch', ephemeral: { volumeClaimTemplate } }]);
+    const problem = 'PVC storage/victim-scratch was not created for pod storage/victim (pod is not owner)';
+    expect(await noted('victim', 'FailedBinding')).toBe(`ephemeral volume scratch: ${problem}`);
+    expect(await noted('victim', 'FailedScheduling')).toContain(problem);
+    await plane.client.delete({ resource: persistentVolumeClaims, name: 'victim-scratch', namespace });
+    await scheduled('victim');
+    expect((await bound('victim-scratch')).metadata.ownerReferences?.[0]).toMatchObject({ name: 'victim' });
+  });
+
+  it('that are being deleted go although a pod without a node names them', async () => {
+    await createClaim('leaving', { storageClassName: 'standard' });
+    await createPod('homeless', [claimed('leaving')], { nodeSelector: { nowhere: 'x' } });
+    await noted('homeless', 'FailedScheduling');
+    await plane.client.delete({ resource: persistentVolumeClaims, name: 'leaving', namespace });
+    await eventually(async () => ((await claim('leaving')) === undefined ? true : undefined), {
+      what: 'the claim to be deleted',
+    });
+  });
 });
 
 describe('volumes made by hand', () => {

@@ -59,6 +59,7 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
     await writeHelperPrograms(join(folder, 'images/helpers'));
     host = await NodeHost.start({
       name: 'node-t',
+      ips: ['172.18.0.9'],
       rootfs: join(folder, 'rootfs'),
       cniPluginDir: findCniPlugins() ?? '/usr/lib/cni',
       packageRoot: packageRoot(),

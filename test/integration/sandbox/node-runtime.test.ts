@@ -1,5 +1,5 @@
 import { readlinkSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -22,6 +22,7 @@ import type { ContainerConfig } from '../../../src/sandbox/node/runtime/containe
 import { writeHelperPrograms } from '../../../src/sandbox/node/runtime/helper-programs.js';
 import { LogFile } from '../../../src/sandbox/node/runtime/log-file.js';
 import { createRootfs } from '../../../src/sandbox/node/runtime/rootfs.js';
+import { prepareEmptyDir, releaseEmptyDir } from '../../../src/sandbox/node/volume/empty-dir.js';
 import { writeCniConfig } from '../../../src/sandbox/supervisor/nodes/cni-config.js';
 import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
 import { findCniPlugins } from '../../../src/sandbox/launcher/host/programs.js';
@@ -43,6 +44,7 @@ describe.skipIf(!isRoot)('a node', () => {
     await writeCniConfig(join(folder, 'rootfs'), ['10.244.9.0/24'], { hasPortmap: true });
     host = await NodeHost.start({
       name: 'node-t',
+      ips: ['172.18.0.9'],
       rootfs: join(folder, 'rootfs'),
       cniPluginDir: findCniPlugins() ?? '/usr/lib/cni',
       packageRoot: packageRoot(),
@@ -124,6 +126,16 @@ describe.skipIf(!isRoot)('a node', () => {
     expect(name).toBe('node-t');
     expect(netns).not.toBe(readlinkSync('/proc/self/ns/net'));
     expect(zombies).toBe('0');
+  });
+
+  test('gives pods memory volumes that are like /tmp, and belong to their group', async () => {
+    const path = '/run/kubelet/pods/u/volumes/memory';
+    await prepareEmptyDir(host, path, { emptyDir: { medium: 'Memory' }, group: 123 });
+    const { stdout } = await host.run(['stat', '-f', '-c', '%T', path]);
+    expect(stdout.trim()).toBe('tmpfs');
+    const { mode, gid } = await stat(host.path(path));
+    expect([mode & 0o7777, gid]).toEqual([0o3777, 123]);
+    await releaseEmptyDir(host, path);
   });
 
   describe('its network plugins', () => {

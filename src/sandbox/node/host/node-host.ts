@@ -39,6 +39,8 @@ const initScript = [
 
 export interface NodeHostOptions {
   readonly name: string;
+  /** Its addresses, for its /etc/hosts; whoever starts the node sets them up. */
+  readonly ips: readonly string[];
   /** Folder on the host that holds the node's file system. */
   readonly rootfs: string;
   readonly cniPluginDir: string;

@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
-import { copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathInside } from './path-inside.js';
 
 /** Top-level names that are links into /usr on a merged-usr system and folders elsewhere. */
 const usrNames = ['bin', 'sbin', 'lib', 'lib32', 'lib64'] as const;
@@ -39,28 +40,41 @@ const emptyFolders = [
   'var/tmp',
 ];
 
-/** Creates (or completes) the file system of a node in a folder on the host. */
-export async function prepareNodeRootfs(
-  root: string,
-  options: { readonly cniPluginDir: string; readonly nameserver: string },
-): Promise<void> {
-  for (const folder of emptyFolders) await mkdir(join(root, folder), { recursive: true });
+export interface NodeRootfsOptions {
+  readonly name: string;
+  /** Addresses of the node, for its /etc/hosts. */
+  readonly ips: readonly string[];
+  readonly cniPluginDir: string;
+  readonly nameserver: string;
+}
+
+/**
+ * Creates (or completes) the file system of a node in a folder on the host. Pods of an
+ * earlier run may have put links there: they lead nowhere but inside the folder.
+ */
+export async function prepareNodeRootfs(root: string, o: NodeRootfsOptions): Promise<void> {
+  const at = (path: string): Promise<string> => pathInside(root, path);
+  for (const folder of emptyFolders) await mkdir(await at(folder), { recursive: true });
+  for (const folder of ['tmp', 'var/tmp']) await chmod(await at(folder), 0o1777);
   // Relative, so that it also resolves for a reader that comes in through /proc/PID/root.
-  await symlinkOnce('../run', join(root, 'var/run'));
+  await symlinkOnce('../run', join(await at('var'), 'run'));
   for (const name of usrNames) {
     if (!existsSync(`/${name}`)) continue;
     if (lstatSync(`/${name}`).isSymbolicLink()) {
       await symlinkOnce(readlinkSync(`/${name}`).replace(/^\//, ''), join(root, name));
-    } else await mkdir(join(root, name), { recursive: true });
+    } else await mkdir(await at(name), { recursive: true });
   }
   for (const file of copiedEtcFiles) {
-    if (existsSync(`/etc/${file}`)) await copyFile(`/etc/${file}`, join(root, 'etc', file));
+    if (existsSync(`/etc/${file}`)) await copyFile(`/etc/${file}`, await at(`etc/${file}`));
   }
-  await writeFile(join(root, 'etc/nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
-  await writeFile(join(root, 'etc/resolv.conf'), `nameserver ${options.nameserver}\n`);
-  for (const plugin of readdirSync(options.cniPluginDir)) {
-    await symlinkOnce(join(options.cniPluginDir, plugin), join(root, 'opt/cni/bin', plugin));
-  }
+  await writeFile(await at('etc/nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
+  await writeFile(await at('etc/resolv.conf'), `nameserver ${o.nameserver}\n`);
+  const hosts = ['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback'];
+  for (const ip of o.ips) hosts.push(`${ip}\t${o.name}`);
+  await writeFile(await at('etc/hosts'), `${hosts.join('\n')}\n`);
+  const plugins = await at('opt/cni/bin');
+  for (const plugin of readdirSync(o.cniPluginDir))
+    await symlinkOnce(join(o.cniPluginDir, plugin), join(plugins, plugin));
 }
 
 /** bubblewrap arguments that show the host's programs, read-only, below `/`. */

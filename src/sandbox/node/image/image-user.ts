@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { resolveInside } from './mount-point.js';
+import { resolveInside } from '../host/path-inside.js';
 
 /** A user as the image's own files know it. */
 export interface ImageUser {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { ContainerMount } from '../runtime/container-config.js';
-import { resolveInside } from './mount-point.js';
+import { resolveInside } from '../host/path-inside.js';
 
 const volumesMax = 64;
 

@@ -20,7 +20,9 @@ export async function prepareEmptyDir(
   else if ((emptyDir.medium ?? '') !== '')
     throw new VolumeError(`emptyDir medium ${emptyDir.medium} is not available on the nodes of a sandbox`);
   if (group !== undefined) await chown(seen, 0, group);
-  await chmod(seen, group === undefined ? 0o777 : 0o2777);
+  // A memory file system is born like /tmp: only its owner removes a file.
+  const mode = emptyDir.medium === 'Memory' ? 0o1777 : 0o777;
+  await chmod(seen, group === undefined ? mode : mode | 0o2000);
 }
 
 /** Unmounts what {@link prepareEmptyDir} mounted. */
@@ -30,7 +32,7 @@ export async function releaseEmptyDir(host: NodeHost, path: string): Promise<voi
 
 async function mountMemory(host: NodeHost, path: string, sizeBytes: number | undefined): Promise<void> {
   const size = sizeBytes === undefined || sizeBytes === 0 ? [] : [`size=${Math.ceil(sizeBytes)}`];
-  const options = ['nosuid', 'nodev', 'mode=0777', ...size].join(',');
+  const options = ['nosuid', 'nodev', 'mode=1777', ...size].join(',');
   const script = 'mountpoint -q "$2" || mount -t tmpfs -o "$1" tmpfs "$2"';
   const { exitCode, stderr } = await host.run(['sh', '-c', script, 'sh', options, path]);
   if (exitCode !== 0) throw new VolumeError(`a memory file system could not be mounted: ${stderr.trim()}`);

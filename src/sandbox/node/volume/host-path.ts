@@ -3,7 +3,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
-import { resolveInside } from '../image/mount-point.js';
+import { resolveInside } from '../host/path-inside.js';
 import { VolumeError } from './volume-content.js';
 
 /** What each type of hostPath volume asks of the path, and how kubelet calls it when it is not so. */

@@ -1,12 +1,12 @@
 import { ephemeralClaimName } from '../../../kube/ephemeral-claim.js';
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import { messageOf } from '../../../errors/mesh-error.js';
 import { parseQuantity } from '../../../kube/quantity.js';
 import type { Logger } from '../../../telemetry/log.js';
 import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
-import { resolveInside } from '../image/mount-point.js';
+import { resolveInside } from '../host/path-inside.js';
 import { expandVariables } from '../model/expand.js';
 import type { ContainerSpec, Pod, Volume, VolumeMount } from '../model/pod.js';
 import type { ContainerMount } from '../runtime/container-config.js';
@@ -135,9 +135,10 @@ export class PodVolumes {
     if (hostPath !== undefined) return prepareHostPath(this.#host, hostPath);
     if (isFromApi(volume)) return this.#write(volume, deps);
     if (persistentVolumeClaim !== undefined || ephemeral !== undefined) {
-      const { name, namespace } = deps.context.pod.metadata;
-      const claim = persistentVolumeClaim?.claimName ?? ephemeralClaimName(name, volume.name);
-      return prepareClaim(this.#host, { namespace, claim, group: this.#group }, deps.objects);
+      const { pod } = deps.context;
+      const claim = persistentVolumeClaim?.claimName ?? ephemeralClaimName(pod.metadata.name, volume.name);
+      const isEphemeral = persistentVolumeClaim === undefined;
+      return prepareClaim(this.#host, { pod, claim, isEphemeral, group: this.#group }, deps.objects);
     }
     if (emptyDir === undefined) throw new VolumeError('this kind of volume is not supported by the sandbox');
     const folder = emptyDir.medium === 'Memory' ? memoryFolder : podsDiskFolder;
@@ -167,7 +168,9 @@ export class PodVolumes {
     const root = this.#host.path(source);
     try {
       const inside = await resolveInside(root, subPath);
-      await makeFolder(join(root, inside));
+      // What is missing gets the mode of the volume itself: whoever may write there may write here.
+      const { mode } = await stat(root);
+      await makeFolder(join(root, inside), mode & 0o7777);
       return join(source, inside);
     } catch (error) {
       throw failed(messageOf(error));

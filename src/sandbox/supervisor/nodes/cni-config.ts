@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathInside } from '../../node/host/path-inside.js';
 
 /** Ethernet without any encapsulation. */
 const mtu = 1500;
@@ -15,7 +16,7 @@ export async function writeCniConfig(
   podCidrs: readonly string[],
   o: { readonly hasPortmap: boolean },
 ): Promise<void> {
-  const folder = join(rootfs, 'etc/cni/net.d');
+  const folder = await pathInside(rootfs, '/etc/cni/net.d');
   await mkdir(folder, { recursive: true });
   const config = {
     cniVersion: '1.0.0',

@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathInside } from '../../node/host/path-inside.js';
 
 /** What a node leaves on its disk that means nothing to its next run. */
 const runFolders = ['var/lib/containers', 'var/lib/cni', 'var/log/containers'];
@@ -15,8 +16,11 @@ export async function clearLastRun(
   rootfs: string,
   boundPods: () => Promise<ReadonlySet<string> | undefined>,
 ): Promise<void> {
-  for (const folder of runFolders) await rm(join(rootfs, folder), { recursive: true, force: true });
-  const left = await Promise.all(podFolders.map((folder) => entriesOf(join(rootfs, folder))));
+  for (const folder of runFolders)
+    await rm(await pathInside(rootfs, folder), { recursive: true, force: true });
+  const left = await Promise.all(
+    podFolders.map(async (folder) => entriesOf(await pathInside(rootfs, folder))),
+  );
   if (left.flat().length === 0) return;
   const bound = await boundPods();
   if (bound === undefined) return;

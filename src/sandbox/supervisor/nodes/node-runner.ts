@@ -183,6 +183,7 @@ export class NodeRunner {
     });
     const host = await NodeHost.start({
       name: this.name,
+      ips: addresses.ips,
       rootfs,
       cniPluginDir: config.cniPluginDir,
       nameserver: this.#plan.dnsIp,

@@ -172,9 +172,21 @@ describe('files of a pod', () => {
     const pod = makePod({
       spec: { hostname: 'h', subdomain: 's', hostAliases: [{ ip: '1.2.3.4', hostnames: ['a', 'b'] }] },
     });
-    const text = hostsFile(pod, { ips: ['10.244.1.2'], domain: 'cluster.local' });
+    const text = hostsFile(pod, { ips: ['10.244.1.2'], domain: 'cluster.local', nodeHosts: '' });
+    expect(text).toMatch(/^# Kubernetes-managed hosts file\.\n127\.0\.0\.1\tlocalhost\n/);
     expect(text).toContain('10.244.1.2\th.s.ns.svc.cluster.local\th\n');
     expect(text).toContain('1.2.3.4\ta\tb\n');
+  });
+
+  test("hosts in the node's network is the node's, with the pod's aliases", () => {
+    const hostAliases = [{ ip: '1.2.3.4', hostnames: ['a'] }];
+    const at = { ips: ['172.18.0.2'], domain: 'cluster.local', nodeHosts: '172.18.0.2\tnode-1\n' };
+    expect(hostsFile(makePod({ spec: { hostNetwork: true } }), at)).toBe(
+      '# Kubernetes-managed hosts file (host network).\n172.18.0.2\tnode-1\n',
+    );
+    expect(hostsFile(makePod({ spec: { hostNetwork: true, hostAliases } }), at)).toMatch(
+      /\tnode-1\n\n#.*\n1\.2\.3\.4\ta\n$/,
+    );
   });
 
   test('a host name is cut to what Linux takes', () => {

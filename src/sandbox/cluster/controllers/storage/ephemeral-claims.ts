@@ -1,5 +1,5 @@
 import { isAlreadyExists } from '../../../../kube/api-error.js';
-import { ephemeralClaimName } from '../../../../kube/ephemeral-claim.js';
+import { ephemeralClaimName, foreignClaimProblem } from '../../../../kube/ephemeral-claim.js';
 import { pods as podResource, persistentVolumeClaims } from '../../../../kube/resource.js';
 import type { Pod } from '../../../../kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
@@ -29,7 +29,16 @@ export function ephemeralClaimController(deps: ControllerDeps, queue: Controller
       for (const volume of pod.spec.volumes ?? []) {
         const template = volume.ephemeral?.volumeClaimTemplate;
         const name = ephemeralClaimName(podName, volume.name);
-        if (template === undefined || claims.get(namespace, name) !== undefined) continue;
+        if (template === undefined) continue;
+        const existing = claims.get(namespace, name);
+        if (existing !== undefined) {
+          const problem = foreignClaimProblem(pod, existing);
+          if (problem === undefined) continue;
+          const message = `ephemeral volume ${volume.name}: ${problem}`;
+          deps.events.record({ about: pod, type: 'Warning', reason: 'FailedBinding', message });
+          // Tried again, with growing pauses, until whoever made the claim takes it away.
+          throw new Error(message);
+        }
         const { labels, annotations } = template.metadata ?? {};
         const body = {
           apiVersion: 'v1',

@@ -1,4 +1,5 @@
 import { isNotFound } from '../../../../kube/api-error.js';
+import { foreignClaimProblem } from '../../../../kube/ephemeral-claim.js';
 import {
   pods as podResource,
   type Resource,
@@ -8,7 +9,6 @@ import {
 import type { KubeObject, Pod } from '../../../../kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
-import { isFinished } from '../pod-state.js';
 import { claimsOf } from './pod-claims.js';
 import { type PersistentVolume, type PersistentVolumeClaim, volumeKeys } from './storage-objects.js';
 
@@ -20,7 +20,7 @@ export function claimProtectionController(deps: ControllerDeps, queue: Controlle
     if (!isGone && isLeaving(object, volumeKeys.claimProtection)) queue.add(keyOfObject(object));
   });
   pods.onChange(({ object, isGone }) => {
-    if (!isGone && !isFinished(object)) return;
+    if (!isGone && !isShutDown(object)) return;
     for (const { name } of claimsOf(object)) queue.add(`${object.metadata.namespace ?? ''}/${name}`);
   });
   return {
@@ -30,12 +30,28 @@ export function claimProtectionController(deps: ControllerDeps, queue: Controlle
       const { namespace, name } = splitKey(key);
       const claim = claims.get(namespace, name);
       if (claim === undefined || !isLeaving(claim, volumeKeys.claimProtection)) return;
-      const isUsed = pods
-        .inNamespace(namespace)
-        .some((pod) => !isFinished(pod) && claimsOf(pod).some((each) => each.name === name));
+      const isUsed = pods.inNamespace(namespace).some((pod) => usesClaim(pod, claim));
       if (!isUsed) await release(deps, persistentVolumeClaims, claim, volumeKeys.claimProtection);
     },
   };
+}
+
+/**
+ * Only pods with a node count: the scheduler gives none to a pod whose claim is being deleted. So do
+ * pods that are finished, until they are deleted; a claim made for a pod waits for its containers' end.
+ */
+function usesClaim(pod: Pod, claim: PersistentVolumeClaim): boolean {
+  if ((pod.spec.nodeName ?? '') === '') return false;
+  return claimsOf(pod).some(
+    ({ name, isEphemeral }) =>
+      name === claim.metadata.name &&
+      (!isEphemeral || (!isShutDown(pod) && foreignClaimProblem(pod, claim) === undefined)),
+  );
+}
+
+/** Its kubelet is done with the pod, or it was deleted by force. */
+function isShutDown({ metadata }: Pod): boolean {
+  return metadata.deletionTimestamp !== undefined && metadata.deletionGracePeriodSeconds === 0;
 }
 
 /** Lets a volume that is being deleted go once it is not bound (finalizer kubernetes.io/pv-protection). */

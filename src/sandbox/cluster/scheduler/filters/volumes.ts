@@ -1,3 +1,4 @@
+import { foreignClaimProblem } from '../../../../kube/ephemeral-claim.js';
 import type { Pod } from '../../../../kube/types.js';
 import { claimsOf, type PodClaim } from '../../controllers/storage/pod-claims.js';
 import type { PersistentVolumeClaim } from '../../controllers/storage/storage-objects.js';
@@ -11,9 +12,7 @@ const noProvisioner = 'kubernetes.io/no-provisioner';
 export const reachableVolumes: Filter = (pod, { volumes }) => {
   const namespace = pod.metadata.namespace ?? '';
   const named = claimsOf(pod);
-  const refusal = named
-    .map((each) => problemOf(each, namespace, volumes))
-    .find((reason) => reason !== undefined);
+  const refusal = named.map((each) => problemOf(each, pod, volumes)).find((reason) => reason !== undefined);
   const claims = named.flatMap(({ name }) => volumes.claim(namespace, name) ?? []);
   return ({ node }) => {
     if (refusal !== undefined) return { reason: refusal, isResolvable: false, isAboutPod: true };
@@ -37,12 +36,8 @@ export function claimsWithoutVolume(pod: Pod, volumes: VolumeView): PersistentVo
     .filter((claim) => claim.status?.phase !== 'Bound');
 }
 
-function problemOf(
-  { name, isEphemeral }: PodClaim,
-  namespace: string,
-  volumes: VolumeView,
-): string | undefined {
-  const claim = volumes.claim(namespace, name);
+function problemOf({ name, isEphemeral }: PodClaim, pod: Pod, volumes: VolumeView): string | undefined {
+  const claim = volumes.claim(pod.metadata.namespace ?? '', name);
   if (claim === undefined)
     return isEphemeral
       ? `waiting for ephemeral volume controller to create the persistentvolumeclaim "${name}"`
@@ -51,6 +46,8 @@ function problemOf(
     return `persistentvolumeclaim "${name}" bound to non-existent persistentvolume "${claim.spec.volumeName ?? ''}"`;
   if (claim.metadata.deletionTimestamp !== undefined)
     return `persistentvolumeclaim "${name}" is being deleted`;
+  const foreign = isEphemeral ? foreignClaimProblem(pod, claim) : undefined;
+  if (foreign !== undefined) return foreign;
   if (claim.status?.phase === 'Bound' || waitsForPod(claim, volumes)) return undefined;
   return 'pod has unbound immediate PersistentVolumeClaims';
 }

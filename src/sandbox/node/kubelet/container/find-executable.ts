@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { resolveInside } from '../../image/mount-point.js';
+import { resolveInside } from '../../host/path-inside.js';
 import type { Container } from '../../runtime/container.js';
 
 /** A command that is not in the container; the message is that of container runtimes. */

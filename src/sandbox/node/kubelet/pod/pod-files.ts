@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../../host/make-folder.js';
 import type { NodeHost } from '../../host/node-host.js';
+import { resolveInside } from '../../host/path-inside.js';
 import type { Pod } from '../../model/pod.js';
 import type { ContainerMount } from '../../runtime/container-config.js';
 
@@ -61,17 +62,32 @@ export function resolvConf(pod: Pod, dns: ClusterDnsSettings): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The content of a pod's /etc/hosts. */
-export function hostsFile(pod: Pod, { ips, domain }: { ips: readonly string[]; domain: string }): string {
+/** What resolvers know without asking, as kubelet writes it. */
+const localNames = [
+  '127.0.0.1\tlocalhost',
+  '::1\tlocalhost ip6-localhost ip6-loopback',
+  'fe00::0\tip6-localnet',
+  'fe00::0\tip6-mcastprefix',
+  'fe00::1\tip6-allnodes',
+  'fe00::2\tip6-allrouters',
+];
+
+/** The content of a pod's /etc/hosts: its own, or in the node's network the node's (`nodeHosts`), and its aliases. */
+export function hostsFile(
+  pod: Pod,
+  { ips, domain, nodeHosts }: { ips: readonly string[]; domain: string; nodeHosts: string },
+): string {
   const own = [fullHostname(pod, domain), shortHostname(pod)].filter((name) => name !== undefined);
   const isHostNetwork = pod.spec.hostNetwork === true;
-  const names = isHostNetwork ? [pod.spec.nodeName ?? ''] : own;
+  const aliases = (pod.spec.hostAliases ?? []).map(
+    (alias) => `${alias.ip}\t${(alias.hostnames ?? []).join('\t')}`,
+  );
   const lines = [
     `# Kubernetes-managed hosts file${isHostNetwork ? ' (host network)' : ''}.`,
-    '127.0.0.1\tlocalhost',
-    '::1\tlocalhost ip6-localhost ip6-loopback',
-    ...ips.map((ip) => `${ip}\t${names.join('\t')}`),
-    ...(pod.spec.hostAliases ?? []).map((alias) => `${alias.ip}\t${(alias.hostnames ?? []).join('\t')}`),
+    ...(isHostNetwork
+      ? [nodeHosts.replace(/\n$/, '')]
+      : [...localNames, ...ips.map((ip) => `${ip}\t${own.join('\t')}`)]),
+    ...(aliases.length === 0 ? [] : ['', '# Entries added by HostAliases.', ...aliases]),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -84,9 +100,10 @@ export async function writePodFiles(
 ): Promise<ContainerMount[]> {
   const path = join(folder, pod.metadata.uid, 'etc');
   await makeFolder(host.path(path));
+  const nodeHosts = pod.spec.hostNetwork === true ? await nodeHostsFile(host) : '';
   const files = {
     'resolv.conf': resolvConf(pod, o.dns),
-    hosts: hostsFile(pod, { ips: o.ips, domain: o.dns.domain }),
+    hosts: hostsFile(pod, { ips: o.ips, domain: o.dns.domain, nodeHosts }),
     hostname: `${o.hostname}\n`,
   };
   const mounts: ContainerMount[] = [];
@@ -95,4 +112,10 @@ export async function writePodFiles(
     mounts.push({ source: join(path, name), target: `/etc/${name}`, isReadOnly: false });
   }
   return mounts;
+}
+
+/** The node's own /etc/hosts, to which pods may have added; empty when somebody has removed it. */
+async function nodeHostsFile(host: NodeHost): Promise<string> {
+  const root = host.path('/');
+  return readFile(join(root, await resolveInside(root, '/etc/hosts')), 'utf8').catch(() => '');
 }
