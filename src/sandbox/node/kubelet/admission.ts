@@ -18,7 +18,7 @@ export interface NodeState {
  * fails for good, with the reasons and messages of kubelet. undefined: it does.
  */
 export function admissionProblem(pod: Pod, state: NodeState): PodFailure | undefined {
-  const problem = securityProblem(pod) ?? fitProblem(pod, state);
+  const problem = securityProblem(pod) ?? systemProblem(pod) ?? fitProblem(pod, state);
   return problem === undefined
     ? undefined
     : { reason: problem.reason, message: `Pod was rejected: ${problem.message}` };
@@ -39,6 +39,23 @@ function securityProblem(pod: Pod): PodFailure | undefined {
   // Nodes of a sandbox have no AppArmor, whatever the machine has: nothing would be enforced.
   if (profiles.some((type) => type !== undefined && type !== 'Unconfined'))
     return { reason: 'AppArmor', message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host' };
+  return undefined;
+}
+
+const operatingSystem = 'linux';
+
+function systemProblem({ metadata, spec }: Pod): PodFailure | undefined {
+  const label = metadata.labels?.['kubernetes.io/os'];
+  if (label !== undefined && label !== operatingSystem)
+    return {
+      reason: 'PodOSSelectorNodeLabelDoesNotMatch',
+      message: "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+    };
+  if (spec.os !== undefined && spec.os.name !== operatingSystem)
+    return {
+      reason: 'PodOSNotSupported',
+      message: "Failed to admit pod as the OS field doesn't match node OS",
+    };
   return undefined;
 }
 

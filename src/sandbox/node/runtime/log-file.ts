@@ -68,7 +68,8 @@ export class LogFile extends EventEmitter<{ append: []; end: [] }> {
     } catch {
       // The pipe broke with its process; what arrived before is kept.
     }
-    if (rest.length > 0) await this.#write(entry(stream, 'F', rest));
+    // A last line without an end is a part, as container runtimes have it: readers add no end either.
+    if (rest.length > 0) await this.#write(entry(stream, 'P', rest));
   }
 
   #write(data: Buffer): Promise<void> {

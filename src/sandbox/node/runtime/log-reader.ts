@@ -113,9 +113,9 @@ function selectTail(data: Buffer, options: LogReadOptions): Buffer {
   while (position > start && wanted >= 0) {
     const newline = position - 2 < start ? -1 : data.lastIndexOf(0x0a, position - 2);
     const lineStart = newline < start ? start : newline + 1;
-    // A partial entry belongs to the line that its final entry ends.
+    // A partial entry belongs to the line that its final entry ends; the last line may have none.
     const isFinal = data.subarray(lineStart, lineStart + 48).includes(' F ');
-    if (isFinal) wanted -= 1;
+    if (isFinal || position === data.length) wanted -= 1;
     if (wanted < 0) break;
     position = lineStart;
   }

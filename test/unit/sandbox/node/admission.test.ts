@@ -75,4 +75,14 @@ describe('a node takes a pod', () => {
     });
     expect(admissionProblem(confined, state())?.reason).toBe('AppArmor');
   });
+
+  test('that is made for its operating system', () => {
+    expect(admissionProblem(makePod({ spec: { os: { name: 'linux' } } }), state())).toBeUndefined();
+    expect(admissionProblem(makePod({ spec: { os: { name: 'windows' } } }), state())).toEqual({
+      reason: 'PodOSNotSupported',
+      message: "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS",
+    });
+    const labelled = makePod({ metadata: { labels: { 'kubernetes.io/os': 'windows' } } });
+    expect(admissionProblem(labelled, state())?.reason).toBe('PodOSSelectorNodeLabelDoesNotMatch');
+  });
 });

@@ -68,6 +68,17 @@ describe('reading', () => {
     expect(await read(path, { limitBytes: 5 })).toBe('one\nt');
   });
 
+  test('an unfinished last line is a line, and gets no end', async () => {
+    const path = await logOf(
+      '2026-01-01T00:00:01.000000000Z stdout F one',
+      '2026-01-01T00:00:02.000000000Z stdout P tw',
+      '2026-01-01T00:00:02.000000000Z stdout P o',
+    );
+    expect(await read(path, { tailLines: 1 })).toBe('two');
+    expect(await read(path, { tailLines: 2 })).toBe('one\ntwo');
+    expect(await read(path, { tailLines: 0 })).toBe('');
+  });
+
   test('following sees what is written later, and ends with the container', async () => {
     const path = join(await temporaryFolder('log-'), 'pod/0.log');
     const log = await LogFile.create(path);
@@ -78,6 +89,6 @@ describe('reading', () => {
     const text = read(path, { follow: true }, log);
     source.write('second\nunfinished');
     source.end();
-    expect(await text).toBe('first\nsecond\nunfinished\n');
+    expect(await text).toBe('first\nsecond\nunfinished');
   });
 });
