@@ -81,6 +81,10 @@ test('the API server leads to services, pods and kubelets behind it', async () =
     'frontend-near',
   );
   expect(await raw(`/api/v1/nodes/${pod.spec.nodeName}/proxy/healthz`)).toBe('ok');
+  // Only visits of a page are led to its slash; anything else goes to the pod as it is.
+  const target = `/api/v1/namespaces/${bank}/pods/${pod.metadata.name}:8080/proxy?c=d`;
+  const post = await kubectl(['create', '--raw', target, '-f', '-'], { input: '{}' });
+  expect(post).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('POST') as string });
   const stranger = await curlFrom(client, sleep, '-k', `https://${pod.status?.hostIP}:10250/pods`);
   expect(stranger).toMatchObject({ status: 401, body: 'Unauthorized' });
   const missing = await kubectl(['get', '--raw', `/api/v1/namespaces/${bank}/services/nope/proxy/`]);

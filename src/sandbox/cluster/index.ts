@@ -12,7 +12,7 @@ import { daemonSetController } from './controllers/apps/daemon-set.js';
 import { deploymentController } from './controllers/apps/deployment.js';
 import { endpointSliceMirroringController } from './controllers/service/endpoint-slice-mirroring.js';
 import { endpointSliceController } from './controllers/service/endpoint-slice.js';
-import { disruptionBudgetController } from './controllers/disruption-budget.js';
+import { disruptionBudgetController } from './controllers/disruption/disruption-budget.js';
 import { EventRecorder } from './controllers/event-recorder.js';
 import { jobController } from './controllers/batch/job.js';
 import { jobOrphanController } from './controllers/batch/job-tracking.js';

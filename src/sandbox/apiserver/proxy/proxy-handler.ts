@@ -52,14 +52,19 @@ export class ProxyHandler {
     const { request, response, signal } = exchange;
     const { prefix, rest, query } = splitUrl(request.url ?? '/');
     const target = proxyTarget(this.#reader, path);
-    if (rest === '') {
-      // Relative links of the page would otherwise miss a level.
+    if (rest === '' && (request.method === 'GET' || request.method === 'HEAD')) {
+      // Relative links of the page would otherwise miss a level. Other methods are no visits of a page.
       response.statusCode = 301;
       response.setHeader('Location', `${prefix}/${query}`);
       response.end();
       return;
     }
-    const hop = { target, prefix, path: `${rest}${query}`, host: hostHeader(target.host, target.port) };
+    const hop = {
+      target,
+      prefix,
+      path: `${rest || '/'}${query}`,
+      host: hostHeader(target.host, target.port),
+    };
     const outgoing = await this.#request(hop, request, {});
     signal.addEventListener('abort', () => outgoing.destroy(), { once: true });
     const answered = new Promise<IncomingMessage>((resolve, reject) => {

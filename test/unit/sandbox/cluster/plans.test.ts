@@ -4,7 +4,7 @@ import { desiredSlices } from '../../../../src/sandbox/cluster/controllers/servi
 import { desiredSubsets } from '../../../../src/sandbox/cluster/controllers/service/endpoint-subsets.js';
 import { chooseAddresses } from '../../../../src/sandbox/cluster/controllers/service/load-balancer.js';
 import { statefulPlan } from '../../../../src/sandbox/cluster/controllers/apps/stateful-rollout.js';
-import { budgetStatus } from '../../../../src/sandbox/cluster/controllers/disruption-budget.js';
+import { budgetStatus } from '../../../../src/sandbox/cluster/controllers/disruption/disruption-budget.js';
 import type { StatefulSet } from '../../../../src/sandbox/cluster/objects.js';
 import type { Pod } from '../../../../src/kube/types.js';
 import { makePod, makeService } from './objects.js';
@@ -163,16 +163,28 @@ describe('small controllers', () => {
     ]);
   });
 
-  it('count allowed disruptions', () => {
+  it('count allowed disruptions, and evicted pods no more until they are overdue', () => {
     const pods = [makePod({ name: 'a' }), makePod({ name: 'b' }), makePod({ name: 'c', ready: false })];
-    const budget = (spec: object) => ({
-      apiVersion: 'policy/v1',
-      kind: 'PodDisruptionBudget',
-      metadata: { name: 'b' },
-      spec,
-    });
-    expect(budgetStatus(budget({ minAvailable: 1 }), pods, 0).disruptionsAllowed).toBe(1);
-    expect(budgetStatus(budget({ maxUnavailable: '34%' }), pods, 0).disruptionsAllowed).toBe(1);
-    expect(budgetStatus(budget({ minAvailable: '100%' }), pods, 0).disruptionsAllowed).toBe(0);
+    const nowMs = Date.parse('2026-01-01T00:10:00Z');
+    const of = (disruptedPods: Record<string, string>) =>
+      budgetStatus(
+        {
+          apiVersion: 'policy/v1',
+          kind: 'PodDisruptionBudget',
+          metadata: { name: 'b' },
+          spec: { minAvailable: 1 },
+          status: { disruptedPods },
+        },
+        { pods, demand: { expectedPods: 3, desiredHealthy: 1, unmanaged: [] }, nowMs },
+      );
+    expect(of({}).status).toMatchObject({ currentHealthy: 2, disruptionsAllowed: 1, disruptedPods: {} });
+    const evicted = { a: '2026-01-01T00:09:00Z', gone: '2026-01-01T00:09:00Z' };
+    const { status, recheckInMs } = of(evicted);
+    expect(status).toMatchObject({ currentHealthy: 1, disruptionsAllowed: 0 });
+    expect(status.disruptedPods).toEqual({ a: '2026-01-01T00:09:00Z' });
+    expect(recheckInMs).toBe(60_001);
+    const late = of({ a: '2026-01-01T00:07:00Z' });
+    expect(late.overdue.map((pod) => pod.metadata.name)).toEqual(['a']);
+    expect(late.status).toMatchObject({ currentHealthy: 2, disruptedPods: {} });
   });
 });
