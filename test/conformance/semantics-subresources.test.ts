@@ -49,6 +49,29 @@ describeServers('subresources', (server) => {
     expect(collected.status).toBe(201);
   });
 
+  test('a status changes no labels of a deployment and no owners of a pod', async () => {
+    const deployments = `/apis/apps/v1/namespaces/${namespace}/deployments`;
+    const labels = { app: 'labelled' };
+    await api.post(deployments, {
+      metadata: { name: 'labelled', labels },
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'i' }] } },
+      },
+    });
+    const metadata = { labels: { app: 'other' }, annotations: { note: 'new' } };
+    const { body } = await api.patch(`${deployments}/labelled/status`, 'merge', { metadata });
+    expect(body.metadata).toMatchObject({ labels, annotations: { note: 'new' } });
+    const name = await pod({ nodeName: 'sub-1' });
+    const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name: 'sub-1', uid: 'u' }];
+    const owned = await api.patch(`${pods}/${name}/status`, 'merge', {
+      metadata: { ownerReferences, labels: { a: 'b' } },
+    });
+    expect(owned.body.metadata?.ownerReferences).toBeUndefined();
+    expect(owned.body.metadata?.labels).toEqual({ a: 'b' });
+  });
+
   test('eviction asks the disruption budget', async () => {
     const name = await pod({ nodeName: 'sub-1' }, { app: 'budgeted' });
     const budgets = `/apis/policy/v1/namespaces/${namespace}/poddisruptionbudgets`;

@@ -243,6 +243,11 @@ describe('deployments', () => {
       { what: 'roll back' },
     );
     expect(back.metadata.annotations?.['deployment.kubernetes.io/revision']).toBe('3');
+    const all = await plane.client.list<ReplicaSet>(replicaSets, { labelSelector: 'app=stuck' });
+    const histories = all.map(
+      (set) => set.metadata.annotations?.['deployment.kubernetes.io/revision-history'],
+    );
+    expect(histories.filter((each) => each !== undefined)).toEqual(['1']);
     plane.kubelet.isReady = () => true;
   });
 

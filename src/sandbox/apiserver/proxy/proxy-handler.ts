@@ -8,6 +8,7 @@ import { apiError } from '../http/api-error.js';
 import type { ApiRequest, Exchange } from '../http/exchange.js';
 import type { ResourcePath } from '../http/request-info.js';
 import type { ObjectReader } from '../registry/resource.js';
+import { pageStream } from './html-stream.js';
 import { backendHeaders, clientHeaders, hostHeader } from './proxy-headers.js';
 import { type ProxyTarget, proxyTarget } from './proxy-target.js';
 
@@ -76,11 +77,16 @@ export class ProxyHandler {
       throw apiError.unavailable(`error trying to reach service: ${messageOf(error)}`);
     });
     response.statusCode = answer.statusCode ?? 502;
+    const hosts = [hop.host, request.headers.host ?? ''];
+    const page = request.method === 'HEAD' ? undefined : pageStream(answer.headers, { prefix, hosts });
+    if (page !== undefined) delete answer.headers['content-length'];
     for (const [name, value] of clientHeaders(answer.headers, { ...hop, path: rest }))
       response.setHeader(name, value);
     response.flushHeaders();
     // Either side may leave in the middle of an answer.
-    await pipeline(answer, response).catch(() => undefined);
+    await (page === undefined ? pipeline(answer, response) : pipeline(answer, page, response)).catch(
+      () => undefined,
+    );
   }
 
   /** Joins an upgraded connection with one to the backend. Throws before the upgrade is answered. */

@@ -9,6 +9,17 @@ export interface ObjectReader {
   list(resource: string, namespace?: string): readonly KubeObject[];
 }
 
+/** Metadata that a write of the status could change, and for some kinds must not. */
+export type KeptByStatus = 'labels' | 'annotations' | 'finalizers' | 'ownerReferences';
+
+/** All of it. */
+export const allMetadata: readonly KeptByStatus[] = [
+  'labels',
+  'annotations',
+  'finalizers',
+  'ownerReferences',
+];
+
 /** What is particular about one kind. Drafts may be changed in place; `old` never. */
 export interface Strategy {
   /** Sets default values; runs on every write, must be idempotent. */
@@ -22,6 +33,8 @@ export interface Strategy {
   readonly validateUpdate?: (object: KubeObject, old: KubeObject, warnings?: string[]) => FieldError[];
   /** Runs instead of the two above when only the status is written; custom resources have no such rule. */
   readonly validateStatus?: (object: KubeObject, old: KubeObject) => FieldError[];
+  /** Metadata that writes of the status leave as it is; by default they may change it. */
+  readonly keptByStatus?: readonly KeptByStatus[];
 }
 
 /** A column of server-side printing. */

@@ -1,6 +1,6 @@
 import { cloneJson } from '../json.js';
 import type { KubeObject } from '../object.js';
-import type { Resource } from './resource.js';
+import type { KeptByStatus, Resource } from './resource.js';
 
 /** The object as a write at an endpoint leaves it: all but status, or only status. */
 export function mergeWritten(
@@ -17,7 +17,7 @@ export function mergeWritten(
             ? {}
             : { managedFields: draft.metadata.managedFields }),
         }
-      : draft.metadata;
+      : withKept(draft.metadata, old.metadata, resource.strategy.keptByStatus ?? []);
     const next: KubeObject = { ...cloneJson(old), metadata };
     if (draft.status === undefined) delete next.status;
     else next.status = draft.status;
@@ -30,6 +30,19 @@ export function mergeWritten(
     return next;
   }
   return draft;
+}
+
+function withKept(
+  metadata: KubeObject['metadata'],
+  old: KubeObject['metadata'],
+  fields: readonly KeptByStatus[],
+): KubeObject['metadata'] {
+  const next = { ...metadata };
+  for (const field of fields) {
+    if (old[field] === undefined) delete next[field];
+    else Object.assign(next, { [field]: cloneJson(old[field]) });
+  }
+  return next;
 }
 
 /** An applied configuration without the part that its endpoint does not write. */

@@ -6,6 +6,7 @@ import {
   rolloutBounds,
   sizeOf,
 } from '../../../../src/sandbox/cluster/controllers/apps/deployment-rollout.js';
+import { newRevisionAnnotations } from '../../../../src/sandbox/cluster/controllers/apps/deployment-revisions.js';
 import { deploymentStatus } from '../../../../src/sandbox/cluster/controllers/apps/deployment-status.js';
 import { canonicalJson, hashOf } from '../../../../src/sandbox/cluster/controllers/template-hash.js';
 import { resolveIntOrPercent } from '../../../../src/sandbox/cluster/controllers/int-or-percent.js';
@@ -19,6 +20,13 @@ describe('rolling update', () => {
       maxSurge: 2,
       maxUnavailable: 1,
     });
+  });
+
+  it('counts revisions with all their 64 bits', () => {
+    const name = 'deployment.kubernetes.io/revision';
+    const old = makeSet('old', { size: 1 });
+    old.metadata.annotations = { [name]: '3546343826724305832' };
+    expect(newRevisionAnnotations(makeDeployment({}), [old])).toEqual({ [name]: '3546343826724305833' });
   });
 
   it('lets one pod be unavailable when both limits come to zero', () => {

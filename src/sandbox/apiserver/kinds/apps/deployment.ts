@@ -56,6 +56,7 @@ export const deploymentStrategy: Strategy = {
     return checks.errors;
   },
   validateUpdate: selectorChange,
+  keptByStatus: ['labels'],
   validateStatus: (object) => {
     const checks = new Checks();
     const status = objectOf(object.status);

@@ -8,7 +8,7 @@ import {
   stringOf,
   stringsOf,
 } from '../../json.js';
-import { specOf, type Strategy } from '../../registry/resource.js';
+import { allMetadata, specOf, type Strategy } from '../../registry/resource.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 
 const precedenceMax = 10_000;
@@ -85,6 +85,7 @@ function ruleErrors(checks: Checks, rule: JsonObject, path: string): void {
 
 /** FlowSchemas: kept for tools that read them; this server does not queue requests. */
 export const flowSchemaStrategy: Strategy = {
+  keptByStatus: allMetadata,
   defaults: (draft) => {
     specOf(draft).matchingPrecedence ??= 1000;
   },
@@ -159,6 +160,7 @@ function limitedErrors(checks: Checks, limited: JsonObject, path: string): void 
 
 /** PriorityLevelConfigurations. */
 export const priorityLevelStrategy: Strategy = {
+  keptByStatus: allMetadata,
   defaults: (draft) => {
     const spec = specOf(draft);
     if (isObject(spec.limited)) {

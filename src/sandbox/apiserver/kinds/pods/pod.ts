@@ -77,6 +77,8 @@ function validateStatus(pod: KubeObject, old: KubeObject): FieldError[] {
 
 /** Pods. */
 export const podStrategy: Strategy = {
+  // Kubelets report what they run, and have no say in who owns it.
+  keptByStatus: ['ownerReferences'],
   defaults: (draft) => {
     const spec = specOf(draft);
     defaultPodSpec(spec);

@@ -1,5 +1,5 @@
 import { equalJson, objectsOf, stringMapOf, stringOf, stringsOf } from '../../json.js';
-import type { Strategy } from '../../registry/resource.js';
+import { allMetadata, type Strategy } from '../../registry/resource.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 import { qualifiedName } from '../validation/selectors.js';
 
@@ -53,6 +53,7 @@ export const storageClassStrategy: Strategy = {
 
 /** VolumeAttachments. */
 export const volumeAttachmentStrategy: Strategy = {
+  keptByStatus: allMetadata,
   validate: (object) => {
     const checks = new Checks();
     const [spec = {}] = objectsOf([object.spec ?? {}]);

@@ -4,6 +4,8 @@ import type { DeploymentContext } from './deployment-context.js';
 import { type RolloutSets, sizeOf } from './deployment-rollout.js';
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
+const historyAnnotation = 'deployment.kubernetes.io/revision-history';
+const historyMaxChars = 2000;
 const historyLimitDefault = 10;
 /** Annotations of a Deployment that say nothing about its replica sets. */
 const ownAnnotations = new Set([
@@ -11,7 +13,7 @@ const ownAnnotations = new Set([
   revisionAnnotation,
   'deployment.kubernetes.io/desired-replicas',
   'deployment.kubernetes.io/max-replicas',
-  'deployment.kubernetes.io/revision-history',
+  historyAnnotation,
 ]);
 
 /**
@@ -33,7 +35,7 @@ export async function recordRevision(
       {
         metadata: {
           resourceVersion,
-          annotations: newRevisionAnnotations(deployment, sets.old),
+          annotations: { ...newRevisionAnnotations(deployment, sets.old), ...formerRevisions(current) },
         },
       },
     );
@@ -62,7 +64,7 @@ export async function prune(
       sizeOf(set) === 0 && (set.status?.replicas ?? 0) === 0 && set.metadata.deletionTimestamp === undefined,
   );
   const surplus = empty
-    .toSorted((a, b) => revisionOf(a) - revisionOf(b))
+    .toSorted((a, b) => compare(revisionOf(a), revisionOf(b)))
     .slice(0, Math.max(0, empty.length - limit));
   for (const set of surplus) {
     const { name, namespace } = set.metadata;
@@ -79,13 +81,32 @@ export function newRevisionAnnotations(
   return { ...sharedAnnotations(deployment), [revisionAnnotation]: String(nextRevision(old)) };
 }
 
-function nextRevision(old: readonly ReplicaSet[]): number {
-  return Math.max(0, ...old.map(revisionOf)) + 1;
+function nextRevision(old: readonly ReplicaSet[]): bigint {
+  let newest = 0n;
+  for (const revision of old.map(revisionOf)) if (revision > newest) newest = revision;
+  return newest + 1n;
 }
 
-function revisionOf(set: ReplicaSet): number {
-  const revision = Number(set.metadata.annotations?.[revisionAnnotation] ?? 0);
-  return Number.isFinite(revision) ? revision : 0;
+/** Revisions are 64-bit numbers; a number of JavaScript would lose the last digits of large ones. */
+function revisionOf(set: ReplicaSet): bigint {
+  const text = set.metadata.annotations?.[revisionAnnotation] ?? '';
+  return /^\d{1,18}$|^[1-8]\d{18}$/.test(text) ? BigInt(text) : 0n;
+}
+
+function compare(a: bigint, b: bigint): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+/** The numbers a set had before it became the newest again, the last ones of them. */
+function formerRevisions(set: ReplicaSet): Record<string, string> {
+  const former = set.metadata.annotations?.[revisionAnnotation];
+  if (former === undefined) return {};
+  const history = [...(set.metadata.annotations?.[historyAnnotation] ?? '').split(','), former].filter(
+    (each) => each !== '',
+  );
+  while (history.join(',').length > historyMaxChars) history.shift();
+  return { [historyAnnotation]: history.join(',') };
 }
 
 /** Annotations a replica set takes over from its Deployment. */
