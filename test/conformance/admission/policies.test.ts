@@ -82,6 +82,8 @@ describeServers('validating admission policies', (server, kind) => {
             "'team ' + object.data.team + ' has no place in ' + namespaceObject.metadata.labels.team",
         },
         { expression: "object.data.needed == 'x' || has(object.data.team)" },
+        // Over several lines, and without a message.
+        { expression: "\n  !(has(object.data.team)\n    && object.data.team == 'green')\n" },
       ],
     });
     const refused = `is forbidden: ValidatingAdmissionPolicy '${name}' with binding '${name}' denied request`;
@@ -98,6 +100,9 @@ describeServers('validating admission policies', (server, kind) => {
     });
     expect((await write('red', { team: 'red' })).json()).toMatchObject({
       message: `configmaps "red" ${refused}: team red has no place in blue`,
+    });
+    expect((await write('green', { team: 'green' })).json()).toMatchObject({
+      message: `configmaps "green" ${refused}: failed expression: !(has(object.data.team)\n    && object.data.team == 'green')`,
     });
     expect((await write('broken', { a: '' })).json()).toMatchObject({
       code: 422,

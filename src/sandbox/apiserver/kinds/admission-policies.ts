@@ -81,10 +81,6 @@ function validationErrors(validation: JsonObject, at: string, compile: Compile):
     errors.push(fieldError.invalid(`${at}.message`, message, 'message must be non-empty if specified'));
   } else if (/[\r\n]/.test(text.trim())) {
     errors.push(fieldError.invalid(`${at}.message`, message, 'message must not contain line breaks'));
-  } else if (/[\r\n]/.test(stringOf(validation.expression).trim()) && text === '') {
-    errors.push(
-      fieldError.required(`${at}.message`, 'message must be specified if expression contains line breaks'),
-    );
   }
   if (typeof messageExpression === 'string') {
     errors.push(...expressionErrors(messageExpression, `${at}.messageExpression`, 'string', compile));
