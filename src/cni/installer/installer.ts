@@ -70,6 +70,8 @@ export function pluginEntry(o: {
 export class Installer {
   readonly #deps: InstallerDeps;
   #isStopped = false;
+  /** The pass that is under way, or the last one. */
+  #pass: Promise<unknown> = Promise.resolve();
 
   constructor(deps: InstallerDeps) {
     this.#deps = deps;
@@ -97,6 +99,12 @@ export class Installer {
   /** One pass; true when something had to be written. Throws MESH0707 and file system errors. */
   async ensure(): Promise<boolean> {
     if (this.#isStopped) return false;
+    const pass = this.#ensure();
+    this.#pass = pass.catch(() => undefined);
+    return pass;
+  }
+
+  async #ensure(): Promise<boolean> {
     const hasNewFiles = await this.#deps.files.install();
     const hasNewAccess = await this.#writeKubeconfig();
     const hasNewConfig = await this.#writeConfig();
@@ -107,6 +115,8 @@ export class Installer {
   /** Takes entry, plugin and kubeconfig away, in that order; returns what it removed. Ends {@link run}. */
   async uninstall(): Promise<readonly string[]> {
     this.#isStopped = true;
+    // A pass under way would put back what is removed here.
+    await this.#pass;
     const removed: string[] = [];
     for (const path of await this.#configs()) {
       const text = await readFile(path, 'utf8');

@@ -44,7 +44,7 @@ describe('installer', () => {
   });
   afterEach(() => rmSync(dir, { recursive: true }));
 
-  const make = (confName = ''): Installer =>
+  const make = (confName = '', access = () => Promise.resolve(kubeconfig)): Installer =>
     new Installer({
       files: new PluginFiles({
         binDir,
@@ -62,7 +62,7 @@ describe('installer', () => {
         detectionRetry: false,
         logLevel: 'info',
       }),
-      kubeconfig: () => Promise.resolve(kubeconfig),
+      kubeconfig: access,
       log: createLogger('install'),
       onState: (problem) => problems.push(problem),
       onInstall: () => undefined,
@@ -145,6 +145,24 @@ describe('installer', () => {
     utimesSync(join(dir, 'plugin.cjs'), new Date(), new Date(Date.now() + 5_000));
     expect(await make().ensure()).toBe(true);
     expect(readFileSync(join(binDir, '.istio-cni', 'plugin.cjs'), 'utf8')).toBe('later');
+  });
+
+  it('removes what a pass under way puts there', async () => {
+    const path = conf('10-net.conflist', list);
+    let answer: (text: string) => void = () => undefined;
+    let ask: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => (ask = resolve));
+    const installer = make('', () => {
+      ask();
+      return new Promise<string>((resolve) => (answer = resolve));
+    });
+    const pass = installer.ensure();
+    await asked;
+    const removal = installer.uninstall();
+    answer('late');
+    await Promise.all([pass, removal]);
+    expect(types(path)).toEqual(['ptp']);
+    expect(await installer.leftovers()).toEqual([]);
   });
 
   it('removes all it installed and nothing else', async () => {
