@@ -33,17 +33,43 @@ test('both programs and their versions', async () => {
   });
 });
 
+/** A program for Linux on another processor: its header, and nothing to run. */
+function foreignProgram(name: string): void {
+  const header = Buffer.from('7f454c46020101000000000000000000 0200 0200'.replaceAll(' ', ''), 'hex');
+  writeFileSync(join(folder, name), Buffer.concat([header, Buffer.alloc(512, 0xff)]), { mode: 0o755 });
+}
+
+const refused = (text: string) => ({
+  code: 'MESH0809',
+  message: expect.stringContaining(text) as string,
+  hint: expect.stringContaining('kube-apiserver') as string,
+});
+
 test('what is missing, too old, or no such program is said with what to do', async () => {
-  await expect(findAssets(folder)).rejects.toMatchObject({
-    code: 'MESH0809',
-    message: expect.stringContaining('kube-apiserver is missing or not executable') as string,
-    hint: expect.stringContaining('KUBEBUILDER_ASSETS') as string,
-  });
+  await expect(findAssets(join(folder, 'none'))).rejects.toMatchObject(refused('cannot be read'));
+  await expect(findAssets(folder)).rejects.toMatchObject(refused('kube-apiserver is missing'));
   program('etcd', 'etcd Version: 3.5.16');
   writeFileSync(join(folder, 'kube-apiserver'), 'not executable');
-  await expect(findAssets(folder)).rejects.toThrow('not executable');
+  await expect(findAssets(folder)).rejects.toMatchObject({
+    ...refused('is not executable'),
+    hint: expect.stringContaining('chmod +rx') as string,
+  });
+  chmodSync(join(folder, 'kube-apiserver'), 0o755);
+  await expect(findAssets(folder)).rejects.toMatchObject(refused('is no program for Linux'));
+  writeFileSync(join(folder, 'kube-apiserver'), '');
+  await expect(findAssets(folder)).rejects.toMatchObject(refused('is empty'));
+  foreignProgram('kube-apiserver');
+  await expect(findAssets(folder)).rejects.toMatchObject(refused('is built for machine 2,'));
   program('kube-apiserver', 'Kubernetes v1.29.9');
-  await expect(findAssets(folder)).rejects.toThrow('is version 1.29.9, older than 1.30');
+  await expect(findAssets(folder)).rejects.toMatchObject(refused('is version 1.29.9, older than 1.30'));
+  program('kube-apiserver', 'Kubernetes v0.0.0-master+$Format:%H$');
+  await expect(findAssets(folder)).rejects.toMatchObject({
+    ...refused('was built without its version'),
+    hint: expect.stringContaining('-ldflags') as string,
+  });
   program('kube-apiserver', 'hello');
-  await expect(findAssets(folder)).rejects.toThrow('does not say its version');
+  await expect(findAssets(folder)).rejects.toMatchObject(refused('does not say its version'));
+  program('kube-apiserver', 'Kubernetes v1.32.0');
+  rmSync(join(folder, 'etcd'));
+  await expect(findAssets(folder)).rejects.toMatchObject(refused('etcd is missing'));
 });

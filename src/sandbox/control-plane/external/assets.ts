@@ -1,7 +1,8 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { MeshError, messageOf } from '../../../errors/mesh-error.js';
+import { MeshError, type MeshErrorOptions, messageOf } from '../../../errors/mesh-error.js';
 import { run } from '../../../system/run.js';
+import { obstacleOf } from './executable-format.js';
 
 /** The variable that names a folder with the programs `kube-apiserver` and `etcd`, as envtest uses it. */
 export const assetsVariable = 'KUBEBUILDER_ASSETS';
@@ -29,6 +30,7 @@ export function assetsFolder(env: NodeJS.ProcessEnv = process.env): string | und
 export async function findAssets(folder: string): Promise<ControlPlaneAssets> {
   const kubeApiserver = join(folder, 'kube-apiserver');
   const etcd = join(folder, 'etcd');
+  assertFolder(folder);
   const [version, etcdVersion] = await Promise.all([
     versionOf(kubeApiserver, { pattern: /^Kubernetes v(\d+\.\d+\.\d+\S*)/m, oldest: oldest.kubeApiserver }),
     versionOf(etcd, { pattern: /^etcd Version: (\d+\.\d+\.\d+\S*)/m, oldest: oldest.etcd }),
@@ -37,16 +39,7 @@ export async function findAssets(folder: string): Promise<ControlPlaneAssets> {
 }
 
 async function versionOf(program: string, o: { pattern: RegExp; oldest: string }): Promise<string> {
-  try {
-    accessSync(program, constants.X_OK);
-    if (!statSync(program).isFile()) throw new Error(`${program} is not a file`);
-  } catch (error) {
-    throw new MeshError('MESH0809', `${program} is missing or not executable`, {
-      evidence: messageOf(error),
-      hint: fix,
-      cause: error,
-    });
-  }
+  assertExecutable(program);
   const result = await run(program, ['--version']).catch((error: unknown) => ({
     stdout: '',
     stderr: messageOf(error),
@@ -54,17 +47,57 @@ async function versionOf(program: string, o: { pattern: RegExp; oldest: string }
   }));
   const version = o.pattern.exec(result.stdout)?.[1];
   if (version === undefined) {
-    throw new MeshError('MESH0809', `${program} does not say its version`, {
+    // Looked at only now: with binfmt_misc a machine runs more than its own programs.
+    const obstacle = obstacleOf(program);
+    if (obstacle !== undefined) throw unusable(`${program} ${obstacle}`);
+    throw unusable(`${program} does not say its version`, {
       evidence: `${program} --version ended with ${result.exitCode}: ${(result.stdout + result.stderr).trim().slice(0, 500)}`,
-      hint: fix,
     });
   }
-  if (isOlder(version, o.oldest)) {
-    throw new MeshError('MESH0809', `${program} is version ${version}, older than ${o.oldest}`, {
-      hint: fix,
+  if (version.startsWith(unlabelled)) {
+    throw unusable(`${program} was built without its version`, {
+      evidence: `it calls itself ${version}`,
+      hint: `Build it with its version, as go build -ldflags '-X k8s.io/component-base/version.gitVersion=v1.32.0'. ${fix}`,
     });
   }
+  if (isOlder(version, o.oldest)) throw unusable(`${program} is version ${version}, older than ${o.oldest}`);
   return version;
+}
+
+/** What kube-apiserver calls itself when nobody told the linker: every client would take it for an old one. */
+const unlabelled = '0.0.0';
+
+function assertFolder(folder: string): void {
+  let isFolder: boolean;
+  try {
+    isFolder = statSync(folder).isDirectory();
+  } catch (error) {
+    const evidence = messageOf(error);
+    throw unusable(`${assetsVariable} names ${folder}, which cannot be read`, { evidence, cause: error });
+  }
+  if (!isFolder) throw unusable(`${assetsVariable} names ${folder}, which is not a folder`);
+}
+
+function assertExecutable(program: string): void {
+  try {
+    accessSync(program, constants.F_OK);
+  } catch (error) {
+    throw unusable(`${program} is missing`, { evidence: messageOf(error), cause: error });
+  }
+  if (!statSync(program).isFile()) throw unusable(`${program} is not a file`);
+  try {
+    accessSync(program, constants.R_OK | constants.X_OK);
+  } catch (error) {
+    throw unusable(`${program} is not executable`, {
+      evidence: messageOf(error),
+      hint: `chmod +rx ${program}   # its file system must not be mounted with noexec either`,
+      cause: error,
+    });
+  }
+}
+
+function unusable(message: string, o: MeshErrorOptions = {}): MeshError {
+  return new MeshError('MESH0809', message, { hint: fix, ...o });
 }
 
 /** Compares major and minor numbers. */
