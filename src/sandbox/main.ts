@@ -63,7 +63,8 @@ async function runSupervisor(configFile: string, env: NodeJS.ProcessEnv): Promis
   } catch (error) {
     logger.error('sandbox could not be started', { error: messageOf(error) });
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    return 1;
+    // It stays to say what failed until it is asked to end.
+    if (!supervisor.isReachable) return 1;
   }
   await supervisor.closed();
   // The state is written, and everything else ends with this process: its parent, pid 1 of

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
@@ -48,7 +48,7 @@ async function status() {
     ...(JSON.parse(outcome.stdout) as {
       state?: string;
       pid?: number;
-      supervisor?: { nodes: { name: string; initPid: number; isReady: boolean }[] };
+      supervisor?: { phase: string; nodes: { name: string; initPid: number; isReady: boolean }[] };
     }),
   };
 }
@@ -157,6 +157,29 @@ describe('up', () => {
       expect(leftovers()).toEqual([]);
     },
   );
+
+  test('that failed says why, and the next one starts afresh', async () => {
+    const assets = join(dir, 'assets');
+    mkdirSync(assets);
+    const program = (file: string, version: string, body: string) =>
+      writeFileSync(
+        join(assets, file),
+        `#!/bin/sh\n[ "$1" = --version ] && { echo "${version}"; exit; }\n${body}\n`,
+        { mode: 0o755 },
+      );
+    program('kube-apiserver', 'Kubernetes v1.32.0', 'exec sleep 60');
+    const fatal = '{"level":"fatal","msg":"cannot begin","error":"no luck"}';
+    program('etcd', 'etcd Version: 3.5.0', `echo '${fatal}'; exit 1`);
+    const failed = await meshctl(['sandbox', 'up', '--name', name], {
+      env: { ...env, KUBEBUILDER_ASSETS: assets },
+    });
+    expect(failed.exitCode).toBe(1);
+    expect(failed.stderr).toContain('MESH0810: etcd ended while it was starting: cannot begin: no luck');
+    expect(await status()).toMatchObject({ exitCode: 1, supervisor: { phase: 'failed' } });
+    const all = await processes();
+    expect(await up()).toMatchObject({ wasRunning: false });
+    expect(survivors(all)).toEqual([]);
+  });
 
   test('after a kill in the middle goes on', async () => {
     const { child, ended } = beginUp();

@@ -35,6 +35,7 @@ function render(result: SandboxStatusResult, o: { view: TextView; isReady: boole
     const pods = supervisor.nodes.reduce((sum, node) => sum + node.podCount, 0);
     rows.push(['up', `${uptime(supervisor.startedAt)}, meshctl ${supervisor.version}`]);
     rows.push(['API server', apiServerText(supervisor.apiServer)]);
+    if (supervisor.apiServerTrouble !== undefined) rows.push(['', style.bad(supervisor.apiServerTrouble)]);
     rows.push(['pods', String(pods)]);
     if (memory !== undefined)
       rows.push([

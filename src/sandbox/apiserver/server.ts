@@ -215,6 +215,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     issueServing: (names) => pki.issueServer(names),
     sign: (request, terms) => pki.sign(request, terms),
     connect: async (user, groups) => loopback.connect({ name: user, groups }),
+    trouble: () => undefined,
+    isStateKept: () => stateFile?.isHealthy !== false,
     close: () => (closing ??= close()),
   };
 }

@@ -37,6 +37,10 @@ export interface ApiServer {
   sign(request: Pkcs10CertificateRequest, terms: SigningTerms): Promise<string>;
   /** A connection for a part of this process that acts as a user. */
   connect(user: string, groups: readonly string[]): Promise<ClusterConnection>;
+  /** Why it does not serve now, as far as is known; undefined when nothing is. */
+  trouble(): string | undefined;
+  /** False while what it has acknowledged would be lost if it stopped now. */
+  isStateKept(): boolean;
   /** Ends watches and streams, writes the state, and stops. Idempotent. */
   close(): Promise<void>;
 }

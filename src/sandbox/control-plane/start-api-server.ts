@@ -35,7 +35,7 @@ export async function startSandboxApiServer(o: ControlPlaneOptions): Promise<Api
     return startExternalApiServer({ ...shared, assets, folder, pkiDirectory });
   }
   if (!isPersistent) return startApiServer({ ...shared, kubelet });
-  await mkdir(pkiDirectory, { recursive: true, mode: 0o700 });
+  await mkdir(dataFolder, { recursive: true, mode: 0o700 });
   return startApiServer({
     ...shared,
     kubelet,

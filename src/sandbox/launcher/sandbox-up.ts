@@ -7,7 +7,7 @@ import { planNodes, readNodeList, writeNodeList } from '../supervisor/nodes/node
 import { nodesMax } from '../supervisor/sandbox-config.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import type { IpFamilyName } from '../supervisor/network-plan.js';
-import { supervisorStatus } from './control-client.js';
+import { requestShutdown, supervisorStatus } from './control-client.js';
 import { filesError } from '../supervisor/files-error.js';
 import { assetsFolder, assetsVariable, findAssets } from '../control-plane/external/assets.js';
 import { checkHost, type MissingPiece } from './host/host-check.js';
@@ -18,7 +18,7 @@ import { snapshotPackage } from './package-snapshot.js';
 import { keepRemains, removeRemains } from './sandbox-down.js';
 import { readContextEntry } from './sandbox-kubeconfig.js';
 import { isRunning, readRecord, type SandboxRecord, writeRecord } from './sandbox-record.js';
-import { endedEarly, launchSupervisor, logTail } from './supervisor-process.js';
+import { endedEarly, launchSupervisor, logTail, startFailure } from './supervisor-process.js';
 
 export interface SandboxUpOptions {
   /** Default `default`. */
@@ -74,7 +74,11 @@ export async function sandboxUp(o: SandboxUpOptions = {}): Promise<SandboxUpResu
 
 async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<SandboxUpResult> {
   const before = readRecord(paths);
-  if (before !== undefined && isRunning(before)) return reuse(paths, before, o);
+  if (before !== undefined && isRunning(before)) {
+    if ((await supervisorStatus(paths))?.phase !== 'failed') return reuse(paths, before, o);
+    // It stayed only to say why. Now somebody may have mended that.
+    await requestShutdown(paths);
+  }
   const progress = o.onProgress ?? (() => undefined);
   progress('check', 'looking at the machine');
   const ipFamilies = before?.isPersistent === true ? familiesOf(before) : (o.ipFamilies ?? ipFamiliesDefault);
@@ -111,11 +115,16 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
       hasNewPort: kept !== undefined && kept.apiPort !== started.apiPort,
     });
   } catch (error) {
-    const files = filesError(error, paths.folder);
+    const files = isAboutFiles(error) ? error : filesError(error, paths.folder);
     // Given up by the caller, or no room: nothing stays. After other failures the log does; the next `up` clears it.
     if (o.signal?.aborted === true || files !== undefined) await clean(started);
     throw files ?? error;
   }
+}
+
+/** The supervisor met a full disk, or the like. */
+function isAboutFiles(error: unknown): error is MeshError {
+  return error instanceof MeshError && error.code === 'MESH0814';
 }
 
 async function prepareFiles(paths: SandboxPaths, o: { nodes: number; isNew: boolean }): Promise<void> {
@@ -198,7 +207,7 @@ async function awaitReady(
     o.signal?.throwIfAborted();
     const status = existsSync(paths.control) ? await supervisorStatus(paths) : undefined;
     if (status?.phase === 'ready') return status;
-    if (status?.phase === 'failed') throw await endedEarly(paths, status.detail);
+    if (status?.phase === 'failed') throw await startFailure(paths, status);
     if (!isRunning(record)) throw await endedEarly(paths);
     if (status !== undefined && status.detail !== lastDetail) {
       lastDetail = status.detail;

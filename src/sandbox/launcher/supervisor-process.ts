@@ -7,6 +7,7 @@ import { MeshError } from '../../errors/mesh-error.js';
 import { keepFilesFromChildren } from '../../system/inherited-files.js';
 import { boundPort, closeFd, listenTcp } from '../../system/socket.js';
 import { apiListenerFd, type SupervisorConfig } from '../supervisor/sandbox-config.js';
+import type { SupervisorStatus } from '../supervisor/control/control-protocol.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 import type { IpFamilyName } from '../supervisor/network-plan.js';
 import { findCniPlugins, systemPath } from './host/programs.js';
@@ -17,6 +18,8 @@ import { type SandboxRecord, writeRecord } from './sandbox-record.js';
 /** The repository whose images are built in. */
 export const builtinHub = 'meshctl';
 const logTailMaxChars = 2_000;
+/** What the supervisor calls an error that it has no code for. */
+const unexpectedFailure = 'MESH0815';
 
 export interface LaunchOptions {
   /** Host port of the last run, so that kubeconfigs handed out then stay valid; any other when it is taken. */
@@ -88,6 +91,14 @@ export async function endedEarly(paths: SandboxPaths, evidence?: string): Promis
     evidence: evidence ?? (await logTail(paths)),
     hint: `the whole log: ${paths.log}`,
   });
+}
+
+/** Why a sandbox says that it failed to start: the supervisor's own error where it names one, otherwise MESH0805. */
+export async function startFailure(paths: SandboxPaths, status: SupervisorStatus): Promise<MeshError> {
+  const { failure, detail } = status;
+  if (failure === undefined || failure.code === unexpectedFailure) return endedEarly(paths, detail);
+  const { code, message, evidence, hint } = failure;
+  return new MeshError(code, message, { evidence, hint });
 }
 
 export async function logTail(paths: SandboxPaths): Promise<string> {

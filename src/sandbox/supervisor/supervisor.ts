@@ -29,6 +29,7 @@ import { pruneImages } from '../node/image/store/prune.js';
 import { writeHelperPrograms } from '../node/runtime/helper-programs.js';
 import { controlProtocol, type SupervisorStatus } from './control/control-protocol.js';
 import { startControlServer } from './control/control-server.js';
+import { type ErrorDocument, errorDocument } from './control/control-error.js';
 import { sandboxMemory } from './control/process-memory.js';
 import { clusterDnsAnswers } from './dns-probe.js';
 import { NodeFleet } from './nodes/node-fleet.js';
@@ -57,6 +58,7 @@ export class Supervisor {
   readonly #startedAt = new Date();
   #phase: SupervisorStatus['phase'] = 'starting';
   #detail = 'API server';
+  #failure: ErrorDocument['error'] | undefined;
   #control: Server | undefined;
   #apiServer: ApiServer | undefined;
   #client: KubeClient | undefined;
@@ -108,8 +110,14 @@ export class Supervisor {
     } catch (error) {
       this.#phase = 'failed';
       this.#detail = messageOf(error);
+      this.#failure = errorDocument(error).error;
       throw error;
     }
+  }
+
+  /** Whether the launcher can ask it something. */
+  get isReachable(): boolean {
+    return this.#control?.listening === true;
   }
 
   /** Resolves when the sandbox has been asked to end and its state is written. */
@@ -219,9 +227,9 @@ export class Supervisor {
     const { signal } = this.#abort;
     const nodes = this.#fleet.runners.filter((node) => node.spec.isPoweredOn && node.spec.isConnected);
     for (;;) {
-      const ready = await readyNodes(this.#client);
+      const ready = await this.#readyNodes();
       const waiting = nodes
-        .filter((node) => !node.hasReported || !ready.has(node.name))
+        .filter((node) => !node.hasReported || ready?.has(node.name) !== true)
         .map((node) => node.name);
       if (waiting.length === 0) break;
       this.#detail = `node ${waiting.join(', ')} to become Ready`;
@@ -234,8 +242,15 @@ export class Supervisor {
     }
   }
 
+  /** Undefined while there is no API server to ask, or it does not answer. */
+  async #readyNodes(): Promise<ReadonlySet<string> | undefined> {
+    return this.#client === undefined ? undefined : readyNodes(this.#client);
+  }
+
   async #status(): Promise<SupervisorStatus> {
-    const [ready, isStateKept] = await Promise.all([readyNodes(this.#client), this.#isStateKept()]);
+    const ready = await this.#readyNodes();
+    const isSilent = this.#client !== undefined && ready === undefined;
+    const apiServer = this.#apiServer;
     const { name, version, isPersistent } = this.#config;
     return {
       name,
@@ -244,24 +259,17 @@ export class Supervisor {
       server: this.#server,
       version,
       protocol: controlProtocol,
-      apiServer: this.#apiServer?.identity,
+      apiServer: apiServer?.identity,
+      apiServerTrouble: apiServer?.trouble() ?? (isSilent ? 'it does not answer' : undefined),
+      failure: this.#failure,
       isPersistent,
-      isStateKept,
+      isStateKept: apiServer?.isStateKept() ?? true,
       startedAt: this.#startedAt.toISOString(),
       nodes: this.#fleet.runners.map((node) => {
         const status = node.status();
-        return { ...status, isReady: node.hasReported && ready.has(node.name) };
+        return { ...status, isReady: node.hasReported && ready?.has(node.name) === true };
       }),
       memoryBytes: process.memoryUsage.rss(),
     };
-  }
-
-  /** What the API server says of its storage. */
-  async #isStateKept(): Promise<boolean> {
-    if (!this.#config.isPersistent || this.#client === undefined) return true;
-    return this.#client.request({ method: 'GET', path: '/healthz/etcd' }).then(
-      () => true,
-      () => false,
-    );
   }
 }

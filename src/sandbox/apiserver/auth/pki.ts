@@ -1,9 +1,10 @@
 import 'reflect-metadata';
 import { createPublicKey, generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
+import { MeshError, messageOf } from '../../../errors/mesh-error.js';
 
 const signing = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const caLifetimeDays = 3650;
@@ -91,7 +92,10 @@ export class ClusterPki {
     this.tokenPublicKeyPem = createPublicKey(tokenKeyPem).export({ type: 'spki', format: 'pem' }).toString();
   }
 
-  /** Loads the keys from a directory, making what is missing; without a directory they live in memory only. */
+  /**
+   * Loads the keys from a directory, or makes some and the directory; without one they live in memory only.
+   * Throws MESH0814 when what is there are no keys.
+   */
   static async open(directory: string | undefined): Promise<ClusterPki> {
     // Node's own implementation under the type that browsers give it.
     x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);
@@ -122,10 +126,7 @@ export class ClusterPki {
       .toString();
     const pki = new ClusterPki(ca, keys.privateKey, tokenKeyPem);
     if (directory !== undefined) {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-      writeFileSync(join(directory, 'ca.crt'), pki.caPem);
-      writeFileSync(join(directory, 'ca.key'), await keyToPem(keys.privateKey), { mode: 0o600 });
-      writeFileSync(join(directory, 'sa.key'), tokenKeyPem, { mode: 0o600 });
+      await pki.#save(directory);
     }
     return pki;
   }
@@ -137,8 +138,25 @@ export class ClusterPki {
       return new ClusterPki(ca, caKey, readFileSync(join(directory, 'sa.key'), 'utf8'));
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      throw error;
+      if (error instanceof Error && 'syscall' in error) throw error;
+      throw new MeshError('MESH0814', `the keys of the cluster in ${directory} are damaged`, {
+        evidence: messageOf(error),
+        hint: 'Put the files back as they were, or give the cluster up: meshctl sandbox down --purge',
+        cause: error,
+      });
     }
+  }
+
+  /** All or nothing: half of the keys, after a kill or on a full disk, would be in the way of the next start. */
+  async #save(directory: string): Promise<void> {
+    const fresh = `${directory}.new`;
+    rmSync(fresh, { recursive: true, force: true });
+    mkdirSync(fresh, { recursive: true, mode: 0o700 });
+    writeFileSync(join(fresh, 'ca.crt'), this.caPem);
+    writeFileSync(join(fresh, 'ca.key'), await keyToPem(this.#caKey), { mode: 0o600 });
+    writeFileSync(join(fresh, 'sa.key'), this.tokenKeyPem, { mode: 0o600 });
+    rmSync(directory, { recursive: true, force: true });
+    renameSync(fresh, directory);
   }
 
   /** A client certificate: the user name in CN, the groups in O, as the API server reads them back. */

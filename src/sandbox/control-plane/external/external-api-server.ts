@@ -34,7 +34,8 @@ export interface ExternalApiServerOptions {
   readonly logger: Logger;
 }
 
-const readyTimeoutMs = 60_000;
+/** Long: who waits for the sandbox gives up earlier, unless he asked for more time on a slow machine. */
+const readyTimeoutMs = 300_000;
 const readyPollMs = 50;
 /** kube-apiserver has no state to save, and would wait for its watches to end. */
 const stopGraceMs = { server: 300, etcd: 2_000 } as const;
@@ -117,6 +118,9 @@ export async function startExternalApiServer(o: ExternalApiServerOptions): Promi
         kubeconfigText({ server: url, name, caPem: pki.caPem, user: admin }),
       issue: (user, groups) => pki.issueClient(user, groups),
       issueServing: (names) => pki.issueServer(names),
+      trouble: () => etcd.trouble() ?? server.trouble(),
+      // What it acknowledged is in etcd's files.
+      isStateKept: () => true,
       sign: (request, terms) => pki.sign(request, terms),
       connect: async (user, groups) => connectionOf(await pki.issueClient(user, groups)),
       close: () => (closing ??= close()),
@@ -157,10 +161,7 @@ async function untilReady(
   let last = '';
   for (;;) {
     if (ended !== undefined) {
-      const words = ended.program.lastWords();
-      throw new MeshError('MESH0810', `${ended.name} ended while it was starting: ${words}`, {
-        evidence: ended.program.logTail(),
-      });
+      throw endedWhileStarting(ended.name, ended.program);
     }
     try {
       await client.request({ method: 'GET', path: '/readyz', timeoutMs: 2_000 });
@@ -175,4 +176,15 @@ async function untilReady(
     }
     await delay(readyPollMs);
   }
+}
+
+function endedWhileStarting(name: string, program: Program): MeshError {
+  const words = program.lastWords();
+  const evidence = program.logTail();
+  if (/no space left on device/i.test(evidence))
+    return new MeshError('MESH0814', `${name} cannot write its files: the disk is full`, { evidence: words });
+  return new MeshError('MESH0810', `${name} ended while it was starting: ${words}`, {
+    evidence,
+    hint: `its whole log: ${program.logPath}`,
+  });
 }

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { messageOf } from '../../../errors/mesh-error.js';
 import type { Logger } from '../../../telemetry/log.js';
+import { lastWords } from './last-words.js';
 
 export interface ProgramOptions {
   readonly name: string;
@@ -19,8 +21,9 @@ const logCheckMs = 10_000;
 const restartDelays = { firstMs: 100, maxMs: 5_000 } as const;
 /** A run this long was a good one: the next restart is quick again. */
 const stableMs = 30_000;
-const logTailMaxChars = 2_000;
-const lastWordsMaxChars = 300;
+/** Ends in a row before there is said to be trouble: one is mended before anybody notices. */
+const troubleEnds = 3;
+const logTailMaxBytes = 2_000;
 
 /**
  * A process that lives no longer than this one, whatever ends this one. Until
@@ -34,6 +37,12 @@ export class Program {
   #restartTimer: NodeJS.Timeout | undefined;
   #restartDelayMs: number = restartDelays.firstMs;
   #startedAt = 0;
+  /** Where the log of the current run begins. */
+  #logStart = 0;
+  /** Ends in a row. */
+  #ends = 0;
+  /** Why it ended last. */
+  #lastEnd = '';
   #isKept = false;
   #isStopping = false;
   #ended: Promise<void> = Promise.resolve();
@@ -43,6 +52,10 @@ export class Program {
     this.#log = openSync(options.logPath, 'a+', 0o600);
     this.#logTimer = setInterval(() => this.#boundLog(), logCheckMs);
     this.#logTimer.unref();
+  }
+
+  get logPath(): string {
+    return this.#o.logPath;
   }
 
   /** Process id of the current run. */
@@ -59,12 +72,22 @@ export class Program {
   start(): void {
     const { file, args, folder } = this.#o;
     this.#startedAt = Date.now();
-    this.#o.prepare?.();
-    // The kernel ends the program when its parent dies, however that happens.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', file, ...args], {
-      cwd: folder,
-      stdio: ['ignore', this.#log, this.#log],
-    });
+    this.#logStart = fstatSync(this.#log).size;
+    this.#child = undefined;
+    let child: ChildProcess;
+    try {
+      this.#o.prepare?.();
+      // The kernel ends the program when its parent dies, however that happens.
+      child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', file, ...args], {
+        cwd: folder,
+        stdio: ['ignore', this.#log, this.#log],
+      });
+    } catch (error) {
+      // No memory, or no room for its files: it may be there at the next attempt.
+      if (!this.#isKept) throw error;
+      this.#onEnd(messageOf(error));
+      return;
+    }
     this.#child = child;
     this.#ended = new Promise((resolve) => {
       child.once('error', () => resolve());
@@ -79,22 +102,26 @@ export class Program {
     this.#isKept = true;
   }
 
-  /** The last line it wrote, for messages that have room for one. */
+  /** What it said of the reason when it ended, in one line. */
   lastWords(): string {
-    const line =
-      this.logTail()
-        .split('\n')
-        .findLast((l) => l.trim() !== '') ?? '';
-    return line.slice(0, lastWordsMaxChars);
+    return lastWords(this.logTail());
   }
 
-  /** What the program wrote last, for error messages. */
+  /** What the current run wrote last, for error messages. */
   logTail(): string {
-    try {
-      return readFileSync(this.#o.logPath, 'utf8').slice(-logTailMaxChars).trim();
-    } catch {
-      return '';
-    }
+    const { size } = fstatSync(this.#log);
+    // A log that was full has started over.
+    const from = Math.max(this.#logStart > size ? 0 : this.#logStart, size - logTailMaxBytes);
+    const bytes = Buffer.alloc(size - from);
+    return bytes.toString('utf8', 0, readSync(this.#log, bytes, 0, bytes.length, from)).trim();
+  }
+
+  /** Why it does not run, or not for long; undefined while it runs as it should. */
+  trouble(): string | undefined {
+    const runs =
+      this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+    if (this.#ends < troubleEnds || (runs && Date.now() - this.#startedAt > stableMs)) return undefined;
+    return `${this.#o.name} ended ${this.#ends} times and is started again: ${this.#lastEnd}`;
   }
 
   /** Asks the program to end, and kills it when it takes too long. Idempotent. */
@@ -113,9 +140,15 @@ export class Program {
 
   #onEnd(reason: string): void {
     if (this.#isStopping || !this.#isKept) return;
-    if (Date.now() - this.#startedAt > stableMs) this.#restartDelayMs = restartDelays.firstMs;
+    if (Date.now() - this.#startedAt > stableMs) {
+      this.#restartDelayMs = restartDelays.firstMs;
+      this.#ends = 0;
+    }
+    this.#ends += 1;
+    const words = this.lastWords();
+    this.#lastEnd = words === '' ? reason : `${reason}, ${words}`;
     this.#o.logger.error(`${this.#o.name} ended and is started again`, {
-      reason,
+      reason: this.#lastEnd,
       log: this.#o.logPath,
       afterMs: this.#restartDelayMs,
     });

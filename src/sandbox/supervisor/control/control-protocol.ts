@@ -1,4 +1,5 @@
 import type { ApiServerIdentity } from '../../control-plane/api-server.js';
+import type { ErrorDocument } from './control-error.js';
 
 /**
  * What launcher and supervisor say to each other over the unix socket, as JSON over HTTP:
@@ -26,6 +27,10 @@ export interface SupervisorStatus {
   readonly protocol: number;
   /** Undefined while it starts. */
   readonly apiServer: ApiServerIdentity | undefined;
+  /** Why the API server does not serve now, as far as is known. */
+  readonly apiServerTrouble?: string | undefined;
+  /** Why it could not start; absent otherwise, and from versions before. */
+  readonly failure?: ErrorDocument['error'] | undefined;
   readonly isPersistent: boolean;
   /** False when a persistent sandbox cannot write its objects now: the disk is full. */
   readonly isStateKept: boolean;
