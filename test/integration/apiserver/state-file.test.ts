@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -11,8 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../../../src/sandbox/apiserver/object.js';
-import { StateFile, StateUnreadable } from '../../../src/sandbox/apiserver/storage/state-file.js';
-import { Store } from '../../../src/sandbox/apiserver/storage/store.js';
+import { StateFile, StateInUse, StateUnreadable } from '../../../src/sandbox/apiserver/storage/state-file.js';
+import { Store, StoreUnavailable } from '../../../src/sandbox/apiserver/storage/store.js';
 
 const resource = 'configmaps';
 
@@ -33,14 +35,23 @@ describe('the state file', () => {
   let directory: string;
   let path: string;
   const opened: StateFile[] = [];
-  beforeEach(() => {
+  const directories: string[] = [];
+  const newDirectory = (): void => {
     directory = mkdtempSync(join(tmpdir(), 'meshctl-state-'));
+    directories.push(directory);
     path = join(directory, 'objects.json');
-  });
+  };
+  beforeEach(newDirectory);
   afterEach(async () => {
     for (const file of opened.splice(0)) await file.close();
-    rmSync(directory, { recursive: true, force: true });
+    for (const each of directories.splice(0)) rmSync(each, { recursive: true, force: true });
   });
+  /** Goes on with the files as they are now: what is left when the process dies here. */
+  const die = (): void => {
+    const from = directory;
+    newDirectory();
+    cpSync(from, directory, { recursive: true });
+  };
 
   /** A store kept at the path; what an earlier one wrote is in it. */
   const keep = (): { store: Store; file: StateFile } => {
@@ -49,7 +60,7 @@ describe('the state file', () => {
     file.open();
     return { store, file };
   };
-  /** As a process that was killed leaves it: never closed. */
+  /** What is kept, read by a process that is never closed. */
   const kept = (): Store => {
     const { store, file } = keep();
     opened.push(file);
@@ -70,6 +81,7 @@ describe('the state file', () => {
     store.create(resource, object('c', 3));
     const last = store.revision;
 
+    die();
     const again = kept();
     expect(valuesOf(again)).toEqual({ b: 1, c: 3 });
     // Whatever a client was told last, nothing new carries a revision it has seen.
@@ -157,4 +169,58 @@ describe('the state file', () => {
     expect(size).toBeLessThan(10 * 1024 * 1024);
     expect(valuesOf(kept())).toEqual({ a: 200 });
   });
+
+  test('is kept by one process at a time', async () => {
+    const { store, file } = keep();
+    store.create(resource, object('a', 1));
+    expect(() => keep()).toThrow(StateInUse);
+    store.create(resource, object('b', 2));
+    await file.close();
+    expect(valuesOf(kept())).toEqual({ a: 1, b: 2 });
+  });
+
+  test('a file from before there were journals is read', () => {
+    writeFileSync(path, JSON.stringify({ revision: 7, objects: { [resource]: [object('a', 1)] } }));
+    const store = kept();
+    expect(valuesOf(store)).toEqual({ a: 1 });
+    expect(store.revision).toBeGreaterThanOrEqual(7);
+  });
+
+  test('a change that cannot be written is not made, and nobody sees it', async () => {
+    const errors: unknown[] = [];
+    const store = new Store();
+    const file = new StateFile(path, store, (error) => errors.push(error));
+    file.open();
+    opened.push(file);
+    await expect.poll(() => existsSync(path)).toBe(true);
+    const seen: number[] = [];
+    store.subscribe(resource, ({ revision }) => seen.push(revision));
+    const first = store.create(resource, object('a', 1));
+    const large = { ...object('a', 2), padding: 'x'.repeat(50_000) };
+    // As a disk on which there is room for small changes only.
+    limitFiles('25000');
+    let current: KubeObject;
+    try {
+      for (let i = 0; i < 3; i++) {
+        expect(() => store.update(resource, large, first)).toThrow(StoreUnavailable);
+        expect(file.isHealthy).toBe(false);
+      }
+      expect(store.list(resource)).toEqual([first]);
+      current = store.update(resource, object('a', 3), first);
+      expect(file.isHealthy).toBe(true);
+      expect(() => store.update(resource, large, current)).toThrow(StoreUnavailable);
+    } finally {
+      limitFiles('unlimited');
+    }
+    // Told once each time that it begins.
+    expect(errors).toHaveLength(2);
+    expect(seen).toEqual([first, current].map((o) => Number(o.metadata.resourceVersion)));
+    die();
+    expect(valuesOf(kept())).toEqual({ a: 3 });
+  });
 });
+
+/** The largest file that this process can write, in bytes. */
+function limitFiles(size: string): void {
+  execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${size}:`]);
+}

@@ -4,6 +4,7 @@ import type { Authenticator } from '../auth/authenticator.js';
 import { impersonate } from '../auth/impersonation.js';
 import type { UserInfo } from '../auth/user.js';
 import type { Authorizer } from '../rbac/authorizer.js';
+import { StoreUnavailable } from '../storage/store.js';
 import { ApiError, apiError } from './api-error.js';
 import { verbOf } from './attributes.js';
 import { type Answering, type ApiRequest, type ApiResponse, type Exchange, sendJson } from './exchange.js';
@@ -143,8 +144,8 @@ export class Dispatcher {
   #statusOf(request: ApiRequest, error: unknown): ApiError {
     if (error instanceof ApiError) return error;
     const text = error instanceof Error ? error.message : String(error);
-    // Clients that leave in the middle of their body are not our failure.
-    if (!request.destroyed) {
+    // Clients that leave in the middle of their body are not our failure; a full disk was told once.
+    if (!request.destroyed && !(error instanceof StoreUnavailable)) {
       this.#deps.logger.error('request failed', {
         method: request.method,
         url: request.url?.slice(0, 300),

@@ -108,8 +108,11 @@ export class JournalWriter {
 
   /** Marks a good end and closes the file. */
   close(): void {
-    this.#write(closingLine);
-    this.abandon();
+    try {
+      this.#write(closingLine);
+    } finally {
+      this.abandon();
+    }
   }
 
   /** Closes the file without a mark: another one goes on. */

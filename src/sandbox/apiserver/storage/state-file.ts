@@ -4,12 +4,15 @@ import { dirname } from 'node:path';
 import { isObject } from '../json.js';
 import type { KubeObject } from '../object.js';
 import { dropJournal, JournalWriter, moveJournalAside, readJournal } from './journal.js';
-import type { Store, StoreEvent } from './store.js';
+import { type FileLock, tryLockFile } from '../../../system/file-lock.js';
+import { type Store, type StoreEvent, StoreUnavailable } from './store.js';
 
 /** A journal of this size, and twice the size of the state, is folded into it. */
 const journalMaxBytes = 8 * 1024 * 1024;
-/** How soon a state that could not be written is tried again. */
+/** How soon folding is tried again where it failed. */
 const retryDelayMs = 5_000;
+/** The lock may be given back while we look at it. */
+const lockAttemptsMax = 3;
 /** Revisions left out after an unclean end, in which changes may have been told to clients but lost. */
 const lostRevisionsMax = 1_000;
 
@@ -18,6 +21,11 @@ type Objects = Record<string, readonly KubeObject[]>;
 /** The stored state cannot be read; it was moved out of the way. */
 export class StateUnreadable extends Error {
   override readonly name = 'StateUnreadable';
+}
+
+/** Another process keeps its objects in the same place. */
+export class StateInUse extends Error {
+  override readonly name = 'StateInUse';
 }
 
 function parseSnapshot(text: string): { revision: number; objects: Objects } {
@@ -39,20 +47,22 @@ function keyOf({ metadata }: KubeObject): string {
 /**
  * Keeps a store on disk: its whole state in one file, replaced by renaming, and
  * beside it a journal of the changes since. A change is in the journal before
- * its writer learns that it was made, so the sudden death of the process loses
- * nothing. Nothing is forced to the disk itself: when the machine dies, the
- * latest seconds may be lost, and revisions are skipped so that none is ever
- * used twice.
+ * anybody sees it, so the sudden death of the process loses nothing; one that
+ * does not get there, because the disk is full, is not made. Nothing is forced
+ * to the disk itself: when the machine dies, the latest seconds may be lost,
+ * and revisions are skipped so that none is ever used twice.
  */
 export class StateFile {
   readonly #path: string;
   readonly #store: Store;
   readonly #onError: (error: unknown) => void;
+  #lock: FileLock | undefined;
   #journal: JournalWriter | undefined;
   #saving: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #snapshotBytes = 0;
-  #unsubscribe: (() => void) | undefined;
+  #foldAt = 0;
+  #isHealthy = true;
 
   constructor(path: string, store: Store, onError: (error: unknown) => void) {
     this.#path = path;
@@ -60,21 +70,28 @@ export class StateFile {
     this.#onError = onError;
   }
 
-  /** Whether changes reach the disk. */
+  /** Whether the latest change reached the disk. */
   get isHealthy(): boolean {
-    return this.#retry === undefined;
+    return this.#isHealthy;
   }
 
   /**
    * Reads what was kept into the store and keeps changes from now on. Throws
-   * StateUnreadable for files that make no sense; they are moved aside, so that
-   * the next start begins with an empty cluster.
+   * StateInUse while another process does so, and StateUnreadable for files that
+   * make no sense; they are moved aside, so that the next start begins with an
+   * empty cluster.
    */
   open(): void {
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-    this.#load();
-    this.#begin();
-    this.#unsubscribe = this.#store.subscribeAll((event) => this.#append(event));
+    this.#lock = lockOf(this.#path);
+    try {
+      this.#load();
+      this.#fold();
+    } catch (error) {
+      this.#lock.release();
+      throw error;
+    }
+    this.#store.keepWith((event) => this.#append(event));
   }
 
   #load(): void {
@@ -125,44 +142,37 @@ export class StateFile {
     this.#store.restore({ revision: revision + skipped, objects });
   }
 
-  /** Starts a journal and folds everything older into the file. */
-  #begin(): void {
+  /** Starts a journal of its own for what comes, and folds everything older into the file. */
+  #fold(): void {
+    const { revision } = this.#store;
+    const next = new JournalWriter(this.#path, revision);
     this.#journal?.abandon();
-    this.#journal = undefined;
-    try {
-      const { revision } = this.#store;
-      this.#journal = new JournalWriter(this.#path, revision);
-      const text = JSON.stringify(this.#store.snapshot());
-      this.#saving = this.#save(text, revision, this.#saving);
-    } catch (error) {
-      this.#fail(error);
-    }
+    this.#journal = next;
+    this.#foldAt = Math.max(journalMaxBytes, 2 * this.#snapshotBytes);
+    const text = JSON.stringify(this.#store.snapshot());
+    this.#saving = this.#save(text, revision, this.#saving);
   }
 
+  /** Throws StoreUnavailable. */
   #append(event: StoreEvent): void {
-    const journal = this.#journal;
-    if (journal === undefined) return;
     try {
-      journal.append(event);
+      if (this.#journal !== undefined && this.#journal.size > this.#foldAt) this.#fold();
+      // After a failure: what the last file ends with is no whole line, and so it stays.
+      this.#journal ??= new JournalWriter(this.#path, event.revision - 1);
+      this.#journal.append(event);
+      this.#isHealthy = true;
     } catch (error) {
-      this.#fail(error);
-      return;
+      this.#journal?.abandon();
+      this.#journal = undefined;
+      if (this.#isHealthy) this.#onError(error);
+      this.#isHealthy = false;
+      throw new StoreUnavailable(
+        `the change cannot be kept: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
-    if (journal.size > Math.max(journalMaxBytes, 2 * this.#snapshotBytes)) this.#begin();
   }
 
-  /** The disk is full or gone: the cluster goes on, and is written whole once that works again. */
-  #fail(error: unknown): void {
-    this.#journal?.abandon();
-    this.#journal = undefined;
-    if (this.#retry !== undefined) return;
-    this.#onError(error);
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      this.#begin();
-    }, retryDelayMs);
-  }
-
+  /** On failure everything still is in the journals: they are folded later. */
   async #save(text: string, revision: number, before: Promise<void> | undefined): Promise<void> {
     await before;
     try {
@@ -170,24 +180,36 @@ export class StateFile {
       this.#snapshotBytes = text.length;
       dropJournal(this.#path, revision);
     } catch (error) {
-      this.#fail(error);
+      this.#onError(error);
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined;
+        this.#foldAt = 0;
+      }, retryDelayMs).unref();
     }
   }
 
-  /** Writes the final state and stops following. */
+  /** Marks a good end and stops following. */
   async close(): Promise<void> {
-    this.#unsubscribe?.();
+    this.#store.keepWith(undefined);
     clearTimeout(this.#retry);
     await this.#saving;
-    if (this.#journal === undefined) {
-      // Changes since the failure are nowhere else.
-      await replaceFile(this.#path, JSON.stringify(this.#store.snapshot()));
-      dropJournal(this.#path);
-      return;
+    try {
+      this.#journal?.close();
+    } catch {
+      // On a full disk the end looks like a sudden one.
     }
-    this.#journal.close();
     this.#journal = undefined;
+    this.#lock?.release();
   }
+}
+
+/** Throws StateInUse, and fs errors. */
+function lockOf(path: string): FileLock {
+  for (let attempt = 0; attempt < lockAttemptsMax; attempt++) {
+    const lock = tryLockFile(`${path}.lock`);
+    if (lock !== undefined) return lock;
+  }
+  throw new StateInUse(`the state of the cluster in ${path} is in use by another process`);
 }
 
 /** Writes a file under another name, forces it to the disk, and gives it its name: it is whole or old. */

@@ -30,6 +30,11 @@ export interface StoreOptions {
 
 const historyDefaults: HistoryLimits = { events: 4096, bytes: 32 * 1024 * 1024 };
 
+/** Raised when a change cannot be kept; it was not made. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}
+
 /** Raised when an object changed between read and write. */
 export class StoreConflict extends Error {
   override readonly name = 'StoreConflict';
@@ -51,9 +56,9 @@ function sortedObjects(objects: ReadonlyMap<string, KubeObject>): KubeObject[] {
  */
 export class Store {
   readonly #buckets = new Map<string, Bucket>();
-  readonly #everything = new Set<StoreListener>();
   readonly #limits: HistoryLimits;
   #revision = 1;
+  #keep: StoreListener | undefined;
   /** Watches from before this revision cannot be served: their history is gone (restart). */
   #floor = 1;
 
@@ -147,10 +152,9 @@ export class Store {
     return () => listeners.delete(listener);
   }
 
-  /** Calls back, synchronously, on every later change of anything. */
-  subscribeAll(listener: StoreListener): () => void {
-    this.#everything.add(listener);
-    return () => this.#everything.delete(listener);
+  /** Hands every later change to a keeper before anybody else sees it; a keeper that throws refuses the change. */
+  keepWith(keep: StoreListener | undefined): void {
+    this.#keep = keep;
   }
 
   /** Everything, for persistence. */
@@ -194,18 +198,19 @@ export class Store {
     object: KubeObject,
     previous: KubeObject | undefined,
   ): KubeObject {
-    this.#revision++;
+    const revision = this.#revision + 1;
     const stored: KubeObject = {
       ...object,
-      metadata: { ...object.metadata, resourceVersion: String(this.#revision) },
+      metadata: { ...object.metadata, resourceVersion: String(revision) },
     };
+    const event: StoreEvent = { type, revision, resource, object: stored, previous };
+    this.#keep?.(event);
+    this.#revision = revision;
     if (type === 'DELETED') bucket.objects.delete(key);
     else bucket.objects.set(key, stored);
     bucket.sorted = undefined;
-    const event: StoreEvent = { type, revision: this.#revision, resource, object: stored, previous };
     bucket.history.add(event);
     for (const listener of bucket.listeners) listener(event);
-    for (const listener of this.#everything) listener(event);
     return stored;
   }
 }
