@@ -26,7 +26,10 @@ export interface PodMeshDeps {
   /** Writes the redirection annotation; undefined removes it. */
   readonly annotate: (workload: ZdsWorkload, state: RedirectionState | undefined) => Promise<void>;
   readonly log: Logger;
-  /** Time for peers to learn that a pod leaves before its capture ends, milliseconds. */
+  /**
+   * Milliseconds for peers to learn that a pod leaves before its capture ends, and again for
+   * the proxy to accept what was captured last before it lets go.
+   */
   readonly leaveGraceMs: number;
 }
 
@@ -152,26 +155,42 @@ export class PodMesh {
 
   /**
    * Releases running pods. Peers first stop sending encrypted traffic (the annotation
-   * goes, the control plane tells them), then the capture ends, then ztunnel lets go:
-   * at no moment is a new connection without a listener.
+   * goes, the control plane tells them), then no new connection is captured, then the
+   * proxy takes what was captured last and lets go, which ends captured connections in
+   * the sight of both ends, and only then the rules go: at no moment is a new connection
+   * without a listener, and none is left hanging.
    */
   async removeRunning(leaving: readonly LeavingPod[]): Promise<void> {
     const errors: string[] = [];
-    const forEach = async (task: (pod: LeavingPod) => Promise<void>): Promise<void> => {
-      for (const pod of leaving) {
+    /** Does a step for each pod; returns those for which it worked. */
+    const forEach = async (
+      pods: readonly LeavingPod[],
+      task: (pod: LeavingPod) => Promise<void>,
+    ): Promise<readonly LeavingPod[]> => {
+      const done: LeavingPod[] = [];
+      for (const pod of pods) {
         try {
           await task(pod);
+          done.push(pod);
         } catch (error) {
           // The others still leave, and this one goes as far as it can.
           errors.push(`Pod ${pod.workload.namespace}/${pod.workload.name}: ${messageOf(error)}`);
         }
       }
+      return done;
     };
-    await forEach(({ workload }) => this.#deps.annotate(workload, undefined));
-    if (leaving.length > 0) await delay(this.#deps.leaveGraceMs);
-    await forEach(async ({ workload, netns, ips }) => {
-      await this.#deps.redirection.remove(netns.fd);
-      await this.#deps.zds.del(workload.uid);
+    const grace = (): Promise<void> =>
+      leaving.length === 0 ? Promise.resolve() : delay(this.#deps.leaveGraceMs);
+    await forEach(leaving, ({ workload }) => this.#deps.annotate(workload, undefined));
+    await grace();
+    const released = await forEach(leaving, ({ netns }) => this.#deps.redirection.endCapture(netns.fd));
+    await grace();
+    await forEach(released, async ({ workload, netns, ips }) => {
+      try {
+        await this.#deps.zds.del(workload.uid);
+      } finally {
+        await this.#deps.redirection.remove(netns.fd);
+      }
       await this.#deps.hostProbes.remove(workload.uid, ips);
       this.#drop(workload.uid);
     });

@@ -34,6 +34,7 @@ export class HostProbes {
   /** By address. */
   readonly #entries = new Map<string, ProbeEntry>();
   #last: Promise<void> = Promise.resolve();
+  #isUninstalled = false;
 
   constructor(options: HostProbesOptions) {
     this.#options = options;
@@ -41,15 +42,18 @@ export class HostProbes {
 
   /** Creates rules and sets, or brings them back to the wanted state. Throws MESH0701, MESH0703. */
   install(): Promise<void> {
-    return this.#alone(async () => {
-      for (const family of this.#families()) {
-        if (this.#options.ipset) {
-          await createProbeSet(this.#netns, family);
-          for (const entry of this.#entriesOf(family)) await addProbeEntry(this.#netns, family, entry);
-        }
-        await this.#writeRules(family);
+    return this.#alone(() => this.#install());
+  }
+
+  async #install(): Promise<void> {
+    this.#isUninstalled = false;
+    for (const family of this.#families()) {
+      if (this.#options.ipset) {
+        await createProbeSet(this.#netns, family);
+        for (const entry of this.#entriesOf(family)) await addProbeEntry(this.#netns, family, entry);
       }
-    });
+      await this.#writeRules(family);
+    }
   }
 
   /** Drops entries of pods that an earlier agent left and this one does not know. */
@@ -113,17 +117,20 @@ export class HostProbes {
     return missing;
   }
 
-  /** Repairs what is missing; returns what it repaired. */
-  async repair(): Promise<readonly string[]> {
-    const missing = await this.missing();
-    if (missing.length === 0) return missing;
-    await this.install();
-    return missing;
+  /** Repairs what is missing, except after {@link uninstall}; returns what it repaired. */
+  repair(): Promise<readonly string[]> {
+    return this.#alone(async () => {
+      if (this.#isUninstalled) return [];
+      const missing = await this.missing();
+      if (missing.length > 0) await this.#install();
+      return missing;
+    });
   }
 
   /** Removes rules and sets. */
   uninstall(): Promise<void> {
     return this.#alone(async () => {
+      this.#isUninstalled = true;
       for (const family of this.#families()) {
         const observed = await saveRules(this.#options.target, family);
         await restoreRules(this.#options.target, family, restoreInput([], observed));

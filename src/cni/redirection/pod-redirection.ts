@@ -6,7 +6,7 @@ import { addressesIn, ipv6StateIn } from './netns-view.js';
 import { compareRules, describeRule, meshRules, type PodRuleOptions, podRules } from './pod-rules.js';
 import { type FamilyState, readPodState } from './pod-state.js';
 import { addPolicyRouting, type PolicyRoutingState, removePolicyRouting } from './policy-routing.js';
-import { restoreInput } from './restore-format.js';
+import { jumpRemovalInput, restoreInput } from './restore-format.js';
 import type { Family } from './rule.js';
 
 export interface PodRedirectionOptions {
@@ -74,6 +74,17 @@ export class PodRedirection {
   uncaptured(netns: number): readonly string[] {
     if (this.#options.ipv6) return [];
     return [...addressesIn(netns)].filter((ip) => isIPv6(ip) && ip !== '::1' && !/^fe[89ab]/i.test(ip));
+  }
+
+  /**
+   * Captures no new connection any more; those that were captured go on through the proxy.
+   * To be followed by {@link remove} once the proxy has ended them.
+   */
+  async endCapture(netns: number, signal?: AbortSignal): Promise<void> {
+    const target = this.#target(netns, signal);
+    for (const [family, { rules }] of await readPodState(target, this.#families(netns))) {
+      await restoreRules(target, family, jumpRemovalInput(rules));
+    }
   }
 
   /** Removes everything of the mesh from the namespace: rules, routing, then the kernel setting. */

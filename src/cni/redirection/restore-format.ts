@@ -25,7 +25,7 @@ export function restoreInput(wanted: readonly Rule[], observed: RuleSet): string
     // Declaring a chain creates it, or flushes it when it is there.
     for (const chain of new Set([...chains, ...oldChains])) lines.push(`:${chain} - [0:0]`);
     for (const rule of oldRules) {
-      if (builtinChains.has(rule.chain)) lines.push(`-D ${rule.chain} ${rule.spec}`);
+      if (builtinChains.has(rule.chain)) lines.push(removal(rule));
     }
     for (const rule of rules) lines.push(`-A ${rule.chain} ${rule.spec}`);
     for (const chain of oldChains) {
@@ -34,4 +34,24 @@ export function restoreInput(wanted: readonly Rule[], observed: RuleSet): string
     lines.push('COMMIT');
   }
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}
+
+/**
+ * Input for `iptables-restore --noflush` that takes away what leads new connections to the
+ * proxy: the jumps of the tables that decide by connection. Our chains stay, and with them
+ * the kernel's connection tracking: it ends with the last rule that needs it, and then the
+ * addresses of captured connections are no longer translated, which leaves both ends waiting.
+ */
+export function jumpRemovalInput(observed: RuleSet): string {
+  const jumps = meshRules(observed).rules.filter((rule) => builtinChains.has(rule.chain));
+  let input = '';
+  for (const table of ['raw', 'nat'] as const) {
+    const inTable = jumps.filter((rule) => rule.table === table);
+    if (inTable.length > 0) input += [`*${table}`, ...inTable.map(removal), 'COMMIT', ''].join('\n');
+  }
+  return input;
+}
+
+function removal({ chain, spec }: Rule): string {
+  return `-D ${chain} ${spec}`;
 }

@@ -16,6 +16,7 @@ const bundle = join(buildDir, 'istio-cni.cjs');
 const podIp = '10.9.0.2';
 const peerIp = '10.9.0.3';
 const hostIp = '10.9.0.1';
+const connectMaxMs = 10_000;
 /** Attempts per direction before, during and after a change. */
 const callsBefore = 20;
 
@@ -38,7 +39,8 @@ class Caller {
   async #run(from: TestNetns, to: string): Promise<void> {
     while (!this.#isStopped) {
       try {
-        const socket = await connectTcp({ netns: from.handle.fd, host: to, port: 8080, timeoutMs: 2_000 });
+        const socket = await open(from, to);
+        socket.write('hello\n');
         this.answers.push(await answerOf(socket));
         socket.destroy();
       } catch (error) {
@@ -56,6 +58,7 @@ describe.runIf(isRoot)('enrolment under traffic', () => {
   let agent: TestAgent;
   let ztunnel: TestZtunnel;
   const servers = new Set<Server>();
+  const accepted = new Map<Server, Set<Socket>>();
   const callers: Caller[] = [];
 
   beforeAll(async () => {
@@ -85,8 +88,13 @@ describe.runIf(isRoot)('enrolment under traffic', () => {
       if (seen.startsWith('add') && proxies.length === 0) {
         proxies.push(await serve(pod, 15001, 'outbound'), await serve(pod, 15006, 'inbound'));
       }
-      // As a real proxy: accepts nothing new, lets what is open end.
-      if (seen.startsWith('del')) for (const proxy of proxies.splice(0)) proxy.close();
+      // As a real proxy: accepts nothing new, ends what is open.
+      if (seen.startsWith('del')) {
+        for (const proxy of proxies.splice(0)) {
+          proxy.close();
+          for (const socket of accepted.get(proxy) ?? []) socket.destroy();
+        }
+      }
       return '';
     };
     await agent.start();
@@ -96,7 +104,9 @@ describe.runIf(isRoot)('enrolment under traffic', () => {
   afterEach(async () => {
     await Promise.all(callers.splice(0).map((caller) => caller.stop()));
     for (const server of servers) server.close();
+    for (const sockets of accepted.values()) for (const socket of sockets) socket.destroy();
     servers.clear();
+    accepted.clear();
     ztunnel.close();
     await agent.dispose();
     await cluster.stop();
@@ -104,17 +114,20 @@ describe.runIf(isRoot)('enrolment under traffic', () => {
   });
 
   async function serve(netns: TestNetns, port: number, name: string): Promise<Server> {
+    const sockets = new Set<Socket>();
     const server = createServer((socket) => {
-      socket.on('error', () => undefined);
-      socket.end(`${name}\n`);
+      sockets.add(socket);
+      socket.on('error', () => undefined).once('close', () => sockets.delete(socket));
+      socket.once('data', () => socket.end(`${name}\n`));
     });
     servers.add(server);
+    accepted.set(server, sockets);
     const fd = listenTcp({ netns: netns.handle.fd, host: '0.0.0.0', port, backlog: 128 });
     await new Promise<void>((resolve) => server.listen({ fd }, resolve));
     return server;
   }
 
-  it('fails no new connection on the way in or out of the mesh', async () => {
+  it('fails no new connection on the way in or out of the mesh, and leaves no captured one hanging', async () => {
     const outgoing = new Caller(pod, peerIp);
     const incoming = new Caller(peer, podIp);
     callers.push(outgoing, incoming);
@@ -129,10 +142,13 @@ describe.runIf(isRoot)('enrolment under traffic', () => {
     await cluster.label('demo', 'ambient');
     await eventually(async () => (await cluster.annotation('demo', 'app')) === 'enabled');
     await progressed();
+    // They say nothing and wait: what ends them must reach them as the addresses they know.
+    const idle = await Promise.all([open(pod, peerIp), open(peer, podIp)]);
+    const ends = idle.map((socket) => endOf(socket));
     await cluster.label('demo', null);
     await eventually(async () => (await agent.enrolment('?namespace=demo')).pods[0]?.state === 'none');
     await progressed();
-    await Promise.all(both.map((caller) => caller.stop()));
+    await Promise.all([...ends, ...both.map((caller) => caller.stop())]);
 
     expect(both.flatMap((caller) => caller.failures)).toEqual([]);
     expect(phases(outgoing.answers)).toEqual(['peer', 'outbound', 'peer']);
@@ -143,6 +159,18 @@ describe.runIf(isRoot)('enrolment under traffic', () => {
 /** The sequence without repetitions. */
 function phases(answers: readonly string[]): string[] {
   return answers.filter((answer, i) => answer !== answers[i - 1]);
+}
+
+function open(from: TestNetns, to: string): Promise<Socket> {
+  return connectTcp({ netns: from.handle.fd, host: to, port: 8080, timeoutMs: connectMaxMs });
+}
+
+/** Resolves when the other side has ended the connection, however it did. */
+function endOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('error', () => undefined).once('close', () => resolve());
+    socket.once('end', () => socket.destroy()).resume();
+  });
 }
 
 function answerOf(socket: Socket): Promise<string> {
