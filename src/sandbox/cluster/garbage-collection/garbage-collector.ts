@@ -2,12 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../errors/mesh-error.js';
 import { isConflict, isNotFound } from '../../../kube/api-error.js';
 import type { KubeClient } from '../../../kube/client.js';
+import { resourceId } from '../../../kube/discovery.js';
 import type { OwnerReference } from '../../../kube/types.js';
 import { createLogger } from '../../../telemetry/log.js';
 import type { EventRecorder } from '../controllers/event-recorder.js';
 import type { MetadataWatches } from '../metadata/metadata-watches.js';
 import type { MetadataChange } from '../metadata/resource-monitors.js';
 import { WorkQueue } from '../work-queue.js';
+import { LiveDependents } from './live-dependents.js';
 import { OwnerLookup } from './owner-lookup.js';
 import {
   foregroundFinalizer,
@@ -23,8 +25,6 @@ import {
 const workersMax = 8;
 /** Unresolved objects are looked at again this often. */
 const resyncMs = 30_000;
-/** Watches of different kinds are not in step: a dependent made just before its owner went may show up later. */
-const orphanSettleMs = 200;
 
 /**
  * Deletes what lost its last owner, deletes dependents before an owner that is
@@ -43,7 +43,7 @@ export class GarbageCollector {
   readonly #watches: MetadataWatches;
   readonly #owners: OwnerLookup;
   readonly #queue: WorkQueue;
-  readonly #orphanAt = new Map<string, number>();
+  readonly #live: LiveDependents;
 
   constructor(o: {
     client: KubeClient;
@@ -59,6 +59,11 @@ export class GarbageCollector {
     // References to a kind that was not served may be understood now.
     o.watches.onServed(() => this.#resync());
     this.#owners = new OwnerLookup({ client: o.client, graph: this.#graph, served: () => o.watches.served });
+    this.#live = new LiveDependents({
+      client: o.client,
+      signal: o.signal,
+      kinds: () => o.watches.answering,
+    });
     this.#queue = new WorkQueue({
       reconcile: (uid) => this.#process(uid),
       workersMax,
@@ -99,7 +104,6 @@ export class GarbageCollector {
     const node = nodeOf(resource, metadata);
     if (isGone) {
       const last = this.#graph.remove(node.uid) ?? node;
-      this.#orphanAt.delete(node.uid);
       for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);
       this.#wakeOwners(last);
       return;
@@ -176,15 +180,14 @@ export class GarbageCollector {
     else for (const d of dependents) if (!d.isBeingDeleted) this.#queue.add(d.uid);
   }
 
-  /** Owner deleted alone: its dependents are released first. */
+  /** Owner deleted alone: its dependents are released first, all that there were when we saw the deletion. */
   async #orphanDependents(node: GraphNode): Promise<void> {
-    const at = this.#orphanAt.get(node.uid) ?? Date.now() + orphanSettleMs;
-    this.#orphanAt.set(node.uid, at);
-    if (Date.now() < at) {
-      this.#queue.addAfter(node.uid, at - Date.now());
-      return;
-    }
-    for (const d of this.#graph.dependentsOf(node.uid))
+    const answering = new Set(this.#watches.answering.map(resourceId));
+    // What cannot be asked for now must not lose its owner unreleased: changing it fails, and is tried again.
+    const silent = this.#graph
+      .dependentsOf(node.uid)
+      .filter(({ resource }) => !answering.has(resourceId(resource)));
+    for (const d of [...silent, ...(await this.#live.of(node))])
       await this.#setOwners(
         d,
         d.owners.filter((o) => o.uid !== node.uid),

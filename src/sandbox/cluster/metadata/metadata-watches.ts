@@ -46,6 +46,14 @@ export class MetadataWatches {
     return this.#served;
   }
 
+  /** The kinds watched whose server answered when it was last asked what it serves. */
+  get answering(): readonly ServedResource[] {
+    const { unknown } = this.#served;
+    return this.#watched.filter(
+      (r) => !unknown.includes(r.group === '' ? r.version : `${r.group}/${r.version}`),
+    );
+  }
+
   /** Calls `listener` for every change of an object. */
   onChange(listener: (change: MetadataChange) => void): void {
     this.#listeners.add(listener);
