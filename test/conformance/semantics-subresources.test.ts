@@ -149,8 +149,13 @@ describeServers('subresources', (server) => {
       spec: { ephemeralContainers: [{ name: 'dbg', image: 'i' }] },
     });
     expect(added.body.spec?.ephemeralContainers).toMatchObject([
-      { name: 'dbg', image: 'i', imagePullPolicy: 'Always' },
+      { name: 'dbg', image: 'i', imagePullPolicy: 'Always', resources: {} },
     ]);
+    // Defaults that a client leaves out are no change.
+    const again = await api.patch(path, 'merge', {
+      spec: { ephemeralContainers: [{ name: 'dbg', image: 'i' }] },
+    });
+    expect(again.status).toBe(200);
     const refusal = async (list: unknown): Promise<string | undefined> =>
       (await api.patch(path, 'merge', { spec: { ephemeralContainers: list } })).body.message;
     expect(await refusal(null)).toBe(

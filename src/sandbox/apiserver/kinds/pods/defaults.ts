@@ -1,4 +1,4 @@
-import { childOf, isObject, type Json, type JsonObject, objectsOf, stringOf } from '../../json.js';
+import { childOf, isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../json.js';
 
 function defaultProbe(probe: Json | undefined): void {
   if (!isObject(probe)) return;
@@ -87,6 +87,10 @@ export function defaultPodSpec(spec: JsonObject): void {
 /** Fills in what Kubernetes defaults in pods only, not in the templates they are made from. */
 export function defaultPod(spec: JsonObject): void {
   spec.enableServiceLinks ??= true;
+  const grace = numberOf(spec.terminationGracePeriodSeconds);
+  if (grace !== undefined && grace < 0) spec.terminationGracePeriodSeconds = 1;
+  // Never absent in Kubernetes: a client that leaves it out has changed nothing.
+  for (const container of objectsOf(spec.ephemeralContainers)) childOf(container, 'resources');
   for (const list of ['containers', 'initContainers']) {
     for (const container of objectsOf(spec[list])) {
       const resources = childOf(container, 'resources');
