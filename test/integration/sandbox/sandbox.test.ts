@@ -128,9 +128,11 @@ describe.skipIf(missing.length > 0 || !isBuilt)('a sandbox', () => {
 
   test('a failed liveness probe restarts, a readiness probe decides readiness', async () => {
     await run('probed', {
+      // However the container ends, it is the probe that has failed.
+      restartPolicy: 'OnFailure',
       containers: [
         container({
-          command: ['sh', '-c', 'touch /alive; exec tool'],
+          command: ['sh', '-c', 'trap "exit 0" TERM; touch /alive; tool & wait'],
           livenessProbe: { exec: { command: ['cat', '/alive'] }, periodSeconds: 1, failureThreshold: 1 },
           readinessProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1, failureThreshold: 1 },
         }),

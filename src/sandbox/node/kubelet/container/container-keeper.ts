@@ -218,6 +218,8 @@ export class ContainerKeeper {
   #restart(slot: ContainerSlot, probe: Probe, name: string): void {
     if (slot.isStopping) return;
     const grace = probe.terminationGracePeriodSeconds;
+    // A failed probe is the failure, also of a container that then ends in peace.
+    if (this.#deps.pod().spec.restartPolicy !== 'Never') slot.forceRestart();
     void this.stop(slot, {
       graceMs: grace === undefined ? this.#graceMs() : grace * 1000,
       message: `Container ${slot.spec.name} failed ${name} probe, will be restarted`,

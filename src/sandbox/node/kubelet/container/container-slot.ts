@@ -63,7 +63,7 @@ export class ContainerSlot {
     return this.#startedImage !== undefined && this.#startedImage !== this.spec.image;
   }
 
-  /** Restarts whatever the pod's restart policy says. */
+  /** Restarts whatever the pod's restart policy makes of its exit code. */
   get isRestartForced(): boolean {
     return this.#isRestartForced;
   }
@@ -108,9 +108,14 @@ export class ContainerSlot {
     this.terminated = undefined;
   }
 
+  /** Lets a next instance begin however this one ends, when its back-off is over. */
+  forceRestart(): void {
+    this.#isRestartForced = true;
+  }
+
   /** Lets the next instance begin at once and whatever the restart policy says. */
   restartNow(): void {
-    this.#isRestartForced = true;
+    this.forceRestart();
     this.notBeforeMs = 0;
   }
 
