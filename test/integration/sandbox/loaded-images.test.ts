@@ -100,6 +100,7 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
       isRootfsReadOnly: false,
       isPrivileged: false,
       mayGainPrivileges: true,
+      hasSeccompFilter: false,
       capabilities: ['CAP_CHOWN', 'CAP_DAC_OVERRIDE'],
       user: undefined,
       mounts: [],

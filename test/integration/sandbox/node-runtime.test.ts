@@ -83,6 +83,7 @@ describe.skipIf(!isRoot)('a node', () => {
         isRootfsReadOnly: false,
         isPrivileged: false,
         mayGainPrivileges: true,
+        hasSeccompFilter: false,
         capabilities: ['CAP_CHOWN', 'CAP_NET_RAW'],
         user: undefined,
         mounts: [],
@@ -383,6 +384,17 @@ describe.skipIf(!isRoot)('a node', () => {
       container.signal('SIGKILL');
       await container.exited;
       expect((await runInContainer(agent, command, 5_000)).output).not.toContain(file);
+    });
+
+    test.each([true, false])('have a seccomp filter when they are to (terminal: %s)', async (hasTerminal) => {
+      const script =
+        'grep -w Seccomp: /proc/self/status; unshare --net true 2>/dev/null || echo refused; exec true';
+      const o = { hasTerminal, capabilities: ['CAP_CHOWN'] };
+      const filtered = await start(['sh', '-c', script], { ...o, hasSeccompFilter: true });
+      expect((await output(filtered)).replaceAll(/\s+/g, ' ').trim()).toBe('Seccomp: 2 refused');
+      expect((await filtered.exited).exitCode).toBe(0);
+      const free = await start(['sh', '-c', script], { hasTerminal, capabilities: 'all' });
+      expect((await output(free)).replaceAll(/\s+/g, ' ').trim()).toBe('Seccomp: 0');
     });
 
     test('see namespaces that appear on the node after they started', async () => {

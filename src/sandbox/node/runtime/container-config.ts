@@ -2,6 +2,7 @@ import { kernelFileSystems, readOnly } from '../host/bwrap-flags.js';
 import { meshctlFolder } from '../host/node-host.js';
 import type { ContainerImage } from '../image/image.js';
 import { helperCommand, helperFolder, separateLoaderVariables } from './helper-programs.js';
+import { defaultSeccompFilter } from './seccomp-filter.js';
 import { leadSession } from './terminal-stream.js';
 
 /** One mount of a volume into a container; `source` is a path on the node. */
@@ -37,6 +38,8 @@ export interface ContainerConfig {
   /** False: no program it runs may gain rights (allowPrivilegeEscalation). */
   readonly mayGainPrivileges: boolean;
   readonly capabilities: 'all' | readonly string[];
+  /** Whether system calls that reach the machine are refused it (seccompProfile RuntimeDefault). */
+  readonly hasSeccompFilter: boolean;
   /** Numeric ids to switch to before the command; undefined stays root. */
   readonly user:
     | { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
@@ -49,8 +52,13 @@ export interface BwrapCommand {
   readonly file: readonly string[];
   /** To be handed over by `--args`: variables hold secrets, and everybody can read command lines. */
   readonly options: readonly string[];
+  /** To be handed over as {@link seccompFd}; absent: no filter. */
+  readonly seccompFilter: Buffer | undefined;
   readonly command: readonly string[];
 }
+
+/** Where bubblewrap reads a seccomp filter. */
+export const seccompFd = 4;
 
 /** bubblewrap looks itself up in /proc, which must be that of the pid namespace it has been put into. */
 const ownProc = ['unshare', '--mount-proc', '--propagation', 'slave'];
@@ -72,6 +80,7 @@ export function bwrapCommand(c: ContainerConfig): BwrapCommand {
     args.push('--cap-drop', 'ALL');
     for (const capability of effectiveCapabilities(c)) args.push('--cap-add', capability);
   }
+  if (c.hasSeccompFilter) args.push('--seccomp', String(seccompFd));
   args.push('--chdir', c.workingDir, '--clearenv');
   // bubblewrap has already set the capabilities of a root container.
   const privileges = c.user === undefined ? [] : dropPrivileges(c);
@@ -79,7 +88,8 @@ export function bwrapCommand(c: ContainerConfig): BwrapCommand {
   const { env, command } = withHelpers(c.env, helpers, c.command);
   for (const [name, value] of Object.entries(env)) args.push('--setenv', name, value);
   const file = [...(typeof c.pidNamespace === 'number' ? ownProc : []), 'bwrap'];
-  return { file, options: args, command };
+  const seccompFilter = c.hasSeccompFilter ? defaultSeccompFilter(c.capabilities) : undefined;
+  return { file, options: args, seccompFilter, command };
 }
 
 /**

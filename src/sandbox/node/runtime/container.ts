@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { PassThrough, type Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,7 +12,7 @@ import {
   signalProcess,
 } from '../host/process-tree.js';
 import { stopSignal } from './stop-signal.js';
-import { bwrapCommand, type ContainerConfig } from './container-config.js';
+import { bwrapCommand, type ContainerConfig, seccompFd } from './container-config.js';
 import { isOnTheWay } from './helper-programs.js';
 import type { LogFile } from './log-file.js';
 import { spawnOnTerminal, type TerminalStream } from './terminal-stream.js';
@@ -97,14 +97,17 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
     let terminal: TerminalStream | undefined;
     let child: ChildProcess;
-    if (config.hasTerminal)
-      ({ child, terminal } = spawnOnTerminal(file, args, { env, hasOptionsPipe: true }));
-    else child = spawn(file, args, { stdio: [hasStdin ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'], env });
-    const options = child.stdio[optionsFd];
-    if (options instanceof Writable) {
-      options.on('error', () => undefined); // the process ended before it read them, and says so itself
-      options.end(bwrap.options.map((option) => `${option}\0`).join(''));
+    const pipes = bwrap.seccompFilter === undefined ? 1 : 2;
+    if (config.hasTerminal) ({ child, terminal } = spawnOnTerminal(file, args, { env, pipes }));
+    else {
+      const stdio = [
+        hasStdin ? 'pipe' : 'ignore',
+        ...Array.from({ length: 2 + pipes }, () => 'pipe' as const),
+      ];
+      child = spawn(file, args, { stdio: stdio as StdioOptions, env });
     }
+    hand(child.stdio[optionsFd], bwrap.options.map((option) => `${option}\0`).join(''));
+    if (bwrap.seccompFilter !== undefined) hand(child.stdio[seccompFd], bwrap.seccompFilter);
     const container = new Container(config, log, { child, terminal });
     await container.#awaitProgram();
     return container;
@@ -220,6 +223,12 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     const executable = executableOf(program);
     return executable === undefined || isOnTheWay(executable) ? undefined : program;
   }
+}
+
+function hand(pipe: Readable | Writable | null | undefined, content: string | Buffer): void {
+  if (!(pipe instanceof Writable)) return;
+  pipe.on('error', () => undefined); // the process ended before it read it, and says so itself
+  pipe.end(content);
 }
 
 /** What bubblewrap or a helper says of a program it cannot start, in the words of a container runtime. */

@@ -17,7 +17,7 @@ export const leadSession: readonly string[] = helperCommand('setsid', '--ctty', 
  * Starts a program on a new terminal. The session is led from inside the container
  * ({@link leadSession} as part of the command), because a leader outside its pid
  * namespace could not be named there. `multiplexer` is the ptmx of the device file
- * system the terminal should belong to; `hasOptionsPipe` gives the program a pipe as fd 3.
+ * system the terminal should belong to; `pipes` of them are the program's fds from 3 on.
  */
 export function spawnOnTerminal(
   file: string,
@@ -25,12 +25,12 @@ export function spawnOnTerminal(
   {
     env,
     multiplexer,
-    hasOptionsPipe = false,
-  }: { env: Record<string, string>; multiplexer?: string | undefined; hasOptionsPipe?: boolean },
+    pipes = 0,
+  }: { env: Record<string, string>; multiplexer?: string | undefined; pipes?: number },
 ): { child: ChildProcess; terminal: TerminalStream } {
   const { masterFd, slaveFd } = openTerminal(multiplexer);
-  const stdio = [slaveFd, slaveFd, slaveFd];
-  const child = spawn(file, args, { stdio: hasOptionsPipe ? [...stdio, 'pipe'] : stdio, env });
+  const stdio = [slaveFd, slaveFd, slaveFd, ...Array.from({ length: pipes }, () => 'pipe' as const)];
+  const child = spawn(file, args, { stdio, env });
   closeSync(slaveFd);
   const stream = new ReadStream(masterFd);
   stream.on('error', () => stream.destroy()); // EIO: every process on the terminal has closed it

@@ -23,6 +23,7 @@ function makeConfig(o: Partial<ContainerConfig> = {}): ContainerConfig {
     isRootfsReadOnly: false,
     isPrivileged: false,
     mayGainPrivileges: true,
+    hasSeccompFilter: false,
     capabilities: ['CAP_CHOWN'],
     user: undefined,
     mounts: [],

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { ImageUser } from '../../image/image-user.js';
 import type { ContainerSpec, Pod } from '../../model/pod.js';
+import { hasSeccompFilter } from '../../runtime/seccomp-filter.js';
 
 export interface ContainerUser {
   readonly uid: number;
@@ -67,13 +68,35 @@ export function hasManyUserIds(): boolean {
   return total > 1;
 }
 
+/** What a container's seccomp profile comes to. */
+export interface SeccompDecision {
+  readonly hasFilter: boolean;
+  /** A sentence for an event, when the request was not honoured. */
+  readonly deviation: string | undefined;
+  /** The container must not be created, with this reason. */
+  readonly refusal: string | undefined;
+}
+
 /**
- * Why a container's seccomp profile keeps it from being created; undefined when it may.
- * There is no seccomp filter in a sandbox: profiles that only tighten the default are
- * recorded, one that the pod brings along cannot be claimed to be in force.
+ * Decides the seccomp filter of a container: none unless it asks, the runtime's own for
+ * RuntimeDefault. A profile that the pod brings along cannot be loaded. Privileged
+ * containers have no filter, whatever they ask for.
  */
-export function profileProblem(pod: Pod, container: ContainerSpec): string | undefined {
-  const seccomp = container.securityContext?.seccompProfile ?? pod.spec.securityContext?.seccompProfile;
-  if (seccomp?.type !== 'Localhost') return undefined;
-  return `cannot load seccomp profile "${seccomp.localhostProfile ?? ''}": the nodes of a sandbox enforce no seccomp profiles`;
+export function decideSeccomp(
+  pod: Pod,
+  container: ContainerSpec,
+  hasFilters = hasSeccompFilter,
+): SeccompDecision {
+  const context = container.securityContext;
+  const profile = context?.seccompProfile ?? pod.spec.securityContext?.seccompProfile;
+  const none = { hasFilter: false, deviation: undefined, refusal: undefined };
+  if (context?.privileged === true) return none;
+  if (profile?.type === 'Localhost') {
+    const refusal = `cannot load seccomp profile "${profile.localhostProfile ?? ''}": the nodes of a sandbox have no profiles`;
+    return { ...none, refusal };
+  }
+  if (profile?.type !== 'RuntimeDefault') return none;
+  if (hasFilters) return { ...none, hasFilter: true };
+  const deviation = `seccompProfile RuntimeDefault of container ${container.name} is not in force: the system calls of this machine are not known`;
+  return { ...none, deviation };
 }

@@ -23,7 +23,7 @@ import type { ObjectSource } from '../object-source.js';
 import type { PodSandbox } from '../pod/pod-sandbox.js';
 import { qosClass } from '../pod/qos-class.js';
 import { containerFolder, logPath, terminationMessageMount } from './container-files.js';
-import { decideUser, profileProblem } from './container-security.js';
+import { decideSeccomp, decideUser } from './container-security.js';
 import { addLogLink } from './log-links.js';
 
 export interface StartDeps {
@@ -63,11 +63,15 @@ const pathDefault = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 export async function startContainer(request: StartRequest, deps: StartDeps): Promise<Started> {
   const { pod, spec } = request;
   const image = findImage(spec.image, { stores: deps.images, pullPolicy: spec.imagePullPolicy });
-  const problem = profileProblem(pod, spec);
-  if (problem !== undefined) throw new Error(problem);
+  const seccomp = decideSeccomp(pod, spec);
+  if (seccomp.refusal !== undefined) throw new Error(seccomp.refusal);
   const id = randomBytes(32).toString('hex');
   try {
-    const { config, deviation } = await configure(id, image, { request, deps });
+    const { config, deviation } = await configure(id, image, {
+      request,
+      deps,
+      hasSeccompFilter: seccomp.hasFilter,
+    });
     const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
     await addLogLink(deps.host, pod, { container: spec.name, id, attempt: request.attempt });
     const container = await Container.start(deps.host, config, { log, hasStdin: spec.stdin === true });
@@ -76,8 +80,8 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
         path: cgroupPath(pod, id),
         file: join(containerFolder(id), 'cgroup'),
       });
-    const deviations = [deviation, ...propagationDeviations(spec)].filter((d) => d !== undefined);
-    return { container, deviations };
+    const deviations = [deviation, seccomp.deviation, ...propagationDeviations(spec)];
+    return { container, deviations: deviations.filter((each) => each !== undefined) };
   } catch (error) {
     await removeRootfs(deps.host, image.rootfs, containerFolder(id));
     throw error;
@@ -88,7 +92,7 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
 async function configure(
   id: string,
   image: ContainerImage,
-  { request, deps }: { request: StartRequest; deps: StartDeps },
+  { request, deps, hasSeccompFilter }: { request: StartRequest; deps: StartDeps; hasSeccompFilter: boolean },
 ): Promise<{ config: ContainerConfig; deviation: string | undefined }> {
   const { pod, spec, sandbox } = request;
   const folder = containerFolder(id);
@@ -131,6 +135,7 @@ async function configure(
     isPrivileged: spec.securityContext?.privileged === true,
     mayGainPrivileges: spec.securityContext?.allowPrivilegeEscalation !== false,
     capabilities: capabilitiesOf(spec.securityContext),
+    hasSeccompFilter,
     user: decision.user,
     mounts: await placeMounts(deps.host, root, allMounts),
   };
