@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { events, pods } from '../../src/kube/resource.js';
+import { events, nodes, pods } from '../../src/kube/resource.js';
 import type { KubeObject } from '../../src/kube/types.js';
 import type { Pod } from '../../src/sandbox/node/model/pod.js';
 import type { ContainerStatus, PodStatus } from '../../src/sandbox/node/model/pod-status.js';
@@ -118,6 +118,24 @@ test('a node refuses pods it has no room for or that reach beyond themselves', a
     expect(cpu).toMatchObject({ phase: 'Failed', reason: 'OutOfcpu' });
     expect(cpu.message).toContain("Node didn't have enough resource: cpu, requested: 1000000");
     expect(await statusOf('unsafe-sysctl')).toMatchObject({ phase: 'Failed', reason: 'SysctlForbidden' });
+  });
+});
+
+test('a node takes pods for a label it has just got', async () => {
+  const { client } = sandbox();
+  const [node] = await client.list<KubeObject>(nodes);
+  const name = node?.metadata.name ?? '';
+  await client.patch({ resource: nodes, name }, { metadata: { labels: { fresh: 'yes' } } });
+  const spec = {
+    nodeSelector: { fresh: 'yes' },
+    restartPolicy: 'Never',
+    containers: [{ name: 'c', image: 'meshctl/tool', command: ['true'] }],
+  };
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'labelled' }, spec };
+  await client.create(pods, pod, { namespace: 'default' });
+  await until(async () => {
+    const { phase, reason } = await statusOf('labelled');
+    expect({ phase, reason }).toEqual({ phase: 'Succeeded' });
   });
 });
 

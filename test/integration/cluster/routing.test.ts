@@ -116,6 +116,25 @@ describe.skipIf(!isRoot)('service routing (skipped without root: makes network n
     await answers('node port', async () => (await call('c', '172.18.0.2', nodePort)).startsWith('b '));
   });
 
+  it('leaves services with a proxy of their own to that one', async () => {
+    const { spec } = await publish('handed-over', {}, ['a']);
+    const host = spec.clusterIP ?? '';
+    const label = async (value: string | null): Promise<void> => {
+      const metadata = { labels: { 'service.kubernetes.io/service-proxy-name': value } };
+      await plane.client.patch(
+        { resource: services, name: 'handed-over', namespace: 'default' },
+        { metadata },
+      );
+    };
+    const rules = async (): Promise<string> =>
+      (await run('iptables-save', [], { netns: fdOf('node') })).stdout;
+    await answers('a', async () => (await call('c', host)).startsWith('a '));
+    await label('other-proxy');
+    await answers('no rules', async () => !(await rules()).includes('default/handed-over'));
+    await label(null);
+    await answers('a again', async () => (await call('c', host)).startsWith('a '));
+  });
+
   it('follows endpoints and forgets deleted services', async () => {
     const { spec } = await publish('moving', {}, ['a']);
     const host = spec.clusterIP ?? '';

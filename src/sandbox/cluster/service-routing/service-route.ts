@@ -38,6 +38,13 @@ export interface ServiceRoute {
 }
 
 const affinityDefaultSeconds = 10_800;
+/** Services with one of these labels are left to another proxy, or to nobody. */
+const unroutedLabels = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless'];
+
+/** Whether a service's addresses are for this router to serve. */
+export function isRouted(service: Service): boolean {
+  return unroutedLabels.every((label) => service.metadata.labels?.[label] === undefined);
+}
 
 /** The slices of each service, by `namespace/name`. */
 export function slicesByService(slices: readonly EndpointSlice[]): Map<string, EndpointSlice[]> {

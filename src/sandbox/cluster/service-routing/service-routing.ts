@@ -12,7 +12,7 @@ import { type Family, familyOf } from '../netfilter/family.js';
 import { RuleLoop } from '../netfilter/rule-loop.js';
 import { HealthChecks } from './health-checks.js';
 import { serviceChainPrefix, serviceTables } from './rules.js';
-import { type RoutingNode, serviceRoutes } from './service-route.js';
+import { isRouted, type RoutingNode, serviceRoutes } from './service-route.js';
 import { StaleFlows } from './stale-flows.js';
 
 const zoneLabel = 'topology.kubernetes.io/zone';
@@ -66,7 +66,8 @@ export function startServiceRouting(o: ServiceRoutingOptions): ServiceRouting {
     apply: async () => {
       const zone = allNodes?.get(undefined, where)?.metadata.labels?.[zoneLabel];
       const node: RoutingNode = { name: o.node?.name, zone };
-      const state = { services: allServices.list(), slices: allSlices.list(), node };
+      const routed = allServices.list().filter(isRouted);
+      const state = { services: routed, slices: allSlices.list(), node };
       for (const side of sides) await side.apply(state);
       checks?.sync(state.services, state.slices);
     },

@@ -1,7 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../errors/mesh-error.js';
 import type { KubeClient } from '../../../kube/client.js';
 import { Reflector } from '../../../kube/reflector.js';
-import { pods } from '../../../kube/resource.js';
+import { nodes, pods } from '../../../kube/resource.js';
 import type { KubeObject } from '../../../kube/types.js';
 import { createLogger, type Logger } from '../../../telemetry/log.js';
 import { CniRunner } from '../cni/cni-runner.js';
@@ -32,12 +33,16 @@ export interface KubeletOptions {
   readonly onUnanswered: () => void;
 }
 
+const readAgainMs = 1000;
+
 /** One node's agent: registers the node and runs the pods that are bound to it. */
 export class Kubelet {
   readonly cni: CniRunner;
   readonly #o: KubeletOptions;
   readonly #logger: Logger = createLogger('kubelet');
   #node: KubeObject | undefined;
+  /** Pods that wait for a fresh look at the node, as they are now; undefined: gone meanwhile. */
+  readonly #inDoubt = new Map<string, Pod | undefined>();
   readonly #workers = new Map<string, PodWorker>();
   readonly #deps: Omit<PodWorkerDeps, 'onFinished'>;
   readonly #objects: ObjectSource;
@@ -80,8 +85,10 @@ export class Kubelet {
       onError: (message) => this.#logger.debug('watch interrupted', { node: this.#o.identity.name, message }),
     });
     reflector.onChange(({ type, object }) => {
-      const worker = this.#workers.get(object.metadata.uid);
-      if (type === 'deleted') worker?.remove();
+      const { uid } = object.metadata;
+      const worker = this.#workers.get(uid);
+      if (this.#inDoubt.has(uid)) this.#inDoubt.set(uid, type === 'deleted' ? undefined : object);
+      else if (type === 'deleted') worker?.remove();
       else if (worker === undefined) this.#begin(object, signal);
       else worker.update(object);
     });
@@ -137,14 +144,37 @@ export class Kubelet {
     return this.#workers.size;
   }
 
-  #begin(pod: Pod, signal: AbortSignal): void {
+  #begin(pod: Pod, signal: AbortSignal, o: { readonly isNodeFresh?: boolean } = {}): void {
     const { uid } = pod.metadata;
     const onFinished = (): void => {
       this.#workers.delete(uid);
     };
     const isFirst = pod.status?.startTime === undefined && pod.metadata.deletionTimestamp === undefined;
     const rejection = isFirst ? admissionProblem(pod, this.#state()) : undefined;
+    if (rejection?.reason === 'NodeAffinity' && o.isNodeFresh !== true) {
+      void this.#beginInDoubt(pod, signal);
+      return;
+    }
     this.#workers.set(uid, new PodWorker(pod, { ...this.#deps, onFinished }, { signal, rejection }));
+  }
+
+  /** The scheduler may know labels of this node that were set since it was last read; a rejection would be for good. */
+  async #beginInDoubt(pod: Pod, signal: AbortSignal): Promise<void> {
+    const { uid } = pod.metadata;
+    this.#inDoubt.set(uid, pod);
+    const ref = { resource: nodes, name: this.#o.identity.name };
+    while (!signal.aborted) {
+      try {
+        this.#node = await this.#o.client.get(ref, { signal });
+        break;
+      } catch {
+        // Without the API server nothing could be reported about the pod either.
+        await delay(readAgainMs, undefined, { signal }).catch(() => undefined);
+      }
+    }
+    const latest = this.#inDoubt.get(uid);
+    this.#inDoubt.delete(uid);
+    if (latest !== undefined && !signal.aborted) this.#begin(latest, signal, { isNodeFresh: true });
   }
 
   #state(): NodeState {

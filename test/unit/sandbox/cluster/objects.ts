@@ -84,8 +84,12 @@ export function makeSet(
     metadata: {
       name,
       namespace: 'ns',
-      annotations:
-        o.desired === undefined ? {} : { 'deployment.kubernetes.io/desired-replicas': String(o.desired) },
+      annotations: {
+        ...(o.desired === undefined
+          ? {}
+          : { 'deployment.kubernetes.io/desired-replicas': String(o.desired) }),
+        ...(o.max === undefined ? {} : { 'deployment.kubernetes.io/max-replicas': String(o.max) }),
+      },
     },
     spec: { replicas: o.size, selector: {} },
     status: { replicas: o.size, availableReplicas: o.available ?? o.size },

@@ -4,6 +4,7 @@ import {
   resizeSteps,
   rollingSteps,
   rolloutBounds,
+  type RolloutSets,
   sizeOf,
 } from '../../../../src/sandbox/cluster/controllers/apps/deployment-rollout.js';
 import { newRevisionAnnotations } from '../../../../src/sandbox/cluster/controllers/apps/deployment-revisions.js';
@@ -98,6 +99,37 @@ describe('rolling update', () => {
     const steps = resizeSteps(bounds, sets) ?? [];
     expect(steps.reduce((n, step) => n + step.replicas, 0)).toBe(12);
     expect(steps.map((step) => step.replicas)).toEqual([6, 6]);
+  });
+
+  it('rounds shares, and the largest set takes what that leaves over', () => {
+    const sizes = (replicas: number, sets: RolloutSets): Record<string, number> =>
+      Object.fromEntries(
+        (resizeSteps(rolloutBounds(makeDeployment({ replicas })), sets) ?? []).map((step) => [
+          step.set.metadata.name,
+          step.replicas,
+        ]),
+      );
+    const half = {
+      current: makeSet('new', { size: 5, available: 0, desired: 10, max: 13 }),
+      old: [makeSet('old', { size: 8, desired: 10, max: 13 })],
+    };
+    expect(sizes(30, half)).toEqual({ old: 23, new: 15 });
+    const strategy = { type: 'RollingUpdate', rollingUpdate: { maxSurge: 3, maxUnavailable: 2 } };
+    const steps = resizeSteps(rolloutBounds(makeDeployment({ replicas: 30, strategy })), half) ?? [];
+    expect(steps.map((step) => step.replicas)).toEqual([20, 13]);
+    expect(sizes(0, half)).toEqual({ old: 0, new: 0 });
+  });
+
+  it('resizes a paused deployment also from nothing, and finishes off a rollout that is done', () => {
+    const bounds = rolloutBounds(makeDeployment({ replicas: 3 }));
+    const idle = { current: makeSet('new', { size: 0, desired: 0 }), old: [makeSet('old', { size: 0 })] };
+    expect(resizeSteps(bounds, idle)).toBeUndefined();
+    expect(resizeSteps(bounds, idle, { isPaused: true })).toEqual([{ set: idle.current, replicas: 3 }]);
+    const done = {
+      current: makeSet('new', { size: 3, desired: 3 }),
+      old: [makeSet('old', { size: 1, desired: 2 })],
+    };
+    expect(resizeSteps(bounds, done)).toEqual([{ set: done.old[0], replicas: 0 }]);
   });
 
   it('is not a resize when the recorded size is current', () => {

@@ -89,30 +89,53 @@ export function rollingSteps(bounds: RolloutBounds, sets: RolloutSets): Scale[] 
   return changes(sizes);
 }
 
-/** Steps that bring a Deployment whose `replicas` changed in the middle of a rollout to the new size in proportion. */
-export function resizeSteps(bounds: RolloutBounds, sets: RolloutSets): Scale[] | undefined {
-  const all = sets.current === undefined ? [...sets.old] : [sets.current, ...sets.old];
+/**
+ * Steps that bring a Deployment whose `replicas` changed in the middle of a rollout to the new size in
+ * proportion; a paused one is resized, and nothing else. Undefined when there is nothing to resize.
+ */
+export function resizeSteps(
+  bounds: RolloutBounds,
+  sets: RolloutSets,
+  o: { readonly isPaused?: boolean } = {},
+): Scale[] | undefined {
+  const all = sets.current === undefined ? [...sets.old] : [...sets.old, sets.current];
   const active = all.filter((set) => sizeOf(set) > 0);
   const isResized = active.some((set) => {
     const recorded = set.metadata.annotations?.[desiredAnnotation];
     return recorded !== undefined && Number(recorded) !== bounds.desired;
   });
-  if (!isResized) return undefined;
-  const [only] = active;
-  if (active.length === 1 && only !== undefined) return [{ set: only, replicas: bounds.desired }];
+  if (!isResized && o.isPaused !== true) return undefined;
+  if (active.length < 2) {
+    const only = active[0] ?? all.at(-1);
+    if (only === undefined || (!isResized && sizeOf(only) === bounds.desired)) return [];
+    return [{ set: only, replicas: bounds.desired }];
+  }
+  const { current } = sets;
+  if (current !== undefined && sizeOf(current) === bounds.desired && availableOf(current) === bounds.desired)
+    return active.filter((set) => set !== current).map((set) => ({ set, replicas: 0 }));
+  return proportionalSteps(bounds, active);
+}
+
+/** Every set by the share it has of the pods, rounded; what that leaves over goes to the largest. `active`: oldest first. */
+function proportionalSteps(bounds: RolloutBounds, active: readonly ReplicaSet[]): Scale[] {
   const allowed = bounds.desired === 0 ? 0 : bounds.desired + bounds.maxSurge;
   const total = sum(active, sizeOf);
-  const sizes = new Map<ReplicaSet, number>();
-  for (const set of active) sizes.set(set, Math.floor((sizeOf(set) * allowed) / total));
-  // What rounding leaves over goes to the largest sets.
-  let left = allowed - sum([...sizes.values()], (n) => n);
-  for (const set of active.toSorted((a, b) => sizeOf(b) - sizeOf(a))) {
-    if (left <= 0) break;
-    sizes.set(set, (sizes.get(set) ?? 0) + 1);
-    left--;
-  }
+  const toAdd = allowed - total;
+  let left = toAdd;
+  const byAge = toAdd > 0 ? active.toReversed() : active;
+  const steps = byAge
+    .toSorted((a, b) => sizeOf(b) - sizeOf(a))
+    .map((set) => {
+      const size = sizeOf(set);
+      // The pods there were to be when this set got its size: half a step of the rollout may be done since.
+      const of = Number(set.metadata.annotations?.[maxAnnotation] ?? 0) || total;
+      const share = Math.round((size * allowed) / of) - size;
+      const change = toAdd > 0 ? Math.min(share, left) : Math.max(share, left);
+      left -= change;
+      return { set, replicas: size + change };
+    });
   // Sets whose share did not change are written too: that records the new size on them.
-  return [...sizes].map(([set, replicas]) => ({ set, replicas }));
+  return steps.map((step, i) => (i === 0 ? { ...step, replicas: Math.max(0, step.replicas + left) } : step));
 }
 
 /** Desired size of a replica set. */

@@ -55,13 +55,13 @@ async function reconcile(
   const bounds = rolloutBounds(deployment);
   let sets = await claimSets(context, deployment);
   if (deployment.metadata.deletionTimestamp === undefined) {
-    const resize = resizeSteps(bounds, sets);
+    const resize = resizeSteps(bounds, sets, { isPaused: deployment.spec.paused === true });
     if (resize !== undefined) {
       await scaleAll(context, { deployment, bounds, steps: resize });
-    } else if (deployment.spec.paused !== true) {
-      if (deployment.spec.strategy?.type === 'Recreate')
-        await recreate(context, { deployment, bounds, sets });
-      else await roll(context, { deployment, bounds, sets });
+    } else if (deployment.spec.strategy?.type === 'Recreate') {
+      await recreate(context, { deployment, bounds, sets });
+    } else {
+      await roll(context, { deployment, bounds, sets });
     }
     sets = await claimSets(context, deployment);
     deployment = await recordRevision(context, deployment, sets);
