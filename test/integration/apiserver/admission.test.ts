@@ -11,7 +11,7 @@ import {
   resourceQuotas,
   serviceAccounts,
 } from '../../../src/kube/resource.js';
-import type { KubeObject } from '../../../src/kube/types.js';
+import type { KubeObject, Pod } from '../../../src/kube/types.js';
 import { startApiServer } from '../../../src/sandbox/apiserver/server.js';
 import type { ApiServer } from '../../../src/sandbox/control-plane/api-server.js';
 import { createLogger, setLogOutput } from '../../../src/telemetry/log.js';
@@ -56,6 +56,26 @@ describe('admission of the embedded API server', () => {
   });
 
   const configMap: KubeObject = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' } };
+
+  test('a pod waits for the default account of a namespace that came just before it, for no other', async () => {
+    const c = await start({});
+    await c.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'fresh' } });
+    const at = { namespace: 'fresh' };
+    const pod = (name: string, serviceAccountName = ''): Pod => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: { containers: [{ name: 'c', image: 'i' }], serviceAccountName },
+    });
+    const early = c.create<Pod>(pods, pod('early'), at);
+    await expect(c.create(pods, pod('other', 'missing'), at)).rejects.toThrow('"missing" not found');
+    await c.create(
+      serviceAccounts,
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } },
+      at,
+    );
+    expect((await early).spec).toMatchObject({ serviceAccountName: 'default', volumes: [{}] });
+  });
 
   test('a webhook that is not there refuses writes, but not the start of the server', async () => {
     const stateFile = join(directory, 'state.json');

@@ -10,6 +10,9 @@ const volumePrefix = 'kube-api-access-';
 const mirrorAnnotation = 'kubernetes.io/config.mirror';
 /** An hour and a little, so that a rotated token overlaps the old one. */
 const tokenSeconds = 3607;
+const defaultAccount = 'default';
+/** A new namespace gets its default account from a controller; a pod that comes with it waits that long. */
+const defaultAccountWaitMs = 1_500;
 
 function accessVolume(name: string): JsonObject {
   return {
@@ -51,18 +54,44 @@ function mountToken(spec: JsonObject, existing: JsonObject | undefined): void {
     spec.volumes = [...objectsOf(spec.volumes), accessVolume(volumeName)];
 }
 
+/**
+ * The account, or undefined when there is none. The default one is waited for, as
+ * kube-apiserver does: clients apply a namespace and its pods in one go.
+ */
+function findAccount(
+  store: Store,
+  namespace: string | undefined,
+  name: string,
+): Promise<KubeObject | undefined> {
+  const find = (): KubeObject | undefined => store.get('serviceaccounts', namespace, name);
+  const found = find();
+  if (found !== undefined || name !== defaultAccount) return Promise.resolve(found);
+  return new Promise((resolve) => {
+    const settle = (account: KubeObject | undefined): void => {
+      clearTimeout(timer);
+      unsubscribe();
+      resolve(account);
+    };
+    const timer = setTimeout(() => settle(undefined), defaultAccountWaitMs);
+    const unsubscribe = store.subscribe('serviceaccounts', () => {
+      const account = find();
+      if (account !== undefined) settle(account);
+    });
+  });
+}
+
 /** Gives every pod its service account and the projected volume through which it speaks to the API. */
 export function serviceAccountInjection(store: Store): AdmissionPlugin {
   return {
     name: 'ServiceAccount',
-    admit: ({ operation, resource, object, subresource }) => {
+    admit: async ({ operation, resource, object, subresource }) => {
       if (operation !== 'CREATE' || resource.storage !== 'pods' || (subresource ?? '') !== '') return;
       const spec = specOf(object);
       if (object.metadata.annotations?.[mirrorAnnotation] !== undefined) return;
-      const name = stringOf(spec.serviceAccountName) || 'default';
+      const name = stringOf(spec.serviceAccountName) || defaultAccount;
       spec.serviceAccountName = name;
       spec.serviceAccount = name;
-      const account = store.get('serviceaccounts', object.metadata.namespace, name);
+      const account = await findAccount(store, object.metadata.namespace, name);
       if (account === undefined) {
         throw apiError.forbidden(
           { group: '', plural: 'pods' },
