@@ -29,7 +29,9 @@ describeWith('the Python client', { needs: ['python3'] }, () => {
   );
 
   test('does what programs do with it', async () => {
-    const { stdout, stderr, exitCode } = await command(python, [program], { env: sandbox().env });
+    // The client keeps what it learned of the server among the temporary files.
+    const env = { ...sandbox().env, TMPDIR: folder };
+    const { stdout, stderr, exitCode } = await command(python, [program], { env });
     expect(exitCode, stdout + stderr).toBe(0);
     const tests = [...readFileSync(program, 'utf8').matchAll(/^def (test_\w+)/gm)].map(([, name]) => name);
     expect(stdout.trim().split('\n')).toEqual(tests.map((name) => `passed ${name}`));
