@@ -76,6 +76,16 @@ export class History {
   /** Changes after a revision, oldest first; undefined when some of them are forgotten. */
   since(revision: number): readonly StoreEvent[] | undefined {
     if (revision < this.#start) return undefined;
+    return this.#entries.slice(this.#indexAfter(revision)).map(({ event }) => event);
+  }
+
+  /** The first change after a revision; 'none' when there is none yet, 'forgotten' when it may be forgotten. */
+  next(revision: number): StoreEvent | 'none' | 'forgotten' {
+    if (revision < this.#start) return 'forgotten';
+    return this.#entries[this.#indexAfter(revision)]?.event ?? 'none';
+  }
+
+  #indexAfter(revision: number): number {
     let low = 0;
     let high = this.#entries.length;
     while (low < high) {
@@ -83,6 +93,6 @@ export class History {
       if ((this.#entries[mid]?.event.revision ?? 0) > revision) high = mid;
       else low = mid + 1;
     }
-    return this.#entries.slice(low).map(({ event }) => event);
+    return low;
   }
 }

@@ -126,6 +126,11 @@ export class Store {
     return this.#bucket(resource).history.since(revision);
   }
 
+  /** The first change after a revision; 'none' when there is none yet, 'forgotten' when the window no longer reaches back that far. */
+  next(resource: string, revision: number): StoreEvent | 'none' | 'forgotten' {
+    return this.#bucket(resource).history.next(revision);
+  }
+
   /**
    * Objects as they were at a revision, in key order; undefined when the
    * window of past changes does not reach back that far.

@@ -45,7 +45,7 @@ export class WatchSockets {
         };
         watch
           .run(sink, signal)
-          .then((end) => webSocket.close(end === 'too-slow' ? 1013 : 1000))
+          .then(() => webSocket.close(1000))
           .finally(() => clearInterval(ping))
           .then(resolve, reject);
       });

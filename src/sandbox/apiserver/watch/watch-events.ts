@@ -8,8 +8,6 @@ import { type FrameOptions, frame, WatchFrames } from './watch-frames.js';
 const bookmarkIntervalMs = 30_000;
 const defaultTimeoutSeconds = 1800;
 const timerMaxMs = 2 ** 31 - 1;
-/** A watcher that falls this many events behind is cut; it resumes from its last revision. */
-const backlogMax = 10_000;
 
 /** What a watch shows and from where. */
 export interface WatchOptions extends FrameOptions {
@@ -29,13 +27,10 @@ export interface WatchSink {
   drained(): Promise<void>;
 }
 
-/** How a watch ended: in good order, or because the client read too slowly. */
-export type WatchEnd = 'done' | 'too-slow';
-
 /** A watch ready to run; options were checked. */
 export interface WatchRun {
-  /** Serves the watch until the signal aborts, its time is up, or the client falls too far behind. */
-  run(sink: WatchSink, signal: AbortSignal): Promise<WatchEnd>;
+  /** Serves the watch until the signal aborts, its time is up, or the client is so far behind that changes are forgotten. */
+  run(sink: WatchSink, signal: AbortSignal): Promise<void>;
 }
 
 /** Prepares a watch. Throws 400 for a malformed revision. */
@@ -45,12 +40,15 @@ export function watchEvents(store: Store, options: WatchOptions): WatchRun {
   return { run: (sink, signal) => new Watch(store, options, from, sink).run(signal) };
 }
 
-type Pending = StoreEvent | { readonly initial: KubeObject } | { readonly bookmark: number };
+/** What there is to show: a change, an object that existed when the watch began, or that these are all told. */
+type Shown = StoreEvent | { readonly initial: KubeObject } | { readonly bookmark: number };
 
 /**
- * One running watch: replayed history or existing objects first, then changes
- * as they commit. What the client has not read yet is kept as references to
- * stored objects, not as text.
+ * One running watch: existing objects first, if asked for, then changes in their
+ * order. It keeps no changes itself but the revision up to which its client was
+ * told, and reads on in the store's window of past changes. A client that reads
+ * so slowly that the window moved on is told to start over: it misses nothing
+ * without knowing.
  */
 class Watch {
   readonly #store: Store;
@@ -58,10 +56,11 @@ class Watch {
   readonly #from: number | undefined;
   readonly #sink: WatchSink;
   readonly #frames: WatchFrames;
-  #backlog: Pending[] = [];
+  /** Existing objects still to be shown, the next one last. */
+  #initial: Exclude<Shown, StoreEvent>[] = [];
+  #position = 0;
   #isPumping = false;
-  #isInitial = true;
-  #end: WatchEnd | undefined;
+  #hasEnded = false;
   #finish: () => void = () => undefined;
 
   constructor(store: Store, options: WatchOptions, from: number | undefined, sink: WatchSink) {
@@ -72,26 +71,26 @@ class Watch {
     this.#frames = new WatchFrames(options);
   }
 
-  async run(signal: AbortSignal): Promise<WatchEnd> {
-    const { resource, sendInitialEvents, allowsBookmarks, timeoutSeconds } = this.#options;
+  async run(signal: AbortSignal): Promise<void> {
+    const { resource, namespace, sendInitialEvents, allowsBookmarks, timeoutSeconds } = this.#options;
     const isFromStart = sendInitialEvents ?? this.#from === undefined;
-    const replay =
-      isFromStart || this.#from === undefined ? [] : this.#store.since(resource.storage, this.#from);
-    if (replay === undefined) {
-      const message = `too old resource version: ${this.#from} (${this.#store.revision})`;
-      this.#sink.write(frame('ERROR', apiError.expired(message).toStatus()));
-      return 'done';
+    const { revision } = this.#store;
+    if (isFromStart && this.#from !== undefined && this.#from > revision) {
+      this.#sink.write(frame('ERROR', apiError.revisionTooLarge(this.#from, revision).toStatus()));
+      return;
     }
-    if (isFromStart && this.#from !== undefined && this.#from > this.#store.revision) {
-      const error = apiError.revisionTooLarge(this.#from, this.#store.revision);
-      this.#sink.write(frame('ERROR', error.toStatus()));
-      return 'done';
+    if (signal.aborted) return;
+    this.#position = isFromStart ? revision : (this.#from ?? revision);
+    if (isFromStart) {
+      const existing = this.#store.list(resource.storage, namespace).map((initial) => ({ initial }));
+      const isEndTold = sendInitialEvents === true && allowsBookmarks;
+      this.#initial = [...existing, ...(isEndTold ? [{ bookmark: revision }] : [])].reverse();
     }
     const finished = new Promise<void>((resolve) => {
       this.#finish = resolve;
     });
-    const stop = (): void => this.#stop('done');
-    const unsubscribe = this.#store.subscribe(resource.storage, (event) => this.#push(event));
+    const stop = (): void => this.#stop();
+    const unsubscribe = this.#store.subscribe(resource.storage, () => void this.#pump());
     signal.addEventListener('abort', stop, { once: true });
     const timeoutMs = (timeoutSeconds ?? 0) > 0 ? (timeoutSeconds ?? 0) * 1000 : defaultTimeoutMs();
     const timeout = setTimeout(
@@ -103,70 +102,60 @@ class Watch {
     );
     const bookmarks = allowsBookmarks ? setInterval(() => this.#bookmark(), bookmarkIntervalMs) : undefined;
     try {
-      if (signal.aborted) return 'done';
-      if (isFromStart) this.#pushExisting();
-      else this.#backlog.push(...replay);
-      this.#isInitial = false;
       void this.#pump();
       await finished;
-      return this.#end ?? 'done';
     } finally {
       unsubscribe();
       clearTimeout(timeout);
       clearInterval(bookmarks);
       signal.removeEventListener('abort', stop);
-      this.#backlog = [];
+      this.#initial = [];
     }
   }
 
-  #pushExisting(): void {
-    const { resource, namespace, sendInitialEvents, allowsBookmarks } = this.#options;
-    for (const initial of this.#store.list(resource.storage, namespace)) this.#backlog.push({ initial });
-    if (sendInitialEvents === true && allowsBookmarks) this.#backlog.push({ bookmark: this.#store.revision });
-  }
-
-  #stop(end: WatchEnd): void {
-    this.#end ??= end;
+  #stop(): void {
+    this.#hasEnded = true;
     this.#finish();
   }
 
-  #push(event: StoreEvent): void {
-    if (this.#end !== undefined) return;
-    this.#backlog.push(event);
-    if (this.#isPumping && this.#backlog.length > backlogMax) this.#stop('too-slow');
-    else if (!this.#isInitial) void this.#pump();
-  }
-
-  /** Writes the backlog as fast as the client reads. Runs without a pause while the client keeps up. */
+  /** Writes what there is as fast as the client reads. Runs without a pause while the client keeps up. */
   async #pump(): Promise<void> {
     if (this.#isPumping) return;
     this.#isPumping = true;
-    let at = 0;
     try {
-      for (; at < this.#backlog.length && this.#end === undefined; at++) {
-        const pending = this.#backlog[at];
-        if (pending !== undefined && this.#options.resource.conversion !== undefined)
-          await this.#prepare(pending);
-        const bytes = pending === undefined ? undefined : this.#frameOf(pending);
-        if (bytes === undefined || this.#sink.write(bytes)) continue;
-        // What was written need not be kept while waiting.
-        this.#backlog.splice(0, at + 1);
-        at = -1;
-        await this.#sink.drained();
+      while (!this.#hasEnded) {
+        const next = this.#next();
+        if (next === 'none') return;
+        if (next === 'forgotten') {
+          const message = `too old resource version: ${this.#position} (${this.#store.revision})`;
+          this.#sink.write(frame('ERROR', apiError.expired(message).toStatus()));
+          this.#stop();
+          return;
+        }
+        if (this.#options.resource.conversion !== undefined) await this.#prepare(next);
+        const bytes = this.#frameOf(next);
+        if (bytes !== undefined && !this.#sink.write(bytes)) await this.#sink.drained();
       }
-      this.#backlog.splice(0, at);
     } catch {
       // The client is gone; the signal ends the watch.
-      this.#stop('done');
+      this.#stop();
     } finally {
       this.#isPumping = false;
     }
   }
 
+  #next(): Shown | 'none' | 'forgotten' {
+    const existing = this.#initial.pop();
+    if (existing !== undefined) return existing;
+    const next = this.#store.next(this.#options.resource.storage, this.#position);
+    if (typeof next === 'object') this.#position = next.revision;
+    return next;
+  }
+
   /** Has a webhook convert what is to be shown; a watch cannot go on without. */
-  async #prepare(pending: Pending): Promise<void> {
-    if ('bookmark' in pending) return;
-    const objects = 'initial' in pending ? [pending.initial] : [pending.object, pending.previous];
+  async #prepare(shown: Shown): Promise<void> {
+    if ('bookmark' in shown) return;
+    const objects = 'initial' in shown ? [shown.initial] : [shown.object, shown.previous];
     try {
       await preparePresent(
         objects.filter((o) => o !== undefined),
@@ -178,7 +167,7 @@ class Watch {
     }
   }
 
-  #frameOf(pending: Pending): Buffer | undefined {
+  #frameOf(pending: Shown): Buffer | undefined {
     const { namespace, resource, matches } = this.#options;
     if ('bookmark' in pending) return this.#frames.bookmark(pending.bookmark, { endsInitialEvents: true });
     if ('initial' in pending) {
@@ -197,7 +186,7 @@ class Watch {
 
   #bookmark(): void {
     // With changes still unsent the revision would promise too much.
-    if (this.#end !== undefined || this.#isPumping || this.#backlog.length > 0) return;
+    if (this.#hasEnded || this.#isPumping) return;
     this.#sink.write(this.#frames.bookmark(this.#store.revision, { endsInitialEvents: false }));
   }
 }

@@ -1,6 +1,9 @@
 import { type Exchange, setWarnings } from '../http/exchange.js';
 import type { WatchRun } from './watch-events.js';
 
+/** A client that does not read the end of its watch is left after this. */
+const lingerMs = 60_000;
+
 /** Serves a watch as an HTTP answer: one line of JSON for each event. */
 export class WatchStream {
   readonly #exchange: Exchange;
@@ -20,7 +23,7 @@ export class WatchStream {
     if (request.httpVersionMajor === 1) response.setHeader('Transfer-Encoding', 'chunked');
     setWarnings(this.#exchange);
     response.flushHeaders();
-    const end = await this.#watch.run(
+    await this.#watch.run(
       {
         write: (frame) => response.write(frame),
         drained: () =>
@@ -36,7 +39,8 @@ export class WatchStream {
       },
       signal,
     );
-    if (end === 'too-slow') response.destroy();
-    else response.end();
+    response.end();
+    const linger = setTimeout(() => response.destroy(), lingerMs);
+    response.once('close', () => clearTimeout(linger));
   }
 }
