@@ -35,12 +35,14 @@ export class WebhookConversion implements AsyncConversion {
   readonly #client: WebhookClient;
   readonly #own: string;
   readonly #storage: string;
+  readonly #read: (stored: KubeObject) => KubeObject;
   /** Stored objects as this version shows them. */
   readonly #shown = new WeakMap<KubeObject, KubeObject>();
 
   constructor(at: ConvertedVersion, client: WebhookClient) {
     this.#at = at;
     this.#client = client;
+    this.#read = reading(at);
     this.#own = apiVersionOf(at.group, at.version);
     this.#storage = apiVersionOf(at.group, at.storageVersion);
   }
@@ -49,7 +51,7 @@ export class WebhookConversion implements AsyncConversion {
     const missing = stored.filter((o) => o.apiVersion !== this.#own && !this.#shown.has(o));
     for (let i = 0; i < missing.length; i += batchMax) {
       const batch = missing.slice(i, i + batchMax);
-      const converted = await this.#convert(batch, this.#own);
+      const converted = await this.#convert(batch.map(this.#read), this.#own);
       converted.forEach((object, j) => {
         const source = batch[j];
         if (source === undefined) return;
@@ -60,7 +62,7 @@ export class WebhookConversion implements AsyncConversion {
   }
 
   shown(stored: KubeObject): KubeObject {
-    if (stored.apiVersion === this.#own) return stored;
+    if (stored.apiVersion === this.#own) return this.#read(stored);
     const known = this.#shown.get(stored);
     if (known === undefined) throw this.#failure('the object was not converted');
     return known;
@@ -94,10 +96,10 @@ export class WebhookConversion implements AsyncConversion {
       if (error instanceof WebhookCallError) throw this.#failure(error.message);
       throw error;
     }
-    return this.#read(answer, objects, { uid, desiredAPIVersion });
+    return this.#converted(answer, objects, { uid, desiredAPIVersion });
   }
 
-  #read(
+  #converted(
     answer: Json,
     objects: readonly KubeObject[],
     { uid, desiredAPIVersion }: { readonly uid: string; readonly desiredAPIVersion: string },
@@ -181,6 +183,29 @@ function fit(object: KubeObject, schema: Schema): void {
 }
 
 /**
+ * How stored objects are read: by the schema their version has today, which may
+ * know other fields and defaults than the one they were written under.
+ */
+function reading(at: Omit<ConvertedVersion, 'webhook' | 'kind'>): (stored: KubeObject) => KubeObject {
+  const schemas = new Map([
+    [apiVersionOf(at.group, at.storageVersion), at.storageSchema],
+    [apiVersionOf(at.group, at.version), at.schema],
+  ]);
+  const read = new WeakMap<KubeObject, KubeObject>();
+  return (stored) => {
+    const known = read.get(stored);
+    if (known !== undefined) return known;
+    const schema = schemas.get(stored.apiVersion);
+    if (schema === undefined) return stored;
+    const draft = cloneJson(stored);
+    fit(draft, schema);
+    const object = equalJson(draft, stored) ? stored : draft;
+    read.set(stored, object);
+    return object;
+  };
+}
+
+/**
  * Conversion between versions that differ in nothing but their schema. What is
  * stored is what the storage version knows; another version shows the part of
  * it that it knows too.
@@ -192,12 +217,13 @@ export function schemaConversion(at: Omit<ConvertedVersion, 'webhook' | 'kind'>)
   const own = apiVersionOf(at.group, at.version);
   const storage = apiVersionOf(at.group, at.storageVersion);
   const shown = new WeakMap<KubeObject, KubeObject>();
+  const read = reading(at);
   return {
     fromStorage: (stored) => {
-      if (stored.apiVersion === own) return stored;
+      if (stored.apiVersion === own) return read(stored);
       let object = shown.get(stored);
       if (object === undefined) {
-        object = { ...cloneJson(stored), apiVersion: own };
+        object = { ...cloneJson(read(stored)), apiVersion: own };
         prune(object, at.schema, { isRoot: true });
         shown.set(stored, object);
       }
