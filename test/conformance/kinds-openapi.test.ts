@@ -41,6 +41,43 @@ describeServers('OpenAPI', (server, kind) => {
     );
   });
 
+  test('an open custom resource has no named fields in OpenAPI 2, which would close it', async () => {
+    const crd = {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'opens.openapi.example.com' },
+      spec: {
+        group: 'openapi.example.com',
+        scope: 'Cluster',
+        names: { plural: 'opens', kind: 'Open' },
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+          },
+        ],
+      },
+    };
+    await server().raw({
+      method: 'POST',
+      path: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
+      body: crd,
+    });
+    const read = async () => {
+      const answer = await server().raw({ path: '/openapi/v2', headers: { accept: 'application/json' } });
+      return answer.json<{ definitions: Record<string, unknown> }>().definitions[
+        'com.example.openapi.v1.Open'
+      ];
+    };
+    await expect.poll(read, { timeout: 15_000, interval: 200 }).toEqual({
+      type: 'object',
+      'x-kubernetes-group-version-kind': [{ group: 'openapi.example.com', version: 'v1', kind: 'Open' }],
+      'x-kubernetes-selectable-fields': [],
+    });
+  });
+
   test('kubectl explains fields with their types', async () => {
     const text = await server().ok(['explain', 'deployment.spec.template.spec', '--recursive']);
     expect(text).toContain('containers\t<[]Container> -required-');

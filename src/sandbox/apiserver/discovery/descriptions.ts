@@ -29,6 +29,8 @@ const texts: Readonly<Record<string, string>> = {
   'NodeSpec.taints': 'What keeps pods away that do not tolerate it.',
   'NodeSpec.unschedulable': 'When true, no new pods are placed here.',
   ObjectMeta: 'What every object has besides its own content.',
+  'ObjectMeta.creationTimestamp':
+    'CreationTimestamp is a timestamp of the moment the server made the object.',
   'ObjectMeta.annotations': 'Notes for tools, not used for selection.',
   'ObjectMeta.finalizers': 'Who still has work to do before the object may go.',
   'ObjectMeta.labels': 'Keys and values by which objects are selected.',
@@ -79,6 +81,13 @@ const texts: Readonly<Record<string, string>> = {
 function lastPart(type: string): string {
   return type.slice(type.lastIndexOf('.') + 1);
 }
+
+/** What every object has, whatever its kind. */
+export const rootFields = {
+  apiVersion: 'APIVersion defines by which version of the API the object is to be read.',
+  kind: 'Kind is the name of what the object is, such as Pod.',
+  metadata: "Standard object's metadata: its name, its labels and what the server notes about it.",
+} as const;
 
 /** What a built-in type is, in a sentence; undefined where we have none. */
 export function describeType(type: string): string | undefined {

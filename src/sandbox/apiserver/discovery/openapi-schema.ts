@@ -1,8 +1,8 @@
-import type { Json, JsonObject } from '../json.js';
+import { type Json, type JsonObject, objectOf } from '../json.js';
 import type { Resource } from '../registry/resource.js';
 import { builtinSchemas } from '../schema/builtin-schema.js';
 import type { Schema } from '../schema/schema.js';
-import { describeField, describeType } from './descriptions.js';
+import { describeField, describeType, rootFields } from './descriptions.js';
 
 const metaPrefix = 'io.k8s.apimachinery.pkg.apis.meta.v1.';
 const objectMeta = builtinSchemas.get('apimachinery.pkg.apis.meta.v1.ObjectMeta');
@@ -62,17 +62,24 @@ export class ComponentSchemas {
   /** Adds a resource's own schema; returns the reference to it. */
   root(r: Resource): string {
     const name = rootName(r);
-    const body = this.#definition(r.schema, !r.isCustom);
-    if (r.isCustom) {
+    // Readers of OpenAPI 2 take named properties for all there may be.
+    const isOpen = r.isCustom && this.#dialect === 'v2' && r.schema.preservesUnknown === true;
+    const body: JsonObject = isOpen ? { type: 'object' } : this.#definition(r.schema, !r.isCustom);
+    const own = objectOf(body.properties);
+    if (!isOpen && (r.isCustom || own.metadata !== undefined)) {
       body.properties = {
-        ...(body.properties as JsonObject | undefined),
-        apiVersion: { type: 'string' },
-        kind: { type: 'string' },
-        metadata: this.#value(objectMeta),
+        ...own,
+        apiVersion: { type: 'string', description: rootFields.apiVersion },
+        kind: { type: 'string', description: rootFields.kind },
+        metadata: r.isCustom
+          ? this.#value(objectMeta, { description: rootFields.metadata })
+          : { ...objectOf(own.metadata), description: rootFields.metadata },
       };
       body.type = 'object';
     }
     body['x-kubernetes-group-version-kind'] = [{ group: r.group, version: r.version, kind: r.kind }];
+    if (r.isCustom)
+      body['x-kubernetes-selectable-fields'] = r.selectableFields.map((fieldPath) => ({ fieldPath }));
     this.#components.set(name, body);
     return `${prefixes[this.#dialect]}${name}`;
   }
