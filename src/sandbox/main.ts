@@ -1,12 +1,13 @@
-import { ftruncateSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors/mesh-error.js';
 import { run } from '../system/run.js';
 import { createLogger, setLogLevel, setLogOutput } from '../telemetry/log.js';
 import { capture } from './capture/capture.js';
+import { boundedLog } from './supervisor/bounded-log.js';
 import type { SupervisorConfig } from './supervisor/sandbox-config.js';
 import { Supervisor } from './supervisor/supervisor.js';
 
-const logMaxBytes = 20 * 1024 * 1024;
+const standardOutput = 1;
 
 /**
  * Entry of the programs that run inside a sandbox's namespaces: `supervisor CONFIG_FILE`, which ends with
@@ -23,7 +24,6 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
 async function runCapture(interfaceName: string, seconds: string | undefined): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
-  const standardOutput = 1;
   try {
     const missedCount = await capture({
       interfaceName,
@@ -44,7 +44,9 @@ async function runCapture(interfaceName: string, seconds: string | undefined): P
 async function runSupervisor(configFile: string, env: NodeJS.ProcessEnv): Promise<number> {
   // The modes of volumes and mount points must not depend on who starts the sandbox.
   process.umask(0o022);
-  boundLog();
+  // The launcher opened a file for it. Node's own warnings go there as well.
+  setLogOutput(boundedLog(standardOutput));
+  process.stderr.on('error', () => undefined);
   setLogLevel(env['MESHCTL_SANDBOX_LOG'] ?? 'info');
   const logger = createLogger('supervisor');
   // One failed request must not take a whole cluster down; what is lost is said.
@@ -61,8 +63,9 @@ async function runSupervisor(configFile: string, env: NodeJS.ProcessEnv): Promis
   try {
     await supervisor.start();
   } catch (error) {
-    logger.error('sandbox could not be started', { error: messageOf(error) });
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    logger.error('sandbox could not be started', {
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
     // It stays to say what failed until it is asked to end.
     if (!supervisor.isReachable) return 1;
   }
@@ -77,17 +80,4 @@ async function runSupervisor(configFile: string, env: NodeJS.ProcessEnv): Promis
 async function makeRunPrivate(config: SupervisorConfig): Promise<void> {
   if ([config.folder, config.nodeBinary].some((path) => path.startsWith('/run/'))) return;
   await run('mount', ['-t', 'tmpfs', '-o', 'mode=0755,size=16m', 'tmpfs', '/run']);
-}
-
-/** The log goes to a file the launcher opened; it starts over rather than fill the disk. */
-function boundLog(): void {
-  let written = 0;
-  setLogOutput((line) => {
-    written += line.length;
-    if (written > logMaxBytes) {
-      ftruncateSync(1, 0);
-      written = line.length;
-    }
-    process.stdout.write(line);
-  });
 }

@@ -11,10 +11,11 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** MESH0814 for an error that the place of the files is to blame for; undefined for any other. */
 export function filesError(error: unknown, where: string): MeshError | undefined {
-  const { code = '', message, path } = error as Partial<NodeJS.ErrnoException>;
+  // Of a copy `path` is what was read.
+  const { code = '', message, path, dest } = error as Partial<NodeJS.ErrnoException> & { dest?: string };
   const reason = reasons[code];
   if (reason === undefined) return undefined;
-  return new MeshError('MESH0814', `${path ?? where} cannot be written: ${reason}`, {
+  return new MeshError('MESH0814', `${dest ?? path ?? where} cannot be written: ${reason}`, {
     evidence: message,
     cause: error,
   });

@@ -181,7 +181,7 @@ async function untilReady(
 function endedWhileStarting(name: string, program: Program): MeshError {
   const words = program.lastWords();
   const evidence = program.logTail();
-  if (/no space left on device/i.test(evidence))
+  if (program.isOutOfRoom())
     return new MeshError('MESH0814', `${name} cannot write its files: the disk is full`, { evidence: words });
   return new MeshError('MESH0810', `${name} ended while it was starting: ${words}`, {
     evidence,

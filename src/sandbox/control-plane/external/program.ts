@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statfsSync } from 'node:fs';
 import { messageOf } from '../../../errors/mesh-error.js';
 import type { Logger } from '../../../telemetry/log.js';
 import { lastWords } from './last-words.js';
@@ -24,6 +24,8 @@ const stableMs = 30_000;
 /** Ends in a row before there is said to be trouble: one is mended before anybody notices. */
 const troubleEnds = 3;
 const logTailMaxBytes = 2_000;
+/** With less free nothing can be written, not even the reason. */
+const roomMinBytes = 64 * 1024;
 
 /**
  * A process that lives no longer than this one, whatever ends this one. Until
@@ -107,6 +109,12 @@ export class Program {
     return lastWords(this.logTail());
   }
 
+  /** Whether it cannot write its files. */
+  isOutOfRoom(): boolean {
+    const { bavail, bsize } = statfsSync(this.#o.folder);
+    return bavail * bsize < roomMinBytes || /no space left on device/i.test(this.logTail());
+  }
+
   /** What the current run wrote last, for error messages. */
   logTail(): string {
     const { size } = fstatSync(this.#log);
@@ -145,7 +153,7 @@ export class Program {
       this.#ends = 0;
     }
     this.#ends += 1;
-    const words = this.lastWords();
+    const words = this.isOutOfRoom() ? 'the disk is full' : this.lastWords();
     this.#lastEnd = words === '' ? reason : `${reason}, ${words}`;
     this.#o.logger.error(`${this.#o.name} ended and is started again`, {
       reason: this.#lastEnd,
