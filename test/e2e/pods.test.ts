@@ -196,6 +196,18 @@ test('the end of a pod: hook, main container, sidecars in reverse order', async 
   expect(await sh('watcher', 'cat /host/data/farewell/log')).toBe('hook\nmain\ns2\ns1\n');
 });
 
+test('a pod that is ending says so when it is ready no more', async () => {
+  const { kubectl } = sandbox();
+  await ready('draining');
+  await kubectl(['delete', 'pod', 'draining', '--wait=false']);
+  await until(async () => {
+    const { phase, conditions = [] } = await statusOf('draining');
+    expect(phase).toBe('Running');
+    expect(conditions.find((c) => c.type === 'Ready')?.status).toBe('False');
+  });
+  await kubectl(['delete', 'pod', 'draining', '--grace-period=0', '--force']);
+});
+
 test('probes restart, hold back and explain', async () => {
   await until(async () => {
     const { alive, web, tcp } = await containersOf('probed');

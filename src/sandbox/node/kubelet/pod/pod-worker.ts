@@ -42,6 +42,7 @@ export class PodWorker {
   readonly slots: ContainerSlot[];
   #pod: Pod;
   #failure: PodFailure | undefined;
+  #isStopping = false;
   #state: 'running' | 'done' | 'terminating' | 'finished' = 'running';
   #isGone = false;
   #killTimer: NodeJS.Timeout | undefined;
@@ -142,6 +143,8 @@ export class PodWorker {
   }
 
   wake(): void {
+    // Containers may take their whole grace period to end, and their readiness changes on the way.
+    if (this.#isStopping && this.slots.some((s) => s.isRunning)) this.#publishSoon();
     this.#loop.wake();
   }
 
@@ -186,7 +189,7 @@ export class PodWorker {
         deletionGracePeriodSeconds === undefined
           ? this.#containers.graceMs
           : deletionGracePeriodSeconds * 1000;
-      await this.#containers.stop(this.#isGone ? Math.min(graceMs, goneGraceMaxMs) : graceMs);
+      await this.#stop(this.#isGone ? Math.min(graceMs, goneGraceMaxMs) : graceMs);
       await this.#setup.releaseSandbox();
     }
     if (!(await this.#publish())) return retryMs;
@@ -198,10 +201,19 @@ export class PodWorker {
 
   /** The work is over but the object stays: stop sidecars, give the address back, keep the logs. */
   async #finishContainers(graceMs = this.#containers.graceMs): Promise<number> {
-    await this.#containers.stop(graceMs);
+    await this.#stop(graceMs);
     await this.#setup.releaseSandbox();
     this.#state = 'done';
     return idleMs;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
+    try {
+      await this.#containers.stop(graceMs);
+    } finally {
+      this.#isStopping = false;
+    }
   }
 
   #fail(failure: PodFailure, type: EventDetails['type']): Promise<number> {
