@@ -7,10 +7,14 @@ export interface HistoryLimits {
   readonly events: number;
   /** Estimated bytes of the objects in them. */
   readonly bytes: number;
+  /** How many times as much is kept of what is fresh. */
+  readonly burst: number;
 }
 
 /** Kept whatever its size, so that watchers of large objects can still follow. */
 const eventsMin = 64;
+/** As long as this events are kept beyond the limits, so that clients that are behind in a burst need not start over. */
+const freshMs = 75_000;
 
 /** A rough size of JSON data in memory. */
 function sizeOf(value: Json | undefined): number {
@@ -24,10 +28,11 @@ function sizeOf(value: Json | undefined): number {
 
 interface Entry {
   readonly event: StoreEvent;
+  readonly atMs: number;
   readonly bytes: number;
 }
 
-/** The latest changes of one resource, oldest first, bounded in number and size. */
+/** The latest changes of one resource, oldest first, bounded in number and size; more of them while they are fresh. */
 export class History {
   readonly #limits: HistoryLimits;
   #entries: Entry[] = [];
@@ -50,20 +55,34 @@ export class History {
   add(event: StoreEvent): void {
     // The previous state is shared with an earlier entry more often than not.
     const bytes = sizeOf(event.object);
-    this.#entries.push({ event, bytes });
+    const atMs = performance.now();
+    this.#entries.push({ event, bytes, atMs });
     this.#bytes += bytes;
-    const { events, bytes: bytesMax } = this.#limits;
-    // Trimmed in batches: shifting one by one would copy the array on every change.
-    if (this.#entries.length > events * 1.25) this.#drop(this.#entries.length - events);
-    if (this.#bytes > bytesMax && this.#entries.length > eventsMin) {
-      let cut = 0;
-      let left = this.#bytes;
-      while (left > bytesMax * 0.75 && this.#entries.length - cut > eventsMin) {
-        left -= this.#entries[cut]?.bytes ?? 0;
-        cut++;
-      }
-      this.#drop(cut);
+    this.#trim(this.#limits.burst, Number.POSITIVE_INFINITY);
+    this.#trim(1, atMs - freshMs);
+  }
+
+  /** Drops the oldest entries beyond a multiple of the limits, as far as they are from before a time. */
+  #trim(factor: number, beforeMs: number): void {
+    const eventsMax = this.#limits.events * factor;
+    const bytesMax = this.#limits.bytes * factor;
+    const count = this.#entries.length;
+    const isLong = count > eventsMax * 1.25;
+    const isLarge = this.#bytes > bytesMax && count > eventsMin;
+    if (!isLong && !isLarge) return;
+    // In batches: shifting one by one would copy the array on every change.
+    const batch = this.#entries[Math.floor(Math.min(count, eventsMax) / 8)];
+    if (batch === undefined || batch.atMs > beforeMs) return;
+    let cut = 0;
+    let left = this.#bytes;
+    for (const { bytes, atMs } of this.#entries) {
+      const isTooMany = isLong && count - cut > eventsMax;
+      const isTooMuch = isLarge && left > bytesMax * 0.75 && count - cut > eventsMin;
+      if ((!isTooMany && !isTooMuch) || atMs > beforeMs) break;
+      left -= bytes;
+      cut++;
     }
+    this.#drop(cut);
   }
 
   #drop(count: number): void {

@@ -26,9 +26,11 @@ export interface StoreOptions {
   readonly historyMax?: number;
   /** About how many bytes of them. */
   readonly historyMaxBytes?: number;
+  /** How many times as much is kept of what is fresh. */
+  readonly historyBurst?: number;
 }
 
-const historyDefaults: HistoryLimits = { events: 4096, bytes: 32 * 1024 * 1024 };
+const historyDefaults: HistoryLimits = { events: 4096, bytes: 32 * 1024 * 1024, burst: 8 };
 
 /** Raised when a change cannot be kept; it was not made. */
 export class StoreUnavailable extends Error {
@@ -66,6 +68,7 @@ export class Store {
     this.#limits = {
       events: options.historyMax ?? historyDefaults.events,
       bytes: options.historyMaxBytes ?? historyDefaults.bytes,
+      burst: options.historyBurst ?? historyDefaults.burst,
     };
   }
 

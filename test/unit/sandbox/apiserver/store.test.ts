@@ -25,11 +25,22 @@ describe('store', () => {
   });
 
   test('the window is bounded: what fell out of it is gone, not skipped', () => {
-    const store = new Store({ historyMax: 10 });
+    const store = new Store({ historyMax: 10, historyBurst: 1 });
     const start = store.revision;
     for (let i = 0; i < 40; i++) store.create('configmaps', object(`o${i}`));
     expect(store.since('configmaps', start)).toBeUndefined();
     expect(store.since('configmaps', store.revision - 5)).toHaveLength(5);
+  });
+
+  test('the window is longer for a burst, and bounded then too', () => {
+    const store = new Store({ historyMax: 10, historyBurst: 4 });
+    const start = store.revision;
+    for (let i = 0; i < 40; i++) store.create('configmaps', object(`o${i}`));
+    expect(store.since('configmaps', start)).toHaveLength(40);
+    for (let i = 40; i < 80; i++) store.create('configmaps', object(`o${i}`));
+    expect(store.next('configmaps', start)).toBe('forgotten');
+    expect(store.since('configmaps', store.revision - 30)).toHaveLength(30);
+    expect(store.next('configmaps', store.revision)).toBe('none');
   });
 
   test('a write based on an outdated object is refused', () => {

@@ -85,7 +85,7 @@ describe('a watch', () => {
   });
 
   test('that is so slow that changes are forgotten says so, after all that came before', async () => {
-    const store = new Store({ historyMax: 100 });
+    const store = new Store({ historyMax: 100, historyBurst: 1 });
     const client = new Client();
     const ended = watchEvents(store, base).run(client, new AbortController().signal);
     let current = store.create('configmaps', object('a'));
@@ -107,7 +107,7 @@ describe('a watch', () => {
   test('keeps nothing for a client that does not read but the window that all share', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
-    const store = new Store({ historyMax: 100 });
+    const store = new Store({ historyMax: 100, historyBurst: 1 });
     const stop = new AbortController();
     const clients = Array.from({ length: 5 }, () => new Client());
     const ended = clients.map((client) => watchEvents(store, base).run(client, stop.signal));
@@ -127,7 +127,7 @@ describe('a watch', () => {
   });
 
   test('shows every change once to clients that pause now and then, or tells them to start over', async () => {
-    const store = new Store({ historyMax: 50 });
+    const store = new Store({ historyMax: 50, historyBurst: 1 });
     const clients = Array.from({ length: 10 }, () => new Client());
     const stop = new AbortController();
     const ended = clients.map((client) => watchEvents(store, base).run(client, stop.signal));
@@ -173,7 +173,7 @@ describe('a watch', () => {
   });
 
   test('from a revision that is forgotten is told to start over', async () => {
-    const store = new Store({ historyMax: 10 });
+    const store = new Store({ historyMax: 10, historyBurst: 1 });
     for (let i = 0; i < 40; i++) store.create('configmaps', object(`o${i}`));
     const client = new Client();
     const watch = watchEvents(store, { ...base, resourceVersion: '2' });
