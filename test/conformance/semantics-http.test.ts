@@ -134,6 +134,15 @@ describeServers('HTTP', (server) => {
     });
   });
 
+  test('has no table of a review', async () => {
+    const reviews = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+    const review = { spec: { nonResourceAttributes: { path: '/', verb: 'get' } } };
+    const table = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+    expect((await api.post(reviews, review, { accept: table })).status).toBe(406);
+    const either = await api.post(reviews, review, { accept: `${table}, application/json` });
+    expect(either.body.kind).toBe('SelfSubjectAccessReview');
+  });
+
   test('takes no body beyond its limit', async () => {
     const answer = await api.post(base, { metadata: { name: 'huge' }, data: { k: 'x'.repeat(3_200_000) } });
     expect(answer.status).toBe(413);

@@ -121,6 +121,10 @@ describeServers('writes', (server) => {
     expect(warned.headers.warning).toBe(
       '299 - "duplicate field \\"metadata.labels\\"", 299 - "unknown field \\"foo\\""',
     );
+    const mixed = '{"foo":1,"metadata":{"name":"strict","labels":{},"labels":{"a":"b"}}}';
+    expect((await api.post(`${base}?fieldValidation=Strict`, mixed)).body.message).toMatch(
+      /unknown field "foo", duplicate field "metadata.labels"$/,
+    );
     const ignored = await api.post(`${base}?dryRun=All&fieldValidation=Ignore`, body);
     expect(ignored.headers.warning).toBeUndefined();
   });

@@ -74,6 +74,7 @@ export interface RawAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
+  readonly bytes: Buffer;
   /** The body, parsed; throws when it is not JSON. */
   json<T = unknown>(): T;
 }
@@ -186,12 +187,14 @@ export class ServerUnderTest {
           response.on('error', reject);
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
           response.on('end', () => {
-            const text = Buffer.concat(chunks).toString();
+            const bytes = Buffer.concat(chunks);
+            const text = bytes.toString();
             const parsed = <T>(): T => JSON.parse(text) as T;
             resolve({
               status: response.statusCode ?? 0,
               headers: response.headers,
               text,
+              bytes,
               json: parsed,
             });
           });

@@ -132,6 +132,54 @@ describeServers('custom resources', (server) => {
     isBroken = false;
   });
 
+  test('what is stored is read by the schema of today', async () => {
+    const v1 = (spec: JsonObject): Version => version('v1', spec);
+    const text = { type: 'string' };
+    await define(
+      definition('aged', 'Aged', [v1({ type: 'object', properties: { gone: text, kept: text } })]),
+    );
+    await send('POST', at('aged', 'v1'), object('Aged', 'v1', 'a', { gone: 'g', kept: 'k' }));
+    const later = { type: 'object', properties: { kept: text, came: { ...text, default: 'c' } } };
+    await send('PATCH', `${definitions}/aged.${group}`, { spec: { versions: [v1(later)] } });
+    await eventually(
+      async () =>
+        expect((await send('GET', at('aged', 'v1', 'a'))).json<JsonObject>().spec).toEqual({
+          kept: 'k',
+          came: 'c',
+        }),
+      { timeoutMs: 15_000 },
+    );
+    const listed = (await send('GET', at('aged', 'v1'))).json<{ items: JsonObject[] }>();
+    expect(listed.items).toMatchObject([{ spec: { kept: 'k', came: 'c' } }]);
+  });
+
+  test('a configuration that gives a key twice is refused with its line', async () => {
+    await define(
+      definition('loose', 'Loose', [
+        version('v1', { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }),
+      ]),
+    );
+    const body = `apiVersion: ${group}/v1\nkind: Loose\nmetadata:\n  name: a\nspec:\n  foo: a\n  foo: b\n`;
+    const applied = await server().raw({
+      method: 'PATCH',
+      path: `${at('loose', 'v1', 'a')}?fieldManager=m&fieldValidation=Strict`,
+      headers: { 'content-type': 'application/apply-patch+yaml' },
+      body,
+    });
+    expect([applied.status, messageOf(applied)]).toEqual([
+      400,
+      'error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 7: key "foo" already set in map',
+    ]);
+    const posted = await server().raw({
+      method: 'POST',
+      path: `${at('loose', 'v1')}?fieldValidation=Strict`,
+      headers: { 'content-type': 'application/yaml' },
+      body,
+    });
+    expect(posted.status).toBe(400);
+    expect(messageOf(posted)).toContain('line 7: key "foo" already set in map');
+  });
+
   test('versions without conversion show what their schema knows', async () => {
     const v1 = version(
       'v1',

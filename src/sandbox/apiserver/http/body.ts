@@ -1,10 +1,11 @@
-import { LineCounter, parseDocument } from 'yaml';
+import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { isObject, type Json } from '../json.js';
 import { decodeProtobufObject } from '../protobuf/decode-object.js';
+import type { PropertyPositions } from '../registry/write-options.js';
 import { ApiError, apiError } from './api-error.js';
 import type { ApiRequest } from './exchange.js';
-import { scanJson } from './json-scan.js';
-import { servedTypes } from './negotiation.js';
+import { propertyPositions, scanJson } from './json-scan.js';
+import { protobufType, servedTypes } from './negotiation.js';
 
 /** Kubernetes' own limit on request bodies. */
 export const bodyMaxBytes = 3 * 1024 * 1024;
@@ -43,6 +44,10 @@ function assertDepth(value: Json, depth = 0): void {
 export interface Parsed {
   readonly value: Json;
   readonly duplicates: readonly string[];
+  /** Keys of YAML maps given more than once, in the words of Kubernetes' decoder; undefined when there are none. */
+  readonly yamlProblem?: string | undefined;
+  /** Where properties stand in the text, by path; for JSON only. */
+  readonly positions?: PropertyPositions;
 }
 
 /** Parses JSON. Throws an Error in the words of Go's decoder. */
@@ -52,7 +57,7 @@ export function parseJson(text: string): Parsed {
   // JSON.parse gives JSON data only.
   const value = JSON.parse(text) as Json;
   assertDepth(value);
-  return { value, duplicates };
+  return { value, duplicates, positions: (paths) => propertyPositions(text, paths) };
 }
 
 /** Parses one YAML document. Throws an Error in the words of Kubernetes' decoder. */
@@ -72,10 +77,29 @@ export function parseYaml(text: string): Parsed {
   // The core schema gives JSON data only.
   const value = document.toJS({ maxAliasCount: aliasesMax }) as Json;
   assertDepth(value);
-  return { value, duplicates: [] };
+  return { value, duplicates: [], yamlProblem: repeatedKeys(document, lineCounter) };
 }
 
-const protobufType = 'application/vnd.kubernetes.protobuf';
+/** The keys that maps of a document have more than once. */
+function repeatedKeys(document: Document, lines: LineCounter): string | undefined {
+  const problems: string[] = [];
+  visit(document, {
+    Map: (_, map) => {
+      const seen = new Set<string>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        const name = String(key.value);
+        if (seen.has(name)) {
+          const { line } = lines.linePos(key.range?.[0] ?? 0);
+          problems.push(`  line ${line}: key ${JSON.stringify(name)} already set in map`);
+        }
+        seen.add(name);
+      }
+    },
+  });
+  return problems.length === 0 ? undefined : `yaml: unmarshal errors:\n${problems.join('\n')}`;
+}
+
 const yamlType = 'application/yaml';
 
 /** The beginning of a body as decoding errors quote it. */

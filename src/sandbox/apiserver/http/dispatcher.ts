@@ -99,7 +99,7 @@ export class Dispatcher {
       const user = this.identify(request);
       const accepted =
         path.kind === 'resource' && !connectSubresources.has(path.subresource)
-          ? negotiate(request.headers.accept)
+          ? negotiate(request.headers.accept, this.#deps.router.formLimits(path))
           : acceptedByDefault;
       exchange = { ...answering, url, path, user, accepted, signal: gone.signal };
       if (!isLongRunning(exchange)) {

@@ -4,8 +4,9 @@ import type { Writable } from 'node:stream';
 import { gzip } from 'node:zlib';
 import { stringify as toYaml } from 'yaml';
 import type { UserInfo } from '../auth/user.js';
-import type { Json } from '../json.js';
-import { type Accepted, acceptedByDefault } from './negotiation.js';
+import { isObject, type Json, stringOf } from '../json.js';
+import { encodeProtobufObject, hasProtobufForm } from '../protobuf/encode-object.js';
+import { type Accepted, acceptedByDefault, protobufType } from './negotiation.js';
 import type { OtherPath, ResourcePath } from './request-info.js';
 
 /** A request of either protocol version. */
@@ -49,9 +50,18 @@ function isPretty({ request, url }: Answering): boolean {
   return /^(curl\/|Wget|Mozilla\/)/.test(request.headers['user-agent'] ?? '');
 }
 
-/** Sends data in the serialization the client asked for: JSON or YAML. */
+/** An object in protobuf, when the client prefers that and the kind has it. */
+function protobufOf(exchange: Answering, body: Json): Buffer | undefined {
+  if (exchange.accepted?.serializer !== 'protobuf' || !isObject(body)) return undefined;
+  const isKnown = hasProtobufForm(stringOf(body.apiVersion), stringOf(body.kind));
+  return isKnown ? encodeProtobufObject(body) : undefined;
+}
+
+/** Sends data in the serialization the client asked for: JSON, YAML or, for objects, protobuf. */
 export function sendJson(exchange: Answering, status: number, body: Json): void {
   const { serializer } = exchange.accepted ?? acceptedByDefault;
+  const protobuf = protobufOf(exchange, body);
+  if (protobuf !== undefined) return sendText(exchange, status, protobufType, protobuf);
   if (serializer === 'yaml') {
     const text = toYaml(body, {
       // Quotes what older readers take for something else than text, such as times.

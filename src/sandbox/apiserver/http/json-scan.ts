@@ -13,11 +13,14 @@ class Problem extends Error {}
 
 class Scanner {
   readonly #text: string;
+  readonly #sees: (path: string, position: number) => void;
   #at = 0;
   readonly duplicates: string[] = [];
 
-  constructor(text: string) {
+  /** @param sees hears of every property: its path and where its value begins. */
+  constructor(text: string, sees: (path: string, position: number) => void = () => undefined) {
     this.#text = text;
+    this.#sees = sees;
   }
 
   document(): void {
@@ -72,6 +75,7 @@ class Scanner {
       this.#blank();
       if (this.#text[this.#at] !== ':') throw this.#unexpected('after object key');
       this.#at++;
+      this.#sees(child, this.#at);
       this.#value(child, depth + 1, 'looking for beginning of value');
       this.#blank();
       const next = this.#text[this.#at];
@@ -152,4 +156,13 @@ export function scanJson(text: string): JsonScan {
     if (!(error instanceof Problem)) throw error;
     return { duplicates: scanner.duplicates, problem: error.message };
   }
+}
+
+/** Where in a valid JSON text properties stand, by path, each time they are given. */
+export function propertyPositions(text: string, paths: ReadonlySet<string>): ReadonlyMap<string, number[]> {
+  const found = new Map<string, number[]>();
+  new Scanner(text, (path, position) => {
+    if (paths.has(path)) found.set(path, [...(found.get(path) ?? []), position]);
+  }).document();
+  return found;
 }

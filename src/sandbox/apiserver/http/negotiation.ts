@@ -5,7 +5,7 @@ export type AnswerForm = 'object' | 'table' | 'metadata';
 
 /** The answer a client asked for and the server can give. */
 export interface Accepted {
-  readonly serializer: 'json' | 'yaml';
+  readonly serializer: 'json' | 'yaml' | 'protobuf';
   readonly form: AnswerForm;
   /** The client asked for a list of metadata, which a single object cannot be. */
   readonly isListForm: boolean;
@@ -20,11 +20,14 @@ export const acceptedByDefault: Accepted = {
   metaVersion: 'v1',
 };
 
+/** Kubernetes' own encoding of the built-in kinds. */
+export const protobufType = 'application/vnd.kubernetes.protobuf';
 /** The media types objects are served and taken in. */
-export const servedTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+export const servedTypes = ['application/json', 'application/yaml', protobufType];
 const answeredTypes = [
   ['application/json', 'json'],
   ['application/yaml', 'yaml'],
+  [protobufType, 'protobuf'],
 ] as const;
 
 interface Clause {
@@ -74,20 +77,34 @@ function formOf(
   return { form: 'metadata', isListForm: as === 'PartialObjectMetadataList', metaVersion };
 }
 
+/** What of the forms that the server knows an endpoint cannot give. */
+export interface FormLimits {
+  /** False for reviews, and for watches that begin with the existing objects: Kubernetes has no tables of them. */
+  readonly allowsTable?: boolean;
+  /** Custom resources have no messages in protobuf; their metadata has. */
+  readonly isCustom?: boolean;
+}
+
+/** Tables are for people: there is no message for them. */
+function isGivenInProtobuf({ form, metaVersion }: Omit<Accepted, 'serializer'>, limits: FormLimits): boolean {
+  if (form === 'object') return limits.isCustom !== true;
+  return form === 'metadata' && metaVersion === 'v1';
+}
+
 /**
  * Picks the first form in an Accept header that can be given, by quality.
- * Throws 406 when there is none. `allowsTable` is false for watches that begin
- * with the existing objects, which Kubernetes gives no tables for.
+ * Throws 406 when there is none.
  */
-export function negotiate(accept: string | undefined, options: { allowsTable?: boolean } = {}): Accepted {
+export function negotiate(accept: string | undefined, limits: FormLimits = {}): Accepted {
   if (accept === undefined || accept.trim() === '') return acceptedByDefault;
   let isTypeKnown = false;
   for (const clause of clausesOf(accept)) {
     for (const [type, serializer] of answeredTypes) {
       if (!isMatch(clause.type, type)) continue;
       isTypeKnown = true;
-      const form = formOf(clause.parameters, options.allowsTable !== false);
-      if (form !== undefined) return { ...form, serializer };
+      const form = formOf(clause.parameters, limits.allowsTable !== false);
+      if (form === undefined) continue;
+      if (serializer !== 'protobuf' || isGivenInProtobuf(form, limits)) return { ...form, serializer };
     }
   }
   if (isTypeKnown) throw apiError.notAcceptable(servedTypes.join(', '));

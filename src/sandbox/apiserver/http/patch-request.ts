@@ -3,9 +3,10 @@ import { jsonPatch } from '../patch/json-patch.js';
 import { mergePatch } from '../patch/merge-patch.js';
 import { MalformedPatch, PatchNotApplicable } from '../patch/patch-error.js';
 import { strategicMergePatch } from '../patch/strategic-merge-patch.js';
+import type { WriteOptions } from '../registry/write-options.js';
 import type { Schema } from '../schema/schema.js';
 import { ApiError, apiError } from './api-error.js';
-import { mediaType, parseJson, parseYaml, readBody } from './body.js';
+import { mediaType, type Parsed, parseJson, parseYaml, readBody } from './body.js';
 import type { ApiRequest } from './exchange.js';
 import { jsonTypeName } from './object-form.js';
 
@@ -23,10 +24,19 @@ export type PatchType = keyof typeof typeNames;
 const operationsMax = 10_000;
 
 /** A patch as received: parsed, not applied. */
-export interface Patch {
+export interface Patch extends Parsed {
   readonly type: PatchType;
-  readonly value: Json;
-  readonly duplicates: readonly string[];
+}
+
+/** Refuses or warns of an applied configuration whose maps have keys twice, as the options say. Throws 400. */
+export function reportRepeatedKeys(
+  { yamlProblem }: Patch,
+  { fieldValidation, warnings }: Pick<WriteOptions, 'fieldValidation' | 'warnings'>,
+): void {
+  if (yamlProblem === undefined || fieldValidation === 'Ignore') return;
+  const why = `error converting YAML to JSON: ${yamlProblem}`;
+  if (fieldValidation === 'Strict') throw apiError.badRequest(`error strict decoding YAML: ${why}`);
+  warnings?.push(why);
 }
 
 /** Reads a patch by the request's media type. Throws 400, 413 and 415. */
@@ -51,7 +61,7 @@ export async function readPatch(
   return { type, ...parsed };
 }
 
-function parsePatch(type: PatchType, text: string): { value: Json; duplicates: readonly string[] } {
+function parsePatch(type: PatchType, text: string): Parsed {
   try {
     return type === 'apply' ? parseYaml(text) : parseJson(text);
   } catch (error) {

@@ -114,6 +114,7 @@ export class ReadHandler {
     const { matches } = selectionOf(options, path, resource);
     const accepted = negotiate(exchange.request.headers.accept, {
       allowsTable: options.sendInitialEvents !== true,
+      isCustom: resource.isCustom,
     });
     return watchEvents(this.#operations.store, {
       resource,

@@ -9,6 +9,7 @@ import { apiError } from './api-error.js';
 import { attributesOf, verbOf } from './attributes.js';
 import { parseObject, readBody } from './body.js';
 import { type Exchange, sendJson } from './exchange.js';
+import type { FormLimits } from './negotiation.js';
 import { objectFrom } from './object-form.js';
 import { answerUnknownPage, type PlainPaths } from './plain-paths.js';
 import { ReadHandler } from './read-handler.js';
@@ -81,6 +82,13 @@ export class Router {
     return this.#serve(exchange, path, resource, verb);
   }
 
+  /** The forms of an answer that the resource at a path cannot give. */
+  formLimits(path: ResourcePath): FormLimits {
+    const resource = this.resourceAt(path);
+    if (resource === undefined) return {};
+    return { isCustom: resource.isCustom, allowsTable: !isCreateOnly(resource) };
+  }
+
   /** The resource a path leads to; undefined where the path has the wrong scope too. */
   resourceAt(path: ResourcePath): Resource | undefined {
     const resource = this.#deps.registry.find(path.group, path.version, path.plural);
@@ -114,7 +122,7 @@ export class Router {
   /** Kinds that are only ever created: reviews answer a question, a Binding places a pod. */
   async #createOnly(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
     const options = writeOptions(exchange, path, 'CreateOptions');
-    const { value, duplicates } = parseObject(
+    const { value, ...findings } = parseObject(
       exchange.request,
       await readBody(exchange.request),
       resource.kind,
@@ -124,7 +132,7 @@ export class Router {
       await this.#deps.subresources.bind(exchange, path.namespace ?? '', body.metadata.name, body);
       return;
     }
-    const draft = decodeObject(resource, path.namespace, body, { ...options, duplicates });
+    const draft = decodeObject(resource, path.namespace, body, { ...options, ...findings });
     sendJson(exchange, 201, this.#deps.reviews.answer(draft, exchange.user, path.namespace));
   }
 }

@@ -12,7 +12,7 @@ import { deleteRequest } from './delete-options.js';
 import { type Exchange, sendJson } from './exchange.js';
 import { listOptions } from './list-options.js';
 import { objectFrom } from './object-form.js';
-import { applyPatch, decodePatched, type Patch, readPatch } from './patch-request.js';
+import { applyPatch, decodePatched, type Patch, readPatch, reportRepeatedKeys } from './patch-request.js';
 import { selectionOf } from './read-handler.js';
 import type { ResourcePath } from './request-info.js';
 import { applyForce, writeOptions } from './write-options.js';
@@ -43,24 +43,24 @@ export class WriteHandler {
 
   async create(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
     const options = writeOptions(exchange, path, 'CreateOptions');
-    const { value, duplicates } = await writtenObject(exchange, resource);
+    const { value, ...findings } = await writtenObject(exchange, resource);
     const created = await this.#operations.create(
       resource,
       path.namespace,
       objectFrom(value, typeOf(resource)),
-      { ...options, duplicates },
+      { ...options, ...findings },
     );
     answerObject(exchange, 201, created, resource);
   }
 
   async update(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
     const options = writeOptions(exchange, path, 'UpdateOptions');
-    const { value, duplicates } = await writtenObject(exchange, resource);
+    const { value, ...findings } = await writtenObject(exchange, resource);
     const { object, isNew } = await this.#operations.replace(
       resource,
       { namespace: path.namespace, name: path.name ?? '' },
       objectFrom(value, typeOf(resource)),
-      { ...options, duplicates },
+      { ...options, ...findings },
     );
     answerObject(exchange, isNew ? 201 : 200, object, resource);
   }
@@ -74,6 +74,7 @@ export class WriteHandler {
     };
     const target = { namespace: path.namespace, name: path.name ?? '' };
     if (patch.type === 'apply') {
+      reportRepeatedKeys(patch, options);
       const { object, isNew } = await this.#operations.apply(
         resource,
         target,

@@ -1,49 +1,11 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { type Json, type JsonObject, isObject, setOwn } from '../json.js';
-import { groupOf, versionOf } from '../object.js';
-import table from './field-numbers.json' with { type: 'json' };
+import { fieldsOf, magic, messageType } from './message-table.js';
 
-/** What precedes a protobuf-encoded object: "k8s" and a zero byte. */
-const magic = Buffer.from([0x6b, 0x38, 0x73, 0x00]);
 const depthMax = 100;
 
-interface Field {
-  readonly name: string;
-  /** Kept although zero: optional by pointer, or always written. */
-  readonly keepsZero: boolean;
-  /** Its fields belong to the object around it. */
-  readonly isInline: boolean;
-  readonly isList: boolean;
-  readonly isMap: boolean;
-  readonly type: string;
-}
-
-const messages: Readonly<Record<string, Readonly<Record<string, string>>>> = table;
-const parsed = new Map<string, ReadonlyMap<number, Field>>();
-
-function fieldsOf(type: string): ReadonlyMap<number, Field> | undefined {
-  const known = parsed.get(type);
-  if (known !== undefined) return known;
-  const shape = messages[type];
-  if (shape === undefined) return undefined;
-  const fields = new Map<number, Field>();
-  for (const [number, text] of Object.entries(shape)) {
-    const [head = '', kind = ''] = text.split(' ');
-    fields.set(Number(number), {
-      name: head.replace(/^[!^]/, ''),
-      keepsZero: head.startsWith('!'),
-      isInline: head.startsWith('^'),
-      isList: kind.startsWith('[]'),
-      isMap: kind.startsWith('{}'),
-      type: kind.replace(/^(\[\]|\{\})/, ''),
-    });
-  }
-  parsed.set(type, fields);
-  return fields;
-}
-
 /** Message types with a JSON form of their own. */
-const special: Readonly<Record<string, (reader: BinaryReader) => Json | undefined>> = {
+const special: Readonly<Record<string, (reader: BinaryReader, depth: number) => Json | undefined>> = {
   'meta.Time': (reader) => time(reader, () => ''),
   // Its JSON form has all six digits, zeros too.
   'meta.MicroTime': (reader) =>
@@ -61,6 +23,21 @@ const special: Readonly<Record<string, (reader: BinaryReader) => Json | undefine
   },
   'authorization.v1.ExtraValue': strings,
   'authentication.v1.ExtraValue': strings,
+  'certificates.v1.ExtraValue': strings,
+  'apiextensions.v1.JSON': rawJson,
+  // Schemas hold one of two things in these places; JSON has no wrapper around them.
+  'apiextensions.v1.JSONSchemaPropsOrArray': (reader, depth) => {
+    const { schema, jSONSchemas } = message(reader, 'apiextensions.v1.JSONSchemaPropsOrArray', depth);
+    return jSONSchemas ?? schema;
+  },
+  'apiextensions.v1.JSONSchemaPropsOrBool': (reader, depth) => {
+    const { schema, allows } = message(reader, 'apiextensions.v1.JSONSchemaPropsOrBool', depth);
+    return schema ?? allows === true;
+  },
+  'apiextensions.v1.JSONSchemaPropsOrStringArray': (reader, depth) => {
+    const { schema, property } = message(reader, 'apiextensions.v1.JSONSchemaPropsOrStringArray', depth);
+    return schema ?? property ?? [];
+  },
 };
 
 type Scalar = number | Uint8Array;
@@ -133,7 +110,7 @@ function value(reader: BinaryReader, type: string, depth: number): Json | undefi
     default: {
       const inner = new BinaryReader(reader.bytes());
       const convert = special[type];
-      return convert === undefined ? message(inner, type, depth + 1) : convert(inner);
+      return convert === undefined ? message(inner, type, depth + 1) : convert(inner, depth + 1);
     }
   }
 }
@@ -178,14 +155,6 @@ function mapEntry(reader: BinaryReader, type: string, into: JsonObject, depth: n
     else reader.skip(wire);
   }
   setOwn(into, key, entry ?? (type === 'string' || type === 'bytes' ? '' : {}));
-}
-
-/** The name of a kind's message in the table. */
-function messageType(apiVersion: string, kind: string): string {
-  if (kind === 'DeleteOptions' || kind === 'Status') return `meta.${kind}`;
-  const group = groupOf(apiVersion).split('.')[0] ?? '';
-  const folder = groupOf(apiVersion).startsWith('rbac.') ? 'rbac' : group === '' ? 'core' : group;
-  return `${folder}.${versionOf(apiVersion)}.${kind}`;
 }
 
 /**

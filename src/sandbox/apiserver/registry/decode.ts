@@ -5,7 +5,7 @@ import { prune } from '../schema/prune.js';
 import type { Resource } from './resource.js';
 import { withoutEmptyFields } from './stored-form.js';
 import { typeProblem } from './type-problem.js';
-import type { WriteOptions } from './write-options.js';
+import type { PropertyPositions, WriteOptions } from './write-options.js';
 
 /**
  * A copy of a body checked against the resource and the path, without what the
@@ -38,12 +38,35 @@ export function decodeObject(
   // What an applied configuration does not say must not look as if it did.
   if (options.isApply !== true) withoutEmptyFields(draft, resource);
   if (options.fieldValidation === 'Ignore') return draft;
-  const texts = [
-    ...(options.duplicates ?? []).map((f) => `duplicate field "${f}"`),
-    ...(resource.isCustom ? unknown.sort() : unknown).map((f) => `unknown field "${f}"`),
-  ];
+  const problems = resource.isCustom
+    ? strictProblems(options.duplicates ?? [], unknown.sort(), undefined)
+    : strictProblems(options.duplicates ?? [], unknown, options.positions);
+  const texts = options.yamlProblem === undefined ? problems : [options.yamlProblem, ...problems];
   if (texts.length === 0) return draft;
   if (options.fieldValidation === 'Strict') throw refuse(`strict decoding error: ${texts.join(', ')}`);
   if (options.fieldValidation === 'Warn') options.warnings?.push(...texts);
   return draft;
+}
+
+/**
+ * What strict validation says of repeated and unknown fields. The decoder of
+ * built-in kinds meets them in the order of the body; custom resources are
+ * searched for repeated ones first.
+ */
+function strictProblems(
+  duplicates: readonly string[],
+  unknown: readonly string[],
+  positions: PropertyPositions | undefined,
+): string[] {
+  const problems = [
+    // Noticed when the property comes for the second time.
+    ...duplicates.map((path) => ({ path, nth: 1, text: `duplicate field "${path}"` })),
+    ...unknown.map((path) => ({ path, nth: 0, text: `unknown field "${path}"` })),
+  ];
+  if (positions !== undefined && duplicates.length > 0 && unknown.length > 0) {
+    const found = positions(new Set(problems.map((p) => p.path)));
+    const at = ({ path, nth }: { path: string; nth: number }) => found.get(path)?.[nth] ?? 0;
+    problems.sort((a, b) => at(a) - at(b));
+  }
+  return problems.map((p) => p.text);
 }

@@ -5,6 +5,9 @@ import type { KubeObject } from '../object.js';
 /** What becomes of fields the schema does not know. */
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
 
+/** Tells where in a body properties stand, by path: a position for each time they are given. */
+export type PropertyPositions = (paths: ReadonlySet<string>) => ReadonlyMap<string, readonly number[]>;
+
 /** How and by whom an object is written. */
 export interface WriteOptions {
   readonly user: UserInfo;
@@ -14,6 +17,10 @@ export interface WriteOptions {
   readonly fieldValidation?: FieldValidation;
   /** Properties the body gave more than once, for strict validation. */
   readonly duplicates?: readonly string[];
+  /** What strict validation says of a YAML body whose maps have keys twice. */
+  readonly yamlProblem?: string | undefined;
+  /** Puts what strict validation finds in the order of the body. */
+  readonly positions?: PropertyPositions | undefined;
   /** Filled with texts for Warning headers. */
   readonly warnings?: string[];
   /** '' for the object itself. */

@@ -8,7 +8,7 @@ import type { UpgradeRequest } from './upgrades.js';
 const messageMaxBytes = 64 * 1024;
 const pingIntervalMs = 30_000;
 
-/** Serves watches over WebSockets: one text message for each event. */
+/** Serves watches over WebSockets: a message for each event, text for JSON and binary for protobuf. */
 export class WatchSockets {
   readonly #router: Router;
   readonly #sockets = new WebSocketServer({
@@ -29,6 +29,9 @@ export class WatchSockets {
     if (protocol !== 'websocket')
       throw apiError.badRequest(`unable to upgrade to ${JSON.stringify(protocol)}`);
     const watch = this.#router.reads.eventsOf({ url, request }, path, resource);
+    const isText = watch.contentType === 'application/json';
+    // Messages have their ends without the mark that a stream needs: a line's end, or a length of four bytes.
+    const messageOf = (frame: Buffer) => (isText ? frame.toString('utf8').trimEnd() : frame.subarray(4));
     await new Promise<void>((resolve, reject) => {
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         webSocket.on('error', () => webSocket.terminate());
@@ -37,7 +40,7 @@ export class WatchSockets {
         const sink = {
           write: (frame: Buffer): boolean => {
             sent = new Promise((done) => {
-              webSocket.send(frame.toString('utf8').trimEnd(), () => done());
+              webSocket.send(messageOf(frame), () => done());
             });
             return webSocket.bufferedAmount === 0;
           },

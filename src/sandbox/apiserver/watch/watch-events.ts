@@ -1,9 +1,10 @@
 import { ApiError, apiError } from '../http/api-error.js';
 import { revisionOf } from '../http/list-options.js';
+import { protobufType } from '../http/negotiation.js';
 import type { KubeObject } from '../object.js';
 import { preparePresent, present } from '../registry/present.js';
 import type { Store, StoreEvent } from '../storage/store.js';
-import { type FrameOptions, frame, WatchFrames } from './watch-frames.js';
+import { type FrameOptions, WatchFrames } from './watch-frames.js';
 
 const bookmarkIntervalMs = 30_000;
 const defaultTimeoutSeconds = 1800;
@@ -29,6 +30,8 @@ export interface WatchSink {
 
 /** A watch ready to run; options were checked. */
 export interface WatchRun {
+  /** The media type of its frames as a stream. */
+  readonly contentType: string;
   /** Serves the watch until the signal aborts, its time is up, or the client is so far behind that changes are forgotten. */
   run(sink: WatchSink, signal: AbortSignal): Promise<void>;
 }
@@ -37,7 +40,11 @@ export interface WatchRun {
 export function watchEvents(store: Store, options: WatchOptions): WatchRun {
   const { resourceVersion } = options;
   const from = resourceVersion === '' || resourceVersion === '0' ? undefined : revisionOf(resourceVersion);
-  return { run: (sink, signal) => new Watch(store, options, from, sink).run(signal) };
+  return {
+    contentType:
+      options.accepted.serializer === 'protobuf' ? `${protobufType};stream=watch` : 'application/json',
+    run: (sink, signal) => new Watch(store, options, from, sink).run(signal),
+  };
 }
 
 /** What there is to show: a change, an object that existed when the watch began, or that these are all told. */
@@ -76,7 +83,7 @@ class Watch {
     const isFromStart = sendInitialEvents ?? this.#from === undefined;
     const { revision } = this.#store;
     if (isFromStart && this.#from !== undefined && this.#from > revision) {
-      this.#sink.write(frame('ERROR', apiError.revisionTooLarge(this.#from, revision).toStatus()));
+      this.#sink.write(this.#frames.error(apiError.revisionTooLarge(this.#from, revision)));
       return;
     }
     if (signal.aborted) return;
@@ -128,7 +135,7 @@ class Watch {
         if (next === 'none') return;
         if (next === 'forgotten') {
           const message = `too old resource version: ${this.#position} (${this.#store.revision})`;
-          this.#sink.write(frame('ERROR', apiError.expired(message).toStatus()));
+          this.#sink.write(this.#frames.error(apiError.expired(message)));
           this.#stop();
           return;
         }
@@ -162,7 +169,7 @@ class Watch {
         this.#options.resource,
       );
     } catch (error) {
-      if (error instanceof ApiError) this.#sink.write(frame('ERROR', error.toStatus()));
+      if (error instanceof ApiError) this.#sink.write(this.#frames.error(error));
       throw error;
     }
   }

@@ -1,11 +1,13 @@
 import { metaApiVersion } from '../http/answer-object.js';
+import type { ApiError } from '../http/api-error.js';
 import type { Accepted } from '../http/negotiation.js';
 import type { JsonObject } from '../json.js';
 import { apiVersionOf, type KubeObject } from '../object.js';
+import { encodeProtobufObject, encodeWatchEvent } from '../protobuf/encode-object.js';
 import { type IncludeObject, partialMetadata, toTable } from '../printing/table.js';
 import type { Resource } from '../registry/resource.js';
 
-export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
 
 /** The annotation on the bookmark after which a watch has shown everything that existed. */
 const initialEventsEnd = 'k8s.io/initial-events-end';
@@ -17,15 +19,21 @@ export interface FrameOptions {
   readonly include: IncludeObject;
 }
 
-/** The object whose text was made last: watchers of the same objects are served one after the other. */
-let latest: { readonly object: KubeObject; readonly text: string } | undefined;
+/** The objects whose text and message were made last: watchers of the same objects are served one after the other. */
+let latestText: { readonly object: KubeObject; readonly text: string } | undefined;
+let latestMessage: { readonly object: KubeObject; readonly bytes: Buffer } | undefined;
 
 function textOf(object: KubeObject): string {
-  if (latest?.object !== object) latest = { object, text: JSON.stringify(object) };
-  return latest.text;
+  if (latestText?.object !== object) latestText = { object, text: JSON.stringify(object) };
+  return latestText.text;
 }
 
-/** Makes the frames of one watch: a line of JSON for each event. */
+function messageOf(object: KubeObject): Buffer {
+  if (latestMessage?.object !== object) latestMessage = { object, bytes: encodeProtobufObject(object) };
+  return latestMessage.bytes;
+}
+
+/** Makes the frames of one watch: for each event a line of JSON, or a message with its length in front. */
 export class WatchFrames {
   readonly #options: FrameOptions;
   #isFirstTable = true;
@@ -40,16 +48,26 @@ export class WatchFrames {
     const meta = { apiVersion: metaApiVersion(accepted.metaVersion) };
     switch (accepted.form) {
       case 'object':
-        return Buffer.from(`{"type":"${type}","object":${textOf(object)}}\n`);
+        return accepted.serializer === 'protobuf'
+          ? encodeWatchEvent(type, messageOf(object))
+          : Buffer.from(`{"type":"${type}","object":${textOf(object)}}\n`);
       case 'metadata':
-        return frame(type, { ...partialMetadata(object), ...meta });
+        return this.#frame(type, { ...partialMetadata(object), ...meta });
       case 'table': {
         const metadata = { resourceVersion: object.metadata.resourceVersion };
         const withColumns = this.#isFirstTable;
         this.#isFirstTable = false;
-        return frame(type, { ...toTable([object], resource, { include, metadata, withColumns }), ...meta });
+        return this.#frame(type, {
+          ...toTable([object], resource, { include, metadata, withColumns }),
+          ...meta,
+        });
       }
     }
+  }
+
+  /** Tells why the watch ends. */
+  error(error: ApiError): Buffer {
+    return this.#frame('ERROR', error.toStatus());
   }
 
   /** Tells how far the watch has come. */
@@ -65,11 +83,11 @@ export class WatchFrames {
     };
     switch (accepted.form) {
       case 'object':
-        return frame('BOOKMARK', { ...type, metadata });
+        return this.#frame('BOOKMARK', { ...type, metadata });
       case 'metadata':
-        return frame('BOOKMARK', { kind: 'PartialObjectMetadata', ...meta, metadata });
+        return this.#frame('BOOKMARK', { kind: 'PartialObjectMetadata', ...meta, metadata });
       case 'table':
-        return frame('BOOKMARK', {
+        return this.#frame('BOOKMARK', {
           kind: 'Table',
           ...meta,
           metadata: { resourceVersion },
@@ -78,9 +96,9 @@ export class WatchFrames {
         });
     }
   }
-}
-
-/** Any event as a line of JSON. */
-export function frame(type: WatchEventType, object: JsonObject): Buffer {
-  return Buffer.from(`${JSON.stringify({ type, object })}\n`);
+  #frame(type: WatchEventType, object: JsonObject): Buffer {
+    return this.#options.accepted.serializer === 'protobuf'
+      ? encodeWatchEvent(type, encodeProtobufObject(object))
+      : Buffer.from(`${JSON.stringify({ type, object })}\n`);
+  }
 }

@@ -4,7 +4,7 @@ import type { WatchRun } from './watch-events.js';
 /** A client that does not read the end of its watch is left after this. */
 const lingerMs = 60_000;
 
-/** Serves a watch as an HTTP answer: one line of JSON for each event. */
+/** Serves a watch as an HTTP answer: one frame after the other. */
 export class WatchStream {
   readonly #exchange: Exchange;
   readonly #watch: WatchRun;
@@ -18,7 +18,7 @@ export class WatchStream {
   async run(): Promise<void> {
     const { request, response, signal } = this.#exchange;
     response.statusCode = 200;
-    response.setHeader('Content-Type', 'application/json');
+    response.setHeader('Content-Type', this.#watch.contentType);
     response.setHeader('Cache-Control', 'no-cache, private');
     if (request.httpVersionMajor === 1) response.setHeader('Transfer-Encoding', 'chunked');
     setWarnings(this.#exchange);
