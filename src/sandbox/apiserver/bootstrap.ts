@@ -25,11 +25,18 @@ const priorityClasses: readonly JsonObject[] = [
   description: 'Kept running before everything a user starts.',
 }));
 
+export interface BootstrapOptions {
+  readonly address: ServerAddress;
+  /** The cluster IP of the `kubernetes` service. */
+  readonly serviceIp: string;
+  /** The ConfigMap in which other API servers find whom to trust. */
+  readonly authentication: JsonObject;
+}
+
 /** Creates, or brings up to date, what every cluster has from the start. */
 export async function bootstrap(
   operations: Operations,
-  address: ServerAddress,
-  serviceIp: string,
+  { address, serviceIp, authentication }: BootstrapOptions,
 ): Promise<void> {
   const ensure = async (object: JsonObject): Promise<void> => {
     // Written out in full below and in bootstrapRbac.
@@ -63,7 +70,7 @@ export async function bootstrap(
     conditions: [{ type: 'Healthy', status: 'True', message: 'ok' }],
   });
   for (const name of namespaces) await ensure({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-  for (const object of [...bootstrapRbac(), ...priorityClasses]) await ensure(object);
+  for (const object of [...bootstrapRbac(), ...priorityClasses, authentication]) await ensure(object);
   await ensure({
     apiVersion: 'v1',
     kind: 'Service',

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { join } from 'node:path';
 import type { Logger } from '../../telemetry/log.js';
 import { apiServerUser } from '../node/kubelet-api/caller.js';
 import {
@@ -11,6 +12,11 @@ import {
 import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
 import { startPolicyStatus } from './admission/policy/policy-status.js';
+import { AggregationProxy } from './aggregation/aggregation-proxy.js';
+import { authenticationConfig, frontProxyUser } from './aggregation/front-proxy.js';
+import { RemoteApis } from './aggregation/remote-apis.js';
+import { RemoteDiscovery } from './aggregation/remote-discovery.js';
+import { RemoteOpenApi } from './aggregation/remote-openapi.js';
 import { Authenticator } from './auth/authenticator.js';
 import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
@@ -19,6 +25,7 @@ import { startApiServiceController } from './discovery/api-services.js';
 import { startCrdController } from './crd/crd-controller.js';
 import { Discovery, kubernetesVersion } from './discovery/discovery.js';
 import { OpenApi } from './discovery/openapi.js';
+import { ServedGroups } from './discovery/served-groups.js';
 import { Dispatcher } from './http/dispatcher.js';
 import type { ApiRequest, ApiResponse } from './http/exchange.js';
 import { Health } from './http/health.js';
@@ -72,7 +79,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { logger } = options;
   const domain = options.clusterDomain ?? 'cluster.local';
   const addresses = new ServiceAddresses(options.serviceCidr ?? '10.96.0.0/16');
-  const pki = await ClusterPki.open(options.pkiDirectory);
+  const [pki, frontProxyPki] = await Promise.all([
+    ClusterPki.open(options.pkiDirectory),
+    ClusterPki.open(options.pkiDirectory && join(options.pkiDirectory, 'front-proxy')),
+  ]);
   const store = new Store();
   const registry = new Registry();
   const stopping = new AbortController();
@@ -110,8 +120,20 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
 
   const crds = startCrdController({ operations, logger });
   const policies = startPolicyStatus({ operations, logger });
-  const apiServices = startApiServiceController({ operations, logger });
-  await bootstrap(operations, options.advertise, addresses.first);
+  const remotes = new RemoteApis(store, await frontProxyPki.issueClient(frontProxyUser, []));
+  const remoteDiscovery = new RemoteDiscovery();
+  const aggregation = new AggregationProxy(remotes);
+  const apiServices = startApiServiceController({
+    operations,
+    remotes,
+    discovery: remoteDiscovery,
+    logger,
+  });
+  await bootstrap(operations, {
+    address: options.advertise,
+    serviceIp: addresses.first,
+    authentication: authenticationConfig(pki.caPem, frontProxyPki.caPem),
+  });
   admission.start();
 
   const kubeletIdentity = (): Promise<CertificateAndKey> =>
@@ -132,8 +154,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     () => stopping.signal.aborted,
   );
   const plainPaths = new PlainPaths({
-    discovery: new Discovery(registry, `${options.advertise.host}:${options.advertise.port}`),
-    openApi: new OpenApi(registry),
+    discovery: new Discovery(
+      registry,
+      new ServedGroups(registry, remotes, remoteDiscovery),
+      `${options.advertise.host}:${options.advertise.port}`,
+    ),
+    openApi: new OpenApi(registry, new RemoteOpenApi(remotes, aggregation)),
     health,
     issuerDocuments: () => issuerDocuments(tokens, options.advertise),
     metrics: () => metrics.text(),
@@ -146,6 +172,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     reviews: new Reviews(authorizer, tokens),
     subresources: new Subresources({ operations, tokens, logs, proxy }),
     plainPaths,
+    remotes,
+    aggregation,
   });
   const dispatcher = new Dispatcher({
     authenticator: new Authenticator(tokens),
@@ -163,6 +191,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     watchSockets: new WatchSockets(router),
     logSockets: new LogSockets(logs),
     proxy,
+    remotes,
+    aggregation,
     logger,
     signal: stopping.signal,
   });

@@ -1,46 +1,30 @@
 import type { Logger } from '../../../telemetry/log.js';
 import { systemUser } from '../auth/user.js';
 import { ApiError } from '../http/api-error.js';
-import { cloneJson, isObject, type JsonObject, objectOf, objectsOf } from '../json.js';
-import { localCondition, remoteCondition } from '../kinds/machinery/api-service.js';
+import { checkAvailability } from '../aggregation/availability.js';
+import {
+  apiServiceStorage,
+  type RemoteApi,
+  remoteApiOf,
+  type RemoteApis,
+} from '../aggregation/remote-apis.js';
+import type { RemoteDiscovery } from '../aggregation/remote-discovery.js';
+import { cloneJson, type JsonObject, objectOf, objectsOf } from '../json.js';
+import { availableCondition, localCondition } from '../kinds/machinery/api-service.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import type { Resource } from '../registry/resource.js';
 import { WorkQueue } from '../work-queue.js';
+import { priorityOf } from './priorities.js';
 
-const storage = 'apiservices.apiregistration.k8s.io';
 const managedLabel = 'kube-aggregator.kubernetes.io/automanaged';
 const options = { user: systemUser, manager: 'kube-apiserver' };
 const crdStorage = 'customresourcedefinitions.apiextensions.k8s.io';
 
-/** How early discovery lists a group, and its versions: [group, version]. Custom resources come after all of these. */
-const priorities: Readonly<Record<string, readonly [number, number]>> = {
-  '': [18_000, 1],
-  apps: [17_800, 15],
-  'events.k8s.io': [17_750, 15],
-  'authentication.k8s.io': [17_700, 15],
-  'authorization.k8s.io': [17_600, 15],
-  autoscaling: [17_500, 15],
-  batch: [17_400, 15],
-  'certificates.k8s.io': [17_300, 15],
-  'networking.k8s.io': [17_200, 15],
-  policy: [17_100, 15],
-  'rbac.authorization.k8s.io': [17_000, 15],
-  'storage.k8s.io': [16_800, 15],
-  'admissionregistration.k8s.io': [16_700, 15],
-  'apiextensions.k8s.io': [16_700, 15],
-  'scheduling.k8s.io': [16_600, 15],
-  'coordination.k8s.io': [16_500, 15],
-  'node.k8s.io': [16_300, 15],
-  'discovery.k8s.io': [16_200, 15],
-  'flowcontrol.apiserver.k8s.io': [16_100, 21],
-};
-const customPriority = [1000, 100] as const;
-
 /** The object that says that this server answers for a group version. */
 function serviceFor(resource: Resource): JsonObject {
   const { group, version, isCustom } = resource;
-  const [groupPriorityMinimum, own] = isCustom ? customPriority : (priorities[group] ?? customPriority);
+  const [groupPriorityMinimum, own] = priorityOf(group);
   const versionPriority = group === 'autoscaling' && version === 'v2' ? 30 : own;
   return {
     apiVersion: 'apiregistration.k8s.io/v1',
@@ -58,26 +42,47 @@ function serviceFor(resource: Resource): JsonObject {
   };
 }
 
+/** How often servers that answer for group versions are looked at when nothing happens. */
+const checkIntervalMs = 30_000;
+
+/** What changes whether another server can be reached. */
+const reachStorages = ['services', 'endpoints'];
+
 /**
  * Keeps an APIService for every group version that is served here, and says of
- * those that point to another server why they are not.
+ * those that point to another server whether it can be reached.
  */
 export function startApiServiceController({
   operations,
+  remotes,
+  discovery,
   logger,
 }: {
   operations: Operations;
+  remotes: RemoteApis;
+  discovery: RemoteDiscovery;
   logger: Logger;
 }): { stop(): Promise<void> } {
   const { store, registry } = operations;
-  const services = registry.findStorage(storage);
+  const services = registry.findStorage(apiServiceStorage);
   const served = (): Map<string, Resource> =>
     new Map(registry.all().map((r) => [`${r.version}.${r.group}`, r]));
 
+  async function writeCondition(current: KubeObject, condition: JsonObject): Promise<void> {
+    if (services === undefined || hasCondition(current, condition)) return;
+    await operations.modify(
+      services,
+      { namespace: undefined, name: current.metadata.name },
+      (o) => withCondition(o, condition),
+      { ...options, subresource: 'status' },
+    );
+  }
+
   async function settle(name: string, resource: Resource): Promise<void> {
     const wanted = served().get(name);
-    const current = store.get(storage, undefined, name);
+    const current = store.get(apiServiceStorage, undefined, name);
     if (current === undefined) {
+      discovery.forget(name);
       // Written out in full above.
       if (wanted !== undefined)
         await operations.create(resource, undefined, serviceFor(wanted) as KubeObject, options);
@@ -88,41 +93,84 @@ export function startApiServiceController({
       await operations.delete(resource, { namespace: undefined, name }, {}, options);
       return;
     }
-    const isRemote = isObject(objectOf(current.spec).service);
-    const condition = isRemote ? remoteCondition() : localCondition();
-    const known = objectsOf(objectOf(current.status).conditions);
-    if (known.some((c) => c.type === condition.type && c.reason === condition.reason)) return;
-    await operations.modify(
-      resource,
-      { namespace: undefined, name },
-      (o) => ({ ...cloneJson(o), status: { conditions: [condition] } }),
-      { ...options, subresource: 'status' },
-    );
+    if (remoteApiOf(current) === undefined) await writeCondition(current, localCondition());
+    else checks.add(name);
   }
 
-  const queue = new WorkQueue(
-    async (name) => {
-      if (services !== undefined) await settle(name, services);
-      return 'done';
-    },
-    (name, error) => {
-      if (!(error instanceof ApiError && error.code === 404))
-        logger.warn('APIService is not up to date yet', { name, error: String(error) });
-    },
-  );
+  /** Looks at the server behind an APIService; asks for another look while it is out of reach. */
+  async function check(name: string): Promise<'done' | 'again'> {
+    const current = store.get(apiServiceStorage, undefined, name);
+    const remote = current === undefined ? undefined : remoteApiOf(current);
+    if (current === undefined || remote === undefined) return 'done';
+    const found = await checkAvailability(remote, store, remotes);
+    if (found.resources !== undefined) discovery.remember(name, found.resources);
+    await writeCondition(current, availableCondition(found));
+    // What is missing here will be announced; a server that does not answer is not.
+    return found.reason === 'FailedDiscoveryCheck' ? 'again' : 'done';
+  }
+
+  const warn = (name: string, error: unknown): void => {
+    if (!(error instanceof ApiError && error.code === 404))
+      logger.warn('APIService is not up to date yet', { name, error: String(error) });
+  };
+  const queue = new WorkQueue(async (name) => {
+    if (services !== undefined) await settle(name, services);
+    return 'done';
+  }, warn);
+  // Servers may take their time to answer: what is answered here does not wait for them.
+  const checks = new WorkQueue(check, warn);
   const enqueueAll = (): void => {
-    const names = new Set([...served().keys(), ...store.list(storage).map((o) => o.metadata.name)]);
+    const names = new Set([...served().keys(), ...store.list(apiServiceStorage).map((o) => o.metadata.name)]);
     for (const name of names) queue.add(name);
   };
   enqueueAll();
+  const checkAll = (isConcerned: (remote: RemoteApi) => boolean): void => {
+    for (const remote of remotes.all()) if (isConcerned(remote)) checks.add(remote.name);
+  };
+  const timer = setInterval(() => checkAll(() => true), checkIntervalMs);
   const stops = [
-    store.subscribe(storage, ({ object }) => queue.add(object.metadata.name)),
+    store.subscribe(apiServiceStorage, ({ object }) => queue.add(object.metadata.name)),
     store.subscribe(crdStorage, enqueueAll),
+    ...reachStorages.map((storage) =>
+      store.subscribe(storage, ({ object: { metadata } }) =>
+        checkAll(({ service: s }) => s.name === metadata.name && s.namespace === metadata.namespace),
+      ),
+    ),
   ];
   return {
     stop: async () => {
+      clearInterval(timer);
       for (const stop of stops) stop();
-      await queue.stop();
+      await Promise.all([queue.stop(), checks.stop()]);
     },
   };
+}
+
+function conditionsOf(object: KubeObject): JsonObject[] {
+  return objectsOf(objectOf(object.status).conditions);
+}
+
+function hasCondition(object: KubeObject, wanted: JsonObject): boolean {
+  return conditionsOf(object).some(
+    (c) =>
+      c.type === wanted.type &&
+      c.status === wanted.status &&
+      c.reason === wanted.reason &&
+      c.message === wanted.message,
+  );
+}
+
+/** A copy with the condition in the place of the one of its type. */
+function withCondition(object: KubeObject, condition: JsonObject): KubeObject {
+  const draft = cloneJson(object);
+  const conditions = conditionsOf(draft);
+  const at = conditions.findIndex((c) => c.type === condition.type);
+  const before = conditions[at];
+  const isSameStatus = before?.status === condition.status;
+  const next = isSameStatus ? { ...condition, lastTransitionTime: before?.lastTransitionTime } : condition;
+  draft.status = {
+    ...objectOf(draft.status),
+    conditions: at < 0 ? [...conditions, next] : conditions.with(at, next),
+  };
+  return draft;
 }

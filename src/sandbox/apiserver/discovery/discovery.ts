@@ -2,6 +2,7 @@ import type { Json, JsonObject } from '../json.js';
 import { apiVersionOf } from '../object.js';
 import type { Registry } from '../registry/registry.js';
 import { type Resource, standardVerbs } from '../registry/resource.js';
+import type { ServedGroups } from './served-groups.js';
 
 /** The Kubernetes version whose API this server speaks. */
 export const kubernetesVersion = { major: '1', minor: '32', gitVersion: 'v1.32.4+meshctl-sandbox' } as const;
@@ -48,10 +49,12 @@ export function subresourcesOf(r: Resource): SubresourceRow[] {
 /** Discovery documents: which groups, versions and resources are served. */
 export class Discovery {
   readonly #registry: Registry;
+  readonly #groups: ServedGroups;
   readonly #serverAddress: string;
 
-  constructor(registry: Registry, serverAddress: string) {
+  constructor(registry: Registry, groups: ServedGroups, serverAddress: string) {
     this.#registry = registry;
+    this.#groups = groups;
     this.#serverAddress = serverAddress;
   }
 
@@ -84,14 +87,14 @@ export class Discovery {
   }
 
   #groupBody(group: string): JsonObject {
-    const versions = this.#registry
+    const versions = this.#groups
       .versions(group)
-      .map((version) => ({ groupVersion: `${group}/${version}`, version }));
+      .map(({ version }) => ({ groupVersion: `${group}/${version}`, version }));
     return { name: group, versions, preferredVersion: versions[0] ?? {} };
   }
 
   #group(group: string): JsonObject | undefined {
-    if (!this.#registry.groups().includes(group)) return undefined;
+    if (!this.#groups.names().includes(group)) return undefined;
     return { kind: 'APIGroup', apiVersion: 'v1', ...this.#groupBody(group) };
   }
 
@@ -99,7 +102,7 @@ export class Discovery {
     return {
       kind: 'APIGroupList',
       apiVersion: 'v1',
-      groups: this.#registry.groups().map((g) => this.#groupBody(g)),
+      groups: this.#groups.names().map((g) => this.#groupBody(g)),
     };
   }
 
@@ -143,7 +146,7 @@ export class Discovery {
 
   #aggregated(isCore: boolean, accept: string | undefined): { body: Json; contentType: string } {
     const version = /v=v2(;|,|$)/.test(accept ?? '') ? 'v2' : 'v2beta1';
-    const groups = isCore ? [''] : this.#registry.groups();
+    const groups = isCore ? [''] : this.#groups.names();
     return {
       contentType: `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`,
       body: {
@@ -152,11 +155,15 @@ export class Discovery {
         metadata: {},
         items: groups.map((group) => ({
           metadata: { name: group, creationTimestamp: null },
-          versions: this.#registry.versions(group).map((v) => ({
-            version: v,
-            freshness: 'Current',
-            resources: this.#resources(group, v).map(aggregatedResource),
-          })),
+          versions: this.#groups.versions(group).map(({ version: v, remote }) =>
+            remote === undefined
+              ? {
+                  version: v,
+                  freshness: 'Current',
+                  resources: this.#resources(group, v).map(aggregatedResource),
+                }
+              : this.#groups.documentOf(remote),
+          ),
         })),
       },
     };

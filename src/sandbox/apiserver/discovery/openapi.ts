@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Exchange, sendJson, sendText } from '../http/exchange.js';
-import type { JsonObject } from '../json.js';
+import { type JsonObject, objectOf } from '../json.js';
+import type { RemoteOpenApi } from '../aggregation/remote-openapi.js';
 import type { Registry } from '../registry/registry.js';
 import { encodeOpenApiV2, openApiProtobuf, wantsOpenApiProtobuf } from './openapi-protobuf.js';
 import { ResourcePaths } from './openapi-paths.js';
@@ -10,39 +11,50 @@ import { kubernetesVersion } from './discovery.js';
 /** The OpenAPI documents: v3 per group version, v2 as a whole. Built on demand, rebuilt when the registry changed. */
 export class OpenApi {
   readonly #registry: Registry;
-  #builtFor = -1;
+  readonly #remote: RemoteOpenApi;
+  #builtFor = '';
   #documents = new Map<string, { text: string; hash: string }>();
   #v2: string | undefined;
   #v2Protobuf: Uint8Array | undefined;
 
-  constructor(registry: Registry) {
+  /** @param remote the documents of the servers that answer for group versions in place of this one. */
+  constructor(registry: Registry, remote: RemoteOpenApi) {
     this.#registry = registry;
+    this.#remote = remote;
   }
 
   /** Answers a path below /openapi; false when there is nothing there. */
-  answer(exchange: Exchange, path: string): boolean {
-    if (this.#builtFor !== this.#registry.generation) {
+  async answer(exchange: Exchange, path: string): Promise<boolean> {
+    const foreign = await this.#remote.current();
+    const state = `${this.#registry.generation} ${foreign.generation}`;
+    if (this.#builtFor !== state) {
       this.#documents = new Map();
       this.#v2 = undefined;
       this.#v2Protobuf = undefined;
-      this.#builtFor = this.#registry.generation;
+      this.#builtFor = state;
     }
     if (path === '/openapi/v3' || path === '/openapi/v3/') {
-      sendJson(exchange, 200, this.#index());
+      sendJson(exchange, 200, { paths: { ...this.#index(), ...foreign.v3Paths } });
       return true;
     }
+    const gvPath = /^\/openapi\/v3\/(api\/v1|apis\/[^/]+\/[^/]+)$/.exec(path)?.[1];
+    if (gvPath !== undefined && (await this.#remote.serve(exchange, gvPath))) return true;
     if (path === '/openapi/v2') {
       const accept = exchange.request.headers.accept ?? '';
       const takesJson = accept === '' || /application\/json|\*\/\*/.test(accept);
       if (wantsOpenApiProtobuf(accept))
-        sendText(exchange, 200, openApiProtobuf, (this.#v2Protobuf ??= encodeOpenApiV2(this.#buildV2())));
+        sendText(
+          exchange,
+          200,
+          openApiProtobuf,
+          (this.#v2Protobuf ??= encodeOpenApiV2(this.#buildV2(foreign.v2))),
+        );
       else if (takesJson)
-        sendText(exchange, 200, 'application/json', (this.#v2 ??= JSON.stringify(this.#buildV2())));
+        sendText(exchange, 200, 'application/json', (this.#v2 ??= JSON.stringify(this.#buildV2(foreign.v2))));
       else sendText(exchange, 406, 'text/plain', 'only JSON and protobuf are served\n');
       return true;
     }
-    const gv = /^\/openapi\/v3\/(api\/v1|apis\/[^/]+\/[^/]+)$/.exec(path)?.[1];
-    const document = gv === undefined ? undefined : this.#document(gv);
+    const document = gvPath === undefined ? undefined : this.#document(gvPath);
     if (document === undefined) return false;
     const etag = `"${document.hash}"`;
     exchange.response.setHeader('ETag', etag);
@@ -65,7 +77,7 @@ export class OpenApi {
       const hash = this.#document(gv)?.hash ?? '';
       paths[gv] = { serverRelativeURL: `/openapi/v3/${gv}?hash=${hash}` };
     }
-    return { paths };
+    return paths;
   }
 
   #document(gv: string): { text: string; hash: string } | undefined {
@@ -93,7 +105,7 @@ export class OpenApi {
     return document;
   }
 
-  #buildV2(): JsonObject {
+  #buildV2(foreign: readonly JsonObject[]): JsonObject {
     const schemas = new ComponentSchemas('v2');
     for (const r of this.#registry.all()) {
       schemas.root(r);
@@ -102,8 +114,13 @@ export class OpenApi {
     return {
       swagger: '2.0',
       info: { title: 'Kubernetes', version: kubernetesVersion.gitVersion },
-      paths: {},
-      definitions: schemas.components(),
+      paths: Object.assign({}, ...foreign.map((d) => objectOf(d.paths))) as JsonObject,
+      // Types that servers share, such as the metadata of objects, are described by this one.
+      definitions: Object.assign(
+        {},
+        ...foreign.map((d) => objectOf(d.definitions)),
+        schemas.components(),
+      ) as JsonObject,
     };
   }
 }

@@ -98,7 +98,9 @@ export class Dispatcher {
       const path = parsePath(url.pathname);
       const user = this.identify(request);
       const accepted =
-        path.kind === 'resource' && !connectSubresources.has(path.subresource)
+        path.kind === 'resource' &&
+        !connectSubresources.has(path.subresource) &&
+        !this.#deps.router.isRemote(path)
           ? negotiate(request.headers.accept, this.#deps.router.formLimits(path))
           : acceptedByDefault;
       exchange = { ...answering, url, path, user, accepted, signal: gone.signal };

@@ -57,7 +57,7 @@ export class PlainPaths {
       return sendText(exchange, 200, type, await this.#deps.metrics());
     }
     if (first === 'openapi') {
-      if (!this.#deps.openApi.answer(exchange, path)) answerUnknownPage(exchange);
+      if (!(await this.#deps.openApi.answer(exchange, path))) answerUnknownPage(exchange);
       return;
     }
     const issuerDocument = this.#deps.issuerDocuments()[path];

@@ -1,3 +1,5 @@
+import type { AggregationProxy } from '../aggregation/aggregation-proxy.js';
+import type { RemoteApis } from '../aggregation/remote-apis.js';
 import type { Authorizer } from '../rbac/authorizer.js';
 import { decodeObject } from '../registry/decode.js';
 import type { Operations } from '../registry/operations.js';
@@ -26,6 +28,8 @@ export interface RouterDeps {
   readonly reviews: Reviews;
   readonly subresources: Subresources;
   readonly plainPaths: PlainPaths;
+  readonly remotes: RemoteApis;
+  readonly aggregation: AggregationProxy;
 }
 
 /** Subresources that connect to something rather than read or write. */
@@ -55,13 +59,16 @@ export class Router {
   async route(exchange: Exchange): Promise<void> {
     const { path, user, request } = exchange;
     const method = request.method ?? 'GET';
+    const remote = this.#deps.remotes.answering(path);
     if (path.kind === 'path') {
       const verb = method === 'HEAD' ? 'get' : method.toLowerCase();
       assertAllowed(this.#deps.authorizer, user, { kind: 'path', verb, path: path.path });
+      if (remote !== undefined) return this.#deps.aggregation.serve(exchange, remote);
       return this.#deps.plainPaths.serve(exchange, path.path);
     }
     const verb = verbOf(method, path, exchange.url);
     assertAllowed(this.#deps.authorizer, user, attributesOf(path, verb, exchange.url));
+    if (remote !== undefined) return this.#deps.aggregation.serve(exchange, remote);
     const resource = this.resourceAt(path);
     if (resource === undefined) {
       const isKnown = path.group === '' || this.#deps.registry.hasBuiltinVersion(path.group, path.version);
@@ -80,6 +87,11 @@ export class Router {
     if (!isRouted(resource, path, verb, method)) throw apiError.methodNotAllowed();
     if (isCreateOnly(resource)) return this.#createOnly(exchange, path, resource);
     return this.#serve(exchange, path, resource, verb);
+  }
+
+  /** Whether another server answers at a path, in forms of its own. */
+  isRemote(path: ResourcePath): boolean {
+    return this.#deps.remotes.answering(path) !== undefined;
   }
 
   /** The forms of an answer that the resource at a path cannot give. */

@@ -54,11 +54,15 @@ export function backendHeaders(
   return out;
 }
 
+/** What a redirect of a backend is relative to: where the client finds it, and its own host and path. */
+export interface RedirectBase {
+  readonly prefix: string;
+  readonly host: string;
+  readonly path: string;
+}
+
 /** The headers a client gets of a backend's answer; redirects within the backend stay behind the proxy. */
-export function clientHeaders(
-  headers: IncomingHttpHeaders,
-  o: { readonly prefix: string; readonly host: string; readonly path: string },
-): [string, string | string[]][] {
+export function clientHeaders(headers: IncomingHttpHeaders, o: RedirectBase): [string, string | string[]][] {
   const named = connectionNames(headers);
   const out: [string, string | string[]][] = [];
   for (const [name, value] of Object.entries(headers)) {
@@ -70,7 +74,7 @@ export function clientHeaders(
   return out;
 }
 
-function behindProxy(location: string, o: { prefix: string; host: string; path: string }): string {
+function behindProxy(location: string, o: RedirectBase): string {
   try {
     const url = new URL(location, `http://${o.host}${o.path}`);
     return url.host === o.host ? `${o.prefix}${url.pathname}${url.search}${url.hash}` : location;

@@ -9,6 +9,8 @@ import { type Dispatcher, urlOf } from '../http/dispatcher.js';
 import { parsePath, type ResourcePath } from '../http/request-info.js';
 import { assertAllowed } from '../http/reviews.js';
 import { connectSubresources, type Router } from '../http/router.js';
+import type { AggregationProxy } from '../aggregation/aggregation-proxy.js';
+import type { RemoteApis } from '../aggregation/remote-apis.js';
 import type { ProxyHandler } from '../proxy/proxy-handler.js';
 import type { Authorizer } from '../rbac/authorizer.js';
 import type { Operations } from '../registry/operations.js';
@@ -29,6 +31,8 @@ export interface UpgradesDeps {
   readonly watchSockets: WatchSockets;
   readonly logSockets: LogSockets;
   readonly proxy: ProxyHandler;
+  readonly remotes: RemoteApis;
+  readonly aggregation: AggregationProxy;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -82,8 +86,9 @@ export class Upgrades {
         : 'get'
       : verbOf(request.method ?? 'GET', path, url);
     assertAllowed(authorizer, user, attributesOf(path, verb, url));
+    const remote = this.#deps.remotes.answering(path);
     const resource = router.resourceAt(path);
-    if (resource === undefined) throw apiError.unknownPath();
+    if (remote === undefined && resource === undefined) throw apiError.unknownPath();
     if (this.#openCount >= streamsMax) throw apiError.unavailable('too many open streams');
     const gone = new AbortController();
     this.#openCount++;
@@ -94,6 +99,9 @@ export class Upgrades {
     signal.addEventListener('abort', () => socket.destroy(), { once: true, signal: gone.signal });
     const protocol = (request.headers.upgrade ?? '').toLowerCase();
     const upgrade: UpgradeRequest = { request, socket, head, url, path, protocol, signal: gone.signal };
+    if (remote !== undefined)
+      return this.#deps.aggregation.upgrade(request, { socket, head, signal: gone.signal }, user, remote);
+    if (resource === undefined) throw apiError.unknownPath();
     if (isConnect) {
       await admitConnection(operations, resource, path, url.searchParams, { user });
       if (socket.destroyed) return;

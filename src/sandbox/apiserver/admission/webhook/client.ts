@@ -1,8 +1,9 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { isObject, type Json, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../../json.js';
+import { isObject, type Json, type JsonObject } from '../../json.js';
+import { identityProblem, networkProblem } from '../../outbound/connection-problems.js';
+import { type ServiceDestination, serviceDestination } from '../../outbound/service-destination.js';
 import type { Store } from '../../storage/store.js';
 
 /** Answers larger than this are not read on. */
@@ -26,13 +27,9 @@ export class WebhookCallError extends Error {
   override readonly name = 'WebhookCallError';
 }
 
-interface Destination {
+interface Destination extends ServiceDestination {
   /** As error messages show it. */
   readonly url: URL;
-  /** Where to connect. */
-  readonly host: string;
-  readonly port: number;
-  readonly serverName: string;
 }
 
 /** Calls webhooks over HTTPS, each answer bounded in size and time. */
@@ -63,31 +60,7 @@ export class WebhookClient {
       const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
       return { url, host, port: url.port === '' ? 443 : Number(url.port), serverName: host };
     }
-    const { namespace, name, port } = config;
-    const serverName = `${name}.${namespace}.svc`;
-    const service = this.#store.get('services', namespace, name);
-    if (service === undefined) throw new Error(`service ${JSON.stringify(name)} not found`);
-    const spec = objectOf(service.spec);
-    if (spec.type === 'ExternalName') return { url, host: stringOf(spec.externalName), port, serverName };
-    const isOffered = objectsOf(spec.ports).some((p) => p.port === port);
-    if (!isOffered) throw new Error(`no service port ${port} found for service ${JSON.stringify(name)}`);
-    const clusterIp = stringOf(spec.clusterIP);
-    if (clusterIp !== '' && clusterIp !== 'None') return { url, host: clusterIp, port, serverName };
-    return { url, ...this.#endpoint(namespace, name, port), serverName };
-  }
-
-  /** A ready address of a headless service. */
-  #endpoint(namespace: string, name: string, port: number): { host: string; port: number } {
-    const slices = this.#store
-      .list('endpointslices.discovery.k8s.io', namespace)
-      .filter((s) => s.metadata.labels?.['kubernetes.io/service-name'] === name);
-    for (const slice of slices) {
-      const ready = objectsOf(slice.endpoints).find((e) => objectOf(e.conditions).ready !== false);
-      const [host] = Array.isArray(ready?.addresses) ? ready.addresses : [];
-      const target = numberOf(objectsOf(slice.ports)[0]?.port);
-      if (typeof host === 'string') return { host, port: target ?? port };
-    }
-    throw new Error(`no endpoints available for service ${JSON.stringify(name)}`);
+    return { url, ...serviceDestination(this.#store, config) };
   }
 }
 
@@ -166,53 +139,6 @@ async function exchange(
     if (signal.aborted) throw fail('context deadline exceeded');
     throw fail(networkProblem(error, host, port, serverName));
   }
-}
-
-/** Only subject alternative names count, as in Go. */
-function identityProblem(serverName: string, certificate: PeerCertificate): Error | undefined {
-  if (certificate.subjectaltname === undefined) {
-    return new Error(
-      'tls: failed to verify certificate: x509: certificate relies on legacy Common Name field, use SANs instead',
-    );
-  }
-  if (checkServerIdentity(serverName, certificate) === undefined) return undefined;
-  const names = certificate.subjectaltname.split(', ').map((n) => n.replace(/^[^:]*:/, ''));
-  return new Error(
-    `tls: failed to verify certificate: x509: certificate is valid for ${names.join(', ')}, not ${serverName}`,
-  );
-}
-
-const unknownAuthority: ReadonlySet<string> = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-]);
-
-const dialProblems: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connect: connection refused',
-  EHOSTUNREACH: 'connect: no route to host',
-  ENETUNREACH: 'connect: network is unreachable',
-  ETIMEDOUT: 'i/o timeout',
-};
-
-function networkProblem(error: unknown, host: string, port: number, serverName: string): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const dial = dialProblems[code];
-  if (dial !== undefined) return `dial tcp ${host.includes(':') ? `[${host}]` : host}:${port}: ${dial}`;
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `dial tcp: lookup ${host}: no such host`;
-  if (unknownAuthority.has(code)) {
-    return 'tls: failed to verify certificate: x509: certificate signed by unknown authority';
-  }
-  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
-    return 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid';
-  }
-  if (code === 'ECONNRESET') return 'EOF';
-  const text = messageOf(error);
-  return /wrong version number|packet length too long/.test(text)
-    ? 'http: server gave HTTP response to HTTPS client'
-    : text.replace(/^.*?(?=tls: )/, '') || `no answer from ${serverName}`;
 }
 
 /** The review in an answer; other answers are told as a Kubernetes client tells them. */

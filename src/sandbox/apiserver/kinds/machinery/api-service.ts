@@ -3,25 +3,31 @@ import { timestamp } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { Checks, isUnset } from '../validation/checks.js';
 
-function available(status: 'True' | 'False', reason: string, message: string): JsonObject {
-  return { type: 'Available', status, lastTransitionTime: timestamp(), reason, message };
+/** Whether an APIService can be used, as a condition that became so now. */
+export function availableCondition(o: {
+  readonly isAvailable: boolean;
+  readonly reason: string;
+  readonly message: string;
+}): JsonObject {
+  return {
+    type: 'Available',
+    status: o.isAvailable ? 'True' : 'False',
+    lastTransitionTime: timestamp(),
+    reason: o.reason,
+    message: o.message,
+  };
 }
 
 /** A group version that this server answers itself. */
 export function localCondition(): JsonObject {
-  return available('True', 'Local', 'Local APIServices are always available');
+  return availableCondition({
+    isAvailable: true,
+    reason: 'Local',
+    message: 'Local APIServices are always available',
+  });
 }
 
-/** A group version that another server is to answer. */
-export function remoteCondition(): JsonObject {
-  return available(
-    'False',
-    'AggregationNotSupported',
-    'this API server does not forward requests to other API servers: install the API as a CustomResourceDefinition, or use a kube-apiserver',
-  );
-}
-
-/** APIServices: which server answers for a group version. Only this one does here. */
+/** APIServices: which server answers for a group version. */
 export const apiServiceStrategy: Strategy = {
   defaults: (draft) => {
     const { service } = specOf(draft);
