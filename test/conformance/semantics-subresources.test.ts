@@ -201,6 +201,33 @@ describeServers('subresources', (server) => {
     expect((await api.delete(`${deployments}/d/scale`)).status).toBe(405);
   });
 
+  test('kubectl shows subresources in columns of their own', async () => {
+    const shown = async (subresource: string): Promise<string[][]> => {
+      const text = await server().ok([
+        'get',
+        'deployment',
+        'd',
+        '-n',
+        namespace,
+        '--subresource',
+        subresource,
+      ]);
+      return text
+        .trim()
+        .split('\n')
+        .map((line) => line.split(/\s+/));
+    };
+    const [columns, cells = []] = await shown('scale');
+    expect(columns).toEqual(['NAME', 'DESIRED', 'AVAILABLE', 'AGE']);
+    expect(cells.slice(0, 3)).toEqual(['d', '7', '0']);
+    expect((await shown('status'))[0]).toEqual(['NAME', 'READY', 'UP-TO-DATE', 'AVAILABLE', 'AGE']);
+    const accept = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
+    const path = `/apis/apps/v1/namespaces/${namespace}/deployments/d/scale`;
+    const { body } = await api.get(path, { accept });
+    expect(body).toMatchObject({ kind: 'PartialObjectMetadata', metadata: { name: 'd' } });
+    expect(body.spec).toBeUndefined();
+  });
+
   test('custom resources scale where their definition says', async () => {
     const group = `s${count++}.example.com`;
     const made = await api.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
@@ -284,6 +311,8 @@ describeServers('subresources', (server) => {
     });
     await server().ok(['scale', '--replicas=6', `foos.${group}/f`, '-n', namespace]);
     expect((await api.get(`${foos}/f`)).body.spec).toEqual({ count: 6 });
+    const shown = await server().ok(['get', `foos.${group}`, 'f', '-n', namespace, '--subresource=scale']);
+    expect(shown).toMatch(/^NAME +DESIRED +AVAILABLE +AGE\nf +6 +2 +\S+\n$/);
   });
 
   test('status is written apart from the rest', async () => {

@@ -21,7 +21,7 @@ export function answerObject(
   exchange: Exchange,
   status: number,
   object: KubeObject,
-  resource: Resource,
+  resource: Pick<Resource, 'kind' | 'columns'>,
 ): void {
   const { form, isListForm, metaVersion } = exchange.accepted;
   const meta = { apiVersion: metaApiVersion(metaVersion) };

@@ -24,7 +24,7 @@ function carried(object: KubeObject, include: IncludeObject): JsonObject {
 /** Rows for objects, as kubectl prints them. */
 export function toTable(
   objects: readonly KubeObject[],
-  resource: Resource,
+  resource: Pick<Resource, 'columns'>,
   options: { include: IncludeObject; metadata: JsonObject; withColumns: boolean },
 ): JsonObject {
   const columns: Json = options.withColumns

@@ -1,6 +1,7 @@
 import { apiError } from '../http/api-error.js';
 import { parseObject, readBody } from '../http/body.js';
-import { type Exchange, sendJson } from '../http/exchange.js';
+import { answerObject } from '../http/answer-object.js';
+import type { Exchange } from '../http/exchange.js';
 import { objectFrom } from '../http/object-form.js';
 import { applyPatch, decodePatched, readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
@@ -12,7 +13,7 @@ import type { Operations } from '../registry/operations.js';
 import type { Resource, ScaleMapping } from '../registry/resource.js';
 import type { BodyView } from '../registry/write-options.js';
 import { builtinSchemas } from '../schema/builtin-schema.js';
-import { fromScale, toScale } from './scale.js';
+import { fromScale, printedScale, toScale } from './scale.js';
 
 const scaleType = { apiVersion: 'autoscaling/v1', kind: 'Scale' } as const;
 const scaleSchema = builtinSchemas.get('api.autoscaling.v1.Scale');
@@ -33,7 +34,8 @@ export class ScaleHandler {
     verb: string,
   ): Promise<void> {
     const target = { namespace: path.namespace, name: path.name ?? '' };
-    const answer = (object: KubeObject): void => sendJson(exchange, 200, toScale(object, mapping));
+    const answer = (object: KubeObject): void =>
+      answerObject(exchange, 200, toScale(object, mapping), printedScale);
     switch (verb) {
       case 'get':
         return answer(await this.#operations.read(resource, target));
@@ -100,8 +102,7 @@ export class ScaleHandler {
 function viewOf(mapping: ScaleMapping): BodyView {
   return {
     type: { group: 'autoscaling', version: 'v1', kind: 'Scale' },
-    // Written out in full by toScale.
-    show: (object) => toScale(object, mapping) as KubeObject,
+    show: (object) => toScale(object, mapping),
     write: (object, scale) => fromScale(object, scale, mapping),
   };
 }

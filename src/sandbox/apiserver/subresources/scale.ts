@@ -1,10 +1,32 @@
 import { apiError, fieldError } from '../http/api-error.js';
 import { childOf, cloneJson, type JsonObject, numberOf, pathOf } from '../json.js';
 import type { KubeObject } from '../object.js';
-import type { ScaleMapping } from '../registry/resource.js';
+import { ageColumn, nameColumn } from '../printing/default-columns.js';
+import type { Resource, ScaleMapping } from '../registry/resource.js';
+
+/** How a Scale is printed. */
+export const printedScale: Pick<Resource, 'kind' | 'columns'> = {
+  kind: 'Scale',
+  columns: [
+    nameColumn,
+    {
+      name: 'Desired',
+      type: 'integer',
+      description: 'How many replicas there should be.',
+      cell: (scale) => pathOf(scale, 'spec', 'replicas') ?? 0,
+    },
+    {
+      name: 'Available',
+      type: 'integer',
+      description: 'How many replicas there are.',
+      cell: (scale) => pathOf(scale, 'status', 'replicas') ?? 0,
+    },
+    ageColumn,
+  ],
+};
 
 /** The autoscaling/v1 Scale view of an object. */
-export function toScale(object: KubeObject, mapping: ScaleMapping): JsonObject {
+export function toScale(object: KubeObject, mapping: ScaleMapping): KubeObject {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
   const selector = mapping.selector(object);
   return {
