@@ -11,7 +11,6 @@ import {
 } from '../control-plane/api-server.js';
 import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
-import { startPolicyStatus } from './admission/policy/policy-status.js';
 import { AggregationProxy } from './aggregation/aggregation-proxy.js';
 import { authenticationConfig, frontProxyUser } from './aggregation/front-proxy.js';
 import { RemoteApis } from './aggregation/remote-apis.js';
@@ -119,7 +118,6 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   addresses.adopt(store);
 
   const crds = startCrdController({ operations, logger });
-  const policies = startPolicyStatus({ operations, logger });
   const remotes = new RemoteApis(store, await frontProxyPki.issueClient(frontProxyUser, []));
   const remoteDiscovery = new RemoteDiscovery();
   const aggregation = new AggregationProxy(remotes);
@@ -228,7 +226,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
-    await Promise.all([crds.stop(), policies.stop(), apiServices.stop()]);
+    await Promise.all([crds.stop(), apiServices.stop()]);
     loopback.close();
     await Promise.all(listeners.map((l) => l.close()));
     await stateFile?.close();

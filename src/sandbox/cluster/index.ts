@@ -18,6 +18,7 @@ import { jobController } from './controllers/batch/job.js';
 import { jobOrphanController } from './controllers/batch/job-tracking.js';
 import { loadBalancerController } from './controllers/service/load-balancer.js';
 import { nodeLifecycleController } from './controllers/node/node-lifecycle.js';
+import { policyTypesController } from './controllers/policy-types.js';
 import { podAutoscalerController } from './controllers/pod-autoscaler.js';
 import { certificateApproverController } from './controllers/certificates/certificate-approver.js';
 import { certificateCleanerController } from './controllers/certificates/certificate-cleaner.js';
@@ -150,6 +151,9 @@ export async function startApiControllers(o: {
     (deps: ControllerDeps, queue: ControllerQueue) => certificateSignerController(deps, queue, api),
   ])
     startController(depsAs(certificates, 'certificate-controller'), make);
+  await start('validatingadmissionpolicy-status-controller', (deps, queue) =>
+    policyTypesController(deps, queue, { reader }),
+  );
   const watches = new MetadataWatches({ client: reader, signal, keep: ownershipOf });
   await start('resourcequota-controller', (deps, queue) =>
     resourceQuotaController(deps, queue, {

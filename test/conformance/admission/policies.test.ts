@@ -7,7 +7,7 @@ const api = '/apis/admissionregistration.k8s.io/v1';
 const apiVersion = 'admissionregistration.k8s.io/v1';
 const configMapRule = { apiGroups: [''], apiVersions: ['v1'], resources: ['configmaps'], operations: ['*'] };
 
-describeServers('validating admission policies', (server, kind) => {
+describeServers('validating admission policies', (server) => {
   let namespace: string;
   let count = 0;
 
@@ -200,47 +200,88 @@ describeServers('validating admission policies', (server, kind) => {
     );
   });
 
-  // In a cluster with kube-apiserver this is the work of kube-controller-manager.
-  if (kind === 'embedded') {
-    test('say in their status what does not fit the kinds they name', async () => {
-      const deployments = { ...configMapRule, apiGroups: ['apps'], resources: ['deployments'] };
-      const made = await post(
-        `${api}/validatingadmissionpolicies`,
-        policyBody('checked', {
-          matchConstraints: { resourceRules: [deployments] },
-          validations: [
-            { expression: 'object.spec.replicas > 1 && has(object.metadata.labels)' },
-            { expression: "object.spec.replicas == 'many'" },
-            { expression: 'object.spec.template.spec.containers.all(c, c.imaeg != "")' },
-          ],
-        }),
-      );
-      expect(made.status).toBe(201);
-      await eventually(
-        async () => {
-          const policy = await server().raw({ path: `${api}/validatingadmissionpolicies/checked` });
-          expect(policy.json()).toMatchObject({
-            status: {
-              observedGeneration: 1,
-              typeChecking: {
-                expressionWarnings: [
-                  {
-                    fieldRef: 'spec.validations[1].expression',
-                    warning: expect.stringContaining(
-                      "apps/v1, Kind=Deployment: ERROR: <input>:1:22: found no matching overload for '_==_' applied to '(int, string)'",
-                    ),
-                  },
-                  {
-                    fieldRef: 'spec.validations[2].expression',
-                    warning: expect.stringContaining("undefined field 'imaeg'"),
-                  },
-                ],
-              },
+  test('say in their status what does not fit the kinds they name', async () => {
+    const deployments = { ...configMapRule, apiGroups: ['apps'], resources: ['deployments'] };
+    const made = await post(
+      `${api}/validatingadmissionpolicies`,
+      policyBody('checked', {
+        matchConstraints: { resourceRules: [deployments] },
+        validations: [
+          { expression: 'object.spec.replicas > 1 && has(object.metadata.labels)' },
+          { expression: "object.spec.replicas == 'many'" },
+          { expression: 'object.spec.template.spec.containers.all(c, c.imaeg != "")' },
+        ],
+      }),
+    );
+    expect(made.status).toBe(201);
+    await eventually(
+      async () => {
+        const policy = await server().raw({ path: `${api}/validatingadmissionpolicies/checked` });
+        expect(policy.json()).toMatchObject({
+          status: {
+            observedGeneration: 1,
+            typeChecking: {
+              expressionWarnings: [
+                {
+                  fieldRef: 'spec.validations[1].expression',
+                  warning: expect.stringContaining(
+                    "apps/v1, Kind=Deployment: ERROR: <input>:1:22: found no matching overload for '_==_' applied to '(int, string)'",
+                  ),
+                },
+                {
+                  fieldRef: 'spec.validations[2].expression',
+                  warning: expect.stringContaining("undefined field 'imaeg'"),
+                },
+              ],
             },
-          });
-        },
-        { timeoutMs: 5_000 },
-      );
+          },
+        });
+      },
+      { timeoutMs: 5_000 },
+    );
+  });
+
+  test('say so of custom kinds as well', async () => {
+    const names = { plural: 'jars', kind: 'Jar', singular: 'jar', listKind: 'JarList' };
+    const openAPIV3Schema = {
+      type: 'object',
+      properties: { spec: { type: 'object', properties: { size: { type: 'integer' } } } },
+    };
+    const crd = await post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'jars.policies.example.com' },
+      spec: {
+        group: 'policies.example.com',
+        scope: 'Namespaced',
+        names,
+        versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema } }],
+      },
     });
-  }
+    expect(crd.status, crd.text).toBe(201);
+    const jars = { ...configMapRule, apiGroups: ['policies.example.com'], resources: ['jars'] };
+    const made = await post(
+      `${api}/validatingadmissionpolicies`,
+      policyBody('jars', {
+        matchConstraints: { resourceRules: [jars] },
+        validations: [{ expression: "object.spec.size == 'large'" }],
+      }),
+    );
+    expect(made.status, made.text).toBe(201);
+    await eventually(
+      async () => {
+        const policy = await server().raw({ path: `${api}/validatingadmissionpolicies/jars` });
+        expect(policy.json()).toMatchObject({
+          status: {
+            typeChecking: {
+              expressionWarnings: [
+                { warning: expect.stringContaining('policies.example.com/v1, Kind=Jar') as string },
+              ],
+            },
+          },
+        });
+      },
+      { timeoutMs: 5_000 },
+    );
+  });
 });

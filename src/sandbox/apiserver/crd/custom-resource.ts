@@ -1,3 +1,4 @@
+import type { TypedKind } from '../admission/policy/type-checks.js';
 import type { WebhookClient } from '../admission/webhook/client.js';
 import { clientConfigOf } from '../admission/webhook/configuration.js';
 import {
@@ -94,6 +95,20 @@ function conversionOf(
 function schemaOf(version: JsonObject): Schema {
   const json = pathOf(version, 'schema', 'openAPIV3Schema');
   return withMetadata(json === undefined ? anythingSchema : schemaFromOpenApi(json), metadataSchema);
+}
+
+/** What the spec of a CRD says of the types of its kind: one for each served version. */
+export function typedVersionsOf(spec: JsonObject): TypedKind[] {
+  const names = objectOf(spec.names);
+  return objectsOf(spec.versions)
+    .filter((v) => v.served === true)
+    .map((v) => ({
+      group: stringOf(spec.group),
+      version: stringOf(v.name),
+      plural: stringOf(names.plural),
+      kind: stringOf(names.kind),
+      schema: schemaOf(v),
+    }));
 }
 
 /** The resources that a CRD makes: one for each served version. */

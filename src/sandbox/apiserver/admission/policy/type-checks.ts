@@ -2,8 +2,7 @@ import { newEnvironment } from '../../cel/environment.js';
 import { CompileProblem, compileExpression } from '../../cel/expression.js';
 import { SchemaTypes } from '../../cel/schema-types.js';
 import { isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
-import { apiVersionOf, type KubeObject } from '../../object.js';
-import type { Registry } from '../../registry/registry.js';
+import { apiVersionOf } from '../../object.js';
 import type { Resource } from '../../registry/resource.js';
 import { requestTypes } from '../match/conditions.js';
 import { type MatchRule, matchRulesOf } from '../match/rules.js';
@@ -15,19 +14,24 @@ export interface TypeWarning extends JsonObject {
   warning: string;
 }
 
+/** What has to be known of a kind; `verbs` belong to what is no stored object. */
+export type TypedKind = Pick<Resource, 'group' | 'version' | 'plural' | 'kind' | 'schema' | 'verbs'>;
+
 /** Kinds checked for one policy; rules may name more. */
 const kindsMax = 10;
 
 /** The kinds that rules name one by one: what a wildcard stands for is not checked. */
-function namedKinds(rules: readonly MatchRule[], registry: Registry): Resource[] {
-  const kinds = new Set<Resource>();
+function namedKinds(rules: readonly MatchRule[], served: readonly TypedKind[]): TypedKind[] {
+  const kinds = new Set<TypedKind>();
   for (const rule of rules) {
     if ([rule.groups, rule.versions, rule.resources].some((list) => list.some((v) => v.includes('*'))))
       continue;
     for (const group of rule.groups) {
       for (const version of rule.versions) {
         for (const plural of rule.resources) {
-          const resource = registry.find(group, version, plural);
+          const resource = served.find(
+            (k) => k.group === group && k.version === version && k.plural === plural,
+          );
           if (resource !== undefined && resource.verbs === undefined) kinds.add(resource);
         }
       }
@@ -36,22 +40,28 @@ function namedKinds(rules: readonly MatchRule[], registry: Registry): Resource[]
   return [...kinds].slice(0, kindsMax);
 }
 
+/** Groups of which a policy names kinds, as objects or as parameters. */
+export function groupsOfPolicy(spec: JsonObject): string[] {
+  const rules = matchRulesOf(objectOf(spec.matchConstraints).resourceRules);
+  const [group = '', version] = stringOf(objectOf(spec.paramKind).apiVersion).split('/');
+  return [...rules.flatMap((rule) => rule.groups), version === undefined ? '' : group];
+}
+
 /**
- * Checks the expressions of a policy against the schemas of the kinds it names.
- * A policy works without: its author is only told what will fail.
+ * Checks the expressions of a policy's spec against the schemas of the kinds it names, which are among the served
+ * ones. A policy works without: its author is only told what will fail.
  */
-export function policyTypeWarnings(policy: KubeObject, registry: Registry): TypeWarning[] {
-  const spec = objectOf(policy.spec);
-  const kinds = namedKinds(matchRulesOf(objectOf(spec.matchConstraints).resourceRules), registry);
+export function policyTypeWarnings(spec: JsonObject, served: readonly TypedKind[]): TypeWarning[] {
+  const kinds = namedKinds(matchRulesOf(objectOf(spec.matchConstraints).resourceRules), served);
   const problems = new Map<string, string[]>();
-  for (const kind of kinds) checkKind(spec, kind, registry, problems);
+  for (const kind of kinds) checkKind(spec, kind, served, problems);
   return [...problems].map(([fieldRef, texts]) => ({ fieldRef, warning: texts.join('\n') }));
 }
 
 function checkKind(
   spec: JsonObject,
-  kind: Resource,
-  registry: Registry,
+  kind: TypedKind,
+  served: readonly TypedKind[],
   problems: Map<string, string[]>,
 ): void {
   const environment = requestTypes(newEnvironment());
@@ -59,7 +69,9 @@ function checkKind(
   const type = types.typeOf(kind.schema, true);
   const { paramKind } = spec;
   const params = isObject(paramKind)
-    ? registry.findKind(stringOf(paramKind.apiVersion), stringOf(paramKind.kind))
+    ? served.find(
+        (k) => k.kind === paramKind.kind && apiVersionOf(k.group, k.version) === paramKind.apiVersion,
+      )
     : undefined;
   environment
     .registerVariable('object', type)
