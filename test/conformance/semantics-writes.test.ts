@@ -172,6 +172,11 @@ describeServers('writes', (server) => {
     expect((await api.put(path, { metadata: { name: body.metadata.name }, data: { a: '3' } })).status).toBe(
       200,
     );
+    // Zero is no version of anything.
+    const metadata = { ...body.metadata, resourceVersion: '0' };
+    expect((await api.put(path, { metadata, data: { a: '4' } })).status).toBe(200);
+    const made = await api.post(base, { metadata: { generateName: 'zero-', resourceVersion: '0' } });
+    expect(made.status).toBe(201);
     expect((await api.put(path, { data: { a: '4' } })).body.message).toBe(
       `the name of the object (${body.metadata.name} based on URL) was undeterminable: name must be provided`,
     );

@@ -67,11 +67,16 @@ export function assertNotDeleted(resource: Resource, draft: KubeObject, old: Kub
   if (seconds !== undefined) throw refuse('deletionGracePeriodSeconds', String(seconds));
 }
 
+/** Whether an object names the version it was made from; "0" is none, as it is no version of anything. */
+export function isVersioned({ resourceVersion }: Partial<KubeObject['metadata']>): boolean {
+  return typeof resourceVersion === 'string' && !/^0*$/.test(resourceVersion);
+}
+
 /** Throws 422 when the kind takes no unconditional updates and the object says nothing of its version. */
 export function assertVersioned(resource: Resource, draft: KubeObject): void {
   if (resource.needsVersionOnUpdate !== true && !resource.isCustom) return;
-  const { resourceVersion, name } = draft.metadata;
-  if (typeof resourceVersion === 'string' && resourceVersion !== '') return;
+  const { name } = draft.metadata;
+  if (isVersioned(draft.metadata)) return;
   // Custom resources are named by their plural here.
   const named = resource.isCustom ? resource.plural : resource.kind;
   throw apiError.invalid(named, resource.group, name, [

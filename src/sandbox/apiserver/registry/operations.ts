@@ -17,6 +17,7 @@ import {
   assertNotDeleted,
   assertSameUid,
   assertVersioned,
+  isVersioned,
 } from './identity.js';
 import { metadataErrors } from './metadata.js';
 import { preparePresent, present, presentWritten, toStorage } from './present.js';
@@ -88,7 +89,7 @@ export class Operations {
   ): Promise<KubeObject> {
     const draft = decodeObject(resource, namespace, body, options);
     const meta = draft.metadata;
-    if (meta.resourceVersion !== '' && meta.resourceVersion !== undefined) {
+    if (isVersioned(meta)) {
       throw apiError.badRequest('resourceVersion should not be set on objects to be created');
     }
     const isGenerated = meta.name === '' && typeof meta.generateName === 'string' && meta.generateName !== '';
@@ -191,9 +192,8 @@ export class Operations {
       await preparePresent([stored], resource);
       const old = present(stored, resource);
       const draft = build(old);
-      const wanted = draft.metadata.resourceVersion;
-      const isPinned = typeof wanted === 'string' && wanted !== '' && wanted !== old.metadata.resourceVersion;
-      if (isPinned) throw apiError.modified(resource, target.name);
+      const isOther = draft.metadata.resourceVersion !== old.metadata.resourceVersion;
+      if (isVersioned(draft.metadata) && isOther) throw apiError.modified(resource, target.name);
       try {
         return await this.#writeOnce(resource, stored, old, draft, options, mode);
       } catch (error) {
