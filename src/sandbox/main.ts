@@ -78,6 +78,7 @@ async function runSupervisor(configFile: string, env: NodeJS.ProcessEnv): Promis
 
 /** Programs keep locks in /run, where an ordinary user may not write: the sandbox has its own. */
 async function makeRunPrivate(config: SupervisorConfig): Promise<void> {
-  if ([config.folder, config.nodeBinary].some((path) => path.startsWith('/run/'))) return;
+  const needed = [config.folder, config.nodeBinary, config.assetsFolder ?? ''];
+  if (needed.some((path) => path.startsWith('/run/'))) return;
   await run('mount', ['-t', 'tmpfs', '-o', 'mode=0755,size=16m', 'tmpfs', '/run']);
 }

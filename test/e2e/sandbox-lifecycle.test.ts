@@ -1,8 +1,16 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { KubeClient } from '../../src/kube/client.js';
 import { pods } from '../../src/kube/resource.js';
 import type { Pod } from '../../src/kube/types.js';
@@ -162,8 +170,10 @@ describe('up', () => {
   );
 
   test('that failed says why, and the next one starts afresh', async () => {
-    const assets = join(dir, 'assets');
-    mkdirSync(assets);
+    // The supervisor has a /run of its own, unless something in it is needed.
+    const assets = mkdtempSync(process.getuid?.() === 0 ? '/run/meshctl-e2e-' : join(dir, 'assets-'));
+    onTestFinished(() => rmSync(assets, { recursive: true }));
+    chmodSync(assets, 0o755);
     const program = (file: string, version: string, body: string) =>
       writeFileSync(
         join(assets, file),

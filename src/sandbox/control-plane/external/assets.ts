@@ -82,7 +82,9 @@ function assertExecutable(program: string): void {
   try {
     accessSync(program, constants.F_OK);
   } catch (error) {
-    throw unusable(`${program} is missing`, { evidence: messageOf(error), cause: error });
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const what = `${program} ${isMissing ? 'is missing' : 'cannot be reached'}`;
+    throw unusable(what, { evidence: messageOf(error), cause: error });
   }
   if (!statSync(program).isFile()) throw unusable(`${program} is not a file`);
   try {
