@@ -111,6 +111,32 @@ describeServers('validating admission policies', (server) => {
     expect((await write('good', { team: 'blue' })).status).toBe(201);
   });
 
+  test('know elements that are optional', async () => {
+    const path = (team: string): string => `[?object.?data[?'${team}']]`;
+    await enforced({
+      validations: [
+        `${path('team')} == ['blue'] && ${path('none')} == []`,
+        "{'a': 1, ?'b': optional.of(2), ?'c': object.data[?'none'].optMap(v, 3)} == {'a': 1, 'b': 2}",
+        '[?has(object.data.none) ? optional.of(1) : optional.none(), 2, ?optional.of(3)] == [2, 3]',
+        '[1, 2].map(x, [?optional.of(x), ?optional.none()]) == [[1], [2]]',
+      ].map((expression) => ({ expression })),
+    });
+    const answer = await write('optional', { team: 'blue' });
+    expect(answer.status, answer.text).toBe(201);
+    for (const [expression, at, found] of [
+      ['[?1] == [1]', 3, 'int'],
+      ["{?'a': 'b'} == {}", 8, 'string'],
+    ]) {
+      const refused = await post(
+        `${api}/validatingadmissionpolicies`,
+        policyBody('refused', { validations: [{ expression }] }),
+      );
+      expect(refused.json<{ message: string }>().message).toContain(
+        `ERROR: <input>:1:${at}: expected type 'optional_type(${found})' but found '${found}'`,
+      );
+    }
+  });
+
   test('warn without refusing', async () => {
     const name = await enforced(
       { validations: [{ expression: 'has(object.data.team)', message: 'say which team' }] },

@@ -2,7 +2,7 @@ import type { Environment } from '@marcbachmann/cel-js';
 import type { Schema } from '../schema/schema.js';
 import { propertySchema } from '../schema/schema.js';
 import { type CelNode, isNode } from './library-types.js';
-import { withStandIns } from './source.js';
+import { parseSource } from './optional-elements.js';
 import { escapeName } from './values.js';
 
 /** The largest request: no list or map in it can have more elements than fit. */
@@ -56,7 +56,7 @@ export function maxElements(schema: Schema | undefined): number {
  * a limit here exceeds it there too. Only loops are looked at closely.
  */
 export function leastWorstCost(environment: Environment, source: string, self: Schema): number {
-  const ast: unknown = environment.parse(withStandIns(source)).ast;
+  const ast: unknown = parseSource(environment, source).ast;
   const scope: Scope = new Map([
     ['self', self],
     ['oldSelf', self],

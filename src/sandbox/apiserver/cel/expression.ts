@@ -1,7 +1,8 @@
 import type { Environment, ParseResult } from '@marcbachmann/cel-js';
 import { charge, type CostBudget, CostExceeded, sizeCost, spending } from './budget.js';
 import { type CelNode, eachNode } from './library-types.js';
-import { withOriginals, withStandIns } from './source.js';
+import { parseSource } from './optional-elements.js';
+import { withOriginals } from './source.js';
 
 /** A CEL expression ready to run. */
 export interface Expression {
@@ -37,7 +38,7 @@ export function compileExpression(
 ): Expression | CompileProblem {
   let parsed: ParseResult;
   try {
-    parsed = environment.parse(withStandIns(source));
+    parsed = parseSource(environment, source);
   } catch (error) {
     return problemOf(environment, source, error);
   }

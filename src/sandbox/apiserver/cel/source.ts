@@ -18,10 +18,28 @@ function literalEnd(text: string, at: number, isRaw: boolean): number {
   return i + quote.length;
 }
 
-/** Puts the stand-ins in place of calls; strings and comments stay as they are. */
-export function withStandIns(expression: string): string {
+/** An expression as the library can parse it, in the same length. */
+export interface PreparedSource {
+  readonly text: string;
+  /** Where `!` stands for the `?` before an element of a list or map: the library has no optional elements. */
+  readonly optionalElements: ReadonlySet<number>;
+}
+
+/** Puts the stand-ins in place of calls and of `?` before elements; strings and comments stay as they are. */
+export function prepareSource(expression: string): PreparedSource {
   let out = '';
   let at = 0;
+  const optionalElements = new Set<number>();
+  /** Brackets that are open: `i` for one that indexes. */
+  const open: string[] = [];
+  /** The character before, but for white space; a word that ends an operand is `w`. */
+  let before = '';
+  const see = (char: string): void => {
+    if (char === '[') open.push(/[w)\]}"']/.test(before) ? 'i' : '[');
+    else if (char === '{' || char === '(') open.push(char);
+    else if (char === ']' || char === '}' || char === ')') open.pop();
+    if (/\S/.test(char)) before = char;
+  };
   while (at < expression.length) {
     if (expression.startsWith('//', at)) {
       const end = expression.indexOf('\n', at);
@@ -43,13 +61,20 @@ export function withStandIns(expression: string): string {
         out += expression.slice(at, end);
         at = end;
       }
+      before = word === 'in' ? ' ' : 'w';
       continue;
     }
     const end = Math.max(literalEnd(expression, at, false), at + 1);
-    out += expression.slice(at, end);
+    const piece = expression.slice(at, end);
+    const isElement = ['[', '{', ','].includes(before) && ['[', '{'].includes(open.at(-1) ?? '');
+    if (piece === '?' && isElement) {
+      optionalElements.add(at);
+      out += '!';
+    } else out += piece;
+    see(/\d/.test(piece) ? 'w' : piece.slice(-1));
     at = end;
   }
-  return out;
+  return { text: out, optionalElements };
 }
 
 /** A message with the names the author wrote. */
