@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  customResourceDefinitions,
   deployments,
   endpoints,
   endpointSlices,
@@ -119,6 +120,66 @@ describe('horizontal pod autoscalers', () => {
       { what: 'the autoscaler to say what it lacks' },
     );
     expect(status.desiredReplicas).toBe(2);
+  });
+
+  it('scale whatever has a scale, and say what has none', async () => {
+    const group = 'farm.example';
+    const replicas = { type: 'object', properties: { replicas: { type: 'integer' } } };
+    await plane.client.create(customResourceDefinitions, {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: `herds.${group}` },
+      spec: {
+        group,
+        scope: 'Namespaced',
+        names: { plural: 'herds', kind: 'Herd' },
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            subresources: {
+              scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' },
+            },
+            schema: { openAPIV3Schema: { type: 'object', properties: { spec: replicas, status: replicas } } },
+          },
+        ],
+      },
+    });
+    const herds = { group, version: 'v1', plural: 'herds', kind: 'Herd', isNamespaced: true };
+    const apiVersion = `${group}/v1`;
+    const herd = { apiVersion, kind: 'Herd', metadata: { name: 'sheep' }, spec: { replicas: 9 } };
+    await eventually(
+      () => plane.client.create(herds, herd, { namespace: 'default' }).catch(() => undefined),
+      {
+        what: 'the new kind to be served',
+      },
+    );
+    for (const kind of ['Herd', 'Flock'])
+      await plane.client.create(
+        horizontalPodAutoscalers,
+        {
+          apiVersion: 'autoscaling/v2',
+          kind: 'HorizontalPodAutoscaler',
+          metadata: { name: kind.toLowerCase(), namespace: 'default' },
+          spec: { scaleTargetRef: { apiVersion, kind, name: 'sheep' }, maxReplicas: 4 },
+        },
+        { namespace: 'default' },
+      );
+    await eventually(
+      async () => {
+        const found = await get<KubeObject & { spec: { replicas: number } }>(herds, 'sheep');
+        return found?.spec.replicas === 4 ? true : undefined;
+      },
+      { what: 'the herd to be scaled down' },
+    );
+    const able = await eventually(
+      async () =>
+        (await get<HorizontalPodAutoscaler>(horizontalPodAutoscalers, 'flock'))?.status?.conditions?.[0],
+      { what: 'the autoscaler to say what it does not find' },
+    );
+    expect(able).toMatchObject({ type: 'AbleToScale', status: 'False', reason: 'FailedGetScale' });
+    expect(able.message).toContain(`no matches for kind "Flock" in group "${group}"`);
   });
 });
 

@@ -1,3 +1,4 @@
+import { messageOf } from '../../../errors/mesh-error.js';
 import { deployments, replicaSets, type Resource, statefulSets } from '../../../kube/resource.js';
 import type { Condition, KubeObject } from '../../../kube/types.js';
 import { keyOfObject } from '../cache/object-cache.js';
@@ -8,11 +9,16 @@ import {
 } from '../objects.js';
 import { timestamp, withCondition } from './conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
+import { findScale, groupOf, qualifiedName, type Scale } from './scale-subresource.js';
 import { writeStatus } from './status-writer.js';
 
 const scalable: readonly Resource[] = [deployments, replicaSets, statefulSets, replicationControllers];
 
+/** Other kinds are asked for their scale this often, as nothing tells when it changes. */
+const askAgainMs = 15_000;
+
 type Scalable = KubeObject & { spec?: { replicas?: number }; status?: { replicas?: number } };
+type Target = Pick<Scale, 'resource' | 'replicas' | 'currentReplicas'>;
 
 /** What an autoscaler makes of its target without any metrics. */
 export interface AutoscalerVerdict {
@@ -44,17 +50,38 @@ export function podAutoscalerController(deps: ControllerDeps, queue: ControllerQ
       const { namespace, name } = splitKey(key);
       const autoscaler = autoscalers.get(namespace, name);
       if (autoscaler === undefined) return;
-      const { kind, name: targetName } = autoscaler.spec.scaleTargetRef;
-      const resource = scalable.find((each) => each.kind === kind);
-      const target =
-        resource === undefined ? undefined : deps.caches.of<Scalable>(resource).get(namespace, targetName);
-      const verdict = target === undefined ? undefined : judgeScale(autoscaler, target.spec?.replicas ?? 1);
-      if (resource !== undefined && target !== undefined && verdict?.desired !== undefined)
-        await scale(deps, { autoscaler, resource, target, verdict });
+      if (builtinOf(autoscaler) === undefined) queue.addAfter(key, askAgainMs);
+      const found = await targetOf(deps, autoscaler).catch((error: unknown) => messageOf(error));
+      const target = typeof found === 'string' ? undefined : found;
+      const verdict = target === undefined ? undefined : judgeScale(autoscaler, target.replicas);
+      if (target !== undefined && verdict?.desired !== undefined)
+        await scale(deps, { autoscaler, target, verdict });
       const at = { resource: horizontalPodAutoscalers, cache: autoscalers };
-      await writeStatus(deps.client, at, autoscaler, statusOf(autoscaler, target, verdict));
+      await writeStatus(deps.client, at, autoscaler, statusOf(autoscaler, found, verdict));
     },
   };
+}
+
+/** The resource of a target whose objects are watched. */
+function builtinOf({ spec }: HorizontalPodAutoscaler): Resource | undefined {
+  const { apiVersion = '', kind } = spec.scaleTargetRef;
+  return scalable.find((each) => each.kind === kind && each.group === groupOf(apiVersion));
+}
+
+/** What is to be scaled. Throws when that is not there or has no scale. */
+async function targetOf(deps: ControllerDeps, autoscaler: HorizontalPodAutoscaler): Promise<Target> {
+  const { apiVersion = '', kind, name } = autoscaler.spec.scaleTargetRef;
+  const namespace = autoscaler.metadata.namespace ?? '';
+  const resource = builtinOf(autoscaler);
+  if (resource === undefined) {
+    const found = await findScale(deps.client, { apiVersion, kind, name, namespace });
+    if (found === undefined) throw new Error(`${kind} "${name}" not found`);
+    return found;
+  }
+  const object = deps.caches.of<Scalable>(resource).get(namespace, name);
+  if (object === undefined) throw new Error(`${qualifiedName(resource)} "${name}" not found`);
+  const { spec, status } = object;
+  return { resource, replicas: spec?.replicas ?? 1, currentReplicas: status?.replicas ?? 0 };
 }
 
 /** Bounds first; what lies between them only metrics could tell. */
@@ -88,15 +115,15 @@ async function scale(
   deps: ControllerDeps,
   o: {
     readonly autoscaler: HorizontalPodAutoscaler;
-    readonly resource: Resource;
-    readonly target: Scalable;
+    readonly target: Target;
     readonly verdict: AutoscalerVerdict;
   },
 ): Promise<void> {
-  const { name, namespace } = o.target.metadata;
+  const { name } = o.autoscaler.spec.scaleTargetRef;
+  const { namespace } = o.autoscaler.metadata;
   const replicas = o.verdict.desired;
   await deps.client.patch(
-    { resource: o.resource, name, namespace, subresource: 'scale' },
+    { resource: o.target.resource, name, namespace, subresource: 'scale' },
     { spec: { replicas } },
   );
   deps.events.record({
@@ -109,24 +136,31 @@ async function scale(
 
 function statusOf(
   autoscaler: HorizontalPodAutoscaler,
-  target: Scalable | undefined,
+  found: Target | string,
   verdict: AutoscalerVerdict | undefined,
 ): NonNullable<HorizontalPodAutoscaler['status']> {
-  const { kind, name } = autoscaler.spec.scaleTargetRef;
   const nowMs = Date.now();
+  const target = typeof found === 'string' ? undefined : found;
   const able =
-    target === undefined
-      ? { status: 'False' as const, reason: 'FailedGetScale', message: `${kind} ${name} not found` }
-      : { status: 'True' as const, reason: 'SucceededGetScale', message: 'the target can be scaled' };
+    typeof found === 'string'
+      ? {
+          status: 'False' as const,
+          reason: 'FailedGetScale',
+          message: `the HPA controller was unable to get the target's current scale: ${found}`,
+        }
+      : {
+          status: 'True' as const,
+          reason: 'SucceededGetScale',
+          message: "the HPA controller was able to get the target's current scale",
+        };
   let conditions = withCondition(autoscaler.status?.conditions, { type: 'AbleToScale', ...able }, { nowMs });
   if (verdict !== undefined)
     conditions = withCondition(conditions, { type: 'ScalingActive', ...verdict.active }, { nowMs });
-  const current = target?.status?.replicas ?? 0;
   return {
     ...autoscaler.status,
     ...(verdict?.desired === undefined ? {} : { lastScaleTime: timestamp(nowMs) }),
-    currentReplicas: current,
-    desiredReplicas: verdict?.desired ?? target?.spec?.replicas ?? 0,
+    currentReplicas: target?.currentReplicas ?? 0,
+    desiredReplicas: verdict?.desired ?? target?.replicas ?? 0,
     conditions,
   };
 }

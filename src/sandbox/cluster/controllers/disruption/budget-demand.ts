@@ -4,7 +4,7 @@ import { controllerOf } from '../../cache/object-cache.js';
 import { type PodDisruptionBudget, replicationControllers } from '../../objects.js';
 import type { ControllerDeps } from '../controller.js';
 import { resolveIntOrPercent } from '../int-or-percent.js';
-import { scaleOf } from './scale-subresource.js';
+import { findScale, groupOf } from '../scale-subresource.js';
 
 /** What a budget asks of its pods. */
 export interface BudgetDemand {
@@ -58,7 +58,7 @@ export class BudgetDemands {
     owner: OwnerReference,
     namespace: string,
   ): Promise<{ uid: string; replicas: number } | undefined> {
-    const group = owner.apiVersion.includes('/') ? owner.apiVersion.split('/')[0] : '';
+    const group = groupOf(owner.apiVersion);
     const is = (resource: Resource): boolean => resource.kind === owner.kind && resource.group === group;
     if (is(replicaSets)) {
       const set = this.#named(replicaSets, owner, namespace);
@@ -68,7 +68,9 @@ export class BudgetDemands {
     }
     for (const resource of [statefulSets, replicationControllers])
       if (is(resource)) return scaleIn(this.#named(resource, owner, namespace));
-    return scaleOf(this.#deps.client, owner, namespace);
+    const { apiVersion, kind, name } = owner;
+    const scale = await findScale(this.#deps.client, { apiVersion, kind, name, namespace });
+    return scale?.uid === owner.uid ? scale : undefined;
   }
 
   #named(resource: Resource, owner: OwnerReference, namespace: string): Scalable | undefined {

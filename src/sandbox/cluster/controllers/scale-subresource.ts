@@ -1,0 +1,59 @@
+import { isNotFound } from '../../../kube/api-error.js';
+import type { KubeClient } from '../../../kube/client.js';
+import { discoverResources, isObjectAbsent } from '../../../kube/discovery.js';
+import { pathOf, type Resource } from '../../../kube/resource.js';
+import type { KubeObject } from '../../../kube/types.js';
+
+/** How many replicas an object is to have, and has. */
+export interface Scale {
+  readonly resource: Resource;
+  readonly uid: string;
+  readonly replicas: number;
+  readonly currentReplicas: number;
+}
+
+type ScaleObject = KubeObject & { spec?: { replicas?: number }; status?: { replicas?: number } };
+
+/** The group of an `apiVersion`; empty for the core group. */
+export function groupOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '';
+}
+
+/** `plural.group`, as messages name a resource. */
+export function qualifiedName({ plural, group }: Resource): string {
+  return group === '' ? plural : `${plural}.${group}`;
+}
+
+/**
+ * The scale of an object of any kind, asked of the API server; undefined when the object is gone.
+ * Throws when its kind has no scale.
+ */
+export async function findScale(
+  client: KubeClient,
+  of: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly name: string;
+    readonly namespace: string;
+  },
+): Promise<Scale | undefined> {
+  const group = groupOf(of.apiVersion);
+  const { all } = await discoverResources(client);
+  const ofKind = all.filter((r) => r.kind === of.kind && r.group === group);
+  const resource = ofKind.find((r) => of.apiVersion.endsWith(r.version)) ?? ofKind[0];
+  if (resource === undefined) throw new Error(`no matches for kind "${of.kind}" in group "${group}"`);
+  const path = pathOf(resource, { namespace: of.namespace, name: of.name, subresource: 'scale' });
+  try {
+    const { metadata, spec, status } = await client.request<ScaleObject>({ method: 'GET', path });
+    return {
+      resource,
+      uid: metadata.uid ?? '',
+      replicas: spec?.replicas ?? 0,
+      currentReplicas: status?.replicas ?? 0,
+    };
+  } catch (error) {
+    if (isObjectAbsent(error, of.name)) return undefined;
+    if (!isNotFound(error)) throw error;
+    throw new Error(`${qualifiedName(resource)} does not implement the scale subresource`, { cause: error });
+  }
+}
