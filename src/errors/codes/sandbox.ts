@@ -30,7 +30,8 @@ export const sandboxCodes = {
   MESH0804: {
     kind: 'failed',
     title: 'a sandbox of that name is already there',
-    cause: 'It has another number of nodes than asked for, or was started without --persist.',
+    cause:
+      'It has another number of nodes, other IP families or another API server than asked for, or was started without --persist.',
     fix: 'Use it as it is, add nodes with `meshctl sandbox node add`, take it down with `meshctl sandbox down`, or choose another name.',
   },
   MESH0805: {

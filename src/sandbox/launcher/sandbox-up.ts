@@ -187,6 +187,12 @@ async function reuse(
 ): Promise<SandboxUpResult> {
   assertSameNodes(paths, o);
   assertSameFamilies(paths, record, o);
+  // Unset it asks for nothing: the one that runs is fine.
+  if (assetsFolder() !== undefined && record.apiServer !== 'external') {
+    throw new MeshError('MESH0804', `sandbox ${paths.name} runs with the embedded API server`, {
+      hint: `unset ${assetsVariable} to use it as it is, or: meshctl sandbox down --name ${paths.name}`,
+    });
+  }
   if (o.persist === true && record.isPersistent !== true) {
     throw new MeshError('MESH0804', `sandbox ${paths.name} runs without keeping its state`, {
       hint: `meshctl sandbox down --name ${paths.name} && meshctl sandbox up --name ${paths.name} --persist`,

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../../telemetry/log.js';
+import { frontProxyUser } from '../../apiserver/aggregation/front-proxy.js';
 import type { ClusterPki } from '../../apiserver/auth/pki.js';
 import { apiServerUser } from '../../node/kubelet-api/caller.js';
 import { servingNames } from '../api-server.js';
@@ -24,8 +25,6 @@ export interface KubeApiserverOptions {
   readonly extraNames?: readonly string[] | undefined;
   readonly logger: Logger;
 }
-
-const frontProxyUser = 'front-proxy-client';
 
 /** Writes the server's keys and makes the program; `start()` it when etcd runs. */
 export async function makeKubeApiserver(o: KubeApiserverOptions): Promise<Program> {
