@@ -112,6 +112,11 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
         events: metrics.certificateEvents,
         log: createLogger('ca'),
       },
+      status: {
+        index: state.index,
+        systemNamespace: settings.systemNamespace,
+        self: { podName: settings.podName, version: productVersion },
+      },
       serving,
       rootPem: authority.rootPem,
       maxConnectionAgeMs: settings.maxConnectionAgeMs,

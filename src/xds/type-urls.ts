@@ -15,5 +15,8 @@ export const TYPE_LABELS: Readonly<Record<string, string>> = {
 /** Full method path of the delta xDS stream. */
 export const DELTA_XDS_PATH =
   '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
+/** Full method path of the state-of-the-world xDS stream. */
+export const STATE_OF_THE_WORLD_XDS_PATH =
+  '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
 /** Full method path of the certificate signing call. */
 export const CREATE_CERTIFICATE_PATH = '/istio.v1.auth.IstioCertificateService/CreateCertificate';

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { MeshError } from '../errors/mesh-error.js';
 import { DEFAULT_TRUST_DOMAIN } from '../identity/spiffe.js';
+import { productVersion } from '../telemetry/version.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
 
 /** Settings of the node proxy; every environment variable it reads is named here and nowhere else. */
@@ -76,6 +77,7 @@ export function readConfig(env: NodeJS.ProcessEnv): ZtunnelConfig {
         NAMESPACE: podNamespace,
         INSTANCE_IPS: instanceIp,
         NODE_NAME: nodeName,
+        ISTIO_VERSION: productVersion,
         ...nodeMetadata(env),
       },
     },

@@ -1,18 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { toJson } from '@bufbuild/protobuf';
-import { AuthorizationSchema } from '../../xds/gen/istio/authorization_pb.js';
-import { ServiceSchema, WorkloadSchema } from '../../xds/gen/istio/workload_pb.js';
-import { AuthorizationPolicySchema } from '../../xds/gen/meshctl/l7_pb.js';
-import type { DeltaXdsServer } from '../../xds/server/server.js';
-import type { AmbientIndex } from '../model/ambient-index.js';
 import type { ControllerMetrics } from './controller-metrics.js';
+import { type DebugPagesDeps, debugPages } from './debug-pages.js';
 import type { TokenAuthenticator } from './token-authenticator.js';
 
-export interface DebugHttpDeps {
+export interface DebugHttpDeps extends DebugPagesDeps {
   readonly isReady: () => boolean;
   readonly version: string;
-  readonly index: AmbientIndex;
-  readonly xds: DeltaXdsServer;
   readonly metrics: ControllerMetrics;
   readonly authenticator: TokenAuthenticator;
   readonly systemNamespace: string;
@@ -42,7 +35,8 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const path = (request.url ?? '/').split('?')[0] ?? '/';
+  // istioctl asks for `//version`.
+  const path = (request.url ?? '/').replace(/\?.*$/s, '').replace(/^\/+/, '/');
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'only GET\n');
   switch (path) {
     case '/ready':
@@ -55,51 +49,13 @@ async function answer(
     default:
       break;
   }
-  const page = pages[path];
+  const page = debugPages[path];
   if (page === undefined) return send(response, 404, 'not found\n');
   const refusal = await refuse(deps, request);
   if (refusal !== undefined) return send(response, refusal.status, refusal.text);
   response.setHeader('content-type', 'application/json');
   return send(response, 200, `${JSON.stringify(page(deps), undefined, 2)}\n`);
 }
-
-const pages: Readonly<Record<string, (deps: DebugHttpDeps) => unknown>> = {
-  '/debug': () => Object.keys(pages),
-  '/debug/list': () => Object.keys(pages),
-  '/debug/ambientz': ({ index }) => ({
-    workloads: [...index.podWorkloads.list(), ...index.endpointWorkloads.list()].map(({ message }) =>
-      toJson(WorkloadSchema, message),
-    ),
-    services: index.services.list().map(({ message }) => toJson(ServiceSchema, message)),
-    policies: index.authorizations.flatMap((c) =>
-      c.list().map(({ message }) => toJson(AuthorizationSchema, message)),
-    ),
-    l7Policies: index.l7Policies
-      .list()
-      .map(({ gateway, message }) => ({ gateway, policy: toJson(AuthorizationPolicySchema, message) })),
-  }),
-  '/debug/syncz': ({ xds }) =>
-    xds.connections.map(({ peer, connectedAtMs, connection }) => ({
-      proxy: connection.subscriber.nodeId.split('~')[2] ?? connection.subscriber.nodeId,
-      proxy_type: connection.subscriber.nodeId.split('~')[0] ?? '',
-      peer,
-      connectedAt: new Date(connectedAtMs).toISOString(),
-      isCaughtUp: connection.isCaughtUp,
-      resources: Object.fromEntries(
-        [...connection.status()].map(([typeUrl, s]) => [
-          typeUrl,
-          {
-            sent: s.sentVersion,
-            acked: s.ackedVersion,
-            sentTime: s.sentAtMs === undefined ? null : new Date(s.sentAtMs).toISOString(),
-            ackedTime: s.ackedAtMs === undefined ? null : new Date(s.ackedAtMs).toISOString(),
-            rejects: s.rejectCount,
-            lastError: s.lastError ?? null,
-          },
-        ]),
-      ),
-    })),
-};
 
 /** Diagnostics are for callers on the pod's own loopback (port-forward) and for the system namespace. */
 async function refuse(

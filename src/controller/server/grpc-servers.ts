@@ -5,6 +5,7 @@ import type { Subscriber } from '../../xds/server/source.js';
 import type { ServingCertificate } from '../../identity/ca/authority.js';
 import { callerFrom } from './call-credentials.js';
 import { certificateService, type CertificateServiceDeps } from './certificate-service.js';
+import { statusService, type StatusServiceDeps } from './status-service.js';
 import type { Caller } from './token-authenticator.js';
 
 /** Largest request taken: a reconnecting client lists everything it holds, about 1 MiB per 10 000 resources. */
@@ -22,6 +23,7 @@ const OPTIONS: ServerOptions = {
 export interface GrpcServersDeps {
   readonly xds: DeltaXdsServer;
   readonly certificates: CertificateServiceDeps;
+  readonly status: Omit<StatusServiceDeps, 'xds' | 'authenticator'>;
   readonly serving: ServingCertificate;
   readonly rootPem: string;
   /** Connections are asked to reconnect after this long, in milliseconds; undefined: never. */
@@ -67,6 +69,9 @@ export async function startGrpcServers(
     if (credentials._isSecure()) {
       const certificates = certificateService(deps.certificates);
       server.addService(certificates.definition, certificates.implementation);
+      const { authenticator } = deps.certificates;
+      const proxyStatus = statusService({ ...deps.status, xds: deps.xds, authenticator });
+      server.addService(proxyStatus.definition, proxyStatus.implementation);
     }
     const port = await bind(server, { address, credentials });
     servers.push(server);

@@ -14,6 +14,7 @@ import type {
 } from '../../../src/kube/types.js';
 import { TunnelProtocol, WorkloadStatus } from '../../../src/xds/gen/istio/workload_pb.js';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, L7_AUTHORIZATION_TYPE } from '../../../src/xds/type-urls.js';
+import { productVersion } from '../../../src/telemetry/version.js';
 import { eventually } from '../apiserver/api-under-test.js';
 import { createCertificate, DeltaClient } from './delta-client.js';
 import { MeshUnderTest } from './mesh-under-test.js';
@@ -342,6 +343,9 @@ describe('controller on a real API server', () => {
     });
     const ready = await fetch(`http://127.0.0.1:${mesh.ports.http}/ready`);
     expect(ready.status).toBe(200);
+    // As istioctl spells it.
+    const version = await fetch(`http://127.0.0.1:${mesh.ports.monitoring}//version`);
+    expect(await version.text()).toBe(productVersion);
     const metrics = await (await fetch(`http://127.0.0.1:${mesh.ports.monitoring}/metrics`)).text();
     expect(metrics).toContain('pilot_xds');
     expect(metrics).toContain('citadel_server_success_cert_issuance_count 1');

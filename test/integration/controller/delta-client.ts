@@ -5,6 +5,10 @@ import {
   DeltaDiscoveryResponseSchema,
   type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
+  type DiscoveryRequest,
+  DiscoveryRequestSchema,
+  type DiscoveryResponse,
+  DiscoveryResponseSchema,
 } from '../../../src/xds/gen/envoy/discovery_pb.js';
 import { AuthorizationSchema, type Authorization } from '../../../src/xds/gen/istio/authorization_pb.js';
 import {
@@ -19,6 +23,7 @@ import {
   CREATE_CERTIFICATE_PATH,
   DELTA_XDS_PATH,
   L7_AUTHORIZATION_TYPE,
+  STATE_OF_THE_WORLD_XDS_PATH,
 } from '../../../src/xds/type-urls.js';
 
 export interface NodeInfo {
@@ -122,6 +127,31 @@ export function createCertificate(o: {
         else resolve(response?.certChain ?? []);
       },
     );
+  });
+}
+
+/** Asks as istioctl does: one request on a state-of-the-world stream; rejects with the gRPC error. */
+export function askOnce(o: {
+  target: string;
+  rootPem: string;
+  token: string;
+  request: { readonly typeUrl: string; readonly resourceNames?: string[] };
+}): Promise<DiscoveryResponse> {
+  const client = secureClient(o.target, o.rootPem);
+  const stream = client.makeBidiStreamRequest(
+    STATE_OF_THE_WORLD_XDS_PATH,
+    (m: DiscoveryRequest) => Buffer.from(toBinary(DiscoveryRequestSchema, m)),
+    (b: Buffer) => fromBinary(DiscoveryResponseSchema, b),
+    bearer(o.token),
+  );
+  const node = { id: 'sidecar~10.0.0.9~test-1.default~default.svc.cluster.local' };
+  stream.write(create(DiscoveryRequestSchema, { node, responseNonce: 'any', ...o.request }));
+  return new Promise<DiscoveryResponse>((resolve, reject) => {
+    stream.once('data', resolve);
+    stream.on('error', reject);
+  }).finally(() => {
+    stream.cancel();
+    client.close();
   });
 }
 

@@ -1,4 +1,5 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary, toJson } from '@bufbuild/protobuf';
+import { status } from '@grpc/grpc-js';
 import { X509Certificate } from 'node:crypto';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -23,10 +24,11 @@ import {
   type XdsResource,
 } from '../../../src/xds/client/delta-client.js';
 import { AuthorizationSchema } from '../../../src/xds/gen/istio/authorization_pb.js';
+import { ClientConfigSchema } from '../../../src/xds/gen/envoy/status_pb.js';
 import { AddressSchema, type Workload } from '../../../src/xds/gen/istio/workload_pb.js';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '../../../src/xds/type-urls.js';
 import { eventually } from '../apiserver/api-under-test.js';
-import { DeltaClient as BareClient } from './delta-client.js';
+import { askOnce, DeltaClient as BareClient } from './delta-client.js';
 import { MeshUnderTest, startReplica } from './mesh-under-test.js';
 
 // The controller and the project's own proxy clients, over real wires.
@@ -35,6 +37,7 @@ const uid = (name: string) => `Kubernetes//Pod/shop/${name}`;
 const signal = new AbortController().signal;
 let mesh: MeshUnderTest;
 let ztunnelPod: KubeObject;
+let nearPod: KubeObject;
 let rootPem: string;
 
 beforeAll(async () => {
@@ -51,7 +54,7 @@ beforeAll(async () => {
     node: 'node-1',
     serviceAccount: 'ztunnel',
   });
-  await mesh.pod({ ...shop, name: 'near', ip: '10.0.1.3', node: 'node-1', serviceAccount: 'near' });
+  nearPod = await mesh.pod({ ...shop, name: 'near', ip: '10.0.1.3', node: 'node-1', serviceAccount: 'near' });
   await mesh.pod({ ...shop, name: 'far', ip: '10.0.2.3', node: 'node-2', serviceAccount: 'far' });
 });
 
@@ -80,7 +83,12 @@ async function nodeProxy() {
     endpoint: endpoint(await mesh.token(ztunnelPod, 'ztunnel')),
     node: {
       id: 'ztunnel~10.0.1.2~ztunnel-a.istio-system~istio-system.svc.cluster.local',
-      metadata: { NAMESPACE: system, SERVICE_ACCOUNT: 'ztunnel', NODE_NAME: 'node-1' },
+      metadata: {
+        NAMESPACE: system,
+        SERVICE_ACCOUNT: 'ztunnel',
+        NODE_NAME: 'node-1',
+        ISTIO_VERSION: '1.2.3',
+      },
     },
     handlers: [
       {
@@ -158,6 +166,54 @@ test('a rejected resource is counted and shown, and the stream goes on', async (
   expect(syncz).toContain(`${uid('odd')}: cannot use it`);
   await mesh.pod({ namespace: 'shop', name: 'even', ip: '10.0.1.5', node: 'node-1', serviceAccount: 'near' });
   await eventually(async () => proxy.workloads.has(uid('even')));
+  await proxy.stop();
+});
+
+test('istioctl asks on a state-of-the-world stream who is connected and what they acknowledged', async () => {
+  const proxy = await nodeProxy();
+  const ask = async (account: string, request: { typeUrl: string; resourceNames?: string[] }) => {
+    const token = await mesh.token(account === 'ztunnel' ? ztunnelPod : nearPod, account);
+    return askOnce({ target: mesh.target, rootPem, token, request });
+  };
+  const syncz = { typeUrl: 'istio.io/debug/syncz' };
+  const all = await ask('ztunnel', syncz);
+  expect(all.typeUrl).toBe(syncz.typeUrl);
+  expect(JSON.parse(all.controlPlane?.identifier ?? '')).toMatchObject({
+    Component: 'istiod',
+    ID: 'istiod-1',
+    Info: { version: expect.any(String) as string },
+  });
+  const configs = async () =>
+    (await ask('ztunnel', syncz)).resources.map(({ typeUrl, value }) => {
+      expect(typeUrl).toBe('type.googleapis.com/envoy.service.status.v3.ClientConfig');
+      return toJson(ClientConfigSchema, fromBinary(ClientConfigSchema, value));
+    });
+  // The proxy has its resources before the controller has the acknowledgement.
+  await expect.poll(configs, { timeout: 10_000 }).toContainEqual({
+    node: {
+      id: 'ztunnel-a.istio-system',
+      metadata: { NAMESPACE: system, CLUSTER_ID: '', ISTIO_VERSION: '1.2.3' },
+    },
+    genericXdsConfigs: [AUTHORIZATION_TYPE, ADDRESS_TYPE].map((typeUrl) => ({
+      typeUrl,
+      configStatus: 'SYNCED',
+      lastUpdated: expect.any(String) as string,
+    })),
+  });
+  // Others learn nothing of the system's proxies, nor of the mesh.
+  expect((await ask('near', syncz)).resources).toEqual([]);
+  const page = (...resourceNames: string[]) => ({ typeUrl: 'istio.io/debug', resourceNames });
+  await expect(ask('near', page('ambientz'))).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
+  const text = async (name: string) =>
+    Buffer.from((await ask('ztunnel', page(name))).resources[0]?.value ?? []).toString();
+  expect(await text('list')).toContain('/debug/syncz');
+  expect(await text('syncz')).toContain('ztunnel-a.istio-system');
+  expect(await text('nothing')).toBe('404 page not found\n');
+  const envoys = { typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster' };
+  await expect(ask('ztunnel', envoys)).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
+  await expect(
+    askOnce({ target: mesh.target, rootPem, token: 'none', request: syncz }),
+  ).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
   await proxy.stop();
 });
 

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { productVersion } from '../../../src/telemetry/version.js';
 import { readConfig } from '../../../src/ztunnel/config.js';
 
 test('defaults are upstream’s', () => {
@@ -32,6 +33,7 @@ test('the node tells who it is', () => {
     ISTIO_VERSION: '1.31',
     X: { a: 1 },
   });
+  expect(readConfig({}).node.metadata).toMatchObject({ ISTIO_VERSION: productVersion });
 });
 
 test.each([
