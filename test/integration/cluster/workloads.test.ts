@@ -405,6 +405,10 @@ describe('daemon sets', () => {
   });
 
   it("updates node by node, and with surge never takes a node's daemon away first", async () => {
+    const held = (await podsOf('agent')).find(({ spec }) => spec.nodeName === 'node-1')?.metadata.name ?? '';
+    const hold = (finalizers: string[] | null) =>
+      plane.client.patch({ resource: pods, name: held, namespace: 'default' }, { metadata: { finalizers } });
+    await hold(['example.com/hold']);
     await plane.client.patch(
       { resource: daemonSets, name: 'agent', namespace: 'default' },
       {
@@ -415,6 +419,20 @@ describe('daemon sets', () => {
       },
       'strategic',
     );
+    // The last pod of before is still there, though being deleted: the roll-out is not over.
+    const last = await eventually(
+      async () => {
+        const fresh = await podsOf('agent');
+        const old = await plane.client.get<Pod>({ resource: pods, name: held, namespace: 'default' });
+        const isLast = old.metadata.deletionTimestamp !== undefined && fresh.length === 3;
+        return isLast && fresh.every(({ spec }) => spec.containers[0]?.image === 'meshctl/tool:2')
+          ? get<DaemonSet>(daemonSets, 'agent')
+          : undefined;
+      },
+      { what: 'one old daemon left' },
+    );
+    expect(last.status?.updatedNumberScheduled).toBeLessThan(3);
+    await hold(null);
     await eventually(
       async () => {
         const alive = await podsOf('agent');

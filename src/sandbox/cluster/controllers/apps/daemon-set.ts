@@ -175,16 +175,21 @@ async function report(context: Context, set: DaemonSet, hash: string): Promise<v
   const groups = groupByNode(context, { set, pods, hash });
   const counts = { desired: 0, current: 0, ready: 0, available: 0, updated: 0, misscheduled: 0 };
   for (const group of groups) {
-    const living = [...group.current, ...group.old].filter(isNotTerminating);
+    // One that ends still counts: a roll-out is over when the pods of before are gone.
+    const present = [...group.current, ...group.old].filter(
+      (pod) => isNotTerminating(pod) || !isFinished(pod),
+    );
+    const [oldest] = present.toSorted(byAge);
     if (!group.shouldRun) {
-      if (living.length > 0) counts.misscheduled++;
+      if (oldest !== undefined) counts.misscheduled++;
       continue;
     }
     counts.desired++;
-    if (living.length > 0) counts.current++;
-    if (living.some(isReady)) counts.ready++;
-    if (living.some((pod) => isAvailable(pod, minReady, nowMs))) counts.available++;
-    if (group.current.some(isNotTerminating)) counts.updated++;
+    if (oldest === undefined) continue;
+    counts.current++;
+    if (isReady(oldest)) counts.ready++;
+    if (isAvailable(oldest, minReady, nowMs)) counts.available++;
+    if (group.current.includes(oldest)) counts.updated++;
   }
   await writeStatus(context.deps.client, { resource: daemonSets, cache: context.sets }, set, {
     ...(set.metadata.generation === undefined ? {} : { observedGeneration: set.metadata.generation }),
@@ -204,8 +209,14 @@ function isNotTerminating(pod: Pod): boolean {
   return pod.metadata.deletionTimestamp === undefined;
 }
 
+/** Oldest first; pods that no node has yet come last. */
 function byAge(a: Pod, b: Pod): number {
-  return (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? '');
+  const isUnscheduled = (pod: Pod): number => Number((pod.spec.nodeName ?? '') === '');
+  return (
+    isUnscheduled(a) - isUnscheduled(b) ||
+    (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? '') ||
+    a.metadata.name.localeCompare(b.metadata.name)
+  );
 }
 
 function isSameForScheduling(a: Node, b: Node): boolean {
