@@ -18,6 +18,8 @@ const serverFields = new Set([
   'creationTimestamp',
   'selfLink',
 ]);
+/** Likewise among the annotations: it counts with every change of a DaemonSet's template. */
+const serverAnnotation = 'deprecated.daemonset.template.generation';
 /** Enough to see what is going on. */
 const changesMax = 100;
 
@@ -30,10 +32,14 @@ export function objectDiff(before: object, after: object): FieldChange[] {
 
 function contentOf(object: object): unknown {
   const { status: _, metadata, ...rest } = object as Record<string, unknown>;
-  const kept = isMap(metadata)
-    ? Object.fromEntries(Object.entries(metadata).filter(([key]) => !serverFields.has(key)))
-    : metadata;
-  return { metadata: kept, ...rest };
+  if (!isMap(metadata)) return { metadata, ...rest };
+  const kept = Object.fromEntries(Object.entries(metadata).filter(([key]) => !serverFields.has(key)));
+  if (!isMap(kept['annotations'])) return { metadata: kept, ...rest };
+  const { [serverAnnotation]: _count, ...annotations } = kept['annotations'];
+  return {
+    metadata: { ...kept, annotations: Object.keys(annotations).length > 0 ? annotations : undefined },
+    ...rest,
+  };
 }
 
 function compare(before: unknown, after: unknown, path: string, changes: FieldChange[]): void {

@@ -35,8 +35,9 @@ describe('objectDiff', () => {
       spec: { x: 1 },
       status: { y: 1 },
     };
+    const annotations = { 'deprecated.daemonset.template.generation': '2' };
     const after = {
-      metadata: { name: 'a', resourceVersion: '2', generation: 2 },
+      metadata: { name: 'a', resourceVersion: '2', generation: 2, annotations },
       spec: { x: 1 },
       status: { y: 2 },
     };
