@@ -70,6 +70,16 @@ describeWith('kubectl', { needs: ['kubectl'] }, () => {
     expect(once).toContain('"path":"/y"');
   });
 
+  test('run: a client that has no more to say leaves a container whose input stays open', async () => {
+    const flags = '--attach --stdin --leave-stdin-open --quiet --restart=Never';
+    await kubectl(`run listener --image=meshctl/tool ${flags} -- cat`, 'said\n');
+    await eventually(async () => expect(await kubectl('logs listener')).toBe('said\n'), {
+      timeoutMs: 15_000,
+    });
+    expect(await kubectl('get pod listener -o jsonpath={.status.phase}')).toBe('Running');
+    await kubectl('delete pod listener --now');
+  });
+
   test('wait: condition, jsonpath, deletion', async () => {
     await kubectl('wait --for=condition=Available deploy/web --timeout=10s');
     await kubectl('wait --for=jsonpath={.status.readyReplicas}=2 deploy/web --timeout=10s');

@@ -88,13 +88,17 @@ export class NodeGateway implements KubeletGateway {
     };
     container.on('output', onOutput);
     io.onResize((size) => container.resize(size));
+    const ends: Promise<unknown>[] = [container.exited, aborted(signal)];
     const { stdin } = container;
     if (io.stdin !== undefined && stdin !== undefined) {
-      // A terminal outlives its client, and so does the input of a container without stdinOnce.
-      io.stdin.pipe(stdin, { end: slot.spec.stdinOnce === true && slot.spec.tty !== true });
+      // A terminal outlives its client, and so does the input of a container without stdinOnce:
+      // a client that has no more to say leaves those.
+      const isLast = slot.spec.stdinOnce === true && slot.spec.tty !== true;
+      io.stdin.pipe(stdin, { end: isLast });
+      if (!isLast) ends.push(once(io.stdin, 'end'));
     }
     try {
-      await Promise.race([container.exited, aborted(signal)]);
+      await Promise.race(ends);
       // The exit code belongs to the pod's status: kubelet ends an attach session without one.
       return { exitCode: 0 };
     } finally {
