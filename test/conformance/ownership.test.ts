@@ -73,6 +73,49 @@ const widgets = (group: string): { crd: object; resource: Resource } => ({
 });
 
 describeServers('garbage collection', (server) => {
+  test.each([
+    ['ReplicationController', 'v1', '/api/v1', 'replicationcontrollers', { replicas: 0 }, undefined],
+    [
+      'Job',
+      'batch/v1',
+      '/apis/batch/v1',
+      'jobs',
+      { suspend: true },
+      '299 - "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"',
+    ],
+  ] as const)(
+    'a %s whose deletion names no policy leaves its pods',
+    async (kind, apiVersion, folder, plural, spec, warning) => {
+      const namespace = await server().namespace('orphans');
+      const template = {
+        metadata: { labels: { app: 'a' } },
+        spec: { containers: [{ name: 'c', image: 'i' }], restartPolicy: kind === 'Job' ? 'Never' : 'Always' },
+      };
+      const path = `${folder}/namespaces/${namespace}/${plural}`;
+      const object = {
+        apiVersion,
+        kind,
+        metadata: { name: 'owner', finalizers: ['example.com/held'] },
+        spec: { ...spec, template },
+      };
+      expect((await server().raw({ method: 'POST', path, body: object })).status).toBe(201);
+      const plain = await server().raw({ method: 'DELETE', path: `${path}/owner` });
+      expect(plain.headers.warning).toBe(warning);
+      expect(plain.json<KubeObject>().metadata.finalizers).toContain('orphan');
+      const background = await server().raw({
+        method: 'DELETE',
+        path: `${path}/owner?propagationPolicy=Background`,
+      });
+      expect(background.headers.warning).toBeUndefined();
+      await server().raw({
+        method: 'PATCH',
+        path: `${path}/owner`,
+        headers: { 'content-type': 'application/merge-patch+json' },
+        body: { metadata: { finalizers: null } },
+      });
+    },
+  );
+
   test('deletes dependents after their owner, down the line', async () => {
     const { client } = server();
     const ns = await server().namespace('gc');

@@ -4,7 +4,7 @@ import { decodeObject } from '../registry/decode.js';
 import type { Operations } from '../registry/operations.js';
 import { preparePresent, present, typeOf } from '../registry/present.js';
 import type { Resource } from '../registry/resource.js';
-import type { WriteOptions } from '../registry/write-options.js';
+import type { DeleteOptions, WriteOptions } from '../registry/write-options.js';
 import { answerObject } from './answer-object.js';
 import { ApiError, apiError, fieldError } from './api-error.js';
 import { type Parsed, parseObject, readBody } from './body.js';
@@ -94,6 +94,7 @@ export class WriteHandler {
 
   async delete(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
     const { options: request, isDryRun } = await deleteRequest(exchange);
+    warnOfOrphans(exchange, resource, request);
     const target = { namespace: path.namespace, name: path.name ?? '' };
     const { object, isGone } = await this.#operations.delete(
       resource,
@@ -121,6 +122,7 @@ export class WriteHandler {
     const selectors = listOptions(exchange.url.searchParams, false);
     const { matches } = selectionOf(selectors, path, resource);
     const { options: request, isDryRun } = await deleteRequest(exchange);
+    warnOfOrphans(exchange, resource, request);
     const options = deleteWriteOptions(exchange, isDryRun);
     const { store } = this.#operations;
     await preparePresent(store.list(resource.storage, path.namespace), resource);
@@ -145,6 +147,11 @@ export class WriteHandler {
       items,
     });
   }
+}
+
+function warnOfOrphans({ warnings }: Exchange, resource: Resource, request: DeleteOptions): void {
+  const warning = resource.orphansByDefault?.warning;
+  if (warning !== undefined && request.propagationPolicy === undefined) warnings.push(warning);
 }
 
 /** The body of a create or update. Throws 400, 413, 415 and 422. */

@@ -79,6 +79,8 @@ export function markDeleted(resource: Resource, stored: KubeObject, request: Del
   } else if (request.propagationPolicy === 'Background') {
     finalizers.delete('foregroundDeletion');
     finalizers.delete('orphan');
+  } else if (resource.orphansByDefault !== undefined && !finalizers.has('foregroundDeletion')) {
+    finalizers.add('orphan');
   }
   if (finalizers.size > 0) meta.finalizers = [...finalizers];
   else delete meta.finalizers;

@@ -106,6 +106,8 @@ export interface Resource {
   /** Instead of `convert`, where versions are converted by a webhook. */
   readonly conversion?: AsyncConversion;
   readonly deprecationWarning?: string;
+  /** A deletion that names no policy leaves the dependents; clients may be warned of it. */
+  readonly orphansByDefault?: { readonly warning?: string };
   /** Set when only these verbs exist (reviews are only created). */
   readonly verbs?: readonly string[];
 }

@@ -80,6 +80,7 @@ export const coreRows: Rows = {
       scale: true,
       categories: ['all'],
       fields: 'status.replicas',
+      orphans: {},
     },
     { kind: 'ResourceQuota', plural: 'resourcequotas', short: 'quota', status: true },
     { kind: 'Secret', plural: 'secrets', fields: 'type' },

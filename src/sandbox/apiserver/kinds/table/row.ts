@@ -34,6 +34,7 @@ export interface Row {
   /** Absent: all the ordinary verbs. */
   readonly verbs?: readonly string[];
   readonly deprecation?: string;
+  readonly orphans?: Resource['orphansByDefault'];
 }
 
 /** Rows by group/version. */
@@ -95,6 +96,7 @@ export function toResource(gv: string, row: Row, schemas: BuiltinSchemas): Resou
     needsVersionOnUpdate: row.pinned === true,
     ...(row.convert === undefined ? {} : { convert: row.convert }),
     ...(row.verbs === undefined ? {} : { verbs: row.verbs }),
+    ...(row.orphans === undefined ? {} : { orphansByDefault: row.orphans }),
     ...(row.deprecation === undefined ? {} : { deprecationWarning: row.deprecation }),
   };
 }

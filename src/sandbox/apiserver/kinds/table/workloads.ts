@@ -72,6 +72,10 @@ export const workloadRows: Rows = {
       generation: true,
       categories: ['all'],
       fields: 'status.successful',
+      orphans: {
+        warning:
+          'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning',
+      },
     },
   ],
   'policy/v1': [
