@@ -1,6 +1,6 @@
 import { request } from 'node:https';
 import { beforeAll, expect, test } from 'vitest';
-import { Requests } from './semantics-requests.js';
+import { type Body, Requests } from './semantics-requests.js';
 import { describeServers } from './servers.js';
 
 describeServers('watches', (server, kind) => {
@@ -89,6 +89,26 @@ describeServers('watches', (server, kind) => {
         kind: 'ConfigMap',
         metadata: { annotations: { 'k8s.io/initial-events-end': 'true' } },
       });
+      const blueprint = async (path: string, accept = 'application/json'): Promise<string> => {
+        const { text } = await api.get(`${path}?${query}&watch=1&timeoutSeconds=1`, { accept });
+        const lines = text
+          .trimEnd()
+          .split('\n')
+          .map((l) => JSON.parse(l) as { type: string; object: Body });
+        const { object } = lines.find((e) => e.type === 'BOOKMARK') ?? {};
+        const annotations = object?.metadata.annotations as Record<string, string> | undefined;
+        return Buffer.from(
+          annotations?.['kubernetes.io/initial-events-list-blueprint'] ?? '',
+          'base64',
+        ).toString();
+      };
+      // Clients take it for the list they make, so it has its type and its encoding.
+      expect(await blueprint(base)).toBe(
+        '{"kind":"ConfigMapList","apiVersion":"v1","metadata":{},"items":null}\n',
+      );
+      expect(await blueprint(base, 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io')).toContain(
+        '"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1"',
+      );
       expect(Number(events[2]?.object.metadata.resourceVersion)).toBeGreaterThan(Number(since));
       const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io';
       expect((await api.get(`${base}?watch=1&${query}`, { accept })).status).toBe(406);

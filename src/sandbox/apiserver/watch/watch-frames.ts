@@ -12,6 +12,9 @@ type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
 /** The annotation on the bookmark after which a watch has shown everything that existed. */
 const initialEventsEnd = 'k8s.io/initial-events-end';
 
+/** The annotation with the list that the client makes of these events, still empty, in its own encoding. */
+const emptyListAnnotation = 'kubernetes.io/initial-events-list-blueprint';
+
 /** How one watch shows objects. */
 export interface FrameOptions {
   readonly resource: Resource;
@@ -79,7 +82,9 @@ export class WatchFrames {
     const metadata: JsonObject = {
       resourceVersion,
       creationTimestamp: null,
-      ...(options.endsInitialEvents ? { annotations: { [initialEventsEnd]: 'true' } } : {}),
+      ...(options.endsInitialEvents
+        ? { annotations: { [initialEventsEnd]: 'true', [emptyListAnnotation]: this.#emptyList() } }
+        : {}),
     };
     switch (accepted.form) {
       case 'object':
@@ -96,6 +101,26 @@ export class WatchFrames {
         });
     }
   }
+  /** An empty list of the objects as this watch shows them, in base64. */
+  #emptyList(): string {
+    const { resource, accepted } = this.#options;
+    const isMetadata = accepted.form === 'metadata';
+    const list: JsonObject = {
+      kind: isMetadata ? 'PartialObjectMetadataList' : `${resource.kind}List`,
+      apiVersion: isMetadata
+        ? metaApiVersion(accepted.metaVersion)
+        : apiVersionOf(resource.group, resource.version),
+      metadata: {},
+      // Go's lists of built-in kinds are null before there is anything in them.
+      items: isMetadata || resource.isCustom ? [] : null,
+    };
+    const bytes =
+      accepted.serializer === 'protobuf'
+        ? encodeProtobufObject(list)
+        : Buffer.from(`${JSON.stringify(list)}\n`);
+    return bytes.toString('base64');
+  }
+
   #frame(type: WatchEventType, object: JsonObject): Buffer {
     return this.#options.accepted.serializer === 'protobuf'
       ? encodeWatchEvent(type, encodeProtobufObject(object))
