@@ -92,6 +92,13 @@ describeServers('certificate signing requests', (server) => {
       { type: 'Approved', status: 'True', reason: 'Test' },
     ]);
     expect(answer.json<SigningRequest>().status.conditions?.[0]?.lastUpdateTime).toMatch(/^20/);
+    const noted = await server().raw({
+      method: 'PATCH',
+      path: `${collection}/approved/approval`,
+      headers: { 'content-type': 'application/merge-patch+json' },
+      body: { metadata: { annotations: { by: 'me' } } },
+    });
+    expect(noted.json()).toMatchObject({ metadata: { annotations: { by: 'me' } }, status: {} });
     const current = (await server().raw({ path: `${collection}/approved` })).json<SigningRequest>();
     const taken = await server().raw({
       method: 'PUT',

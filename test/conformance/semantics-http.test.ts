@@ -143,6 +143,11 @@ describeServers('HTTP', (server) => {
     expect(either.body.kind).toBe('SelfSubjectAccessReview');
   });
 
+  test('takes long URLs, as of commands to execute', async () => {
+    const answer = await api.get(`${base}/nope?command=${'a'.repeat(100_000)}`);
+    expect(answer.body).toMatchObject({ code: 404, details: { name: 'nope' } });
+  });
+
   test('takes no body beyond its limit', async () => {
     const answer = await api.post(base, { metadata: { name: 'huge' }, data: { k: 'x'.repeat(3_200_000) } });
     expect(answer.status).toBe(413);
@@ -191,6 +196,15 @@ describeServers('HTTP', (server) => {
     expect((await api.get(`/${endpoint}/etcd`)).status).toBe(200);
     expect((await api.get(`/${endpoint}/nope`)).status).toBe(404);
     expect((await api.get(`/${endpoint}?verbose&exclude=etcd`)).text).toContain('[+]etcd excluded: ok\n');
+  });
+
+  test('health checks as metrics', async () => {
+    await api.get('/livez');
+    const { text } = await api.get('/metrics/slis');
+    expect(text).toMatch(/^kubernetes_healthcheck\{name="ping",type="livez"\} 1$/m);
+    expect(text).toMatch(
+      /^kubernetes_healthchecks_total\{(?=[^}]*name="ping")(?=[^}]*status="success")[^}]*\} \d/m,
+    );
   });
 
   test('metrics under the names that dashboards read', async () => {

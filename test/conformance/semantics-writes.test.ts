@@ -108,6 +108,19 @@ describeServers('writes', (server) => {
     expect((await api.post(base, body)).body).toMatchObject({ code: 400, reason: 'BadRequest', message });
   });
 
+  test('new objects name no revision; what admission says comes first', async () => {
+    const body = { metadata: { name: 'dated', resourceVersion: '5' } };
+    const dated = await api.post(base, body);
+    expect(dated.body).toMatchObject({
+      code: 500,
+      message: 'resourceVersion should not be set on objects to be created',
+    });
+    expect(dated.body.reason).toBeUndefined();
+    const claim = { spec: { containers: [{ name: 'c', image: 'i' }], serviceAccountName: 'nobody' } };
+    const refused = await api.post(base.replace('configmaps', 'pods'), { ...body, ...claim });
+    expect(refused.body.code).toBe(403);
+  });
+
   test('unknown and repeated fields warn, or refuse when asked to', async () => {
     const body = '{"metadata":{"name":"strict","labels":{},"labels":{"a":"b"}},"foo":1}';
     const strict = await api.post(`${base}?fieldValidation=Strict`, body);

@@ -139,6 +139,9 @@ function detailsOf(r: ResourceName, name: string): StatusDetails {
 /** Constructors of the errors the API machinery answers with. */
 export const apiError = {
   badRequest: (message: string): ApiError => new ApiError(400, 'BadRequest', message),
+  /** A new object names a revision. Kubernetes finds out last of all, and has no reason for it. */
+  versionOnCreate: (): ApiError =>
+    new ApiError(500, '', 'resourceVersion should not be set on objects to be created'),
   unauthorized: (): ApiError => new ApiError(401, 'Unauthorized', 'Unauthorized'),
   forbidden: (r: ResourceName, name: string, detail: string): ApiError =>
     new ApiError(

@@ -1,4 +1,5 @@
 import { type Answering, sendText } from './exchange.js';
+import { HealthMetrics } from './health-metrics.js';
 
 /** One thing health is made of: throws when it does not hold. */
 export interface HealthCheck {
@@ -18,6 +19,7 @@ export function isHealthEndpoint(name: string): name is Endpoint {
 export class Health {
   readonly #checks: readonly HealthCheck[];
   readonly #isShuttingDown: () => boolean;
+  readonly metrics = new HealthMetrics();
 
   constructor(checks: readonly HealthCheck[], isShuttingDown: () => boolean) {
     this.#checks = checks;
@@ -51,9 +53,11 @@ export class Health {
       }
       try {
         run();
+        this.metrics.observe(name, endpoint, true);
         lines.push(`[+]${name} ok`);
       } catch {
         isFailed = true;
+        this.metrics.observe(name, endpoint, false);
         // Why is in the log, not in an answer that anybody may read.
         lines.push(`[-]${name} failed: reason withheld`);
       }

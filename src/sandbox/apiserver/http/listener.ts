@@ -14,6 +14,9 @@ const streamWindowBytes = 256 * 1024;
 /** Watches that are being written count against this, in megabytes; Node refuses new streams beyond. */
 const sessionMemoryMegabytes = 256;
 
+/** The request line and headers of one request, as Go's server takes them: `exec` has its command in the URL. */
+const headerMaxBytes = 1024 * 1024;
+
 export interface TlsIdentity {
   readonly certPem: string;
   readonly keyPem: string;
@@ -55,6 +58,7 @@ export async function listenHttps(
       enablePush: false,
       maxConcurrentStreams: streamsPerConnectionMax,
       initialWindowSize: streamWindowBytes,
+      maxHeaderListSize: headerMaxBytes,
     },
   });
   const sockets = new Set<Socket>();
@@ -67,7 +71,12 @@ export async function listenHttps(
     handlers.upgrade(request, socket, head),
   );
   // Watches and logs are long; idle keep-alive connections must outlive clients' own pools.
-  Object.assign(server, { requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 90_000 });
+  Object.assign(server, {
+    requestTimeout: 0,
+    headersTimeout: 30_000,
+    keepAliveTimeout: 90_000,
+    maxHeaderSize: headerMaxBytes,
+  });
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   server.on('sessionError', () => undefined);
   await listen(server, listener);

@@ -22,12 +22,15 @@ const rootPaths = [
   '/healthz',
   '/livez',
   '/metrics',
+  '/metrics/slis',
   '/openapi/v2',
   '/openapi/v3',
   '/openid/v1/jwks',
   '/readyz',
   '/version',
 ];
+
+const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Answers a path that is nothing, as Kubernetes does: in plain text. */
 export function answerUnknownPage(exchange: Exchange): void {
@@ -53,8 +56,10 @@ export class PlainPaths {
     if (request.method !== 'GET' && request.method !== 'HEAD') throw apiError.methodNotAllowed();
     if (path === '/version' || path === '/version/') return sendJson(exchange, 200, versionDocument());
     if (path === '/metrics') {
-      const type = 'text/plain; version=0.0.4; charset=utf-8';
-      return sendText(exchange, 200, type, await this.#deps.metrics());
+      return sendText(exchange, 200, metricsType, await this.#deps.metrics());
+    }
+    if (path === '/metrics/slis') {
+      return sendText(exchange, 200, metricsType, await this.#deps.health.metrics.text());
     }
     if (first === 'openapi') {
       if (!(await this.#deps.openApi.answer(exchange, path))) answerUnknownPage(exchange);

@@ -89,9 +89,6 @@ export class Operations {
   ): Promise<KubeObject> {
     const draft = decodeObject(resource, namespace, body, options);
     const meta = draft.metadata;
-    if (isVersioned(meta)) {
-      throw apiError.badRequest('resourceVersion should not be set on objects to be created');
-    }
     const isGenerated = meta.name === '' && typeof meta.generateName === 'string' && meta.generateName !== '';
     for (let attempt = 1; ; attempt++) {
       const candidate = cloneJson(draft);
@@ -139,6 +136,7 @@ export class Operations {
       await this.#admission.validateCreate(resource, draft, options, holds);
       const storable = await toStorage(draft, resource);
       this.#admission.commit('CREATE', resource, draft, undefined, options);
+      if (isVersioned(meta) && options.isDryRun !== true) throw apiError.versionOnCreate();
       // As in Kubernetes, what admission says comes first.
       if (this.store.get(storage, meta.namespace, meta.name) !== undefined)
         throw apiError.alreadyExists(resource, meta.name);

@@ -23,7 +23,7 @@ function stampConditions(csr: KubeObject): void {
   }
 }
 
-/** Serves certificatesigningrequests/approval: only conditions are written there. */
+/** Serves certificatesigningrequests/approval: of the request itself only conditions are written there. */
 export async function serveApproval(
   operations: Operations,
   exchange: Exchange,
@@ -51,15 +51,13 @@ export async function serveApproval(
     target,
     (current) => {
       const asked = wanted(current);
-      const next = cloneJson(current);
+      const next: KubeObject = { ...cloneJson(current), metadata: cloneJson(asked.metadata) };
       const { conditions, certificate } = objectOf(asked.status);
       next.status = {
         ...objectOf(next.status),
         ...(conditions === undefined ? {} : { conditions: cloneJson(conditions) }),
         ...(certificate === undefined ? {} : { certificate }),
       };
-      if (asked.metadata.resourceVersion !== undefined)
-        next.metadata.resourceVersion = asked.metadata.resourceVersion;
       stampConditions(next);
       const errors = signingStatusErrors(next, current, 'approval');
       if (errors.length > 0)

@@ -32,6 +32,9 @@ export interface KubeletApiOptions {
   readonly signal: AbortSignal;
 }
 
+/** The request line and headers of one request, as Go's servers take them. */
+const requestHeadMaxBytes = 1024 * 1024;
+
 /**
  * The HTTPS API by which kube-apiserver reaches a node's containers. Callers are API
  * servers with a certificate of the cluster's CA; nobody else gets further than 401 or 403.
@@ -49,6 +52,8 @@ export function startKubeletApi(o: KubeletApiOptions): void {
     rejectUnauthorized: false,
     ALPNProtocols: ['http/1.1'],
     minVersion: 'TLSv1.2',
+    // Commands to execute come in the URL.
+    maxHeaderSize: requestHeadMaxBytes,
   });
   server.requestTimeout = 0;
   // An idle connection that is kept would hide from its client that the node was cut off meanwhile.
