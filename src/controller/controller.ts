@@ -114,6 +114,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
       },
       status: {
         index: state.index,
+        clusterId: settings.clusterId,
         systemNamespace: settings.systemNamespace,
         self: { podName: settings.podName, version: productVersion },
       },
@@ -130,6 +131,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     isReady: () => state.isRunning && !stop.aborted,
     version: productVersion,
     index: state.index,
+    clusterId: settings.clusterId,
     xds,
     metrics,
     authenticator,

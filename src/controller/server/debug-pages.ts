@@ -8,12 +8,15 @@ import type { AmbientIndex } from '../model/ambient-index.js';
 export interface DebugPagesDeps {
   readonly index: AmbientIndex;
   readonly xds: DeltaXdsServer;
+  readonly clusterId: string;
 }
 
 /** Diagnostic documents by path, as upstream names them. */
 export const debugPages: Readonly<Record<string, (deps: DebugPagesDeps) => unknown>> = {
   '/debug': () => Object.keys(debugPages),
   '/debug/list': () => Object.keys(debugPages),
+  // One cluster, the controller's own: others are not joined.
+  '/debug/clusterz': ({ clusterId }) => [{ id: clusterId, secretName: '', syncStatus: 'synced' }],
   '/debug/ambientz': ({ index }) => ({
     workloads: [...index.podWorkloads.list(), ...index.endpointWorkloads.list()].map(({ message }) =>
       toJson(WorkloadSchema, message),

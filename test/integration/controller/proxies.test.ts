@@ -208,6 +208,9 @@ test('istioctl asks on a state-of-the-world stream who is connected and what the
     Buffer.from((await ask('ztunnel', page(name))).resources[0]?.value ?? []).toString();
   expect(await text('list')).toContain('/debug/syncz');
   expect(await text('syncz')).toContain('ztunnel-a.istio-system');
+  expect(JSON.parse(await text('clusterz'))).toEqual([
+    { id: 'Kubernetes', secretName: '', syncStatus: 'synced' },
+  ]);
   expect(await text('nothing')).toBe('404 page not found\n');
   const envoys = { typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster' };
   await expect(ask('ztunnel', envoys)).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
