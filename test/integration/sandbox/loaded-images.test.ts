@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findCniPlugins } from '../../../src/sandbox/launcher/host/programs.js';
 import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
@@ -46,6 +46,10 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
         { name: 'etc/group', content: 'web:x:1002:\nextra:x:1003:other,web\n' },
         { name: 'data/seed', content: 'from the image', uid: 1001, gid: 1002 },
         { name: 'file', content: 'original' },
+        // A program that belongs to root and runs as root, whoever starts it.
+        ...hostPrograms(['id']).flatMap((entry) =>
+          entry.name.endsWith('/id') ? { ...entry, name: 'bin/root-id', mode: 0o4755 } : [],
+        ),
       ]),
       await tarOf([{ name: 'replaced/x', content: '1' }]),
     ];
@@ -88,7 +92,7 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
     const rootfs = await createRootfs(host, image.rootfs, { folder: own, ...(method && { method }) });
     const log = await LogFile.create(join(host.rootfs, `${own}.log`));
     const config: ContainerConfig = {
-      id: own,
+      id: basename(own),
       image,
       rootfs,
       command,
@@ -149,6 +153,63 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
     });
   });
 
+  describe('as a user who may gain privileges', () => {
+    const user = { uid: 1001, gid: 1002, groups: [1003] };
+
+    async function output(command: string[], o: Partial<ContainerConfig> = {}): Promise<string> {
+      const { container } = await start(undefined, command, { user, ...o });
+      const { exitCode } = await container.exited;
+      await container.log.ended();
+      const text = readFileSync(container.log.path, 'utf8').replaceAll(/^\S+ std\w+ [FP] /gm, '');
+      expect([exitCode, text]).toEqual([0, text]);
+      return text;
+    }
+
+    test('gain them by a setuid program, and otherwise not', async () => {
+      expect(await output(['root-id'])).toContain('uid=1001(web) gid=1002(web) euid=0(root)');
+      expect(await output(['root-id'], { mayGainPrivileges: false })).not.toContain('euid');
+      const { container } = await start(undefined, ['sleep', '1000'], { user });
+      expect((await runInContainer(container, ['root-id'], 5_000)).output).toContain('euid=0(root)');
+    });
+
+    test('are as any other container: first process, variables, folder, file system, nothing left open', async () => {
+      const status = await output(['cat', '/proc/self/status']);
+      expect(status).toMatch(/^Pid:\t1$/m);
+      expect(status).toMatch(/^CapPrm:\t0+$/m);
+      expect(status).toMatch(/^CapBnd:\t0*3$/m);
+      const env = { PATH: '/bin', 'odd.name': 'x y', PWD: '/there', LD_BIND_NOW: '1', path: '$(id)' };
+      const environ = (await output(['cat', '/proc/self/environ'], { env })).replace(/\n$/, '');
+      expect(environ.split('\0').filter(Boolean).sort()).toEqual(
+        Object.entries(env)
+          .map(([name, value]) => `${name}=${value}`)
+          .sort(),
+      );
+      const script = 'cat /proc/mounts; for fd in 3 4 5; do test -e /proc/$$/fd/$fd && echo open; done; pwd';
+      const o = { workingDir: '/data', isRootfsReadOnly: true };
+      const seen = (await output(['/bin/sh', '-c', script], o)).trimEnd().split('\n');
+      expect(seen[0]?.split(' ')[3]).toMatch(/^ro,nodev/);
+      expect(seen).not.toContain('open');
+      expect(seen.at(-1)).toBe('/data');
+      expect((await host.run(['ls', '/run/kubelet'])).stdout).not.toContain('start-');
+    });
+
+    test('have a terminal when they ask for one, and end by the signal they are sent', async () => {
+      const { container } = await start(
+        undefined,
+        ['sh', '-c', 'test -t 0 && test -t 1 && echo is a terminal; sleep 1000'],
+        {
+          user,
+          hasTerminal: true,
+        },
+      );
+      const seen = (): string => readFileSync(container.log.path, 'utf8');
+      await expect.poll(seen, { timeout: 10_000 }).toContain('is a terminal');
+      container.signal('SIGKILL');
+      expect((await container.exited).exitCode).toBe(137);
+      expect(seen()).toMatch(/^\S+ stdout F is a terminal\r?\n$/);
+    });
+  });
+
   test('a program that is not in the image is reported as container runtimes do', async () => {
     for (const o of [{}, { user: { uid: 5, gid: 5, groups: [] } }, { hasTerminal: true }]) {
       const { container } = await start(undefined, ['missing'], o);
@@ -166,12 +227,9 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
     image = { ...own, config: { ...own.config, stopSignal: 'SIGQUIT' } };
     try {
       const { container } = await start(undefined, ['/bin/sh', '-c', script]);
-      await new Promise<void>((resolve) => {
-        if (readFileSync(container.log.path, 'utf8').includes('ready')) resolve();
-        container.on('output', (_, data) => {
-          if (data.includes('ready')) resolve();
-        });
-      });
+      await expect
+        .poll(() => readFileSync(container.log.path, 'utf8'), { timeout: 10_000 })
+        .toContain('ready');
       expect((await container.stop(10_000)).exitCode).toBe(3);
     } finally {
       image = own;

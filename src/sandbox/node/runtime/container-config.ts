@@ -3,6 +3,7 @@ import { meshctlFolder } from '../host/node-host.js';
 import type { ContainerImage } from '../image/image.js';
 import { helperCommand, helperFolder, separateLoaderVariables } from './helper-programs.js';
 import { defaultSeccompFilter } from './seccomp-filter.js';
+import { setuidStart, throughShell } from './setuid-start.js';
 import { leadSession } from './terminal-stream.js';
 
 /** One mount of a volume into a container; `source` is a path on the node. */
@@ -47,16 +48,19 @@ export interface ContainerConfig {
   readonly mounts: readonly ContainerMount[];
 }
 
-export interface BwrapCommand {
-  /** bubblewrap, and what has to start it. */
-  readonly file: readonly string[];
-  /** To be handed over by `--args`: variables hold secrets, and everybody can read command lines. */
+export interface StartCommand {
+  /** What to run in the node's namespaces. */
+  readonly line: readonly string[];
+  /** Variables of what is run. */
+  readonly env: Readonly<Record<string, string>>;
+  /** bubblewrap's, to be handed over as {@link optionsFd}: variables hold secrets, and everybody can read command lines. */
   readonly options: readonly string[];
   /** To be handed over as {@link seccompFd}; absent: no filter. */
   readonly seccompFilter: Buffer | undefined;
-  readonly command: readonly string[];
 }
 
+/** Where bubblewrap reads its options. */
+export const optionsFd = 3;
 /** Where bubblewrap reads a seccomp filter. */
 export const seccompFd = 4;
 
@@ -64,32 +68,64 @@ export const seccompFd = 4;
 const ownProc = ['unshare', '--mount-proc', '--propagation', 'slave'];
 
 /**
- * How bubblewrap runs a container. The command becomes pid 1 of its own
- * pid namespace, exactly as under a container runtime: it must reap its children
- * and gets no default signal handlers.
+ * How a container is started. The command becomes pid 1 of its own pid namespace, exactly
+ * as under a container runtime: it must reap its children and gets no default signal handlers.
  */
-export function bwrapCommand(c: ContainerConfig): BwrapCommand {
-  const args = ['--die-with-parent'];
-  if (c.pidNamespace === 'own') args.push('--unshare-pid', '--as-pid-1');
-  args.push('--bind', c.rootfs, '/', ...c.image.mountArgs);
-  args.push(...kernelFileSystems, ...readOnly(`${meshctlFolder}/images/helpers`, helperFolder));
-  for (const mount of sortedMounts(c.mounts))
-    args.push(mount.isReadOnly ? '--ro-bind' : '--bind', mount.source, mount.target);
-  if (c.isRootfsReadOnly) args.push('--remount-ro', '/');
+export function startCommand(c: ContainerConfig): StartCommand {
+  return honoursSetuid(c) ? commandWithSetuid(c) : bwrapCommand(c);
+}
+
+/**
+ * Only for a user other than root is there something to gain. The images of the product have no
+ * setuid programs; a filter and a process namespace of others need bubblewrap to the end.
+ */
+function honoursSetuid(c: ContainerConfig): boolean {
+  const isOrdinaryUser = c.user !== undefined && c.user.uid !== 0;
+  const isOwn = c.pidNamespace === 'own' && c.image.rootfs.kind === 'folder';
+  return isOrdinaryUser && isOwn && c.mayGainPrivileges && !c.hasSeccompFilter;
+}
+
+function commandWithSetuid(c: ContainerConfig): StartCommand {
+  const { env, options } = throughShell(c.env);
+  const setter = helperCommand('env', `--chdir=${c.workingDir}`, ...options);
+  const helpers = [...(c.hasTerminal ? leadSession : []), ...dropPrivileges(c)];
+  const { env: plain, command } = withHelpers(env, helpers, [...setter, ...c.command]);
+  const line = setuidStart({ id: c.id, isRootReadOnly: c.isRootfsReadOnly, command });
+  return { line, env: plain, options: ['--die-with-parent', ...fileSystem(c)], seccompFilter: undefined };
+}
+
+function bwrapCommand(c: ContainerConfig): StartCommand {
+  const options = ['--die-with-parent'];
+  if (c.pidNamespace === 'own') options.push('--unshare-pid', '--as-pid-1');
+  options.push(...fileSystem(c));
   if (c.capabilities !== 'all') {
-    args.push('--cap-drop', 'ALL');
-    for (const capability of effectiveCapabilities(c)) args.push('--cap-add', capability);
+    options.push('--cap-drop', 'ALL');
+    for (const capability of effectiveCapabilities(c)) options.push('--cap-add', capability);
   }
-  if (c.hasSeccompFilter) args.push('--seccomp', String(seccompFd));
-  args.push('--chdir', c.workingDir, '--clearenv');
+  if (c.hasSeccompFilter) options.push('--seccomp', String(seccompFd));
+  options.push('--chdir', c.workingDir, '--clearenv');
   // bubblewrap has already set the capabilities of a root container.
   const privileges = c.user === undefined ? [] : dropPrivileges(c);
   const helpers = [...(c.hasTerminal ? leadSession : []), ...privileges];
   const { env, command } = withHelpers(c.env, helpers, c.command);
-  for (const [name, value] of Object.entries(env)) args.push('--setenv', name, value);
-  const file = [...(typeof c.pidNamespace === 'number' ? ownProc : []), 'bwrap'];
-  const seccompFilter = c.hasSeccompFilter ? defaultSeccompFilter(c.capabilities) : undefined;
-  return { file, options: args, seccompFilter, command };
+  for (const [name, value] of Object.entries(env)) options.push('--setenv', name, value);
+  const bwrap = ['bwrap', '--args', String(optionsFd), '--', ...command];
+  return {
+    line: [...(typeof c.pidNamespace === 'number' ? ownProc : []), ...bwrap],
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    options,
+    seccompFilter: c.hasSeccompFilter ? defaultSeccompFilter(c.capabilities) : undefined,
+  };
+}
+
+/** bubblewrap's options for what a container sees. */
+function fileSystem(c: ContainerConfig): string[] {
+  const args = ['--bind', c.rootfs, '/', ...c.image.mountArgs, ...kernelFileSystems];
+  args.push(...readOnly(`${meshctlFolder}/images/helpers`, helperFolder));
+  for (const mount of sortedMounts(c.mounts))
+    args.push(mount.isReadOnly ? '--ro-bind' : '--bind', mount.source, mount.target);
+  if (c.isRootfsReadOnly) args.push('--remount-ro', '/');
+  return args;
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   signalProcess,
 } from '../host/process-tree.js';
 import { stopSignal } from './stop-signal.js';
-import { bwrapCommand, type ContainerConfig, seccompFd } from './container-config.js';
+import { type ContainerConfig, optionsFd, seccompFd, startCommand } from './container-config.js';
 import { isOnTheWay } from './helper-programs.js';
 import type { LogFile } from './log-file.js';
 import { spawnOnTerminal, type TerminalStream } from './terminal-stream.js';
@@ -25,8 +25,6 @@ export interface ContainerExit {
   readonly finishedAt: Date;
 }
 
-/** Where bubblewrap reads its options. */
-const optionsFd = 3;
 const startTimeoutMs = 10_000;
 /** Looked at often at first, for a start takes milliseconds; less often on a busy machine, where it does not. */
 const startPollMs = { first: 2, max: 30, growth: 1.3 };
@@ -87,17 +85,16 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     { log, hasStdin }: { log: LogFile; hasStdin: boolean },
   ): Promise<Container> {
     const { namespaces, pidNamespace } = config;
-    const bwrap = bwrapCommand(config);
-    const [file, args] = host.command([...bwrap.file, '--args', String(optionsFd), '--', ...bwrap.command], {
+    const { line, env, options, seccompFilter } = startCommand(config);
+    const [file, args] = host.command(line, {
       netns: namespaces.net,
       ipc: namespaces.ipc,
       uts: namespaces.uts,
       pidOf: typeof pidNamespace === 'number' ? pidNamespace : undefined,
     });
-    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
     let terminal: TerminalStream | undefined;
     let child: ChildProcess;
-    const pipes = bwrap.seccompFilter === undefined ? 1 : 2;
+    const pipes = seccompFilter === undefined ? 1 : 2;
     if (config.hasTerminal) ({ child, terminal } = spawnOnTerminal(file, args, { env, pipes }));
     else {
       const stdio = [
@@ -106,8 +103,8 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
       ];
       child = spawn(file, args, { stdio: stdio as StdioOptions, env });
     }
-    hand(child.stdio[optionsFd], bwrap.options.map((option) => `${option}\0`).join(''));
-    if (bwrap.seccompFilter !== undefined) hand(child.stdio[seccompFd], bwrap.seccompFilter);
+    hand(child.stdio[optionsFd], options.map((option) => `${option}\0`).join(''));
+    if (seccompFilter !== undefined) hand(child.stdio[seccompFd], seccompFilter);
     const container = new Container(config, log, { child, terminal });
     await container.#awaitProgram();
     return container;
@@ -197,7 +194,7 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     return () => head;
   }
 
-  /** nsenter -> bwrap -> the program: follows the chain until bwrap has handed over. */
+  /** nsenter -> bwrap or unshare -> the program: follows the chain until it has been handed over to. */
   async #awaitProgram(): Promise<void> {
     const deadline = Date.now() + startTimeoutMs;
     let pollMs = startPollMs.first;
@@ -216,12 +213,14 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
   #findProgram(): number | undefined {
     const { pid } = this.#process;
     if (pid === undefined) return undefined;
-    const [bwrap] = childrenOf(pid);
-    if (bwrap === undefined) return undefined;
-    const [program] = childrenOf(bwrap);
+    const [starter] = childrenOf(pid);
+    if (starter === undefined) return undefined;
+    const [program] = childrenOf(starter);
     if (program === undefined) return undefined;
     const executable = executableOf(program);
-    return executable === undefined || isOnTheWay(executable) ? undefined : program;
+    if (executable === undefined || isOnTheWay(executable)) return undefined;
+    // A shell may come before it, in the file system of the one who starts it.
+    return mountNamespaceOf(program) === mountNamespaceOf(starter) ? undefined : program;
   }
 }
 
@@ -234,7 +233,7 @@ function hand(pipe: Readable | Writable | null | undefined, content: string | Bu
 /** What bubblewrap or a helper says of a program it cannot start, in the words of a container runtime. */
 function startErrorText(text: string): string | undefined {
   const line = text.split('\n', 1)[0]?.trimEnd() ?? '';
-  const exec = /^(?:bwrap: execvp|set(?:priv|sid): failed to execute|env:) (.*?): (.*)$/.exec(line);
+  const exec = /^(?:bwrap: execvp|set(?:priv|sid): failed to execute|\S*\benv:) (.*?): (.*)$/.exec(line);
   if (exec === null) return line.startsWith('bwrap: ') ? line : undefined;
   const [, program = '', reason = ''] = exec;
   const words = reason.startsWith('No such file')

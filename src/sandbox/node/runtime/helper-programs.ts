@@ -4,12 +4,12 @@ import { basename, join } from 'node:path';
 import { run } from '../../../system/run.js';
 
 /**
- * The few programs of this machine that take on a user, give up capabilities and lead
- * a terminal's session. They run inside containers, whose images may hold nothing of
+ * The few programs of this machine that take on a user, give up capabilities, lead
+ * a terminal's session, and prepare a file system from inside. They run inside containers, whose images may hold nothing of
  * the kind: so they come with their own dynamic loader and libraries, in one folder
  * below /dev that no image has.
  */
-const programs = ['setpriv', 'setsid', 'env'] as const;
+const programs = ['setpriv', 'setsid', 'env', 'mount', 'sh', 'yes'] as const;
 export type HelperProgram = (typeof programs)[number];
 
 /** Where a container sees them. */
@@ -62,7 +62,7 @@ export async function writeHelperPrograms(folder: string): Promise<void> {
     }),
   );
   if (!files.has(loaderName))
-    throw new Error('setpriv, setsid and env of this machine are not dynamic programs');
+    throw new Error(`${programs.join(', ')} of this machine are not dynamic programs`);
   await Promise.all(
     [...files].map(([name, source]) => copyFile(source, join(folder, name), constants.COPYFILE_FICLONE)),
   );

@@ -3,7 +3,7 @@ import { BuiltinImages } from '../../../../src/sandbox/node/image/builtin-images
 import type { ImageUser } from '../../../../src/sandbox/node/image/image-user.js';
 import { decideUser } from '../../../../src/sandbox/node/kubelet/container/container-security.js';
 import { capabilitiesOf } from '../../../../src/sandbox/node/runtime/capabilities.js';
-import { bwrapCommand, type ContainerConfig } from '../../../../src/sandbox/node/runtime/container-config.js';
+import { type ContainerConfig, startCommand } from '../../../../src/sandbox/node/runtime/container-config.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const image = new BuiltinImages({ hub: 'meshctl', version: '1' }).find('meshctl/tool');
@@ -33,8 +33,9 @@ function makeConfig(o: Partial<ContainerConfig> = {}): ContainerConfig {
 
 /** Everything bubblewrap is told, in order. */
 function bwrapArguments(config: ContainerConfig): string[] {
-  const { file, options, command } = bwrapCommand(config);
-  return [...file, ...options, '--', ...command];
+  const { line, options } = startCommand(config);
+  const at = line.indexOf('--args');
+  return [...line.slice(0, at), ...options, ...line.slice(at + 2)];
 }
 
 /** Whether `part` occurs in `whole`, in order and without gaps. */
