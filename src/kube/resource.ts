@@ -35,6 +35,7 @@ export const events = namespaced('v1', 'events', 'Event');
 export const resourceQuotas = namespaced('v1', 'resourcequotas', 'ResourceQuota');
 export const persistentVolumeClaims = namespaced('v1', 'persistentvolumeclaims', 'PersistentVolumeClaim');
 export const persistentVolumes = clusterScoped('v1', 'persistentvolumes', 'PersistentVolume');
+export const runtimeClasses = clusterScoped('node.k8s.io/v1', 'runtimeclasses', 'RuntimeClass');
 export const deployments = namespaced('apps/v1', 'deployments', 'Deployment');
 export const daemonSets = namespaced('apps/v1', 'daemonsets', 'DaemonSet');
 export const replicaSets = namespaced('apps/v1', 'replicasets', 'ReplicaSet');

@@ -142,6 +142,10 @@ test('a node takes pods for a label it has just got', async () => {
 test('pods end at their deadline and at the limit of their storage', async () => {
   await until(async () => {
     expect(await statusOf('deadline')).toMatchObject({ phase: 'Failed', reason: 'DeadlineExceeded' });
+    expect(await statusOf('over-storage')).toMatchObject({
+      reason: 'Evicted',
+      message: 'Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ',
+    });
     const evicted = await statusOf('over-limit');
     expect(evicted).toMatchObject({ phase: 'Failed', reason: 'Evicted' });
     expect(evicted.conditions).toContainEqual(

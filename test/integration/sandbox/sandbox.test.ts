@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { KubeClient } from '../../../src/kube/client.js';
-import { configMaps, events, nodes, pods } from '../../../src/kube/resource.js';
+import { configMaps, events, nodes, pods, runtimeClasses } from '../../../src/kube/resource.js';
 import type { KubeObject } from '../../../src/kube/types.js';
 import type { Pod } from '../../../src/sandbox/node/model/pod.js';
 
@@ -194,6 +194,19 @@ describe.skipIf(missing.length > 0 || !isBuilt)('a sandbox', () => {
     expect(await onNode('touch /run/open')).toBe(0);
     await until('gated', (pod) => expect(pod.status?.phase).toBe('Running'));
     expect(await onNode('rm /etc/cni/net.d/00-gate.conflist')).toBe(0);
+  });
+
+  test('a runtime that is not there holds a pod back, with an event', async () => {
+    const runtimeClass = { apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass' };
+    for (const handler of ['gvisor', 'runc'])
+      await client.create(runtimeClasses, { ...runtimeClass, metadata: { name: handler }, handler });
+    await run('elsewhere', { runtimeClassName: 'gvisor', containers: [container({})] });
+    await run('ordinary', { runtimeClassName: 'runc', containers: [container({})] });
+    await expect
+      .poll(async () => (await eventsOf('elsewhere')).map((e) => e.message).join(), { timeout: 10_000 })
+      .toContain('no runtime for "gvisor" is configured');
+    expect((await get('elsewhere')).status?.phase).toBe('Pending');
+    await until('ordinary', (pod) => expect(pod.status?.phase).toBe('Running'));
   });
 
   test('an unknown image, a missing ConfigMap and a crash are told apart', async () => {

@@ -6,6 +6,7 @@ import {
   type ObjectRef,
   persistentVolumeClaims,
   persistentVolumes,
+  runtimeClasses,
   secrets,
   services,
 } from '../../../kube/resource.js';
@@ -30,6 +31,10 @@ export interface PersistentVolumeClaimObject extends KubeObject {
 
 export interface PersistentVolumeObject extends KubeObject {
   spec: { hostPath?: { path: string; type?: string }; local?: { path: string } };
+}
+
+interface RuntimeClassObject extends KubeObject {
+  handler: string;
 }
 
 export type SourceKind = 'configmap' | 'secret';
@@ -57,6 +62,7 @@ export class ObjectSource {
   readonly #client: KubeClient;
   readonly #watches = new Map<string, Watch>();
   readonly #known = new Map<string, SourceData | undefined>();
+  readonly #handlers = new Map<string, string>();
   readonly #ended = new AbortController();
   #services: Reflector<Service> | undefined;
 
@@ -85,6 +91,22 @@ export class ObjectSource {
   /** A claim; undefined when it does not exist. */
   claim(namespace: string, name: string): Promise<PersistentVolumeClaimObject | undefined> {
     return this.#client.getOrUndefined({ resource: persistentVolumeClaims, namespace, name });
+  }
+
+  /** The handler that a RuntimeClass names: as last read, when nobody answers. Rejects while the class is not known. */
+  async runtimeHandler(name: string): Promise<string> {
+    try {
+      const { handler } = await within(
+        answerTimeoutMs,
+        this.#client.get<RuntimeClassObject>({ resource: runtimeClasses, name }),
+      );
+      this.#handlers.set(name, handler);
+      return handler;
+    } catch (error) {
+      const known = this.#handlers.get(name);
+      if (error instanceof KubeApiError || known === undefined) throw error;
+      return known;
+    }
   }
 
   volume(name: string): Promise<PersistentVolumeObject | undefined> {

@@ -29,6 +29,7 @@ export interface PodMeta {
 export interface PodSpec {
   readonly nodeName?: string;
   readonly os?: { readonly name: string };
+  readonly runtimeClassName?: string;
   readonly hostname?: string;
   readonly subdomain?: string;
   readonly hostNetwork?: boolean;

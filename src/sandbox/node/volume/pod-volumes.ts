@@ -110,6 +110,17 @@ export class PodVolumes {
     return undefined;
   }
 
+  /** Bytes that the pod's emptyDir volumes take on disk. */
+  async usage(pod: Pod): Promise<number> {
+    let total = 0;
+    for (const { name, emptyDir } of pod.spec.volumes ?? []) {
+      const path = this.#paths.get(name);
+      if (emptyDir !== undefined && emptyDir.medium !== 'Memory' && path !== undefined)
+        total += await diskUsage(this.#host.path(path));
+    }
+    return total;
+  }
+
   /** Stops following and removes what belongs to the pod; hostPath content stays. */
   async remove(): Promise<void> {
     for (const stop of this.#stops.splice(0)) stop();

@@ -43,6 +43,12 @@ export async function removeContainer(host: NodeHost, { config }: Container): Pr
   await removeRootfs(host, config.image.rootfs, containerFolder(config.id));
 }
 
+/** Where the supervisor finds what a container has written over its image; what a copy of the image has grown by nobody knows. */
+export function writtenFolder(host: NodeHost, { config }: Container): string {
+  const layer = config.image.rootfs.kind === 'made' ? 'rootfs' : 'upper';
+  return join(host.rootfs, containerFolder(config.id), layer);
+}
+
 /** The file a container may leave its last words in. */
 export async function terminationMessageMount(
   host: NodeHost,

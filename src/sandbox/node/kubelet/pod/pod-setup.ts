@@ -14,7 +14,13 @@ import { pruneLogLinks } from '../container/log-links.js';
 import type { EventDetails } from '../event-recorder.js';
 import type { ObjectSource } from '../object-source.js';
 import { podHostname, writePodFiles } from './pod-files.js';
-import { createPodSandbox, type PodSandbox, removePodSandbox, type SandboxDeps } from './pod-sandbox.js';
+import {
+  createPodSandbox,
+  type PodSandbox,
+  PodSandboxError,
+  removePodSandbox,
+  type SandboxDeps,
+} from './pod-sandbox.js';
 
 export interface PodSetupDeps extends SandboxDeps {
   readonly logger: Logger;
@@ -23,6 +29,9 @@ export interface PodSetupDeps extends SandboxDeps {
   readonly allocatable: DownwardContext['allocatable'];
   readonly canSwitchUser: boolean;
 }
+
+/** Names under which manifests ask for the ordinary runtime. */
+const runtimeHandlers: ReadonlySet<string> = new Set(['bubblewrap', 'runc']);
 
 const retryMinMs = 250;
 
@@ -127,6 +136,7 @@ export class PodSetup {
   async #createSandbox(): Promise<void> {
     const { host, dns } = this.#deps;
     const pod = this.#pod();
+    await this.#requireRuntime(pod);
     const sandbox = await createPodSandbox(pod, this.#deps);
     this.sandbox = sandbox;
     this.#ips = sandbox.ips;
@@ -136,6 +146,17 @@ export class PodSetup {
     this.podMounts = [...files, { source: sharedMemory, target: '/dev/shm', isReadOnly: false }];
     // The downward API may show the address, which was not known when the volumes were made.
     this.podChanged();
+  }
+
+  /** There is one runtime; a pod that was promised another must not run without what that would do for it. */
+  async #requireRuntime({ spec }: Pod): Promise<void> {
+    const name = spec.runtimeClassName ?? '';
+    if (name === '') return;
+    const handler = await this.#deps.objects.runtimeHandler(name);
+    if (!runtimeHandlers.has(handler))
+      throw new PodSandboxError(
+        `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox runtime: no runtime for "${handler}" is configured`,
+      );
   }
 
   #failed(reason: string, error: unknown): number {

@@ -15,6 +15,7 @@ import { PodSetup, type PodSetupDeps } from './pod-setup.js';
 import { isWorkOver, makeSlots, updateSlots } from './pod-slots.js';
 import { buildPodStatus, type PodFailure } from './pod-status.js';
 import { StatusPublisher } from './status-publisher.js';
+import { hasStorageLimit, storageExcess } from './storage-excess.js';
 
 export interface PodWorkerDeps extends StartDeps, PodSetupDeps {
   readonly client: KubeClient;
@@ -177,7 +178,7 @@ export class PodWorker {
     if (setupWaitMs > 0) return Math.min(setupWaitMs, deadlineMs);
     this.#publishSoon();
     const waitMs = Math.min(deadlineMs, await this.#containers.run());
-    return this.#hasStorageLimit() ? Math.min(waitMs, storageCheckMs) : waitMs;
+    return hasStorageLimit(this.#pod) ? Math.min(waitMs, storageCheckMs) : waitMs;
   }
 
   async #terminate(): Promise<number | 'end'> {
@@ -281,14 +282,11 @@ export class PodWorker {
     return Date.parse(this.#startTime) + activeDeadlineSeconds * 1000 - Date.now();
   }
 
-  #hasStorageLimit(): boolean {
-    return (this.#pod.spec.volumes ?? []).some((v) => v.emptyDir?.sizeLimit !== undefined);
-  }
-
   async #storageExcess(): Promise<string | undefined> {
-    if (!this.#hasStorageLimit() || Date.now() - this.#storageCheckedAtMs < storageCheckMs) return undefined;
+    if (!hasStorageLimit(this.#pod) || Date.now() - this.#storageCheckedAtMs < storageCheckMs)
+      return undefined;
     this.#storageCheckedAtMs = Date.now();
-    return this.#setup.volumes.overLimit(this.#pod);
+    return storageExcess(this.#pod, this.slots, { host: this.#deps.host, volumes: this.#setup.volumes });
   }
 
   #emit(details: EventDetails): void {
