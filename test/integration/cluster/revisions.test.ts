@@ -82,6 +82,18 @@ describe('daemon set revisions', () => {
     const [first] = await revisionsOf('agent');
     if (first === undefined) throw new Error('no revision');
     expect(first.revision).toBe(1);
+    // Clients compare the bytes with what they make of the template, keys in order.
+    const keys = [
+      ...JSON.stringify(first.data).matchAll(/"(\$patch|metadata|spec|containers|restartPolicy)":/g),
+    ];
+    expect(keys.map(([, key]) => key)).toEqual([
+      'spec',
+      '$patch',
+      'metadata',
+      'spec',
+      'containers',
+      'restartPolicy',
+    ]);
     await setImage(daemonSets, 'agent', 'meshctl/tool:2');
     await haveImages('agent', ['meshctl/tool:2', 'meshctl/tool:2']);
     expect((await revisionsOf('agent')).map((each) => each.revision)).toEqual([1, 2]);

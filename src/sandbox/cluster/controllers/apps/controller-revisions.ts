@@ -121,9 +121,16 @@ export class RevisionHistory {
 /** Label of a revision and of its pods. */
 export const revisionHashLabel = 'controller-revision-hash';
 
-/** The patch that makes an owner's template what it was in this revision. */
+/** The patch that makes an owner's template what it was in this revision, in the order in which clients compare its bytes. */
 function revisionData(template: PodTemplateSpec): object {
-  return { spec: { template: { ...template, $patch: 'replace' } } };
+  return { spec: { template: inKeyOrder({ ...template, $patch: 'replace' }) } };
+}
+
+function inKeyOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inKeyOrder);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, each]): [string, unknown] => [key, inKeyOrder(each)]));
 }
 
 /** The template a revision holds; undefined when its data are not of that shape. */
