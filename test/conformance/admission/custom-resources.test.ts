@@ -153,6 +153,24 @@ describeServers('custom resources', (server) => {
     expect(listed.items).toMatchObject([{ spec: { kept: 'k', came: 'c' } }]);
   });
 
+  test('embedded objects have all fields of metadata, whatever their schema names', async () => {
+    const template = {
+      type: 'object',
+      'x-kubernetes-embedded-resource': true,
+      properties: { metadata: { type: 'object', properties: { name: { type: 'string', maxLength: 5 } } } },
+    };
+    await define(definition('hulls', 'Hull', [version('v1', { type: 'object', properties: { template } })]));
+    const embedded = { apiVersion: 'v1', kind: 'Sub', metadata: { name: 'sub', namespace: 'n', odd: 'o' } };
+    const hull = object('Hull', 'v1', 'a', { template: embedded });
+    const refused = await send('POST', `${at('hulls', 'v1')}?fieldValidation=Strict`, hull);
+    expect(refused.status).toBe(400);
+    expect(messageOf(refused)).toMatch(/strict decoding error: unknown field "spec.template.metadata.odd"$/);
+    const made = await send('POST', at('hulls', 'v1'), hull);
+    expect(made.json<JsonObject>().spec).toEqual({
+      template: { ...embedded, metadata: { name: 'sub', namespace: 'n' } },
+    });
+  });
+
   test('a configuration that gives a key twice is refused with its line', async () => {
     await define(
       definition('loose', 'Loose', [

@@ -64,6 +64,7 @@ interface PlainResource {
   readonly version?: string;
   readonly shortNames?: readonly string[];
   readonly categories?: readonly string[];
+  readonly storageVersionHash?: string;
 }
 
 /** The unaggregated documents as lines. */
@@ -78,7 +79,7 @@ export async function plainLines(server: ServerUnderTest): Promise<ResourceLine[
     // The order within a version means nothing to clients.
     for (const r of [...resources].sort((a, b) => (a.name < b.name ? -1 : 1))) {
       lines.push(
-        `${gv} ${r.name} ${r.singularName} ${r.kind} ${r.namespaced ? 'namespaced' : 'cluster'} ${r.group ?? ''}/${r.version ?? ''} [${(r.shortNames ?? []).join(',')}] {${(r.categories ?? []).join(',')}} ${r.verbs.join(',')}`,
+        `${gv} ${r.name} ${r.singularName} ${r.kind} ${r.namespaced ? 'namespaced' : 'cluster'} ${r.group ?? ''}/${r.version ?? ''} [${(r.shortNames ?? []).join(',')}] {${(r.categories ?? []).join(',')}} ${r.verbs.join(',')} ${r.storageVersionHash ?? ''}`.trimEnd(),
       );
     }
   }

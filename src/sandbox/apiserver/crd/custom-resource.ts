@@ -12,7 +12,7 @@ import {
   stringOf,
   stringsOf,
 } from '../json.js';
-import type { KubeObject } from '../object.js';
+import { apiVersionOf, type KubeObject } from '../object.js';
 import { ageOf } from '../printing/age.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';
 import { evaluateJsonPath, parseJsonPath } from '../printing/json-path.js';
@@ -138,6 +138,7 @@ export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] 
         shortNames: stringsOf(names.shortNames),
         categories: stringsOf(names.categories),
         storage: `${plural}.${group}`,
+        storageVersion: apiVersionOf(group, storageVersion),
         schema,
         strategy: strategyFor(schema),
         nameRule: 'subdomain',

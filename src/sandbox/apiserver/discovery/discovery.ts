@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Json, JsonObject } from '../json.js';
 import { apiVersionOf } from '../object.js';
 import type { Registry } from '../registry/registry.js';
@@ -123,6 +124,7 @@ export class Discovery {
         verbs: [...(r.verbs ?? standardVerbs)],
         ...(r.shortNames.length > 0 ? { shortNames: [...r.shortNames] } : {}),
         ...(r.categories.length > 0 ? { categories: [...r.categories] } : {}),
+        ...(isStored(r) ? { storageVersionHash: storageVersionHash(r) } : {}),
       });
       for (const s of subresourcesOf(r)) {
         const isForeign = s.group !== r.group || s.version !== r.version;
@@ -168,6 +170,23 @@ export class Discovery {
       },
     };
   }
+}
+
+/** Whether there are objects of the resource to be watched, rather than answers made on demand. */
+function isStored(r: Resource): boolean {
+  return (r.verbs ?? standardVerbs).includes('watch');
+}
+
+/** By which clients see that objects came to be stored in another version. */
+function storageVersionHash(r: Resource): string {
+  const [version = '', group = ''] = (r.storageVersion ?? apiVersionOf(r.group, r.version))
+    .split('/')
+    .reverse();
+  return createHash('sha256')
+    .update(`${group}/${version}/${r.kind}`)
+    .digest()
+    .subarray(0, 8)
+    .toString('base64');
 }
 
 function aggregatedResource(r: Resource): JsonObject {

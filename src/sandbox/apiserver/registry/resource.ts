@@ -83,6 +83,8 @@ export interface Resource {
   readonly categories: readonly string[];
   /** The key of the objects in the store; versions of a resource share it. */
   readonly storage: string;
+  /** The apiVersion in which objects are stored, when not the resource's own. */
+  readonly storageVersion?: string;
   readonly schema: Schema;
   readonly strategy: Strategy;
   readonly nameRule: NameRule;

@@ -1,5 +1,8 @@
 import { isObject, type Json, type JsonObject } from '../json.js';
+import { builtinSchemas } from './builtin-schema.js';
 import type { Schema } from './schema.js';
+
+const objectMeta = builtinSchemas.get('apimachinery.pkg.apis.meta.v1.ObjectMeta');
 
 /** Fields of every object that its own schema need not name. */
 const embedded: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);
@@ -34,7 +37,9 @@ function walk(
   if (!isObject(value)) return;
   const isWhole = isRoot || schema.isEmbeddedResource === true;
   for (const key of Object.keys(value)) {
-    const child = childSchema(schema, key);
+    // What a schema says of embedded metadata restricts its values, not its fields.
+    const isMetadata = schema.isEmbeddedResource === true && key === 'metadata';
+    const child = isMetadata ? objectMeta : childSchema(schema, key);
     const childPath = path === '' ? key : `${path}.${key}`;
     if (child !== undefined) {
       walk(value[key], child, childPath, false, removed);

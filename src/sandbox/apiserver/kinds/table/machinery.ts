@@ -43,6 +43,8 @@ export const machineryRows: Rows = {
     {
       kind: 'CustomResourceDefinition',
       plural: 'customresourcedefinitions',
+      // As discovery of Kubernetes says it, whose store has kept to that version.
+      storageVersion: 'apiextensions.k8s.io/v1beta1',
       short: 'crd crds',
       cluster: true,
       status: true,

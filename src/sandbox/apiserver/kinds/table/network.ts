@@ -15,6 +15,7 @@ export const networkRows: Rows = {
       fields:
         'regarding.kind regarding.namespace regarding.name regarding.uid reason reportingController type',
       storage: 'events',
+      storageVersion: 'v1',
       convert: coreEventConversion,
       strategy: newEventStrategy(coreEventConversion.toStorage),
     },

@@ -29,6 +29,8 @@ export interface Row {
   readonly pinned?: true;
   /** Group and plural under which the objects are stored, when not the row's own. */
   readonly storage?: string;
+  /** The apiVersion in which objects are stored, when not the row's own. */
+  readonly storageVersion?: string;
   readonly convert?: Resource['convert'];
   readonly strategy?: Strategy;
   /** Absent: all the ordinary verbs. */
@@ -94,6 +96,7 @@ export function toResource(gv: string, row: Row, schemas: BuiltinSchemas): Resou
     isCustom: false,
     createsOnUpdate: row.upsert === true,
     needsVersionOnUpdate: row.pinned === true,
+    ...(row.storageVersion === undefined ? {} : { storageVersion: row.storageVersion }),
     ...(row.convert === undefined ? {} : { convert: row.convert }),
     ...(row.verbs === undefined ? {} : { verbs: row.verbs }),
     ...(row.orphans === undefined ? {} : { orphansByDefault: row.orphans }),

@@ -60,6 +60,7 @@ export const workloadRows: Rows = {
       status: true,
       categories: ['all'],
       convert: autoscalingV1,
+      storageVersion: 'autoscaling/v2',
       strategy: autoscalingV1Strategy,
     },
   ],
