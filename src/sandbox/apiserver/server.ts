@@ -73,6 +73,9 @@ export interface ApiServerOptions {
   readonly logger: Logger;
 }
 
+/** As kube-apiserver has its store compacted: a list can be carried on for as long as this, at least. */
+const compactionMs = 5 * 60_000;
+
 /** Starts the API server: keys, stored state, bootstrap objects, built-in controllers, listeners. */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { logger } = options;
@@ -223,9 +226,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const ports = listeners.map(({ port }) => port);
   logger.info('API server is listening', { ports: ports.join(',') });
 
+  const compaction = setInterval(() => store.compact(), compactionMs);
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
+    clearInterval(compaction);
     await Promise.all([crds.stop(), apiServices.stop()]);
     loopback.close();
     await Promise.all(listeners.map((l) => l.close()));

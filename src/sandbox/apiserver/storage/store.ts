@@ -63,6 +63,8 @@ export class Store {
   #keep: StoreListener | undefined;
   /** Watches from before this revision cannot be served: their history is gone (restart). */
   #floor = 1;
+  /** The revision at the last compaction, and the one before which states are forgotten. */
+  #compacted = { latest: 0, oldest: 0 };
 
   constructor(options: StoreOptions = {}) {
     this.#limits = {
@@ -134,11 +136,17 @@ export class Store {
     return this.#bucket(resource).history.next(revision);
   }
 
+  /** Forgets states from before the last call: lists that began then cannot go on. Watches can, as by Kubernetes' cache. */
+  compact(): void {
+    this.#compacted = { latest: this.#revision, oldest: this.#compacted.latest };
+  }
+
   /**
-   * Objects as they were at a revision, in key order; undefined when the
-   * window of past changes does not reach back that far.
+   * Objects as they were at a revision, in key order; undefined when that state
+   * was forgotten, or the window of past changes does not reach back that far.
    */
   listAt(resource: string, revision: number, namespace?: string): readonly KubeObject[] | undefined {
+    if (revision < this.#compacted.oldest) return undefined;
     const later = this.since(resource, revision);
     if (later === undefined) return undefined;
     if (later.length === 0) return this.list(resource, namespace);

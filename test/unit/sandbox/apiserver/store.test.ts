@@ -43,6 +43,21 @@ describe('store', () => {
     expect(store.next('configmaps', store.revision)).toBe('none');
   });
 
+  test('compaction forgets the states from before the one before it, not the changes since', () => {
+    const store = new Store();
+    const first = Number(store.create('configmaps', object('a')).metadata.resourceVersion);
+    store.compact();
+    const second = Number(store.create('configmaps', object('b')).metadata.resourceVersion);
+    expect(store.listAt('configmaps', first - 1)).toEqual([]);
+    store.compact();
+    expect(store.listAt('configmaps', first - 1)).toBeUndefined();
+    expect(store.listAt('configmaps', first)).toHaveLength(1);
+    store.compact();
+    expect(store.listAt('configmaps', first)).toBeUndefined();
+    expect(store.listAt('configmaps', second)).toHaveLength(2);
+    expect(store.since('configmaps', first)).toHaveLength(1);
+  });
+
   test('a write based on an outdated object is refused', () => {
     const store = new Store();
     const first = store.create('configmaps', object('a'));
