@@ -343,4 +343,75 @@ describeServers('custom resources', (server) => {
     ]);
     expect((await attempt({ maxItems: 50, maxLength: 50 })).status).toBe(201);
   });
+
+  test.each([
+    [
+      'self.all(x, x == "a")',
+      { type: 'array', items: { type: 'string' } },
+      '201; 422 more than 100,more than 100; 422 1.6',
+    ],
+    [
+      'self.all(x, x.contains("abc") && x != "")',
+      { type: 'array', items: { type: 'string', maxLength: 100 } },
+      '422 4.7; 422 more than 100,more than 100; 422 14.2,1.415576',
+    ],
+    [
+      'self.exists(x, has(x.a) && x.a > 3)',
+      { type: 'array', items: { type: 'object', properties: { a: { type: 'integer' } } } },
+      '201; 422 more than 100,more than 100; 422 2.5',
+    ],
+    [
+      'self.exists_one(x, x in ["a", "b"] || x.startsWith("c"))',
+      { type: 'array', items: { type: 'string' } },
+      '422 1.8; 422 more than 100,more than 100; 422 5.3',
+    ],
+    [
+      'self.filter(x, x > 1).map(y, y + 1) == []',
+      { type: 'array', items: { type: 'integer' } },
+      '422 4.6; 422 more than 100,more than 100; 422 13.7,1.368392',
+    ],
+    [
+      'self.all(k, self[k].matches("^[a-z]+$") ? k != "x" : self[k] + k == "y")',
+      { type: 'object', additionalProperties: { type: 'string', maxLength: 20 }, maxProperties: 500_000 },
+      '422 1.9; 422 more than 100,more than 100; 422 5.6',
+    ],
+    [
+      'self.map(x, x > 1, {"a": x}).size() == 0',
+      { type: 'array', items: { type: 'integer' }, maxItems: 800_000 },
+      '422 3.6; 422 more than 100,more than 100; 422 10.8,1.080000',
+    ],
+    ['self.matches("(a|b)+c")', { type: 'string' }, '201; 422 more than 100,more than 100; 201'],
+    ['self < "a" + self || !(self != self)', { type: 'string' }, '201; 422 more than 100,more than 100; 201'],
+    [
+      'self.a.all(x, self.b.exists(y, x < y))',
+      {
+        type: 'object',
+        properties: {
+          a: { type: 'array', maxItems: 2_000, items: { type: 'string', enum: ['a', 'bcd'] } },
+          b: { type: 'array', maxItems: 1_000, items: { type: 'string', maxLength: 10 } },
+        },
+      },
+      '422 1.401200; 422 more than 100,more than 100; 422 4.2',
+    ],
+    [
+      'self.all(x, x < timestamp("2020-01-01T00:00:00Z") && x != self[0] && self[0] > x)',
+      { type: 'array', items: { type: 'string', format: 'date-time' }, maxItems: 400_000 },
+      '201; 422 more than 100,more than 100; 422 2.0',
+    ],
+  ])('%s costs what it costs', async (rule, schema, expected) => {
+    const part = { ...schema, 'x-kubernetes-validations': [{ rule }] };
+    const list = { type: 'array', items: part };
+    const shown: string[] = [];
+    for (const spec of [part, list, { ...list, maxItems: 3 }]) {
+      const body = definition('costs', 'Cost', [version('v1', { type: 'object', properties: { p: spec } })]);
+      const answer = await send('POST', `${definitions}?dryRun=All`, body);
+      const factors = [
+        ...(answer.json<{ message?: string }>().message ?? '').matchAll(
+          /by factor of (more than \S+|[\d.]+)x/g,
+        ),
+      ];
+      shown.push(`${answer.status} ${factors.map(([, f]) => f).join(',')}`.trim());
+    }
+    expect(shown.join('; ')).toBe(expected);
+  });
 });

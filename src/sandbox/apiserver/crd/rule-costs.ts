@@ -1,13 +1,15 @@
 import type { Environment } from '@marcbachmann/cel-js';
 import { costLimits } from '../cel/budget.js';
-import { leastWorstCost, maxElements, minBytes } from '../cel/cost-estimate.js';
+import { estimatedCost, minBytes, requestMaxBytes } from '../cel/cost-estimate.js';
 import { newEnvironment } from '../cel/environment.js';
 import { type FieldError, fieldError } from '../http/api-error.js';
 import type { Schema } from '../schema/schema.js';
 
-const requestMaxBytes = 3 * 1024 * 1024;
 /** All rules of a definition together. */
 const totalLimit = 10 * costLimits.perObject;
+
+/** Of the rules that make a definition too expensive this many are named. */
+const shownMax = 4;
 
 interface RuleCost {
   readonly field: string;
@@ -24,8 +26,8 @@ export function ruleCostErrors(schema: Schema, path: string): FieldError[] {
     .map((c) => fieldError.forbidden(c.field, exceeded('estimated rule cost', c.cost, costLimits.perObject)));
   const total = costs.reduce((sum, c) => sum + c.cost, 0);
   if (total <= totalLimit) return errors;
-  for (const { field, cost } of costs) {
-    if (cost <= costLimits.perObject) continue;
+  const heaviest = costs.filter((c) => c.cost >= totalLimit / 100).sort((a, b) => b.cost - a.cost);
+  for (const { field } of heaviest.slice(0, shownMax)) {
     errors.push(
       fieldError.forbidden(
         field,
@@ -44,27 +46,30 @@ function exceeded(name: string, cost: number, limit: number): string {
   return `${name} exceeds budget by factor of ${factor} (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)`;
 }
 
-/** Goes through a schema; `count` is how many values of this part an object can have. */
+/**
+ * Goes through a schema; `count` is how many values of this part an object can
+ * have, undefined when only the size of a request bounds them.
+ */
 function walk(
   schema: Schema,
   path: string,
-  count: number,
+  count: number | undefined,
   environment: Environment,
   costs: RuleCost[],
 ): void {
   schema.rules?.forEach((rule, i) => {
-    const cost = leastWorstCost(environment, rule.rule, schema) * count;
+    const times = count ?? Math.floor(requestMaxBytes / (minBytes(schema) + 1));
+    const cost = estimatedCost(environment, rule.rule, schema) * times;
     costs.push({ field: `${path}.x-kubernetes-validations[${i}].rule`, cost });
   });
   for (const [key, child] of Object.entries(schema.properties ?? {})) {
     walk(child, `${path}.properties[${key}]`, count, environment, costs);
   }
-  // However lists nest, no more values fit into a request than their size allows.
-  const within = (child: Schema): number =>
-    Math.min(count * maxElements(schema), Math.floor(requestMaxBytes / (minBytes(child) + 1)));
+  const within = (max: number | undefined): number | undefined =>
+    count === undefined || max === undefined ? undefined : count * max;
   if (schema.items !== undefined)
-    walk(schema.items, `${path}.items`, within(schema.items), environment, costs);
+    walk(schema.items, `${path}.items`, within(schema.maxItems), environment, costs);
   const extra = schema.additionalProperties;
   if (typeof extra === 'object')
-    walk(extra, `${path}.additionalProperties`, within(extra), environment, costs);
+    walk(extra, `${path}.additionalProperties`, within(schema.maxProperties), environment, costs);
 }
