@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { events, namespaces, type Resource } from '../../../src/kube/resource.js';
+import { events, namespaces, nodes, type Resource } from '../../../src/kube/resource.js';
 import { pods } from '../../../src/kube/resource.js';
 import type { KubeEvent, Pod } from '../../../src/kube/types.js';
 import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
@@ -122,5 +122,35 @@ describe('the scheduler', () => {
       'merge',
     );
     await scheduled('gated');
+  });
+});
+
+describe('a NoExecute taint', () => {
+  it('drives pods away that do not tolerate it, and says so on them', async () => {
+    await createPod('driven', {});
+    const node = (await scheduled('driven')).spec.nodeName ?? '';
+    // Held by its finalizer, it can still be looked at.
+    await plane.client.patch(
+      { resource: pods, name: 'driven', namespace },
+      { metadata: { finalizers: ['example.com/look'] } },
+    );
+    const at = { resource: nodes, name: node };
+    const taint = { key: 'example.com/maintenance', effect: 'NoExecute' };
+    await plane.client.patch(at, { spec: { taints: [taint] } });
+    const leaving = await eventually(
+      async () => {
+        const found = await pod('driven');
+        return found?.metadata.deletionTimestamp === undefined ? undefined : found;
+      },
+      { what: 'the pod to be asked to leave' },
+    );
+    expect(leaving.status?.conditions).toContainEqual(
+      expect.objectContaining({ type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager' }),
+    );
+    await plane.client.patch(at, { spec: { taints: null } });
+    await plane.client.patch(
+      { resource: pods, name: 'driven', namespace },
+      { metadata: { finalizers: null } },
+    );
   });
 });

@@ -1,3 +1,4 @@
+import { isNotFound } from '../../../../kube/api-error.js';
 import {
   leases as leaseResource,
   nodes as nodeResource,
@@ -206,11 +207,7 @@ async function evict(context: Context, node: Node): Promise<number | undefined> 
       next = Math.min(next ?? wait, wait);
       continue;
     }
-    const { name, namespace, uid } = pod.metadata;
-    await context.deps.client.delete(
-      { resource: podResource, name, namespace },
-      uid === undefined ? {} : { preconditions: { uid } },
-    );
+    await remove(context.deps, pod);
     context.pods.rememberDeletion(pod);
     context.deps.events.record({
       about: pod,
@@ -220,6 +217,27 @@ async function evict(context: Context, node: Node): Promise<number | undefined> 
     });
   }
   return next;
+}
+
+/** Says on the pod why it has to leave, then asks it to. One that is gone already has left. */
+async function remove({ client }: ControllerDeps, pod: Pod): Promise<void> {
+  const { name, namespace, uid } = pod.metadata;
+  const ref = { resource: podResource, name, namespace };
+  const condition = {
+    type: 'DisruptionTarget',
+    status: 'True',
+    reason: 'DeletionByTaintManager',
+    message: 'Taint manager: deleting due to NoExecute taint',
+    lastTransitionTime: timestamp(Date.now()),
+  };
+  const patch = { metadata: { uid }, status: { conditions: [condition] } };
+  try {
+    // Merged by type: the kubelet may be writing the others.
+    await client.patch({ ...ref, subresource: 'status' }, patch, 'strategic');
+    await client.delete(ref, uid === undefined ? {} : { preconditions: { uid } });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
 }
 
 /** Milliseconds until the taints drive the pod away; 0 is now, undefined is never. */
