@@ -5,14 +5,21 @@ import { ClusterPki } from '../../../src/sandbox/apiserver/auth/pki.js';
 import { temporaryFolder } from '../../harness/temporary-folder.js';
 
 test('keys are kept as a whole: what a killed start left of them is not taken for them', async () => {
-  const folder = await temporaryFolder('meshctl-keys-');
-  const keys = join(folder, 'pki');
-  mkdirSync(`${keys}.new`);
-  writeFileSync(join(`${keys}.new`, 'ca.crt'), '');
+  const keys = join(await temporaryFolder('meshctl-keys-'), 'pki');
   mkdirSync(keys);
+  writeFileSync(join(keys, 'ca.crt'), '');
+  writeFileSync(join(keys, 'sa.key.new'), '');
   const made = await ClusterPki.open(keys);
-  expect(readdirSync(folder)).toEqual(['pki']);
+  expect(readdirSync(keys).sort()).toEqual(['ca.crt', 'ca.key', 'sa.key']);
   expect((await ClusterPki.open(keys)).caPem).toBe(made.caPem);
+});
+
+test('keys in a folder of keys: each is made while the other is', async () => {
+  const keys = join(await temporaryFolder('meshctl-keys-'), 'pki');
+  const inner = join(keys, 'front-proxy');
+  const made = await Promise.all([ClusterPki.open(keys), ClusterPki.open(inner)]);
+  const again = await Promise.all([ClusterPki.open(keys), ClusterPki.open(inner)]);
+  expect(again.map((pki) => pki.caPem)).toEqual(made.map((pki) => pki.caPem));
 });
 
 test('damaged keys are refused, with what to do', async () => {

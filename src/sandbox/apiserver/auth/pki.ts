@@ -133,9 +133,11 @@ export class ClusterPki {
 
   static async #load(directory: string): Promise<ClusterPki | undefined> {
     try {
+      // First what was written last: without it the others may be half written.
+      const tokenKeyPem = readFileSync(join(directory, 'sa.key'), 'utf8');
       const ca = new x509.X509Certificate(readFileSync(join(directory, 'ca.crt'), 'utf8'));
       const caKey = await keyFromPem(readFileSync(join(directory, 'ca.key'), 'utf8'));
-      return new ClusterPki(ca, caKey, readFileSync(join(directory, 'sa.key'), 'utf8'));
+      return new ClusterPki(ca, caKey, tokenKeyPem);
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
       if (error instanceof Error && 'syscall' in error) throw error;
@@ -147,16 +149,16 @@ export class ClusterPki {
     }
   }
 
-  /** All or nothing: half of the keys, after a kill or on a full disk, would be in the way of the next start. */
+  /** The token key comes last and as a whole: with it there, what a killed start wrote before is complete. */
   async #save(directory: string): Promise<void> {
-    const fresh = `${directory}.new`;
-    rmSync(fresh, { recursive: true, force: true });
-    mkdirSync(fresh, { recursive: true, mode: 0o700 });
-    writeFileSync(join(fresh, 'ca.crt'), this.caPem);
-    writeFileSync(join(fresh, 'ca.key'), await keyToPem(this.#caKey), { mode: 0o600 });
-    writeFileSync(join(fresh, 'sa.key'), this.tokenKeyPem, { mode: 0o600 });
-    rmSync(directory, { recursive: true, force: true });
-    renameSync(fresh, directory);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const caKeyPem = await keyToPem(this.#caKey);
+    rmSync(join(directory, 'sa.key'), { force: true });
+    writeFileSync(join(directory, 'ca.crt'), this.caPem);
+    writeFileSync(join(directory, 'ca.key'), caKeyPem, { mode: 0o600 });
+    const fresh = join(directory, 'sa.key.new');
+    writeFileSync(fresh, this.tokenKeyPem, { mode: 0o600 });
+    renameSync(fresh, join(directory, 'sa.key'));
   }
 
   /** A client certificate: the user name in CN, the groups in O, as the API server reads them back. */
