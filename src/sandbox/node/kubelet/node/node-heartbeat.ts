@@ -103,7 +103,10 @@ async function report(deps: HeartbeatDeps, node: Node, status: NodeStatus): Prom
   // Conditions of other reporters stay, by type; of addresses there may be two of a type.
   const addresses = [{ $patch: 'replace' }, ...(status.addresses ?? [])];
   const ref = { resource: nodes, name: identity.name, subresource: 'status' };
-  await client.patch(ref, { status: { ...status, addresses } }, 'strategic');
+  // What a node has no more is to be named in a patch.
+  const gone = Object.keys(node.status?.allocatable ?? {}).map((name): [string, null] => [name, null]);
+  const allocatable = { ...Object.fromEntries(gone), ...status.allocatable };
+  await client.patch(ref, { status: { ...status, addresses, allocatable } }, 'strategic');
   const target = { apiVersion: 'v1', kind: 'Node', metadata: { name: identity.name, uid: identity.name } };
   const event = (type: 'Normal' | 'Warning', reason: string, message: string): void =>
     events.record(target, { type, reason, message });

@@ -48,6 +48,7 @@ export function nodeStatus(
 ): NodeStatus {
   const { cpu, memoryBytes, pods } = allocatable();
   const resources = {
+    ...extendedResources(o.published?.capacity),
     cpu: String(cpu),
     memory: `${Math.floor(memoryBytes / 1024)}Ki`,
     pods: String(pods),
@@ -95,6 +96,14 @@ export function nodeStatus(
       systemUUID: identity.name,
     },
   };
+}
+
+/** What others say the node has besides what a kubelet knows of; as much of it is allocatable. */
+function extendedResources(capacity: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const entries = Object.entries(capacity);
+  return Object.fromEntries(
+    entries.filter(([name]) => name.includes('/') && !name.includes('kubernetes.io/')),
+  );
 }
 
 /** Whether the API server says of the node what its kubelet does; times of heartbeats do not count. */
