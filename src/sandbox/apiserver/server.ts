@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { join } from 'node:path';
 import type { Logger } from '../../telemetry/log.js';
 import { apiServerUser } from '../node/kubelet-api/caller.js';
 import {
@@ -83,7 +82,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const addresses = new ServiceAddresses(options.serviceCidr ?? '10.96.0.0/16');
   const [pki, frontProxyPki] = await Promise.all([
     ClusterPki.open(options.pkiDirectory),
-    ClusterPki.open(options.pkiDirectory && join(options.pkiDirectory, 'front-proxy')),
+    // Beside the other keys, not among them: each folder is made and replaced as a whole.
+    ClusterPki.open(options.pkiDirectory && `${options.pkiDirectory}-front-proxy`),
   ]);
   const store = new Store();
   const registry = new Registry();

@@ -50,9 +50,18 @@ test('objects, CRDs and keys survive a restart', async () => {
         },
       },
     });
+    const proxyAuthority = async (port: number | undefined): Promise<unknown> => {
+      const path = '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication';
+      const { data } = await client(port).request<{ data?: Record<string, string> }>({ method: 'GET', path });
+      return data?.['requestheader-client-ca-file'];
+    };
+    const authority = await proxyAuthority(first.ports[0]);
+    expect(authority).toContain('BEGIN CERTIFICATE');
     await first.close();
     const second = await start();
     try {
+      // Aggregated servers go on trusting the way from here, too.
+      expect(await proxyAuthority(second.ports[0])).toBe(authority);
       // The old certificate still counts: the authority was kept.
       const again = client(second.ports[0]);
       await expect(again.request({ method: 'GET', path: '/api/v1/namespaces/kept' })).resolves.toMatchObject({
