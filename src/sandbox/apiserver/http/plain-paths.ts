@@ -59,7 +59,7 @@ export class PlainPaths {
       return sendText(exchange, 200, metricsType, await this.#deps.metrics());
     }
     if (path === '/metrics/slis') {
-      return sendText(exchange, 200, metricsType, await this.#deps.health.metrics.text());
+      return sendText(exchange, 200, metricsType, await this.#deps.health.metricsText());
     }
     if (first === 'openapi') {
       if (!(await this.#deps.openApi.answer(exchange, path))) answerUnknownPage(exchange);
