@@ -32,6 +32,25 @@ describeServers('lists', (server) => {
     expect(namesOf(await listed(''))).toEqual(['p0', 'p1', 'p2', 'p3', 'p4', 'p55', 'p6']);
   });
 
+  test('who reports an event in the newer form is its source', async () => {
+    const namespace = base.split('/')[4] ?? '';
+    const regarding = { kind: 'Pod', name: 'p', namespace };
+    const made = await api.post(`/apis/events.k8s.io/v1/namespaces/${namespace}/events`, {
+      metadata: { name: 'newer' },
+      regarding,
+      eventTime: '2026-01-02T03:04:05.000000Z',
+      reportingController: 'me.example.com/it',
+      reportingInstance: 'i',
+      action: 'Do',
+      reason: 'Done',
+      type: 'Normal',
+    });
+    expect(made.status).toBe(201);
+    const events = `/api/v1/namespaces/${namespace}/events`;
+    expect(namesOf(await api.get(`${events}?fieldSelector=source=me.example.com/it`))).toEqual(['newer']);
+    expect(namesOf(await api.get(`${events}?fieldSelector=source=other`))).toEqual([]);
+  });
+
   test('what remains is counted where nothing is left out', async () => {
     expect(first.body.metadata.remainingItemCount).toBeUndefined();
     const { items, metadata } = (await api.get(`${base}?limit=2`)).body;

@@ -5,6 +5,8 @@ import { propertySchema, type Schema } from '../schema/schema.js';
 import type { Resource } from './resource.js';
 
 interface FieldRequirement {
+  /** Read where the path leads to nothing. */
+  readonly otherwise?: readonly string[];
   readonly path: readonly string[];
   readonly value: string;
   readonly isNegated: boolean;
@@ -82,11 +84,12 @@ export class FieldSelector {
       if (!alwaysSupported.includes(field) && !resource.selectableFields.includes(field)) {
         throw unsupported(field, resource);
       }
-      // The one field that is a shorthand.
-      const path =
-        field === 'source' && resource.kind === 'Event' ? ['source', 'component'] : field.split('.');
+      // The one field that is a shorthand; who reports in the newer form counts as the source.
+      const isSource = field === 'source' && resource.kind === 'Event';
+      const path = isSource ? ['source', 'component'] : field.split('.');
       requirements.push({
         path,
+        ...(isSource ? { otherwise: ['reportingComponent'] } : {}),
         value,
         isNegated: match?.[2] === '!=',
         absent: zeroOf(resource.schema, path),
@@ -100,8 +103,11 @@ export class FieldSelector {
   }
 
   matches(object: KubeObject): boolean {
-    return this.#requirements.every(
-      (r) => (textOf(pathOf(object, ...r.path), r.absent) === r.value) !== r.isNegated,
-    );
+    return this.#requirements.every((r) => (valueOf(object, r) === r.value) !== r.isNegated);
   }
+}
+
+function valueOf(object: KubeObject, { path, otherwise, absent }: FieldRequirement): string {
+  const value = textOf(pathOf(object, ...path), absent);
+  return value === '' && otherwise !== undefined ? textOf(pathOf(object, ...otherwise), absent) : value;
 }
