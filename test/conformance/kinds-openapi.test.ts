@@ -22,6 +22,8 @@ describeServers('OpenAPI', (server, kind) => {
       const { schemas } = answer.json<Document>().components;
       const named = [...answer.text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map((m) => m[1] ?? '');
       expect(named.filter((name) => schemas[name] === undefined)).toEqual([]);
+      // Go's clients have none, and take what they wrote for another document.
+      expect(answer.text).not.toContain('"parameters":[]');
     }
   });
 

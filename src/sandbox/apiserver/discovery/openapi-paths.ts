@@ -82,7 +82,8 @@ export class ResourcePaths {
         body: deleteOptions,
         answer: status,
       }),
-      parameters: scope,
+      // An empty list would be gone when a client writes the document again.
+      ...(scope.length === 0 ? {} : { parameters: scope }),
     };
     if (r.namespaced && verbs.includes('list')) {
       paths[`${base}/${r.plural}`] = {
