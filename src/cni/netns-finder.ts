@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { NetnsHandle } from './netns-handle.js';
 import { addressesIn } from './redirection/netns-view.js';
@@ -19,6 +19,8 @@ export interface NetnsFacts {
   readonly uids: ReadonlySet<string>;
   /** Start of its oldest process in clock ticks; or infinity when only a file keeps it. */
   readonly startedAt: number;
+  /** Since when it has been there for sure, milliseconds of the epoch; it may be older. */
+  readonly knownSinceMs: number;
 }
 
 /** One network namespace of the node, open until its handle is released. */
@@ -30,7 +32,12 @@ export interface FoundNetns extends NetnsFacts {
 export interface PodAddress {
   readonly uid: string;
   readonly ips: readonly string[];
+  /** Latest start of one of its containers, milliseconds of the epoch; undefined before the first. */
+  readonly startedMs: number | undefined;
 }
+
+/** /proc counts in hundredths of a second on every machine (USER_HZ). */
+const tickMs = 10;
 
 interface ProcessInfo {
   readonly path: string;
@@ -44,6 +51,7 @@ interface ProcessInfo {
  * every handle. Unreadable entries are skipped: processes come and go.
  */
 export function scanNamespaces(options: NetnsFinderOptions): readonly FoundNetns[] {
+  const bootMs = bootTimeOf(options.procDir);
   const byInode = new Map<bigint, ProcessInfo[]>();
   for (const process of listProcesses(options.procDir)) {
     const inode = inodeOfLink(process.path);
@@ -57,7 +65,7 @@ export function scanNamespaces(options: NetnsFinderOptions): readonly FoundNetns
     const uids = new Set(processes.flatMap(({ uid }) => (uid === undefined ? [] : [uid])));
     const startedAt = Math.min(...processes.map((process) => process.startedAt));
     for (const { path } of processes) {
-      const entry = openFound(path, { uids, startedAt });
+      const entry = openFound(path, { uids, startedAt, processMs: bootMs + startedAt * tickMs });
       if (entry === undefined) continue;
       found.push(entry);
       break;
@@ -67,7 +75,8 @@ export function scanNamespaces(options: NetnsFinderOptions): readonly FoundNetns
     const inode = inodeOfFile(path);
     if (inode === undefined || inode === options.hostInode || byInode.has(inode)) continue;
     byInode.set(inode, []);
-    const entry = openFound(path, { uids: new Set(), startedAt: Number.POSITIVE_INFINITY });
+    const startedAt = Number.POSITIVE_INFINITY;
+    const entry = openFound(path, { uids: new Set(), startedAt, processMs: startedAt });
     if (entry !== undefined) found.push(entry);
   }
   return found;
@@ -76,15 +85,23 @@ export function scanNamespaces(options: NetnsFinderOptions): readonly FoundNetns
 /**
  * The namespace of a pod among those found: it must hold one of the pod's addresses;
  * one whose cgroups name the pod goes first, then the one with the oldest process.
- * With no cgroup naming any pod, the address alone decides.
+ * One that no cgroup names can be the pod's by its address only if it was there when the
+ * pod's containers started: after a reboot pods still show addresses that others have by now.
  */
 export function chooseNetns<T extends NetnsFacts>(pod: PodAddress, found: readonly T[]): T | undefined {
   const candidates = found.filter((entry) => pod.ips.some((ip) => entry.addresses.has(ip)));
   const named = candidates.filter((entry) => entry.uids.has(pod.uid));
   // A namespace whose processes belong to another pod only is that pod's, whatever address it shows.
-  const unnamed = candidates.filter((entry) => entry.uids.size === 0);
+  const unnamed = candidates.filter((entry) => entry.uids.size === 0 && wasThere(pod, entry));
   const pool = named.length > 0 ? named : unnamed;
   return [...pool].sort((a, b) => a.startedAt - b.startedAt)[0];
+}
+
+/** Starts are told in whole seconds. */
+const startPrecisionMs = 1_000;
+
+function wasThere({ startedMs }: PodAddress, { knownSinceMs }: NetnsFacts): boolean {
+  return startedMs === undefined || knownSinceMs < startedMs + startPrecisionMs;
 }
 
 /** Releases every handle of a scan; those retained elsewhere stay open. */
@@ -106,12 +123,14 @@ export function podUidOfCgroup(text: string): string | undefined {
 
 function openFound(
   path: string,
-  facts: { readonly uids: ReadonlySet<string>; readonly startedAt: number },
+  { uids, startedAt, processMs }: Pick<NetnsFacts, 'uids' | 'startedAt'> & { readonly processMs: number },
 ): FoundNetns | undefined {
   let handle: NetnsHandle | undefined;
   try {
     handle = NetnsHandle.open(path);
-    return { handle, addresses: addressesIn(handle.fd), ...facts };
+    // The time of a namespace's inode is that of its first opening: its making where a file holds it.
+    const knownSinceMs = Math.min(fstatSync(handle.fd).ctimeMs, processMs);
+    return { handle, addresses: addressesIn(handle.fd), uids, startedAt, knownSinceMs };
   } catch {
     // The process ended meanwhile, or the file is no namespace.
     handle?.release();
@@ -135,6 +154,15 @@ function listProcesses(procDir: string): readonly ProcessInfo[] {
     }
   }
   return processes;
+}
+
+/** When the machine started, milliseconds of the epoch; infinitely late where that cannot be read. */
+function bootTimeOf(procDir: string): number {
+  try {
+    return Date.now() - Number.parseFloat(readFileSync(join(procDir, 'uptime'), 'utf8')) * 1_000;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 /** Field 22 of /proc/PID/stat, counted after the command name, which may contain spaces. */

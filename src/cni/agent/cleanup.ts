@@ -5,7 +5,7 @@ import type { Pod } from '../../kube/types.js';
 import type { Installer } from '../installer/installer.js';
 import { chooseNetns, releaseAll, scanNamespaces } from '../netns-finder.js';
 import type { NodeContext } from './node-context.js';
-import { keyOf, podIps, workloadOf } from './pod-facts.js';
+import { keyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
 import type { LeavingPod } from './pod-mesh.js';
 
 /** What a cleanup did, and what it could not do. Printed as JSON by `mesh-cni cleanup`. */
@@ -73,8 +73,7 @@ async function releasePods(deps: CleanupDeps, unenrolled: string[]): Promise<rea
   const found = scanNamespaces(deps.node.finder);
   try {
     const leaving = (await deps.enrolled()).flatMap((pod) => {
-      const target = { uid: pod.metadata.uid ?? '', ips: podIps(pod) };
-      const netns = chooseNetns(target, found)?.handle;
+      const netns = chooseNetns(podAddress(pod), found)?.handle;
       return netns === undefined ? [] : [{ pod, workload: workloadOf(pod), netns, ips: podIps(pod) }];
     });
     await deps.release(leaving);

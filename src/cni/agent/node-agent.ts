@@ -25,7 +25,7 @@ import type { PodRuleOptions, ProbeAddresses } from '../redirection/pod-rules.js
 import type { AgentMetrics } from './agent-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { mountedNetnsPath, type PodAddedEvent } from './plugin-events.js';
-import { isTerminal, keyOf, podIps, workloadOf } from './pod-facts.js';
+import { isTerminal, keyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
 import type { PodMesh } from './pod-mesh.js';
 
 export interface NodeAgentDeps {
@@ -100,7 +100,7 @@ export class NodeAgent {
   async #adopt(pod: Pod, ips: readonly string[], found: readonly FoundNetns[]): Promise<void> {
     const { mesh, log, reconcileOnStartup } = this.#deps;
     const workload = workloadOf(pod);
-    const netns = chooseNetns({ uid: workload.uid, ips }, found)?.handle;
+    const netns = chooseNetns(podAddress(pod), found)?.handle;
     const state = annotatedState(pod) ?? 'pending';
     mesh.adopt({ workload, ips, rules: this.rulesFor(pod), state }, netns);
     await this.#deps.hostProbes.add(workload.uid, ips);
@@ -317,7 +317,7 @@ export class NodeAgent {
     if (known !== undefined) return known.retain();
     const found = scanNamespaces(this.#deps.finder);
     try {
-      return chooseNetns({ uid, ips: podIps(pod) }, found)?.handle.retain();
+      return chooseNetns(podAddress(pod), found)?.handle.retain();
     } finally {
       releaseAll(found);
     }

@@ -250,6 +250,19 @@ describe.runIf(isRoot)('CNI agent', () => {
     next.close();
   });
 
+  it('takes no namespace for a pod that had the same address before the node booted', async () => {
+    await cluster.label('demo', 'ambient');
+    await cluster.pod('demo', 'app', [podIp]);
+    await cluster.annotate('demo', 'app', 'enabled');
+    await cluster.setStarted('demo', 'app', new Date(Date.now() - 60_000));
+    await startWithZtunnel();
+    await eventually(async () => (await agent.enrolment()).pods[0]?.error?.includes('namespace') === true);
+    expect(rules()).not.toContain('ISTIO');
+
+    await cluster.setStarted('demo', 'app', new Date());
+    await eventually(() => rules().includes('--to-ports 15001'));
+  });
+
   it('releases after a restart a pod whose label went while it was away', async () => {
     await cluster.pod('demo', 'app', [podIp]);
     await startWithZtunnel();

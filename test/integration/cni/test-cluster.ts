@@ -129,6 +129,14 @@ export class TestCluster {
     await this.admin.patch({ resource: pods, namespace, name, subresource: 'status' }, { status });
   }
 
+  /** What a kubelet reports once the pod's container runs. */
+  async setStarted(namespace: string, name: string, startedAt: Date): Promise<void> {
+    const state = { running: { startedAt: `${startedAt.toISOString().slice(0, 19)}Z` } };
+    const container = { name: 'app', image: 'app', imageID: '', ready: true, restartCount: 0, state };
+    const ref = { resource: pods, namespace, name, subresource: 'status' };
+    await this.admin.patch(ref, { status: { containerStatuses: [container] } });
+  }
+
   async deletePod(namespace: string, name: string): Promise<void> {
     await this.admin.delete({ resource: pods, namespace, name }, { gracePeriodSeconds: 0 });
   }
@@ -137,6 +145,12 @@ export class TestCluster {
   async annotation(namespace: string, name: string): Promise<string | undefined> {
     const pod = await this.admin.get<Pod>({ resource: pods, namespace, name });
     return pod.metadata.annotations?.['ambient.istio.io/redirection'];
+  }
+
+  /** Sets that annotation, as an earlier agent would have. */
+  async annotate(namespace: string, name: string, state: string): Promise<void> {
+    const annotations = { 'ambient.istio.io/redirection': state };
+    await this.admin.patch({ resource: pods, namespace, name }, { metadata: { annotations } });
   }
 
   /** Makes the agent's own DaemonSet exist: it then leaves the node as it is when it ends. */

@@ -2,9 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { nodeMatches } from '../../../src/kube/node-selector.js';
 import { mountedNetnsPath, parseCmdAdd, parseLogLines } from '../../../src/cni/agent/plugin-events.js';
+import { podAddress } from '../../../src/cni/agent/pod-facts.js';
 import { parseSelectors, readConfig } from '../../../src/cni/config.js';
 import { accountOfToken, formatKubeconfig } from '../../../src/cni/installer/kubeconfig.js';
 import { chooseNetns, type NetnsFacts, podUidOfCgroup } from '../../../src/cni/netns-finder.js';
+import type { ContainerStatus, Pod } from '../../../src/kube/types.js';
 import { agentIps, parseCniArgs, parseNetConf } from '../../../src/cni/plugin/netconf.js';
 
 describe('the report of the plugin', () => {
@@ -92,11 +94,18 @@ describe('the configuration of the plugin', () => {
 
 describe('the namespace of a pod', () => {
   const uid = '0a1b2c3d-1111-2222-3333-444455556666';
-  const found = (o: { ips: string[]; uids?: string[]; startedAt?: number }): NetnsFacts => ({
+  const found = (o: {
+    ips: string[];
+    uids?: string[];
+    startedAt?: number;
+    knownSinceMs?: number;
+  }): NetnsFacts => ({
     addresses: new Set(o.ips),
     uids: new Set(o.uids ?? []),
     startedAt: o.startedAt ?? 1,
+    knownSinceMs: o.knownSinceMs ?? 0,
   });
+  const address = { uid, ips: ['10.0.0.5'], startedMs: undefined };
 
   it.each([
     `0::/kubepods/besteffort/pod${uid}/0123abcd`,
@@ -120,15 +129,58 @@ describe('the namespace of a pod', () => {
     const byAddress = found({ ips: ['10.0.0.5'], startedAt: 1 });
     const young = found({ ips: ['10.0.0.5'], uids: [uid], startedAt: 9 });
     const old = found({ ips: ['10.0.0.5'], uids: [uid], startedAt: 5 });
-    const pod = { uid, ips: ['10.0.0.5'] };
-    expect(chooseNetns(pod, [other])).toBeUndefined();
-    expect(chooseNetns(pod, [other, byAddress])).toBe(byAddress);
-    expect(chooseNetns(pod, [other, byAddress, young, old])).toBe(old);
+    expect(chooseNetns(address, [other])).toBeUndefined();
+    expect(chooseNetns(address, [other, byAddress])).toBe(byAddress);
+    expect(chooseNetns(address, [other, byAddress, young, old])).toBe(old);
   });
 
   it('is never one that belongs to another pod', () => {
     const stranger = found({ ips: ['10.0.0.5'], uids: ['ffffffff-1111-2222-3333-444455556666'] });
-    expect(chooseNetns({ uid, ips: ['10.0.0.5'] }, [stranger])).toBeUndefined();
+    expect(chooseNetns(address, [stranger])).toBeUndefined();
+  });
+
+  it('was there when its containers started, or else names the pod', () => {
+    const at = (knownSinceMs: number, uids: string[] = []) =>
+      found({ ips: ['10.0.0.5'], uids, knownSinceMs });
+    const pod = { ...address, startedMs: 50_000 };
+    const [before, sameSecond, after, named] = [at(40_000), at(50_900), at(51_000), at(60_000, [uid])];
+    expect(chooseNetns(pod, [after])).toBeUndefined();
+    expect(chooseNetns(pod, [after, before])).toBe(before);
+    expect(chooseNetns(pod, [sameSecond])).toBe(sameSecond);
+    expect(chooseNetns(pod, [before, named])).toBe(named);
+  });
+});
+
+describe('the address of a pod', () => {
+  it('comes with the latest start of a container, also of one that has ended', () => {
+    const started = (second: number) => ({ startedAt: `2026-01-01T00:00:0${second}Z` });
+    const status = (state: object, lastState = {}) => ({
+      name: 'c',
+      image: 'i',
+      imageID: '',
+      ready: false,
+      restartCount: 0,
+      state,
+      lastState,
+    });
+    const pod = (
+      containerStatuses: ContainerStatus[],
+      initContainerStatuses: ContainerStatus[] = [],
+    ): Pod => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'p', uid: 'u' },
+      spec: { containers: [] },
+      status: { podIP: '10.0.0.5', containerStatuses, initContainerStatuses },
+    });
+    const seconds = (p: Pod) => (podAddress(p).startedMs ?? Number.NaN) / 1_000 - Date.UTC(2026) / 1_000;
+    expect(podAddress(pod([status({ waiting: {} })])).startedMs).toBeUndefined();
+    expect(
+      seconds(
+        pod([status({ running: started(3) })], [status({ terminated: { exitCode: 0, ...started(1) } })]),
+      ),
+    ).toBe(3);
+    expect(seconds(pod([status({ waiting: {} }, { terminated: { exitCode: 1, ...started(2) } })]))).toBe(2);
   });
 });
 

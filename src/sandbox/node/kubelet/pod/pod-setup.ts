@@ -54,8 +54,9 @@ export class PodSetup {
     this.#pod = o.pod;
     this.#emit = o.emit;
     const pod = o.pod();
-    // Until there is a new sandbox, and for good when there will be none.
-    this.#ips = (pod.status?.podIPs ?? []).map(({ ip }) => ip);
+    // What a node had given out before it booted may be another pod's by now; of a pod that is over it is history.
+    const isOver = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+    this.#ips = isOver ? (pod.status?.podIPs ?? []).map(({ ip }) => ip) : [];
     this.volumes = new PodVolumes({
       host: deps.host,
       logger: deps.logger,
