@@ -405,7 +405,14 @@ describe('daemon sets', () => {
   });
 
   it("updates node by node, and with surge never takes a node's daemon away first", async () => {
-    const held = (await podsOf('agent')).find(({ spec }) => spec.nodeName === 'node-1')?.metadata.name ?? '';
+    const before = (await podsOf('agent')).find(({ spec }) => spec.nodeName === 'node-1');
+    const held = before?.metadata.name ?? '';
+    // Times of creation are whole seconds: of pods of the same one nobody knows which is older.
+    await eventually(
+      async () =>
+        Date.now() >= Date.parse(before?.metadata.creationTimestamp ?? '') + 1_000 ? true : undefined,
+      { what: 'a second of its own for the new pods' },
+    );
     const hold = (finalizers: string[] | null) =>
       plane.client.patch({ resource: pods, name: held, namespace: 'default' }, { metadata: { finalizers } });
     await hold(['example.com/hold']);
@@ -425,9 +432,11 @@ describe('daemon sets', () => {
         const fresh = await podsOf('agent');
         const old = await plane.client.get<Pod>({ resource: pods, name: held, namespace: 'default' });
         const isLast = old.metadata.deletionTimestamp !== undefined && fresh.length === 3;
-        return isLast && fresh.every(({ spec }) => spec.containers[0]?.image === 'meshctl/tool:2')
-          ? get<DaemonSet>(daemonSets, 'agent')
-          : undefined;
+        if (!isLast || fresh.some(({ spec }) => spec.containers[0]?.image !== 'meshctl/tool:2'))
+          return undefined;
+        // Until it speaks of the new generation, the status tells of the template of before.
+        const found = await get<DaemonSet>(daemonSets, 'agent');
+        return found?.status?.observedGeneration === found?.metadata.generation ? found : undefined;
       },
       { what: 'one old daemon left' },
     );
