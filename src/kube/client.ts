@@ -3,6 +3,7 @@ import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } fro
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, messageOf } from '../errors/mesh-error.js';
+import { readBounded } from '../system/bounded-bytes.js';
 import { apiErrorOf, isNotFound } from './api-error.js';
 import {
   type ClusterConnection,
@@ -379,14 +380,8 @@ export class KubeClient {
 }
 
 async function readText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > answerMaxBytes) throw new Error(`answer larger than ${answerMaxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  const tooLarge = (): Error => new Error(`answer larger than ${answerMaxBytes} bytes`);
+  return (await readBounded(response, answerMaxBytes, tooLarge)).toString('utf8');
 }
 
 function parseBody(text: string): unknown {

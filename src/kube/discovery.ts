@@ -1,6 +1,6 @@
 import { isNotFound } from './api-error.js';
 import type { KubeClient } from './client.js';
-import type { Resource } from './resource.js';
+import { groupVersionOf, type Resource } from './resource.js';
 
 /** A kind the API server serves, in one version. */
 export interface ServedResource extends Resource {
@@ -61,6 +61,16 @@ export async function discoverResources(client: KubeClient, signal?: AbortSignal
   const preferred = new Map<string, ServedResource>();
   for (const r of all) if (!preferred.has(resourceId(r))) preferred.set(resourceId(r), r);
   return { all, preferred: [...preferred.values()], unknown };
+}
+
+/** The resource of a kind in the version of a reference, or in any other of its group. */
+export function resourceOfKind(
+  { all }: ServedResources,
+  of: { readonly apiVersion: string; readonly kind: string },
+): ServedResource | undefined {
+  const { group, version } = groupVersionOf(of.apiVersion);
+  const ofKind = all.filter((r) => r.group === group && r.kind === of.kind);
+  return ofKind.find((r) => r.version === version) ?? ofKind[0];
 }
 
 /** Names a kind's resource whatever its version: `group/plural`. */

@@ -14,11 +14,16 @@ export interface ObjectRef {
   readonly namespace?: string | undefined;
 }
 
+/** Parts of an `apiVersion`; the core group is empty. */
+export function groupVersionOf(apiVersion: string): Pick<Resource, 'group' | 'version'> {
+  const [version = '', group = ''] = apiVersion.split('/').reverse();
+  return { group, version };
+}
+
 const define =
   (isNamespaced: boolean) =>
   (groupVersion: string, plural: string, kind: string): Resource => {
-    const [version = '', group = ''] = groupVersion.split('/').reverse();
-    return { group, version, plural, kind, isNamespaced };
+    return { ...groupVersionOf(groupVersion), plural, kind, isNamespaced };
   };
 const namespaced = define(true);
 const clusterScoped = define(false);

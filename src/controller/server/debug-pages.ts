@@ -4,6 +4,7 @@ import { ServiceSchema, WorkloadSchema } from '../../xds/gen/istio/workload_pb.j
 import { AuthorizationPolicySchema } from '../../xds/gen/meshctl/l7_pb.js';
 import type { DeltaXdsServer } from '../../xds/server/server.js';
 import type { AmbientIndex } from '../model/ambient-index.js';
+import { podOfNode } from './node-id.js';
 
 export interface DebugPagesDeps {
   readonly index: AmbientIndex;
@@ -31,7 +32,7 @@ export const debugPages: Readonly<Record<string, (deps: DebugPagesDeps) => unkno
   }),
   '/debug/syncz': ({ xds }) =>
     xds.connections.map(({ peer, connectedAtMs, connection }) => ({
-      proxy: connection.subscriber.nodeId.split('~')[2] ?? connection.subscriber.nodeId,
+      proxy: podOfNode(connection.subscriber).id ?? connection.subscriber.nodeId,
       proxy_type: connection.subscriber.proxyType,
       cluster_id: connection.subscriber.metadata['CLUSTER_ID'] ?? '',
       istio_version: connection.subscriber.metadata['ISTIO_VERSION'] ?? '',

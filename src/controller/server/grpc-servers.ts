@@ -5,6 +5,7 @@ import type { Subscriber } from '../../xds/server/source.js';
 import type { ServingCertificate } from '../../identity/ca/authority.js';
 import { callerFrom } from './call-credentials.js';
 import { certificateService, type CertificateServiceDeps } from './certificate-service.js';
+import { podOfNode } from './node-id.js';
 import { statusService, type StatusServiceDeps } from './status-service.js';
 import type { Caller } from './token-authenticator.js';
 
@@ -116,9 +117,7 @@ async function admitAuthenticated(
 
 /** Why a node is not the caller's; undefined when it is. The trust domain is not compared, as upstream. */
 export function nodeMismatch(subscriber: Subscriber, caller: Caller): string | undefined {
-  const [, , id = ''] = subscriber.nodeId.split('~');
-  // Names of pods may hold dots, names of namespaces cannot.
-  const namespace = id.slice(id.lastIndexOf('.') + 1);
+  const { id = '', namespace } = podOfNode(subscriber);
   if (id === '' || namespace !== caller.namespace) {
     return `node ${subscriber.nodeId} is not in the caller's namespace ${caller.namespace}`;
   }

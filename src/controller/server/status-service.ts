@@ -13,12 +13,12 @@ import {
   DiscoveryResponseSchema,
 } from '../../xds/gen/envoy/discovery_pb.js';
 import { ClientConfigSchema, ConfigStatus } from '../../xds/gen/envoy/status_pb.js';
-import type { Connection } from '../../xds/server/connection.js';
 import type { ConnectionRecord } from '../../xds/server/server.js';
 import type { SubscriptionStatus } from '../../xds/server/subscription.js';
 import { STATE_OF_THE_WORLD_XDS_PATH } from '../../xds/type-urls.js';
 import { callerFrom } from './call-credentials.js';
 import { type DebugPagesDeps, debugPages } from './debug-pages.js';
+import { podOfNode } from './node-id.js';
 import type { Caller, TokenAuthenticator } from './token-authenticator.js';
 
 export interface StatusServiceDeps extends DebugPagesDeps {
@@ -79,7 +79,9 @@ function answer(deps: StatusServiceDeps, request: DiscoveryRequest, caller: Call
   const isOperator = caller.namespace === deps.systemNamespace;
   if (request.typeUrl === syncType)
     return deps.xds.connections
-      .filter((record) => isOperator || namespaceOf(record.connection) === caller.namespace)
+      .filter(
+        (record) => isOperator || podOfNode(record.connection.subscriber).namespace === caller.namespace,
+      )
       .map(clientConfigOf);
   if (request.typeUrl !== pageType) return status.UNIMPLEMENTED;
   if (!isOperator) return status.PERMISSION_DENIED;
@@ -106,12 +108,13 @@ function responseTo(
 
 function clientConfigOf({ connection }: ConnectionRecord): Any {
   const { nodeId, metadata } = connection.subscriber;
+  const { id = nodeId, namespace } = podOfNode(connection.subscriber);
   const config = create(ClientConfigSchema, {
     node: {
-      id: nodeId.split('~')[2] ?? nodeId,
+      id,
       metadata: {
         CLUSTER_ID: metadata['CLUSTER_ID'] ?? '',
-        NAMESPACE: namespaceOf(connection),
+        NAMESPACE: namespace,
         ISTIO_VERSION: metadata['ISTIO_VERSION'] ?? '',
       },
     },
@@ -131,12 +134,6 @@ function configStatusOf({ lastError, sentNonce, ackedNonce }: SubscriptionStatus
   if (lastError !== undefined) return ConfigStatus.ERROR;
   if (sentNonce === '') return ConfigStatus.NOT_SENT;
   return sentNonce === ackedNonce ? ConfigStatus.SYNCED : ConfigStatus.STALE;
-}
-
-/** Node ids are `type~ip~pod.namespace~domain`; names of pods may hold dots, names of namespaces cannot. */
-function namespaceOf({ subscriber }: Connection): string {
-  const id = subscriber.nodeId.split('~')[2] ?? '';
-  return id.slice(id.lastIndexOf('.') + 1);
 }
 
 function anyOf(typeUrl: string, value: Uint8Array): Any {

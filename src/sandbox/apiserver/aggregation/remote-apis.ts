@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { readBounded } from '../../../system/bounded-bytes.js';
 import type { CertificateAndKey } from '../auth/pki.js';
 import { mastersGroup, type UserInfo } from '../auth/user.js';
 import type { OtherPath, ResourcePath } from '../http/request-info.js';
@@ -145,7 +146,9 @@ export class RemoteApis {
         request.once('error', reject);
         request.end();
       });
-      return { status: answer.statusCode ?? 0, body: await bodyOf(answer) };
+      const tooLarge = (): Error => new Error(`the answer is larger than ${documentMaxBytes} bytes`);
+      const body = await readBounded(answer, documentMaxBytes, tooLarge);
+      return { status: answer.statusCode ?? 0, body };
     } catch (error) {
       if (signal.aborted) throw new Error('context deadline exceeded');
       const { name, namespace, port } = remote.service;
@@ -153,18 +156,4 @@ export class RemoteApis {
       throw new Error(networkProblem(error, serverName, port, serverName));
     }
   }
-}
-
-async function bodyOf(answer: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > documentMaxBytes) {
-      answer.destroy();
-      throw new Error(`the answer is larger than ${documentMaxBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -1,4 +1,5 @@
 import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { readBounded } from '../../../system/bounded-bytes.js';
 import { isObject, type Json } from '../json.js';
 import { decodeProtobufObject } from '../protobuf/decode-object.js';
 import type { PropertyPositions } from '../registry/write-options.js';
@@ -17,14 +18,7 @@ const aliasesMax = 100;
 export async function readBody(request: ApiRequest, maxBytes = bodyMaxBytes): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > maxBytes) throw apiError.tooLarge(maxBytes);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw apiError.tooLarge(maxBytes);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  return readBounded(request, maxBytes, () => apiError.tooLarge(maxBytes));
 }
 
 /** The media type of a request without its parameters. */

@@ -1,5 +1,11 @@
 import { messageOf } from '../../../errors/mesh-error.js';
-import { deployments, replicaSets, type Resource, statefulSets } from '../../../kube/resource.js';
+import {
+  deployments,
+  groupVersionOf,
+  replicaSets,
+  type Resource,
+  statefulSets,
+} from '../../../kube/resource.js';
 import type { Condition, KubeObject } from '../../../kube/types.js';
 import { keyOfObject } from '../cache/object-cache.js';
 import {
@@ -9,7 +15,7 @@ import {
 } from '../objects.js';
 import { timestamp, withCondition } from './conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
-import { findScale, groupOf, qualifiedName, type Scale } from './scale-subresource.js';
+import { findScale, qualifiedName, type Scale } from './scale-subresource.js';
 import { writeStatus } from './status-writer.js';
 
 const scalable: readonly Resource[] = [deployments, replicaSets, statefulSets, replicationControllers];
@@ -65,7 +71,7 @@ export function podAutoscalerController(deps: ControllerDeps, queue: ControllerQ
 /** The resource of a target whose objects are watched. */
 function builtinOf({ spec }: HorizontalPodAutoscaler): Resource | undefined {
   const { apiVersion = '', kind } = spec.scaleTargetRef;
-  return scalable.find((each) => each.kind === kind && each.group === groupOf(apiVersion));
+  return scalable.find((each) => each.kind === kind && each.group === groupVersionOf(apiVersion).group);
 }
 
 /** What is to be scaled. Throws when that is not there or has no scale. */

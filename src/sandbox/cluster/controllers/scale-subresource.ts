@@ -1,7 +1,7 @@
 import { isNotFound } from '../../../kube/api-error.js';
 import type { KubeClient } from '../../../kube/client.js';
-import { discoverResources, isObjectAbsent } from '../../../kube/discovery.js';
-import { pathOf, type Resource } from '../../../kube/resource.js';
+import { discoverResources, isObjectAbsent, resourceOfKind } from '../../../kube/discovery.js';
+import { groupVersionOf, pathOf, type Resource } from '../../../kube/resource.js';
 import type { KubeObject } from '../../../kube/types.js';
 
 /** How many replicas an object is to have, and has. */
@@ -13,11 +13,6 @@ export interface Scale {
 }
 
 type ScaleObject = KubeObject & { spec?: { replicas?: number }; status?: { replicas?: number } };
-
-/** The group of an `apiVersion`; empty for the core group. */
-export function groupOf(apiVersion: string): string {
-  return apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '';
-}
 
 /** `plural.group`, as messages name a resource. */
 export function qualifiedName({ plural, group }: Resource): string {
@@ -37,11 +32,11 @@ export async function findScale(
     readonly namespace: string;
   },
 ): Promise<Scale | undefined> {
-  const group = groupOf(of.apiVersion);
-  const { all } = await discoverResources(client);
-  const ofKind = all.filter((r) => r.kind === of.kind && r.group === group);
-  const resource = ofKind.find((r) => of.apiVersion.endsWith(r.version)) ?? ofKind[0];
-  if (resource === undefined) throw new Error(`no matches for kind "${of.kind}" in group "${group}"`);
+  const resource = resourceOfKind(await discoverResources(client), of);
+  if (resource === undefined) {
+    const { group } = groupVersionOf(of.apiVersion);
+    throw new Error(`no matches for kind "${of.kind}" in group "${group}"`);
+  }
   const path = pathOf(resource, { namespace: of.namespace, name: of.name, subresource: 'scale' });
   try {
     const { metadata, spec, status } = await client.request<ScaleObject>({ method: 'GET', path });

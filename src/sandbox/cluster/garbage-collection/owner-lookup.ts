@@ -1,10 +1,9 @@
 import type { KubeClient } from '../../../kube/client.js';
-import { isObjectAbsent, type ServedResources } from '../../../kube/discovery.js';
-import type { ObjectRef, Resource } from '../../../kube/resource.js';
+import { isObjectAbsent, resourceOfKind, type ServedResources } from '../../../kube/discovery.js';
+import type { ObjectRef } from '../../../kube/resource.js';
 import type { KubeObject, OwnerReference } from '../../../kube/types.js';
 import {
   type GraphNode,
-  groupVersionOf,
   isDeletingDependents,
   isNamedBy,
   nodeOf,
@@ -39,7 +38,7 @@ export class OwnerLookup {
     if (known !== undefined && isNamedBy(owner, known, dependent)) return stateOfNode(known);
     const id = [owner.apiVersion, owner.kind, dependent.namespace, owner.name, owner.uid].join('\n');
     if (this.#absent.has(id)) return 'absent';
-    const resource = this.#resourceOf(owner);
+    const resource = resourceOfKind(this.#served(), owner);
     if (resource === undefined) return 'unknown';
     // A namespaced owner of a cluster-scoped object cannot be looked up: its namespace is not in the reference.
     if (resource.isNamespaced && dependent.namespace === undefined) return 'unknown';
@@ -59,13 +58,6 @@ export class OwnerLookup {
       if (isObjectAbsent(error, ref.name)) return undefined;
       throw error;
     }
-  }
-
-  /** The kind in the version of the reference, or in any other of its group. */
-  #resourceOf(owner: OwnerReference): Resource | undefined {
-    const { group, version } = groupVersionOf(owner.apiVersion);
-    const ofKind = this.#served().all.filter((r) => r.group === group && r.kind === owner.kind);
-    return ofKind.find((r) => r.version === version) ?? ofKind[0];
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Resource } from '../../../kube/resource.js';
+import { groupVersionOf, type Resource } from '../../../kube/resource.js';
 import type { ObjectMeta, OwnerReference } from '../../../kube/types.js';
 
 /** Finalizers that ask the garbage collector to act before the object goes. */
@@ -62,12 +62,6 @@ export function isNamedBy(owner: OwnerReference, node: GraphNode, dependent: Gra
     groupVersionOf(owner.apiVersion).group === node.resource.group &&
     (node.namespace === undefined || node.namespace === dependent.namespace)
   );
-}
-
-/** Parts of an `apiVersion`; the core group is empty. */
-export function groupVersionOf(apiVersion: string): { group: string; version: string } {
-  const [version = '', group = ''] = apiVersion.split('/').reverse();
-  return { group, version };
 }
 
 /** All objects by uid, and who depends on whom; an owner need not be known for its dependents to be found. */

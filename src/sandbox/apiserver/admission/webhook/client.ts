@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
+import { readBounded } from '../../../../system/bounded-bytes.js';
 import { isObject, type Json, type JsonObject } from '../../json.js';
 import { identityProblem, networkProblem } from '../../outbound/connection-problems.js';
 import { type ServiceDestination, serviceDestination } from '../../outbound/service-destination.js';
@@ -122,18 +123,9 @@ async function exchange(
       request.once('error', reject);
       request.end(body);
     });
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of response) {
-      const bytes = chunk as Buffer;
-      size += bytes.length;
-      if (size > answerMaxBytes) {
-        response.destroy();
-        throw new WebhookCallError(`the response is larger than ${answerMaxBytes} bytes`);
-      }
-      chunks.push(bytes);
-    }
-    return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
+    const tooLarge = (): Error => new WebhookCallError(`the response is larger than ${answerMaxBytes} bytes`);
+    const bytes = await readBounded(response, answerMaxBytes, tooLarge);
+    return { status: response.statusCode ?? 0, text: bytes.toString('utf8') };
   } catch (error) {
     if (error instanceof WebhookCallError) throw error;
     if (signal.aborted) throw fail('context deadline exceeded');

@@ -1,10 +1,16 @@
-import { deployments, replicaSets, type Resource, statefulSets } from '../../../../kube/resource.js';
+import {
+  deployments,
+  groupVersionOf,
+  replicaSets,
+  type Resource,
+  statefulSets,
+} from '../../../../kube/resource.js';
 import type { KubeObject, OwnerReference, Pod } from '../../../../kube/types.js';
 import { controllerOf } from '../../cache/object-cache.js';
 import { type PodDisruptionBudget, replicationControllers } from '../../objects.js';
 import type { ControllerDeps } from '../controller.js';
 import { resolveIntOrPercent } from '../int-or-percent.js';
-import { findScale, groupOf } from '../scale-subresource.js';
+import { findScale } from '../scale-subresource.js';
 
 /** What a budget asks of its pods. */
 export interface BudgetDemand {
@@ -58,7 +64,7 @@ export class BudgetDemands {
     owner: OwnerReference,
     namespace: string,
   ): Promise<{ uid: string; replicas: number } | undefined> {
-    const group = groupOf(owner.apiVersion);
+    const { group } = groupVersionOf(owner.apiVersion);
     const is = (resource: Resource): boolean => resource.kind === owner.kind && resource.group === group;
     if (is(replicaSets)) {
       const set = this.#named(replicaSets, owner, namespace);
