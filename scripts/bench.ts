@@ -57,7 +57,7 @@ async function measure(
   try {
     for (let round = 1; round <= roundsMax; round++) {
       if (round > 1 && !isTimeLeft(lastLifecycleStartMs)) break;
-      say(`sandbox, install, enrol, waypoint: round ${round}`);
+      say(`sandbox, install, enroll, waypoint: round ${round}`);
       // The last round's sandbox stays, for the data path.
       await sandbox.down();
       await sandbox.measureLifecycle(measurements);

@@ -8,10 +8,10 @@ import { parseAllDocuments } from 'yaml';
 /** Output name in dist/ -> entry module. */
 const entries = {
   meshctl: 'src/cli/main.ts',
-  meshd: 'src/controller/main.ts',
-  ztunnel: 'src/ztunnel/main.ts',
-  waypoint: 'src/waypoint/main.ts',
-  'mesh-cni': 'src/cni/main.ts',
+  meshd: 'src/mesh/controller/main.ts',
+  ztunnel: 'src/mesh/ztunnel/main.ts',
+  gateway: 'src/mesh/gateway/main.ts',
+  'mesh-cni': 'src/mesh/cni/main.ts',
   sandbox: 'src/sandbox/main.ts',
   tool: 'src/sandbox/tool/main.ts',
   quickstart: 'scripts/quickstart.ts',
@@ -43,7 +43,7 @@ await build({
 // The CNI plugin runs once for each pod, copied to nodes that have nothing but it and an
 // interpreter: one file, only Node's own modules. CommonJS, because it loads faster.
 await build({
-  entryPoints: { 'istio-cni': 'src/cni/plugin/main.ts' },
+  entryPoints: { 'istio-cni': 'src/mesh/cni/plugin/main.ts' },
   outdir: staging,
   outExtension: { '.js': '.cjs' },
   bundle: true,

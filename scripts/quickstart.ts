@@ -1,7 +1,7 @@
 // npm run quickstart: a cluster on this machine, the mesh on it, and proof from the wire.
 import { randomBytes } from 'node:crypto';
 import chalk from 'chalk';
-import { KubeClient } from '../src/kube/client.js';
+import { KubeClient } from '#base/kube/client.js';
 import { captureBetweenNodes } from '../test/harness/capture.js';
 import { applyFile, eventually, execIn, readyPods, waitForPods } from '../test/harness/cluster.js';
 import { command, meshctl } from '../test/harness/meshctl.js';
@@ -43,17 +43,17 @@ async function show(): Promise<void> {
   title('3. Before the mesh: what a listener between the nodes can read');
   const before = await capture(client);
   report(before);
-  must(before.readableSegments > 0, 'the capture before enrolment should show plaintext, and does not');
+  must(before.readableSegments > 0, 'the capture before enrollment should show plaintext, and does not');
 
-  title('4. Install the ambient profile, enrol the namespace');
+  title('4. Install the ambient profile, enroll the namespace');
   await step(['install', '--profile', 'ambient']);
   await step(['enroll', 'shop', '--wait']);
 
   title('5. After: the same requests, the same listener');
   const after = await capture(client);
   report(after);
-  must(after.readableSegments === 0, 'plaintext was captured between the nodes after enrolment');
-  must(after.tlsSegments > 0, 'no TLS records were captured on port 15008 after enrolment');
+  must(after.readableSegments === 0, 'plaintext was captured between the nodes after enrollment');
+  must(after.tlsSegments > 0, 'no TLS records were captured on port 15008 after enrollment');
   must(after.otherSegments === 0, 'traffic between enrolled pods was captured outside of port 15008');
   say(`   ${chalk.green('nothing readable: every data packet between the nodes is TLS on port 15008')}`);
   const outside = await curl(client, 'outside', ['http://frontend.shop/']);

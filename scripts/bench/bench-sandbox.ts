@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { KubeClient } from '../../src/kube/client.js';
+import { KubeClient } from '#base/kube/client.js';
 import { meshctl } from '../../test/harness/meshctl.js';
 import type { Measurements } from './measurements.js';
 import { type ProcessMemory, megabytes, memoryOfTree } from './memory.js';

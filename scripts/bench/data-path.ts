@@ -1,6 +1,6 @@
-import type { KubeClient } from '../../src/kube/client.js';
-import { services } from '../../src/kube/resource.js';
-import type { Service } from '../../src/kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { services } from '#base/kube/resource.js';
+import type { Service } from '#base/kube/types.js';
 import { eventually, execIn, readyPods } from '../../test/harness/cluster.js';
 import type { BenchSandbox } from './bench-sandbox.js';
 import type { Measurements } from './measurements.js';

@@ -40,7 +40,7 @@ function verdict(measurements: Measurements): string {
   return `The design wants ${throughputGoal} MB/s through two ztunnels. This run got ${number(enrolled)} MB/s, so that goal is
 **${isReached ? 'reached here' : 'not reached yet'}**; without the mesh the same client and server moved ${number(direct)} MB/s${
     direct < throughputGoal ? ' (less than the goal: on this machine this pair cannot show it reached)' : ''
-  }. Enrolment added
+  }. Enrollment added
 ${number(value('p50 enrolled') - value('p50 direct'))} ms to the median round trip and left ${percent(median(measurements.ratios('connections enrolled', 'connections direct')))} of the new connections per second; the waypoint left
 ${percent(median(measurements.ratios('connections waypoint', 'connections direct')))} of them and ${percent(median(measurements.ratios('throughput waypoint', 'throughput direct')))} of the throughput. Client, server, proxies and load generator shared the cores of one
 machine with whatever else ran there, and all of them are Node.js programs: the ratios say more than the values, and

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { KubeClient } from '../../src/kube/client.js';
+import type { KubeClient } from '#base/kube/client.js';
 import { applyYaml, waitForPods } from '../../test/harness/cluster.js';
 
 /** The ways from a client on one node to a server on the other that are compared; each has a namespace. */

@@ -32,7 +32,7 @@ export interface TextView {
   readonly table: (rows: TableRows) => string;
 }
 
-/** Colours and marks; plain text when colour is off. */
+/** Colors and marks; plain text when color is off. */
 export interface Style {
   bold(text: string): string;
   dim(text: string): string;

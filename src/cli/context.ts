@@ -1,4 +1,4 @@
-import type { KubeClient } from '../kube/client.js';
+import type { KubeClient } from '#base/kube/client.js';
 import type { Io } from './io.js';
 import type { Options } from './options.js';
 import type { Progress } from './progress.js';

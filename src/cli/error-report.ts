@@ -1,5 +1,5 @@
-import { errorCatalog } from '../errors/catalog.js';
-import { MeshError, messageOf } from '../errors/mesh-error.js';
+import { errorCatalog } from '#base/errors/catalog.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { Style } from './command.js';
 import { exitCodeOf } from './exit-code.js';
 

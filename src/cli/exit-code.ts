@@ -1,4 +1,4 @@
-import type { ErrorKind } from '../errors/mesh-error.js';
+import type { ErrorKind } from '#base/errors/mesh-error.js';
 
 /** Exit codes of every command; cli.md, "exit codes". */
 export const exitCode = {

@@ -17,7 +17,7 @@ export const globalOptions: readonly OptionSpec[] = [
   { flags: '--timeout <duration>', description: 'longest wait, such as 30s or 5m', type: 'duration' },
   { flags: '--as <user>', description: 'act as this user' },
   { flags: '--as-group <group>', description: 'act as a member of this group; repeatable', repeat: true },
-  { flags: '--no-color', description: 'no colours (also: NO_COLOR)' },
+  { flags: '--no-color', description: 'no colors (also: NO_COLOR)' },
   { flags: '-q, --quiet', description: 'no progress' },
   { flags: '-v, --verbose', description: 'details and stack traces' },
 ];

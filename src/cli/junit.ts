@@ -32,7 +32,7 @@ function escape(text: string): string {
       .replaceAll('<', '&lt;')
       .replaceAll('>', '&gt;')
       .replaceAll('"', '&quot;')
-      // Control characters (colours in log lines) have no place in XML, not even escaped.
+      // Control characters (colors in log lines) have no place in XML, not even escaped.
       // oxlint-disable-next-line no-control-regex
       .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '')
   );

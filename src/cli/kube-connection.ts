@@ -4,8 +4,8 @@ import type { Options } from './options.js';
 /** Connects to the cluster that the flags and kubeconfig choose. The code that does is loaded here, on first use. */
 export async function connectKube(options: Options): Promise<KubeConnection> {
   const [{ KubeClient }, { kubeconfigConnection }] = await Promise.all([
-    import('../kube/client.js'),
-    import('../kube/connection.js'),
+    import('#base/kube/client.js'),
+    import('#base/kube/connection.js'),
   ]);
   const connection = await kubeconfigConnection({
     kubeconfig: options.text('kubeconfig'),

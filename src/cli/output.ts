@@ -1,4 +1,4 @@
-import type { MeshError } from '../errors/mesh-error.js';
+import type { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandResult } from './command.js';
 import type { Io } from './io.js';
 import { makeStyle, wantsColor } from './style.js';

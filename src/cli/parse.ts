@@ -1,6 +1,6 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
-import { MeshError } from '../errors/mesh-error.js';
-import { nearMiss } from '../errors/near-miss.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { nearMiss } from '#base/errors/near-miss.js';
 import type { CommandDefinition, OptionSpec } from './command.js';
 import { parseDurationMs } from './duration.js';
 import { defaultFormats, globalOptions, outputOption } from './global-options.js';

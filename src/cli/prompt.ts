@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { MeshError } from '../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { Io } from './io.js';
 
 /**
@@ -20,7 +20,7 @@ export async function confirm(
   const readline = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await readline.question(`${options.question} (y/N) `, { signal: options.signal });
-    if (!/^(y|yes)$/i.test(answer.trim())) throw new MeshError('MESH0105', 'cancelled; nothing was changed');
+    if (!/^(y|yes)$/i.test(answer.trim())) throw new MeshError('MESH0105', 'canceled; nothing was changed');
   } finally {
     readline.close();
   }

@@ -1,5 +1,5 @@
-import { MeshError } from '../errors/mesh-error.js';
-import { nearMiss } from '../errors/near-miss.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { nearMiss } from '#base/errors/near-miss.js';
 import type { OptionSpec } from './command.js';
 import { globalOptions } from './global-options.js';
 import { type CommandEntry, commandEntries, groups, transparentWords } from './registry.js';

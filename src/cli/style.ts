@@ -8,7 +8,7 @@ const plain: Style = {
   bad: (text) => text,
 };
 
-/** Colours by meaning. chalk is loaded only when there is colour to make. */
+/** Colors by meaning. chalk is loaded only when there is color to make. */
 export async function makeStyle(hasColor: boolean): Promise<Style> {
   if (!hasColor) return plain;
   const { Chalk } = await import('chalk');
@@ -22,7 +22,7 @@ export async function makeStyle(hasColor: boolean): Promise<Style> {
   };
 }
 
-/** Whether a stream gets colour: only terminals, never with `--no-color`, NO_COLOR or TERM=dumb. */
+/** Whether a stream gets color: only terminals, never with `--no-color`, NO_COLOR or TERM=dumb. */
 export function wantsColor(isTty: boolean, isAllowed: boolean, env: NodeJS.ProcessEnv): boolean {
   return isTty && isAllowed && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
 }

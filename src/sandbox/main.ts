@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { messageOf } from '../errors/mesh-error.js';
-import { run } from '../system/run.js';
-import { createLogger, setLogLevel, setLogOutput } from '../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { run } from '#base/system/run.js';
+import { createLogger, setLogLevel, setLogOutput } from '#base/telemetry/log.js';
 import { capture } from './capture/capture.js';
 import { boundedLog } from './supervisor/bounded-log.js';
 import type { SupervisorConfig } from './supervisor/sandbox-config.js';

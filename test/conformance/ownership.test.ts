@@ -6,9 +6,9 @@ import {
   type ObjectRef,
   type Resource,
   secrets,
-} from '../../src/kube/resource.js';
-import type { KubeClient } from '../../src/kube/client.js';
-import type { KubeObject, OwnerReference } from '../../src/kube/types.js';
+} from '#base/kube/resource.js';
+import type { KubeClient } from '#base/kube/client.js';
+import type { KubeObject, OwnerReference } from '#base/kube/types.js';
 import { eventually } from '../harness/cluster.js';
 import { describeServers } from './servers.js';
 

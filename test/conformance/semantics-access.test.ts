@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { bootstrapRbac } from '../../src/sandbox/apiserver/rbac/bootstrap-roles.js';
+import { bootstrapRbac } from '#sandbox/apiserver/rbac/bootstrap-roles.js';
 import { Requests } from './semantics-requests.js';
 import { describeServers } from './servers.js';
 

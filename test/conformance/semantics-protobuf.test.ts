@@ -6,9 +6,9 @@ import {
   objectOf,
   objectsOf,
   stringOf,
-} from '../../src/sandbox/apiserver/json.js';
-import { decodeProtobufObject } from '../../src/sandbox/apiserver/protobuf/decode-object.js';
-import { encodeProtobufObject } from '../../src/sandbox/apiserver/protobuf/encode-object.js';
+} from '#sandbox/apiserver/json.js';
+import { decodeProtobufObject } from '#sandbox/apiserver/protobuf/decode-object.js';
+import { encodeProtobufObject } from '#sandbox/apiserver/protobuf/encode-object.js';
 import { describeServers, type RawAnswer } from './servers.js';
 
 const protobuf = 'application/vnd.kubernetes.protobuf';

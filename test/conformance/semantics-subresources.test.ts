@@ -51,9 +51,9 @@ describeServers('subresources', (server) => {
 
   test('a status changes no labels of a deployment and no owners of a pod', async () => {
     const deployments = `/apis/apps/v1/namespaces/${namespace}/deployments`;
-    const labels = { app: 'labelled' };
+    const labels = { app: 'labeled' };
     await api.post(deployments, {
-      metadata: { name: 'labelled', labels },
+      metadata: { name: 'labeled', labels },
       spec: {
         replicas: 0,
         selector: { matchLabels: labels },
@@ -61,7 +61,7 @@ describeServers('subresources', (server) => {
       },
     });
     const metadata = { labels: { app: 'other' }, annotations: { note: 'new' } };
-    const { body } = await api.patch(`${deployments}/labelled/status`, 'merge', { metadata });
+    const { body } = await api.patch(`${deployments}/labeled/status`, 'merge', { metadata });
     expect(body.metadata).toMatchObject({ labels, annotations: { note: 'new' } });
     const name = await pod({ nodeName: 'sub-1' });
     const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name: 'sub-1', uid: 'u' }];

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { KubeApiError } from '../../src/kube/api-error.js';
-import { services } from '../../src/kube/resource.js';
-import type { Service } from '../../src/kube/types.js';
+import { KubeApiError } from '#base/kube/api-error.js';
+import { services } from '#base/kube/resource.js';
+import type { Service } from '#base/kube/types.js';
 import { describeServers } from './servers.js';
 
 interface ServiceCase {

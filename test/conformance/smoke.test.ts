@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { configMaps, namespaces } from '../../src/kube/resource.js';
-import type { KubeObject } from '../../src/kube/types.js';
+import { configMaps, namespaces } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
 import { eventually } from '../harness/cluster.js';
 import { describeServers } from './servers.js';
 

@@ -1,6 +1,6 @@
-import type { KubeClient } from '../../src/kube/client.js';
-import { execInPod } from '../../src/kube/exec.js';
-import type { Pod } from '../../src/kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { execInPod } from '#base/kube/exec.js';
+import type { Pod } from '#base/kube/types.js';
 import { applyFile, readyPods, waitForPods } from './cluster.js';
 import type { TestSandbox } from './sandbox.js';
 
@@ -29,7 +29,7 @@ export async function installMesh(sandbox: TestSandbox): Promise<void> {
     throw new Error(`install ended with ${outcome.exitCode}: ${outcome.stderr}${outcome.stdout}`);
 }
 
-/** Enrols a namespace and waits for the proof; throws what enroll printed when it fails. */
+/** Enrolls a namespace and waits for the proof; throws what enroll printed when it fails. */
 export async function enrollNamespace(sandbox: TestSandbox, namespace: string): Promise<void> {
   const outcome = await sandbox.meshctl(['enroll', namespace, '--wait']);
   if (outcome.exitCode !== 0)

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
-import type { KubeClient } from '../../src/kube/client.js';
-import { type ExecResult, execInPod } from '../../src/kube/exec.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { type ExecResult, execInPod } from '#base/kube/exec.js';
 import {
   authorizationPolicies,
   configMaps,
@@ -15,8 +15,8 @@ import {
   type Resource,
   serviceAccounts,
   services,
-} from '../../src/kube/resource.js';
-import type { KubeObject, Pod } from '../../src/kube/types.js';
+} from '#base/kube/resource.js';
+import type { KubeObject, Pod } from '#base/kube/types.js';
 
 const known: readonly Resource[] = [
   namespaces,

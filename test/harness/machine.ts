@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { command } from './meshctl.js';
 
-/** A process that can be recognised again: pids are reused, start times are not. */
+/** A process that can be recognized again: pids are reused, start times are not. */
 export interface SeenProcess {
   readonly pid: number;
   readonly startTicks: string;

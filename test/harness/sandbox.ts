@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
-import { KubeClient } from '../../src/kube/client.js';
+import { KubeClient } from '#base/kube/client.js';
 import { type CommandOptions, type CommandOutcome, command, meshctl, type MeshctlRunner } from './meshctl.js';
 import { makeTestFolder } from './test-user.js';
 

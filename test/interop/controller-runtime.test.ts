@@ -6,7 +6,7 @@ import { archiveOf, ociLayout, tarOf } from '../harness/image-archive.js';
 import { command } from '../harness/meshctl.js';
 import { useSandbox } from '../harness/sandbox.js';
 import { makeTestFolder } from '../harness/test-user.js';
-import { certificateFor } from '../integration/tool/certificate.js';
+import { certificateFor } from '../integration/sandbox/tool/certificate.js';
 import { crd, deployment, webhooks } from './controller-runtime/manifests.js';
 import { controllerSource, describeWith } from './programs.js';
 

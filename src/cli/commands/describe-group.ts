@@ -1,6 +1,6 @@
-import { describeNamespace, describeService, type GroupReport } from '../../inspect/group-report.js';
-import { MeshObserver } from '../../inspect/mesh-observer.js';
-import { splitReference } from '../../inspect/ztunnel-target.js';
+import { describeNamespace, describeService, type GroupReport } from '#mesh/inspect/group-report.js';
+import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
+import { splitReference } from '#mesh/inspect/ztunnel-target.js';
 import type { CommandDefinition, CommandResult, TextView } from '../command.js';
 import { failOnOption } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';

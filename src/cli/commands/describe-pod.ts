@@ -1,6 +1,6 @@
-import { MeshObserver } from '../../inspect/mesh-observer.js';
-import { describePod, type PodReport } from '../../inspect/pod-report.js';
-import { splitReference } from '../../inspect/ztunnel-target.js';
+import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
+import { describePod, type PodReport } from '#mesh/inspect/pod-report.js';
+import { splitReference } from '#mesh/inspect/ztunnel-target.js';
 import type { CommandDefinition, TextView } from '../command.js';
 import { failOnOption } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
@@ -43,7 +43,7 @@ function render(report: PodReport, view: TextView): string {
       'Pod',
       `${pod.namespace}/${pod.name}  ${pod.phase}, ${pod.isReady ? 'ready' : 'not ready'}, on ${pod.node || 'no node'}, ${pod.ips.join(', ') || 'no address'}`,
     ],
-    ['Status', colour(report, view)],
+    ['Status', color(report, view)],
     ['Intent', report.intent.isEnrolled ? `enrolled by ${report.intent.reason}` : report.intent.reason],
     ['Capture', captureText(report)],
     [
@@ -104,7 +104,7 @@ function render(report: PodReport, view: TextView): string {
   return lines.join('\n');
 }
 
-function colour(report: PodReport, { style }: TextView): string {
+function color(report: PodReport, { style }: TextView): string {
   switch (report.verdict) {
     case 'mtls':
     case 'ready':

@@ -1,11 +1,11 @@
-import { MeshError } from '../../errors/mesh-error.js';
-import { componentPods } from '../../inspect/component-pods.js';
-import type { PodEnrollment } from '../../inspect/enrollment.js';
-import { waitForEnrollment } from '../../inspect/enrollment-wait.js';
-import { requireNamespace, setNamespaceLabel } from '../../install/namespace-labels.js';
-import { applyWaypoint } from '../../install/waypoint/apply-waypoint.js';
-import { defaultWaypointName } from '../../install/waypoint/waypoint-object.js';
-import { dataplaneMode } from '../../kube/labels.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { componentPods } from '#mesh/inspect/component-pods.js';
+import type { PodEnrollment } from '#mesh/inspect/enrollment.js';
+import { waitForEnrollment } from '#mesh/inspect/enrollment-wait.js';
+import { requireNamespace, setNamespaceLabel } from '#mesh/install/namespace-labels.js';
+import { applyWaypoint } from '#mesh/install/waypoint/apply-waypoint.js';
+import { defaultWaypointName } from '#mesh/install/waypoint/waypoint-object.js';
+import { dataplaneMode } from '#base/kube/labels.js';
 import type { CommandDefinition, CommandResult } from '../command.js';
 import type { CommandContext } from '../context.js';
 
@@ -101,7 +101,7 @@ export const unenrollCommand: CommandDefinition = {
       const isChanged = await setNamespaceLabel(client, space, { label: dataplaneMode, value: undefined });
       if (isChanged) changed.push(name);
       context.progress.info(
-        isChanged ? `namespace ${name}: label ${dataplaneMode} removed` : `namespace ${name} is not labelled`,
+        isChanged ? `namespace ${name}: label ${dataplaneMode} removed` : `namespace ${name} is not labeled`,
       );
     }
     const deadline = performance.now() + context.timeoutMs;

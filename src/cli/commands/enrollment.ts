@@ -1,4 +1,4 @@
-import { observeEnrollment, type PodEnrollment } from '../../inspect/enrollment.js';
+import { observeEnrollment, type PodEnrollment } from '#mesh/inspect/enrollment.js';
 import { allNamespacesOption, type CommandDefinition } from '../command.js';
 
 /** `meshctl enrollment [-A]`: exit 1 when a pod is not what its labels ask for. */

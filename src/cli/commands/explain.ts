@@ -1,6 +1,6 @@
-import { errorCatalog } from '../../errors/catalog.js';
-import { MeshError } from '../../errors/mesh-error.js';
-import { nearMiss } from '../../errors/near-miss.js';
+import { errorCatalog } from '#base/errors/catalog.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { nearMiss } from '#base/errors/near-miss.js';
 import type { CommandDefinition } from '../command.js';
 import { exitCodeOf } from '../exit-code.js';
 

@@ -1,4 +1,4 @@
-import type { ValuesRequest } from '../../install/values/effective.js';
+import type { ValuesRequest } from '#mesh/install/values/effective.js';
 import type { OptionSpec } from '../command.js';
 import type { Options } from '../options.js';
 

@@ -1,5 +1,5 @@
-import { nameOf } from '../../install/apply/plan-changes.js';
-import { applyPlan, type InstallPlan, isWrite, planInstallation } from '../../install/installer.js';
+import { nameOf } from '#mesh/install/apply/plan-changes.js';
+import { applyPlan, type InstallPlan, isWrite, planInstallation } from '#mesh/install/installer.js';
 import { clientVersion } from '../client-version.js';
 import { type CommandDefinition, type TextView, yesOption } from '../command.js';
 import { formatDuration } from '../duration.js';

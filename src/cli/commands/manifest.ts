@@ -1,8 +1,8 @@
-import { nameOf } from '../../install/apply/plan-changes.js';
-import { isWrite, planInstallation } from '../../install/installer.js';
-import { renderInstallation } from '../../install/render/installation.js';
-import { readTemplateFiles } from '../../install/render/template-files.js';
-import { effectiveValues, givenPlatform, givenValues } from '../../install/values/effective.js';
+import { nameOf } from '#mesh/install/apply/plan-changes.js';
+import { isWrite, planInstallation } from '#mesh/install/installer.js';
+import { renderInstallation } from '#mesh/install/render/installation.js';
+import { readTemplateFiles } from '#mesh/install/render/template-files.js';
+import { effectiveValues, givenPlatform, givenValues } from '#mesh/install/values/effective.js';
 import { clientVersion } from '../client-version.js';
 import type { CommandDefinition } from '../command.js';
 import { fieldChangeLines } from '../field-change.js';

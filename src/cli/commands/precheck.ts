@@ -1,4 +1,4 @@
-import { precheck } from '../../install/precheck.js';
+import { precheck } from '#mesh/install/precheck.js';
 import { clientVersion } from '../client-version.js';
 import { type CommandDefinition, failOnOption } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';

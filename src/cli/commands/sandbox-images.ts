@@ -1,5 +1,5 @@
-import { sandboxImages, sandboxLoad } from '../../sandbox/launcher/index.js';
-import { MeshError } from '../../errors/mesh-error.js';
+import { sandboxImages, sandboxLoad } from '#sandbox/launcher/index.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandDefinition } from '../command.js';
 import { sandboxNameOf, sandboxNameOption } from './sandbox-options.js';
 

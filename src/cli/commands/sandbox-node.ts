@@ -4,8 +4,8 @@ import {
   sandboxActOnNodes,
   sandboxAddNodes,
   sandboxNodes,
-} from '../../sandbox/launcher/index.js';
-import { MeshError } from '../../errors/mesh-error.js';
+} from '#sandbox/launcher/index.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { ArgumentSpec, CommandDefinition, Style, TextView } from '../command.js';
 import { sandboxNameOption, sandboxNameOf } from './sandbox-options.js';
 
@@ -111,7 +111,7 @@ export function renderNodes(nodes: readonly NodeStatus[], view: TextView): strin
     head: ['NODE', 'STATE', 'ADDRESS', 'POD CIDR', 'PODS'],
     rows: nodes.map((node) => [
       node.name,
-      coloured(node, view.style),
+      colored(node, view.style),
       node.ips.join(','),
       node.podCidrs.join(','),
       String(node.podCount),
@@ -119,7 +119,7 @@ export function renderNodes(nodes: readonly NodeStatus[], view: TextView): strin
   });
 }
 
-function coloured(node: NodeStatus, style: Style): string {
+function colored(node: NodeStatus, style: Style): string {
   const state = nodeState(node);
   if (state === 'Ready') return style.good(state);
   return state === 'NotReady' ? style.bad(state) : style.warn(state);

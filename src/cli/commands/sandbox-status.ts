@@ -1,4 +1,4 @@
-import { type SandboxStatusResult, sandboxStatus } from '../../sandbox/launcher/index.js';
+import { type SandboxStatusResult, sandboxStatus } from '#sandbox/launcher/index.js';
 import type { CommandDefinition, Style, TextView } from '../command.js';
 import { nodeState, renderNodes } from './sandbox-node.js';
 import { sandboxNameOf, sandboxNameOption } from './sandbox-options.js';

@@ -8,8 +8,8 @@ import {
   sandboxList,
   sandboxUp,
   type SandboxUpResult,
-} from '../../sandbox/launcher/index.js';
-import { MeshError } from '../../errors/mesh-error.js';
+} from '#sandbox/launcher/index.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandDefinition, TextView } from '../command.js';
 import { sandboxNameOf, sandboxNameOption } from './sandbox-options.js';
 

@@ -1,5 +1,5 @@
-import { permissionsFor, requirePermissions } from '../../install/cluster/permissions.js';
-import { planUninstall, uninstall, type UninstallPlan } from '../../install/uninstall/uninstall.js';
+import { permissionsFor, requirePermissions } from '#mesh/install/cluster/permissions.js';
+import { planUninstall, uninstall, type UninstallPlan } from '#mesh/install/uninstall/uninstall.js';
 import { type CommandDefinition, yesOption } from '../command.js';
 
 /** `meshctl uninstall [--purge]`. */

@@ -1,4 +1,4 @@
-import { type Verification, verifyInstallation } from '../../install/verify/verify.js';
+import { type Verification, verifyInstallation } from '#mesh/install/verify/verify.js';
 import { type CommandDefinition, failOnOption, type TextView } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
 import { junitReport } from '../junit.js';

@@ -1,4 +1,4 @@
-import type { ComponentVersion } from '../../inspect/mesh-versions.js';
+import type { ComponentVersion } from '#mesh/inspect/mesh-versions.js';
 import { clientVersion } from '../client-version.js';
 import type { CommandDefinition, TextView } from '../command.js';
 
@@ -23,7 +23,7 @@ export const command: CommandDefinition = {
     }
     const [{ client: cluster }, { meshVersions }] = await Promise.all([
       kube(),
-      import('../../inspect/mesh-versions.js'),
+      import('#mesh/inspect/mesh-versions.js'),
     ]);
     const components = await meshVersions(cluster, meshNamespace);
     return {

@@ -1,5 +1,5 @@
-import { applyWaypoint } from '../../install/waypoint/apply-waypoint.js';
-import { waypointObject } from '../../install/waypoint/waypoint-object.js';
+import { applyWaypoint } from '#mesh/install/waypoint/apply-waypoint.js';
+import { waypointObject } from '#mesh/install/waypoint/waypoint-object.js';
 import type { CommandDefinition } from '../command.js';
 import { toYaml } from '../yaml-document.js';
 import { waypointOptions, waypointSpecOf } from './waypoint-options.js';

@@ -1,11 +1,11 @@
-import { MeshError } from '../../errors/mesh-error.js';
-import { deleteWaypoints } from '../../install/waypoint/delete-waypoint.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { deleteWaypoints } from '#mesh/install/waypoint/delete-waypoint.js';
 import { type CommandDefinition, yesOption } from '../command.js';
 
 /** `meshctl waypoint delete [NAME...|--all]`. */
 export const command: CommandDefinition = {
   description:
-    'Deletes waypoints. Refuses, deleting nothing, while a namespace or service is labelled to use one: its calls would be refused from then on. --detach removes those labels first.',
+    'Deletes waypoints. Refuses, deleting nothing, while a namespace or service is labeled to use one: its calls would be refused from then on. --detach removes those labels first.',
   args: [{ name: '[name...]', description: 'waypoints' }],
   options: [
     { flags: '--all', description: 'all waypoints of the namespace' },

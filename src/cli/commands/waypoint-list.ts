@@ -1,4 +1,4 @@
-import { requireWaypoints } from '../../inspect/waypoint-report.js';
+import { requireWaypoints } from '#mesh/inspect/waypoint-report.js';
 import { allNamespacesOption, type CommandDefinition } from '../command.js';
 
 /** `meshctl waypoint list [-A]`. */

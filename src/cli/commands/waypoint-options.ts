@@ -1,5 +1,5 @@
-import { MeshError } from '../../errors/mesh-error.js';
-import { defaultWaypointName, trafficTypes } from '../../install/waypoint/waypoint-object.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { defaultWaypointName, trafficTypes } from '#mesh/install/waypoint/waypoint-object.js';
 import type { OptionSpec } from '../command.js';
 import type { Options } from '../options.js';
 

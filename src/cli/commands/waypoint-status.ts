@@ -1,5 +1,5 @@
-import { MeshError } from '../../errors/mesh-error.js';
-import { requireWaypoints, type WaypointReport } from '../../inspect/waypoint-report.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { requireWaypoints, type WaypointReport } from '#mesh/inspect/waypoint-report.js';
 import type { CommandDefinition, TextView } from '../command.js';
 
 /** `meshctl waypoint status [NAME]`: exit 1 when one is not ready. */

@@ -1,7 +1,7 @@
-import { adminPort } from '../../inspect/component-pods.js';
-import { chooseZtunnels } from '../../inspect/ztunnel-target.js';
-import { podHttp } from '../../kube/port-forward.js';
-import { MeshError } from '../../errors/mesh-error.js';
+import { adminPort } from '#mesh/inspect/component-pods.js';
+import { chooseZtunnels } from '#mesh/inspect/ztunnel-target.js';
+import { podHttp } from '#base/kube/port-forward.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandDefinition } from '../command.js';
 
 /** `meshctl ztunnel-config log [POD] [--level L]`: reads or sets log levels of node proxies. */

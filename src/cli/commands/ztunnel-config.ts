@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { MeshError, messageOf } from '../../errors/mesh-error.js';
-import { type DumpFilter, type DumpSection, dumpSections, dumpTable } from '../../inspect/dump-rows.js';
-import { parseZtunnelDump, type ZtunnelDump } from '../../inspect/ztunnel-dump.js';
-import { chooseZtunnels, fetchZtunnelDump } from '../../inspect/ztunnel-target.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
+import { type DumpFilter, type DumpSection, dumpSections, dumpTable } from '#mesh/inspect/dump-rows.js';
+import { parseZtunnelDump, type ZtunnelDump } from '#mesh/inspect/ztunnel-dump.js';
+import { chooseZtunnels, fetchZtunnelDump } from '#mesh/inspect/ztunnel-target.js';
 import type { CommandDefinition, CommandResult, OptionSpec, TextView } from '../command.js';
 import type { CommandContext } from '../context.js';
 

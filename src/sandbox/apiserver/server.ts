@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import type { Logger } from '../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { apiServerUser } from '../node/kubelet-api/caller.js';
 import {
   adminUser,

@@ -1,4 +1,4 @@
-import { KubeClient } from '../../kube/client.js';
+import { KubeClient } from '#base/kube/client.js';
 import type { ApiServer } from '../control-plane/api-server.js';
 
 /** Users of a control plane, with the rights that every cluster's bootstrap roles give them. */

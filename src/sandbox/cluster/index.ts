@@ -1,4 +1,4 @@
-import type { KubeClient } from '../../kube/client.js';
+import type { KubeClient } from '#base/kube/client.js';
 import type { ApiServer } from '../control-plane/api-server.js';
 import { ClusterCaches, sharedSignal } from './cache/cluster-caches.js';
 import {

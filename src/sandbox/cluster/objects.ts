@@ -1,4 +1,4 @@
-import type { Resource } from '../../kube/resource.js';
+import type { Resource } from '#base/kube/resource.js';
 import type {
   Condition,
   Container,
@@ -8,7 +8,7 @@ import type {
   PodSpec,
   PodTemplateSpec,
   Taint,
-} from '../../kube/types.js';
+} from '#base/kube/types.js';
 
 // Kinds that only the cluster's own controllers read.
 

@@ -1,6 +1,6 @@
 import type { Pkcs10CertificateRequest } from '@peculiar/x509';
 import { stringify } from 'yaml';
-import type { ClusterConnection } from '../../kube/connection.js';
+import type { ClusterConnection } from '#base/kube/connection.js';
 import type { CertificateAndKey, SigningTerms } from '../apiserver/auth/pki.js';
 
 /** Where to accept connections. */

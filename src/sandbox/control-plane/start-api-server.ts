@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from '../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import type { KubeletGateway } from '../apiserver/kubelet-gateway.js';
 import { startApiServer } from '../apiserver/server.js';
 import type { ApiServer, Listener } from './api-server.js';

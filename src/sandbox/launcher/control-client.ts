@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { MeshError, messageOf } from '../../errors/mesh-error.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { parseErrorDocument } from '../supervisor/control/control-error.js';
 import type {
   AddNodesRequest,

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Document, isMap, isSeq, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml';
-import { MeshError } from '../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 
 /** What one context needs; PEM values. */
 export interface ContextEntry {

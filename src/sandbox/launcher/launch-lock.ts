@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MeshError } from '../../errors/mesh-error.js';
-import { type FileLock, tryLockFile } from '../../system/file-lock.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { type FileLock, tryLockFile } from '#base/system/file-lock.js';
 import { filesError } from '../supervisor/files-error.js';
 
 const retryMs = 50;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** A process that can be recognised again: pids are reused, start times are not. */
+/** A process that can be recognized again: pids are reused, start times are not. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Clock ticks after boot; field 22 of /proc/PID/stat. */

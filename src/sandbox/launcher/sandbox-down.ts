@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MeshError } from '../../errors/mesh-error.js';
-import { run } from '../../system/run.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { run } from '#base/system/run.js';
 import { childrenOf, signalProcess } from '../node/host/process-tree.js';
 import { filesError } from '../supervisor/files-error.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';

@@ -1,8 +1,8 @@
 import { spawn, type StdioOptions } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { constants } from 'node:os';
-import { MeshError } from '../../errors/mesh-error.js';
-import { nearMiss } from '../../errors/near-miss.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { nearMiss } from '#base/errors/near-miss.js';
 import { supervisorStatus } from './control-client.js';
 import { systemPath } from './host/programs.js';
 import { nestedPids, parentOf } from './process-identity.js';

@@ -1,4 +1,4 @@
-import { MeshError } from '../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import { BuiltinImages } from '../node/image/builtin-images.js';
 import type { ImportedImage } from '../node/image/import/index.js';
 import { LoadedImages } from '../node/image/loaded-images.js';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { MeshError } from '../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { NodeAction, NodesChange, NodeStatus } from '../supervisor/control/control-protocol.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 import { actOnNode, addNodes, supervisorStatus } from './control-client.js';

@@ -1,5 +1,5 @@
-import { MeshError } from '../../errors/mesh-error.js';
-import { nearMiss } from '../../errors/near-miss.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { nearMiss } from '#base/errors/near-miss.js';
 import type { SandboxMemory, SupervisorStatus } from '../supervisor/control/control-protocol.js';
 import { readNodeList } from '../supervisor/nodes/node-list.js';
 import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';

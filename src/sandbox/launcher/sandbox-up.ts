@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MeshError } from '../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { SupervisorStatus } from '../supervisor/control/control-protocol.js';
 import { planNodes, readNodeList, writeNodeList } from '../supervisor/nodes/node-list.js';
 import { nodesMax } from '../supervisor/sandbox-config.js';

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { messageOf } from '../../errors/mesh-error.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import type { PortOpener } from './port-channels.js';
 import { SpdyConnection, type SpdyStream } from './spdy-connection.js';
 

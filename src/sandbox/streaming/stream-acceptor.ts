@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { messageOf } from '../../errors/mesh-error.js';
-import type { Logger } from '../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { serveCommandChannels } from './command-channels.js';
 import type { Command } from './command.js';
 import { type PortOpener, servePortChannels } from './port-channels.js';

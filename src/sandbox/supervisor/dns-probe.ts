@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { decode, encode } from 'dns-packet';
-import { bindUdp } from '../../system/socket.js';
+import { bindUdp } from '#base/system/socket.js';
 import type { NetworkPlan } from './network-plan.js';
 import { clusterDomain } from './sandbox-config.js';
 

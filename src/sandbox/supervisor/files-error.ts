@@ -1,4 +1,4 @@
-import { MeshError } from '../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 
 const reasons: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',

@@ -3,11 +3,11 @@ import { chmod, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../errors/mesh-error.js';
-import { KubeClient } from '../../kube/client.js';
-import type { DirectConnectionOptions } from '../../kube/connection.js';
-import { untilAborted } from '../../system/until.js';
-import { createLogger } from '../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { KubeClient } from '#base/kube/client.js';
+import type { DirectConnectionOptions } from '#base/kube/connection.js';
+import { untilAborted } from '#base/system/until.js';
+import { createLogger } from '#base/telemetry/log.js';
 import type { ApiServer } from '../control-plane/api-server.js';
 import { startSandboxApiServer } from '../control-plane/start-api-server.js';
 import {

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { boundedLog } from '../../../src/sandbox/supervisor/bounded-log.js';
+import { boundedLog } from '#sandbox/supervisor/bounded-log.js';
 import { temporaryFolder } from '../../harness/temporary-folder.js';
 
 function opened(path: string): number {

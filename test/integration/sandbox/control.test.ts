@@ -3,19 +3,19 @@ import { createServer, request, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { MeshError } from '../../../src/errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import {
   actOnNode,
   addNodes,
   requestShutdown,
   supervisorMemory,
   supervisorStatus,
-} from '../../../src/sandbox/launcher/control-client.js';
-import type { ControlHandlers } from '../../../src/sandbox/supervisor/control/control-server.js';
-import { startControlServer } from '../../../src/sandbox/supervisor/control/control-server.js';
-import { sandboxMemory } from '../../../src/sandbox/supervisor/control/process-memory.js';
-import { planNodes } from '../../../src/sandbox/supervisor/nodes/node-list.js';
-import { sandboxPaths } from '../../../src/sandbox/supervisor/sandbox-paths.js';
+} from '#sandbox/launcher/control-client.js';
+import type { ControlHandlers } from '#sandbox/supervisor/control/control-server.js';
+import { startControlServer } from '#sandbox/supervisor/control/control-server.js';
+import { sandboxMemory } from '#sandbox/supervisor/control/process-memory.js';
+import { planNodes } from '#sandbox/supervisor/nodes/node-list.js';
+import { sandboxPaths } from '#sandbox/supervisor/sandbox-paths.js';
 
 const base = mkdtempSync(join(tmpdir(), 'control-'));
 const paths = { ...sandboxPaths('c', base), control: join(base, 'control.sock') };

@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { lockPath, withLaunchLock } from '../../../src/sandbox/launcher/launch-lock.js';
-import { tryLockFile } from '../../../src/system/file-lock.js';
+import { lockPath, withLaunchLock } from '#sandbox/launcher/launch-lock.js';
+import { tryLockFile } from '#base/system/file-lock.js';
 
 const base = mkdtempSync(join(tmpdir(), 'launch-lock-'));
 const folder = join(base, 'state/sandbox');

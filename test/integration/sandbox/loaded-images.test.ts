@@ -2,26 +2,21 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findCniPlugins } from '../../../src/sandbox/launcher/host/programs.js';
-import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
-import { loadedImagesFolder, NodeHost } from '../../../src/sandbox/node/host/node-host.js';
-import { writeBuiltinImages } from '../../../src/sandbox/node/image/builtin-images.js';
-import type { ContainerImage } from '../../../src/sandbox/node/image/image.js';
-import { imageUser } from '../../../src/sandbox/node/image/image-user.js';
-import { imageVolumes } from '../../../src/sandbox/node/image/image-volumes.js';
-import { importArchive } from '../../../src/sandbox/node/image/import/index.js';
-import { LoadedImages } from '../../../src/sandbox/node/image/loaded-images.js';
-import { runInContainer } from '../../../src/sandbox/node/kubelet/container/container-process.js';
-import { Container } from '../../../src/sandbox/node/runtime/container.js';
-import type { ContainerConfig } from '../../../src/sandbox/node/runtime/container-config.js';
-import { writeHelperPrograms } from '../../../src/sandbox/node/runtime/helper-programs.js';
-import { LogFile } from '../../../src/sandbox/node/runtime/log-file.js';
-import {
-  createRootfs,
-  removeRootfs,
-  type RootfsMethod,
-  rootfsMethod,
-} from '../../../src/sandbox/node/runtime/rootfs.js';
+import { findCniPlugins } from '#sandbox/launcher/host/programs.js';
+import { packageRoot } from '#sandbox/launcher/package-root.js';
+import { loadedImagesFolder, NodeHost } from '#sandbox/node/host/node-host.js';
+import { writeBuiltinImages } from '#sandbox/node/image/builtin-images.js';
+import type { ContainerImage } from '#sandbox/node/image/image.js';
+import { imageUser } from '#sandbox/node/image/image-user.js';
+import { imageVolumes } from '#sandbox/node/image/image-volumes.js';
+import { importArchive } from '#sandbox/node/image/import/index.js';
+import { LoadedImages } from '#sandbox/node/image/loaded-images.js';
+import { runInContainer } from '#sandbox/node/kubelet/container/container-process.js';
+import { Container } from '#sandbox/node/runtime/container.js';
+import type { ContainerConfig } from '#sandbox/node/runtime/container-config.js';
+import { writeHelperPrograms } from '#sandbox/node/runtime/helper-programs.js';
+import { LogFile } from '#sandbox/node/runtime/log-file.js';
+import { createRootfs, removeRootfs, type RootfsMethod, rootfsMethod } from '#sandbox/node/runtime/rootfs.js';
 import { hostPrograms } from '../../harness/host-image.js';
 import { archiveOf, ociLayout, tarOf } from '../../harness/image-archive.js';
 

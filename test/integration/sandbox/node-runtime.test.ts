@@ -3,29 +3,29 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CniAttachment, CniRunner } from '../../../src/sandbox/node/cni/cni-runner.js';
-import { NodeHost } from '../../../src/sandbox/node/host/node-host.js';
+import { type CniAttachment, CniRunner } from '#sandbox/node/cni/cni-runner.js';
+import { NodeHost } from '#sandbox/node/host/node-host.js';
 import {
   createPodNamespaces,
   type PodNamespaces,
   removePodNamespaces,
-} from '../../../src/sandbox/node/host/pod-namespaces.js';
-import { BuiltinImages, writeBuiltinImages } from '../../../src/sandbox/node/image/builtin-images.js';
+} from '#sandbox/node/host/pod-namespaces.js';
+import { BuiltinImages, writeBuiltinImages } from '#sandbox/node/image/builtin-images.js';
 import {
   exitCodeOf,
   runInContainer,
   spawnInContainer,
-} from '../../../src/sandbox/node/kubelet/container/container-process.js';
-import { nameCgroup } from '../../../src/sandbox/node/runtime/cgroup-name.js';
-import { Container } from '../../../src/sandbox/node/runtime/container.js';
-import type { ContainerConfig } from '../../../src/sandbox/node/runtime/container-config.js';
-import { writeHelperPrograms } from '../../../src/sandbox/node/runtime/helper-programs.js';
-import { LogFile } from '../../../src/sandbox/node/runtime/log-file.js';
-import { createRootfs } from '../../../src/sandbox/node/runtime/rootfs.js';
-import { prepareEmptyDir, releaseEmptyDir } from '../../../src/sandbox/node/volume/empty-dir.js';
-import { writeCniConfig } from '../../../src/sandbox/supervisor/nodes/cni-config.js';
-import { packageRoot } from '../../../src/sandbox/launcher/package-root.js';
-import { findCniPlugins } from '../../../src/sandbox/launcher/host/programs.js';
+} from '#sandbox/node/kubelet/container/container-process.js';
+import { nameCgroup } from '#sandbox/node/runtime/cgroup-name.js';
+import { Container } from '#sandbox/node/runtime/container.js';
+import type { ContainerConfig } from '#sandbox/node/runtime/container-config.js';
+import { writeHelperPrograms } from '#sandbox/node/runtime/helper-programs.js';
+import { LogFile } from '#sandbox/node/runtime/log-file.js';
+import { createRootfs } from '#sandbox/node/runtime/rootfs.js';
+import { prepareEmptyDir, releaseEmptyDir } from '#sandbox/node/volume/empty-dir.js';
+import { writeCniConfig } from '#sandbox/supervisor/nodes/cni-config.js';
+import { packageRoot } from '#sandbox/launcher/package-root.js';
+import { findCniPlugins } from '#sandbox/launcher/host/programs.js';
 
 // The launcher makes a user namespace for ordinary users; these tests drive the node directly and need root.
 const isRoot = process.getuid?.() === 0;

@@ -4,9 +4,9 @@ import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { checkGrpcHealth } from '../../../src/sandbox/node/probe/grpc-health.js';
-import { httpProbe } from '../../../src/sandbox/node/probe/http-probe.js';
-import { certificateFor } from '../tool/certificate.js';
+import { checkGrpcHealth } from '#sandbox/node/probe/grpc-health.js';
+import { httpProbe } from '#sandbox/node/probe/http-probe.js';
+import { certificateFor } from './tool/certificate.js';
 
 const servers: Server[] = [];
 afterEach(() => {

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { KubeClient } from '../../../src/kube/client.js';
-import { readyNodes } from '../../../src/sandbox/supervisor/nodes/ready-nodes.js';
+import { KubeClient } from '#base/kube/client.js';
+import { readyNodes } from '#sandbox/supervisor/nodes/ready-nodes.js';
 
 test('an API server that hangs or is gone is said soon not to answer', async () => {
   const silent = createServer((socket) => onTestFinished(() => void socket.destroy()));

@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { identifyProcess } from '../../../src/sandbox/launcher/process-identity.js';
-import { writeRecord } from '../../../src/sandbox/launcher/sandbox-record.js';
-import { sandboxUp } from '../../../src/sandbox/launcher/sandbox-up.js';
-import { sandboxPaths } from '../../../src/sandbox/supervisor/sandbox-paths.js';
+import { identifyProcess } from '#sandbox/launcher/process-identity.js';
+import { writeRecord } from '#sandbox/launcher/sandbox-record.js';
+import { sandboxUp } from '#sandbox/launcher/sandbox-up.js';
+import { sandboxPaths } from '#sandbox/supervisor/sandbox-paths.js';
 import { temporaryFolder } from '../../harness/temporary-folder.js';
 
 afterEach(() => {

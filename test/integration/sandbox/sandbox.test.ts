@@ -3,17 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { KubeClient } from '../../../src/kube/client.js';
-import { configMaps, events, nodes, pods, runtimeClasses } from '../../../src/kube/resource.js';
-import type { KubeObject } from '../../../src/kube/types.js';
-import type { Pod } from '../../../src/sandbox/node/model/pod.js';
+import { KubeClient } from '#base/kube/client.js';
+import { configMaps, events, nodes, pods, runtimeClasses } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import type { Pod } from '#sandbox/node/model/pod.js';
 
 // Set before the launcher is loaded: nothing of the user's is touched.
 const folder = mkdtempSync(join(tmpdir(), 'sandbox-it-'));
 process.env['XDG_STATE_HOME'] = join(folder, 'state');
 process.env['KUBECONFIG'] = join(folder, 'kubeconfig');
 const { checkHost, sandboxDown, sandboxExec, sandboxKubeconfig, sandboxList, sandboxStatus, sandboxUp } =
-  await import('../../../src/sandbox/launcher/index.js');
+  await import('#sandbox/launcher/index.js');
 
 const name = 'it';
 const missing = await checkHost();

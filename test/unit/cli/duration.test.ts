@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatDuration, parseDurationMs } from '../../../src/cli/duration.js';
+import { formatDuration, parseDurationMs } from '#cli/duration.js';
 
 it.each([
   ['30s', 30_000],

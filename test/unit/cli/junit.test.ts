@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { junitReport } from '../../../src/cli/junit.js';
+import { junitReport } from '#cli/junit.js';
 
 it('is XML that a CI system can read, whatever a log line holds', () => {
   const text = junitReport('s', [

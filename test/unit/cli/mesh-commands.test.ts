@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { runCli } from '../../../src/cli/main.js';
+import { runCli } from '#cli/main.js';
 
 async function meshctl(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   let stdout = '';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { nearMiss } from '../../../src/errors/near-miss.js';
+import { nearMiss } from '#base/errors/near-miss.js';
 
 it.each([
   ['instal', ['install', 'uninstall'], 'install'],

@@ -1,4 +1,4 @@
-import type { Logger } from '../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import type { ServiceAddresses } from '../kinds/service-addresses.js';
 import type { Authorizer } from '../rbac/authorizer.js';
 import type { Registry } from '../registry/registry.js';

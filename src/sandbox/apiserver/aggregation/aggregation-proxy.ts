@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { messageOf } from '../../../errors/mesh-error.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import type { UserInfo } from '../auth/user.js';
 import { apiError } from '../http/api-error.js';
 import { type ApiRequest, type Exchange, sendText } from '../http/exchange.js';

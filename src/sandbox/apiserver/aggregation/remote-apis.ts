@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { readBounded } from '../../../system/bounded-bytes.js';
+import { readBounded } from '#base/system/bounded-bytes.js';
 import type { CertificateAndKey } from '../auth/pki.js';
 import { mastersGroup, type UserInfo } from '../auth/user.js';
 import type { OtherPath, ResourcePath } from '../http/request-info.js';

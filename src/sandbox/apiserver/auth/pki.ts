@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
-import { MeshError, messageOf } from '../../../errors/mesh-error.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 
 const signing = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const caLifetimeDays = 3650;

@@ -12,7 +12,7 @@ export class CostExceeded extends Error {
   override readonly name = 'CostExceeded';
 
   constructor() {
-    super('operation cancelled: actual cost limit exceeded');
+    super('operation canceled: actual cost limit exceeded');
   }
 }
 

@@ -4,7 +4,7 @@ import { ApiError } from '../http/api-error.js';
 import { cloneJson, equalJson, objectOf, stringOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
-import type { Logger } from '../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { WorkQueue } from '../work-queue.js';
 import { crdStatus } from './crd-status.js';
 import { resourcesOf } from './custom-resource.js';

@@ -1,4 +1,4 @@
-import type { Logger } from '../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { systemUser } from '../auth/user.js';
 import { ApiError } from '../http/api-error.js';
 import { checkAvailability } from '../aggregation/availability.js';

@@ -1,5 +1,5 @@
 import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
-import { readBounded } from '../../../system/bounded-bytes.js';
+import { readBounded } from '#base/system/bounded-bytes.js';
 import { isObject, type Json } from '../json.js';
 import { decodeProtobufObject } from '../protobuf/decode-object.js';
 import type { PropertyPositions } from '../registry/write-options.js';

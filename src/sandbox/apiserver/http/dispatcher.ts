@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Logger } from '../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import type { Authenticator } from '../auth/authenticator.js';
 import { impersonate } from '../auth/impersonation.js';
 import type { UserInfo } from '../auth/user.js';

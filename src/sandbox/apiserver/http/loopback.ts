@@ -1,6 +1,6 @@
 import { Agent, createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
-import type { ClusterConnection } from '../../../kube/connection.js';
+import type { ClusterConnection } from '#base/kube/connection.js';
 
 /** Who is at the other end of a loopback connection. */
 export interface LoopbackUser {

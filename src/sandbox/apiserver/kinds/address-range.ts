@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { decodeIpv6, encodeIpv6 } from '../../../system/socket-address.js';
+import { decodeIpv6, encodeIpv6 } from '#base/system/socket-address.js';
 
 /** Name of an address family as the API spells it. */
 export type IpFamily = 'IPv4' | 'IPv6';

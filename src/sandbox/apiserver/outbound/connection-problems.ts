@@ -1,5 +1,5 @@
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { messageOf } from '../../../errors/mesh-error.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 
 /** Only subject alternative names count, as in Go. */
 export function identityProblem(serverName: string, certificate: PeerCertificate): Error | undefined {

@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { messageOf } from '../../../errors/mesh-error.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import type { Exchange } from '../http/exchange.js';
 import { clientHeaders, type RedirectBase } from './proxy-headers.js';
 

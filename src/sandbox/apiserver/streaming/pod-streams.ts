@@ -1,4 +1,4 @@
-import type { Logger } from '../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import {
   type AcceptedCommand,
   StreamAcceptor,

@@ -1,8 +1,8 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Logger } from '../../../telemetry/log.js';
-import { messageOf } from '../../../errors/mesh-error.js';
+import type { Logger } from '#base/telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import { ApiError, apiError } from '../http/api-error.js';
 import { attributesOf, verbOf } from '../http/attributes.js';
 import { type Dispatcher, urlOf } from '../http/dispatcher.js';

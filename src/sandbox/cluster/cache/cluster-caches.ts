@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events';
-import type { KubeClient } from '../../../kube/client.js';
-import { Reflector } from '../../../kube/reflector.js';
-import type { Resource } from '../../../kube/resource.js';
-import type { KubeObject } from '../../../kube/types.js';
-import { createLogger } from '../../../telemetry/log.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { Reflector } from '#base/kube/reflector.js';
+import type { Resource } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import { createLogger } from '#base/telemetry/log.js';
 import { ObjectCache } from './object-cache.js';
 
 /** Reflectors, queues and loops that end with one signal; Node warns beyond it, as for a leak. */

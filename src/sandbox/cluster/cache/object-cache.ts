@@ -1,5 +1,5 @@
-import type { KubeObject } from '../../../kube/types.js';
-import type { Reflector } from '../../../kube/reflector.js';
+import type { KubeObject } from '#base/kube/types.js';
+import type { Reflector } from '#base/kube/reflector.js';
 
 /** A write of ours that the watch has not confirmed within this time is forgotten. */
 const unconfirmedMaxMs = 10_000;

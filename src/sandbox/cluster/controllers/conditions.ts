@@ -1,4 +1,4 @@
-import type { Condition } from '../../../kube/types.js';
+import type { Condition } from '#base/kube/types.js';
 
 /** RFC 3339 with seconds, as API objects carry times. */
 export function timestamp(ms: number): string {

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { isConflict, isNotFound, KubeApiError } from '../../../kube/api-error.js';
-import type { KubeClient } from '../../../kube/client.js';
-import { createLogger, type Logger } from '../../../telemetry/log.js';
-import { messageOf } from '../../../errors/mesh-error.js';
+import { isConflict, isNotFound, KubeApiError } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { createLogger, type Logger } from '#base/telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import type { ClusterCaches } from '../cache/cluster-caches.js';
 import { WorkQueue } from '../work-queue.js';
 import type { EventRecorder } from './event-recorder.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { KubeClient } from '../../../kube/client.js';
-import { events } from '../../../kube/resource.js';
-import type { KubeEvent, KubeObject } from '../../../kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { events } from '#base/kube/resource.js';
+import type { KubeEvent, KubeObject } from '#base/kube/types.js';
 
 /** Events kept in memory so that repetitions raise a count instead of making new objects. */
 const rememberedMax = 4096;

@@ -1,12 +1,12 @@
-import { messageOf } from '../../../errors/mesh-error.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import {
   deployments,
   groupVersionOf,
   replicaSets,
   type Resource,
   statefulSets,
-} from '../../../kube/resource.js';
-import type { Condition, KubeObject } from '../../../kube/types.js';
+} from '#base/kube/resource.js';
+import type { Condition, KubeObject } from '#base/kube/types.js';
 import { keyOfObject } from '../cache/object-cache.js';
 import {
   type HorizontalPodAutoscaler,

@@ -1,8 +1,8 @@
-import { isNotFound } from '../../../kube/api-error.js';
-import { labelSelectorMatches } from '../../../kube/labels.js';
-import { pods as podResource } from '../../../kube/resource.js';
-import type { KubeObject, LabelSelector, OwnerReference, Pod, PodTemplateSpec } from '../../../kube/types.js';
-import { messageOf } from '../../../errors/mesh-error.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
+import { pods as podResource } from '#base/kube/resource.js';
+import type { KubeObject, LabelSelector, OwnerReference, Pod, PodTemplateSpec } from '#base/kube/types.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import type { ObjectCache } from '../cache/object-cache.js';
 import { controllerOf } from '../cache/object-cache.js';
 import { type ControllerDeps, isTerminatingNamespace } from './controller.js';

@@ -1,6 +1,6 @@
-import type { Pod } from '../../../kube/types.js';
+import type { Pod } from '#base/kube/types.js';
 
-/** True while the pod counts towards its owner: not ended and not being deleted. */
+/** True while the pod counts toward its owner: not ended and not being deleted. */
 export function isActive(pod: Pod): boolean {
   return !isFinished(pod) && pod.metadata.deletionTimestamp === undefined;
 }

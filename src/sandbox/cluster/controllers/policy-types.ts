@@ -1,6 +1,6 @@
-import type { KubeClient } from '../../../kube/client.js';
-import { customResourceDefinitions, type Resource } from '../../../kube/resource.js';
-import type { KubeObject } from '../../../kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { customResourceDefinitions, type Resource } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
 import {
   groupsOfPolicy,
   policyTypeWarnings,

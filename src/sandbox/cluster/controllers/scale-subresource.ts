@@ -1,8 +1,8 @@
-import { isNotFound } from '../../../kube/api-error.js';
-import type { KubeClient } from '../../../kube/client.js';
-import { discoverResources, isObjectAbsent, resourceOfKind } from '../../../kube/discovery.js';
-import { groupVersionOf, pathOf, type Resource } from '../../../kube/resource.js';
-import type { KubeObject } from '../../../kube/types.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { discoverResources, isObjectAbsent, resourceOfKind } from '#base/kube/discovery.js';
+import { groupVersionOf, pathOf, type Resource } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
 
 /** How many replicas an object is to have, and has. */
 export interface Scale {

@@ -1,12 +1,12 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { KubeClient } from '../../../kube/client.js';
-import { endpointSlices, namespaces, services } from '../../../kube/resource.js';
-import type { EndpointSlice, Namespace, Service } from '../../../kube/types.js';
-import { bindUdp, listenTcp, type SocketOptions } from '../../../system/socket.js';
-import { createLogger } from '../../../telemetry/log.js';
-import { messageOf } from '../../../errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { endpointSlices, namespaces, services } from '#base/kube/resource.js';
+import type { EndpointSlice, Namespace, Service } from '#base/kube/types.js';
+import { bindUdp, listenTcp, type SocketOptions } from '#base/system/socket.js';
+import { createLogger } from '#base/telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import { ClusterCaches } from '../cache/cluster-caches.js';
 import type { ZoneSource } from './records.js';
 import { respond } from './responder.js';

@@ -1,5 +1,5 @@
-import type { KubeClient } from '../../../kube/client.js';
-import { endpointSlices, services } from '../../../kube/resource.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { endpointSlices, services } from '#base/kube/resource.js';
 
 const fieldManager = 'meshctl-sandbox';
 

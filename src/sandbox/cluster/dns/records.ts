@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { decodeIpv6 } from '../../../system/socket-address.js';
-import type { EndpointSlice, Namespace, Service } from '../../../kube/types.js';
+import { decodeIpv6 } from '#base/system/socket-address.js';
+import type { EndpointSlice, Namespace, Service } from '#base/kube/types.js';
 
 /** A record of the cluster zone, without its name. */
 export type RecordData =

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../../errors/mesh-error.js';
-import { isConflict, isNotFound } from '../../../kube/api-error.js';
-import type { KubeClient } from '../../../kube/client.js';
-import { resourceId } from '../../../kube/discovery.js';
-import type { OwnerReference } from '../../../kube/types.js';
-import { createLogger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { isConflict, isNotFound } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { resourceId } from '#base/kube/discovery.js';
+import type { OwnerReference } from '#base/kube/types.js';
+import { createLogger } from '#base/telemetry/log.js';
 import type { EventRecorder } from '../controllers/event-recorder.js';
 import type { MetadataWatches } from '../metadata/metadata-watches.js';
 import type { MetadataChange } from '../metadata/resource-monitors.js';

@@ -1,7 +1,7 @@
-import type { KubeClient } from '../../../kube/client.js';
-import { isObjectAbsent, resourceOfKind, type ServedResources } from '../../../kube/discovery.js';
-import type { ObjectRef } from '../../../kube/resource.js';
-import type { KubeObject, OwnerReference } from '../../../kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { isObjectAbsent, resourceOfKind, type ServedResources } from '#base/kube/discovery.js';
+import type { ObjectRef } from '#base/kube/resource.js';
+import type { KubeObject, OwnerReference } from '#base/kube/types.js';
 import {
   type GraphNode,
   isDeletingDependents,

@@ -1,5 +1,5 @@
-import { groupVersionOf, type Resource } from '../../../kube/resource.js';
-import type { ObjectMeta, OwnerReference } from '../../../kube/types.js';
+import { groupVersionOf, type Resource } from '#base/kube/resource.js';
+import type { ObjectMeta, OwnerReference } from '#base/kube/types.js';
 
 /** Finalizers that ask the garbage collector to act before the object goes. */
 export const foregroundFinalizer = 'foregroundDeletion';

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../../errors/mesh-error.js';
-import type { KubeClient } from '../../../kube/client.js';
-import { discoverResources, type ServedResource, type ServedResources } from '../../../kube/discovery.js';
-import { customResourceDefinitions, type Resource } from '../../../kube/resource.js';
-import type { ObjectMeta } from '../../../kube/types.js';
-import { createLogger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { discoverResources, type ServedResource, type ServedResources } from '#base/kube/discovery.js';
+import { customResourceDefinitions, type Resource } from '#base/kube/resource.js';
+import type { ObjectMeta } from '#base/kube/types.js';
+import { createLogger } from '#base/telemetry/log.js';
 import { type MetadataChange, ResourceMonitors } from './resource-monitors.js';
 
 /** Discovery is asked again this often. */

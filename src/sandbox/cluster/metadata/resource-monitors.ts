@@ -1,8 +1,8 @@
-import type { KubeClient } from '../../../kube/client.js';
-import { resourceId } from '../../../kube/discovery.js';
-import { Reflector } from '../../../kube/reflector.js';
-import type { Resource } from '../../../kube/resource.js';
-import type { KubeObject, ObjectMeta } from '../../../kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { resourceId } from '#base/kube/discovery.js';
+import { Reflector } from '#base/kube/reflector.js';
+import type { Resource } from '#base/kube/resource.js';
+import type { KubeObject, ObjectMeta } from '#base/kube/types.js';
 
 export interface MonitorsOptions {
   readonly client: KubeClient;

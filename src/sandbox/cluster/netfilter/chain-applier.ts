@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { MeshError } from '../../../errors/mesh-error.js';
-import { run } from '../../../system/run.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { run } from '#base/system/run.js';
 import { type ChainTable, parseSave, type PresentTable, renderTable } from './chain-table.js';
 import { type Family, tablePrograms } from './family.js';
 

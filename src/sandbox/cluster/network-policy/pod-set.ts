@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { labelSelectorMatches } from '../../../kube/labels.js';
-import type { LabelSelector } from '../../../kube/types.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
+import type { LabelSelector } from '#base/kube/types.js';
 import { type Family, familyOf } from '../netfilter/family.js';
 import { canonicalJson } from '../controllers/template-hash.js';
 

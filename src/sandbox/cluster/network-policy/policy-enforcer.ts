@@ -1,8 +1,8 @@
-import { messageOf } from '../../../errors/mesh-error.js';
-import { openNetns } from '../../../system/netns.js';
-import { closeFd } from '../../../system/socket.js';
-import { untilDoneOrAborted } from '../../../system/until.js';
-import { createLogger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { openNetns } from '#base/system/netns.js';
+import { closeFd } from '#base/system/socket.js';
+import { untilDoneOrAborted } from '#base/system/until.js';
+import { createLogger } from '#base/telemetry/log.js';
 import { sharedSignal } from '../cache/cluster-caches.js';
 import { ChainApplier } from '../netfilter/chain-applier.js';
 import type { Family } from '../netfilter/family.js';

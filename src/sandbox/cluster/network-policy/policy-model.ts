@@ -1,5 +1,5 @@
-import { endpointSlices, namespaces, pods } from '../../../kube/resource.js';
-import type { EndpointSlice, Namespace, Pod } from '../../../kube/types.js';
+import { endpointSlices, namespaces, pods } from '#base/kube/resource.js';
+import type { EndpointSlice, Namespace, Pod } from '#base/kube/types.js';
 import type { ClusterCaches } from '../cache/cluster-caches.js';
 import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
 import type { Family } from '../netfilter/family.js';

@@ -1,5 +1,5 @@
-import { MeshError } from '../../../errors/mesh-error.js';
-import { run } from '../../../system/run.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { run } from '#base/system/run.js';
 import type { Family } from '../netfilter/family.js';
 
 const timeoutMs = 30_000;

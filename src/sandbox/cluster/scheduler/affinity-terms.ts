@@ -1,5 +1,5 @@
-import { labelSelectorMatches } from '../../../kube/labels.js';
-import type { LabelSelector, Pod, PodAffinityTerm } from '../../../kube/types.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
+import type { LabelSelector, Pod, PodAffinityTerm } from '#base/kube/types.js';
 import { isActive } from '../controllers/pod-state.js';
 import type { ClusterView } from './cluster-view.js';
 

@@ -1,5 +1,5 @@
-import { pods as podResource } from '../../../kube/resource.js';
-import type { Pod } from '../../../kube/types.js';
+import { pods as podResource } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
 import type { ObjectCache } from '../cache/object-cache.js';
 import type { ControllerDeps } from '../controllers/controller.js';
 

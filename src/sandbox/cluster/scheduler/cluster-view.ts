@@ -1,4 +1,4 @@
-import type { Node, Pod } from '../../../kube/types.js';
+import type { Node, Pod } from '#base/kube/types.js';
 import type {
   PersistentVolume,
   PersistentVolumeClaim,

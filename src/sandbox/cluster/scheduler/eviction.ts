@@ -1,6 +1,6 @@
-import { isNotFound } from '../../../kube/api-error.js';
-import { pods as podResource } from '../../../kube/resource.js';
-import type { Pod } from '../../../kube/types.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import { pods as podResource } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
 import type { ObjectCache } from '../cache/object-cache.js';
 import { withCondition } from '../controllers/conditions.js';
 import type { ControllerDeps } from '../controllers/controller.js';

@@ -1,4 +1,4 @@
-import type { Pod } from '../../../kube/types.js';
+import type { Pod } from '#base/kube/types.js';
 import { isActive } from '../controllers/pod-state.js';
 import type { ClusterView, Filter, NodeState, Refusal } from './cluster-view.js';
 import { nodeFit } from './filters/node-fit.js';

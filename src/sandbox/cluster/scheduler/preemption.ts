@@ -1,5 +1,5 @@
-import { labelSelectorMatches } from '../../../kube/labels.js';
-import type { Pod } from '../../../kube/types.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
+import type { Pod } from '#base/kube/types.js';
 import { isActive, isFinished } from '../controllers/pod-state.js';
 import type { PodDisruptionBudget } from '../objects.js';
 import { type ClusterView, type NodeState, type Refusal, withPodsOf } from './cluster-view.js';

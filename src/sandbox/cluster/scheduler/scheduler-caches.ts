@@ -4,8 +4,8 @@ import {
   persistentVolumeClaims,
   persistentVolumes,
   pods as podResource,
-} from '../../../kube/resource.js';
-import type { KubeObject, Node, Pod } from '../../../kube/types.js';
+} from '#base/kube/resource.js';
+import type { KubeObject, Node, Pod } from '#base/kube/types.js';
 import type { ClusterCaches } from '../cache/cluster-caches.js';
 import type { ObjectCache } from '../cache/object-cache.js';
 import {

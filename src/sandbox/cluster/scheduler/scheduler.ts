@@ -1,5 +1,5 @@
-import { persistentVolumeClaims, pods as podResource } from '../../../kube/resource.js';
-import type { Node, Pod } from '../../../kube/types.js';
+import { persistentVolumeClaims, pods as podResource } from '#base/kube/resource.js';
+import type { Node, Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../cache/object-cache.js';
 import { withCondition } from '../controllers/conditions.js';
 import {

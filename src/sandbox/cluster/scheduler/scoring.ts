@@ -1,6 +1,6 @@
-import { termMatches } from '../../../kube/node-selector.js';
-import { parseQuantity } from '../../../kube/quantity.js';
-import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from '../../../kube/types.js';
+import { termMatches } from '#base/kube/node-selector.js';
+import { parseQuantity } from '#base/kube/quantity.js';
+import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from '#base/kube/types.js';
 import { controllerOf } from '../cache/object-cache.js';
 import { isActive, isFinished } from '../controllers/pod-state.js';
 import { termMatcher } from './affinity-terms.js';

@@ -1,4 +1,4 @@
-import type { Taint, Toleration } from '../../../kube/types.js';
+import type { Taint, Toleration } from '#base/kube/types.js';
 
 /** Whether a toleration covers a taint (kubernetes.io documentation, "Taints and Tolerations"). */
 export function tolerates(toleration: Toleration, taint: Taint): boolean {

@@ -1,4 +1,4 @@
-import type { EndpointSlice } from '../../../kube/types.js';
+import type { EndpointSlice } from '#base/kube/types.js';
 import type { RoutingNode } from './service-route.js';
 
 /** An endpoint packets can be sent to. */

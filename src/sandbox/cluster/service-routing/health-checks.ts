@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
-import { messageOf } from '../../../errors/mesh-error.js';
-import type { EndpointSlice, Service } from '../../../kube/types.js';
-import { listenTcp } from '../../../system/socket.js';
-import type { Logger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { EndpointSlice, Service } from '#base/kube/types.js';
+import { listenTcp } from '#base/system/socket.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { slicesByService } from './service-route.js';
 
 interface Check {

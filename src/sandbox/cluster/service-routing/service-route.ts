@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { EndpointSlice, Service, ServicePort } from '../../../kube/types.js';
+import type { EndpointSlice, Service, ServicePort } from '#base/kube/types.js';
 import { type Family, familyOf } from '../netfilter/family.js';
 import { type Backend, backendsOf } from './backends.js';
 

@@ -1,6 +1,6 @@
-import { messageOf } from '../../../errors/mesh-error.js';
-import { forgetFlows, type FlowTuple } from '../../../system/conntrack.js';
-import type { Logger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { forgetFlows, type FlowTuple } from '#base/system/conntrack.js';
+import type { Logger } from '#base/telemetry/log.js';
 import type { Family } from '../netfilter/family.js';
 import type { ServiceRoute } from './service-route.js';
 

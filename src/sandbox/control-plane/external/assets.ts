@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { MeshError, type MeshErrorOptions, messageOf } from '../../../errors/mesh-error.js';
-import { run } from '../../../system/run.js';
+import { MeshError, type MeshErrorOptions, messageOf } from '#base/errors/mesh-error.js';
+import { run } from '#base/system/run.js';
 import { obstacleOf } from './executable-format.js';
 
 /** The variable that names a folder with the programs `kube-apiserver` and `etcd`, as envtest uses it. */
@@ -54,7 +54,7 @@ async function versionOf(program: string, o: { pattern: RegExp; oldest: string }
       evidence: `${program} --version ended with ${result.exitCode}: ${(result.stdout + result.stderr).trim().slice(0, 500)}`,
     });
   }
-  if (version.startsWith(unlabelled)) {
+  if (version.startsWith(unlabeled)) {
     throw unusable(`${program} was built without its version`, {
       evidence: `it calls itself ${version}`,
       hint: `Build it with its version, as go build -ldflags '-X k8s.io/component-base/version.gitVersion=v1.32.0'. ${fix}`,
@@ -65,7 +65,7 @@ async function versionOf(program: string, o: { pattern: RegExp; oldest: string }
 }
 
 /** What kube-apiserver calls itself when nobody told the linker: every client would take it for an old one. */
-const unlabelled = '0.0.0';
+const unlabeled = '0.0.0';
 
 function assertFolder(folder: string): void {
   let isFolder: boolean;

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Logger } from '../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { Program } from './program.js';
 
 /** Unix sockets in etcd's working folder; etcd wants a port in every URL, and makes it part of the name. */

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Logger } from '../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { frontProxyUser } from '../../apiserver/aggregation/front-proxy.js';
 import type { ClusterPki } from '../../apiserver/auth/pki.js';
 import { apiServerUser } from '../../node/kubelet-api/caller.js';

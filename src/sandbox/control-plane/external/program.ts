@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statfsSync } from 'node:fs';
-import { messageOf } from '../../../errors/mesh-error.js';
-import type { Logger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { lastWords } from './last-words.js';
 
 export interface ProgramOptions {

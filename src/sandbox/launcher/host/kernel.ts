@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { run, type RunResult } from '../../../system/run.js';
+import { run, type RunResult } from '#base/system/run.js';
 import type { MissingPiece } from './host-check.js';
 import { reinstallIptables, systemPath } from './programs.js';
 

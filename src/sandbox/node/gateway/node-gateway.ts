@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { messageOf } from '../../../errors/mesh-error.js';
-import { openNetns } from '../../../system/netns.js';
-import { connectTcp } from '../../../system/socket.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { openNetns } from '#base/system/netns.js';
+import { connectTcp } from '#base/system/socket.js';
 import {
   type AttachRequest,
   type ContainerIo,

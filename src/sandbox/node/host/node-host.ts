@@ -2,9 +2,9 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { closeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MeshError } from '../../../errors/mesh-error.js';
-import { openNetns } from '../../../system/netns.js';
-import { type RunResult, run } from '../../../system/run.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { openNetns } from '#base/system/netns.js';
+import { type RunResult, run } from '#base/system/run.js';
 import { kernelFileSystems, readOnly } from './bwrap-flags.js';
 import { hostProgramArgs, prepareNodeRootfs } from './node-rootfs.js';
 import { childrenOf } from './process-tree.js';

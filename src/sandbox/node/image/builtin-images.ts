@@ -26,7 +26,7 @@ const images: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   controller: { meshd: meshctlProgram('meshd.js') },
   ztunnel: { ztunnel: meshctlProgram('ztunnel.js') },
   cni: { 'mesh-cni': meshctlProgram('mesh-cni.js') },
-  waypoint: { waypoint: meshctlProgram('waypoint.js') },
+  waypoint: { waypoint: meshctlProgram('gateway.js') },
   tool: {
     'tool-entrypoint': toolEntrypoint,
     tool: meshctlProgram('tool.js'),

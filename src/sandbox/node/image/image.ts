@@ -21,7 +21,7 @@ export type RootfsSource =
 
 /** An image that is present on the node. */
 export interface ContainerImage {
-  /** The normalised reference, e.g. `docker.io/meshctl/tool:0.1.0`. */
+  /** The normalized reference, e.g. `docker.io/meshctl/tool:0.1.0`. */
   readonly reference: string;
   readonly id: string;
   readonly config: ImageConfig;

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 
-/** User that API servers are towards kubelets: the common name of their client certificate. */
+/** User that API servers are toward kubelets: the common name of their client certificate. */
 export const apiServerUser = 'kube-apiserver-kubelet-client';
 
 /** Why a caller is refused; undefined for an API server of this cluster. */

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { Duplex } from 'node:stream';
-import { messageOf } from '../../../errors/mesh-error.js';
-import { listenTcp } from '../../../system/socket.js';
-import type { Logger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { listenTcp } from '#base/system/socket.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { KubeletGatewayError } from '../../apiserver/kubelet-gateway.js';
 import { StreamAcceptor, UnknownProtocolError } from '../../streaming/stream-acceptor.js';
 import { NodeGateway } from '../gateway/node-gateway.js';

@@ -1,6 +1,6 @@
-import { safeSysctls } from '../../../kube/safe-sysctls.js';
-import { nodeMatches } from '../../../kube/node-selector.js';
-import type { KubeObject } from '../../../kube/types.js';
+import { safeSysctls } from '#base/kube/safe-sysctls.js';
+import { nodeMatches } from '#base/kube/node-selector.js';
+import type { KubeObject } from '#base/kube/types.js';
 import type { Pod } from '../model/pod.js';
 import type { PodFailure } from './pod/pod-status.js';
 import { podRequest } from './pod-requests.js';

@@ -1,8 +1,8 @@
-import type { KubeClient } from '../../../kube/client.js';
-import { events } from '../../../kube/resource.js';
-import type { KubeObject } from '../../../kube/types.js';
-import type { Logger } from '../../../telemetry/log.js';
-import { messageOf } from '../../../errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { events } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import type { Logger } from '#base/telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import { seconds } from '../model/time.js';
 
 /** What an event is about. */

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../../errors/mesh-error.js';
-import type { KubeClient } from '../../../kube/client.js';
-import { Reflector } from '../../../kube/reflector.js';
-import { nodes, pods } from '../../../kube/resource.js';
-import type { KubeObject } from '../../../kube/types.js';
-import { createLogger, type Logger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { Reflector } from '#base/kube/reflector.js';
+import { nodes, pods } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import { createLogger, type Logger } from '#base/telemetry/log.js';
 import { CniRunner } from '../cni/cni-runner.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { ImageStore } from '../image/image.js';

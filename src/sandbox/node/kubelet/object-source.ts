@@ -1,6 +1,6 @@
-import { KubeApiError } from '../../../kube/api-error.js';
-import type { KubeClient } from '../../../kube/client.js';
-import { Reflector } from '../../../kube/reflector.js';
+import { KubeApiError } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { Reflector } from '#base/kube/reflector.js';
 import {
   configMaps,
   type ObjectRef,
@@ -9,8 +9,8 @@ import {
   runtimeClasses,
   secrets,
   services,
-} from '../../../kube/resource.js';
-import type { KubeObject, Service } from '../../../kube/types.js';
+} from '#base/kube/resource.js';
+import type { KubeObject, Service } from '#base/kube/types.js';
 import { ContainerConfigError } from '../runtime/config-error.js';
 import { within } from './within.js';
 

@@ -1,4 +1,4 @@
-import type { Affinity } from '../../../kube/types.js';
+import type { Affinity } from '#base/kube/types.js';
 import type { PodStatus } from './pod-status.js';
 
 /**

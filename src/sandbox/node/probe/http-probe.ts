@@ -1,7 +1,7 @@
 import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { messageOf } from '../../../errors/mesh-error.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import type { ProbeHandler } from '../model/pod.js';
 
 type HttpGet = NonNullable<ProbeHandler['httpGet']>;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import { messageOf } from '../../../errors/mesh-error.js';
-import { connectTcp } from '../../../system/socket.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { connectTcp } from '#base/system/socket.js';
 import type { ContainerSpec, ProbeHandler } from '../model/pod.js';
 import { checkGrpcHealth } from './grpc-health.js';
 import { httpProbe } from './http-probe.js';

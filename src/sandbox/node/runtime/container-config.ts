@@ -72,14 +72,14 @@ const ownProc = ['unshare', '--mount-proc', '--propagation', 'slave'];
  * as under a container runtime: it must reap its children and gets no default signal handlers.
  */
 export function startCommand(c: ContainerConfig): StartCommand {
-  return honoursSetuid(c) ? commandWithSetuid(c) : bwrapCommand(c);
+  return honorsSetuid(c) ? commandWithSetuid(c) : bwrapCommand(c);
 }
 
 /**
  * Only for a user other than root is there something to gain. The images of the product have no
  * setuid programs; a filter and a process namespace of others need bubblewrap to the end.
  */
-function honoursSetuid(c: ContainerConfig): boolean {
+function honorsSetuid(c: ContainerConfig): boolean {
   const isOrdinaryUser = c.user !== undefined && c.user.uid !== 0;
   const isOwn = c.pidNamespace === 'own' && c.image.rootfs.kind === 'folder';
   return isOrdinaryUser && isOwn && c.mayGainPrivileges && !c.hasSeccompFilter;

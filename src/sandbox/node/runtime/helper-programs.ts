@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, copyFile, mkdir, open, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { run } from '../../../system/run.js';
+import { run } from '#base/system/run.js';
 
 /**
  * The few programs of this machine that take on a user, give up capabilities, lead

@@ -1,4 +1,4 @@
-import type { Service } from '../../../kube/types.js';
+import type { Service } from '#base/kube/types.js';
 import type { ObjectSource } from '../kubelet/object-source.js';
 import type { Pod } from '../model/pod.js';
 

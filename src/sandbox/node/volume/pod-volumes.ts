@@ -1,9 +1,9 @@
-import { ephemeralClaimName } from '../../../kube/ephemeral-claim.js';
+import { ephemeralClaimName } from '#base/kube/ephemeral-claim.js';
 import { rm, stat } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
-import { messageOf } from '../../../errors/mesh-error.js';
-import { parseQuantity } from '../../../kube/quantity.js';
-import type { Logger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { parseQuantity } from '#base/kube/quantity.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
 import { resolveInside } from '../host/path-inside.js';

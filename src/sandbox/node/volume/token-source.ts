@@ -1,5 +1,5 @@
-import type { KubeClient } from '../../../kube/client.js';
-import { pathOf, serviceAccounts } from '../../../kube/resource.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { pathOf, serviceAccounts } from '#base/kube/resource.js';
 import type { Pod } from '../model/pod.js';
 
 interface CachedToken {

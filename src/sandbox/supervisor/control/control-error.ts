@@ -1,4 +1,4 @@
-import { MeshError, messageOf } from '../../../errors/mesh-error.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { filesError } from '../files-error.js';
 
 /** A refusal of the supervisor, as JSON. */

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { MeshError } from '../../../errors/mesh-error.js';
-import { errorCatalog } from '../../../errors/catalog.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { errorCatalog } from '#base/errors/catalog.js';
 import { errorDocument } from './control-error.js';
 import {
   type AddNodesRequest,

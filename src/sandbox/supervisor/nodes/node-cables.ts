@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
-import { MeshError } from '../../../errors/mesh-error.js';
-import { run, type RunResult } from '../../../system/run.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { run, type RunResult } from '#base/system/run.js';
 import type { Family } from '../../cluster/netfilter/family.js';
 import type { NetworkPlan } from '../network-plan.js';
 
@@ -84,9 +84,9 @@ export async function removeCable(index: number): Promise<void> {
 
 /**
  * Makes the control plane ask again for addresses that just became silent. Connections made right
- * after would wait for answers of a neighbour the kernel still believes in, for half a minute.
+ * after would wait for answers of a neighbor the kernel still believes in, for half a minute.
  */
-export async function forgetNeighbours(ips: readonly string[]): Promise<void> {
+export async function forgetNeighbors(ips: readonly string[]): Promise<void> {
   for (const address of ips) await run('ip', ['neigh', 'flush', 'to', address, 'dev', bridge]);
 }
 
@@ -111,7 +111,7 @@ function routesTo(index: number, { families }: NetworkPlan): string[] {
 }
 
 /**
- * The same in every run of a node: its neighbours, who remember it for half a minute,
+ * The same in every run of a node: its neighbors, who remember it for half a minute,
  * would send to a card that is gone. Slot 0 is the sandbox itself.
  */
 function hardwareAddress(index: number): string {

@@ -1,9 +1,9 @@
 import { dirname, join } from 'node:path';
-import { MeshError } from '../../../errors/mesh-error.js';
-import { nearMiss } from '../../../errors/near-miss.js';
-import type { DirectConnectionOptions } from '../../../kube/connection.js';
-import { nodes as nodeResource, pods as podResource } from '../../../kube/resource.js';
-import type { Pod } from '../../../kube/types.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { nearMiss } from '#base/errors/near-miss.js';
+import type { DirectConnectionOptions } from '#base/kube/connection.js';
+import { nodes as nodeResource, pods as podResource } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
 import type { ObjectCache } from '../../cluster/cache/object-cache.js';
 import type { ImageStore } from '../../node/image/image.js';
 import type { ServingIdentity } from '../../node/kubelet-api/kubelet-api.js';

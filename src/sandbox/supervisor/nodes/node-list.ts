@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
-import { MeshError } from '../../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import { nodesMax } from '../sandbox-config.js';
 
 /** A node as its owner wants it; kept over restarts of the sandbox. */

@@ -1,6 +1,6 @@
-import { messageOf } from '../../../errors/mesh-error.js';
-import type { KubeClient } from '../../../kube/client.js';
-import { createLogger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { createLogger } from '#base/telemetry/log.js';
 import {
   type ClusterCaches,
   type PodObject,

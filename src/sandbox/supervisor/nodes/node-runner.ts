@@ -3,11 +3,11 @@ import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../../errors/mesh-error.js';
-import { KubeClient } from '../../../kube/client.js';
-import { type DirectConnectionOptions, directConnection } from '../../../kube/connection.js';
-import { untilDoneOrAborted } from '../../../system/until.js';
-import { createLogger } from '../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { KubeClient } from '#base/kube/client.js';
+import { type DirectConnectionOptions, directConnection } from '#base/kube/connection.js';
+import { untilDoneOrAborted } from '#base/system/until.js';
+import { createLogger } from '#base/telemetry/log.js';
 import { NodeHost } from '../../node/host/node-host.js';
 import type { ImageStore } from '../../node/image/image.js';
 import { type ServingIdentity, startKubeletApi } from '../../node/kubelet-api/kubelet-api.js';
@@ -19,7 +19,7 @@ import { sandboxPaths } from '../sandbox-paths.js';
 import { writeCniConfig } from './cni-config.js';
 import { clearLastRun } from './node-disk.js';
 import type { NodeSpec } from './node-list.js';
-import { connectNode, forgetNeighbours, type NetworkedNode, removeCable, setCable } from './node-cables.js';
+import { connectNode, forgetNeighbors, type NetworkedNode, removeCable, setCable } from './node-cables.js';
 import { type NetworkDeps, NodeNetwork } from './node-network.js';
 import { boundPodUids } from './pods-of-node.js';
 import { NodeUplink } from './node-uplink.js';
@@ -125,7 +125,7 @@ export class NodeRunner {
     await this.#endRun();
     await this.#keeping;
     await removeCable(this.#spec.index);
-    await forgetNeighbours(this.#plan.node(this.#spec.index).ips);
+    await forgetNeighbors(this.#plan.node(this.#spec.index).ips);
   }
 
   /** Plugs the node's network cable in or out; kept over its runs. */
@@ -134,7 +134,7 @@ export class NodeRunner {
     const run = this.#run;
     if (run === undefined) return;
     await setCable(this.#spec.index, isConnected);
-    if (!isConnected) await forgetNeighbours(this.#plan.node(this.#spec.index).ips);
+    if (!isConnected) await forgetNeighbors(this.#plan.node(this.#spec.index).ips);
     run.network.setConnected(isConnected);
   }
 

@@ -1,7 +1,7 @@
 import { Agent, type RequestOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { connectTcp } from '../../../system/socket.js';
+import { connectTcp } from '#base/system/socket.js';
 
 type Callback = (error: Error | null, stream: Duplex) => void;
 

@@ -1,6 +1,6 @@
-import type { KubeClient } from '../../../kube/client.js';
-import { pods as podResource } from '../../../kube/resource.js';
-import type { Pod } from '../../../kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { pods as podResource } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
 
 /**
  * Pods, as `namespace/name`, that would be lost with a node: those that run on it, except for a DaemonSet's,

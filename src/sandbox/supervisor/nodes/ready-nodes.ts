@@ -1,6 +1,6 @@
-import type { KubeClient } from '../../../kube/client.js';
-import { nodes as nodeResource } from '../../../kube/resource.js';
-import type { Node } from '../../../kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { nodes as nodeResource } from '#base/kube/resource.js';
+import type { Node } from '#base/kube/types.js';
 
 /** A status has to be told while the API server hangs. */
 const timeoutMs = 2_000;

@@ -1,15 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CostBudget, CostExceeded } from '../../../../src/sandbox/apiserver/cel/budget.js';
-import { newEnvironment } from '../../../../src/sandbox/apiserver/cel/environment.js';
-import {
-  CompileProblem,
-  compileExpression,
-  EvaluationFailure,
-} from '../../../../src/sandbox/apiserver/cel/expression.js';
-import { prepareSource, withOriginals } from '../../../../src/sandbox/apiserver/cel/source.js';
-import { celValue } from '../../../../src/sandbox/apiserver/cel/values.js';
-import type { Json } from '../../../../src/sandbox/apiserver/json.js';
+import { CostBudget, CostExceeded } from '#sandbox/apiserver/cel/budget.js';
+import { newEnvironment } from '#sandbox/apiserver/cel/environment.js';
+import { CompileProblem, compileExpression, EvaluationFailure } from '#sandbox/apiserver/cel/expression.js';
+import { prepareSource, withOriginals } from '#sandbox/apiserver/cel/source.js';
+import { celValue } from '#sandbox/apiserver/cel/values.js';
+import type { Json } from '#sandbox/apiserver/json.js';
 
 const environment = newEnvironment().registerVariable('self', 'dyn');
 

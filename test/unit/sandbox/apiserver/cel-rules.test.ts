@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { celErrors } from '../../../../src/sandbox/apiserver/crd/cel-rules.js';
-import { ruleErrors } from '../../../../src/sandbox/apiserver/crd/rule-checks.js';
-import type { Schema } from '../../../../src/sandbox/apiserver/schema/schema.js';
+import { celErrors } from '#sandbox/apiserver/crd/cel-rules.js';
+import { ruleErrors } from '#sandbox/apiserver/crd/rule-checks.js';
+import type { Schema } from '#sandbox/apiserver/schema/schema.js';
 
 const withRule = (rule: string, extra: Partial<Schema> = {}): Schema => ({
   type: 'object',

@@ -1,8 +1,8 @@
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { withLinksBehind } from '../../../../src/sandbox/apiserver/proxy/html-links.js';
-import { pageStream } from '../../../../src/sandbox/apiserver/proxy/html-stream.js';
+import { withLinksBehind } from '#sandbox/apiserver/proxy/html-links.js';
+import { pageStream } from '#sandbox/apiserver/proxy/html-stream.js';
 
 const at = { prefix: '/api/v1/x/proxy', hosts: ['10.0.0.1:80'] };
 

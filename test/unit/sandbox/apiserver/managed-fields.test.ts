@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { applyConfiguration } from '../../../../src/sandbox/apiserver/managed-fields/apply.js';
-import { recordUpdate } from '../../../../src/sandbox/apiserver/managed-fields/record-update.js';
-import type { KubeObject } from '../../../../src/sandbox/apiserver/object.js';
-import { BuiltinSchemas } from '../../../../src/sandbox/apiserver/schema/builtin-schema.js';
+import { applyConfiguration } from '#sandbox/apiserver/managed-fields/apply.js';
+import { recordUpdate } from '#sandbox/apiserver/managed-fields/record-update.js';
+import type { KubeObject } from '#sandbox/apiserver/object.js';
+import { BuiltinSchemas } from '#sandbox/apiserver/schema/builtin-schema.js';
 
 const schema = new BuiltinSchemas().get('api.apps.v1.Deployment');
 const who = (manager: string) => ({ manager, apiVersion: 'apps/v1', subresource: '' });

@@ -1,9 +1,6 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { expect, test } from 'vitest';
-import {
-  encodeOpenApiV2,
-  wantsOpenApiProtobuf,
-} from '../../../../src/sandbox/apiserver/discovery/openapi-protobuf.js';
+import { encodeOpenApiV2, wantsOpenApiProtobuf } from '#sandbox/apiserver/discovery/openapi-protobuf.js';
 
 /** Fields of a message: number -> raw values. */
 function fieldsOf(bytes: Uint8Array): Map<number, Uint8Array[]> {

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MalformedPatch, PatchNotApplicable } from '../../../../src/sandbox/apiserver/patch/patch-error.js';
-import { cloneJson, equalJson, type Json } from '../../../../src/sandbox/apiserver/json.js';
-import { jsonPatch } from '../../../../src/sandbox/apiserver/patch/json-patch.js';
-import { mergePatch } from '../../../../src/sandbox/apiserver/patch/merge-patch.js';
-import { strategicMergePatch } from '../../../../src/sandbox/apiserver/patch/strategic-merge-patch.js';
-import { BuiltinSchemas } from '../../../../src/sandbox/apiserver/schema/builtin-schema.js';
+import { MalformedPatch, PatchNotApplicable } from '#sandbox/apiserver/patch/patch-error.js';
+import { cloneJson, equalJson, type Json } from '#sandbox/apiserver/json.js';
+import { jsonPatch } from '#sandbox/apiserver/patch/json-patch.js';
+import { mergePatch } from '#sandbox/apiserver/patch/merge-patch.js';
+import { strategicMergePatch } from '#sandbox/apiserver/patch/strategic-merge-patch.js';
+import { BuiltinSchemas } from '#sandbox/apiserver/schema/builtin-schema.js';
 
 const podSpec = new BuiltinSchemas().get('api.core.v1.PodSpec');
 

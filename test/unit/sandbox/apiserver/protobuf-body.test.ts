@@ -1,6 +1,6 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { describe, expect, test } from 'vitest';
-import { decodeProtobufObject } from '../../../../src/sandbox/apiserver/protobuf/decode-object.js';
+import { decodeProtobufObject } from '#sandbox/apiserver/protobuf/decode-object.js';
 
 const magic = Buffer.from('k8s\0');
 

@@ -1,15 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { podAmounts, isBestEffort } from '../../../../src/sandbox/apiserver/admission/pods/pod-resources.js';
-import { shown } from '../../../../src/sandbox/apiserver/admission/quota/amounts.js';
-import { podMatches } from '../../../../src/sandbox/apiserver/admission/quota/scopes.js';
-import {
-  isCountedIn,
-  unspecified,
-  usageOf,
-} from '../../../../src/sandbox/apiserver/admission/quota/usage.js';
-import type { JsonObject } from '../../../../src/sandbox/apiserver/json.js';
-import type { KubeObject } from '../../../../src/sandbox/apiserver/object.js';
+import { podAmounts, isBestEffort } from '#sandbox/apiserver/admission/pods/pod-resources.js';
+import { shown } from '#sandbox/apiserver/admission/quota/amounts.js';
+import { podMatches } from '#sandbox/apiserver/admission/quota/scopes.js';
+import { isCountedIn, unspecified, usageOf } from '#sandbox/apiserver/admission/quota/usage.js';
+import type { JsonObject } from '#sandbox/apiserver/json.js';
+import type { KubeObject } from '#sandbox/apiserver/object.js';
 
 const pods = { group: '', plural: 'pods' };
 const container = (

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { KubeObject } from '../../../../src/sandbox/apiserver/object.js';
-import { Store, StoreConflict } from '../../../../src/sandbox/apiserver/storage/store.js';
+import type { KubeObject } from '#sandbox/apiserver/object.js';
+import { Store, StoreConflict } from '#sandbox/apiserver/storage/store.js';
 
 function object(name: string, value = 0): KubeObject {
   return {

@@ -1,15 +1,11 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import { acceptedByDefault } from '../../../../src/sandbox/apiserver/http/negotiation.js';
-import { builtinResources } from '../../../../src/sandbox/apiserver/kinds/builtin-table.js';
-import type { KubeObject } from '../../../../src/sandbox/apiserver/object.js';
-import { Store } from '../../../../src/sandbox/apiserver/storage/store.js';
-import {
-  watchEvents,
-  type WatchOptions,
-  type WatchSink,
-} from '../../../../src/sandbox/apiserver/watch/watch-events.js';
+import { acceptedByDefault } from '#sandbox/apiserver/http/negotiation.js';
+import { builtinResources } from '#sandbox/apiserver/kinds/builtin-table.js';
+import type { KubeObject } from '#sandbox/apiserver/object.js';
+import { Store } from '#sandbox/apiserver/storage/store.js';
+import { watchEvents, type WatchOptions, type WatchSink } from '#sandbox/apiserver/watch/watch-events.js';
 
 const configMaps = builtinResources().find((r) => r.plural === 'configmaps');
 if (configMaps === undefined) throw new Error('there are no ConfigMaps');

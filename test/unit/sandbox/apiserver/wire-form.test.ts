@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { JsonObject } from '../../../../src/sandbox/apiserver/json.js';
-import { BuiltinSchemas } from '../../../../src/sandbox/apiserver/schema/builtin-schema.js';
-import { dropEmpty, toWireForm } from '../../../../src/sandbox/apiserver/schema/wire-form.js';
+import type { JsonObject } from '#sandbox/apiserver/json.js';
+import { BuiltinSchemas } from '#sandbox/apiserver/schema/builtin-schema.js';
+import { dropEmpty, toWireForm } from '#sandbox/apiserver/schema/wire-form.js';
 
 const schemas = new BuiltinSchemas();
 

@@ -2,9 +2,9 @@ import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { expect, test } from 'vitest';
-import { isDoneWith } from '../../../../src/sandbox/cluster/controllers/certificates/certificate-cleaner.js';
-import { signerVerdict } from '../../../../src/sandbox/cluster/controllers/certificates/signer-rules.js';
-import type { SigningRequest } from '../../../../src/sandbox/cluster/controllers/certificates/signing-request.js';
+import { isDoneWith } from '#sandbox/cluster/controllers/certificates/certificate-cleaner.js';
+import { signerVerdict } from '#sandbox/cluster/controllers/certificates/signer-rules.js';
+import type { SigningRequest } from '#sandbox/cluster/controllers/certificates/signing-request.js';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const kubeletClient = 'kubernetes.io/kube-apiserver-client-kubelet';

@@ -1,9 +1,9 @@
 import { type Answer, decode, encode, type OptAnswer, type Packet, type RecordType } from 'dns-packet';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { EndpointSlice, Namespace, Service } from '../../../../src/kube/types.js';
-import { addressOfReverse, type ZoneSource } from '../../../../src/sandbox/cluster/dns/records.js';
-import { respond } from '../../../../src/sandbox/cluster/dns/responder.js';
+import type { EndpointSlice, Namespace, Service } from '#base/kube/types.js';
+import { addressOfReverse, type ZoneSource } from '#sandbox/cluster/dns/records.js';
+import { respond } from '#sandbox/cluster/dns/responder.js';
 import { makeService, makeSlice } from './objects.js';
 
 const endpoint = (ip: string, o: { hostname?: string; ready?: boolean } = {}) => ({

@@ -1,11 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Endpoints, Node } from '../../../../src/kube/types.js';
-import {
-  type DesiredSlice,
-  desiredSlices,
-} from '../../../../src/sandbox/cluster/controllers/service/endpoint-model.js';
-import { mirroredSlices } from '../../../../src/sandbox/cluster/controllers/service/endpoint-slice-mirroring.js';
-import { withHints } from '../../../../src/sandbox/cluster/controllers/service/topology-hints.js';
+import type { Endpoints, Node } from '#base/kube/types.js';
+import { type DesiredSlice, desiredSlices } from '#sandbox/cluster/controllers/service/endpoint-model.js';
+import { mirroredSlices } from '#sandbox/cluster/controllers/service/endpoint-slice-mirroring.js';
+import { withHints } from '#sandbox/cluster/controllers/service/topology-hints.js';
 import { makePod, makeService } from './objects.js';
 
 const http = [{ name: '', port: 80, protocol: 'TCP' }];

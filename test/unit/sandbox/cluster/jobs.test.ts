@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import type { Pod } from '../../../../src/kube/types.js';
+import type { Pod } from '#base/kube/types.js';
 import {
   completionIndexKey,
   indexFailureCountKey,
   indexRanges,
   parseIndexRanges,
-} from '../../../../src/sandbox/cluster/controllers/batch/job-indexes.js';
-import { type JobPlan, jobPlan } from '../../../../src/sandbox/cluster/controllers/batch/job-plan.js';
-import { jobStatus } from '../../../../src/sandbox/cluster/controllers/batch/job-status.js';
-import { tallyJob, trackingFinalizer } from '../../../../src/sandbox/cluster/controllers/batch/job-tally.js';
-import type { Job, JobSpec } from '../../../../src/sandbox/cluster/objects.js';
+} from '#sandbox/cluster/controllers/batch/job-indexes.js';
+import { type JobPlan, jobPlan } from '#sandbox/cluster/controllers/batch/job-plan.js';
+import { jobStatus } from '#sandbox/cluster/controllers/batch/job-status.js';
+import { tallyJob, trackingFinalizer } from '#sandbox/cluster/controllers/batch/job-tally.js';
+import type { Job, JobSpec } from '#sandbox/cluster/objects.js';
 import { makePod } from './objects.js';
 
 const now = Date.parse('2026-01-01T00:00:00Z');

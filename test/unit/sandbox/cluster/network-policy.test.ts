@@ -1,18 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import type { Family } from '../../../../src/sandbox/cluster/netfilter/family.js';
-import {
-  directionsOf,
-  type NetworkPolicy,
-} from '../../../../src/sandbox/cluster/network-policy/policy-objects.js';
-import { policyRules } from '../../../../src/sandbox/cluster/network-policy/policy-rules.js';
+import type { Family } from '#sandbox/cluster/netfilter/family.js';
+import { directionsOf, type NetworkPolicy } from '#sandbox/cluster/network-policy/policy-objects.js';
+import { policyRules } from '#sandbox/cluster/network-policy/policy-rules.js';
 import {
   blockEntries,
   policyPod,
   type PodSetSpec,
   type PolicyPod,
   setName,
-} from '../../../../src/sandbox/cluster/network-policy/pod-set.js';
-import { PodSetIndex } from '../../../../src/sandbox/cluster/network-policy/pod-set-index.js';
+} from '#sandbox/cluster/network-policy/pod-set.js';
+import { PodSetIndex } from '#sandbox/cluster/network-policy/pod-set-index.js';
 import { makePod } from './objects.js';
 
 function policy(spec: NetworkPolicy['spec'], name = 'p'): NetworkPolicy {

@@ -1,11 +1,4 @@
-import type {
-  Deployment,
-  EndpointSlice,
-  Node,
-  Pod,
-  ReplicaSet,
-  Service,
-} from '../../../../src/kube/types.js';
+import type { Deployment, EndpointSlice, Node, Pod, ReplicaSet, Service } from '#base/kube/types.js';
 
 /** A pod with defaults; tests name what matters. */
 export function makePod(o: {

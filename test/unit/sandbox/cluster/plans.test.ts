@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { nextRun, parseCron } from '../../../../src/sandbox/cluster/controllers/batch/cron-schedule.js';
-import { desiredSlices } from '../../../../src/sandbox/cluster/controllers/service/endpoint-model.js';
-import { desiredSubsets } from '../../../../src/sandbox/cluster/controllers/service/endpoint-subsets.js';
-import { chooseAddresses } from '../../../../src/sandbox/cluster/controllers/service/load-balancer.js';
-import { statefulPlan } from '../../../../src/sandbox/cluster/controllers/apps/stateful-rollout.js';
-import { budgetStatus } from '../../../../src/sandbox/cluster/controllers/disruption/disruption-budget.js';
-import type { StatefulSet } from '../../../../src/sandbox/cluster/objects.js';
-import type { Pod } from '../../../../src/kube/types.js';
+import { nextRun, parseCron } from '#sandbox/cluster/controllers/batch/cron-schedule.js';
+import { desiredSlices } from '#sandbox/cluster/controllers/service/endpoint-model.js';
+import { desiredSubsets } from '#sandbox/cluster/controllers/service/endpoint-subsets.js';
+import { chooseAddresses } from '#sandbox/cluster/controllers/service/load-balancer.js';
+import { statefulPlan } from '#sandbox/cluster/controllers/apps/stateful-rollout.js';
+import { budgetStatus } from '#sandbox/cluster/controllers/disruption/disruption-budget.js';
+import type { StatefulSet } from '#sandbox/cluster/objects.js';
+import type { Pod } from '#base/kube/types.js';
 import { makePod, makeService } from './objects.js';
 
 describe('stateful sets', () => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { ObjectCache } from '../../../../src/sandbox/cluster/cache/object-cache.js';
-import { WorkQueue } from '../../../../src/sandbox/cluster/work-queue.js';
-import { KubeClient } from '../../../../src/kube/client.js';
-import { Reflector } from '../../../../src/kube/reflector.js';
-import { pods } from '../../../../src/kube/resource.js';
-import type { Pod } from '../../../../src/kube/types.js';
+import { ObjectCache } from '#sandbox/cluster/cache/object-cache.js';
+import { WorkQueue } from '#sandbox/cluster/work-queue.js';
+import { KubeClient } from '#base/kube/client.js';
+import { Reflector } from '#base/kube/reflector.js';
+import { pods } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
 import { makePod } from './objects.js';
 
 function makeQueue(reconcile: (key: string) => Promise<void>, workersMax = 4) {

@@ -6,12 +6,12 @@ import {
   rolloutBounds,
   type RolloutSets,
   sizeOf,
-} from '../../../../src/sandbox/cluster/controllers/apps/deployment-rollout.js';
-import { newRevisionAnnotations } from '../../../../src/sandbox/cluster/controllers/apps/deployment-revisions.js';
-import { deploymentStatus } from '../../../../src/sandbox/cluster/controllers/apps/deployment-status.js';
-import { canonicalJson, hashOf } from '../../../../src/sandbox/cluster/controllers/template-hash.js';
-import { resolveIntOrPercent } from '../../../../src/sandbox/cluster/controllers/int-or-percent.js';
-import type { ReplicaSet } from '../../../../src/kube/types.js';
+} from '#sandbox/cluster/controllers/apps/deployment-rollout.js';
+import { newRevisionAnnotations } from '#sandbox/cluster/controllers/apps/deployment-revisions.js';
+import { deploymentStatus } from '#sandbox/cluster/controllers/apps/deployment-status.js';
+import { canonicalJson, hashOf } from '#sandbox/cluster/controllers/template-hash.js';
+import { resolveIntOrPercent } from '#sandbox/cluster/controllers/int-or-percent.js';
+import type { ReplicaSet } from '#base/kube/types.js';
 import { makeDeployment, makeSet } from './objects.js';
 
 describe('rolling update', () => {

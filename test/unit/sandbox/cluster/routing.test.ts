@@ -1,13 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type ChainTable,
-  parseSave,
-  renderTable,
-} from '../../../../src/sandbox/cluster/netfilter/chain-table.js';
-import type { Family } from '../../../../src/sandbox/cluster/netfilter/family.js';
-import { serviceTables } from '../../../../src/sandbox/cluster/service-routing/rules.js';
-import { serviceRoutes } from '../../../../src/sandbox/cluster/service-routing/service-route.js';
-import type { EndpointSlice, Service } from '../../../../src/kube/types.js';
+import { type ChainTable, parseSave, renderTable } from '#sandbox/cluster/netfilter/chain-table.js';
+import type { Family } from '#sandbox/cluster/netfilter/family.js';
+import { serviceTables } from '#sandbox/cluster/service-routing/rules.js';
+import { serviceRoutes } from '#sandbox/cluster/service-routing/service-route.js';
+import type { EndpointSlice, Service } from '#base/kube/types.js';
 import { makeService, makeSlice } from './objects.js';
 
 const node = { name: 'node-1', zone: undefined as string | undefined };

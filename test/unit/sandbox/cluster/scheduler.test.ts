@@ -1,14 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Node, Pod } from '../../../../src/kube/types.js';
-import type { ClusterView, VolumeView } from '../../../../src/sandbox/cluster/scheduler/cluster-view.js';
-import { requestOf } from '../../../../src/sandbox/cluster/scheduler/filters/resources.js';
-import {
-  describeFailure,
-  placePod,
-  type Placement,
-} from '../../../../src/sandbox/cluster/scheduler/placement.js';
-import { planPreemption } from '../../../../src/sandbox/cluster/scheduler/preemption.js';
-import type { PodDisruptionBudget } from '../../../../src/sandbox/cluster/objects.js';
+import type { Node, Pod } from '#base/kube/types.js';
+import type { ClusterView, VolumeView } from '#sandbox/cluster/scheduler/cluster-view.js';
+import { requestOf } from '#sandbox/cluster/scheduler/filters/resources.js';
+import { describeFailure, placePod, type Placement } from '#sandbox/cluster/scheduler/placement.js';
+import { planPreemption } from '#sandbox/cluster/scheduler/preemption.js';
+import type { PodDisruptionBudget } from '#sandbox/cluster/objects.js';
 import { makeNode, makePod } from './objects.js';
 
 const a = makeNode('a');

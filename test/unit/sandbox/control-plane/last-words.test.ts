@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { lastWords } from '../../../../src/sandbox/control-plane/external/last-words.js';
+import { lastWords } from '#sandbox/control-plane/external/last-words.js';
 
 test.each([
   ['nothing', '', ''],

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { installCommand, packageManager } from '../../../../src/sandbox/launcher/host/distribution.js';
-import { checkHost } from '../../../../src/sandbox/launcher/host/host-check.js';
-import { systemPath } from '../../../../src/sandbox/launcher/host/programs.js';
+import { installCommand, packageManager } from '#sandbox/launcher/host/distribution.js';
+import { checkHost } from '#sandbox/launcher/host/host-check.js';
+import { systemPath } from '#sandbox/launcher/host/programs.js';
 
 const empty = mkdtempSync(join(tmpdir(), 'empty-'));
 afterAll(() => rmSync(empty, { recursive: true }));

@@ -2,12 +2,8 @@ import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { MeshError } from '../../../../src/errors/mesh-error.js';
-import {
-  addContext,
-  removeContext,
-  renderKubeconfig,
-} from '../../../../src/sandbox/launcher/kubeconfig-file.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { addContext, removeContext, renderKubeconfig } from '#sandbox/launcher/kubeconfig-file.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const entry = { name: 'sandbox-x', server: 'https://127.0.0.1:1', ca: 'CA', cert: 'CERT', key: 'KEY' };

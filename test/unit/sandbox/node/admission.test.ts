@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { admissionProblem, type NodeState } from '../../../../src/sandbox/node/kubelet/admission.js';
-import { podRequest } from '../../../../src/sandbox/node/kubelet/pod-requests.js';
-import type { Pod } from '../../../../src/sandbox/node/model/pod.js';
+import { admissionProblem, type NodeState } from '#sandbox/node/kubelet/admission.js';
+import { podRequest } from '#sandbox/node/kubelet/pod-requests.js';
+import type { Pod } from '#sandbox/node/model/pod.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const node = {
@@ -82,7 +82,7 @@ describe('a node takes a pod', () => {
       reason: 'PodOSNotSupported',
       message: "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS",
     });
-    const labelled = makePod({ metadata: { labels: { 'kubernetes.io/os': 'windows' } } });
-    expect(admissionProblem(labelled, state())?.reason).toBe('PodOSSelectorNodeLabelDoesNotMatch');
+    const labeled = makePod({ metadata: { labels: { 'kubernetes.io/os': 'windows' } } });
+    expect(admissionProblem(labeled, state())?.reason).toBe('PodOSSelectorNodeLabelDoesNotMatch');
   });
 });

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { portMappingsOf, runtimeConfigOf } from '../../../../src/sandbox/node/cni/capabilities.js';
-import { CniConfigError, loadCniConfig, parseCniConfig } from '../../../../src/sandbox/node/cni/config.js';
+import { portMappingsOf, runtimeConfigOf } from '#sandbox/node/cni/capabilities.js';
+import { CniConfigError, loadCniConfig, parseCniConfig } from '#sandbox/node/cni/config.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const list = (name: string) => JSON.stringify({ cniVersion: '1.0.0', name, plugins: [{ type: 'ptp' }] });

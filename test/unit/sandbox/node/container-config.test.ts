@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { BuiltinImages } from '../../../../src/sandbox/node/image/builtin-images.js';
-import type { ImageUser } from '../../../../src/sandbox/node/image/image-user.js';
-import { decideUser } from '../../../../src/sandbox/node/kubelet/container/container-security.js';
-import { capabilitiesOf } from '../../../../src/sandbox/node/runtime/capabilities.js';
-import { type ContainerConfig, startCommand } from '../../../../src/sandbox/node/runtime/container-config.js';
+import { BuiltinImages } from '#sandbox/node/image/builtin-images.js';
+import type { ImageUser } from '#sandbox/node/image/image-user.js';
+import { decideUser } from '#sandbox/node/kubelet/container/container-security.js';
+import { capabilitiesOf } from '#sandbox/node/runtime/capabilities.js';
+import { type ContainerConfig, startCommand } from '#sandbox/node/runtime/container-config.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const image = new BuiltinImages({ hub: 'meshctl', version: '1' }).find('meshctl/tool');
@@ -138,7 +138,7 @@ describe('the user of a container', () => {
     expect(decide({ runAsUser: 0 })).toEqual({ user: undefined, deviation: undefined, refusal: undefined });
   });
 
-  test('a number is honoured where ids can be switched, and said aloud where not', () => {
+  test('a number is honored where ids can be switched, and said aloud where not', () => {
     expect(decide({ runAsGroup: 2 }, { uid: 1000, groups: [7] }).user).toEqual({
       uid: 1000,
       gid: 2,

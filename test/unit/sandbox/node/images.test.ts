@@ -1,10 +1,10 @@
 import { readlink, symlink, writeFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { BuiltinImages } from '../../../../src/sandbox/node/image/builtin-images.js';
-import { resolveInside } from '../../../../src/sandbox/node/host/path-inside.js';
-import { makeMountPoint } from '../../../../src/sandbox/node/image/mount-point.js';
-import { formatImageReference, parseImageReference } from '../../../../src/sandbox/node/image/reference.js';
+import { BuiltinImages } from '#sandbox/node/image/builtin-images.js';
+import { resolveInside } from '#sandbox/node/host/path-inside.js';
+import { makeMountPoint } from '#sandbox/node/image/mount-point.js';
+import { formatImageReference, parseImageReference } from '#sandbox/node/image/reference.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const digest = `sha256:${'ab'.repeat(32)}`;

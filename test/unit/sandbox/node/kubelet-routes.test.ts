@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parsePodRoute } from '../../../../src/sandbox/node/kubelet-api/pod-routes.js';
+import { parsePodRoute } from '#sandbox/node/kubelet-api/pod-routes.js';
 
 test('containers are named with and without the uid of their pod', () => {
   expect(parsePodRoute('/exec/ns/p/c')).toEqual({

@@ -3,8 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { LogFile, splitEntries } from '../../../../src/sandbox/node/runtime/log-file.js';
-import { type LogReadOptions, readLog } from '../../../../src/sandbox/node/runtime/log-reader.js';
+import { LogFile, splitEntries } from '#sandbox/node/runtime/log-file.js';
+import { type LogReadOptions, readLog } from '#sandbox/node/runtime/log-reader.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 async function read(path: string, options: Partial<LogReadOptions>, live?: LogFile): Promise<string> {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { makeFolder } from '../../../../src/sandbox/node/host/make-folder.js';
+import { makeFolder } from '#sandbox/node/host/make-folder.js';
 
 it('makes a folder with its parents, twice', async () => {
   const root = await mkdtemp(join(tmpdir(), 'folder-'));

@@ -1,4 +1,4 @@
-import type { ContainerSpec, Pod } from '../../../../src/sandbox/node/model/pod.js';
+import type { ContainerSpec, Pod } from '#sandbox/node/model/pod.js';
 
 interface PodParts {
   readonly metadata?: Partial<Pod['metadata']>;

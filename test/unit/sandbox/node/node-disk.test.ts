@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { prepareNodeRootfs } from '../../../../src/sandbox/node/host/node-rootfs.js';
-import { writeCniConfig } from '../../../../src/sandbox/supervisor/nodes/cni-config.js';
-import { clearLastRun } from '../../../../src/sandbox/supervisor/nodes/node-disk.js';
+import { prepareNodeRootfs } from '#sandbox/node/host/node-rootfs.js';
+import { writeCniConfig } from '#sandbox/supervisor/nodes/cni-config.js';
+import { clearLastRun } from '#sandbox/supervisor/nodes/node-disk.js';
 
 let folder = '';
 let rootfs = '';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isPublished, nodeStatus } from '../../../../src/sandbox/node/kubelet/node/node-status.js';
+import { isPublished, nodeStatus } from '#sandbox/node/kubelet/node/node-status.js';
 
 const identity = {
   name: 'node-1',

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { makeSlots, shouldRun } from '../../../../src/sandbox/node/kubelet/pod/pod-slots.js';
-import { podPhase } from '../../../../src/sandbox/node/kubelet/pod/pod-phase.js';
-import type { Pod } from '../../../../src/sandbox/node/model/pod.js';
-import type { ContainerState, ContainerStatus } from '../../../../src/sandbox/node/model/pod-status.js';
+import { makeSlots, shouldRun } from '#sandbox/node/kubelet/pod/pod-slots.js';
+import { podPhase } from '#sandbox/node/kubelet/pod/pod-phase.js';
+import type { Pod } from '#sandbox/node/model/pod.js';
+import type { ContainerState, ContainerStatus } from '#sandbox/node/model/pod-status.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const begun = '2026-01-01T00:00:00Z';

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { BackOff } from '../../../../src/sandbox/node/kubelet/back-off.js';
-import { ContainerSlot } from '../../../../src/sandbox/node/kubelet/container/container-slot.js';
-import { hostsFile, podHostname, resolvConf } from '../../../../src/sandbox/node/kubelet/pod/pod-files.js';
-import { podConditions } from '../../../../src/sandbox/node/kubelet/pod/pod-conditions.js';
-import { podPhase } from '../../../../src/sandbox/node/kubelet/pod/pod-phase.js';
-import { buildPodStatus } from '../../../../src/sandbox/node/kubelet/pod/pod-status.js';
-import { qosClass } from '../../../../src/sandbox/node/kubelet/pod/qos-class.js';
-import type { Pod } from '../../../../src/sandbox/node/model/pod.js';
+import { BackOff } from '#sandbox/node/kubelet/back-off.js';
+import { ContainerSlot } from '#sandbox/node/kubelet/container/container-slot.js';
+import { hostsFile, podHostname, resolvConf } from '#sandbox/node/kubelet/pod/pod-files.js';
+import { podConditions } from '#sandbox/node/kubelet/pod/pod-conditions.js';
+import { podPhase } from '#sandbox/node/kubelet/pod/pod-phase.js';
+import { buildPodStatus } from '#sandbox/node/kubelet/pod/pod-status.js';
+import { qosClass } from '#sandbox/node/kubelet/pod/qos-class.js';
+import type { Pod } from '#sandbox/node/model/pod.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const dns = { nameserver: '10.96.0.10', domain: 'cluster.local' };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { decideSeccomp } from '../../../../src/sandbox/node/kubelet/container/container-security.js';
-import { defaultSeccompFilter } from '../../../../src/sandbox/node/runtime/seccomp-filter.js';
+import { decideSeccomp } from '#sandbox/node/kubelet/container/container-security.js';
+import { defaultSeccompFilter } from '#sandbox/node/runtime/seccomp-filter.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const x64 = 0xc000003e;

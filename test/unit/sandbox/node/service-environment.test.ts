@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { serviceVariables } from '../../../../src/sandbox/node/runtime/service-environment.js';
+import { serviceVariables } from '#sandbox/node/runtime/service-environment.js';
 
 const service = (clusterIP: string, ports: { name?: string; port: number; protocol?: string }[]) => ({
   apiVersion: 'v1',

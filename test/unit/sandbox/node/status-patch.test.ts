@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { formatDuration } from '../../../../src/sandbox/node/kubelet/back-off.js';
-import { statusPatch } from '../../../../src/sandbox/node/kubelet/pod/status-publisher.js';
+import { formatDuration } from '#sandbox/node/kubelet/back-off.js';
+import { statusPatch } from '#sandbox/node/kubelet/pod/status-publisher.js';
 
 describe('the patch that publishes a status', () => {
   const status = {

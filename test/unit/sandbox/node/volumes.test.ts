@@ -1,8 +1,8 @@
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type VolumeFile, writeAtomically } from '../../../../src/sandbox/node/volume/atomic-writer.js';
-import { sourcesOf } from '../../../../src/sandbox/node/volume/volume-content.js';
+import { type VolumeFile, writeAtomically } from '#sandbox/node/volume/atomic-writer.js';
+import { sourcesOf } from '#sandbox/node/volume/volume-content.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const file = (text: string, mode = 0o644): VolumeFile => ({ content: Buffer.from(text), mode });

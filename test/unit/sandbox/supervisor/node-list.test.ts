@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type NodeSpec, planNodes } from '../../../../src/sandbox/supervisor/nodes/node-list.js';
+import { type NodeSpec, planNodes } from '#sandbox/supervisor/nodes/node-list.js';
 
 function present(...nodes: readonly [name: string, index: number][]): NodeSpec[] {
   return nodes.map(([name, index]) => ({ name, index, isPoweredOn: true, isConnected: true }));

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { transferFailure } from '../../../../src/sandbox/tool/curl/failure.js';
-import { OptionError, parseCurlOptions } from '../../../../src/sandbox/tool/curl/options.js';
-import { expandWriteOut, noFacts } from '../../../../src/sandbox/tool/curl/write-out.js';
-import { candidateNames, parseResolvConf } from '../../../../src/sandbox/tool/dns.js';
-import { parseFlags } from '../../../../src/sandbox/tool/flags.js';
-import { LatencyHistogram } from '../../../../src/sandbox/tool/load/latency-histogram.js';
+import { transferFailure } from '#sandbox/tool/curl/failure.js';
+import { OptionError, parseCurlOptions } from '#sandbox/tool/curl/options.js';
+import { expandWriteOut, noFacts } from '#sandbox/tool/curl/write-out.js';
+import { candidateNames, parseResolvConf } from '#sandbox/tool/dns.js';
+import { parseFlags } from '#sandbox/tool/flags.js';
+import { LatencyHistogram } from '#sandbox/tool/load/latency-histogram.js';
 
 describe('curl options', () => {
   it('reads bundled short flags with attached and separate values', () => {

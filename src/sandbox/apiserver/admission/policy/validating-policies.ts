@@ -1,4 +1,4 @@
-import type { Logger } from '../../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { ApiError, apiError } from '../../http/api-error.js';
 import { celValue } from '../../cel/values.js';
 import type { KubeObject } from '../../object.js';

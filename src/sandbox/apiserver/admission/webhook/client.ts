@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
-import { readBounded } from '../../../../system/bounded-bytes.js';
+import { readBounded } from '#base/system/bounded-bytes.js';
 import { isObject, type Json, type JsonObject } from '../../json.js';
 import { identityProblem, networkProblem } from '../../outbound/connection-problems.js';
 import { type ServiceDestination, serviceDestination } from '../../outbound/service-destination.js';

@@ -1,4 +1,4 @@
-import type { Logger } from '../../../../telemetry/log.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { ApiError, apiError } from '../../http/api-error.js';
 import type { Authorizer } from '../../rbac/authorizer.js';
 import type { Registry } from '../../registry/registry.js';

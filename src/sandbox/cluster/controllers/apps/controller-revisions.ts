@@ -1,5 +1,5 @@
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import type { KubeObject, PodTemplateSpec } from '../../../../kube/types.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import type { KubeObject, PodTemplateSpec } from '#base/kube/types.js';
 import { controllerOf, type ObjectCache } from '../../cache/object-cache.js';
 import { type ControllerRevision, controllerRevisions } from '../../objects.js';
 import type { ControllerDeps } from '../controller.js';

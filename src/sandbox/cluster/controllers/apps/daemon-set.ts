@@ -1,5 +1,5 @@
-import { daemonSets, nodes as nodeResource } from '../../../../kube/resource.js';
-import type { DaemonSet, Node, Pod } from '../../../../kube/types.js';
+import { daemonSets, nodes as nodeResource } from '#base/kube/resource.js';
+import type { DaemonSet, Node, Pod } from '#base/kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { judgeNode, nodeOf, type NodePods, pinToNode, rollingPlan } from './daemon-rollout.js';

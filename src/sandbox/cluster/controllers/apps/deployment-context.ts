@@ -1,4 +1,4 @@
-import type { Deployment, Pod, ReplicaSet } from '../../../../kube/types.js';
+import type { Deployment, Pod, ReplicaSet } from '#base/kube/types.js';
 import type { ObjectCache } from '../../cache/object-cache.js';
 import type { ControllerDeps } from '../controller.js';
 import type { RolloutBounds, RolloutSets } from './deployment-rollout.js';

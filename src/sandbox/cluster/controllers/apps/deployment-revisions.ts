@@ -1,5 +1,5 @@
-import { deployments, replicaSets } from '../../../../kube/resource.js';
-import type { Deployment, ReplicaSet } from '../../../../kube/types.js';
+import { deployments, replicaSets } from '#base/kube/resource.js';
+import type { Deployment, ReplicaSet } from '#base/kube/types.js';
 import type { DeploymentContext } from './deployment-context.js';
 import { type RolloutSets, sizeOf } from './deployment-rollout.js';
 

@@ -1,4 +1,4 @@
-import type { Deployment, ReplicaSet } from '../../../../kube/types.js';
+import type { Deployment, ReplicaSet } from '#base/kube/types.js';
 import { resolveIntOrPercent } from '../int-or-percent.js';
 
 /** How many pods a Deployment may have too many or too few while it changes. */

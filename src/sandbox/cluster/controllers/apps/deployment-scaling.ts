@@ -1,6 +1,6 @@
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import { replicaSets } from '../../../../kube/resource.js';
-import type { Deployment, ReplicaSet } from '../../../../kube/types.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import { replicaSets } from '#base/kube/resource.js';
+import type { Deployment, ReplicaSet } from '#base/kube/types.js';
 import { controllerOf } from '../../cache/object-cache.js';
 import { ownerReference } from '../pod-control.js';
 import { hashOf } from '../template-hash.js';

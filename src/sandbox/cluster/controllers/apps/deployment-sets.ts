@@ -1,6 +1,6 @@
-import { labelSelectorMatches } from '../../../../kube/labels.js';
-import { replicaSets } from '../../../../kube/resource.js';
-import type { Deployment, ReplicaSet } from '../../../../kube/types.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
+import { replicaSets } from '#base/kube/resource.js';
+import type { Deployment, ReplicaSet } from '#base/kube/types.js';
 import { controllerOf } from '../../cache/object-cache.js';
 import { ownerReference } from '../pod-control.js';
 import { canonicalJson, hashOf } from '../template-hash.js';

@@ -1,4 +1,4 @@
-import type { Condition, Deployment, ReplicaSet } from '../../../../kube/types.js';
+import type { Condition, Deployment, ReplicaSet } from '#base/kube/types.js';
 import { conditionOf, timestamp, withCondition, withoutCondition } from '../conditions.js';
 import { type RolloutBounds, type RolloutSets } from './deployment-rollout.js';
 

@@ -1,5 +1,5 @@
-import { deployments, pods as podResource, replicaSets } from '../../../../kube/resource.js';
-import type { Deployment, Pod, ReplicaSet } from '../../../../kube/types.js';
+import { deployments, pods as podResource, replicaSets } from '#base/kube/resource.js';
+import type { Deployment, Pod, ReplicaSet } from '#base/kube/types.js';
 import { controllerOf, keyOfObject } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { isFinished } from '../pod-state.js';

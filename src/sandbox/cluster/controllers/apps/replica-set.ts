@@ -1,6 +1,6 @@
-import { replicaSets, type Resource } from '../../../../kube/resource.js';
-import type { Condition, LabelSelector, Pod, ReplicaSet } from '../../../../kube/types.js';
-import { messageOf } from '../../../../errors/mesh-error.js';
+import { replicaSets, type Resource } from '#base/kube/resource.js';
+import type { Condition, LabelSelector, Pod, ReplicaSet } from '#base/kube/types.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import { controllerOf, keyOfObject } from '../../cache/object-cache.js';
 import { replicationControllers } from '../../objects.js';
 import { withCondition, withoutCondition } from '../conditions.js';

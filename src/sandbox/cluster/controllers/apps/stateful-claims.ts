@@ -1,6 +1,6 @@
-import { persistentVolumeClaims } from '../../../../kube/resource.js';
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import type { OwnerReference, Pod } from '../../../../kube/types.js';
+import { persistentVolumeClaims } from '#base/kube/resource.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import type { OwnerReference, Pod } from '#base/kube/types.js';
 import type { ObjectCache } from '../../cache/object-cache.js';
 import type { StatefulSet } from '../../objects.js';
 import type { PersistentVolumeClaim } from '../storage/storage-objects.js';

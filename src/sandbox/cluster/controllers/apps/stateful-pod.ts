@@ -1,4 +1,4 @@
-import type { PodTemplateSpec } from '../../../../kube/types.js';
+import type { PodTemplateSpec } from '#base/kube/types.js';
 import type { StatefulSet } from '../../objects.js';
 import { type NewPod, podFromTemplate } from '../pod-control.js';
 import { revisionHashLabel } from './controller-revisions.js';

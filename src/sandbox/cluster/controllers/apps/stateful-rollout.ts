@@ -1,4 +1,4 @@
-import type { Pod } from '../../../../kube/types.js';
+import type { Pod } from '#base/kube/types.js';
 import type { StatefulSet } from '../../objects.js';
 import { isAvailable, isFinished } from '../pod-state.js';
 

@@ -1,5 +1,5 @@
-import { statefulSets } from '../../../../kube/resource.js';
-import type { Pod, PodTemplateSpec } from '../../../../kube/types.js';
+import { statefulSets } from '#base/kube/resource.js';
+import type { Pod, PodTemplateSpec } from '#base/kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import type { ControllerRevision, StatefulSet } from '../../objects.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';

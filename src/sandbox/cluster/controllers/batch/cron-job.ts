@@ -1,5 +1,5 @@
-import { cronJobs, jobs } from '../../../../kube/resource.js';
-import { isAlreadyExists } from '../../../../kube/api-error.js';
+import { cronJobs, jobs } from '#base/kube/resource.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import type { CronJob, Job } from '../../objects.js';
 import { conditionOf, timestamp } from '../conditions.js';

@@ -1,4 +1,4 @@
-import type { Pod } from '../../../../kube/types.js';
+import type { Pod } from '#base/kube/types.js';
 
 /** The pod annotation and label that carry the index of an Indexed job. */
 export const completionIndexKey = 'batch.kubernetes.io/job-completion-index';

@@ -1,4 +1,4 @@
-import type { Pod } from '../../../../kube/types.js';
+import type { Pod } from '#base/kube/types.js';
 import type { Job } from '../../objects.js';
 import { conditionOf } from '../conditions.js';
 import { indexOf, parseIndexRanges } from './job-indexes.js';

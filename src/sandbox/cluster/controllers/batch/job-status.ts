@@ -1,4 +1,4 @@
-import type { Condition } from '../../../../kube/types.js';
+import type { Condition } from '#base/kube/types.js';
 import type { Job } from '../../objects.js';
 import { conditionOf, timestamp, withCondition } from '../conditions.js';
 import { indexRanges } from './job-indexes.js';

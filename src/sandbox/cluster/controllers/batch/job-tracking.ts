@@ -1,6 +1,6 @@
-import { isNotFound } from '../../../../kube/api-error.js';
-import { jobs as jobResource, pods as podResource } from '../../../../kube/resource.js';
-import type { Pod } from '../../../../kube/types.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import { jobs as jobResource, pods as podResource } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import type { Job } from '../../objects.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';

@@ -1,5 +1,5 @@
-import { jobs } from '../../../../kube/resource.js';
-import type { Pod } from '../../../../kube/types.js';
+import { jobs } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import type { Job } from '../../objects.js';
 import { conditionOf } from '../conditions.js';

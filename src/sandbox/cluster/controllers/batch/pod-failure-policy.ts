@@ -1,4 +1,4 @@
-import type { ContainerStatus, Pod } from '../../../../kube/types.js';
+import type { ContainerStatus, Pod } from '#base/kube/types.js';
 import type { Job, PodFailureRule } from '../../objects.js';
 
 /** What a Job's podFailurePolicy says of one failed pod. */

@@ -1,5 +1,5 @@
-import type { Resource } from '../../../../kube/resource.js';
-import type { KubeObject } from '../../../../kube/types.js';
+import type { Resource } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
 import { commonNameOf, parseRequest } from '../../../apiserver/kinds/certificates/signing-request.js';
 import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
 import { signers, signerVerdict } from './signer-rules.js';

@@ -1,5 +1,5 @@
-import type { Resource } from '../../../../kube/resource.js';
-import type { Condition, KubeObject } from '../../../../kube/types.js';
+import type { Resource } from '#base/kube/resource.js';
+import type { Condition, KubeObject } from '#base/kube/types.js';
 
 /** certificates.k8s.io/v1 CertificateSigningRequest. */
 export interface SigningRequest extends KubeObject {

@@ -4,8 +4,8 @@ import {
   replicaSets,
   type Resource,
   statefulSets,
-} from '../../../../kube/resource.js';
-import type { KubeObject, OwnerReference, Pod } from '../../../../kube/types.js';
+} from '#base/kube/resource.js';
+import type { KubeObject, OwnerReference, Pod } from '#base/kube/types.js';
 import { controllerOf } from '../../cache/object-cache.js';
 import { type PodDisruptionBudget, replicationControllers } from '../../objects.js';
 import type { ControllerDeps } from '../controller.js';

@@ -1,8 +1,8 @@
-import { messageOf } from '../../../../errors/mesh-error.js';
-import { isConflict } from '../../../../kube/api-error.js';
-import { labelSelectorMatches } from '../../../../kube/labels.js';
-import { pods as podResource } from '../../../../kube/resource.js';
-import type { Condition, Pod } from '../../../../kube/types.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { isConflict } from '#base/kube/api-error.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
+import { pods as podResource } from '#base/kube/resource.js';
+import type { Condition, Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { type PodDisruptionBudget, podDisruptionBudgets } from '../../objects.js';
 import { withCondition } from '../conditions.js';

@@ -1,8 +1,8 @@
 import { createPrivateKey, sign } from 'node:crypto';
-import { Reflector } from '../../../../kube/reflector.js';
-import { secrets, serviceAccounts } from '../../../../kube/resource.js';
-import type { KubeObject } from '../../../../kube/types.js';
-import { createLogger } from '../../../../telemetry/log.js';
+import { Reflector } from '#base/kube/reflector.js';
+import { secrets, serviceAccounts } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import { createLogger } from '#base/telemetry/log.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 
 interface Secret extends KubeObject {

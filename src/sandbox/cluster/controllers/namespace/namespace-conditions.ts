@@ -1,4 +1,4 @@
-import type { Condition } from '../../../../kube/types.js';
+import type { Condition } from '#base/kube/types.js';
 import type { RemainingContent } from './namespace-content.js';
 
 /** The conditions of a namespace that is being emptied, with upstream's types, reasons and messages. */

@@ -1,9 +1,9 @@
-import { isNotFound } from '../../../../kube/api-error.js';
-import type { KubeClient } from '../../../../kube/client.js';
-import type { ServedResource } from '../../../../kube/discovery.js';
-import { pathOf, pods, type Resource } from '../../../../kube/resource.js';
-import type { KubeObject } from '../../../../kube/types.js';
-import { messageOf } from '../../../../errors/mesh-error.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import type { ServedResource } from '#base/kube/discovery.js';
+import { pathOf, pods, type Resource } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 
 /** What is still in a namespace after everything in it was told to go. */
 export interface RemainingContent {

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import { messageOf } from '../../../../errors/mesh-error.js';
-import { isNotFound } from '../../../../kube/api-error.js';
-import { discoverResources, type ServedResources } from '../../../../kube/discovery.js';
-import { namespaces } from '../../../../kube/resource.js';
-import type { Condition, KubeObject } from '../../../../kube/types.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import { discoverResources, type ServedResources } from '#base/kube/discovery.js';
+import { namespaces } from '#base/kube/resource.js';
+import type { Condition, KubeObject } from '#base/kube/types.js';
 import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
 import { terminationConditions } from './namespace-conditions.js';
 import { deleteContent, isNamespaceContent } from './namespace-content.js';

@@ -1,8 +1,8 @@
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import { Reflector } from '../../../../kube/reflector.js';
-import { configMaps, namespaces } from '../../../../kube/resource.js';
-import type { KubeObject } from '../../../../kube/types.js';
-import { createLogger } from '../../../../telemetry/log.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import { Reflector } from '#base/kube/reflector.js';
+import { configMaps, namespaces } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import { createLogger } from '#base/telemetry/log.js';
 import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
 
 interface ConfigMap extends KubeObject {

@@ -1,6 +1,6 @@
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import { namespaces, serviceAccounts } from '../../../../kube/resource.js';
-import type { KubeObject } from '../../../../kube/types.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import { namespaces, serviceAccounts } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
 import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
 
 const defaultAccount = 'default';

@@ -1,10 +1,6 @@
-import { isNotFound } from '../../../../kube/api-error.js';
-import {
-  leases as leaseResource,
-  nodes as nodeResource,
-  pods as podResource,
-} from '../../../../kube/resource.js';
-import type { Condition, Lease, Node, Pod, Taint } from '../../../../kube/types.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import { leases as leaseResource, nodes as nodeResource, pods as podResource } from '#base/kube/resource.js';
+import type { Condition, Lease, Node, Pod, Taint } from '#base/kube/types.js';
 import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import { isSameTaint, nodeTaints } from '../../objects.js';
 import { tolerates } from '../../scheduler/tolerations.js';

@@ -1,5 +1,5 @@
-import { nodes as nodeResource, pods as podResource } from '../../../../kube/resource.js';
-import type { Node, Pod } from '../../../../kube/types.js';
+import { nodes as nodeResource, pods as podResource } from '#base/kube/resource.js';
+import type { Node, Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { isFinished } from '../pod-state.js';

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ExactQuantity } from '../../../../kube/exact-quantity.js';
-import type { ServedResource } from '../../../../kube/discovery.js';
-import { pods as podResource, resourceQuotas } from '../../../../kube/resource.js';
-import type { KubeObject, Pod } from '../../../../kube/types.js';
+import { ExactQuantity } from '#base/kube/exact-quantity.js';
+import type { ServedResource } from '#base/kube/discovery.js';
+import { pods as podResource, resourceQuotas } from '#base/kube/resource.js';
+import type { KubeObject, Pod } from '#base/kube/types.js';
 import { addTo, amountsOf } from '../../../apiserver/admission/quota/amounts.js';
 import { isInScope, scopesOf } from '../../../apiserver/admission/quota/scopes.js';
 import { isCountedIn, usageOf } from '../../../apiserver/admission/quota/usage.js';

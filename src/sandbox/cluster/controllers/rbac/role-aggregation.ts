@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { clusterRoles } from '../../../../kube/resource.js';
-import type { KubeObject, LabelSelector } from '../../../../kube/types.js';
-import { labelSelectorMatches } from '../../../../kube/labels.js';
+import { clusterRoles } from '#base/kube/resource.js';
+import type { KubeObject, LabelSelector } from '#base/kube/types.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
 import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
 
 interface ClusterRole extends KubeObject {

@@ -1,4 +1,4 @@
-import type { EndpointSlice, Node, Pod, Service, ServicePort } from '../../../../kube/types.js';
+import type { EndpointSlice, Node, Pod, Service, ServicePort } from '#base/kube/types.js';
 import { canonicalJson } from '../template-hash.js';
 import { isFinished, isReady } from '../pod-state.js';
 

@@ -1,5 +1,5 @@
-import { endpoints as endpointsResource, endpointSlices, services } from '../../../../kube/resource.js';
-import type { EndpointAddress, Endpoints, EndpointSlice, Service } from '../../../../kube/types.js';
+import { endpoints as endpointsResource, endpointSlices, services } from '#base/kube/resource.js';
+import type { EndpointAddress, Endpoints, EndpointSlice, Service } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { familyOf } from '../../netfilter/family.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';

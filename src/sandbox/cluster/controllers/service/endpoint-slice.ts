@@ -1,13 +1,13 @@
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import { labelSelectorMatches } from '../../../../kube/labels.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
 import {
   endpoints as endpointsResource,
   endpointSlices,
   nodes as nodeResource,
   pods as podResource,
   services,
-} from '../../../../kube/resource.js';
-import type { Endpoints, EndpointSlice, Node, Pod, Service } from '../../../../kube/types.js';
+} from '#base/kube/resource.js';
+import type { Endpoints, EndpointSlice, Node, Pod, Service } from '#base/kube/types.js';
 import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { ownerReference } from '../pod-control.js';

@@ -1,4 +1,4 @@
-import type { EndpointAddress, Endpoints } from '../../../../kube/types.js';
+import type { EndpointAddress, Endpoints } from '#base/kube/types.js';
 import type { DesiredSlice } from './endpoint-model.js';
 import { canonicalJson } from '../template-hash.js';
 

@@ -1,5 +1,5 @@
-import { services } from '../../../../kube/resource.js';
-import type { Service } from '../../../../kube/types.js';
+import { services } from '#base/kube/resource.js';
+import type { Service } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { familyOf } from '../../netfilter/family.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';

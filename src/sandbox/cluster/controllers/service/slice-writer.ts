@@ -1,6 +1,6 @@
-import type { KubeClient } from '../../../../kube/client.js';
-import { endpointSlices } from '../../../../kube/resource.js';
-import type { EndpointSlice, KubeObject } from '../../../../kube/types.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { endpointSlices } from '#base/kube/resource.js';
+import type { EndpointSlice, KubeObject } from '#base/kube/types.js';
 import type { ObjectCache } from '../../cache/object-cache.js';
 import { ownerReference } from '../pod-control.js';
 import { canonicalJson } from '../template-hash.js';

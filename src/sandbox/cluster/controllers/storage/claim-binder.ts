@@ -1,10 +1,6 @@
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import {
-  nodes as nodeResource,
-  persistentVolumeClaims,
-  persistentVolumes,
-} from '../../../../kube/resource.js';
-import type { Node } from '../../../../kube/types.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import { nodes as nodeResource, persistentVolumeClaims, persistentVolumes } from '#base/kube/resource.js';
+import type { Node } from '#base/kube/types.js';
 import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { writeStatus } from '../status-writer.js';

@@ -1,7 +1,7 @@
-import { isAlreadyExists } from '../../../../kube/api-error.js';
-import { ephemeralClaimName, foreignClaimProblem } from '../../../../kube/ephemeral-claim.js';
-import { pods as podResource, persistentVolumeClaims } from '../../../../kube/resource.js';
-import type { Pod } from '../../../../kube/types.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import { ephemeralClaimName, foreignClaimProblem } from '#base/kube/ephemeral-claim.js';
+import { pods as podResource, persistentVolumeClaims } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { ownerReference } from '../pod-control.js';

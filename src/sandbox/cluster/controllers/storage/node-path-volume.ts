@@ -1,6 +1,6 @@
 import { join } from 'node:path/posix';
-import type { KubeClient } from '../../../../kube/client.js';
-import { isAlreadyExists } from '../../../../kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
 import {
   type PersistentVolume,
   type PersistentVolumeClaim,

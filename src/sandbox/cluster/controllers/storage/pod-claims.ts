@@ -1,5 +1,5 @@
-import { ephemeralClaimName } from '../../../../kube/ephemeral-claim.js';
-import type { Pod } from '../../../../kube/types.js';
+import { ephemeralClaimName } from '#base/kube/ephemeral-claim.js';
+import type { Pod } from '#base/kube/types.js';
 
 /** A claim that a pod's volume names. */
 export interface PodClaim {

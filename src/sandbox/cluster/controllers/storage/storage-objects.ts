@@ -1,5 +1,5 @@
-import type { Resource } from '../../../../kube/resource.js';
-import type { Condition, KubeObject, LabelSelector, NodeSelectorTerm } from '../../../../kube/types.js';
+import type { Resource } from '#base/kube/resource.js';
+import type { Condition, KubeObject, LabelSelector, NodeSelectorTerm } from '#base/kube/types.js';
 
 /** core/v1 PersistentVolumeClaim. */
 export interface PersistentVolumeClaim extends KubeObject {

@@ -1,12 +1,12 @@
-import { isNotFound } from '../../../../kube/api-error.js';
-import { foreignClaimProblem } from '../../../../kube/ephemeral-claim.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import { foreignClaimProblem } from '#base/kube/ephemeral-claim.js';
 import {
   pods as podResource,
   type Resource,
   persistentVolumeClaims,
   persistentVolumes,
-} from '../../../../kube/resource.js';
-import type { KubeObject, Pod } from '../../../../kube/types.js';
+} from '#base/kube/resource.js';
+import type { KubeObject, Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { claimsOf } from './pod-claims.js';

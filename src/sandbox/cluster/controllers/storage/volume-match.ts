@@ -1,7 +1,7 @@
-import { labelSelectorMatches } from '../../../../kube/labels.js';
-import { termMatches } from '../../../../kube/node-selector.js';
-import { parseQuantity } from '../../../../kube/quantity.js';
-import type { KubeObject } from '../../../../kube/types.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
+import { termMatches } from '#base/kube/node-selector.js';
+import { parseQuantity } from '#base/kube/quantity.js';
+import type { KubeObject } from '#base/kube/types.js';
 import type { PersistentVolume, PersistentVolumeClaim } from './storage-objects.js';
 
 /** Whether a volume can be reached from a node. */

@@ -1,4 +1,4 @@
-import { persistentVolumeClaims, persistentVolumes } from '../../../../kube/resource.js';
+import { persistentVolumeClaims, persistentVolumes } from '#base/kube/resource.js';
 import type { ObjectCache } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue } from '../controller.js';
 import { writeStatus } from '../status-writer.js';

@@ -1,4 +1,4 @@
-import { nodeMatches } from '../../../../kube/node-selector.js';
+import { nodeMatches } from '#base/kube/node-selector.js';
 import { nodeTaints } from '../../objects.js';
 import type { Filter } from '../cluster-view.js';
 import { untolerated } from '../tolerations.js';

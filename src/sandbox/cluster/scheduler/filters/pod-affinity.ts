@@ -1,4 +1,4 @@
-import type { Pod, PodAffinity, PodAffinityTerm } from '../../../../kube/types.js';
+import type { Pod, PodAffinity, PodAffinityTerm } from '#base/kube/types.js';
 import { isActive } from '../../controllers/pod-state.js';
 import { termMatcher } from '../affinity-terms.js';
 import type { ClusterView, Filter } from '../cluster-view.js';

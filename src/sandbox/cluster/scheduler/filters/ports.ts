@@ -1,4 +1,4 @@
-import type { Pod } from '../../../../kube/types.js';
+import type { Pod } from '#base/kube/types.js';
 import { isFinished } from '../../controllers/pod-state.js';
 import type { Filter } from '../cluster-view.js';
 

@@ -1,5 +1,5 @@
-import { parseQuantity } from '../../../../kube/quantity.js';
-import type { Container, Pod } from '../../../../kube/types.js';
+import { parseQuantity } from '#base/kube/quantity.js';
+import type { Container, Pod } from '#base/kube/types.js';
 import { isFinished } from '../../controllers/pod-state.js';
 import type { Filter } from '../cluster-view.js';
 

@@ -1,6 +1,6 @@
-import { labelSelectorMatches } from '../../../../kube/labels.js';
-import { nodeMatches } from '../../../../kube/node-selector.js';
-import type { LabelSelector, Pod, TopologySpreadConstraint } from '../../../../kube/types.js';
+import { labelSelectorMatches } from '#base/kube/labels.js';
+import { nodeMatches } from '#base/kube/node-selector.js';
+import type { LabelSelector, Pod, TopologySpreadConstraint } from '#base/kube/types.js';
 import { isActive } from '../../controllers/pod-state.js';
 import { narrowed } from '../affinity-terms.js';
 import { type ClusterView, type Filter, type NodeState, topologyDomains } from '../cluster-view.js';

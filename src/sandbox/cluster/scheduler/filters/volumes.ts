@@ -1,5 +1,5 @@
-import { foreignClaimProblem } from '../../../../kube/ephemeral-claim.js';
-import type { Pod } from '../../../../kube/types.js';
+import { foreignClaimProblem } from '#base/kube/ephemeral-claim.js';
+import type { Pod } from '#base/kube/types.js';
 import { claimsOf, type PodClaim } from '../../controllers/storage/pod-claims.js';
 import type { PersistentVolumeClaim } from '../../controllers/storage/storage-objects.js';
 import { findVolume, isReachable } from '../../controllers/storage/volume-match.js';

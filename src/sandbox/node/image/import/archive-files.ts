@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
-import { MeshError } from '../../../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import { DigestStream } from './blob.js';
 import { compressionOf, decompressor, magicBytes } from './compression.js';
 import { Budget, damaged, type ImportLimits } from './limits.js';

@@ -3,7 +3,7 @@ import type { ParsedConfig } from './image-config.js';
 
 /** One image of an archive, its documents read and compared with their digests; its layers are not yet. */
 export interface ArchivedImage {
-  /** Names as the archive gives them, not normalised. */
+  /** Names as the archive gives them, not normalized. */
   readonly names: readonly string[];
   /** Digest of the configuration: the image's id. */
   readonly id: string;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { MeshError } from '../../../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import { formatImageReference, parseImageReference } from '../reference.js';
 import type { LayerEntry } from '../store/layer-entry.js';
 import { type ImageRecord, writeName } from '../store/records.js';
@@ -19,7 +19,7 @@ import { machinePlatform, type Platform } from './platform.js';
 
 /** An image that an import has put into the store (or found there). */
 export interface ImportedImage {
-  /** Normalised names that now stand for it. */
+  /** Normalized names that now stand for it. */
   readonly references: readonly string[];
   /** Digest of its configuration. */
   readonly id: string;
@@ -51,7 +51,7 @@ export async function importArchive(
   imageFolder: string,
   o: ImportOptions,
 ): Promise<readonly ImportedImage[]> {
-  const tag = o.tag === undefined ? undefined : normalise(o.tag);
+  const tag = o.tag === undefined ? undefined : normalize(o.tag);
   await mkdir(imageFolder, { recursive: true, mode: 0o700 });
   const limits = o.limits ?? (await limitsFor(imageFolder));
   const staging = await makeStaging(imageFolder);
@@ -96,7 +96,7 @@ function isWholeName(name: string): boolean {
   return /[/:@]/.test(name) && parseImageReference(name) !== undefined;
 }
 
-function normalise(name: string): string {
+function normalize(name: string): string {
   const parsed = parseImageReference(name);
   if (parsed === undefined || parsed.digest !== undefined)
     throw new MeshError('MESH0844', `"${name}" is no name for an image`, {
@@ -117,7 +117,7 @@ function named(images: readonly ArchivedImage[], tag: string | undefined): Named
       `the archive holds ${images.length} images; one name cannot be given to all`,
     );
   return images.map((image) => {
-    const references = tag === undefined ? image.names.filter(isWholeName).map(normalise) : [tag];
+    const references = tag === undefined ? image.names.filter(isWholeName).map(normalize) : [tag];
     if (references.length > 0) return { image, references: [...new Set(references)] };
     throw new MeshError('MESH0844', 'the archive does not say what its image is called', {
       evidence: image.names.length === 0 ? image.id : `it says only ${image.names.join(', ')}`,

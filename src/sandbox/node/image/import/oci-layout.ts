@@ -1,4 +1,4 @@
-import { MeshError } from '../../../../errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { ArchiveFile, ArchiveFiles } from './archive-files.js';
 import type { ArchivedImage, ArchivedLayer } from './archived-image.js';
 import { blobPath, isDigest, isRecord, readDocument } from './blob.js';

@@ -17,7 +17,7 @@ export interface ImageRecord {
 
 /** What a name stands for. */
 export interface NameRecord {
-  /** Normalised, as `docker.io/library/busybox:latest`. */
+  /** Normalized, as `docker.io/library/busybox:latest`. */
   readonly reference: string;
   readonly imageId: string;
   /** Digests of the manifest and of the indexes above it; the first one is shown as part of the image id. */
@@ -29,7 +29,7 @@ export function readImageRecord(store: string, id: string): ImageRecord | undefi
   return readJson<ImageRecord>(imageFiles.record(storePaths.image(store, id)));
 }
 
-/** Reads what a normalised name stands for. */
+/** Reads what a normalized name stands for. */
 export function readName(store: string, reference: string): NameRecord | undefined {
   return readJson<NameRecord>(storePaths.name(store, reference));
 }

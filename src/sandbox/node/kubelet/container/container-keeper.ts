@@ -162,7 +162,7 @@ export class ContainerKeeper {
     for (const message of deviations) {
       if (slot.reported.has(message)) continue;
       slot.reported.add(message);
-      this.#emit(slot, { type: 'Warning', reason: 'NotHonoured', message });
+      this.#emit(slot, { type: 'Warning', reason: 'NotHonored', message });
     }
   }
 

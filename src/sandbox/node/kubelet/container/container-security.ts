@@ -9,11 +9,11 @@ export interface ContainerUser {
   readonly groups: readonly number[];
 }
 
-/** Which user a container runs as, and what of its request could not be honoured. */
+/** Which user a container runs as, and what of its request could not be honored. */
 export interface UserDecision {
   /** undefined: root. */
   readonly user: ContainerUser | undefined;
-  /** A sentence for an event, when the request was not honoured. */
+  /** A sentence for an event, when the request was not honored. */
   readonly deviation: string | undefined;
   /** The container must not start at all, with this reason. */
   readonly refusal: string | undefined;
@@ -71,7 +71,7 @@ export function hasManyUserIds(): boolean {
 /** What a container's seccomp profile comes to. */
 export interface SeccompDecision {
   readonly hasFilter: boolean;
-  /** A sentence for an event, when the request was not honoured. */
+  /** A sentence for an event, when the request was not honored. */
   readonly deviation: string | undefined;
   /** The container must not be created, with this reason. */
   readonly refusal: string | undefined;

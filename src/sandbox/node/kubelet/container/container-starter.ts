@@ -48,7 +48,7 @@ export interface StartRequest {
 
 export interface Started {
   readonly container: Container;
-  /** What could not be honoured, for events. */
+  /** What could not be honored, for events. */
   readonly deviations: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-import { untilAborted } from '../../../../system/until.js';
+import { untilAborted } from '#base/system/until.js';
 import type { ProbeHandler } from '../../model/pod.js';
 import { type ProbeOutcome, type ProbeTarget, runHandler } from '../../probe/prober.js';
 

@@ -1,4 +1,4 @@
-import { messageOf } from '../../../../errors/mesh-error.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import { ImageError } from '../../image/find-image.js';
 import { ContainerConfigError } from '../../runtime/config-error.js';
 import { VolumeError } from '../../volume/volume-content.js';

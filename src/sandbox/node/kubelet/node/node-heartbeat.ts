@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../../../errors/mesh-error.js';
-import { isAlreadyExists, isNotFound, KubeApiError } from '../../../../kube/api-error.js';
-import type { KubeClient } from '../../../../kube/client.js';
-import { leases, nodes } from '../../../../kube/resource.js';
-import type { KubeObject, Node } from '../../../../kube/types.js';
-import type { Logger } from '../../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { isAlreadyExists, isNotFound, KubeApiError } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { leases, nodes } from '#base/kube/resource.js';
+import type { KubeObject, Node } from '#base/kube/types.js';
+import type { Logger } from '#base/telemetry/log.js';
 import type { ListedImage } from '../../image/image.js';
 import type { EventRecorder } from '../event-recorder.js';
 import { within } from '../within.js';

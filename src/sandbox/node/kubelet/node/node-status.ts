@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import type { Condition, Node } from '../../../../kube/types.js';
+import type { Condition, Node } from '#base/kube/types.js';
 import type { ListedImage } from '../../image/image.js';
 import { seconds } from '../../model/time.js';
 

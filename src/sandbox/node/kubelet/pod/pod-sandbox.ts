@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { messageOf } from '../../../../errors/mesh-error.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import { portMappingsOf } from '../../cni/capabilities.js';
 import type { CniAttachment, CniRunner } from '../../cni/cni-runner.js';
 import type { NodeHost } from '../../host/node-host.js';

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../../../../errors/mesh-error.js';
-import type { Logger } from '../../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { Logger } from '#base/telemetry/log.js';
 import type { DownwardContext } from '../../model/downward.js';
 import type { Pod } from '../../model/pod.js';
 import type { ContainerMount } from '../../runtime/container-config.js';

@@ -1,6 +1,6 @@
-import { messageOf } from '../../../../errors/mesh-error.js';
-import type { KubeClient } from '../../../../kube/client.js';
-import { pods } from '../../../../kube/resource.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { pods } from '#base/kube/resource.js';
 import { type Pod, podKey } from '../../model/pod.js';
 import type { PodStatus } from '../../model/pod-status.js';
 import { seconds } from '../../model/time.js';

@@ -1,8 +1,8 @@
-import { messageOf } from '../../../../errors/mesh-error.js';
-import { isNotFound } from '../../../../kube/api-error.js';
-import type { KubeClient } from '../../../../kube/client.js';
-import { pods } from '../../../../kube/resource.js';
-import type { Logger } from '../../../../telemetry/log.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { pods } from '#base/kube/resource.js';
+import type { Logger } from '#base/telemetry/log.js';
 import { type Pod, podKey } from '../../model/pod.js';
 import type { PodCondition, PodStatus } from '../../model/pod-status.js';
 import { within } from '../within.js';

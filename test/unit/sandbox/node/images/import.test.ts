@@ -13,10 +13,10 @@ import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { compressionOf, decompressor } from '../../../../../src/sandbox/node/image/import/compression.js';
-import { importArchive, type ImportOptions } from '../../../../../src/sandbox/node/image/import/index.js';
-import { LoadedImages } from '../../../../../src/sandbox/node/image/loaded-images.js';
-import { pruneImages } from '../../../../../src/sandbox/node/image/store/prune.js';
+import { compressionOf, decompressor } from '#sandbox/node/image/import/compression.js';
+import { importArchive, type ImportOptions } from '#sandbox/node/image/import/index.js';
+import { LoadedImages } from '#sandbox/node/image/loaded-images.js';
+import { pruneImages } from '#sandbox/node/image/store/prune.js';
 import {
   addIndex,
   addManifest,
@@ -201,7 +201,7 @@ describe('layers', () => {
       'base64',
     );
     const unpack = await decompressor(compressionOf(zstd));
-    if (unpack === undefined) throw new Error('zstd was not recognised');
+    if (unpack === undefined) throw new Error('zstd was not recognized');
     unpack.end(zstd);
     const image: ImageParts = { name: 'shop/app:1', layers: [await buffer(unpack)], compress: () => zstd };
     await load(await archiveOf(ociLayout([image])));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type FolderNode, MergedTree } from '../../../../../src/sandbox/node/image/import/merged-tree.js';
-import type { EntryMeta, LayerEntry } from '../../../../../src/sandbox/node/image/store/layer-entry.js';
+import { type FolderNode, MergedTree } from '#sandbox/node/image/import/merged-tree.js';
+import type { EntryMeta, LayerEntry } from '#sandbox/node/image/store/layer-entry.js';
 
 const meta: EntryMeta = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 const parts = (path: string): string[] => path.split('/').filter(Boolean);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { machinePlatform, platformRank } from '../../../../../src/sandbox/node/image/import/platform.js';
-import { separateLoaderVariables } from '../../../../../src/sandbox/node/runtime/helper-programs.js';
-import { stopSignal } from '../../../../../src/sandbox/node/runtime/stop-signal.js';
+import { machinePlatform, platformRank } from '#sandbox/node/image/import/platform.js';
+import { separateLoaderVariables } from '#sandbox/node/runtime/helper-programs.js';
+import { stopSignal } from '#sandbox/node/runtime/stop-signal.js';
 
 test.each([
   ['SIGQUIT', 'SIGQUIT'],

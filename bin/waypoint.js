@@ -1,4 +1,0 @@
-#!/usr/bin/env node
-import { main } from '../dist/waypoint.js';
-
-process.exitCode = await main(process.argv.slice(2), process.env);

@@ -1,0 +1,325 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import type { Reflector } from '#base/kube/reflector.js';
+import { pods as podResource } from '#base/kube/resource.js';
+import type { Namespace, Pod } from '#base/kube/types.js';
+import type { Logger } from '#base/telemetry/log.js';
+import {
+  annotatedState,
+  decideEnrollment,
+  type EnrollmentDecision,
+  type EnrollmentRules,
+  podPreferences,
+} from '../enrollment.js';
+import { NetnsHandle } from '../netns-handle.js';
+import {
+  chooseNetns,
+  type FoundNetns,
+  type NetnsFinderOptions,
+  releaseAll,
+  scanNamespaces,
+} from '../netns-finder.js';
+import type { HostProbes } from '../redirection/host-probes.js';
+import type { PodRuleOptions, ProbeAddresses } from '../redirection/pod-rules.js';
+import type { AgentMetrics } from './agent-metrics.js';
+import { KeyedQueue } from './keyed-queue.js';
+import { mountedNetnsPath, type PodAddedEvent } from './plugin-events.js';
+import { isTerminal, keyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
+import type { PodMesh } from './pod-mesh.js';
+
+export interface NodeAgentDeps {
+  readonly client: KubeClient;
+  /** Pods of this node. */
+  readonly pods: Reflector<Pod>;
+  readonly namespaces: Reflector<Namespace>;
+  readonly mesh: PodMesh;
+  readonly hostProbes: HostProbes;
+  readonly finder: NetnsFinderOptions;
+  readonly rules: EnrollmentRules;
+  readonly dnsCapture: boolean;
+  readonly probes: ProbeAddresses;
+  readonly reconcileOnStartup: boolean;
+  readonly metrics: AgentMetrics;
+  readonly log: Logger;
+}
+
+const cacheLookupsMax = 10;
+const cacheLookupPauseMs = 10;
+
+/**
+ * Brings every pod of the node to the state its labels ask for. Triggers: pod and
+ * namespace events, the plugin's report of a starting pod, and the retry of a failure.
+ * States of a pod: outside, starting (plugin), enabled, pending (captured, ztunnel away).
+ */
+export class NodeAgent {
+  readonly #deps: NodeAgentDeps;
+  readonly queue: KeyedQueue;
+  readonly #errors = new Map<string, string>();
+  #isDraining = false;
+
+  constructor(deps: NodeAgentDeps) {
+    this.#deps = deps;
+    this.queue = new KeyedQueue({ process: (key) => this.#processRecording(key), log: deps.log });
+  }
+
+  /** True once the node is being cleaned up: nothing is enrolled any more. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Last failure of a pod, by namespace/name. */
+  errorOf(key: string): string | undefined {
+    return this.#errors.get(key);
+  }
+
+  /**
+   * Takes over the pods an earlier agent enrolled. Runs before ztunnel is let in, so
+   * that its snapshot names them all; those whose namespace is not found are kept there.
+   */
+  async adoptEnrolled(): Promise<void> {
+    const enrolled = this.#deps.pods
+      .list()
+      .filter((pod) => annotatedState(pod) !== undefined && !isTerminal(pod));
+    const found = scanNamespaces(this.#deps.finder);
+    let isComplete = true;
+    try {
+      for (const pod of enrolled) {
+        const ips = podIps(pod);
+        if (ips.length === 0) isComplete = false;
+        if (ips.length === 0 || !this.decide(pod)?.enroll) continue;
+        await this.#adopt(pod, ips, found);
+      }
+    } finally {
+      releaseAll(found);
+    }
+    // With a pod's address unknown, its probe entry would be taken for a stale one.
+    if (isComplete) await this.#deps.hostProbes.prune();
+  }
+
+  async #adopt(pod: Pod, ips: readonly string[], found: readonly FoundNetns[]): Promise<void> {
+    const { mesh, log, reconcileOnStartup } = this.#deps;
+    const workload = workloadOf(pod);
+    const netns = chooseNetns(podAddress(pod), found)?.handle;
+    const state = annotatedState(pod) ?? 'pending';
+    mesh.adopt({ workload, ips, rules: this.rulesFor(pod), state }, netns);
+    await this.#deps.hostProbes.add(workload.uid, ips);
+    const record = mesh.get(workload.uid);
+    if (!reconcileOnStartup || record === undefined) return;
+    try {
+      const repaired = await mesh.repair(record);
+      if (repaired.length > 0) log.warn('rules of a running pod repaired', { pod: keyOf(pod), repaired });
+    } catch (error) {
+      log.warn('rules of a running pod could not be checked', { pod: keyOf(pod), error: messageOf(error) });
+    }
+  }
+
+  /** Follows pods and namespaces from now on, beginning with all that are there. */
+  start(signal: AbortSignal): void {
+    const { pods, namespaces, metrics } = this.#deps;
+    const stops = [
+      pods.onChange(({ type, object }) => {
+        metrics.reconcileEvents.inc({ type });
+        this.queue.add(keyOf(object));
+      }),
+      namespaces.onChange(({ object }) => {
+        for (const pod of pods.list()) {
+          if (pod.metadata.namespace === object.metadata.name) this.queue.add(keyOf(pod));
+        }
+      }),
+    ];
+    signal.addEventListener('abort', () => {
+      for (const stop of stops) stop();
+    });
+    for (const pod of pods.list()) this.queue.add(keyOf(pod));
+  }
+
+  /** Works on the pods that wait for ztunnel at once: it has come. */
+  retryPending(): void {
+    for (const { workload, state } of this.#deps.mesh.list()) {
+      if (state === 'pending') this.queue.add(`${workload.namespace}/${workload.name}`);
+    }
+  }
+
+  /**
+   * Once after the start: removes rules from pods outside the mesh. An agent that was
+   * killed while it released a pod leaves them, with no annotation to tell. A namespace
+   * that belongs to no known pod is not touched: its pod may just be starting.
+   */
+  async sweepReleased(signal: AbortSignal): Promise<void> {
+    for (const { metadata } of this.#deps.pods.list()) {
+      if (signal.aborted) return;
+      const key = `${metadata.namespace ?? ''}/${metadata.name}`;
+      try {
+        await this.queue.exclusive(key, () => this.#sweep(metadata.namespace ?? '', metadata.name));
+      } catch (error) {
+        this.#deps.log.warn('a pod could not be checked for old rules', {
+          pod: key,
+          error: messageOf(error),
+        });
+      }
+    }
+  }
+
+  async #sweep(namespace: string, name: string): Promise<void> {
+    const pod = this.#deps.pods.get(namespace, name);
+    if (pod === undefined || isTerminal(pod) || pod.spec?.hostNetwork === true) return;
+    const isOutside = this.decide(pod)?.enroll === false && annotatedState(pod) === undefined;
+    if (!isOutside || podIps(pod).length === 0) return;
+    const netns = this.openNetnsOf(pod);
+    if (netns === undefined) return;
+    try {
+      const left = await this.#deps.mesh.clean(netns);
+      if (left.length > 0) this.#deps.log.warn('old rules removed', { pod: keyOf(pod), count: left.length });
+    } finally {
+      netns.release();
+    }
+  }
+
+  /** Whether the pod belongs in the mesh; undefined while its namespace is not known yet. */
+  decide(pod: Pod): EnrollmentDecision | undefined {
+    const namespace = this.#deps.namespaces.get(undefined, pod.metadata.namespace ?? '');
+    if (namespace === undefined) return undefined;
+    return decideEnrollment(pod, namespace.metadata.labels, this.#deps.rules);
+  }
+
+  /** The rules that the pod's annotations and the mesh's settings ask for. */
+  rulesFor(pod: Pod): PodRuleOptions {
+    return { probes: this.#deps.probes, ...podPreferences(pod, { dnsCapture: this.#deps.dnsCapture }) };
+  }
+
+  /** Enrolls a starting pod for the plugin. Rejects when it must not start yet. */
+  async handleStarting(event: PodAddedEvent): Promise<void> {
+    const key = `${event.namespace}/${event.name}`;
+    await this.queue.exclusive(key, async () => {
+      if (this.#isDraining) return;
+      const pod = await this.#eligiblePod(event);
+      if (pod === undefined) {
+        this.#deps.log.info('a pod the plugin asked for is not selected (any more)', { pod: key });
+        return;
+      }
+      const ips = event.ips.length > 0 ? event.ips : podIps(pod);
+      const netns = NetnsHandle.open(mountedNetnsPath(event.netns, this.#deps.finder));
+      try {
+        if (netns.inode === this.#deps.finder.hostInode) throw new Error('the namespace is that of the node');
+        await this.#deps.mesh.addStarting({
+          workload: workloadOf(pod),
+          ips,
+          netns,
+          rules: this.rulesFor(pod),
+        });
+      } finally {
+        netns.release();
+      }
+      this.#deps.log.info('pod enrolled before its start', { pod: key });
+    });
+    // The annotation is written by the queue: the pod may start without it.
+    this.queue.add(key);
+  }
+
+  /** The pod as the informer, or failing that the API server, knows it; undefined when it is not selected. */
+  async #eligiblePod(event: PodAddedEvent): Promise<Pod | undefined> {
+    const { pods, client } = this.#deps;
+    for (let i = 0; i < cacheLookupsMax; i++) {
+      const cached = pods.get(event.namespace, event.name);
+      if (cached !== undefined && this.decide(cached)?.enroll === true) return cached;
+      await delay(cacheLookupPauseMs);
+    }
+    const fresh = await client.getOrUndefined<Pod>({
+      resource: podResource,
+      namespace: event.namespace,
+      name: event.name,
+    });
+    if (fresh === undefined) throw new Error(`Pod ${event.namespace}/${event.name} is not known`);
+    const decision = this.decide(fresh);
+    if (decision === undefined) throw new Error(`Namespace ${event.namespace} is not known yet`);
+    return decision.enroll ? fresh : undefined;
+  }
+
+  /** Stops enrolling, for good: the node is being cleaned up. */
+  beginDrain(): void {
+    this.#isDraining = true;
+  }
+
+  async #processRecording(key: string): Promise<void> {
+    try {
+      await this.#process(key);
+      this.#errors.delete(key);
+    } catch (error) {
+      this.#errors.set(key, messageOf(error));
+      throw error;
+    }
+  }
+
+  async #process(key: string): Promise<void> {
+    const { pods, mesh } = this.#deps;
+    const [namespace = '', name = ''] = key.split('/');
+    const pod = pods.get(namespace, name);
+    for (const record of mesh.list()) {
+      const isSameName = record.workload.namespace === namespace && record.workload.name === name;
+      const isGone = pod === undefined || record.workload.uid !== pod.metadata.uid || isTerminal(pod);
+      if (isSameName && isGone) await mesh.forget(record.workload.uid);
+    }
+    if (pod === undefined || isTerminal(pod) || this.#isDraining) return;
+    const decision = this.decide(pod);
+    if (decision === undefined) return;
+    if (decision.enroll) await this.#enroll(pod);
+    else await this.#release(pod);
+  }
+
+  async #enroll(pod: Pod): Promise<void> {
+    const { mesh } = this.#deps;
+    const ips = podIps(pod);
+    const workload = workloadOf(pod);
+    const rules = this.rulesFor(pod);
+    const record = mesh.get(workload.uid);
+    const isSettled =
+      record?.state === 'enabled' &&
+      record.netns !== undefined &&
+      JSON.stringify(record.rules) === JSON.stringify(rules);
+    if (isSettled) {
+      if (ips.length > 0) await mesh.syncAddresses(workload.uid, ips);
+      if (annotatedState(pod) !== 'enabled') await mesh.annotate(workload.uid);
+      return;
+    }
+    // A pod without an address has not started; the plugin reports it when it does.
+    if (ips.length === 0) return;
+    await this.#withNetns(pod, (netns) => mesh.addRunning({ workload, ips, netns, rules }));
+    this.#deps.log.info('running pod enrolled', { pod: keyOf(pod) });
+  }
+
+  async #release(pod: Pod): Promise<void> {
+    const { mesh } = this.#deps;
+    const workload = workloadOf(pod);
+    if (mesh.get(workload.uid) === undefined && annotatedState(pod) === undefined) return;
+    await this.#withNetns(pod, (netns) => mesh.removeRunning([{ workload, netns, ips: podIps(pod) }]));
+    this.#deps.log.info('pod released', { pod: keyOf(pod) });
+  }
+
+  async #withNetns(pod: Pod, task: (netns: NetnsHandle) => Promise<void>): Promise<void> {
+    const netns = this.openNetnsOf(pod);
+    if (netns === undefined) {
+      throw new MeshError('MESH0704', `the network namespace of Pod ${keyOf(pod)} was not found`, {
+        evidence: `addresses ${podIps(pod).join(', ')}`,
+      });
+    }
+    try {
+      await task(netns);
+    } finally {
+      netns.release();
+    }
+  }
+
+  /** The pod's namespace: remembered, or searched for on the node. The caller releases it. */
+  openNetnsOf(pod: Pod): NetnsHandle | undefined {
+    const uid = pod.metadata.uid ?? '';
+    const known = this.#deps.mesh.get(uid)?.netns;
+    if (known !== undefined) return known.retain();
+    const found = scanNamespaces(this.#deps.finder);
+    try {
+      return chooseNetns(podAddress(pod), found)?.handle.retain();
+    } finally {
+      releaseAll(found);
+    }
+  }
+}

@@ -1,0 +1,167 @@
+import { fileURLToPath } from 'node:url';
+import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { parse } from 'yaml';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { defaultSelectors, type EnrollmentSelector, parseBoolean } from './enrollment.js';
+import { defaultProbeAddresses, type ProbeAddresses } from './redirection/pod-rules.js';
+
+/** Everything the agent reads from its environment (reference/ztunnel-and-cni.md 11). */
+export interface AgentConfig {
+  readonly nodeName: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly systemNamespace: string;
+  readonly daemonSetName: string;
+  /** Directory shared with the plugin. */
+  readonly runDir: string;
+  readonly zdsPath: string;
+  /** The node's procfs, namespace directory, CNI binaries and CNI configuration, as mounted here. */
+  readonly procDir: string;
+  readonly netnsDir: string;
+  readonly cniBinDir: string;
+  readonly cniNetDir: string;
+  /** File to chain to; empty picks the first valid one. */
+  readonly cniConfName: string;
+  /** The plugin's single-file bundle and the interpreter to install next to it. */
+  readonly pluginSource: string;
+  readonly nodeBinary: string;
+  readonly selectors: readonly EnrollmentSelector[];
+  readonly excludeNamespaces: readonly string[];
+  readonly dnsCapture: boolean;
+  readonly ipv6: boolean;
+  readonly reconcileOnStartup: boolean;
+  readonly disableSafeUpgrade: boolean;
+  readonly detectionRetry: boolean;
+  readonly switchToHostNetns: boolean;
+  readonly forcedBackend: string | undefined;
+  readonly probes: ProbeAddresses;
+  readonly monitoringPort: number;
+  readonly healthPort: number;
+  readonly adminPort: number;
+  readonly driftIntervalMs: number;
+  readonly leaveGraceMs: number;
+  readonly logLevel: string;
+}
+
+/** Settings of upstream's agent that this one knows in one value only; another one must not be ignored. */
+const fixedSettings: Readonly<Record<string, boolean>> = {
+  AMBIENT_ENABLED: true,
+  CHAINED_CNI_PLUGIN: true,
+  ISTIO_OWNED_CNI_CONFIG: false,
+  NATIVE_NFTABLES: false,
+};
+
+/** Reads the environment. Throws MESH0708 naming the variable that cannot be used. */
+export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
+  const text = (name: string, fallback: string): string => {
+    const value = env[name];
+    return value === undefined || value === '' ? fallback : value;
+  };
+  const required = (name: string): string => {
+    const value = text(name, '');
+    if (value === '') throw new MeshError('MESH0708', `the environment variable ${name} is not set`);
+    return value;
+  };
+  const flag = (name: string, fallback: boolean): boolean => {
+    const value = text(name, String(fallback));
+    const parsed = parseBoolean(value);
+    if (parsed === undefined) throw invalid(name, value, 'true or false');
+    return parsed;
+  };
+  const count = (name: string, fallback: number): number => {
+    const value = text(name, String(fallback));
+    const parsed = Number(value);
+    if (!Number.isInteger(parsed) || parsed < 0 || parsed > 86_400_000) {
+      throw invalid(name, value, 'a whole number');
+    }
+    return parsed;
+  };
+  for (const [name, supported] of Object.entries(fixedSettings)) {
+    if (flag(name, supported) !== supported) throw invalid(name, String(env[name]), `${supported} here`);
+  }
+  return {
+    nodeName: required('NODE_NAME'),
+    podName: text('POD_NAME', ''),
+    podNamespace: text('POD_NAMESPACE', 'istio-system'),
+    systemNamespace: text('SYSTEM_NAMESPACE', 'istio-system'),
+    daemonSetName: text('CNI_DAEMONSET_NAME', 'istio-cni-node'),
+    runDir: text('CNI_AGENT_RUN_DIR', '/var/run/istio-cni'),
+    zdsPath: text('ZTUNNEL_UDS_ADDRESS', '/var/run/ztunnel/ztunnel.sock'),
+    procDir: text('HOST_PROC_DIR', '/host/proc'),
+    netnsDir: text('HOST_NETNS_DIR', '/host/var/run/netns'),
+    cniBinDir: text('MOUNTED_CNI_BIN_DIR', '/host/opt/cni/bin'),
+    cniNetDir: text('MOUNTED_CNI_NET_DIR', '/host/etc/cni/net.d'),
+    cniConfName: text('CNI_CONF_NAME', ''),
+    pluginSource: text('CNI_PLUGIN_BUNDLE', fileURLToPath(new URL('./istio-cni.cjs', import.meta.url))),
+    nodeBinary: text('CNI_NODE_BINARY', process.execPath),
+    selectors: parseSelectors(env['AMBIENT_ENABLEMENT_SELECTOR']),
+    excludeNamespaces: parseList(env['EXCLUDE_NAMESPACES']),
+    dnsCapture: flag('AMBIENT_DNS_CAPTURE', false),
+    ipv6: flag('AMBIENT_IPV6', true),
+    reconcileOnStartup: flag('AMBIENT_RECONCILE_POD_RULES_ON_STARTUP', true),
+    disableSafeUpgrade: flag('AMBIENT_DISABLE_SAFE_UPGRADE', false),
+    detectionRetry: flag('ENABLE_AMBIENT_DETECTION_RETRY', false),
+    switchToHostNetns: flag('ALLOW_SWITCH_TO_HOST_NS', true),
+    forcedBackend: parseBackend(env['FORCE_IPTABLES_BINARY']),
+    probes: {
+      v4: parseAddress('HOST_PROBE_SNAT_IP', text('HOST_PROBE_SNAT_IP', defaultProbeAddresses.v4), isIPv4),
+      v6: parseAddress(
+        'HOST_PROBE_SNAT_IPV6',
+        text('HOST_PROBE_SNAT_IPV6', defaultProbeAddresses.v6),
+        isIPv6,
+      ),
+    },
+    monitoringPort: count('MONITORING_PORT', 15014),
+    healthPort: count('HEALTH_PORT', 8000),
+    adminPort: count('ADMIN_PORT', 15000),
+    driftIntervalMs: count('DRIFT_CHECK_INTERVAL_MS', 2_000),
+    leaveGraceMs: count('LEAVE_GRACE_MS', 1_000),
+    logLevel: text('LOG_LEVEL', 'info'),
+  };
+}
+
+/** Parses AMBIENT_ENABLEMENT_SELECTOR, a YAML list; absent or empty gives the chart's. Throws MESH0708. */
+export function parseSelectors(text: string | undefined): readonly EnrollmentSelector[] {
+  if (text === undefined || text.trim() === '') return defaultSelectors;
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw new MeshError('MESH0708', 'AMBIENT_ENABLEMENT_SELECTOR is not YAML', { cause: error });
+  }
+  if (!Array.isArray(value) || !value.every(isSelector)) {
+    throw invalid('AMBIENT_ENABLEMENT_SELECTOR', text, 'a list of {podSelector, namespaceSelector}');
+  }
+  return value;
+}
+
+function isSelector(value: unknown): value is EnrollmentSelector {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const keys = Object.keys(value);
+  return keys.length > 0 && keys.every((key) => key === 'podSelector' || key === 'namespaceSelector');
+}
+
+function parseList(text: string | undefined): readonly string[] {
+  return (text ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+function parseBackend(value: string | undefined): string | undefined {
+  if (value === undefined || value === '') return undefined;
+  if (value === 'legacy' || value === 'nft') return value;
+  throw invalid('FORCE_IPTABLES_BINARY', value, 'legacy or nft');
+}
+
+/** The address as the kernel writes it, so that it compares equal to what iptables-save shows. */
+function parseAddress(name: string, value: string, isValid: (text: string) => boolean): string {
+  if (!isValid(value)) throw invalid(name, value, 'an IP address of its family');
+  return new SocketAddress({ address: value, family: isIPv4(value) ? 'ipv4' : 'ipv6' }).address;
+}
+
+function invalid(name: string, value: string, wanted: string): MeshError {
+  return new MeshError('MESH0708', `the environment variable ${name} must be ${wanted}`, {
+    evidence: value.slice(0, 500),
+  });
+}

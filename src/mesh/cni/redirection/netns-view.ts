@@ -1,0 +1,50 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { runInNetns } from '#base/system/netns.js';
+
+/** Ports of the node proxy inside a pod whose presence is reported. */
+export const proxyPorts = ['15001', '15006', '15008'] as const;
+export type ProxyPort = (typeof proxyPorts)[number];
+
+const stateListen = '0A';
+
+/** Addresses of every interface of a namespace, as the kernel lists them. */
+export function addressesIn(netns: number): ReadonlySet<string> {
+  const all = runInNetns(netns, () => networkInterfaces());
+  return new Set(Object.values(all).flatMap((list) => (list ?? []).map((entry) => entry.address)));
+}
+
+/** Which of the proxy's ports have a listening socket in the namespace, from /proc/net/tcp and tcp6. */
+export function listenersIn(netns: number): Record<ProxyPort, boolean> {
+  const text = runInNetns(netns, () =>
+    // thread-self: the file shows the namespace of the thread that opens it.
+    ['/proc/thread-self/net/tcp', '/proc/thread-self/net/tcp6']
+      .filter((path) => existsSync(path))
+      .map((path) => readFileSync(path, 'utf8'))
+      .join('\n'),
+  );
+  const ports = listeningPorts(text);
+  return { '15001': ports.has(15001), '15006': ports.has(15006), '15008': ports.has(15008) };
+}
+
+/** Ports in state LISTEN in the text of /proc/net/tcp or tcp6. */
+export function listeningPorts(text: string): ReadonlySet<number> {
+  const ports = new Set<number>();
+  for (const line of text.split('\n')) {
+    const match = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) /.exec(line);
+    if (match?.[2] === stateListen) ports.add(Number.parseInt(match[1] ?? '0', 16));
+  }
+  return ports;
+}
+
+/** IPv6 of a namespace: `none` without kernel support, `noLoopback` when lo has it switched off. */
+export type Ipv6State = 'none' | 'noLoopback' | 'full';
+
+/** Reads the IPv6 state of a namespace from its sysctls. */
+export function ipv6StateIn(netns: number): Ipv6State {
+  return runInNetns(netns, () => {
+    const path = '/proc/sys/net/ipv6/conf/lo/disable_ipv6';
+    if (!existsSync(path)) return 'none';
+    return readFileSync(path, 'utf8').trim() === '1' ? 'noLoopback' : 'full';
+  });
+}

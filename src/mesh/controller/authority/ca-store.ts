@@ -1,0 +1,90 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { type CaMaterial, generateRoot } from '../../identity/ca/material.js';
+import { isAlreadyExists } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { secrets } from '#base/kube/resource.js';
+import type { Secret } from '#base/kube/types.js';
+
+/** Secret of the self-signed root; name, type and keys are upstream's. */
+const secretName = 'istio-ca-secret';
+const secretType = 'istio.io/ca-root';
+
+export interface CaStoreOptions {
+  readonly client: KubeClient;
+  readonly systemNamespace: string;
+  readonly trustDomain: string;
+  /** Folder of a plugged-in authority; used when it holds one. */
+  readonly pluggedDir: string;
+}
+
+/**
+ * The signing material: a plugged-in authority when its folder holds one, else the self-signed root of
+ * Secret istio-ca-secret, which whichever replica comes first creates. Throws MESH0402, MESH0404.
+ */
+export async function loadCaMaterial(o: CaStoreOptions): Promise<{ material: CaMaterial; source: string }> {
+  const plugged = readPlugged(o.pluggedDir);
+  if (plugged !== undefined) return { material: plugged, source: `files in ${o.pluggedDir}` };
+  const ref = { resource: secrets, namespace: o.systemNamespace, name: secretName };
+  const source = `Secret ${o.systemNamespace}/${secretName}`;
+  const existing = await o.client.getOrUndefined<Secret>(ref);
+  if (existing !== undefined) return { material: fromSecret(existing), source };
+  const material = await generateRoot(o.trustDomain);
+  try {
+    await o.client.create<Secret>(secrets, toSecret(material, o.systemNamespace), {
+      namespace: o.systemNamespace,
+    });
+    return { material, source };
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    return { material: fromSecret(await o.client.get<Secret>(ref)), source };
+  }
+}
+
+function fromSecret(secret: Secret): CaMaterial {
+  const read = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString('utf8');
+  const certPem = read('ca-cert.pem');
+  const keyPem = read('ca-key.pem');
+  if (certPem === '' || keyPem === '') {
+    throw new MeshError('MESH0402', `Secret ${secretName} lacks ca-cert.pem or ca-key.pem`, {
+      evidence: `keys: ${Object.keys(secret.data ?? {}).join(', ') || 'none'}`,
+    });
+  }
+  return { certPem, keyPem, chainPem: read('cert-chain.pem'), rootPem: read('root-cert.pem') || certPem };
+}
+
+function toSecret(material: CaMaterial, namespace: string): Secret {
+  const base64 = (text: string) => Buffer.from(text).toString('base64');
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: secretName, namespace },
+    type: secretType,
+    data: {
+      'ca-cert.pem': base64(material.certPem),
+      'ca-key.pem': base64(material.keyPem),
+      'root-cert.pem': base64(material.rootPem),
+      'cert-chain.pem': base64(material.chainPem),
+      'key.pem': '',
+    },
+  };
+}
+
+function readPlugged(dir: string): CaMaterial | undefined {
+  const names = ['ca-cert.pem', 'ca-key.pem', 'root-cert.pem', 'cert-chain.pem'] as const;
+  const present = names.filter((name) => existsSync(join(dir, name)));
+  if (present.length === 0) return undefined;
+  if (present.length < names.length) {
+    throw new MeshError('MESH0404', `the certificate authority in ${dir} is incomplete`, {
+      evidence: `missing: ${names.filter((name) => !present.includes(name)).join(', ')}`,
+    });
+  }
+  const read = (name: string): string => readFileSync(join(dir, name), 'utf8');
+  return {
+    certPem: read('ca-cert.pem'),
+    keyPem: read('ca-key.pem'),
+    rootPem: read('root-cert.pem'),
+    chainPem: read('cert-chain.pem'),
+  };
+}

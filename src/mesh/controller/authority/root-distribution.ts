@@ -1,0 +1,82 @@
+import { isAlreadyExists, isNotFound } from '#base/kube/api-error.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { Reflector } from '#base/kube/reflector.js';
+import { configMaps } from '#base/kube/resource.js';
+import type { ConfigMap, Namespace } from '#base/kube/types.js';
+import type { Logger } from '#base/telemetry/log.js';
+import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
+import { WorkQueue } from '../work-queue.js';
+
+/** ConfigMap by which every namespace's pods learn the mesh's roots. */
+const configMapName = 'istio-ca-root-cert';
+const dataKey = 'root-cert.pem';
+/** Namespaces that hold no workloads (reference/control-plane.md 7.4). */
+const skipped: ReadonlySet<string> = new Set(['kube-public', 'kube-node-lease', 'local-path-storage']);
+const concurrency = 4;
+
+export interface RootDistributionDeps {
+  readonly client: KubeClient;
+  readonly namespaces: Reflector<Namespace>;
+  readonly rootPem: () => string;
+  readonly log: Logger;
+}
+
+/** Keeps the root ConfigMap in every namespace as it should be; ends with the signal. */
+export async function runRootDistribution(deps: RootDistributionDeps, signal: AbortSignal): Promise<void> {
+  const published = new Reflector<ConfigMap>({
+    client: deps.client,
+    resource: configMaps,
+    fieldSelector: `metadata.name=${configMapName}`,
+    onError: (message) => deps.log.warn('watch failed, retrying', { error: message }),
+  });
+  const queue = new WorkQueue({
+    reconcile: (namespace) => publish(deps, namespace, published.get(namespace, configMapName)),
+    onError: (namespace, error) =>
+      deps.log.warn('the root certificate could not be published', { namespace, error: messageOf(error) }),
+    concurrency,
+  });
+  published.onChange(({ object }) => {
+    if (object.metadata.name === configMapName) queue.add(object.metadata.namespace ?? '');
+  });
+  published.start(signal);
+  await untilDoneOrAborted(published.synced(), signal);
+  const stop = deps.namespaces.onChange(({ object }) => queue.add(object.metadata.name));
+  for (const namespace of deps.namespaces.list()) queue.add(namespace.metadata.name);
+  queue.start(signal);
+  await untilAborted(signal);
+  stop();
+}
+
+async function publish(
+  deps: RootDistributionDeps,
+  name: string,
+  current: ConfigMap | undefined,
+): Promise<void> {
+  const namespace = deps.namespaces.get(undefined, name);
+  const isGoing = namespace === undefined || namespace.metadata.deletionTimestamp !== undefined;
+  if (isGoing || skipped.has(name)) return;
+  const rootPem = deps.rootPem();
+  if (current?.data?.[dataKey] === rootPem) return;
+  const ref = { resource: configMaps, namespace: name, name: configMapName };
+  try {
+    if (current === undefined) {
+      await deps.client.create<ConfigMap>(
+        configMaps,
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name: configMapName, namespace: name, labels: { 'istio.io/config': 'true' } },
+          data: { [dataKey]: rootPem },
+        },
+        { namespace: name },
+      );
+    } else {
+      await deps.client.patch(ref, { data: { [dataKey]: rootPem } });
+    }
+  } catch (error) {
+    // The namespace went meanwhile, or another replica was faster: its change comes back by the watch.
+    const isForbiddenByEnd = error instanceof MeshError && error.message.includes('being terminated');
+    if (!isNotFound(error) && !isAlreadyExists(error) && !isForbiddenByEnd) throw error;
+  }
+}

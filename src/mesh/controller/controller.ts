@@ -1,0 +1,257 @@
+import { setMaxListeners } from 'node:events';
+import type { Server } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { CertificateAuthority } from '../identity/ca/authority.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { createLogger, type Logger } from '#base/telemetry/log.js';
+import { DeltaXdsServer } from '../xds/server/server.js';
+import { loadCaMaterial } from './authority/ca-store.js';
+import { runRootDistribution } from './authority/root-distribution.js';
+import { runGatewayClasses } from './gateway/gateway-classes.js';
+import { GatewayController } from './gateway/gateway-controller.js';
+import { findTemplates } from './gateway/template.js';
+import { createWaypointRenderer } from './gateway/waypoint-objects.js';
+import { createInformers } from './informers.js';
+import { runAsLeader } from './leadership.js';
+import { defaultMeshConfig } from './model/mesh-config.js';
+import { MESH_KEY } from './model/inputs.js';
+import { MeshState } from './model/mesh-state.js';
+import { ControllerMetrics } from './server/controller-metrics.js';
+import { startDebugHttp } from './server/debug-http.js';
+import { startGrpcServers } from './server/grpc-servers.js';
+import { createPodDirectory } from './server/pod-directory.js';
+import { TokenAuthenticator } from './server/token-authenticator.js';
+import type { Settings } from './settings.js';
+import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
+import { runStatusWriter } from './status/status-writer.js';
+import { productVersion } from '#base/telemetry/version.js';
+
+/** How long calls under way get when the process is asked to stop, in milliseconds. */
+const shutdownDeadlineMs = 5_000;
+
+export interface ControllerDeps {
+  readonly settings: Settings;
+  readonly client: KubeClient;
+  readonly log: Logger;
+  /** Told the bound ports once everything is served; of interest when the settings leave them to the system. */
+  readonly onListening?: (ports: Settings['ports']) => void;
+}
+
+/**
+ * Phases: reading the cluster (not ready, callers are told to retry) -> serving -> draining. Certificates and xDS
+ * are served by every replica; status and deployments are written by the one that leads.
+ */
+export async function runController(deps: ControllerDeps, stop: AbortSignal): Promise<void> {
+  const { settings, client, log } = deps;
+  // Every watch and duty waits for it: many listeners are no leak here.
+  setMaxListeners(0, stop);
+  const meshDefaults = defaultMeshConfig(settings.systemNamespace);
+  const cluster = {
+    clusterId: settings.clusterId,
+    clusterDomain: settings.clusterDomain,
+    network: settings.network,
+  };
+  let xds: DeltaXdsServer | undefined;
+  const state = new MeshState({
+    cluster,
+    mesh: meshDefaults,
+    onPush: (changed) => xds?.push(changed),
+    onError: (object, error) =>
+      log.error('an object cannot be used, keeping what it last meant', { object, error: messageOf(error) }),
+  });
+  const informers = createInformers({
+    client,
+    inputs: state.inputs,
+    systemNamespace: settings.systemNamespace,
+    meshDefaults,
+    log,
+  });
+  const trustDomain = () => (state.inputs.mesh.get(MESH_KEY) ?? meshDefaults).trustDomain;
+  await untilDoneOrAborted(informers.start(stop), stop);
+  if (stop.aborted) return client.close();
+
+  const { material, source } = await loadCaMaterial({
+    client,
+    systemNamespace: settings.systemNamespace,
+    trustDomain: trustDomain(),
+    pluggedDir: settings.pluggedCaDir,
+  });
+  const authority = await CertificateAuthority.load(material, settings.workloadCertificates);
+  log.info('certificate authority loaded', { source, expires: new Date(authority.expiresMs).toISOString() });
+  const serving = await authority.serve(servingNames(settings));
+
+  const metrics = new ControllerMetrics({
+    version: productVersion,
+    connectionCount: () => xds?.connections.length ?? 0,
+    serviceCount: () => state.index.services.list().length,
+    rootExpiresMs: () => authority.rootExpiresMs,
+  });
+  const authenticator = new TokenAuthenticator(client);
+  xds = new DeltaXdsServer({
+    sources: state.sources,
+    events: metrics.xdsEvents,
+    isReady: () => state.isRunning,
+    currentVersion: () => state.version,
+    now: Date.now,
+  });
+  const flushListeners = followFlushes(state);
+  state.run();
+  const grpc = await startGrpcServers(
+    {
+      xds,
+      certificates: {
+        authority: () => authority,
+        authenticator,
+        nodes: {
+          pods: createPodDirectory(informers.pods),
+          trustedAccounts: settings.trustedNodeAccounts,
+          trustDomain,
+        },
+        isReady: () => state.isRunning,
+        events: metrics.certificateEvents,
+        log: createLogger('ca'),
+      },
+      status: {
+        index: state.index,
+        clusterId: settings.clusterId,
+        systemNamespace: settings.systemNamespace,
+        self: { podName: settings.podName, version: productVersion },
+      },
+      serving,
+      rootPem: authority.rootPem,
+      maxConnectionAgeMs: settings.maxConnectionAgeMs,
+    },
+    {
+      plaintext: `${urlHost(settings.listenHost)}:${settings.ports.plaintextGrpc}`,
+      secure: `${urlHost(settings.listenHost)}:${settings.ports.secureGrpc}`,
+    },
+  );
+  const debug = {
+    isReady: () => state.isRunning && !stop.aborted,
+    version: productVersion,
+    index: state.index,
+    clusterId: settings.clusterId,
+    xds,
+    metrics,
+    authenticator,
+    systemNamespace: settings.systemNamespace,
+  };
+  const httpServers = await Promise.all(
+    [settings.ports.http, settings.ports.monitoring].map((port) =>
+      startDebugHttp(debug, { host: settings.listenHost, port }),
+    ),
+  );
+
+  const gateways = new GatewayController({
+    client,
+    log: createLogger('gateway'),
+    gateways: informers.gateways,
+    gatewayClasses: informers.gatewayClasses,
+    pods: informers.pods,
+    namespaces: informers.namespaces,
+    render: createWaypointRenderer(findTemplates(settings.templatesDir), {
+      ...settings.waypoint,
+      ...cluster,
+      revision: settings.revision,
+      discoveryAddress: `istiod.${settings.systemNamespace}.svc:${settings.ports.secureGrpc}`,
+    }),
+    clusterDomain: settings.clusterDomain,
+    trustDomain,
+    revision: settings.revision,
+  });
+  const asLeader = (name: string, lead: (signal: AbortSignal) => Promise<void>) =>
+    runAsLeader(
+      { client, log, namespace: settings.systemNamespace, name, identity: settings.podName, lead },
+      stop,
+    );
+  const duties = [
+    asLeader(`istio-gateway-deployment-${settings.revision}`, (signal) => gateways.run(signal)),
+    asLeader('istio-status-leader', (signal) =>
+      runStatusWriter(
+        {
+          client,
+          state,
+          policies: informers.policies,
+          services: informers.services,
+          onFlush: flushListeners,
+          clusterDomain: settings.clusterDomain,
+          log: createLogger('status'),
+        },
+        signal,
+      ),
+    ),
+    asLeader('istio-namespace-controller-election', (signal) =>
+      runRootDistribution(
+        {
+          client,
+          namespaces: informers.namespaces,
+          rootPem: () => authority.rootPem,
+          log: createLogger('ca'),
+        },
+        signal,
+      ),
+    ),
+    runGatewayClasses({ client, classes: informers.gatewayClasses, log: createLogger('gateway') }, stop),
+  ];
+  log.info('controller ready', { version: productVersion, revision: settings.revision });
+  const [http = 0, monitoring = 0] = httpServers.map(portOf);
+  deps.onListening?.({
+    http,
+    monitoring,
+    plaintextGrpc: grpc.plaintextPort ?? 0,
+    secureGrpc: grpc.securePort,
+  });
+
+  await untilAborted(stop);
+  state.stop();
+  // Leases are released on the way out; an API server that is away must not hold that up.
+  const released = Promise.race([
+    Promise.allSettled(duties),
+    delay(shutdownDeadlineMs, undefined, { ref: false }),
+  ]);
+  await Promise.all([grpc.close(shutdownDeadlineMs), released]);
+  for (const server of httpServers) {
+    server.close();
+    server.closeAllConnections();
+  }
+  client.close();
+}
+
+/** DNS names under which proxies reach this controller. */
+function servingNames({ systemNamespace, clusterDomain, revision }: Settings): string[] {
+  const services = revision === 'default' ? ['istiod'] : ['istiod', `istiod-${revision}`];
+  return services.flatMap((service) => [
+    `${service}.${systemNamespace}.svc`,
+    `${service}.${systemNamespace}.svc.${clusterDomain}`,
+    `${service}.${systemNamespace}`,
+  ]);
+}
+
+type FlushListener = (changed: { policies: ReadonlySet<string>; services: ReadonlySet<string> }) => void;
+
+/** Lets leader duties, which come and go, follow the recomputations of a graph whose listeners stay. */
+function followFlushes(state: MeshState): (listener: FlushListener) => () => void {
+  const listeners = new Set<FlushListener>();
+  const none: ReadonlySet<string> = new Set();
+  state.graph.onFlush(state.index.policyOutcomes, (policies) => {
+    for (const listener of listeners) listener({ policies, services: none });
+  });
+  state.graph.onFlush(state.index.services, (services) => {
+    for (const listener of listeners) listener({ policies: none, services });
+  });
+  return (listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** A host as it stands in front of a port. */
+function urlHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

@@ -1,0 +1,220 @@
+import { join } from 'node:path';
+import * as labels from '#base/kube/labels.js';
+import { deployments, serviceAccounts, services, type Resource } from '#base/kube/resource.js';
+import type {
+  Deployment,
+  Gateway,
+  KubeObject,
+  ObjectMeta,
+  Service,
+  ServiceAccount,
+  ServicePort,
+} from '#base/kube/types.js';
+import { loadTemplate, type Template } from './template.js';
+
+/** Install-time settings of waypoints. */
+export interface WaypointSettings {
+  readonly image: string;
+  readonly imagePullPolicy: string;
+  /** Container resources; undefined leaves them to the cluster's defaults. */
+  readonly resources: unknown;
+  readonly revision: string;
+  readonly clusterDomain: string;
+  readonly clusterId: string;
+  readonly network: string;
+  /** `host:port` of this controller's TLS service. */
+  readonly discoveryAddress: string;
+}
+
+/** An object to be applied, with where its kind lives. */
+export interface RenderedObject {
+  readonly resource: Resource;
+  readonly object: KubeObject;
+}
+
+/** Renders the objects of a waypoint. */
+export type WaypointRenderer = (
+  gateway: Gateway,
+  context: { readonly controllerName: string; readonly trustDomain: string },
+) => readonly RenderedObject[];
+
+const SERVICE_ACCOUNT_ANNOTATION = 'gateway.istio.io/service-account';
+const SERVICE_TYPE_ANNOTATION = 'networking.istio.io/service-type';
+const NAME_OVERRIDE_ANNOTATION = 'gateway.istio.io/name-override';
+/** Metadata of the Gateway that never goes to its objects. */
+const NOT_COPIED: ReadonlySet<string> = new Set([
+  'kubectl.kubernetes.io/last-applied-configuration',
+  NAME_OVERRIDE_ANNOTATION,
+  SERVICE_ACCOUNT_ANNOTATION,
+  'gateway.istio.io/controller-version',
+]);
+const STATUS_PORT: ServicePort = { name: 'status-port', port: 15021, protocol: 'TCP', appProtocol: 'tcp' };
+/** Longest port name Kubernetes takes for a Service. */
+const MAX_PORT_NAME = 63;
+
+/** Name of a Gateway's Deployment and Service. */
+export function waypointObjectName(gateway: Gateway): string {
+  return gateway.metadata.annotations?.[NAME_OVERRIDE_ANNOTATION] ?? gateway.metadata.name;
+}
+
+/** Loads the templates and returns the renderer. Throws MESH0405. */
+export function createWaypointRenderer(templates: string, settings: WaypointSettings): WaypointRenderer {
+  const folder = join(templates, 'waypoint');
+  const serviceAccount = loadTemplate(join(folder, 'service-account.yaml'));
+  const deployment = loadTemplate(join(folder, 'deployment.yaml'));
+  const service = loadTemplate(join(folder, 'service.yaml'));
+  return (gateway, context) => {
+    const name = waypointObjectName(gateway);
+    const values = {
+      name,
+      gateway: gateway.metadata.name,
+      namespace: gateway.metadata.namespace ?? '',
+      serviceAccount: gateway.metadata.annotations?.[SERVICE_ACCOUNT_ANNOTATION] ?? name,
+      trustDomain: context.trustDomain,
+      image: settings.image,
+      imagePullPolicy: settings.imagePullPolicy,
+      revision: settings.revision,
+      clusterDomain: settings.clusterDomain,
+      clusterId: settings.clusterId,
+      network: settings.network,
+      discoveryAddress: settings.discoveryAddress,
+    };
+    // The templates have the shape of their kind; what differs is filled in below.
+    const render = <T extends KubeObject>(template: Template): T => template(values) as unknown as T;
+    const finish = <T extends KubeObject>(object: T): T => decorate(object, gateway, context.controllerName);
+    return [
+      { resource: serviceAccounts, object: finish(render<ServiceAccount>(serviceAccount)) },
+      {
+        resource: deployments,
+        object: finish(withPodSettings(render<Deployment>(deployment), { gateway, context, settings })),
+      },
+      { resource: services, object: finish(withPorts(render<Service>(service), gateway)) },
+    ];
+  };
+}
+
+/** Labels that mark every object of a Gateway. */
+function ownLabels(gateway: Gateway, controllerName: string): Record<string, string> {
+  return {
+    [labels.gatewayName]: gateway.metadata.name,
+    [labels.gatewayClassName]: gateway.spec.gatewayClassName,
+    [labels.gatewayManaged]: controllerName.replaceAll('/', '-'),
+  };
+}
+
+/** Labels and annotations the user wants on the objects. */
+function wanted(gateway: Gateway): {
+  readonly labels: Record<string, string>;
+  readonly annotations: Record<string, string>;
+} {
+  const { infrastructure } = gateway.spec;
+  const source = infrastructure?.labels ?? infrastructure?.annotations;
+  const from =
+    source === undefined
+      ? gateway.metadata
+      : { labels: infrastructure?.labels ?? {}, annotations: infrastructure?.annotations ?? {} };
+  const keep = (entries: Record<string, string> | undefined) =>
+    Object.fromEntries(
+      Object.entries(entries ?? {}).filter(
+        ([key]) => !NOT_COPIED.has(key) && !key.startsWith('gateway.networking.k8s.io/'),
+      ),
+    );
+  return { labels: keep(from.labels), annotations: keep(from.annotations) };
+}
+
+function decorate<T extends KubeObject>(object: T, gateway: Gateway, controllerName: string): T {
+  const user = wanted(gateway);
+  const metadata: ObjectMeta = {
+    ...object.metadata,
+    labels: { ...object.metadata.labels, ...user.labels, ...ownLabels(gateway, controllerName) },
+    annotations: { ...object.metadata.annotations, ...user.annotations },
+    ownerReferences: [
+      {
+        apiVersion: gateway.apiVersion,
+        kind: gateway.kind,
+        name: gateway.metadata.name,
+        uid: gateway.metadata.uid ?? '',
+      },
+    ],
+  };
+  return { ...object, metadata };
+}
+
+function withPodSettings(
+  deployment: Deployment,
+  from: {
+    readonly gateway: Gateway;
+    readonly context: { readonly controllerName: string };
+    readonly settings: WaypointSettings;
+  },
+): Deployment {
+  const { gateway, context, settings } = from;
+  const { template } = deployment.spec;
+  const user = wanted(gateway);
+  const selectorName = { [labels.gatewayName]: gateway.metadata.name };
+  const containers =
+    settings.resources === undefined
+      ? template.spec.containers
+      : template.spec.containers.map((container) => ({
+          ...container,
+          resources: settings.resources as object,
+        }));
+  return {
+    ...deployment,
+    spec: {
+      ...deployment.spec,
+      selector: { matchLabels: selectorName },
+      template: {
+        ...template,
+        metadata: {
+          ...template.metadata,
+          labels: {
+            ...template.metadata?.labels,
+            ...user.labels,
+            ...ownLabels(gateway, context.controllerName),
+          },
+          annotations: { ...template.metadata?.annotations, ...user.annotations },
+        },
+        spec: { ...template.spec, containers },
+      },
+    },
+  };
+}
+
+function withPorts(service: Service, gateway: Gateway): Service {
+  const type = gateway.metadata.annotations?.[SERVICE_TYPE_ANNOTATION];
+  return {
+    ...service,
+    spec: {
+      ...service.spec,
+      ...(type === undefined ? {} : { type }),
+      ports: servicePorts(gateway),
+      selector: { [labels.gatewayName]: gateway.metadata.name },
+    },
+  };
+}
+
+/** The status port and one port for each port number listened on. */
+export function servicePorts(gateway: Gateway): ServicePort[] {
+  const ports: ServicePort[] = [STATUS_PORT];
+  for (const listener of gateway.spec.listeners) {
+    if (ports.some(({ port }) => port === listener.port)) continue;
+    ports.push({
+      name: uniqueName(listener.name.replaceAll('.', '-'), ports),
+      port: listener.port,
+      protocol: 'TCP',
+      appProtocol: listener.protocol.toLowerCase(),
+    });
+  }
+  return ports;
+}
+
+function uniqueName(wantedName: string, taken: readonly ServicePort[]): string {
+  const base = wantedName.slice(0, MAX_PORT_NAME);
+  if (!taken.some(({ name }) => name === base)) return base;
+  for (let n = taken.length; ; n++) {
+    const suffix = `-${n}`;
+    const candidate = `${base.slice(0, MAX_PORT_NAME - suffix.length)}${suffix}`;
+    if (!taken.some(({ name }) => name === candidate)) return candidate;
+  }
+}

@@ -1,0 +1,163 @@
+import { isIP } from 'node:net';
+import * as labels from '#base/kube/labels.js';
+import type { EndpointSlice, Node, Pod, Service, ServicePort } from '#base/kube/types.js';
+import { workloadNameOf } from './workload-name.js';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** What the mesh needs of a Pod; everything else (heartbeats, image names, ...) changes nothing here. */
+export interface PodFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly labels: Labels;
+  /** Pod addresses; never empty. */
+  readonly ips: readonly string[];
+  readonly serviceAccount: string;
+  readonly node: string;
+  readonly isHostNetwork: boolean;
+  /** Ready and not being deleted. */
+  readonly isReady: boolean;
+  /** The CNI agent captured the pod's traffic and the node proxy took it over. */
+  readonly isCaptured: boolean;
+  /** Owner's name as people know it: Deployment, CronJob, ... */
+  readonly workloadName: string;
+  /** TCP container ports by name. */
+  readonly namedPorts: Readonly<Record<string, number>>;
+}
+
+/** Facts of a running pod; undefined for one that is completed or has no address yet. */
+export function podFacts(pod: Pod): PodFacts | undefined {
+  const { metadata, spec, status } = pod;
+  if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return undefined;
+  const listed = (status?.podIPs ?? []).map(({ ip }) => ip);
+  const ips = listed.length > 0 ? listed : status?.podIP === undefined ? [] : [status.podIP];
+  if (ips.length === 0 || !ips.every((ip) => isIP(ip) !== 0)) return undefined;
+  const isReadyCondition =
+    status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
+  return {
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    labels: metadata.labels ?? {},
+    ips,
+    serviceAccount: spec.serviceAccountName ?? 'default',
+    node: spec.nodeName ?? '',
+    isHostNetwork: spec.hostNetwork === true,
+    isReady: isReadyCondition && metadata.deletionTimestamp === undefined,
+    isCaptured: metadata.annotations?.[labels.redirection] === 'enabled',
+    workloadName: workloadNameOf(metadata),
+    namedPorts: namedPortsOf(pod),
+  };
+}
+
+function namedPortsOf(pod: Pod): Record<string, number> {
+  const sidecars = (pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === 'Always');
+  const named: Record<string, number> = {};
+  // The first of a name counts, containers before sidecars, as for the cluster's own endpoints.
+  for (const container of [...pod.spec.containers, ...sidecars].reverse()) {
+    for (const port of container.ports ?? []) {
+      if (port.name !== undefined && (port.protocol ?? 'TCP') === 'TCP')
+        named[port.name] = port.containerPort;
+    }
+  }
+  return named;
+}
+
+/** What the mesh needs of a Service. */
+export interface ServiceFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Labels;
+  readonly clusterIps: readonly string[];
+  readonly ipFamilies: readonly string[];
+  readonly ports: readonly ServicePort[];
+  /** Undefined when endpoints are managed by hand. */
+  readonly selector: Labels | undefined;
+  readonly isLocalOnly: boolean;
+  readonly publishesUnready: boolean;
+  /** From the spec, else the annotation. */
+  readonly trafficDistribution: string | undefined;
+}
+
+/** Facts of a Service; undefined for ExternalName, which the mesh has no part in. */
+export function serviceFacts(service: Service): ServiceFacts | undefined {
+  const { metadata, spec } = service;
+  if (spec.type === 'ExternalName') return undefined;
+  const listed = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]);
+  const selector = spec.selector;
+  return {
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
+    labels: metadata.labels ?? {},
+    clusterIps: listed.filter((ip) => isIP(ip) !== 0),
+    ipFamilies: spec.ipFamilies ?? [],
+    ports: spec.ports ?? [],
+    selector: selector === undefined || Object.keys(selector).length === 0 ? undefined : selector,
+    isLocalOnly: spec.internalTrafficPolicy === 'Local',
+    publishesUnready: spec.publishNotReadyAddresses === true,
+    trafficDistribution: spec.trafficDistribution ?? metadata.annotations?.[TRAFFIC_DISTRIBUTION],
+  };
+}
+
+/** Annotation of Services and Namespaces naming the traffic distribution. */
+export const TRAFFIC_DISTRIBUTION = 'networking.istio.io/traffic-distribution';
+const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+
+/** What the mesh needs of an EndpointSlice. */
+export interface SliceFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly service: string;
+  readonly ports: NonNullable<EndpointSlice['ports']>;
+  readonly endpoints: readonly {
+    readonly addresses: readonly string[];
+    readonly isReady: boolean;
+    /** The pod behind it; undefined for an address that is no pod's. */
+    readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string } | undefined;
+  }[];
+}
+
+/** Facts of an EndpointSlice; undefined when it belongs to no Service or lists names instead of addresses. */
+export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
+  const namespace = slice.metadata.namespace ?? '';
+  const service = slice.metadata.labels?.[SERVICE_NAME_LABEL];
+  if (service === undefined || slice.addressType === 'FQDN') return undefined;
+  return {
+    namespace,
+    name: slice.metadata.name,
+    service,
+    ports: slice.ports ?? [],
+    endpoints: (slice.endpoints ?? []).map(({ addresses, conditions, targetRef }) => ({
+      addresses,
+      isReady: conditions?.ready !== false,
+      pod:
+        targetRef?.kind === 'Pod'
+          ? {
+              namespace: targetRef.namespace ?? namespace,
+              name: targetRef.name ?? '',
+              uid: targetRef.uid ?? '',
+            }
+          : undefined,
+    })),
+  };
+}
+
+/** Where a node is. */
+export interface NodeFacts {
+  readonly name: string;
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+/** Locality of a Node from its topology labels; empty strings where it has none. */
+export function nodeFacts(node: Node): NodeFacts {
+  const of = (key: string) => node.metadata.labels?.[key] ?? '';
+  return {
+    name: node.metadata.name,
+    region: of('topology.kubernetes.io/region'),
+    zone: of('topology.kubernetes.io/zone'),
+    subzone: of('topology.istio.io/subzone'),
+  };
+}

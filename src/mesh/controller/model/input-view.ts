@@ -1,0 +1,161 @@
+import * as labels from '#base/kube/labels.js';
+import type { AuthorizationPolicy } from '#base/kube/types.js';
+import type { Collection, Index, Reader } from '../graph/collection.js';
+import { selectorOf, type L4Conversion } from '../policy/l4-authorization.js';
+import type { TargetLookup } from '../policy/l7-authorization.js';
+import type { PeerAuthFacts, PeerAuthScope } from '../policy/peer-authentication.js';
+import type { PodFacts, ServiceFacts, SliceFacts } from './facts.js';
+import { MESH_KEY, objectKey, type Inputs } from './inputs.js';
+import type { MeshConfig } from './mesh-config.js';
+import { serviceKey, type MeshService } from './service.js';
+import { waypointKey, type Waypoint } from './waypoint.js';
+import { bindWaypoint, type WaypointBinding } from './waypoint-binding.js';
+
+/** Facts about this cluster that do not change while the controller runs. */
+export interface ClusterFacts {
+  /** Id that workload names start with; node proxies are configured with the same. */
+  readonly clusterId: string;
+  /** Domain of cluster DNS. */
+  readonly clusterDomain: string;
+  /** Name of the network all pods share; empty for the default network. */
+  readonly network: string;
+}
+
+/** A selector or namespace policy with its L4 form. */
+export interface ConvertedPolicy {
+  readonly policy: AuthorizationPolicy;
+  readonly l4: L4Conversion;
+}
+
+/** Values of the managed-by label on objects of a waypoint. */
+const MANAGED_WAYPOINTS: ReadonlySet<string> = new Set([
+  'istio.io-mesh-controller',
+  'istio.io-eastwest-controller',
+]);
+
+/** Reads the inputs on behalf of a computation. */
+export class InputView {
+  readonly #inputs: Inputs;
+  readonly #cluster: ClusterFacts;
+  readonly #selectorServices: Index<ServiceFacts>;
+  readonly #slicesByPod: Index<SliceFacts>;
+  readonly #peerAuths: Index<PeerAuthFacts>;
+
+  constructor(inputs: Inputs, cluster: ClusterFacts) {
+    this.#inputs = inputs;
+    this.#cluster = cluster;
+    this.#selectorServices = inputs.services.index((s) => (s.selector === undefined ? [] : [s.namespace]));
+    this.#slicesByPod = inputs.slices.index((slice) =>
+      slice.endpoints.flatMap(({ pod }) => (pod === undefined ? [] : [`${pod.namespace}/${pod.name}`])),
+    );
+    this.#peerAuths = inputs.peerAuths.index(({ namespace }) => [namespace]);
+  }
+
+  mesh(reader: Reader): MeshConfig {
+    const mesh = this.#inputs.mesh.get(MESH_KEY, reader);
+    if (mesh === undefined) throw new Error('the mesh options are set when the inputs are made');
+    return mesh;
+  }
+
+  peerAuthScope(namespace: string, reader: Reader): PeerAuthScope {
+    const { rootNamespace } = this.mesh(reader);
+    return {
+      rootNamespace,
+      root: this.#peerAuths.get(rootNamespace, reader),
+      own: namespace === rootNamespace ? [] : this.#peerAuths.get(namespace, reader),
+    };
+  }
+
+  /** Services a pod is an endpoint of: those that select it, and those whose slices list it by hand. */
+  servicesOf(pod: PodFacts, reader: Reader): ServiceFacts[] {
+    const found = new Map<string, ServiceFacts>();
+    for (const service of this.#selectorServices.get(pod.namespace, reader)) {
+      if (selects(service.selector, pod.labels)) found.set(service.name, service);
+    }
+    for (const slice of this.#slicesByPod.get(`${pod.namespace}/${pod.name}`, reader)) {
+      if (slice.namespace !== pod.namespace || found.has(slice.service)) continue;
+      if (!slice.endpoints.some((endpoint) => endpoint.pod?.uid === pod.uid)) continue;
+      const service = this.#inputs.services.get(`${slice.namespace}/${slice.service}`, reader);
+      if (service !== undefined && service.selector === undefined) found.set(service.name, service);
+    }
+    return [...found.values()];
+  }
+
+  bindService(service: ServiceFacts, waypoints: Collection<Waypoint>, reader: Reader): WaypointBinding {
+    if (MANAGED_WAYPOINTS.has(service.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
+    return this.#bind({ of: service, traffic: 'service', waypoints, reader });
+  }
+
+  bindPod(pod: PodFacts, waypoints: Collection<Waypoint>, reader: Reader): WaypointBinding {
+    const gateway = pod.labels[labels.gatewayName];
+    // A waypoint's own pods are never behind a waypoint.
+    if (MANAGED_WAYPOINTS.has(pod.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
+    if (gateway !== undefined && waypoints.get(waypointKey(pod.namespace, gateway), reader) !== undefined) {
+      return { kind: 'none' };
+    }
+    return this.#bind({ of: pod, traffic: 'workload', waypoints, reader });
+  }
+
+  selectingPolicies(pod: PodFacts, selecting: Index<ConvertedPolicy>, reader: Reader): string[] {
+    const { rootNamespace } = this.mesh(reader);
+    const namespaces = new Set([pod.namespace, rootNamespace]);
+    return [...namespaces]
+      .flatMap((namespace) => selecting.get(namespace, reader))
+      .filter(({ policy }) => selects(selectorOf(policy), pod.labels))
+      .map(({ policy }) => objectKey(policy))
+      .sort();
+  }
+
+  targetLookup(of: {
+    readonly waypoints: Collection<Waypoint>;
+    readonly services: Collection<MeshService>;
+    readonly reader: Reader;
+  }): TargetLookup {
+    const { waypoints, services, reader } = of;
+    const isReady = (key: string) => (waypoints.get(key, reader)?.addresses.length ?? 0) > 0;
+    return {
+      rootNamespace: this.mesh(reader).rootNamespace,
+      clusterDomain: this.#cluster.clusterDomain,
+      gateway: (key) => (waypoints.get(key, reader) === undefined ? undefined : { isReady: isReady(key) }),
+      serviceWaypoint: (namespace, name) => {
+        const service = services.get(serviceKey(namespace, name, this.#cluster.clusterDomain), reader);
+        if (service === undefined) return undefined;
+        const { binding } = service;
+        return binding.kind === 'bound'
+          ? { gateway: binding.waypoint, isReady: isReady(binding.waypoint) }
+          : null;
+      },
+      gatewayClass: (name) => this.#inputs.gatewayClasses.get(name, reader)?.spec,
+      gatewaysOfClass: (name) =>
+        waypoints
+          .list(reader)
+          .filter(({ className }) => className === name)
+          .map((waypoint) => waypointKey(waypoint.namespace, waypoint.name)),
+    };
+  }
+
+  #bind(input: {
+    readonly of: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
+    readonly traffic: 'service' | 'workload';
+    readonly waypoints: Collection<Waypoint>;
+    readonly reader: Reader;
+  }): WaypointBinding {
+    const { of, traffic, waypoints, reader } = input;
+    return bindWaypoint({
+      namespace: of.namespace,
+      labels: of.labels,
+      namespaceLabels: this.#inputs.namespaces.get(of.namespace, reader)?.labels ?? {},
+      traffic,
+      getWaypoint: (key) => waypoints.get(key, reader),
+      failurePolicy: this.mesh(reader).waypointFailurePolicy,
+      ...this.#cluster,
+    });
+  }
+}
+
+function selects(
+  selector: Readonly<Record<string, string>> | undefined,
+  of: Readonly<Record<string, string>>,
+): boolean {
+  return selector !== undefined && Object.entries(selector).every(([key, value]) => of[key] === value);
+}

@@ -1,0 +1,101 @@
+import * as labels from '#base/kube/labels.js';
+import type { GatewayAddress } from '../../xds/gen/istio/workload_pb.js';
+import type { WaypointFailurePolicy } from './mesh-config.js';
+import { gatewayAddressOf, NO_WAYPOINT, waypointKey, type Waypoint } from './waypoint.js';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Why an object that names a waypoint is not served by it. Reasons as upstream writes them. */
+export type BindingProblem = 'WaypointIsNotReady' | 'AttachmentDenied' | 'UnsupportedTrafficType';
+
+/** Outcome of looking for an object's waypoint. */
+export type WaypointBinding =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'bound';
+      /** `namespace/name` of the Gateway. */
+      readonly waypoint: string;
+      readonly address: GatewayAddress;
+      /** Set when traffic is sent to a waypoint that cannot take it yet, so that it fails instead of passing by. */
+      readonly problem: BindingProblem | undefined;
+    }
+  | { readonly kind: 'refused'; readonly waypoint: string; readonly problem: BindingProblem };
+
+export interface BindingInput {
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly namespaceLabels: Labels;
+  readonly traffic: 'service' | 'workload';
+  readonly getWaypoint: (key: string) => Waypoint | undefined;
+  readonly failurePolicy: WaypointFailurePolicy;
+  readonly clusterDomain: string;
+  readonly network: string;
+}
+
+/**
+ * Finds the waypoint of a Service or workload: its own label decides alone (`none` opts out), else
+ * its namespace's. A waypoint that is missing or not ready keeps the binding, so that traffic is
+ * refused rather than let past its policies; policy `open` restores upstream's behavior.
+ */
+export function bindWaypoint(input: BindingInput): WaypointBinding {
+  const own = namedWaypoint(input.labels, input.namespace);
+  if (own === NO_WAYPOINT) return { kind: 'none' };
+  const inherited = own === undefined ? namedWaypoint(input.namespaceLabels, input.namespace) : undefined;
+  const named = own ?? inherited;
+  if (named === undefined || named === NO_WAYPOINT) return { kind: 'none' };
+
+  const key = waypointKey(named.namespace, named.name);
+  const waypoint = input.getWaypoint(key);
+  if (waypoint !== undefined && !isNamespaceAllowed(waypoint, input)) {
+    return { kind: 'refused', waypoint: key, problem: 'AttachmentDenied' };
+  }
+  // An unknown Gateway is taken for what one without a label would be: a waypoint for services.
+  // Only an object that names it itself is bound to it whatever it is for.
+  const isServed =
+    waypoint === undefined
+      ? input.traffic === 'service' || own !== undefined
+      : waypoint.traffic === 'all' || waypoint.traffic === input.traffic;
+  if (!isServed) {
+    // A workload that inherits a waypoint for services is the normal case, not a mistake.
+    if (input.traffic === 'workload' && own === undefined) return { kind: 'none' };
+    return { kind: 'refused', waypoint: key, problem: 'UnsupportedTrafficType' };
+  }
+  const isReady = (waypoint?.addresses.length ?? 0) > 0;
+  if (!isReady && input.failurePolicy === 'open') {
+    return { kind: 'refused', waypoint: key, problem: 'WaypointIsNotReady' };
+  }
+  return {
+    kind: 'bound',
+    waypoint: key,
+    address: gatewayAddressOf({
+      ...named,
+      waypoint,
+      clusterDomain: input.clusterDomain,
+      network: input.network,
+    }),
+    problem: isReady ? undefined : 'WaypointIsNotReady',
+  };
+}
+
+function namedWaypoint(
+  from: Labels,
+  ownNamespace: string,
+): { readonly namespace: string; readonly name: string } | typeof NO_WAYPOINT | undefined {
+  const name = from[labels.useWaypoint];
+  if (name === undefined || name === '') return undefined;
+  if (name === NO_WAYPOINT) return NO_WAYPOINT;
+  const namespace = from[labels.useWaypointNamespace];
+  return { name, namespace: namespace === undefined || namespace === '' ? ownNamespace : namespace };
+}
+
+function isNamespaceAllowed(waypoint: Waypoint, input: BindingInput): boolean {
+  if (waypoint.namespace === input.namespace && waypoint.allowedRoutes.from !== 'Selector') return true;
+  switch (waypoint.allowedRoutes.from) {
+    case 'All':
+      return true;
+    case 'Same':
+      return false;
+    case 'Selector':
+      return labels.labelSelectorMatches(waypoint.allowedRoutes.selector, input.namespaceLabels);
+  }
+}

@@ -1,0 +1,164 @@
+import { create } from '@bufbuild/protobuf';
+import * as labels from '#base/kube/labels.js';
+import type { AuthorizationPolicy, AuthorizationRule, PolicyTargetReference } from '#base/kube/types.js';
+import {
+  AuthorizationPolicy_Action,
+  AuthorizationPolicy_ConditionSchema,
+  AuthorizationPolicy_OperationSchema,
+  AuthorizationPolicy_RuleSchema,
+  AuthorizationPolicy_SourceSchema,
+  AuthorizationPolicy_TargetSchema,
+  AuthorizationPolicySchema,
+  type AuthorizationPolicy as L7Policy,
+  type AuthorizationPolicy_Rule,
+} from '../../xds/gen/meshctl/l7_pb.js';
+import { DRY_RUN } from './l4-authorization.js';
+
+/** Controller name of waypoint classes. */
+export const MESH_CONTROLLER = 'istio.io/mesh-controller';
+
+/** Why a target has no enforcement point. */
+export type TargetProblem = 'Invalid' | 'TargetNotFound' | 'AncestorNotBound';
+
+/** Where one targetRef of a policy is enforced. */
+export interface TargetResult {
+  /** `Kind name`, for messages. */
+  readonly target: string;
+  /** Gateways (`namespace/name`) the policy is sent to; also those that are not ready yet. */
+  readonly gateways: readonly string[];
+  /** Set for a Service target: the policy concerns that service only. */
+  readonly service: { readonly namespace: string; readonly hostname: string } | undefined;
+  /** Undefined: enforced. */
+  readonly problem: { readonly reason: TargetProblem; readonly message: string } | undefined;
+}
+
+/** What resolving targets needs to know of the cluster. */
+export interface TargetLookup {
+  readonly rootNamespace: string;
+  readonly clusterDomain: string;
+  /** Whether a Gateway exists and has an address. */
+  gateway(key: string): { readonly isReady: boolean } | undefined;
+  /** The waypoint a Service is bound to; null when it has none, undefined when there is no such Service. */
+  serviceWaypoint(
+    namespace: string,
+    name: string,
+  ): { readonly gateway: string; readonly isReady: boolean } | null | undefined;
+  gatewayClass(name: string): { readonly controllerName: string } | undefined;
+  /** Keys of the Gateways of a class. */
+  gatewaysOfClass(name: string): readonly string[];
+}
+
+/** The references of a policy, whichever field holds them. */
+export function targetRefsOf(policy: AuthorizationPolicy): readonly PolicyTargetReference[] {
+  const single = policy.spec?.targetRef;
+  return [...(single === undefined ? [] : [single]), ...(policy.spec?.targetRefs ?? [])];
+}
+
+/** Finds the enforcement point of each of a policy's targets. */
+export function resolveTargets(policy: AuthorizationPolicy, lookup: TargetLookup): TargetResult[] {
+  const namespace = policy.metadata.namespace ?? '';
+  return targetRefsOf(policy).map((ref) => resolveTarget({ ref, namespace }, lookup));
+}
+
+function resolveTarget(
+  { ref, namespace }: { readonly ref: PolicyTargetReference; readonly namespace: string },
+  lookup: TargetLookup,
+): TargetResult {
+  const target = `${ref.kind} ${ref.name}`;
+  const fail = (reason: TargetProblem, message: string): TargetResult => ({
+    target,
+    gateways: [],
+    service: undefined,
+    problem: { reason, message },
+  });
+  if (ref.namespace !== undefined && ref.namespace !== '' && ref.namespace !== namespace) {
+    return fail('Invalid', `${target} is in another namespace than the policy`);
+  }
+  switch (`${ref.group ?? ''}/${ref.kind}`) {
+    case 'gateway.networking.k8s.io/Gateway': {
+      const key = `${namespace}/${ref.name}`;
+      const gateway = lookup.gateway(key);
+      if (gateway === undefined) return fail('TargetNotFound', `Gateway ${key} does not exist`);
+      return {
+        target,
+        gateways: [key],
+        service: undefined,
+        problem: gateway.isReady
+          ? undefined
+          : { reason: 'TargetNotFound', message: `Gateway ${key} has no address yet` },
+      };
+    }
+    case '/Service':
+    case 'core/Service': {
+      const waypoint = lookup.serviceWaypoint(namespace, ref.name);
+      if (waypoint === undefined)
+        return fail('TargetNotFound', `Service ${namespace}/${ref.name} does not exist`);
+      if (waypoint === null) {
+        return fail('AncestorNotBound', `Service ${namespace}/${ref.name} is not bound to a waypoint`);
+      }
+      return {
+        target,
+        gateways: [waypoint.gateway],
+        service: { namespace, hostname: `${ref.name}.${namespace}.svc.${lookup.clusterDomain}` },
+        problem: waypoint.isReady
+          ? undefined
+          : { reason: 'AncestorNotBound', message: `waypoint ${waypoint.gateway} is not ready` },
+      };
+    }
+    case 'gateway.networking.k8s.io/GatewayClass': {
+      if (namespace !== lookup.rootNamespace) {
+        return fail('Invalid', `policies for a GatewayClass must be in namespace ${lookup.rootNamespace}`);
+      }
+      const gatewayClass = lookup.gatewayClass(ref.name);
+      if (gatewayClass === undefined)
+        return fail('TargetNotFound', `GatewayClass ${ref.name} does not exist`);
+      if (gatewayClass.controllerName !== MESH_CONTROLLER || ref.name !== labels.waypointClass) {
+        return fail('Invalid', `GatewayClass ${ref.name} is not a class of waypoints`);
+      }
+      return { target, gateways: lookup.gatewaysOfClass(ref.name), service: undefined, problem: undefined };
+    }
+    default:
+      return fail('Invalid', `a policy cannot target ${ref.kind} of group "${ref.group ?? ''}"`);
+  }
+}
+
+/** The policy as one waypoint gets it. `services` empty: all its traffic. */
+export function convertToL7(
+  policy: AuthorizationPolicy,
+  services: readonly { readonly namespace: string; readonly hostname: string }[],
+): L7Policy {
+  const action = policy.spec?.action ?? 'ALLOW';
+  return create(AuthorizationPolicySchema, {
+    name: policy.metadata.name,
+    namespace: policy.metadata.namespace ?? '',
+    action: ACTIONS[action] ?? AuthorizationPolicy_Action.DENY,
+    dryRun: policy.metadata.annotations?.[DRY_RUN] === 'true',
+    targets: services.map((service) => create(AuthorizationPolicy_TargetSchema, service)),
+    rules: (policy.spec?.rules ?? []).map(convertRule),
+    unsupported: unsupportedReason(policy) !== undefined,
+  });
+}
+
+/** Why a waypoint cannot evaluate the policy as written; undefined when it can. */
+export function unsupportedReason(policy: AuthorizationPolicy): string | undefined {
+  const action = policy.spec?.action ?? 'ALLOW';
+  if (ACTIONS[action] === undefined) return `action ${action} is unknown`;
+  if (action === 'CUSTOM')
+    return 'action CUSTOM needs an external authorizer, which waypoints do not call yet';
+  return undefined;
+}
+
+const ACTIONS: Readonly<Record<string, AuthorizationPolicy_Action>> = {
+  ALLOW: AuthorizationPolicy_Action.ALLOW,
+  DENY: AuthorizationPolicy_Action.DENY,
+  AUDIT: AuthorizationPolicy_Action.AUDIT,
+  CUSTOM: AuthorizationPolicy_Action.CUSTOM,
+};
+
+function convertRule(rule: AuthorizationRule): AuthorizationPolicy_Rule {
+  return create(AuthorizationPolicy_RuleSchema, {
+    from: (rule.from ?? []).map(({ source }) => create(AuthorizationPolicy_SourceSchema, { ...source })),
+    to: (rule.to ?? []).map(({ operation }) => create(AuthorizationPolicy_OperationSchema, { ...operation })),
+    when: (rule.when ?? []).map((condition) => create(AuthorizationPolicy_ConditionSchema, { ...condition })),
+  });
+}

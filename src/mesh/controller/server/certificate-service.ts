@@ -1,0 +1,153 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  status,
+  type handleUnaryCall,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
+import type { CertificateAuthority } from '../../identity/ca/authority.js';
+import { formatSpiffeId, parseSpiffe, type SpiffeId } from '../../identity/spiffe.js';
+import {
+  IstioCertificateRequestSchema,
+  IstioCertificateResponseSchema,
+  type IstioCertificateRequest,
+  type IstioCertificateResponse,
+} from '../../xds/gen/istio/ca_pb.js';
+import { CREATE_CERTIFICATE_PATH } from '../../xds/type-urls.js';
+import type { Logger } from '#base/telemetry/log.js';
+import { callerFrom } from './call-credentials.js';
+import { refuseImpersonation, type NodeAuthorizerDeps } from './node-authorizer.js';
+import type { Caller, TokenAuthenticator } from './token-authenticator.js';
+
+/** Events the service counts. */
+export interface CertificateEvents {
+  requested(): void;
+  authenticationFailed(): void;
+  refused(): void;
+  signFailed(): void;
+  issued(): void;
+}
+
+export interface CertificateServiceDeps {
+  readonly authority: () => CertificateAuthority;
+  readonly authenticator: TokenAuthenticator;
+  readonly nodes: NodeAuthorizerDeps;
+  /** False until pods are known; requests before that are told to retry. */
+  readonly isReady: () => boolean;
+  readonly events: CertificateEvents;
+  readonly log: Logger;
+}
+
+/** The one answer to every caller that may not have a certificate: reasons are for our log. */
+const REFUSAL = 'request authenticate failure';
+
+/** The gRPC certificate signing service, for `grpc.Server.addService`. */
+export function certificateService(deps: CertificateServiceDeps): {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+} {
+  const createCertificate: handleUnaryCall<IstioCertificateRequest, IstioCertificateResponse> = (
+    call,
+    callback,
+  ) => {
+    issue(deps, { metadata: call.metadata, request: call.request }).then(
+      (certChain) => callback(null, create(IstioCertificateResponseSchema, { certChain })),
+      (error: unknown) => {
+        const isRefusal = error instanceof Refusal;
+        if (!isRefusal) deps.log.error('signing failed', { error: messageOf(error) });
+        callback({
+          code: isRefusal ? error.code : status.INTERNAL,
+          details: isRefusal ? error.message : 'the certificate could not be signed',
+        });
+      },
+    );
+  };
+  return { definition, implementation: { createCertificate } };
+}
+
+class Refusal extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+async function issue(
+  deps: CertificateServiceDeps,
+  call: { readonly metadata: Parameters<typeof callerFrom>[0]; readonly request: IstioCertificateRequest },
+): Promise<string[]> {
+  deps.events.requested();
+  if (!deps.isReady()) throw new Refusal(status.UNAVAILABLE, 'the controller has not read the cluster yet');
+  const caller = await callerFrom(call.metadata, deps.authenticator).catch((error: unknown) => {
+    // The API server could not be asked: the caller may be genuine and should retry.
+    deps.log.warn('a token cannot be checked now', { error: messageOf(error) });
+    throw new Refusal(status.UNAVAILABLE, 'the token cannot be checked now');
+  });
+  if (caller === undefined) {
+    deps.events.authenticationFailed();
+    throw new Refusal(status.UNAUTHENTICATED, REFUSAL);
+  }
+  const identity = identityFor(deps, { caller, request: call.request });
+  try {
+    const chain = await deps.authority().signLeaf({
+      csrPem: call.request.csr,
+      identity,
+      ttlSeconds: Number(call.request.validityDuration),
+    });
+    deps.events.issued();
+    deps.log.debug('issued a certificate', { identity });
+    return chain;
+  } catch (error) {
+    deps.events.signFailed();
+    // Only a fault of the request is told; one of the authority is for our log.
+    if (!(error instanceof MeshError && error.code === 'MESH0403')) throw error;
+    deps.log.warn('refused to sign', { identity, error: error.message });
+    throw new Refusal(status.INVALID_ARGUMENT, error.message);
+  }
+}
+
+/** The identity to certify: the caller's own, or the one it may speak for. */
+function identityFor(
+  deps: CertificateServiceDeps,
+  input: { readonly caller: Caller; readonly request: IstioCertificateRequest },
+): SpiffeId {
+  const { caller, request } = input;
+  const requested = request.metadata?.['ImpersonatedIdentity'];
+  if (requested === undefined || requested === '') {
+    return formatSpiffeId({ trustDomain: deps.nodes.trustDomain(), ...caller });
+  }
+  const parsed = typeof requested === 'string' ? parseSpiffe(requested) : undefined;
+  const reason =
+    parsed === undefined
+      ? 'the requested identity cannot be read'
+      : refuseImpersonation({ caller, requested: parsed }, deps.nodes);
+  if (parsed === undefined || reason !== undefined) {
+    deps.events.refused();
+    deps.log.warn('refused to impersonate', {
+      caller: `${caller.namespace}/${caller.serviceAccount}`,
+      requested: typeof requested === 'string' ? requested.slice(0, MAX_LOGGED_CHARS) : typeof requested,
+      reason,
+    });
+    throw new Refusal(status.UNAUTHENTICATED, REFUSAL);
+  }
+  return parsed.id;
+}
+
+const MAX_LOGGED_CHARS = 300;
+
+const definition: ServiceDefinition = {
+  createCertificate: {
+    path: CREATE_CERTIFICATE_PATH,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: (message: IstioCertificateRequest) =>
+      Buffer.from(toBinary(IstioCertificateRequestSchema, message)),
+    requestDeserialize: (bytes: Buffer) => fromBinary(IstioCertificateRequestSchema, bytes),
+    responseSerialize: (message: IstioCertificateResponse) =>
+      Buffer.from(toBinary(IstioCertificateResponseSchema, message)),
+    responseDeserialize: (bytes: Buffer) => fromBinary(IstioCertificateResponseSchema, bytes),
+  },
+};

@@ -1,0 +1,66 @@
+import type { HttpAttributes, L7Attributes } from '../../policy/l7/attributes.js';
+import { authorize, denialDetails } from '../../policy/l7/authorize.js';
+import type { PolicyStore } from '../mesh/policy-store.js';
+import { type ConnectionContext, serviceOf } from './connection-context.js';
+import { remoteAddressOf } from './header-policy.js';
+import type { HeaderList } from './header-list.js';
+import { type LocalReply, rbacDenied } from './local-reply.js';
+
+/** A request between being accepted and being routed. Filters may change the headers. */
+export interface FilteredRequest {
+  readonly connection: ConnectionContext;
+  readonly method: string;
+  /** Normalized, without query. */
+  readonly path: string;
+  readonly query: string;
+  readonly authority: string;
+  readonly headers: HeaderList;
+  /** Filled by token verification when there is one. */
+  auth: HttpAttributes['auth'];
+}
+
+/** One step of the request path: passes (undefined) or answers. Steps run in the order of the chain. */
+export interface HttpFilter {
+  readonly name: string;
+  apply(request: FilteredRequest): Promise<LocalReply | undefined> | LocalReply | undefined;
+}
+
+/** Refuses what the AuthorizationPolicies attached to the destination do not allow. */
+export class AuthorizationFilter implements HttpFilter {
+  readonly name = 'authorization';
+
+  constructor(private readonly policies: PolicyStore) {}
+
+  apply(request: FilteredRequest): LocalReply | undefined {
+    const decision = authorize(this.policies.select(serviceOf(request.connection)), attributesOf(request));
+    return decision.allowed ? undefined : rbacDenied(denialDetails(decision));
+  }
+}
+
+function attributesOf(request: FilteredRequest): L7Attributes {
+  const { connection, headers } = request;
+  return {
+    ...connectionAttributes(connection),
+    remoteIp: remoteAddressOf(headers, connection.peerAddress.ip),
+    http: {
+      method: request.method,
+      path: request.path,
+      host: request.authority,
+      header: (name) => headers.joined(name),
+      auth: request.auth,
+    },
+  };
+}
+
+/** What policies can ask about a connection before, or without, any HTTP on it. */
+export function connectionAttributes({ peer, peerAddress, destination }: ConnectionContext): L7Attributes {
+  return {
+    sourcePrincipal: peer.slice('spiffe://'.length),
+    sourceIp: peerAddress.ip,
+    remoteIp: peerAddress.ip,
+    destinationIp: destination.address.ip,
+    destinationPort: destination.address.port,
+    sni: undefined,
+    http: undefined,
+  };
+}

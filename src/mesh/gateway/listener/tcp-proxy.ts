@@ -1,0 +1,180 @@
+import type { Duplex } from 'node:stream';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { authorize, denialDetails } from '../../policy/l7/authorize.js';
+import { type ConnectionContext, serviceOf } from '../http/connection-context.js';
+import { connectionAttributes } from '../http/filter.js';
+import type { PolicyStore } from '../mesh/policy-store.js';
+import type { ConnectionRecord, Telemetry } from '../telemetry/request-record.js';
+import type { Dialer } from '../upstream/dialer.js';
+import { DialError } from '../upstream/dialer.js';
+import type { Endpoint } from '../upstream/endpoint.js';
+import { endpointKey } from '../upstream/endpoint.js';
+import type { EndpointSource } from '../upstream/endpoint-source.js';
+import type { LeastRequest } from '../upstream/least-request.js';
+import { relay } from './relay.js';
+
+/** What passing TCP through needs. */
+export interface TcpProxyDeps {
+  readonly policies: PolicyStore;
+  readonly endpoints: EndpointSource;
+  readonly balancer: LeastRequest;
+  readonly dialer: Dialer;
+  readonly telemetry: Pick<Telemetry, 'connectionOpened' | 'connectionClosed'>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** The answer to a CONNECT for a connection that cannot be made. */
+export interface TcpRefusal {
+  readonly status: 401 | 503;
+  readonly reason: string;
+}
+
+/** A backend ready to take a client's bytes. */
+export interface TcpPath {
+  readonly backend: Duplex;
+  readonly record: ConnectionRecord;
+  readonly release: () => void;
+  /** What a client said before it ended its side. */
+  readonly head?: Buffer;
+}
+
+/** Endpoints tried for one connection. */
+const connectAttemptsMax = 3;
+
+/**
+ * Passes connections that are not HTTP through: policy as far as a connection can answer it, one
+ * endpoint, bytes both ways. A connection that policy stops allowing while it lives is closed.
+ */
+export class TcpProxy {
+  private readonly live = new Map<Duplex, { context: ConnectionContext; record: ConnectionRecord }>();
+
+  constructor(private readonly deps: TcpProxyDeps) {
+    deps.policies.onChange(() => this.recheck());
+  }
+
+  /** Authorizes and connects; returns the refusal instead when it cannot be. Every refusal is recorded. */
+  async open(context: ConnectionContext, signal: AbortSignal): Promise<TcpPath | TcpRefusal> {
+    const record = this.makeRecord(context);
+    const denied = this.denial(context);
+    if (denied !== undefined) {
+      record.terminationDetails = denied;
+      return this.refuse(record, { status: 401, reason: denied });
+    }
+    const tried = new Set<string>();
+    for (let attempt = 1; ; attempt++) {
+      const endpoint = this.deps.balancer.pick(this.deps.endpoints.endpointsOf(context.destination), tried);
+      if (endpoint === undefined) {
+        record.flags.push('UH');
+        return this.refuse(record, { status: 503, reason: 'no healthy upstream' });
+      }
+      record.endpoint = endpoint;
+      tried.add(endpointKey(endpoint));
+      try {
+        return await this.connect({ context, endpoint, record, signal });
+      } catch (error) {
+        const isRetriable = error instanceof DialError && error.isRetriable && !signal.aborted;
+        if (isRetriable && attempt < connectAttemptsMax) continue;
+        record.flags.push('UF', ...(attempt > 1 ? ['URX'] : []));
+        record.transportFailure = messageOf(error);
+        return this.refuse(record, { status: 503, reason: messageOf(error) });
+      }
+    }
+  }
+
+  /** Joins an accepted client with an opened path. */
+  join(client: Duplex, context: ConnectionContext, path: TcpPath): void {
+    const { backend, record, release, head } = path;
+    this.deps.telemetry.connectionOpened(record);
+    this.live.set(client, { context, record });
+    relay({
+      client,
+      clientHead: head ?? Buffer.alloc(0),
+      backend,
+      onBytes: (direction, bytes) => {
+        if (direction === 'received') record.receivedBytes += bytes;
+        else record.sentBytes += bytes;
+      },
+      onEnd: () => {
+        release();
+        this.live.delete(client);
+        this.close(record);
+      },
+    });
+    // Policy may have changed while the backend was being reached.
+    this.recheckOne(client);
+  }
+
+  /** Gives an opened path up because its client went away meanwhile. */
+  abandon({ backend, record, release }: TcpPath): void {
+    backend.destroy();
+    release();
+    record.flags.push('DC');
+    this.deps.telemetry.connectionOpened(record);
+    this.close(record);
+  }
+
+  private async connect(target: {
+    context: ConnectionContext;
+    endpoint: Endpoint;
+    record: ConnectionRecord;
+    signal: AbortSignal;
+  }): Promise<TcpPath> {
+    const { context, endpoint, record, signal } = target;
+    const release = this.deps.balancer.begin(endpoint);
+    try {
+      const serviceHostname = serviceOf(context)?.hostname;
+      const backend = await this.deps.dialer.dial(endpoint, {
+        serviceHostname,
+        clientAddress: context.peerAddress,
+        signal,
+      });
+      return { backend, record, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  private denial(context: ConnectionContext): string | undefined {
+    const decision = authorize(this.deps.policies.select(serviceOf(context)), connectionAttributes(context));
+    return decision.allowed ? undefined : denialDetails(decision);
+  }
+
+  private recheck(): void {
+    for (const client of this.live.keys()) this.recheckOne(client);
+  }
+
+  private recheckOne(client: Duplex): void {
+    const entry = this.live.get(client);
+    const denied = entry === undefined ? undefined : this.denial(entry.context);
+    if (entry === undefined || denied === undefined) return;
+    entry.record.terminationDetails = denied;
+    client.destroy();
+  }
+
+  private refuse(record: ConnectionRecord, refusal: TcpRefusal): TcpRefusal {
+    this.deps.telemetry.connectionOpened(record);
+    this.close(record);
+    return refusal;
+  }
+
+  private close(record: ConnectionRecord): void {
+    record.durationMs = Math.max(0, this.deps.now() - record.startMs);
+    this.deps.telemetry.connectionClosed(record);
+  }
+
+  private makeRecord(connection: ConnectionContext): ConnectionRecord {
+    return {
+      connection,
+      startMs: this.deps.now(),
+      flags: [],
+      terminationDetails: undefined,
+      transportFailure: undefined,
+      receivedBytes: 0,
+      sentBytes: 0,
+      durationMs: 0,
+      endpoint: undefined,
+    };
+  }
+}

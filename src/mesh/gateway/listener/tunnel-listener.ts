@@ -1,0 +1,167 @@
+import type { Duplex } from 'node:stream';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { ConnectRequest } from '../../hbone/server.js';
+import type { TlsInfo } from '../../hbone/tls.js';
+import { createLogger } from '#base/telemetry/log.js';
+import type { ConnectionContext } from '../http/connection-context.js';
+import type { Http1Engine } from '../http/http1-engine.js';
+import type { Http2Engine } from '../http/http2-engine.js';
+import type { MeshView } from '../mesh/mesh-view.js';
+import { formatAddress, type GatewaySelf, resolveDestination } from './destination.js';
+import { peekFirst } from './first-bytes.js';
+import { sniff, sniffHttpVersion } from './sniff.js';
+import type { TcpProxy } from './tcp-proxy.js';
+
+const log = createLogger('listener');
+
+/** A client's tunnel as diagnostics show it. */
+export interface LiveTunnel {
+  readonly src: string;
+  readonly originalDst: string;
+  readonly actualDst: string;
+  readonly protocol: 'HTTP1' | 'HTTP2' | 'TCP' | 'DETECTING';
+  readonly tls: TlsInfo;
+}
+
+/** Where tunnels go. */
+export interface TunnelListenerDeps {
+  readonly view: MeshView;
+  readonly self: GatewaySelf;
+  readonly http1: Http1Engine;
+  readonly http2: Http2Engine;
+  readonly tcp: TcpProxy;
+}
+
+/**
+ * Decides for every CONNECT of an authenticated client what it is for and which engine serves it.
+ * Refusals happen on the CONNECT itself where they can, so that the client's proxy can say why.
+ */
+export class TunnelListener {
+  private readonly tunnels = new Map<Duplex, LiveTunnel>();
+
+  constructor(private readonly deps: TunnelListenerDeps) {}
+
+  /** Tunnels being served. */
+  get live(): readonly LiveTunnel[] {
+    return [...this.tunnels.values()];
+  }
+
+  /** Serves one CONNECT. Never rejects. */
+  async serve(request: ConnectRequest): Promise<void> {
+    try {
+      await this.dispatch(request);
+    } catch (error) {
+      log.error('tunnel failed', {
+        authority: request.authority,
+        peer: request.peer,
+        error: messageOf(error),
+      });
+      request.reject(503);
+    }
+  }
+
+  private async dispatch(request: ConnectRequest): Promise<void> {
+    const destination = resolveDestination(this.deps.view, this.deps.self, request.authority);
+    if (destination.kind === 'refused') {
+      const { status, reason } = destination;
+      log.warn('refused', { peer: request.peer, authority: request.authority, status, reason });
+      request.reject(status);
+      return;
+    }
+    const { host, port } = request.remote;
+    const context: ConnectionContext = {
+      peer: request.peer,
+      peerAddress: { ip: host, port },
+      source: this.deps.view.workloadByIp(this.deps.self.network, host),
+      destination,
+    };
+    const { protocol } = destination;
+    if (protocol === 'tcp' || protocol === 'tls') await this.passTcp(request, context);
+    else await this.serveHttp(request, context, protocol === 'sniff');
+  }
+
+  /** A port known not to be HTTP: the backend is reached before the client is told that it is. */
+  private async passTcp(request: ConnectRequest, context: ConnectionContext): Promise<void> {
+    const path = await this.deps.tcp.open(context, request.signal);
+    if ('status' in path) {
+      log.warn('refused', { peer: request.peer, authority: request.authority, ...path });
+      request.reject(path.status);
+      return;
+    }
+    if (request.signal.aborted) {
+      this.deps.tcp.abandon(path);
+      return;
+    }
+    const client = request.accept();
+    this.track(client, request, context, 'TCP');
+    this.deps.tcp.join(client, context, path);
+  }
+
+  private async serveHttp(
+    request: ConnectRequest,
+    context: ConnectionContext,
+    mayBeTcp: boolean,
+  ): Promise<void> {
+    const client = request.accept();
+    this.track(client, request, context, 'DETECTING');
+    const { found, rest } = mayBeTcp
+      ? await peekFirst(client, sniff)
+      : await peekFirst(client, sniffHttpVersion);
+    switch (found) {
+      case undefined:
+        // Too little to be HTTP, but said in full: a connection that ended its side waits for the answer.
+        if (mayBeTcp && rest.length > 0 && !client.destroyed) {
+          this.track(client, request, context, 'TCP');
+          await this.passDetectedTcp(client, context, rest);
+        } else {
+          client.destroy();
+        }
+        return;
+      case 'http1':
+        this.track(client, request, context, 'HTTP1');
+        this.deps.http1.serve(client, context);
+        return;
+      case 'http2':
+        this.track(client, request, context, 'HTTP2');
+        this.deps.http2.serve(client, context);
+        return;
+      case 'tcp':
+        this.track(client, request, context, 'TCP');
+        await this.passDetectedTcp(client, context, rest);
+    }
+  }
+
+  private async passDetectedTcp(client: Duplex, context: ConnectionContext, head: Buffer): Promise<void> {
+    const gone = new AbortController();
+    client.once('close', () => gone.abort(new Error('the client went away')));
+    const path = await this.deps.tcp.open(context, gone.signal);
+    if ('status' in path) {
+      log.warn('refused', {
+        peer: context.peer,
+        authority: formatAddress(context.destination.address),
+        ...path,
+      });
+      client.destroy();
+    } else if (client.destroyed) {
+      this.deps.tcp.abandon(path);
+    } else {
+      this.deps.tcp.join(client, context, { ...path, head });
+    }
+  }
+
+  private track(
+    client: Duplex,
+    request: ConnectRequest,
+    { destination, peerAddress }: ConnectionContext,
+    protocol: LiveTunnel['protocol'],
+  ): void {
+    if (!this.tunnels.has(client)) client.once('close', () => this.tunnels.delete(client));
+    this.tunnels.set(client, {
+      src: formatAddress(peerAddress),
+      originalDst: destination.kind === 'service' ? destination.service.hostname : request.authority,
+      actualDst: formatAddress(destination.address),
+      protocol,
+      tls: request.tls,
+    });
+  }
+}

@@ -1,0 +1,47 @@
+import type { KubeClient } from '#base/kube/client.js';
+import type { Pod } from '#base/kube/types.js';
+import { adminGet } from './component-pods.js';
+
+/** What the CNI agent saw inside one pod's network namespace when asked. */
+export interface PodCapture {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount?: string;
+  readonly ips: readonly string[];
+  readonly state: 'enabled' | 'pending' | 'none';
+  readonly netnsInode: string | null;
+  readonly rules: { readonly ok: boolean; readonly missing: readonly string[] };
+  /** Port -> whether somebody listens on it in the pod's network namespace. */
+  readonly listeners: Readonly<Record<string, boolean>>;
+  readonly error?: string;
+}
+
+/** What the CNI agent of a node reports. */
+export interface CaptureReport {
+  readonly node: string;
+  readonly ztunnel: { readonly connected: boolean; readonly connections: number };
+  readonly hostRules: { readonly ok: boolean; readonly missing: readonly string[] };
+  readonly pods: readonly PodCapture[];
+}
+
+/** Asks a CNI agent's pod what it observes: of one pod, or of all enrolled pods on its node. */
+export function fetchCaptureReport(
+  client: KubeClient,
+  agent: Pod,
+  of?: { readonly namespace: string; readonly name: string },
+): Promise<CaptureReport> {
+  const query =
+    of === undefined
+      ? ''
+      : `?namespace=${encodeURIComponent(of.namespace)}&pod=${encodeURIComponent(of.name)}`;
+  return adminGet(client, agent, `/debug/enrollment${query}`, (text) => JSON.parse(text) as CaptureReport);
+}
+
+/** Whether the redirection and every in-pod listener of the node proxy were seen. */
+export function isCaptured(capture: PodCapture): boolean {
+  return capture.rules.ok && capturePorts.every((port) => capture.listeners[port] === true);
+}
+
+/** Outbound, inbound plaintext, inbound HBONE. */
+export const capturePorts = ['15001', '15006', '15008'] as const;

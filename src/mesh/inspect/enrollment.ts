@@ -1,0 +1,233 @@
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { redirection } from '#base/kube/labels.js';
+import { namespaces, pods } from '#base/kube/resource.js';
+import type { Namespace, Pod } from '#base/kube/types.js';
+import { type CaptureReport, capturePorts, isCaptured, type PodCapture } from './capture-report.js';
+import { certificateOf } from './certificate-report.js';
+import { adminGet, componentPods, podOnNode } from './component-pods.js';
+import { type EnrollmentIntent, enrollmentIntent } from './enrollment-intent.js';
+import type { ZtunnelDump } from './ztunnel-dump.js';
+import { fetchZtunnelDump } from './ztunnel-target.js';
+
+/** How a pod stands to the mesh: what labels ask for, and what three witnesses saw. */
+export interface PodEnrollment {
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  readonly phase: string;
+  readonly intent: EnrollmentIntent;
+  /** Annotation of the CNI agent: `enabled`, `pending` or absent. */
+  readonly annotation: string | undefined;
+  /** `captured`, `free`, `partly`, or `unknown` when the node's agent could not be asked. */
+  readonly redirection: 'captured' | 'free' | 'partly' | 'unknown';
+  /** `Up`, `Pending`, `absent`, or `unknown` when the node proxy could not be asked. */
+  readonly ztunnel: string;
+  /** State of the certificate of the pod's identity; undefined when it needs none. */
+  readonly certificate: string | undefined;
+  /** Why observation and intent differ; empty when they agree. */
+  readonly missing: readonly string[];
+}
+
+/** What the components of one node told; undefined: could not be asked, and why. */
+export interface NodeWitnesses {
+  readonly captures: ReadonlyMap<string, PodCapture> | undefined;
+  readonly captureError?: string;
+  readonly dump: ZtunnelDump | undefined;
+  readonly dumpError?: string;
+}
+
+export interface EnrollmentQuery {
+  readonly meshNamespace: string;
+  /** undefined: every namespace. */
+  readonly namespaces: readonly string[] | undefined;
+}
+
+/** The pods whose enrollment can be judged: not ending, not over. */
+export async function enrollablePods(
+  client: KubeClient,
+  query: EnrollmentQuery,
+): Promise<readonly { readonly pod: Pod; readonly intent: EnrollmentIntent }[]> {
+  const [spaces, lists] = await Promise.all([
+    client.list<Namespace>(namespaces),
+    query.namespaces === undefined
+      ? client.list<Pod>(pods).then((all) => [all])
+      : Promise.all(query.namespaces.map((namespace) => client.list<Pod>(pods, { namespace }))),
+  ]);
+  const byName = new Map(spaces.map((n) => [n.metadata.name, n]));
+  return lists
+    .flat()
+    .filter(
+      ({ metadata, status }) =>
+        metadata.deletionTimestamp === undefined &&
+        metadata.namespace !== query.meshNamespace &&
+        status?.phase !== 'Succeeded' &&
+        status?.phase !== 'Failed',
+    )
+    .map((pod) => ({ pod, intent: enrollmentIntent(pod, byName.get(pod.metadata.namespace ?? '')) }))
+    .sort((a, b) => keyOf(a.pod).localeCompare(keyOf(b.pod)));
+}
+
+/** Asks the witnesses of every node concerned and compares them with the labels. `now` in milliseconds. */
+export async function observeEnrollment(
+  client: KubeClient,
+  query: EnrollmentQuery,
+  now: () => number,
+): Promise<readonly PodEnrollment[]> {
+  const subjects = await enrollablePods(client, query);
+  const nodes = [...new Set(subjects.map(({ pod }) => pod.spec.nodeName ?? '').filter((n) => n !== ''))];
+  const [agents, proxies] = await Promise.all([
+    componentPods(client, 'cni', query.meshNamespace),
+    componentPods(client, 'ztunnel', query.meshNamespace),
+  ]);
+  const witnesses = new Map(
+    await Promise.all(
+      nodes.map(async (node) => {
+        const [captures, dump] = await Promise.all([
+          ask(podOnNode(agents, node), 'CNI agent', (agent) => capturesOf(client, agent, query.namespaces)),
+          ask(podOnNode(proxies, node), 'ztunnel', (proxy) => fetchZtunnelDump(client, proxy)),
+        ]);
+        return [
+          node,
+          {
+            captures: captures.value,
+            ...(captures.error === undefined ? {} : { captureError: captures.error }),
+            dump: dump.value,
+            ...(dump.error === undefined ? {} : { dumpError: dump.error }),
+          },
+        ] as const;
+      }),
+    ),
+  );
+  return subjects.map(({ pod, intent }) =>
+    assessEnrollment({ pod, intent, witnesses: witnesses.get(pod.spec.nodeName ?? ''), now: now() }),
+  );
+}
+
+/** Compares one pod's labels with what the witnesses of its node saw. */
+export function assessEnrollment(from: {
+  readonly pod: Pod;
+  readonly intent: EnrollmentIntent;
+  /** undefined: the pod has no node yet. */
+  readonly witnesses: NodeWitnesses | undefined;
+  readonly now: number;
+}): PodEnrollment {
+  const { pod, intent, witnesses } = from;
+  const capture = witnesses?.captures?.get(keyOf(pod));
+  const workload = witnesses?.dump?.workloadState[pod.metadata.uid ?? ''];
+  const annotation = pod.metadata.annotations?.[redirection];
+  const common = {
+    namespace: pod.metadata.namespace ?? '',
+    name: pod.metadata.name,
+    node: pod.spec.nodeName ?? '',
+    phase: pod.status?.phase ?? 'Unknown',
+    intent,
+    annotation,
+    redirection: redirectionState(witnesses, capture),
+    ztunnel: witnesses?.dump === undefined ? 'unknown' : (workload?.state ?? 'absent'),
+  };
+  if (common.phase !== 'Running') {
+    // The plugin captures it before its containers start; until then there is nothing to observe.
+    return { ...common, certificate: undefined, missing: [] };
+  }
+  if (!intent.isEnrolled) {
+    return { ...common, certificate: undefined, missing: stillThere(common, capture, witnesses) };
+  }
+  const certificate =
+    witnesses?.dump === undefined
+      ? undefined
+      : certificateOf(witnesses.dump, identityOf(pod, witnesses.dump), from.now);
+  const missing = [
+    ...(annotation === 'enabled' ? [] : [`annotation ${redirection} is ${annotation ?? 'absent'}`]),
+    ...missingCapture(witnesses, capture),
+    ...(witnesses?.dump === undefined
+      ? [`ztunnel not observed: ${witnesses?.dumpError ?? 'no node'}`]
+      : workload?.state === 'Up'
+        ? []
+        : [`ztunnel has the workload ${workload?.state ?? 'not at all'}`]),
+    ...(certificate === undefined || certificate.isValid
+      ? []
+      : [`certificate of ${identityOf(pod, witnesses?.dump)} is ${certificate.state}`]),
+  ];
+  return { ...common, certificate: certificate?.state, missing };
+}
+
+function stillThere(
+  seen: { readonly annotation: string | undefined; readonly ztunnel: string },
+  capture: PodCapture | undefined,
+  witnesses: NodeWitnesses | undefined,
+): string[] {
+  // A waypoint listens on 15008 itself: a listener is ztunnel's only while ztunnel has the workload.
+  const isZtunnelOut = witnesses?.dump !== undefined && seen.ztunnel === 'absent';
+  const listening = isZtunnelOut ? [] : capturePorts.filter((port) => capture?.listeners[port] === true);
+  return [
+    ...(seen.annotation === undefined ? [] : [`annotation ${redirection} is still ${seen.annotation}`]),
+    ...(capture !== undefined && capture.rules.ok ? ['redirection rules are still in place'] : []),
+    ...(listening.length === 0 ? [] : [`ztunnel still listens on ${listening.join(', ')}`]),
+    ...(witnesses?.dump === undefined || isZtunnelOut ? [] : ['ztunnel still has the workload']),
+  ];
+}
+
+function missingCapture(witnesses: NodeWitnesses | undefined, capture: PodCapture | undefined): string[] {
+  if (witnesses?.captures === undefined) {
+    return [`capture not observed: ${witnesses?.captureError ?? 'no node'}`];
+  }
+  if (capture === undefined) return ['the CNI agent does not know the pod'];
+  const shownMax = 3;
+  const silent = capturePorts.filter((port) => capture.listeners[port] !== true);
+  return [
+    ...(capture.error === undefined ? [] : [capture.error]),
+    ...(capture.rules.ok
+      ? []
+      : [`redirection rules missing: ${capture.rules.missing.slice(0, shownMax).join('; ') || 'all'}`]),
+    ...(silent.length === 0 ? [] : [`nothing listens on ${silent.join(', ')}`]),
+  ];
+}
+
+function redirectionState(
+  witnesses: NodeWitnesses | undefined,
+  capture: PodCapture | undefined,
+): PodEnrollment['redirection'] {
+  if (witnesses?.captures === undefined) return 'unknown';
+  if (capture === undefined) return 'free';
+  if (isCaptured(capture)) return 'captured';
+  return capture.rules.ok || capture.state !== 'none' ? 'partly' : 'free';
+}
+
+function identityOf(pod: Pod, dump: ZtunnelDump | undefined): string {
+  const { namespace = '', name } = pod.metadata;
+  const workload = dump?.workloads.find((w) => w.namespace === namespace && w.name === name);
+  return `spiffe://${workload?.trustDomain ?? 'cluster.local'}/ns/${namespace}/sa/${pod.spec.serviceAccountName ?? 'default'}`;
+}
+
+async function capturesOf(
+  client: KubeClient,
+  agent: Pod,
+  of: readonly string[] | undefined,
+): Promise<ReadonlyMap<string, PodCapture>> {
+  const paths =
+    of === undefined
+      ? ['/debug/enrollment']
+      : of.map((namespace) => `/debug/enrollment?namespace=${encodeURIComponent(namespace)}`);
+  const reports = await Promise.all(
+    paths.map((path) => adminGet(client, agent, path, (text) => JSON.parse(text) as CaptureReport)),
+  );
+  return new Map(reports.flatMap((r) => r.pods).map((p) => [`${p.namespace}/${p.name}`, p]));
+}
+
+async function ask<T>(
+  pod: Pod | undefined,
+  component: string,
+  question: (pod: Pod) => Promise<T>,
+): Promise<{ value?: T; error?: string }> {
+  if (pod === undefined) return { error: `no running ${component} on the node` };
+  try {
+    return { value: await question(pod) };
+  } catch (error) {
+    return { error: messageOf(error) };
+  }
+}
+
+function keyOf(pod: Pod): string {
+  return `${pod.metadata.namespace ?? ''}/${pod.metadata.name}`;
+}

@@ -1,0 +1,136 @@
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { gatewayName } from '#base/kube/labels.js';
+import { authorizationPolicies, peerAuthentications, pods } from '#base/kube/resource.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import type { Resource } from '#base/kube/resource.js';
+import type { AuthorizationPolicy, KubeObject, PeerAuthentication, Pod } from '#base/kube/types.js';
+import { type CaptureReport, fetchCaptureReport } from './capture-report.js';
+import { adminGet, componentPods, isPodReady, podOnNode } from './component-pods.js';
+import { listWaypoints, type WaypointReport } from './waypoint-report.js';
+import type { ZtunnelDump } from './ztunnel-dump.js';
+import { fetchZtunnelDump } from './ztunnel-target.js';
+
+/** Something observed, or why it could not be. */
+export type Observation<T> =
+  | { readonly value: T; readonly by: string }
+  | { readonly value?: undefined; readonly why: string };
+
+/**
+ * One look at the running mesh. Each component is asked at most once, and only when a
+ * report needs it; what cannot be asked is reported as unknown, never as fine.
+ */
+export class MeshObserver {
+  readonly #answers = new Map<string, Promise<unknown>>();
+  readonly client: KubeClient;
+  readonly meshNamespace: string;
+
+  constructor(client: KubeClient, meshNamespace: string) {
+    this.client = client;
+    this.meshNamespace = meshNamespace;
+  }
+
+  /** The configuration dump of the node proxy on a node. */
+  dump(node: string): Promise<Observation<ZtunnelDump>> {
+    return this.#once(`dump ${node}`, () =>
+      this.#observe('ztunnel', node, (p) => fetchZtunnelDump(this.client, p)),
+    );
+  }
+
+  /** What the CNI agent on a node sees in one pod, enrolled or not. */
+  capture(pod: Pod): Promise<Observation<CaptureReport>> {
+    const of = { namespace: pod.metadata.namespace ?? '', name: pod.metadata.name };
+    return this.#once(`capture ${of.namespace}/${of.name}`, () =>
+      this.#observe('cni', pod.spec.nodeName ?? '', (agent) => fetchCaptureReport(this.client, agent, of)),
+    );
+  }
+
+  /** What the CNI agent on a node sees in all enrolled pods. */
+  captures(node: string): Promise<Observation<CaptureReport>> {
+    return this.#once(`captures ${node}`, () =>
+      this.#observe('cni', node, (agent) => fetchCaptureReport(this.client, agent)),
+    );
+  }
+
+  peerAuthentications(): Promise<readonly PeerAuthentication[]> {
+    return this.#once('pa', () => this.#listIfKnown<PeerAuthentication>(peerAuthentications));
+  }
+
+  authorizationPolicies(): Promise<readonly AuthorizationPolicy[]> {
+    return this.#once('ap', () => this.#listIfKnown<AuthorizationPolicy>(authorizationPolicies));
+  }
+
+  /** A waypoint by name; undefined when no such Gateway exists. */
+  async waypoint(namespace: string, name: string): Promise<WaypointReport | undefined> {
+    const found = await this.#once(`waypoint ${namespace}/${name}`, async () => {
+      try {
+        return await listWaypoints(this.client, { namespace, name });
+      } catch (error) {
+        if (isNotFound(error)) return [];
+        throw error;
+      }
+    });
+    return found[0];
+  }
+
+  /** `namespace/name` of the policies a ready pod of a waypoint has loaded. */
+  waypointPolicies(namespace: string, name: string): Promise<Observation<ReadonlySet<string>>> {
+    return this.#once(`policies ${namespace}/${name}`, async () => {
+      const instances = await this.client.list<Pod>(pods, {
+        namespace,
+        labelSelector: `${gatewayName}=${name}`,
+      });
+      const instance = instances.find(isPodReady);
+      if (instance === undefined) return { why: `waypoint ${namespace}/${name} has no ready pod` };
+      return this.#guard(instance.metadata.name, () =>
+        adminGet(this.client, instance, '/config_dump', (text) => {
+          const { policies = [] } = JSON.parse(text) as { policies?: { namespace: string; name: string }[] };
+          return new Set(policies.map((p) => `${p.namespace}/${p.name}`));
+        }),
+      );
+    });
+  }
+
+  async #observe<T>(
+    component: 'ztunnel' | 'cni',
+    node: string,
+    ask: (pod: Pod) => Promise<T>,
+  ): Promise<Observation<T>> {
+    const candidates = await this.#once(component, () =>
+      componentPods(this.client, component, this.meshNamespace),
+    );
+    const pod = podOnNode(candidates, node);
+    if (pod === undefined) {
+      return {
+        why: `no running ${component === 'cni' ? 'CNI agent' : 'ztunnel'} on node ${node === '' ? '(none)' : node}`,
+      };
+    }
+    return this.#guard(pod.metadata.name, () => ask(pod));
+  }
+
+  async #guard<T>(by: string, ask: () => Promise<T>): Promise<Observation<T>> {
+    try {
+      return { value: await ask(), by };
+    } catch (error) {
+      const evidence = error instanceof Error && 'evidence' in error ? ` (${String(error.evidence)})` : '';
+      return { why: `${messageOf(error)}${evidence}` };
+    }
+  }
+
+  async #listIfKnown<T extends KubeObject>(resource: Resource): Promise<readonly T[]> {
+    try {
+      return await this.client.list<T>(resource);
+    } catch (error) {
+      if (isNotFound(error)) return [];
+      throw error;
+    }
+  }
+
+  #once<T>(key: string, ask: () => Promise<T>): Promise<T> {
+    const known = this.#answers.get(key) as Promise<T> | undefined;
+    if (known !== undefined) return known;
+    const answer = ask();
+    this.#answers.set(key, answer);
+    return answer;
+  }
+}

@@ -1,0 +1,83 @@
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { gatewayName } from '#base/kube/labels.js';
+import { podHttp } from '#base/kube/port-forward.js';
+import { pods } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
+import { adminGet, componentPods } from './component-pods.js';
+
+/** Version of one running component. */
+export interface ComponentVersion {
+  readonly component: 'controller' | 'ztunnel' | 'cni' | 'waypoint';
+  readonly namespace: string;
+  readonly pod: string;
+  readonly node: string;
+  readonly version: string;
+  /** `answer`: the process said so; `image`: only the tag of its image is known. */
+  readonly source: 'answer' | 'image';
+  /** Why the process did not say it, where it could have. */
+  readonly error?: string;
+}
+
+/** Where the controller tells its version. */
+const controllerPort = 15014;
+
+/** Versions of every running component, by asking each process that can tell. */
+export async function meshVersions(client: KubeClient, meshNamespace: string): Promise<ComponentVersion[]> {
+  const [controllers, proxies, agents, waypoints] = await Promise.all([
+    componentPods(client, 'controller', meshNamespace),
+    componentPods(client, 'ztunnel', meshNamespace),
+    componentPods(client, 'cni', meshNamespace),
+    client.list<Pod>(pods, { labelSelector: gatewayName }),
+  ]);
+  return Promise.all([
+    ...controllers.map((pod) => versionOf('controller', pod, () => controllerVersion(client, pod))),
+    ...proxies.map((pod) => versionOf('ztunnel', pod, () => dumpVersion(client, pod))),
+    ...agents.map((pod) => versionOf('cni', pod, undefined)),
+    ...waypoints
+      .filter((p) => p.status?.phase === 'Running' && p.metadata.deletionTimestamp === undefined)
+      .map((pod) => versionOf('waypoint', pod, () => dumpVersion(client, pod))),
+  ]);
+}
+
+async function versionOf(
+  component: ComponentVersion['component'],
+  pod: Pod,
+  ask: (() => Promise<string>) | undefined,
+): Promise<ComponentVersion> {
+  const { namespace = '', name } = pod.metadata;
+  const common = { component, namespace, pod: name, node: pod.spec.nodeName ?? '' };
+  if (ask === undefined) return { ...common, version: imageTag(pod), source: 'image' };
+  try {
+    return { ...common, version: await ask(), source: 'answer' };
+  } catch (error) {
+    return { ...common, version: imageTag(pod), source: 'image', error: messageOf(error) };
+  }
+}
+
+async function controllerVersion(client: KubeClient, pod: Pod): Promise<string> {
+  const { status, body } = await podHttp(client, {
+    namespace: pod.metadata.namespace ?? '',
+    pod: pod.metadata.name,
+    port: controllerPort,
+    path: '/version',
+  });
+  if (status !== 200) throw new Error(`it answered ${status} to /version`);
+  return body.trim();
+}
+
+function dumpVersion(client: KubeClient, pod: Pod): Promise<string> {
+  return adminGet(client, pod, '/config_dump', (text) => {
+    const { version } = JSON.parse(text) as { version?: string | { version?: string } };
+    const found = typeof version === 'string' ? version : version?.version;
+    if (found === undefined) throw new Error('no version in the dump');
+    return found;
+  });
+}
+
+/** The tag of the first container's image; the whole image when it has none. */
+export function imageTag(pod: Pod): string {
+  const image = pod.spec.containers[0]?.image ?? '';
+  const last = image.slice(image.lastIndexOf('/') + 1);
+  return /[:@](.+)$/.exec(last)?.[1] ?? image;
+}

@@ -1,0 +1,75 @@
+import type { KubeClient } from '#base/kube/client.js';
+import { events, pathOf, pods } from '#base/kube/resource.js';
+import type { KubeEvent, Pod } from '#base/kube/types.js';
+
+const logLinesMax = 5;
+const logMaxBytes = 20_000;
+
+/** Why a pod is not ready: container state, scheduling, the last event and log lines; undefined when it is ready. */
+export async function explainPod(client: KubeClient, pod: Pod): Promise<string | undefined> {
+  const isReady = pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') === true;
+  if (isReady) return undefined;
+  const { name, namespace = '' } = pod.metadata;
+  const where = `pod ${namespace}/${name}${pod.spec.nodeName === undefined ? '' : ` on node ${pod.spec.nodeName}`}`;
+  const lines = [`${where}: ${podReason(pod)}`];
+  const event = await lastWarning(client, pod);
+  if (event !== undefined) lines.push(`  event: ${event}`);
+  for (const line of await lastLogLines(client, pod)) lines.push(`  log: ${line}`);
+  return lines.join('\n');
+}
+
+/** The one reason that matters most. */
+export function podReason(pod: Pod): string {
+  const unscheduled = pod.status?.conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False');
+  if (unscheduled !== undefined) return `not scheduled: ${unscheduled.message ?? unscheduled.reason ?? ''}`;
+  for (const container of pod.status?.containerStatuses ?? []) {
+    const { waiting, terminated } = container.state ?? {};
+    if (waiting !== undefined) {
+      const last = container.lastState?.terminated;
+      const ended = last === undefined ? '' : `, last exit code ${last.exitCode}`;
+      return (
+        `container ${container.name} waits: ${waiting.reason ?? ''} ${waiting.message ?? ''}`.trim() + ended
+      );
+    }
+    if (terminated !== undefined)
+      return `container ${container.name} ended with exit code ${terminated.exitCode}`;
+    if (container.ready !== true) return `container ${container.name} runs but its readiness probe fails`;
+  }
+  return `phase ${pod.status?.phase ?? 'unknown'}`;
+}
+
+async function lastWarning(client: KubeClient, pod: Pod): Promise<string | undefined> {
+  try {
+    const list = await client.list<KubeEvent>(events, {
+      namespace: pod.metadata.namespace,
+      fieldSelector: `involvedObject.name=${pod.metadata.name}`,
+    });
+    const last = list.filter((e) => e.type === 'Warning').at(-1);
+    return last === undefined ? undefined : `${last.reason ?? ''}: ${last.message ?? ''}`;
+  } catch {
+    // Events only add to the explanation; a user who may not read them still gets the rest.
+    return undefined;
+  }
+}
+
+async function lastLogLines(client: KubeClient, pod: Pod): Promise<string[]> {
+  const { name, namespace } = pod.metadata;
+  const container = pod.spec.containers[0]?.name;
+  const hasRun = (pod.status?.containerStatuses ?? []).some((c) => c.restartCount > 0 || c.started === true);
+  if (!hasRun) return [];
+  try {
+    const text = await client.request<string | undefined>({
+      method: 'GET',
+      path: pathOf(pods, { namespace, name, subresource: 'log' }),
+      query: { tailLines: logLinesMax, limitBytes: logMaxBytes, container },
+    });
+    // A container that has written nothing has an empty answer.
+    return String(text ?? '')
+      .trimEnd()
+      .split('\n')
+      .filter((line) => line !== '');
+  } catch {
+    // As with events: logs of a container that is just restarting cannot be read.
+    return [];
+  }
+}

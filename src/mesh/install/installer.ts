@@ -1,0 +1,196 @@
+import type { KubeClient } from '#base/kube/client.js';
+import type { KubeObject } from '#base/kube/types.js';
+import { type Inventory, prunable, readInventory, union, writeInventory } from './apply/inventory.js';
+import {
+  asRefusal,
+  fieldManager,
+  nameOf,
+  planChanges,
+  type PlannedChange,
+  refOf,
+} from './apply/plan-changes.js';
+import { waitUntilReady } from './apply/readiness.js';
+import { detectCluster, type ClusterFacts } from './cluster/platform.js';
+import { requireNoForeignMesh, requireOneNamespace } from './cluster/foreign-mesh.js';
+import { permissionsFor, requirePermissions } from './cluster/permissions.js';
+import { mapConcurrently } from './concurrency.js';
+import { resourceOf } from './kinds.js';
+import type { InstallReporter } from './reporter.js';
+import { renderInstallation, type Stage, stages } from './render/installation.js';
+import { readTemplateFiles } from './render/template-files.js';
+import {
+  type EffectiveValues,
+  effectiveValues,
+  givenPlatform,
+  givenValues,
+  type ValuesRequest,
+} from './values/effective.js';
+
+export interface InstallRequest {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly values: ValuesRequest;
+  /** Version of this program: the default image tag, and what the objects are labeled with. */
+  readonly clientVersion: string;
+  /** Take over fields that others own. */
+  readonly force: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** What an installation would do, or did. */
+export interface InstallPlan {
+  readonly cluster: ClusterFacts;
+  readonly effective: EffectiveValues;
+  readonly namespace: string;
+  readonly changes: readonly PlannedChange[];
+  readonly prune: readonly KubeObject[];
+  readonly earlier: Inventory | undefined;
+}
+
+/**
+ * Everything short of writing: checks values, cluster, rights and conflicts, and
+ * asks the API server what would change.
+ * @throws MESH0300 to MESH0307, MESH0311
+ */
+export async function planInstallation(request: InstallRequest): Promise<InstallPlan> {
+  const { client, namespace, signal, clientVersion } = request;
+  const files = readTemplateFiles();
+  const given = givenValues(files, request.values);
+  const cluster = await detectCluster(client, signal);
+  const platform = givenPlatform(given) ?? cluster.platform;
+  const effective = effectiveValues(files, { given, platform, clientVersion });
+  const planned = renderInstallation(files, effective, { namespace, clientVersion });
+  await requirePermissions(client, permissionsFor(planned.map((p) => p.object)));
+  await requireNoForeignMesh(client);
+  await requireOneNamespace(client, namespace);
+  const earlier = await readInventory(client, namespace);
+  const changes = await planChanges(client, planned, { force: request.force, signal });
+  const prune = prunable(
+    earlier,
+    planned.map((p) => p.object),
+  );
+  return { cluster, effective, namespace, changes, prune, earlier };
+}
+
+/**
+ * Applies a plan stage by stage. Running it again continues where it stopped.
+ * @throws MESH0307, MESH0308, MESH0311
+ */
+export async function applyPlan(
+  plan: InstallPlan,
+  options: {
+    client: KubeClient;
+    clientVersion: string;
+    /** Waits for readiness when given; milliseconds for the whole installation. */
+    timeoutMs: number | undefined;
+    signal: AbortSignal;
+    reporter: InstallReporter;
+  },
+): Promise<void> {
+  const { client, signal, reporter } = options;
+  const deadlineMs = options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
+  const own = plan.changes.filter((c) => c.action !== 'keep').map((c) => c.planned.object);
+  const record = (objects: readonly KubeObject[], isComplete: boolean): Promise<void> =>
+    writeInventory(client, plan.namespace, {
+      version: options.clientVersion,
+      profile: plan.effective.profile,
+      platform: plan.effective.platform,
+      given: plan.effective.given,
+      objects,
+      isComplete,
+    });
+  const isChanging = plan.prune.length > 0 || plan.changes.some((c) => isWrite(c));
+  for (const stage of stages) {
+    const here = plan.changes.filter((c) => c.planned.stage === stage && c.action !== 'keep');
+    if (here.length > 0) await applyStage(stage, here);
+    // Recorded before most of the work, with what may be left of an earlier installation: an
+    // interrupted installation can be removed as well as a finished one.
+    if (stage === 'namespace' && isChanging) await record(union(own, plan.earlier?.objects ?? []), false);
+  }
+  for (const object of plan.prune.toReversed()) {
+    await client.delete(refOf(object));
+    reporter.info(`removed ${nameOf(object)}, which this installation no longer has`);
+  }
+  if (isChanging || plan.earlier?.isComplete !== true) await record(own, true);
+
+  async function applyStage(stage: Stage, changes: readonly PlannedChange[]): Promise<void> {
+    const waiters = groupByStep(stage, changes);
+    await mapConcurrently(waiters, async ({ title, changes: group, isAwaited }) => {
+      const step = reporter.step(title);
+      try {
+        const writes = group.filter(isWrite);
+        for (const change of writes) await applyOne(change);
+        if (isAwaited && deadlineMs !== undefined) {
+          await mapConcurrently(group, (change) =>
+            waitUntilReady(client, change.planned.object, {
+              deadlineMs,
+              signal,
+              onWait: (missing) => step.update(missing),
+            }),
+          );
+        }
+        step.succeed(
+          writes.length === 0
+            ? 'unchanged'
+            : `${countText(writes)}${isAwaited && deadlineMs !== undefined ? ', ready' : ''}`,
+        );
+      } catch (error) {
+        step.fail('failed');
+        throw error;
+      }
+    });
+  }
+
+  async function applyOne({ planned, isForced }: PlannedChange): Promise<void> {
+    signal.throwIfAborted();
+    try {
+      await client.apply(resourceOf(planned.object), planned.object, {
+        fieldManager,
+        force: isForced,
+        signal,
+      });
+    } catch (error) {
+      throw asRefusal(error, planned.object);
+    }
+  }
+}
+
+/** Whether a change writes to the cluster. */
+export function isWrite(change: PlannedChange): boolean {
+  return change.action === 'create' || change.action === 'update';
+}
+
+/** One line of progress: the workloads each for themselves, everything else of a stage together. */
+interface StepGroup {
+  readonly title: string;
+  readonly changes: readonly PlannedChange[];
+  readonly isAwaited: boolean;
+}
+
+const titles: Readonly<Record<string, string>> = {
+  namespace: 'Namespace',
+  crds: 'Custom resource definitions',
+  config: 'Accounts, permissions, configuration',
+  'Deployment istiod': 'Controller',
+  'DaemonSet istio-cni-node': 'CNI agent',
+  'DaemonSet ztunnel': 'Node proxy',
+};
+
+function groupByStep(stage: Stage, changes: readonly PlannedChange[]): StepGroup[] {
+  if (stage === 'agents' || stage === 'proxies') {
+    return changes.map((change) => {
+      const { kind, metadata } = change.planned.object;
+      const name = `${kind} ${metadata.name}`;
+      return { title: titles[name] ?? name, changes: [change], isAwaited: true };
+    });
+  }
+  return [{ title: titles[stage] ?? stage, changes, isAwaited: stage === 'crds' }];
+}
+
+function countText(changes: readonly PlannedChange[]): string {
+  const created = changes.filter((c) => c.action === 'create').length;
+  const updated = changes.length - created;
+  return [created > 0 ? `${created} created` : '', updated > 0 ? `${updated} updated` : '']
+    .filter((t) => t !== '')
+    .join(', ');
+}

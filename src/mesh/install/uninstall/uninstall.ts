@@ -1,0 +1,299 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { MeshError } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { dataplaneMode, gatewayManaged, waypointClass } from '#base/kube/labels.js';
+import { configMaps, customResourceDefinitions, gateways, namespaces, pods } from '#base/kube/resource.js';
+import type { Gateway, KubeObject, Namespace, Pod } from '#base/kube/types.js';
+import { type Inventory, inventoryName, readInventory } from '../apply/inventory.js';
+import { managedBy, managedByLabel } from '../render/installation.js';
+import { detachAll } from '../waypoint/detach.js';
+import { isOurs, nameOf, refOf } from '../apply/plan-changes.js';
+import { mapConcurrently } from '../concurrency.js';
+import type { InstallReporter } from '../reporter.js';
+import { type Dependents, findDependents } from './dependents.js';
+import {
+  authoritySecretName,
+  clearAnnotations,
+  findGenerated,
+  type GeneratedObject,
+  listKnown,
+} from './generated-objects.js';
+import { resetGatewayStatus } from './gateway-status.js';
+import { removeMeshNamespace } from './mesh-namespace.js';
+import { cleanUpNodes, type NodeCleanup } from './node-cleanup.js';
+import { removeStaleConditions } from './stale-conditions.js';
+
+export interface UninstallRequest {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  /** Delete the CRDs as well, and with them all mesh configuration. */
+  readonly isPurge: boolean;
+  /** Go on although a node could not be cleaned. */
+  readonly isForced: boolean;
+  /** Milliseconds for the nodes, and again for the pods to end. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly reporter: InstallReporter;
+}
+
+/** What an uninstall would meet. */
+export interface UninstallPlan {
+  readonly inventory: Inventory;
+  readonly dependents: Dependents;
+}
+
+/** What was done. */
+export interface UninstallReport {
+  readonly nodes: readonly NodeCleanup[];
+  readonly removed: readonly string[];
+  /** Stays on purpose, and why. */
+  readonly kept: readonly { readonly object: string; readonly why: string }[];
+  /** Should be gone and is not. */
+  readonly left: readonly string[];
+}
+
+const pollIntervalMs = 300;
+
+/**
+ * Reads what is installed and who depends on it. A purge also finds what an earlier
+ * uninstall without it left in place. @throws MESH0309
+ */
+export async function planUninstall(
+  client: KubeClient,
+  o: { readonly namespace: string; readonly isPurge: boolean },
+): Promise<UninstallPlan> {
+  const { namespace } = o;
+  const inventory =
+    (await readInventory(client, namespace)) ?? (o.isPurge ? await remains(client, namespace) : undefined);
+  if (inventory === undefined) {
+    throw new MeshError('MESH0309', `no mesh is installed in namespace ${namespace}`);
+  }
+  return { inventory, dependents: await findDependents(client) };
+}
+
+/** CRDs and namespace of an installation that is gone; undefined when there are none. */
+async function remains(client: KubeClient, namespace: string): Promise<Inventory | undefined> {
+  const [space, crds] = await Promise.all([
+    client.getOrUndefined<Namespace>({ resource: namespaces, name: namespace }),
+    client.list<KubeObject>(customResourceDefinitions, { labelSelector: `${managedByLabel}=${managedBy}` }),
+  ]);
+  const objects = [...(space !== undefined && isOurs(space) ? [space] : []), ...crds];
+  if (objects.length === 0) return undefined;
+  return { version: '', profile: '', platform: '', given: {}, objects, isComplete: false };
+}
+
+/**
+ * Takes the mesh away in the order that keeps pods talking: nodes release their pods
+ * while everything runs, then the workloads end, then the objects go, last the record
+ * of them, so that an interrupted run can be repeated.
+ * @throws MESH0310 before anything is deleted when a node could not be cleaned
+ */
+export async function uninstall(plan: UninstallPlan, request: UninstallRequest): Promise<UninstallReport> {
+  const { client, namespace, reporter, signal } = request;
+  const nodes = await cleanUpNodes(client, {
+    meshNamespace: namespace,
+    timeoutMs: request.timeoutMs,
+    reporter,
+  });
+  requireClean(nodes, request.isForced);
+  const removed: string[] = [];
+  const objects = plan.inventory.objects.toReversed();
+  const isWorkload = (o: KubeObject): boolean => o.kind === 'DaemonSet' || o.kind === 'Deployment';
+  const isRemoved = (g: GeneratedObject): boolean => request.isPurge || g.name !== authoritySecretName;
+  const isKeptForLater = (o: KubeObject): boolean =>
+    o.kind === 'CustomResourceDefinition' || o.kind === 'Namespace';
+
+  const remove = async (group: readonly KubeObject[]): Promise<void> => {
+    const gone = await mapConcurrently(group, async (o) => {
+      signal.throwIfAborted();
+      return client.delete(refOf(o));
+    });
+    removed.push(...group.filter((_, i) => gone[i] === true).map(nameOf));
+  };
+
+  await during(reporter, 'Components', async (step) => {
+    const workloads = objects.filter(isWorkload);
+    await remove(workloads);
+    await waitForPodsToEnd(request, podsOf(request.namespace, workloads), (text) => step.update(text));
+    return `${workloads.length} removed`;
+  });
+  // Only now: a running controller would make them again.
+  await during(reporter, 'Objects made by the controller', async (step) => {
+    const generated = (await findGenerated(client, namespace)).filter(isRemoved);
+    await mapConcurrently(generated, (g) => client.delete(g));
+    removed.push(...generated.map(generatedName));
+    await Promise.all([resetGatewayStatus(client), removeStaleConditions(client)]);
+    await waitForPodsToEnd(request, [{ labelSelector: gatewayManaged }], (text) => step.update(text));
+    const cleared = await clearAnnotations(client);
+    return `${generated.length} removed${cleared.length > 0 ? `, ${cleared.length} annotations cleared` : ''}`;
+  });
+  await during(reporter, 'Accounts, permissions, configuration', async () => {
+    const rest = objects.filter((o) => !isWorkload(o) && !isKeptForLater(o));
+    await remove(rest);
+    return `${rest.length} removed`;
+  });
+  if (request.isPurge) {
+    await during(reporter, 'Waypoints', async () => {
+      const own = await waypointGateways(client);
+      await mapConcurrently(own, (g) => client.delete(g));
+      removed.push(...own.map(generatedName));
+      const users = await detachAll(client);
+      return `${own.length} removed${users.length > 0 ? `, ${users.join(', ')} no longer bound to one` : ''}`;
+    });
+  }
+  const crds = objects.filter((o) => o.kind === 'CustomResourceDefinition');
+  if (request.isPurge && crds.length > 0) {
+    await during(reporter, 'Custom resource definitions', async () => {
+      await remove(crds);
+      return `${crds.length} removed, with all objects of these kinds`;
+    });
+  }
+  await client.delete({ resource: configMaps, name: inventoryName, namespace });
+  const kept: { object: string; why: string }[] = [];
+  if (request.isPurge) {
+    const whyNamespace = await removeMeshNamespace(client, namespace);
+    if (whyNamespace === undefined) {
+      removed.push(`Namespace ${namespace}`);
+      await waitForNamespaceToEnd(request);
+    } else {
+      kept.push({ object: `Namespace ${namespace}`, why: whyNamespace });
+    }
+  } else {
+    kept.push(
+      ...crds.map((o) => ({
+        object: nameOf(o),
+        why: 'deleting it would delete your configuration (--purge)',
+      })),
+      { object: `Namespace ${namespace}`, why: 'it holds the certificate authority (--purge)' },
+      {
+        object: `Secret ${namespace}/${authoritySecretName}`,
+        why: 'a later installation goes on with the same certificate authority (--purge)',
+      },
+    );
+  }
+  kept.push(
+    ...plan.dependents.namespaces.map((name) => ({
+      object: `label ${dataplaneMode}=ambient of Namespace ${name}`,
+      why: 'it says what you want; a later installation takes its pods in again (meshctl unenroll)',
+    })),
+  );
+  return { nodes, removed, kept, left: await findLeft(request, objects, nodes) };
+}
+
+function requireClean(nodes: readonly NodeCleanup[], isForced: boolean): void {
+  const problems = nodes.flatMap((n) => [...n.errors, ...n.left].map((text) => `node ${n.node}: ${text}`));
+  if (problems.length === 0 || isForced) return;
+  throw new MeshError('MESH0310', 'a node could not be taken out of the mesh; no object was deleted', {
+    evidence: problems.join('\n'),
+    hint: 'Run the command again once the cause is gone, or with --force to go on; pods there may need a restart.',
+  });
+}
+
+/** Pods of a workload, or of every Gateway. */
+interface PodSelection {
+  readonly namespace?: string;
+  readonly labelSelector: string;
+}
+
+function podsOf(namespace: string, workloads: readonly KubeObject[]): PodSelection[] {
+  return workloads.map((w) => {
+    // Workloads of an inventory were rendered from our templates, which select by labels only.
+    const { spec } = w as KubeObject & { spec: { selector: { matchLabels?: Record<string, string> } } };
+    const labels = Object.entries(spec.selector.matchLabels ?? {});
+    return { namespace, labelSelector: labels.map(([k, v]) => `${k}=${v}`).join(',') };
+  });
+}
+
+async function waitForPodsToEnd(
+  request: UninstallRequest,
+  selections: readonly PodSelection[],
+  onWait: (text: string) => void,
+): Promise<void> {
+  const deadline = performance.now() + request.timeoutMs;
+  for (;;) {
+    request.signal.throwIfAborted();
+    const lists = await Promise.all(selections.map((selection) => request.client.list<Pod>(pods, selection)));
+    const running = lists.flat();
+    if (running.length === 0) return;
+    if (performance.now() > deadline) {
+      throw new MeshError('MESH0310', `${running.length} pods of the mesh do not end`, {
+        evidence: running.map((p) => `Pod ${p.metadata.namespace}/${p.metadata.name}`).join('\n'),
+      });
+    }
+    onWait(`${running.length} pods still end`);
+    await delay(pollIntervalMs, undefined, { signal: request.signal });
+  }
+}
+
+/** Looks again, after everything: what an uninstall must not leave. */
+async function findLeft(
+  request: UninstallRequest,
+  objects: readonly KubeObject[],
+  nodes: readonly NodeCleanup[],
+): Promise<string[]> {
+  const { client } = request;
+  const onNodes = nodes.flatMap((n) => n.left.map((text) => `node ${n.node}: ${text}`));
+  const expected = objects.filter(
+    (o) => o.kind !== 'Namespace' && (request.isPurge || o.kind !== 'CustomResourceDefinition'),
+  );
+  const live = await mapConcurrently(expected, (o) => client.getOrUndefined<KubeObject>(refOf(o)));
+  const generated = (await findGenerated(client, request.namespace)).filter(
+    (g) => request.isPurge || g.name !== authoritySecretName,
+  );
+  const crds = request.isPurge ? await listKnown<KubeObject>(client, customResourceDefinitions) : [];
+  return [
+    ...onNodes,
+    ...live
+      .filter((o) => o !== undefined && o.metadata.deletionTimestamp === undefined)
+      .map((o) => (o === undefined ? '' : nameOf(o))),
+    ...generated.filter((g) => g.namespace !== request.namespace).map(generatedName),
+    ...crds.filter((c) => isOurs(c) && c.metadata.deletionTimestamp === undefined).map(nameOf),
+  ];
+}
+
+async function waypointGateways(client: KubeClient): Promise<GeneratedObject[]> {
+  return (await listKnown<Gateway>(client, gateways))
+    .filter((g) => g.spec.gatewayClassName === waypointClass)
+    .map(({ metadata }) => ({
+      resource: gateways,
+      name: metadata.name,
+      namespace: metadata.namespace ?? '',
+    }));
+}
+
+/** @throws MESH0310 when it does not go within the time */
+async function waitForNamespaceToEnd(request: UninstallRequest): Promise<void> {
+  const { client, namespace, signal, reporter } = request;
+  const deadline = performance.now() + request.timeoutMs;
+  await during(reporter, `Namespace ${namespace}`, async (step) => {
+    for (;;) {
+      signal.throwIfAborted();
+      const live = await client.getOrUndefined<Namespace>({ resource: namespaces, name: namespace });
+      if (live === undefined) return 'removed';
+      const why = live.status?.conditions?.find((c) => c.status === 'True' && c.message !== undefined);
+      if (performance.now() > deadline) {
+        throw new MeshError('MESH0310', `Namespace ${namespace} does not end`, { evidence: why?.message });
+      }
+      step.update(why?.message ?? 'waiting for it to end');
+      await delay(pollIntervalMs, undefined, { signal });
+    }
+  });
+}
+
+function generatedName(g: GeneratedObject): string {
+  return `${g.resource.kind} ${g.namespace === undefined ? '' : `${g.namespace}/`}${g.name}`;
+}
+
+async function during(
+  reporter: InstallReporter,
+  title: string,
+  work: (step: { update(text: string): void }) => Promise<string>,
+): Promise<void> {
+  const step = reporter.step(title);
+  try {
+    step.succeed(await work(step));
+  } catch (error) {
+    step.fail('failed');
+    throw error;
+  }
+}

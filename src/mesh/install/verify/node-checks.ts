@@ -1,0 +1,117 @@
+import { assessEnrollment, enrollablePods } from '../../inspect/enrollment.js';
+import { componentPods, isPodReady, podOnNode } from '../../inspect/component-pods.js';
+import type { MeshObserver, Observation } from '../../inspect/mesh-observer.js';
+import type { ZtunnelDump } from '../../inspect/ztunnel-dump.js';
+import type { CaptureReport } from '../../inspect/capture-report.js';
+import type { Pod } from '#base/kube/types.js';
+import { type Check, check } from './check.js';
+
+/** Every node: agent and proxy ready and connected, and every enrolled pod on it captured. `now` in milliseconds. */
+export async function checkNodes(observer: MeshObserver, now: number): Promise<Check[]> {
+  const { client, meshNamespace } = observer;
+  const [agents, proxies, subjects] = await Promise.all([
+    componentPods(client, 'cni', meshNamespace),
+    componentPods(client, 'ztunnel', meshNamespace),
+    enrollablePods(client, { meshNamespace, namespaces: undefined }),
+  ]);
+  const enrolled = subjects.filter(({ intent }) => intent.isEnrolled);
+  const nodes = new Set(
+    [...agents, ...proxies, ...enrolled.map(({ pod }) => pod)].map((p) => p.spec.nodeName ?? ''),
+  );
+  nodes.delete('');
+  const checks = await Promise.all(
+    [...nodes].sort().map(async (node) => {
+      const [captures, dump] = await Promise.all([observer.captures(node), observer.dump(node)]);
+      const own = enrolled.filter(({ pod }) => pod.spec.nodeName === node && pod.status?.phase === 'Running');
+      return [
+        ...nodeFacts(node, {
+          agent: podOnNode(agents, node),
+          proxy: podOnNode(proxies, node),
+          captures,
+          dump,
+        }),
+        ...own.map(({ pod, intent }) => podFact({ pod, intent, captures, dump, now })),
+      ];
+    }),
+  );
+  return checks.flat();
+}
+
+function nodeFacts(
+  node: string,
+  seen: {
+    agent: Pod | undefined;
+    proxy: Pod | undefined;
+    captures: Observation<CaptureReport>;
+    dump: Observation<ZtunnelDump>;
+  },
+): Check[] {
+  const of = { area: 'node', subject: `Node ${node}`, code: 'MESH0333' };
+  const report = seen.captures.value;
+  const unseen = seen.captures.value === undefined ? seen.captures.why : undefined;
+  return [
+    check({ ...of, fact: 'runs a ready CNI agent', problem: readiness(seen.agent, 'CNI agent') }),
+    check({ ...of, fact: 'runs a ready node proxy', problem: readiness(seen.proxy, 'ztunnel') }),
+    check({
+      ...of,
+      fact: 'has its node proxy connected to its CNI agent',
+      problem:
+        report === undefined
+          ? `the CNI agent could not be asked: ${unseen}`
+          : report.ztunnel.connected
+            ? undefined
+            : 'no ztunnel is connected to the CNI agent: new pods are not served',
+    }),
+    check({
+      ...of,
+      fact: "lets the kubelet's probes reach captured pods",
+      problem:
+        report === undefined
+          ? `the CNI agent could not be asked: ${unseen}`
+          : report.hostRules.ok
+            ? undefined
+            : `rules are missing on the node: ${report.hostRules.missing.join('; ')}`,
+    }),
+    check({
+      ...of,
+      fact: 'has a node proxy that shows its configuration',
+      problem: seen.dump.value === undefined ? `ztunnel could not be asked: ${seen.dump.why}` : undefined,
+    }),
+  ];
+}
+
+function readiness(pod: Pod | undefined, component: string): string | undefined {
+  if (pod === undefined) return `no ${component} runs on it`;
+  return isPodReady(pod) ? undefined : `${component} pod ${pod.metadata.name} is not ready`;
+}
+
+function podFact(from: {
+  pod: Pod;
+  intent: { isEnrolled: boolean; reason: string };
+  captures: Observation<CaptureReport>;
+  dump: Observation<ZtunnelDump>;
+  now: number;
+}): Check {
+  const { pod, intent, captures, dump, now } = from;
+  const { missing } = assessEnrollment({
+    pod,
+    intent,
+    witnesses: {
+      captures:
+        captures.value === undefined
+          ? undefined
+          : new Map(captures.value.pods.map((p) => [`${p.namespace}/${p.name}`, p])),
+      ...(captures.value === undefined ? { captureError: captures.why } : {}),
+      dump: dump.value,
+      ...(dump.value === undefined ? { dumpError: dump.why } : {}),
+    },
+    now,
+  });
+  return check({
+    area: 'pod',
+    subject: `Pod ${pod.metadata.namespace}/${pod.metadata.name}`,
+    fact: 'is captured and has a valid certificate',
+    code: 'MESH0920',
+    problem: missing.length === 0 ? undefined : missing.join('; '),
+  });
+}

@@ -1,0 +1,102 @@
+import { isConflict, isNotFound } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { customResourceDefinitions } from '#base/kube/resource.js';
+import type { CustomResourceDefinition, KubeObject } from '#base/kube/types.js';
+import { type FieldChange, objectDiff } from '../apply/object-diff.js';
+import { fieldManager, nameOf, refOf } from '../apply/plan-changes.js';
+import { missingForReady, troubleOf } from '../apply/readiness.js';
+import { mapConcurrently } from '../concurrency.js';
+import { resourceOf } from '../kinds.js';
+import { type Check, check } from './check.js';
+
+/** Requests in flight: reads and dry runs only. */
+const concurrency = 16;
+
+/** Every object of the inventory: there, as it was applied, and (a workload) rolled out. */
+export async function checkObjects(
+  client: KubeClient,
+  objects: readonly KubeObject[],
+  signal: AbortSignal,
+): Promise<Check[]> {
+  const checks = await mapConcurrently(objects, (object) => checkObject(client, object, signal), concurrency);
+  return checks.flat();
+}
+
+async function checkObject(client: KubeClient, object: KubeObject, signal: AbortSignal): Promise<Check[]> {
+  const subject = nameOf(object);
+  const live = await client.getOrUndefined<KubeObject>(refOf(object));
+  const exists = {
+    area: 'object',
+    subject,
+    fact: 'is there and as it was installed',
+  };
+  if (live === undefined) return [check({ ...exists, code: 'MESH0330', problem: 'is missing' })];
+  const changed = await drift(client, { live, object, signal });
+  const checks = [check({ ...exists, code: 'MESH0331', problem: changed })];
+  if (object.kind === 'Deployment' || object.kind === 'DaemonSet') {
+    const missing = missingForReady(live);
+    const trouble = missing === undefined ? undefined : await troubleOf(client, live);
+    checks.push(
+      check({
+        area: 'rollout',
+        subject,
+        fact: 'is rolled out, every pod up to date and ready',
+        code: 'MESH0332',
+        problem:
+          missing === undefined ? undefined : [missing, trouble].filter((t) => t !== undefined).join('\n'),
+      }),
+    );
+  }
+  return checks;
+}
+
+/** What applying the recorded object again would put back, as the API server computes it. */
+async function drift(
+  client: KubeClient,
+  of: { live: KubeObject; object: KubeObject; signal: AbortSignal },
+): Promise<string | undefined> {
+  try {
+    const after = await client.apply<KubeObject>(resourceOf(of.object), of.object, {
+      fieldManager,
+      force: true,
+      dryRun: true,
+      signal: of.signal,
+    });
+    const changes = objectDiff(of.live, after);
+    return changes.length === 0 ? undefined : `was changed: ${changesText(changes)}`;
+  } catch (error) {
+    if (isNotFound(error)) return 'vanished while it was looked at';
+    // It was written between the two requests; the next look will tell.
+    if (isConflict(error)) return undefined;
+    throw error;
+  }
+}
+
+function changesText(changes: readonly FieldChange[]): string {
+  const shownMax = 3;
+  const textMaxChars = 60;
+  const short = (value: unknown): string =>
+    value === undefined ? 'absent' : JSON.stringify(value).slice(0, textMaxChars);
+  const shown = changes
+    .slice(0, shownMax)
+    .map((c) => `${c.path} is ${short(c.before)}, was installed as ${short(c.after)}`);
+  const rest = changes.length - shown.length;
+  return [...shown, ...(rest > 0 ? [`${rest} more`] : [])].join('; ');
+}
+
+/** Every kind the mesh is configured with is served, whoever installed it. */
+export async function checkCrds(client: KubeClient, names: readonly string[]): Promise<Check[]> {
+  if (names.length === 0) return [];
+  const live = await client.list<CustomResourceDefinition>(customResourceDefinitions);
+  const byName = new Map(live.map((crd) => [crd.metadata.name, crd]));
+  return names.map((name) => {
+    const crd = byName.get(name);
+    return check({
+      area: 'crd',
+      subject: `CustomResourceDefinition ${name}`,
+      fact: 'is established',
+      code: 'MESH0334',
+      problem: crd === undefined ? 'is missing' : missingForReady(crd),
+    });
+  });
+}

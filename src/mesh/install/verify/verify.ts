@@ -1,0 +1,122 @@
+import { messageOf } from '#base/errors/mesh-error.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { componentPods } from '../../inspect/component-pods.js';
+import { MeshObserver } from '../../inspect/mesh-observer.js';
+import { listWaypoints } from '../../inspect/waypoint-report.js';
+import { isNotFound } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { podHttp } from '#base/kube/port-forward.js';
+import { type Inventory, readInventory } from '../apply/inventory.js';
+import { renderInstallation } from '../render/installation.js';
+import { readTemplateFiles } from '../render/template-files.js';
+import { effectiveValues } from '../values/effective.js';
+import { type Check, check } from './check.js';
+import { checkNodes } from './node-checks.js';
+import { checkCrds, checkObjects } from './object-checks.js';
+
+/** What was found, against what was installed. */
+export interface Verification {
+  readonly version: string;
+  readonly profile: string;
+  readonly namespace: string;
+  readonly checks: readonly Check[];
+}
+
+export interface VerifyRequest {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly signal: AbortSignal;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** Where the controller answers its readiness check. */
+const controllerPort = 8080;
+
+/** Looks at everything at once; writes nothing. @throws MESH0309 when nothing is installed */
+export async function verifyInstallation(request: VerifyRequest): Promise<Verification> {
+  const { client, namespace, signal } = request;
+  const inventory = await readInventory(client, namespace);
+  if (inventory === undefined) {
+    throw new MeshError('MESH0309', `no mesh is installed in namespace ${namespace}`);
+  }
+  const has = (kind: string, name: string): boolean =>
+    inventory.objects.some((o) => o.kind === kind && o.metadata.name === name);
+  const observer = new MeshObserver(client, namespace);
+  const groups = await Promise.all([
+    checkObjects(client, inventory.objects, signal),
+    checkCrds(client, crdNames(inventory, namespace)),
+    has('Deployment', 'istiod') ? checkController(client, namespace) : [],
+    has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
+    checkWaypoints(client),
+  ]);
+  const finished = check({
+    area: 'installation',
+    subject: `installation in ${namespace}`,
+    fact: 'is finished',
+    code: 'MESH0336',
+    problem: inventory.isComplete ? undefined : 'was interrupted',
+  });
+  const { version, profile } = inventory;
+  return { version, profile, namespace, checks: [finished, ...groups.flat()] };
+}
+
+/** CRDs the installation relies on, also those that somebody else installed. */
+function crdNames(inventory: Inventory, namespace: string): string[] {
+  const files = readTemplateFiles();
+  const effective = effectiveValues(files, {
+    given: inventory.given,
+    platform: inventory.platform,
+    clientVersion: inventory.version,
+  });
+  return renderInstallation(files, effective, { namespace, clientVersion: inventory.version })
+    .filter((p) => p.stage === 'crds')
+    .map((p) => p.object.metadata.name);
+}
+
+async function checkController(client: KubeClient, namespace: string): Promise<Check[]> {
+  const pods = await componentPods(client, 'controller', namespace);
+  const of = { area: 'controller', fact: 'is ready', code: 'MESH0335' };
+  if (pods.length === 0) {
+    return [check({ ...of, subject: `Controller in ${namespace}`, problem: 'no pod of it runs' })];
+  }
+  return Promise.all(
+    pods.map(async (pod) => {
+      const { name } = pod.metadata;
+      const subject = `Controller ${namespace}/${name}`;
+      try {
+        const { status, body } = await podHttp(client, {
+          namespace,
+          pod: name,
+          port: controllerPort,
+          path: '/ready',
+        });
+        const problem = status === 200 ? undefined : `answers ${status} to /ready: ${body.trim()}`;
+        return check({ ...of, subject, problem });
+      } catch (error) {
+        return check({ ...of, subject, problem: `cannot be asked: ${messageOf(error)}` });
+      }
+    }),
+  );
+}
+
+async function checkWaypoints(client: KubeClient): Promise<Check[]> {
+  try {
+    const waypoints = await listWaypoints(client, {});
+    return waypoints.map((w) =>
+      check({
+        area: 'waypoint',
+        subject: `Waypoint ${w.namespace}/${w.name}`,
+        fact: 'is ready',
+        code: 'MESH0924',
+        problem: w.isReady
+          ? undefined
+          : `${w.programmed.reason}: ${w.programmed.message} (${w.pods.ready} of ${w.pods.total} pods ready)`,
+      }),
+    );
+  } catch (error) {
+    // Without the Gateway API there are no waypoints; that the CRDs are missing is a finding of its own.
+    if (isNotFound(error)) return [];
+    throw error;
+  }
+}

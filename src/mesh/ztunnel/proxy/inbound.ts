@@ -1,0 +1,226 @@
+import type { Socket } from 'node:net';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { copyBoth } from '../../hbone/copy.js';
+import { type ConnectRequest, remoteAddress, localAddress } from '../../hbone/server.js';
+import { parseSpiffe } from '../../identity/spiffe.js';
+import type { L4Connection } from '../../policy/l4/compile.js';
+import { connectTcp, originalDestination } from '#base/system/socket.js';
+import { logEarlyFailure } from '#base/telemetry/access-log.js';
+import { createLogger } from '#base/telemetry/log.js';
+import { proxyPorts, resolveInbound } from '../routing/inbound.js';
+import { formatHostPort, type HostPort, type Service, serviceKey, type Workload } from '../state/model.js';
+import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
+import type { ProxyContext } from './proxy-context.js';
+import { baggageOf, forwardedHost } from './request-headers.js';
+
+const log = createLogger('inbound');
+
+/** Proxies one CONNECT that arrived on 15008. */
+export async function serveInboundHbone(context: ProxyContext, request: ConnectRequest): Promise<void> {
+  const early = (status: number, error: string): void => {
+    logEarlyFailure({
+      sourceAddress: formatHostPort(request.remote),
+      destinationAddress: formatHostPort(request.local),
+      direction: 'inbound',
+      error,
+    });
+    request.reject(status);
+  };
+  const workload = context.workload();
+  if (workload === undefined) {
+    early(503, 'the control plane does not know this workload');
+    return;
+  }
+  const { authority, local } = request;
+  const target = resolveInbound(context.state, { authority, local, workload });
+  if (target.kind === 'refuse') {
+    early(target.status, target.reason);
+    return;
+  }
+  const { destination } = target;
+  const service =
+    target.service ?? attributedService(context, workload, destination.port, request.headers['forwarded']);
+  const info: ConnectionInfo = {
+    direction: 'inbound',
+    source: request.remote,
+    sourceWorkload: context.state.workloadAt(workload.network, request.remote.host),
+    sourceIdentity: request.peer,
+    destination: local,
+    actualDestination: destination,
+    originalDestination: forwardedHost(request.headers['forwarded']) ?? null,
+    destinationWorkload: workload,
+    destinationIdentity: workload.identity,
+    hboneAuthority: authority,
+    service,
+    tls: request.tls,
+  };
+  await admit(context, {
+    info,
+    workload,
+    connection: {
+      sourceIp: request.remote.host,
+      destinationIp: destination.host,
+      destinationPort: destination.port,
+      identity: parseSpiffe(request.peer),
+    },
+    signal: request.signal,
+    refuse: (kind) => request.reject(kind === 'denied' ? 401 : 503),
+    accept: () => request.accept({ baggage: baggageOf(workload) }),
+  });
+}
+
+/** Proxies one plaintext connection that was redirected to 15006. */
+export async function serveInboundPlaintext(context: ProxyContext, socket: Socket): Promise<void> {
+  const source = remoteAddress(socket);
+  const destination = originalDestination(socket) ?? localAddress(socket);
+  const workload = context.workload();
+  const problem =
+    workload === undefined
+      ? 'the control plane does not know this workload'
+      : proxyPorts.has(destination.port)
+        ? `port ${destination.port} belongs to the proxy`
+        : undefined;
+  if (workload === undefined || problem !== undefined) {
+    logEarlyFailure({
+      sourceAddress: formatHostPort(source),
+      destinationAddress: formatHostPort(destination),
+      direction: 'inbound',
+      error: problem ?? 'unknown',
+    });
+    socket.destroy();
+    return;
+  }
+  const gone = new AbortController();
+  socket.once('close', () => gone.abort(new Error('the client closed the connection')));
+  const info: ConnectionInfo = {
+    direction: 'inbound',
+    source,
+    sourceWorkload: context.state.workloadAt(workload.network, source.host),
+    sourceIdentity: undefined,
+    destination,
+    actualDestination: destination,
+    originalDestination: null,
+    destinationWorkload: workload,
+    destinationIdentity: undefined,
+    hboneAuthority: undefined,
+    service: attributedService(context, workload, destination.port, undefined),
+    tls: undefined,
+  };
+  await admit(context, {
+    info,
+    workload,
+    connection: {
+      sourceIp: source.host,
+      destinationIp: destination.host,
+      destinationPort: destination.port,
+      identity: undefined,
+    },
+    signal: gone.signal,
+    refuse: () => socket.destroy(),
+    accept: () => socket,
+  });
+}
+
+interface Admission {
+  readonly info: ConnectionInfo;
+  readonly workload: Workload;
+  readonly connection: L4Connection;
+  readonly signal: AbortSignal;
+  readonly refuse: (kind: 'denied' | 'unreachable') => void;
+  readonly accept: () => Socket | ReturnType<ConnectRequest['accept']>;
+}
+
+/** Policy check, connection to the application, copying, result record. */
+async function admit(context: ProxyContext, o: Admission): Promise<void> {
+  const { info, workload } = o;
+  let severedFor: string | undefined;
+  const severed = new AbortController();
+  // Watched before the first check: a policy that arrives in between is not missed.
+  const release = context.connections.guard({
+    subject: () => context.workload() ?? workload,
+    connection: o.connection,
+    sever: (reason) => {
+      severedFor = reason;
+      severed.abort(new Error(`closed due to policy change: ${reason}`));
+    },
+  });
+  try {
+    await context.policies.arrived(workload, o.signal);
+    const decision = context.policies.authorize(workload, o.connection);
+    for (const key of decision.dryRun) log.debug('dry-run policy matched', { policy: key });
+    if (!decision.isAllowed) {
+      const error = `connection closed due to policy rejection: ${decision.reason ?? 'denied'}`;
+      recordFailure(info, { traffic: context.traffic, flag: 'DENY', error });
+      o.refuse('denied');
+      return;
+    }
+    let app: Socket;
+    try {
+      app = await dialApplication(context, {
+        destination: info.actualDestination,
+        client: info.source,
+        signal: AbortSignal.any([o.signal, severed.signal]),
+      });
+    } catch (error) {
+      const isDenied = severedFor !== undefined;
+      recordFailure(info, {
+        traffic: context.traffic,
+        flag: isDenied ? 'DENY' : 'CONNECT',
+        error: messageOf(error),
+      });
+      o.refuse(isDenied ? 'denied' : 'unreachable');
+      return;
+    }
+    const downstream = o.accept();
+    const connection = new ProxiedConnection(info, context.traffic, (c) => context.connections.remove(c));
+    context.connections.add(connection);
+    const cut = (): void => {
+      downstream.destroy();
+      app.destroy();
+    };
+    severed.signal.addEventListener('abort', cut, { once: true });
+    await copyBoth(downstream, app, connection.counters);
+    if (severedFor === undefined) connection.close();
+    else connection.close({ flag: 'DENY', error: `connection closed due to policy change: ${severedFor}` });
+  } finally {
+    release();
+  }
+}
+
+/** Connects to the application, from the client's own address where that is possible. */
+async function dialApplication(
+  context: ProxyContext,
+  o: { destination: HostPort; client: HostPort; signal: AbortSignal },
+): Promise<Socket> {
+  const { destination, client, signal } = o;
+  const base = { ...destination, netns: context.netns, mark: context.mark, signal };
+  const isSameFamily = client.host.includes(':') === destination.host.includes(':');
+  if (context.preservesSource && isSameFamily && client.host !== destination.host) {
+    try {
+      return await connectTcp({ ...base, bindHost: client.host, transparent: true, freebind: true });
+    } catch (error) {
+      const call = error instanceof Error && 'syscall' in error ? error.syscall : undefined;
+      if (call !== 'bind' && call !== 'setsockopt') throw error;
+      log.warn('the application sees the proxy as client', { error: messageOf(error) });
+    }
+  }
+  return await connectTcp(base);
+}
+
+/** The service a connection counts for: the one the client named, else the first whose target port it is. */
+function attributedService(
+  context: ProxyContext,
+  workload: Workload,
+  port: number,
+  forwarded: string | string[] | undefined,
+): Service | undefined {
+  const host = forwardedHost(forwarded);
+  let byPort: Service | undefined;
+  for (const [key, ports] of workload.services) {
+    const service = context.state.service(key);
+    if (service === undefined) continue;
+    if (host !== undefined && service.hostname === host && serviceKey(service) === key) return service;
+    if (byPort === undefined && [...ports.values()].includes(port)) byPort = service;
+  }
+  return byPort;
+}

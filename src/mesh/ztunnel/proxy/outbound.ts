@@ -1,0 +1,145 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { copyBoth } from '../../hbone/copy.js';
+import { HboneError } from '../../hbone/hbone-error.js';
+import type { HbonePool } from '../../hbone/pool.js';
+import { localAddress, remoteAddress } from '../../hbone/server.js';
+import type { TlsInfo } from '../../hbone/tls.js';
+import { connectTcp, originalDestination } from '#base/system/socket.js';
+import { logEarlyFailure } from '#base/telemetry/access-log.js';
+import type { ResponseFlag } from '#base/telemetry/traffic-metrics.js';
+import { proxyPorts } from '../routing/inbound.js';
+import { type OutboundRoute, resolveOutbound } from '../routing/outbound.js';
+import { formatHostPort, type HostPort, type Workload } from '../state/model.js';
+import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
+import type { ProxyContext } from './proxy-context.js';
+import { baggageOf, forwardedOf, newTraceparent } from './request-headers.js';
+
+/** Proxies one connection an application of the workload opened (arrived on 15001). */
+export async function serveOutbound(
+  context: ProxyContext & { pool: HbonePool },
+  socket: Socket,
+): Promise<void> {
+  const client = remoteAddress(socket);
+  const destination = originalDestination(socket) ?? localAddress(socket);
+  const refuse = (error: string): void => {
+    logEarlyFailure({
+      sourceAddress: formatHostPort(client),
+      destinationAddress: formatHostPort(destination),
+      direction: 'outbound',
+      error,
+    });
+    socket.destroy();
+  };
+  const isOwnListener = destination.host === client.host || isLoopback(destination.host);
+  if (isOwnListener && proxyPorts.has(destination.port)) {
+    refuse('the connection leads back to the proxy itself');
+    return;
+  }
+  const gone = abortOnClose(socket);
+  const source = await context.workloadSoon(gone).catch(() => undefined);
+  if (source === undefined) {
+    refuse('the control plane does not know this workload');
+    return;
+  }
+  const route = resolveOutbound(context.state, { source, destination, random: context.random });
+  const describe = (tls: TlsInfo | undefined): ConnectionInfo =>
+    describeOutbound({ client, destination, source, route, tls });
+  if (route.kind === 'refuse') {
+    recordFailure(describe(undefined), { traffic: context.traffic, flag: 'CONNECT', error: route.reason });
+    socket.destroy();
+    return;
+  }
+  let upstream: { stream: Duplex; tls: TlsInfo | undefined };
+  try {
+    upstream = await connectUpstream({ context, route, source, client, signal: gone });
+  } catch (error) {
+    const flag: ResponseFlag = error instanceof HboneError ? error.flag : flagOf(error);
+    recordFailure(describe(undefined), { traffic: context.traffic, flag, error: messageOf(error) });
+    socket.destroy();
+    return;
+  }
+  const connection = new ProxiedConnection(describe(upstream.tls), context.traffic, (c) =>
+    context.connections.remove(c),
+  );
+  context.connections.add(connection);
+  await copyBoth(socket, upstream.stream, connection.counters);
+  connection.close();
+}
+
+async function connectUpstream(o: {
+  context: ProxyContext & { pool: HbonePool };
+  route: Exclude<OutboundRoute, { kind: 'refuse' }>;
+  source: Workload;
+  client: HostPort;
+  signal: AbortSignal;
+}): Promise<{ stream: Duplex; tls: TlsInfo | undefined }> {
+  const { context, route, source, client, signal } = o;
+  if (route.kind === 'tcp') {
+    const stream = await connectTcp({
+      ...route.destination,
+      netns: context.netns,
+      mark: context.mark,
+      signal,
+    });
+    return { stream, tls: undefined };
+  }
+  const credentials = await context.certificates.get(source.identity, signal);
+  const { stream, tls } = await context.pool.connect({
+    destination: route.nextHop,
+    authority: route.authority,
+    headers: {
+      baggage: baggageOf(source),
+      forwarded: forwardedOf(client, route.service),
+      traceparent: newTraceparent(),
+    },
+    credentials,
+    expectedIdentities: route.expectedIdentities,
+    sourceIp: client.host,
+    signal,
+  });
+  return { stream, tls };
+}
+
+function describeOutbound(o: {
+  client: HostPort;
+  destination: HostPort;
+  source: Workload;
+  route: OutboundRoute;
+  tls: TlsInfo | undefined;
+}): ConnectionInfo {
+  const { route, tls } = o;
+  const next =
+    route.kind === 'hbone' ? route.nextHop : route.kind === 'tcp' ? route.destination : o.destination;
+  return {
+    direction: 'outbound',
+    source: o.client,
+    sourceWorkload: o.source,
+    sourceIdentity: o.source.identity,
+    destination: next,
+    actualDestination: next,
+    originalDestination: formatHostPort(o.destination),
+    destinationWorkload: route.workload,
+    destinationIdentity: tls?.peer,
+    hboneAuthority: route.kind === 'hbone' ? route.authority : undefined,
+    service: route.service,
+    tls,
+  };
+}
+
+/** A signal that fires when the application hangs up while we are still connecting. */
+function abortOnClose(socket: Socket): AbortSignal {
+  const controller = new AbortController();
+  socket.once('close', () => controller.abort(new Error('the application closed the connection')));
+  return controller.signal;
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.');
+}
+
+function flagOf(error: unknown): ResponseFlag {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'MESH0501' ? 'IDENTITY_ERROR' : 'CONNECT';
+}

@@ -1,0 +1,27 @@
+import type { CertificateManager } from '../../identity/certificate-manager.js';
+import type { TrafficMetrics } from '#base/telemetry/traffic-metrics.js';
+import type { MeshState } from '../state/mesh-state.js';
+import type { PolicyStore } from '../state/policy-store.js';
+import type { Workload } from '../state/model.js';
+import type { ConnectionSet } from './connection-set.js';
+
+/** Everything the proxy of one workload works with. */
+export interface ProxyContext {
+  readonly state: MeshState;
+  readonly policies: PolicyStore;
+  readonly certificates: CertificateManager;
+  readonly traffic: TrafficMetrics;
+  readonly connections: ConnectionSet;
+  /** fd of the workload's network namespace. */
+  readonly netns: number;
+  /** SO_MARK of every socket made for the workload; keeps its traffic from being captured again. */
+  readonly mark: number;
+  /** Whether applications are dialled from the client's own address. */
+  readonly preservesSource: boolean;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** The workload as the control plane knows it; undefined when it does not. */
+  readonly workload: () => Workload | undefined;
+  /** As `workload`, waiting a moment for a pod whose description is still on its way. */
+  readonly workloadSoon: (signal: AbortSignal) => Promise<Workload | undefined>;
+}

@@ -1,0 +1,239 @@
+import { untilAborted } from '#base/system/until.js';
+import { createServer, type Server, type Socket } from 'node:net';
+import { closeSync } from 'node:fs';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { HbonePool } from '../../hbone/pool.js';
+import { HboneServer } from '../../hbone/server.js';
+import { formatSpiffeId } from '../../identity/spiffe.js';
+import { listenTcp, closeFd } from '#base/system/socket.js';
+import { logEarlyFailure } from '#base/telemetry/access-log.js';
+import { createLogger } from '#base/telemetry/log.js';
+import type { TrafficMetrics } from '#base/telemetry/traffic-metrics.js';
+import type { CertificateManager } from '../../identity/certificate-manager.js';
+import type { MeshState } from '../state/mesh-state.js';
+import { formatHostPort, type Workload } from '../state/model.js';
+import type { PolicyStore } from '../state/policy-store.js';
+import { ConnectionSet } from './connection-set.js';
+import { serveInboundHbone, serveInboundPlaintext } from './inbound.js';
+import { serveOutbound } from './outbound.js';
+import type { ProxyContext } from './proxy-context.js';
+
+/** The pod as the CNI agent names it. */
+export interface WorkloadInfo {
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+export interface WorkloadProxyOptions {
+  readonly info: WorkloadInfo;
+  /** fd of the pod's network namespace; owned by the proxy from here on. */
+  readonly netns: number;
+  readonly state: MeshState;
+  readonly policies: PolicyStore;
+  readonly certificates: CertificateManager;
+  readonly traffic: TrafficMetrics;
+  /** Limits the search for the workload's description to this node; empty: any node. */
+  readonly nodeName: string;
+  readonly mark: number;
+  readonly preservesSource: boolean;
+  readonly reusesPort: boolean;
+  readonly isIpv6Enabled: boolean;
+  readonly poolStreamsMax: number;
+  readonly poolUnusedReleaseMs: number;
+}
+
+const outboundPort = 15001;
+const plaintextPort = 15006;
+const hbonePort = 15008;
+const backlog = 128;
+/** Connections one workload may have open through one listener; beyond it new ones are closed. */
+const connectionsMax = 16_384;
+/** How long a connection waits for a pod whose description has not arrived yet. */
+const workloadWaitMs = 5_000;
+const keepaliveMs = 180_000;
+
+const log = createLogger('proxy');
+
+/** The three listeners of one enrolled pod and the connections behind them. */
+export class WorkloadProxy {
+  readonly info: WorkloadInfo;
+  readonly connections = new ConnectionSet();
+  private readonly servers: Server[] = [];
+  private readonly accepted = new Set<Socket>();
+  private readonly pool: HbonePool;
+  private readonly hbone: HboneServer;
+  private readonly context: ProxyContext & { pool: HbonePool };
+  private isStopped = false;
+
+  constructor(private readonly options: WorkloadProxyOptions) {
+    this.info = options.info;
+    this.pool = new HbonePool({
+      netns: options.netns,
+      mark: options.mark,
+      streamsMax: options.poolStreamsMax,
+      unusedReleaseMs: options.poolUnusedReleaseMs,
+    });
+    this.context = {
+      state: options.state,
+      policies: options.policies,
+      certificates: options.certificates,
+      traffic: options.traffic,
+      connections: this.connections,
+      netns: options.netns,
+      mark: options.mark,
+      preservesSource: options.preservesSource,
+      random: Math.random,
+      workload: () => this.workload(),
+      workloadSoon: (signal) => this.workloadSoon(signal),
+      pool: this.pool,
+    };
+    this.hbone = new HboneServer({
+      credentials: () => {
+        const workload = this.workload();
+        if (workload === undefined) throw new Error('the control plane does not know this workload');
+        return options.certificates.get(this.identityOf(workload));
+      },
+      onConnect: (request) => {
+        serveInboundHbone(this.context, request).catch((error: unknown) => {
+          log.error('inbound stream failed', { error: messageOf(error) });
+          request.reject(503);
+        });
+      },
+      onRefused: ({ remote, local, error }) =>
+        logEarlyFailure({
+          sourceAddress: formatHostPort(remote),
+          destinationAddress: formatHostPort(local),
+          direction: 'inbound',
+          error: error.message,
+        }),
+    });
+  }
+
+  /** Binds all listeners in the pod's namespace. Rejects, with nothing left bound, when one cannot be. */
+  async listen(): Promise<void> {
+    try {
+      await this.bind(outboundPort, (socket) =>
+        serveOutbound(this.context, socket).catch((error: unknown) => this.failed(socket, error)),
+      );
+      await this.bind(plaintextPort, (socket) =>
+        serveInboundPlaintext(this.context, socket).catch((error: unknown) => this.failed(socket, error)),
+      );
+      await this.bind(hbonePort, (socket) => this.hbone.serve(socket));
+    } catch (error) {
+      this.stopListening();
+      throw error;
+    }
+  }
+
+  /** The description of this pod among the node's workloads. */
+  workload(): Workload | undefined {
+    const { info, options } = this;
+    return options.state
+      .workloadsNamed(info.namespace, info.name)
+      .find(
+        (w) =>
+          w.serviceAccount === info.serviceAccount &&
+          (options.nodeName === '' || w.node === options.nodeName),
+      );
+  }
+
+  /** Graceful end: no new connections, GOAWAY to peers; resolves when the last connection ended or the signal fires. */
+  async drain(deadline: AbortSignal): Promise<void> {
+    this.stopListening();
+    this.hbone.drain();
+    await Promise.race([this.connections.idle(), untilAborted(deadline)]);
+    this.stop();
+  }
+
+  /** Ends everything now. */
+  stop(): void {
+    this.stopListening();
+    this.hbone.close();
+    this.pool.close();
+    for (const socket of this.accepted) socket.destroy();
+    if (this.isStopped) return;
+    this.isStopped = true;
+    closeSync(this.options.netns);
+  }
+
+  /** Trust domain as the control plane says, name and account as the node says. */
+  private identityOf(workload: Workload) {
+    const { namespace, serviceAccount } = this.info;
+    return formatSpiffeId({ trustDomain: workload.trustDomain, namespace, serviceAccount });
+  }
+
+  private workloadSoon(signal: AbortSignal): Promise<Workload | undefined> {
+    const now = this.workload();
+    if (now !== undefined) return Promise.resolve(now);
+    return new Promise((resolve) => {
+      const done = (found: Workload | undefined): void => {
+        clearTimeout(timer);
+        unsubscribe();
+        signal.removeEventListener('abort', give);
+        resolve(found);
+      };
+      const give = (): void => done(undefined);
+      const timer = setTimeout(give, workloadWaitMs);
+      const unsubscribe = this.options.state.onWorkload(({ after }) => {
+        if (after?.name !== this.info.name) return;
+        const found = this.workload();
+        if (found !== undefined) done(found);
+      });
+      signal.addEventListener('abort', give, { once: true });
+    });
+  }
+
+  private async bind(port: number, onSocket: (socket: Socket) => unknown): Promise<void> {
+    if (this.isStopped) throw new Error('the proxy was stopped');
+    const fd = this.listeningFd(port);
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+      this.accepted.add(socket);
+      socket.on('error', ignoreError);
+      socket.once('close', () => this.accepted.delete(socket));
+      socket.setKeepAlive(true, keepaliveMs);
+      onSocket(socket);
+    });
+    server.maxConnections = connectionsMax;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ fd, backlog }, () => {
+        server.off('error', reject);
+        server.on('error', (error) => log.error('accept failed', { port, error: error.message }));
+        resolve();
+      });
+    }).catch((error: unknown) => {
+      closeFd(fd);
+      throw error;
+    });
+    this.servers.push(server);
+  }
+
+  private listeningFd(port: number): number {
+    const { netns, mark, reusesPort: reusePort, isIpv6Enabled } = this.options;
+    const base = { netns, mark, port, reusePort, transparent: this.options.preservesSource, backlog };
+    if (!isIpv6Enabled) return listenTcp({ ...base, host: '0.0.0.0' });
+    try {
+      return listenTcp({ ...base, host: '::' });
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      // A pod without IPv6 can only narrow what we bind.
+      if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL') throw error;
+      return listenTcp({ ...base, host: '0.0.0.0' });
+    }
+  }
+
+  private stopListening(): void {
+    for (const server of this.servers.splice(0)) server.close();
+  }
+
+  private failed(socket: Socket, error: unknown): void {
+    log.error('connection failed unexpectedly', { error: messageOf(error) });
+    socket.destroy();
+  }
+}
+
+/** Socket errors also end in 'close', where they are dealt with. */
+function ignoreError(): void {
+  return undefined;
+}

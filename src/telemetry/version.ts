@@ -1,4 +1,0 @@
-import metadata from '../../package.json' with { type: 'json' };
-
-/** Version every process of the product reports of itself. */
-export const productVersion: string = metadata.version;

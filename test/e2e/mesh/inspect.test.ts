@@ -1,0 +1,171 @@
+import { expect, test } from 'vitest';
+import { execInPod } from '#base/kube/exec.js';
+import { bank, deployBank, enrollNamespace, installMesh, onePod, outsider } from '../../harness/bank.js';
+import { eventually } from '../../harness/cluster.js';
+import { useSandbox } from '../../harness/sandbox.js';
+
+const sandbox = useSandbox('inspect', async (s) => {
+  await Promise.all([installMesh(s), deployBank(s.client)]);
+  await enrollNamespace(s, bank);
+});
+
+/** Keeps connections from sleep to one frontend pod open while `look` runs: by address, so that it is surely this one. */
+async function underTraffic<T>(look: () => Promise<T>): Promise<T> {
+  const far = await onePod(sandbox().client, bank, 'app=frontend,at=far');
+  const { client } = sandbox();
+  const pod = await onePod(client, bank, 'app=sleep');
+  const load = execInPod(client, {
+    namespace: bank,
+    pod: pod.metadata.name,
+    container: 'sleep',
+    command: ['tool', 'load', `http://${far.status?.podIP}:8080/`, '--rate', '20', '--duration', '10'],
+  });
+  try {
+    return await look();
+  } finally {
+    await load;
+  }
+}
+
+test('describe pod claims mTLS from live connections and shows the peer they proved', async () => {
+  const { client, meshctl } = sandbox();
+  const pod = await onePod(client, bank, 'app=frontend,at=far');
+  await underTraffic(() =>
+    eventually(
+      async () => {
+        const outcome = await meshctl(['describe', 'pod', `${pod.metadata.name}.${bank}`, '-o', 'json']);
+        expect(outcome.exitCode, outcome.stderr).toBe(0);
+        const report = JSON.parse(outcome.stdout) as { connections: unknown[] };
+        expect(report).toMatchObject({
+          apiVersion: 'meshctl.dev/v1',
+          kind: 'PodDescription',
+          verdict: 'mtls',
+          intent: { isEnrolled: true },
+          observed: {
+            annotation: 'enabled',
+            capture: { rules: { ok: true }, listeners: { 15001: true, 15006: true, 15008: true } },
+          },
+          identity: `spiffe://cluster.local/ns/${bank}/sa/default`,
+          certificate: { state: 'Available', isValid: true },
+          mtls: { mode: 'PERMISSIVE' },
+          findings: [],
+        });
+        expect(report.connections.length).toBeGreaterThan(0);
+        expect(report.connections).toContainEqual(
+          expect.objectContaining({
+            direction: 'inbound',
+            isEncrypted: true,
+            evidence: expect.stringContaining('TLSv1.3') as string,
+            peer: `spiffe://cluster.local/ns/${bank}/sa/sleep`,
+          }),
+        );
+      },
+      { timeoutMs: 8_000 },
+    ),
+  );
+});
+
+test('describe pod reads well and x describe is the same command', async () => {
+  const { client, meshctl } = sandbox();
+  const pod = await onePod(client, bank, 'app=frontend,at=near');
+  const outcome = await meshctl(['x', 'describe', 'pod', pod.metadata.name, '-n', bank]);
+  expect(outcome.exitCode, outcome.stderr).toBe(0);
+  for (const word of ['Status', 'Intent', 'Capture', 'Identity', 'Certificate', 'Policy mode']) {
+    expect(outcome.stdout).toContain(word);
+  }
+});
+
+test('a pod outside the mesh is described as such, without a claim of encryption', async () => {
+  const { client, meshctl } = sandbox();
+  const pod = await onePod(client, outsider.namespace, 'app=sleep');
+  const outcome = await meshctl([
+    'describe',
+    'pod',
+    pod.metadata.name,
+    '-n',
+    outsider.namespace,
+    '-o',
+    'json',
+  ]);
+  expect(outcome.exitCode, outcome.stderr).toBe(0);
+  expect(JSON.parse(outcome.stdout)).toMatchObject({ verdict: 'not-in-mesh', intent: { isEnrolled: false } });
+});
+
+test('ztunnel-config shows workloads, services, certificates and connections of the running proxies', async () => {
+  const { client, meshctl } = sandbox();
+  const workloads = await meshctl(['ztunnel-config', 'workload', '--workload-namespace', bank]);
+  expect(workloads.exitCode, workloads.stderr).toBe(0);
+  const rows = workloads.stdout.trimEnd().split('\n');
+  expect(rows[0]).toMatch(/^NAMESPACE\s+POD NAME\s+ADDRESS\s+NODE\s+WAYPOINT\s+PROTOCOL$/);
+  expect(rows).toHaveLength(5);
+  for (const row of rows.slice(1)) expect(row).toMatch(/HBONE$/);
+  const services = await meshctl(['zc', 'service', '--service-namespace', bank]);
+  expect(services.stdout).toMatch(/frontend\s+10\.96\.\d+\.\d+\s+None\s+2\/2/);
+  const certificates = await meshctl(['zc', 'certificate', '--node', 'node-1']);
+  expect(certificates.stdout).toMatch(
+    new RegExp(`spiffe://cluster.local/ns/${bank}/sa/sleep\\s+Leaf\\s+Available\\s+true`),
+  );
+  await underTraffic(() =>
+    eventually(
+      async () => {
+        const connections = await meshctl(['zc', 'connections', '--workload-namespace', bank]);
+        expect(connections.stdout).toMatch(/Outbound.*HBONE\s+TLSv1\.3/);
+      },
+      { timeoutMs: 8_000 },
+    ),
+  );
+  const pod = await onePod(client, bank, 'app=sleep');
+  const own = await meshctl(['zc', 'workload', `${pod.metadata.name}.${bank}`]);
+  expect(own.stdout.trimEnd().split('\n')).toHaveLength(2);
+});
+
+test('a saved dump can be read without a cluster', async () => {
+  const { meshctl } = sandbox();
+  const saved = await meshctl(['zc', 'all', '--node', 'node-1', '-o', 'json']);
+  expect(saved.exitCode, saved.stderr).toBe(0);
+  const again = await meshctl(['zc', 'workload', '--file', '-'], {
+    input: saved.stdout,
+    env: { KUBECONFIG: '/nonexistent' },
+  });
+  expect(again.exitCode, again.stderr).toBe(0);
+  expect(again.stdout).toContain(bank);
+});
+
+test('verify-install passes on a sound mesh, as a table, as JSON and as JUnit', async () => {
+  const { meshctl } = sandbox();
+  const table = await meshctl(['verify-install']);
+  expect(table.exitCode, `${table.stdout}${table.stderr}`).toBe(0);
+  const json = await meshctl(['verify-install', '-o', 'json']);
+  expect(json.exitCode).toBe(0);
+  expect(JSON.parse(json.stdout)).toMatchObject({ apiVersion: 'meshctl.dev/v1' });
+  const junit = await meshctl(['verify-install', '-o', 'junit']);
+  expect(junit.stdout).toMatch(/<testsuites?[ >]/);
+});
+
+test('verify-install and describe fail when a component is gone, and say which', async () => {
+  const { client, kubectl, meshctl } = sandbox();
+  const pod = await onePod(client, bank, 'app=sleep');
+  const patched = await kubectl([
+    'patch',
+    'daemonset',
+    'ztunnel',
+    '-n',
+    'istio-system',
+    '--type=merge',
+    '-p',
+    JSON.stringify({ spec: { template: { spec: { nodeSelector: { 'test/nowhere': 'true' } } } } }),
+  ]);
+  expect(patched.exitCode, patched.stderr).toBe(0);
+  await eventually(
+    async () => {
+      const verify = await meshctl(['verify-install']);
+      expect(verify.exitCode).toBe(1);
+      expect(`${verify.stdout}${verify.stderr}`).toContain('ztunnel');
+      const described = await meshctl(['describe', 'pod', pod.metadata.name, '-n', bank, '-o', 'json']);
+      expect(described.exitCode).toBe(1);
+      const report = JSON.parse(described.stdout) as { verdict: string };
+      expect(['broken', 'unknown']).toContain(report.verdict);
+    },
+    { timeoutMs: 40_000 },
+  );
+});

@@ -1,0 +1,292 @@
+import { describe, expect, test } from 'vitest';
+import { objectKey, namespaceFacts, policyFacts, MESH_KEY } from '#mesh/controller/model/inputs.js';
+import { podFacts, serviceFacts, sliceFacts } from '#mesh/controller/model/facts.js';
+import { defaultMeshConfig } from '#mesh/controller/model/mesh-config.js';
+import { MeshState } from '#mesh/controller/model/mesh-state.js';
+import { peerAuthFacts } from '#mesh/controller/policy/peer-authentication.js';
+import { policyConditions } from '#mesh/controller/status/policy-conditions.js';
+import { serviceConditions } from '#mesh/controller/status/service-conditions.js';
+import type { AuthorizationPolicy, Pod, Service } from '#base/kube/types.js';
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, L7_AUTHORIZATION_TYPE } from '#mesh/xds/type-urls.js';
+import type { ChangedNames } from '#mesh/xds/server/source.js';
+
+const cluster = { clusterId: 'Kubernetes', clusterDomain: 'cluster.local', network: '' };
+const ztunnel = { nodeId: 'ztunnel~1~z.istio-system~x', proxyType: 'ztunnel', metadata: {} };
+const waypoint = (name: string) => ({
+  nodeId: 'waypoint~1~w.shop~x',
+  proxyType: 'waypoint',
+  metadata: { GATEWAY_NAME: name, GATEWAY_NAMESPACE: 'shop' },
+});
+const backendKey = 'shop/backend.shop.svc.cluster.local';
+const uid = (name: string) => `Kubernetes//Pod/shop/${name}`;
+
+const pod = (name: string, ip: string, labels: Record<string, string>): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { namespace: 'shop', name, uid: `uid-${name}`, labels },
+  spec: { containers: [], nodeName: 'node-1' },
+  status: { podIP: ip, conditions: [{ type: 'Ready', status: 'True' }] },
+});
+
+const service = (name: string, spec: Partial<Service['spec']>): Service => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { namespace: 'shop', name },
+  spec: { clusterIP: '10.96.0.5', ports: [{ port: 80, targetPort: 8080 }], ...spec },
+});
+
+function policy(
+  name: string,
+  spec: NonNullable<AuthorizationPolicy['spec']>,
+  namespace = 'shop',
+): AuthorizationPolicy {
+  return {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { namespace, name, generation: 7 },
+    spec,
+  };
+}
+
+/** A small shop whose changes the test makes by hand. */
+function setUp() {
+  const pushes: ChangedNames[] = [];
+  const state = new MeshState({
+    cluster,
+    mesh: defaultMeshConfig('istio-system'),
+    onPush: (changed) => pushes.push(changed),
+    onError: (_key, error) => {
+      throw error;
+    },
+  });
+  const { inputs } = state;
+  const set = {
+    pod: (of: Pod) => inputs.pods.set(objectKey(of), podFacts(of)),
+    service: (of: Service) => inputs.services.set(objectKey(of), serviceFacts(of)),
+    policy: (of: AuthorizationPolicy) => inputs.policies.set(objectKey(of), policyFacts(of)),
+    namespace: (labels: Record<string, string>) =>
+      inputs.namespaces.set(
+        'shop',
+        namespaceFacts({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels } }),
+      ),
+    gateway: (name: string, isReady: boolean) =>
+      inputs.gateways.set(`shop/${name}`, {
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'Gateway',
+        metadata: { namespace: 'shop', name },
+        spec: { gatewayClassName: 'istio-waypoint', listeners: [] },
+        status: { addresses: isReady ? [{ type: 'Hostname', value: `${name}.shop.svc.cluster.local` }] : [] },
+      }),
+  };
+  set.namespace({});
+  set.pod(pod('backend', '10.244.0.5', { app: 'backend' }));
+  set.pod(pod('client', '10.244.0.6', { app: 'client' }));
+  set.service(service('backend', { selector: { app: 'backend' } }));
+  state.run();
+  pushes.length = 0;
+  const flush = () => {
+    pushes.length = 0;
+    state.flush();
+    return Object.fromEntries([...(pushes[0] ?? [])].map(([type, names]) => [type, [...names].sort()]));
+  };
+  const [authorizations, l7, addresses] = state.sources;
+  if (authorizations === undefined || l7 === undefined || addresses === undefined) throw new Error('sources');
+  return { state, set, flush, authorizations, l7, addresses };
+}
+
+describe('what a change pushes', () => {
+  test('nothing when nothing that matters changed', () => {
+    const { set, flush } = setUp();
+    const same = pod('backend', '10.244.0.5', { app: 'backend' });
+    set.pod({
+      ...same,
+      metadata: { ...same.metadata, resourceVersion: '99', annotations: { heartbeat: 'now' } },
+    });
+    expect(flush()).toEqual({});
+  });
+
+  test('a label that changes membership pushes that workload only', () => {
+    const { state, set, flush } = setUp();
+    set.pod(pod('client', '10.244.0.6', { app: 'backend' }));
+    expect(flush()).toEqual({ [ADDRESS_TYPE]: [uid('client')] });
+    expect(state.index.podWorkloads.get(uid('client'))?.services).toEqual([backendKey]);
+  });
+
+  test('a selector policy pushes itself and the workloads it selects', () => {
+    const { state, set, flush } = setUp();
+    set.policy(policy('p', { selector: { matchLabels: { app: 'backend' } } }));
+    expect(flush()).toEqual({ [AUTHORIZATION_TYPE]: ['shop/p'], [ADDRESS_TYPE]: [uid('backend')] });
+    expect(state.index.podWorkloads.get(uid('backend'))?.message.authorizationPolicies).toEqual(['shop/p']);
+    set.policy(policy('q', {}));
+    // A policy for the whole namespace is attached by its scope, not by the workloads.
+    expect(flush()).toEqual({ [AUTHORIZATION_TYPE]: ['shop/q'] });
+  });
+
+  test('strict: the policy appears with the first PeerAuthentication and goes with the last', () => {
+    const { state, flush } = setUp();
+    const strict = 'istio-system/istio_converted_static_strict';
+    const peerAuth = peerAuthFacts({
+      apiVersion: 'security.istio.io/v1',
+      kind: 'PeerAuthentication',
+      metadata: { namespace: 'shop', name: 'default' },
+      spec: { mtls: { mode: 'STRICT' } },
+    });
+    state.inputs.peerAuths.set('shop/default', peerAuth);
+    expect(flush()).toEqual({
+      [AUTHORIZATION_TYPE]: [strict],
+      [ADDRESS_TYPE]: [uid('backend'), uid('client')],
+    });
+    state.inputs.peerAuths.set('shop/default', undefined);
+    flush();
+    expect(state.index.podWorkloads.get(uid('backend'))?.message.authorizationPolicies).toEqual([]);
+  });
+});
+
+describe('looking things up', () => {
+  test('by uid, address, service and virtual address; a service brings its workloads', () => {
+    const { addresses } = setUp();
+    const names = (name: string) => addresses.lookup(name, ztunnel).map((r) => r.name);
+    expect(names(uid('client'))).toEqual([uid('client')]);
+    expect(names('/10.244.0.6')).toEqual([uid('client')]);
+    expect(names(backendKey)).toEqual([backendKey, uid('backend')]);
+    expect(names('/10.96.0.5')).toEqual([backendKey, uid('backend')]);
+    expect(names('/10.9.9.9')).toEqual([]);
+  });
+
+  test('two replicas compute the same versions, whatever the order of arrival', () => {
+    const build = (services: string[]) => {
+      const { set, flush, addresses } = setUp();
+      for (const name of services) set.service(service(name, { selector: { app: 'backend' } }));
+      flush();
+      return addresses.lookup(uid('backend'), ztunnel)[0]?.version;
+    };
+    expect(build(['a', 'b', 'c'])).toBe(build(['c', 'a', 'b']));
+    expect(build(['a'])).not.toBe(build(['b']));
+  });
+});
+
+test('a service without selector gets the pods its slices name, and endpoints that are none', () => {
+  const { state, set, flush } = setUp();
+  set.service(service('manual', {}));
+  state.inputs.slices.set(
+    'shop/manual-1',
+    sliceFacts({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { namespace: 'shop', name: 'manual-1', labels: { 'kubernetes.io/service-name': 'manual' } },
+      addressType: 'IPv4',
+      ports: [{ name: '', port: 9000 }],
+      endpoints: [
+        {
+          addresses: ['10.244.0.6'],
+          targetRef: { kind: 'Pod', name: 'client', namespace: 'shop', uid: 'uid-client' },
+        },
+        {
+          addresses: ['10.244.0.5'],
+          targetRef: { kind: 'Pod', name: 'backend', namespace: 'shop', uid: 'an-earlier-pod' },
+        },
+        { addresses: ['192.0.2.1'], conditions: { ready: false } },
+      ],
+    }),
+  );
+  flush();
+  expect(state.index.podWorkloads.get(uid('client'))?.services).toEqual([
+    'shop/manual.shop.svc.cluster.local',
+  ]);
+  expect(state.index.podWorkloads.get(uid('backend'))?.services).toEqual([backendKey]);
+  const external = state.index.endpointWorkloads.get(
+    'Kubernetes/discovery.k8s.io/EndpointSlice/shop/manual-1/192.0.2.1',
+  );
+  expect(external?.message.services['shop/manual.shop.svc.cluster.local']?.ports).toMatchObject([
+    { servicePort: 80, targetPort: 9000 },
+  ]);
+  state.inputs.services.set('shop/manual', undefined);
+  flush();
+  expect(state.index.endpointWorkloads.size).toBe(0);
+});
+
+describe('waypoints', () => {
+  const target = (kind: string, name: string) => ({
+    targetRefs: [{ kind, name, group: kind === 'Service' ? '' : 'gateway.networking.k8s.io' }],
+  });
+
+  test('closed by default, open on request', () => {
+    const { state, set, flush } = setUp();
+    set.namespace({ 'istio.io/use-waypoint': 'w' });
+    flush();
+    const backend = () => state.index.services.get(backendKey);
+    expect(backend()?.message.waypoint).toBeDefined();
+    state.inputs.mesh.set(MESH_KEY, { ...defaultMeshConfig('istio-system'), waypointFailurePolicy: 'open' });
+    flush();
+    expect(backend()?.message.waypoint).toBeUndefined();
+    set.gateway('w', true);
+    flush();
+    expect(backend()?.message.waypoint).toBeDefined();
+  });
+
+  test('a policy reaches the waypoint of its target and no other', () => {
+    const { state, set, flush, l7 } = setUp();
+    set.namespace({ 'istio.io/use-waypoint': 'w' });
+    set.gateway('w', true);
+    set.gateway('other', true);
+    set.policy(policy('by-service', target('Service', 'backend')));
+    set.policy(policy('by-gateway', target('Gateway', 'other')));
+    expect(flush()[L7_AUTHORIZATION_TYPE]).toEqual(['shop/by-gateway', 'shop/by-service']);
+    const held = (gateway: string) => [...l7.all(waypoint(gateway))].map((r) => r.name);
+    expect(held('w')).toEqual(['shop/by-service']);
+    expect(held('other')).toEqual(['shop/by-gateway']);
+    expect(l7.lookup('shop/by-service', waypoint('other'))).toEqual([]);
+    expect(state.index.authorizations.flatMap((c) => c.list())).toEqual([]);
+    // The Service moves to the other waypoint, and its policy with it.
+    set.namespace({ 'istio.io/use-waypoint': 'other' });
+    flush();
+    expect(held('w')).toEqual([]);
+    expect(held('other').sort()).toEqual(['shop/by-gateway', 'shop/by-service']);
+  });
+
+  test.each<[string, NonNullable<AuthorizationPolicy['spec']>, string, string]>([
+    ['a Service without waypoint', target('Service', 'backend'), 'False', 'AncestorNotBound'],
+    ['a Service that does not exist', target('Service', 'nobody'), 'False', 'TargetNotFound'],
+    ['a Gateway that does not exist', target('Gateway', 'nobody'), 'False', 'TargetNotFound'],
+    ['a Gateway without address', target('Gateway', 'unready'), 'False', 'TargetNotFound'],
+    ['a Gateway', target('Gateway', 'w'), 'True', 'Accepted'],
+    ['a class from outside the root namespace', target('GatewayClass', 'istio-waypoint'), 'False', 'Invalid'],
+    ['a kind that enforces nothing', target('Pod', 'x'), 'False', 'Invalid'],
+    [
+      'a Gateway, with an action no waypoint takes',
+      { ...target('Gateway', 'w'), action: 'CUSTOM' },
+      'False',
+      'Invalid',
+    ],
+    [
+      'one that is there and one that is not',
+      { targetRefs: [...target('Gateway', 'w').targetRefs, ...target('Gateway', 'nobody').targetRefs] },
+      'True',
+      'PartiallyInvalid',
+    ],
+  ])('a policy for %s', (_name, spec, value, reason) => {
+    const { state, set, flush } = setUp();
+    set.gateway('w', true);
+    set.gateway('unready', false);
+    set.policy(policy('p', spec));
+    flush();
+    const outcome = state.index.policyOutcomes.get('shop/p');
+    expect(outcome === undefined ? [] : policyConditions(outcome)).toMatchObject([
+      { type: 'WaypointAccepted', status: value, reason, observedGeneration: 7 },
+    ]);
+  });
+
+  test('a Service says what became of its binding', () => {
+    const { state, set, flush } = setUp();
+    const said = () => {
+      flush();
+      const of = state.index.services.get(backendKey);
+      return of === undefined ? [] : serviceConditions(of).map(({ status, reason }) => `${status} ${reason}`);
+    };
+    expect(said()).toEqual([]);
+    set.namespace({ 'istio.io/use-waypoint': 'w' });
+    expect(said()).toEqual(['False WaypointIsNotReady']);
+    set.gateway('w', true);
+    expect(said()).toEqual(['True WaypointAccepted']);
+  });
+});

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '#mesh/gateway/config.js';
+import { backoffMs, defaultRoute } from '#mesh/gateway/http/route.js';
+import { LeastRequest } from '#mesh/gateway/upstream/least-request.js';
+
+const env = {
+  POD_NAME: 'waypoint-5c6',
+  POD_NAMESPACE: 'shop',
+  INSTANCE_IP: '10.244.1.9',
+  SERVICE_ACCOUNT: 'waypoint',
+  GATEWAY_NAME: 'waypoint',
+};
+
+describe('readConfig', () => {
+  it('reads what the template gives and ignores flags of other proxies', () => {
+    const config = readConfig(
+      ['proxy', 'waypoint', '--domain', 'shop.svc.example', '--serviceCluster', 'x', '--concurrency=2'],
+      { ...env, CA_ADDR: 'istiod.istio-system.svc:15012', TRUST_DOMAIN: 'example' },
+    );
+    expect(config).toMatchObject({
+      gateway: { namespace: 'shop', name: 'waypoint' },
+      hostname: 'waypoint.shop.svc.example',
+      identity: 'spiffe://example/ns/shop/sa/waypoint',
+      controlPlane: { address: 'istiod.istio-system.svc:15012', clusterId: 'Kubernetes' },
+      accessLog: 'text',
+      drainMs: 5_000,
+    });
+  });
+
+  it('falls back to the workload name of older templates', () => {
+    const { GATEWAY_NAME: _, ...rest } = env;
+    expect(readConfig([], { ...rest, ISTIO_META_WORKLOAD_NAME: 'gw' }).gateway.name).toBe('gw');
+  });
+
+  it.each([
+    [{ POD_NAMESPACE: '' }, 'POD_NAMESPACE'],
+    [{ INSTANCE_IP: undefined }, 'INSTANCE_IP'],
+    [{ ACCESS_LOG: 'loud' }, 'ACCESS_LOG'],
+    [{ TERMINATION_DRAIN_DURATION_SECONDS: 'soon' }, 'TERMINATION_DRAIN_DURATION_SECONDS'],
+  ])('refuses %j by name', (change, name) => {
+    expect(() => readConfig([], { ...env, ...change })).toThrowError(new RegExp(name));
+  });
+});
+
+describe('backoffMs', () => {
+  it('grows with each retry up to ten times the base', () => {
+    expect([1, 2, 3, 9].map((retry) => backoffMs(defaultRoute.retry, retry, 1))).toEqual([25, 75, 175, 250]);
+    expect(backoffMs(defaultRoute.retry, 3, 0)).toBe(0);
+  });
+});
+
+describe('LeastRequest', () => {
+  const a = { ip: '10.0.0.1', port: 80, workload: undefined };
+  const b = { ip: '10.0.0.2', port: 80, workload: undefined };
+
+  it('prefers the less busy of two, and one not tried before', () => {
+    const draws = [0, 0.9];
+    const balancer = new LeastRequest(() => draws[0] ?? 0);
+    const end = balancer.begin(a);
+    const alternating = new LeastRequest(
+      (() => {
+        let i = 0;
+        return () => draws[i++ % 2] ?? 0;
+      })(),
+    );
+    alternating.begin(a);
+    expect(alternating.pick([a, b], new Set())).toBe(b);
+    end();
+    expect(balancer.pick([a, b], new Set())).toBe(a);
+    expect(balancer.pick([a, b], new Set(['10.0.0.1|80']))).toBe(b);
+    expect(balancer.pick([a], new Set(['10.0.0.1|80']))).toBe(a);
+    expect(balancer.pick([], new Set())).toBeUndefined();
+  });
+});

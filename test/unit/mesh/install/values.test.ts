@@ -1,0 +1,153 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readTemplateFiles } from '#mesh/install/render/template-files.js';
+import { effectiveValues, givenValues, type ValuesRequest } from '#mesh/install/values/effective.js';
+import { mergeValues, valueAt } from '#mesh/install/values/tree.js';
+
+const files = readTemplateFiles();
+const folder = mkdtempSync(join(tmpdir(), 'meshctl-values-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function effective(request: ValuesRequest, platform = '') {
+  const given = givenValues(files, request);
+  return effectiveValues(files, { given, platform, clientVersion: '9.9.9' }).spec;
+}
+
+function file(text: string): string {
+  const path = join(folder, `${Math.random()}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('precedence', () => {
+  it('is defaults, profile, platform, files, --set', () => {
+    const at = ['values', 'cni', 'cniBinDir'];
+    expect(valueAt(effective({}), at)).toBe('/opt/cni/bin');
+    expect(valueAt(effective({}, 'gke'), at)).toBe('/home/kubernetes/bin');
+    const path = file('values: { cni: { cniBinDir: /from/file } }');
+    expect(valueAt(effective({ files: [path] }, 'gke'), at)).toBe('/from/file');
+    const set = ['values.cni.cniBinDir=/from/set'];
+    expect(valueAt(effective({ files: [path], set }, 'gke'), at)).toBe('/from/set');
+  });
+
+  it('takes the tag from --tag, --set, values.global, else the version', () => {
+    expect(effective({})['tag']).toBe('9.9.9');
+    expect(effective({ set: ['tag=1.0'] })['tag']).toBe('1.0');
+    expect(effective({ set: ['values.global.tag=1.1', 'tag=1.0'] })['tag']).toBe('1.1');
+    expect(effective({ tag: 'dev' })['tag']).toBe('dev');
+  });
+
+  it('chooses the profile named anywhere', () => {
+    const hasAgents = (request: ValuesRequest): unknown =>
+      valueAt(effective(request), ['components', 'cni', 'enabled']);
+    expect(hasAgents({})).toBe(true);
+    expect(hasAgents({ set: ['profile=minimal'] })).toBe(false);
+    expect(hasAgents({ files: [file('profile: minimal')] })).toBe(false);
+    expect(hasAgents({ files: [file('profile: minimal')], profile: 'ambient' })).toBe(true);
+  });
+
+  it('removes a default with null', () => {
+    const spec = effective({ set: ['values.pilot.nodeSelector=null'] });
+    expect(valueAt(spec, ['values', 'pilot', 'nodeSelector'])).toBeUndefined();
+  });
+});
+
+it('takes the --set flags of an istioctl guide', () => {
+  const spec = effective({
+    set: [
+      'profile=ambient',
+      'meshConfig.enableTracing=true',
+      'meshConfig.extensionProviders[0].name=otel-tracing',
+      'meshConfig.extensionProviders[0].opentelemetry.service=otel-collector.observability.svc.cluster.local',
+      'meshConfig.extensionProviders[0].opentelemetry.port=4317',
+    ],
+  });
+  expect(spec['meshConfig']).toMatchObject({
+    enableTracing: true,
+    extensionProviders: [
+      {
+        name: 'otel-tracing',
+        opentelemetry: { service: 'otel-collector.observability.svc.cluster.local', port: 4317 },
+      },
+    ],
+  });
+});
+
+describe('files', () => {
+  it('may be IstioOperator documents', () => {
+    const path = file(`apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: { name: x }
+spec:
+  profile: minimal
+  meshConfig: { accessLogFile: /dev/stdout }
+  components:
+    ingressGateways: [{ name: istio-ingressgateway, enabled: false }]
+`);
+    expect(effective({ files: [path] })['meshConfig']).toMatchObject({ accessLogFile: '/dev/stdout' });
+  });
+
+  it.each([
+    ['a: [', 'not valid YAML'],
+    ['- a', 'no map'],
+    ['apiVersion: v1\nkind: Service', 'kind Service'],
+    ['apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: 3', 'spec is not a map'],
+  ])('%j is refused', (text, why) => {
+    expect(() => effective({ files: [file(text)] })).toThrow(why);
+  });
+
+  it('that are not there are refused', () => {
+    expect(() => effective({ files: ['/nowhere.yaml'] })).toThrow('/nowhere.yaml');
+  });
+});
+
+describe('schema', () => {
+  it.each([
+    ['values.pilto.env.A=x', 'values.pilto; did you mean values.pilot?'],
+    ['pilot.env.A=x', 'pilot; did you mean values.pilot?'],
+    ['meshConfig.enableTracin=true', 'did you mean meshConfig.enableTracing?'],
+    ['meshConfig.enableTracing=maybe', 'meshConfig.enableTracing: "maybe" is not of type boolean'],
+    ['values.pilot.replicaCount=two', 'not of type integer'],
+    ['values.global.platform=gek', 'did you mean gke?'],
+    ['meshConfig.waypointFailurePolicy=opn', 'did you mean open?'],
+    ['revision=canary', 'revision'],
+    ['values.cni.cniBinDir=relative', 'values.cni.cniBinDir'],
+    ['components.ingressGateways[0].enabled=true', 'components.ingressGateways.0.enabled'],
+  ])('%s', (source, why) => {
+    expect(() => effective({ set: [source] })).toThrow(expect.objectContaining({ code: 'MESH0302' }));
+    expect(() => effective({ set: [source] })).toThrow(why);
+  });
+
+  it('names an unknown profile with a near miss', () => {
+    expect(() => effective({ profile: 'ambinet' })).toThrow(
+      expect.objectContaining({ code: 'MESH0300', hint: 'Did you mean ambient?' }),
+    );
+  });
+
+  it('keeps numbers of text fields as text', () => {
+    const spec = effective({ set: ['values.pilot.env.MAX=5', 'tag=1.20'] });
+    expect(valueAt(spec, ['values', 'pilot', 'env', 'MAX'])).toBe('5');
+    expect(spec['tag']).toBe('1.20');
+  });
+
+  it('accepts every default, profile and platform', () => {
+    for (const name of ['ambient', 'minimal', 'empty']) {
+      const { tag: _, ...rest } = effective({ profile: name });
+      const path = file(JSON.stringify(rest));
+      expect(() => givenValues(files, { files: [path] })).not.toThrow();
+    }
+  });
+});
+
+describe('mergeValues', () => {
+  let merged: ReturnType<typeof mergeValues>;
+  beforeAll(() => {
+    merged = mergeValues({ a: { b: 1, c: 2 }, l: [1, 2], s: 1 }, { a: { b: 3 }, l: [9], s: { t: null } });
+  });
+
+  it('merges maps, replaces lists, drops nulls', () => {
+    expect(merged).toEqual({ a: { b: 3, c: 2 }, l: [9], s: {} });
+  });
+});
