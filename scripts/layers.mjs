@@ -116,7 +116,7 @@ function circlesOf(graph) {
       onStack.delete(member);
       circle.push(member);
     } while (member !== node);
-    if (circle.length > 1) found.push(circle.sort());
+    if (circle.length > 1) found.push(circle.toSorted((a, b) => a.localeCompare(b)));
   };
   for (const node of graph.keys()) if (!index.has(node)) visit(node);
   return found;

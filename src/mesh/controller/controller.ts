@@ -15,7 +15,7 @@ import { createWaypointRenderer } from './gateway/waypoint-objects.js';
 import { createInformers } from './informers.js';
 import { runAsLeader } from './leadership.js';
 import { defaultMeshConfig } from './model/mesh-config.js';
-import { MESH_KEY } from './model/inputs.js';
+import { meshKey } from './model/inputs.js';
 import { MeshState } from './model/mesh-state.js';
 import { ControllerMetrics } from './server/controller-metrics.js';
 import { startDebugHttp } from './server/debug-http.js';
@@ -67,7 +67,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     meshDefaults,
     log,
   });
-  const trustDomain = () => (state.inputs.mesh.get(MESH_KEY) ?? meshDefaults).trustDomain;
+  const trustDomain = () => (state.inputs.mesh.get(meshKey) ?? meshDefaults).trustDomain;
   await untilDoneOrAborted(informers.start(stop), stop);
   if (stop.aborted) return client.close();
 

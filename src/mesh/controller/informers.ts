@@ -20,7 +20,7 @@ import { nodeFacts, podFacts, serviceFacts, sliceFacts } from './model/facts.js'
 import {
   gatewayClassFacts,
   gatewayFacts,
-  MESH_KEY,
+  meshKey,
   namespaceFacts,
   objectKey,
   policyFacts,
@@ -50,8 +50,8 @@ export interface InformerDeps {
 }
 
 /** Name of the ConfigMap with the mesh options, and its key. */
-const MESH_CONFIG_MAP = 'istio';
-const MESH_CONFIG_KEY = 'mesh';
+const meshConfigMap = 'istio';
+const meshConfigKey = 'mesh';
 
 /** Watches every kind the mesh is derived from and keeps the inputs equal to it. */
 export function createInformers(deps: InformerDeps): Informers {
@@ -124,15 +124,15 @@ function meshConfigReflector(deps: InformerDeps, onError: (message: string) => v
     client: deps.client,
     resource: resources.configMaps,
     namespace: deps.systemNamespace,
-    fieldSelector: `metadata.name=${MESH_CONFIG_MAP}`,
+    fieldSelector: `metadata.name=${meshConfigMap}`,
     onError,
   });
   reflector.onChange((change) => {
     // A server that ignores the field selector must not make another ConfigMap the mesh options.
-    if (change.object.metadata.name !== MESH_CONFIG_MAP) return;
-    const text = presentIn(change)?.data?.[MESH_CONFIG_KEY] ?? '';
+    if (change.object.metadata.name !== meshConfigMap) return;
+    const text = presentIn(change)?.data?.[meshConfigKey] ?? '';
     try {
-      deps.inputs.mesh.set(MESH_KEY, parseMeshConfig(text, deps.meshDefaults));
+      deps.inputs.mesh.set(meshKey, parseMeshConfig(text, deps.meshDefaults));
     } catch (error) {
       deps.log.error('the mesh options cannot be used, keeping the last good ones', {
         error: messageOf(error),

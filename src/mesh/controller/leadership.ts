@@ -7,11 +7,11 @@ import type { Lease } from '#base/kube/types.js';
 import type { Logger } from '#base/telemetry/log.js';
 
 /** A leader that does not renew for this long is replaced, in seconds. */
-const LEASE_SECONDS = 15;
-const RENEW_MS = 5_000;
-const RETRY_MS = 2_000;
+const leaseSeconds = 15;
+const renewMs = 5_000;
+const retryMs = 2_000;
 /** A leader that could not renew for this long stops leading: well before its lease runs out. */
-const GIVE_UP_MS = LEASE_SECONDS * 1_000 - RENEW_MS;
+const giveUpMs = leaseSeconds * 1_000 - renewMs;
 
 export interface LeadershipDeps {
   readonly client: KubeClient;
@@ -39,7 +39,7 @@ export async function runAsLeader(deps: LeadershipDeps, signal: AbortSignal): Pr
       // Expiry is judged by when this replica last saw the lease change, not by other clocks.
       if (seen?.version !== held.version) seen = { version: held.version, atMs: Date.now() };
     }
-    await pause(RETRY_MS, signal);
+    await pause(retryMs, signal);
   }
 }
 
@@ -65,7 +65,7 @@ async function tryAcquire(
     }
     const version = current.metadata.resourceVersion ?? '';
     const holder = current.spec?.holderIdentity ?? '';
-    const ttlMs = (current.spec?.leaseDurationSeconds ?? LEASE_SECONDS) * 1000;
+    const ttlMs = (current.spec?.leaseDurationSeconds ?? leaseSeconds) * 1000;
     const hasExpired = seen?.version === version && Date.now() - seen.atMs > ttlMs;
     if (holder !== '' && holder !== deps.identity && !hasExpired) {
       return { isOurs: false, isHeldByOther: true, version };
@@ -92,16 +92,16 @@ async function leadWhileHeld(deps: LeadershipDeps, signal: AbortSignal): Promise
     duty.abort();
   });
   // Ends the duty before anybody else may begin it, also while a renewal hangs.
-  let giveUp = setTimeout(() => duty.abort(), GIVE_UP_MS);
+  let giveUp = setTimeout(() => duty.abort(), giveUpMs);
   while (!both.aborted) {
-    await pause(RENEW_MS, both);
+    await pause(renewMs, both);
     if (both.aborted) break;
     const askedMs = Date.now();
     const { isOurs, isHeldByOther } = await tryAcquire(deps, undefined);
     if (isHeldByOther) duty.abort();
     if (!isOurs || both.aborted) continue;
     clearTimeout(giveUp);
-    giveUp = setTimeout(() => duty.abort(), Math.max(0, askedMs + GIVE_UP_MS - Date.now()));
+    giveUp = setTimeout(() => duty.abort(), Math.max(0, askedMs + giveUpMs - Date.now()));
   }
   clearTimeout(giveUp);
   duty.abort();
@@ -132,7 +132,7 @@ function leaseOf(deps: LeadershipDeps, current: Lease | undefined): Lease {
     metadata: current?.metadata ?? { name: deps.name, namespace: deps.namespace },
     spec: {
       holderIdentity: deps.identity,
-      leaseDurationSeconds: LEASE_SECONDS,
+      leaseDurationSeconds: leaseSeconds,
       acquireTime: isRenewal ? (current.spec?.acquireTime ?? now) : now,
       renewTime: now,
       leaseTransitions: (current?.spec?.leaseTransitions ?? -1) + (isRenewal ? 0 : 1),

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Wait after a first failure, doubled for every further one, in milliseconds. */
-const RETRY_MIN_MS = 200;
-const RETRY_MAX_MS = 30_000;
+const retryMinMs = 200;
+const retryMaxMs = 30_000;
 
 export interface WorkQueueOptions {
   /** Brings the object of a key to its desired state. A rejection is retried with back-off. */
@@ -73,7 +73,7 @@ export class WorkQueue {
     this.#failures.set(key, failures + 1);
     if (this.#delayed.has(key)) return;
     this.#delayed.add(key);
-    const waitMs = Math.min(RETRY_MIN_MS * 2 ** failures, RETRY_MAX_MS);
+    const waitMs = Math.min(retryMinMs * 2 ** failures, retryMaxMs);
     await delay(waitMs, undefined, { signal }).catch(() => undefined);
     this.#delayed.delete(key);
     // Reconciled meanwhile: nothing is left to retry.

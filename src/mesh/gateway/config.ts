@@ -1,5 +1,5 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import { DEFAULT_TRUST_DOMAIN, formatSpiffeId, type SpiffeId } from '../identity/spiffe.js';
+import { defaultTrustDomain, formatSpiffeId, type SpiffeId } from '../identity/spiffe.js';
 import type { MeshNames } from '../policy/l7/attributes.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
 
@@ -49,7 +49,7 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv): Way
   const podName = required(env, 'POD_NAME');
   const gatewayName = env['GATEWAY_NAME'] || required(env, 'ISTIO_META_WORKLOAD_NAME');
   const serviceAccount = required(env, 'SERVICE_ACCOUNT');
-  const trustDomain = env['TRUST_DOMAIN'] || DEFAULT_TRUST_DOMAIN;
+  const trustDomain = env['TRUST_DOMAIN'] || defaultTrustDomain;
   const clusterId = env['ISTIO_META_CLUSTER_ID'] || 'Kubernetes';
   const domain = flagValue(args, '--domain') || `${namespace}.svc.cluster.local`;
   return {

@@ -43,55 +43,63 @@ const tcpBacklog = 1_024;
  * listener - until every policy is known it takes no traffic, and it reports ready only then.
  */
 export class Waypoint {
-  private readonly view = new MeshView();
-  private readonly self: GatewaySelf;
-  private readonly policies: PolicyStore;
-  private readonly metrics = new Metrics(productVersion);
-  private readonly ca: CaClient;
-  private readonly certificates: CertificateManager;
-  private readonly hbonePool = new HbonePool();
-  private readonly upstream: ConnectionPool;
-  private readonly http1: Http1Engine;
-  private readonly http2: Http2Engine;
-  private readonly listener: TunnelListener;
-  private readonly hbone: HboneServer;
-  private readonly quit = new AbortController();
-  private readonly stopping = new AbortController();
-  private servers: HttpServer[] = [];
-  private tcpServer: Server | undefined;
-  private isSynced = false;
-  private isDraining = false;
+  readonly #config: WaypointConfig;
 
-  constructor(private readonly config: WaypointConfig) {
+  readonly #view = new MeshView();
+  readonly #self: GatewaySelf;
+  readonly #policies: PolicyStore;
+  readonly #metrics = new Metrics(productVersion);
+  readonly #ca: CaClient;
+  readonly #certificates: CertificateManager;
+  readonly #hbonePool = new HbonePool();
+  readonly #upstream: ConnectionPool;
+  readonly #http1: Http1Engine;
+  readonly #http2: Http2Engine;
+  readonly #listener: TunnelListener;
+  readonly #hbone: HboneServer;
+  readonly #quit = new AbortController();
+  readonly #stopping = new AbortController();
+  #servers: HttpServer[] = [];
+  #tcpServer: Server | undefined;
+  #isSynced = false;
+  #isDraining = false;
+
+  constructor(config: WaypointConfig) {
+    this.#config = config;
+
     const { controlPlane, gateway, names, network, pod } = config;
-    this.self = { namespace: gateway.namespace, hostname: config.hostname, network, podIp: pod.ip };
-    this.policies = new PolicyStore(names);
-    this.ca = new CaClient({ endpoint: controlPlane, impersonate: false, ttlSeconds: certificateTtlSeconds });
-    this.certificates = new CertificateManager({ source: this.ca });
-    const credentials = () => this.certificates.get(config.identity);
-    const telemetry = this.telemetry();
-    const endpoints = new EndpointSource(this.view, config);
+    this.#self = { namespace: gateway.namespace, hostname: config.hostname, network, podIp: pod.ip };
+    this.#policies = new PolicyStore(names);
+    this.#ca = new CaClient({
+      endpoint: controlPlane,
+      impersonate: false,
+      ttlSeconds: certificateTtlSeconds,
+    });
+    this.#certificates = new CertificateManager({ source: this.#ca });
+    const credentials = () => this.#certificates.get(config.identity);
+    const telemetry = this.#telemetry();
+    const endpoints = new EndpointSource(this.#view, config);
     const balancer = new LeastRequest();
-    const dialer = new Dialer({ pool: this.hbonePool, credentials });
-    this.upstream = new ConnectionPool(dialer);
+    const dialer = new Dialer({ pool: this.#hbonePool, credentials });
+    this.#upstream = new ConnectionPool(dialer);
     const service = new HttpService({
-      filters: [new AuthorizationFilter(this.policies)],
-      forwarder: new Forwarder({ endpoints, balancer, pool: this.upstream, random: Math.random }),
+      filters: [new AuthorizationFilter(this.#policies)],
+      forwarder: new Forwarder({ endpoints, balancer, pool: this.#upstream, random: Math.random }),
       telemetry,
       now: Date.now,
     });
-    this.http1 = new Http1Engine(service);
-    this.http2 = new Http2Engine(service);
-    this.listener = new TunnelListener({
-      view: this.view,
-      self: this.self,
-      http1: this.http1,
-      http2: this.http2,
-      tcp: new TcpProxy({ policies: this.policies, endpoints, balancer, dialer, telemetry, now: Date.now }),
+    this.#http1 = new Http1Engine(service);
+    this.#http2 = new Http2Engine(service);
+    this.#listener = new TunnelListener({
+      view: this.#view,
+      self: this.#self,
+      http1: this.#http1,
+      http2: this.#http2,
+      tcp: new TcpProxy({ policies: this.#policies, endpoints, balancer, dialer, telemetry, now: Date.now }),
     });
-    this.hbone = new HboneServer({
+    this.#hbone = new HboneServer({
       credentials,
-      onConnect: (request) => void this.listener.serve(request),
+      onConnect: (request) => void this.#listener.serve(request),
       onRefused: ({ remote, flag, error }) =>
         log.warn('connection refused', { peer: `${remote.host}:${remote.port}`, flag, error: error.message }),
     });
@@ -100,50 +108,50 @@ export class Waypoint {
   /** Tasks that still keep the proxy from being ready. */
   get pendingTasks(): readonly string[] {
     return [
-      ...(this.isSynced ? [] : ['configuration']),
-      ...(this.certificates.peek(this.config.identity) === undefined ? ['certificate'] : []),
-      ...(this.tcpServer?.listening === true ? [] : ['listener']),
-      ...(this.isDraining ? ['shutdown'] : []),
+      ...(this.#isSynced ? [] : ['configuration']),
+      ...(this.#certificates.peek(this.#config.identity) === undefined ? ['certificate'] : []),
+      ...(this.#tcpServer?.listening === true ? [] : ['listener']),
+      ...(this.#isDraining ? ['shutdown'] : []),
     ];
   }
 
   /** Runs until the signal fires or /quitquitquit is called, then drains. Rejects when a port cannot be bound. */
   async run(shutdown: AbortSignal): Promise<void> {
-    const stop = AbortSignal.any([shutdown, this.quit.signal]);
+    const stop = AbortSignal.any([shutdown, this.#quit.signal]);
     try {
-      await this.listenForOperators();
-      this.certificates.prefetch(this.config.identity);
-      const control = this.followControlPlane();
-      await Promise.race([this.listenForClients(stop), untilAborted(stop), control]);
+      await this.#listenForOperators();
+      this.#certificates.prefetch(this.#config.identity);
+      const control = this.#followControlPlane();
+      await Promise.race([this.#listenForClients(stop), untilAborted(stop), control]);
       await Promise.race([untilAborted(stop), control]);
-      await this.drain();
-      this.stopping.abort(new Error('shutting down'));
+      await this.#drain();
+      this.#stopping.abort(new Error('shutting down'));
       await control;
     } finally {
-      this.stopping.abort(new Error('shutting down'));
-      this.tcpServer?.close();
-      this.hbone.close();
-      this.upstream.close();
-      this.hbonePool.close();
-      this.certificates.stop();
-      this.ca.close();
-      for (const server of this.servers) server.close();
+      this.#stopping.abort(new Error('shutting down'));
+      this.#tcpServer?.close();
+      this.#hbone.close();
+      this.#upstream.close();
+      this.#hbonePool.close();
+      this.#certificates.stop();
+      this.#ca.close();
+      for (const server of this.#servers) server.close();
     }
   }
 
-  private async listenForOperators(): Promise<void> {
-    const { ports, listenHost } = this.config;
+  async #listenForOperators(): Promise<void> {
+    const { ports, listenHost } = this.#config;
     const hosts = [listenHost ?? everyAddress()];
-    this.servers = [
+    this.#servers = [
       await HttpServer.listen({
         hosts: ['127.0.0.1'],
         port: ports.admin,
-        handler: adminHandler({ dump: () => this.dump(), quit: () => this.quit.abort() }),
+        handler: adminHandler({ dump: () => this.#dump(), quit: () => this.#quit.abort() }),
       }),
       await HttpServer.listen({
         hosts,
         port: ports.stats,
-        handler: metricsHandler(this.metrics.registry, () => undefined),
+        handler: metricsHandler(this.#metrics.registry, () => undefined),
       }),
       await HttpServer.listen({
         hosts,
@@ -159,8 +167,8 @@ export class Waypoint {
     ];
   }
 
-  private async followControlPlane(): Promise<void> {
-    const { config } = this;
+  async #followControlPlane(): Promise<void> {
+    const config = this.#config;
     const client = new DeltaClient({
       endpoint: config.controlPlane,
       node: {
@@ -177,7 +185,7 @@ export class Waypoint {
         },
       },
       // Policies first: no address is known before the policies that guard it are.
-      handlers: [this.policies, this.view],
+      handlers: [this.#policies, this.#view],
       events: {
         connected: () => log.info('connected to the control plane'),
         disconnected: ({ reason, error, retryMs }) => {
@@ -187,82 +195,84 @@ export class Waypoint {
         rejected: ({ typeUrl, detail }) => log.warn('rejected resources', { type: typeUrl, detail }),
       },
     });
-    client.synced(this.stopping.signal).then(
+    client.synced(this.#stopping.signal).then(
       () => {
-        this.isSynced = true;
-        this.synced.abort();
+        this.#isSynced = true;
+        this.#synced.abort();
       },
       () => undefined,
     );
-    await client.run(this.stopping.signal);
+    await client.run(this.#stopping.signal);
   }
 
   /** Aborted (that is, fired) once every type of configuration was received. */
-  private readonly synced = new AbortController();
+  readonly #synced = new AbortController();
 
-  private async listenForClients(stop: AbortSignal): Promise<void> {
-    await untilAborted(AbortSignal.any([this.synced.signal, stop]));
+  async #listenForClients(stop: AbortSignal): Promise<void> {
+    await untilAborted(AbortSignal.any([this.#synced.signal, stop]));
     // A listener without a certificate would only make clients wait for a handshake that cannot end.
-    while (this.certificates.peek(this.config.identity) === undefined && !stop.aborted)
-      await this.certificates.get(this.config.identity, stop).catch(() => pause(certificatePollMs));
+    while (this.#certificates.peek(this.#config.identity) === undefined && !stop.aborted)
+      await this.#certificates.get(this.#config.identity, stop).catch(() => pause(certificatePollMs));
     if (stop.aborted) return;
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.hbone.serve(socket));
-    this.tcpServer = server;
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#hbone.serve(socket),
+    );
+    this.#tcpServer = server;
     server.listen({
-      port: this.config.ports.hbone,
-      host: this.config.listenHost ?? everyAddress(),
+      port: this.#config.ports.hbone,
+      host: this.#config.listenHost ?? everyAddress(),
       backlog: tcpBacklog,
     });
     try {
       await once(server, 'listening');
     } catch (cause) {
-      const message = `port ${this.config.ports.hbone} cannot be listened on`;
+      const message = `port ${this.#config.ports.hbone} cannot be listened on`;
       throw new MeshError('MESH0601', message, { evidence: messageOf(cause), cause });
     }
-    log.info('serving', { gateway: `${this.config.gateway.namespace}/${this.config.gateway.name}` });
+    log.info('serving', { gateway: `${this.#config.gateway.namespace}/${this.#config.gateway.name}` });
   }
 
   /**
    * Not ready at once, but still serving for a moment: clients' proxies learn late that this one is going. Then no
    * new connections; what runs gets the rest of the drain time to end.
    */
-  private async drain(): Promise<void> {
-    log.info('draining', { deadlineMs: this.config.drainMs });
-    this.isDraining = true;
-    if (this.tcpServer !== undefined) await pause(Math.min(lingerMaxMs, this.config.drainMs / 4));
-    this.tcpServer?.close();
-    this.hbone.drain();
-    this.http1.drain();
-    this.http2.drain();
-    const deadline = AbortSignal.timeout(this.config.drainMs);
-    while (this.listener.live.length > 0 && !deadline.aborted) await pause(drainPollMs);
-    this.upstream.drain();
-    this.hbonePool.drain();
+  async #drain(): Promise<void> {
+    log.info('draining', { deadlineMs: this.#config.drainMs });
+    this.#isDraining = true;
+    if (this.#tcpServer !== undefined) await pause(Math.min(lingerMaxMs, this.#config.drainMs / 4));
+    this.#tcpServer?.close();
+    this.#hbone.drain();
+    this.#http1.drain();
+    this.#http2.drain();
+    const deadline = AbortSignal.timeout(this.#config.drainMs);
+    while (this.#listener.live.length > 0 && !deadline.aborted) await pause(drainPollMs);
+    this.#upstream.drain();
+    this.#hbonePool.drain();
   }
 
-  private dump(): unknown {
-    const { config, policies, view, listener } = this;
+  #dump(): unknown {
+    const [config, policies, view, listener] = [this.#config, this.#policies, this.#view, this.#listener];
     return configDump({
       config,
-      certificates: this.certificates.states(),
+      certificates: this.#certificates.states(),
       policies,
       view,
       listener,
-      self: this.self,
+      self: this.#self,
     });
   }
 
-  private telemetry(): Telemetry {
-    const accessLog = new AccessLog(this.config.accessLog, (line) => void process.stdout.write(line));
+  #telemetry(): Telemetry {
+    const accessLog = new AccessLog(this.#config.accessLog, (line) => void process.stdout.write(line));
     return {
       request: (record) => {
         accessLog.request(record);
-        this.metrics.request(record);
+        this.#metrics.request(record);
       },
-      connectionOpened: (record) => this.metrics.connectionOpened(record),
+      connectionOpened: (record) => this.#metrics.connectionOpened(record),
       connectionClosed: (record) => {
         accessLog.connection(record);
-        this.metrics.connectionClosed(record);
+        this.#metrics.connectionClosed(record);
       },
     };
   }

@@ -44,22 +44,32 @@ const responseTimeoutMs = 30_000;
  * expired, drain) -> closed when the last stream ended; or open -> closed on an error.
  */
 export class HboneConnection {
-  private streamCount = 0;
-  private isRetired = false;
-  private isCapped = false;
-  private cancelIdle: NodeJS.Timeout | undefined;
+  readonly #session: ClientHttp2Session;
+  readonly #tls: TlsInfo;
+  readonly #validUntilMs: number;
+  readonly #unusedReleaseMs: number;
+
+  #streamCount = 0;
+  #isRetired = false;
+  #isCapped = false;
+  #cancelIdle: NodeJS.Timeout | undefined;
 
   private constructor(
-    private readonly session: ClientHttp2Session,
-    private readonly tls: TlsInfo,
-    private readonly validUntilMs: number,
-    private readonly unusedReleaseMs: number,
+    session: ClientHttp2Session,
+    tls: TlsInfo,
+    validUntilMs: number,
+    unusedReleaseMs: number,
   ) {
+    this.#session = session;
+    this.#tls = tls;
+    this.#validUntilMs = validUntilMs;
+    this.#unusedReleaseMs = unusedReleaseMs;
+
     session.on('error', () => this.retire());
     session.on('goaway', () => this.retire());
-    session.once('close', () => clearTimeout(this.cancelIdle));
+    session.once('close', () => clearTimeout(this.#cancelIdle));
     keepAlive(session, () => session.destroy());
-    this.armIdle();
+    this.#armIdle();
   }
 
   /** TCP, TLS with identity check, HTTP/2. Rejects with {@link HboneError} saying which step failed. */
@@ -98,7 +108,7 @@ export class HboneConnection {
 
   /** Closed, or about to be. */
   get isBroken(): boolean {
-    return this.isRetired || this.session.closed || this.session.destroyed;
+    return this.#isRetired || this.#session.closed || this.#session.destroyed;
   }
 
   /**
@@ -106,17 +116,17 @@ export class HboneConnection {
    * streams do not keep an old connection alive for ever.
    */
   tryReserve(streamsMax: number): boolean {
-    if (this.isBroken || this.isCapped) return false;
-    if (Date.now() >= this.validUntilMs) {
+    if (this.isBroken || this.#isCapped) return false;
+    if (Date.now() >= this.#validUntilMs) {
       this.retire();
       return false;
     }
-    const peerMax = this.session.remoteSettings.maxConcurrentStreams ?? streamsMax;
+    const peerMax = this.#session.remoteSettings.maxConcurrentStreams ?? streamsMax;
     const cap = Math.max(1, Math.min(streamsMax, peerMax));
-    if (this.streamCount >= cap) return false;
-    this.streamCount++;
-    if (this.streamCount >= cap) this.isCapped = true;
-    clearTimeout(this.cancelIdle);
+    if (this.#streamCount >= cap) return false;
+    this.#streamCount++;
+    if (this.#streamCount >= cap) this.#isCapped = true;
+    clearTimeout(this.#cancelIdle);
     return true;
   }
 
@@ -125,12 +135,12 @@ export class HboneConnection {
     return new Promise((resolve, reject) => {
       let stream: ClientHttp2Stream;
       try {
-        stream = this.session.request(
+        stream = this.#session.request(
           { ...options.headers, ':method': 'CONNECT', ':authority': options.authority },
           { endStream: false },
         );
       } catch (error) {
-        this.release();
+        this.#release();
         reject(
           new HboneError(`HBONE request failed: ${messageOf(error)}`, { flag: 'CONNECT', cause: error }),
         );
@@ -153,14 +163,14 @@ export class HboneConnection {
       const onResponse = (headers: IncomingHttpHeaders): void => {
         const status = Number(headers[':status']);
         if (status !== 200) {
-          fail(`${this.tls.peer} refused ${options.authority} with status ${status}`, { status });
+          fail(`${this.#tls.peer} refused ${options.authority} with status ${status}`, { status });
           return;
         }
         settle();
         resolve({
           stream: writeBytesOnly(stream),
-          peer: this.tls.peer,
-          tls: this.tls,
+          peer: this.#tls.peer,
+          tls: this.#tls,
           responseHeaders: headers,
         });
       };
@@ -170,7 +180,7 @@ export class HboneConnection {
       stream.once('response', onResponse);
       stream.once('error', (error) => fail(`HBONE stream failed: ${error.message}`, { cause: error }));
       stream.once('close', () => {
-        this.release();
+        this.#release();
         const code = stream.rstCode ?? 0;
         fail('the peer closed the stream before answering', {
           cause: code === constants.NGHTTP2_REFUSED_STREAM ? refused : undefined,
@@ -191,31 +201,31 @@ export class HboneConnection {
 
   /** No new streams; closes when the last one ended. */
   retire(): void {
-    this.isRetired = true;
-    if (!this.session.closed && !this.session.destroyed) this.session.close();
+    this.#isRetired = true;
+    if (!this.#session.closed && !this.#session.destroyed) this.#session.close();
   }
 
   destroy(): void {
-    this.isRetired = true;
-    this.session.destroy();
+    this.#isRetired = true;
+    this.#session.destroy();
   }
 
   onClosed(listener: () => void): void {
-    if (this.session.destroyed) queueMicrotask(listener);
-    else this.session.once('close', listener);
+    if (this.#session.destroyed) queueMicrotask(listener);
+    else this.#session.once('close', listener);
   }
 
-  private release(): void {
-    this.streamCount--;
-    if (this.streamCount > 0) return;
-    if (this.isCapped || this.isRetired) this.retire();
-    else this.armIdle();
+  #release(): void {
+    this.#streamCount--;
+    if (this.#streamCount > 0) return;
+    if (this.#isCapped || this.#isRetired) this.retire();
+    else this.#armIdle();
   }
 
-  private armIdle(): void {
-    clearTimeout(this.cancelIdle);
-    this.cancelIdle = setTimeout(() => this.retire(), this.unusedReleaseMs);
-    this.cancelIdle.unref();
+  #armIdle(): void {
+    clearTimeout(this.#cancelIdle);
+    this.#cancelIdle = setTimeout(() => this.retire(), this.#unusedReleaseMs);
+    this.#cancelIdle.unref();
   }
 }
 

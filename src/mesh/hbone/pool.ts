@@ -58,19 +58,19 @@ const unprocessedRetriesMax = 2;
  * hop and source address. One pool per proxied workload.
  */
 export class HbonePool {
-  private readonly groups = new Map<string, Group>();
-  private readonly options: Required<Omit<HbonePoolOptions, 'netns' | 'mark' | 'connectTimeoutMs'>> &
+  readonly #groups = new Map<string, Group>();
+  readonly #options: Required<Omit<HbonePoolOptions, 'netns' | 'mark' | 'connectTimeoutMs'>> &
     HbonePoolOptions;
-  private isClosed = false;
+  #isClosed = false;
 
   constructor(options: HbonePoolOptions = {}) {
-    this.options = { streamsMax: streamsMaxDefault, unusedReleaseMs: unusedReleaseDefaultMs, ...options };
+    this.#options = { streamsMax: streamsMaxDefault, unusedReleaseMs: unusedReleaseDefaultMs, ...options };
   }
 
   /** Open connections. */
   get connectionCount(): number {
     let count = 0;
-    for (const group of this.groups.values()) count += group.connections.length;
+    for (const group of this.#groups.values()) count += group.connections.length;
     return count;
   }
 
@@ -78,7 +78,7 @@ export class HbonePool {
   async connect(options: ConnectOptions): Promise<HboneStream> {
     for (let attempt = 0; ; attempt++) {
       options.signal?.throwIfAborted();
-      const connection = await this.checkout(options);
+      const connection = await this.#checkout(options);
       try {
         return await connection.open(options);
       } catch (error) {
@@ -91,36 +91,36 @@ export class HbonePool {
 
   /** No new streams; connections close when their last stream ends. */
   drain(): void {
-    this.isClosed = true;
-    for (const group of this.groups.values()) {
+    this.#isClosed = true;
+    for (const group of this.#groups.values()) {
       for (const connection of group.connections) connection.retire();
     }
   }
 
   /** Ends every connection now. */
   close(): void {
-    this.isClosed = true;
-    for (const group of this.groups.values()) {
+    this.#isClosed = true;
+    for (const group of this.#groups.values()) {
       for (const connection of group.connections) connection.destroy();
     }
-    this.groups.clear();
+    this.#groups.clear();
   }
 
   /** A connection with a stream reserved on it. */
-  private async checkout(options: ConnectOptions): Promise<HboneConnection> {
+  async #checkout(options: ConnectOptions): Promise<HboneConnection> {
     const key = keyOf(options);
     for (;;) {
-      if (this.isClosed) throw new HboneError('the connection pool is closed', { flag: 'CONNECT' });
-      let group = this.groups.get(key);
+      if (this.#isClosed) throw new HboneError('the connection pool is closed', { flag: 'CONNECT' });
+      let group = this.#groups.get(key);
       if (group === undefined) {
         group = { connections: [], connecting: undefined };
-        this.groups.set(key, group);
+        this.#groups.set(key, group);
       }
-      const usable = group.connections.find((c) => c.tryReserve(this.options.streamsMax));
+      const usable = group.connections.find((c) => c.tryReserve(this.#options.streamsMax));
       if (usable !== undefined) return usable;
-      group.connecting ??= this.dial({ key, group, options });
+      group.connecting ??= this.#dial({ key, group, options });
       const fresh = await group.connecting;
-      if (fresh.tryReserve(this.options.streamsMax)) return fresh;
+      if (fresh.tryReserve(this.#options.streamsMax)) return fresh;
       // Full is fine, others were quicker; closed already means that the peer does not want us.
       if (fresh.isBroken) {
         throw new HboneError('the peer closed the connection right after the handshake', {
@@ -130,44 +130,40 @@ export class HbonePool {
     }
   }
 
-  private async dial(target: {
-    key: string;
-    group: Group;
-    options: ConnectOptions;
-  }): Promise<HboneConnection> {
+  async #dial(target: { key: string; group: Group; options: ConnectOptions }): Promise<HboneConnection> {
     const { key, group, options } = target;
     const dial: DialOptions = {
       destination: options.destination,
       credentials: options.credentials,
       expectedIdentities: options.expectedIdentities,
-      netns: this.options.netns,
-      mark: this.options.mark,
-      connectTimeoutMs: this.options.connectTimeoutMs,
-      unusedReleaseMs: this.options.unusedReleaseMs,
+      netns: this.#options.netns,
+      mark: this.#options.mark,
+      connectTimeoutMs: this.#options.connectTimeoutMs,
+      unusedReleaseMs: this.#options.unusedReleaseMs,
     };
     try {
       const connection = await HboneConnection.dial(dial);
-      if (this.isClosed) {
+      if (this.#isClosed) {
         connection.destroy();
         throw new HboneError('the connection pool is closed', { flag: 'CONNECT' });
       }
       group.connections.push(connection);
       connection.onClosed(() => {
         group.connections = group.connections.filter((c) => c !== connection);
-        this.forgetIfEmpty(key, group);
+        this.#forgetIfEmpty(key, group);
       });
       return connection;
     } catch (error) {
-      queueMicrotask(() => this.forgetIfEmpty(key, group));
+      queueMicrotask(() => this.#forgetIfEmpty(key, group));
       throw error;
     } finally {
       group.connecting = undefined;
     }
   }
 
-  private forgetIfEmpty(key: string, group: Group): void {
+  #forgetIfEmpty(key: string, group: Group): void {
     const isEmpty = group.connections.length === 0 && group.connecting === undefined;
-    if (isEmpty && this.groups.get(key) === group) this.groups.delete(key);
+    if (isEmpty && this.#groups.get(key) === group) this.#groups.delete(key);
   }
 }
 

@@ -76,15 +76,19 @@ const connectionsMaxDefault = 8_192;
  * for a peer that has no mesh identity.
  */
 export class HboneServer {
-  private readonly sessions = new Map<Socket, ServerHttp2Session | undefined>();
-  private tlsServer: { credentials: Credentials; server: Server } | undefined;
-  private isDraining = false;
+  readonly #options: HboneServerOptions;
 
-  constructor(private readonly options: HboneServerOptions) {}
+  readonly #sessions = new Map<Socket, ServerHttp2Session | undefined>();
+  #tlsServer: { credentials: Credentials; server: Server } | undefined;
+  #isDraining = false;
+
+  constructor(options: HboneServerOptions) {
+    this.#options = options;
+  }
 
   /** Connections being served or shaken hands with. */
   get connectionCount(): number {
-    return this.sessions.size;
+    return this.#sessions.size;
   }
 
   /** Takes over an accepted socket. Errors end that connection and are reported to `onRefused`. */
@@ -92,28 +96,28 @@ export class HboneServer {
     socket.on('error', ignoreError);
     // Half-close belongs to the streams; a FIN of the connection ends all of them.
     socket.allowHalfOpen = false;
-    if (this.isDraining || this.sessions.size >= (this.options.connectionsMax ?? connectionsMaxDefault)) {
+    if (this.#isDraining || this.#sessions.size >= (this.#options.connectionsMax ?? connectionsMaxDefault)) {
       socket.destroy();
       return;
     }
-    this.sessions.set(socket, undefined);
-    socket.once('close', () => this.sessions.delete(socket));
+    this.#sessions.set(socket, undefined);
+    socket.once('close', () => this.#sessions.delete(socket));
     const addresses = { remote: remoteAddress(socket), local: localAddress(socket) };
-    this.handshake(socket).then(
-      (secured) => this.startSession({ socket, ...secured, ...addresses }),
+    this.#handshake(socket).then(
+      (secured) => this.#startSession({ socket, ...secured, ...addresses }),
       (error: unknown) => {
         socket.destroy();
         const cause =
           error instanceof HandshakeError ? error : new HandshakeError('TLS_FAILURE', messageOf(error));
-        this.options.onRefused?.({ ...addresses, flag: cause.flag, error: cause });
+        this.#options.onRefused?.({ ...addresses, flag: cause.flag, error: cause });
       },
     );
   }
 
   /** Graceful end: GOAWAY on every connection, no new ones; running streams continue. */
   drain(): void {
-    this.isDraining = true;
-    for (const [socket, session] of this.sessions) {
+    this.#isDraining = true;
+    for (const [socket, session] of this.#sessions) {
       if (session === undefined) socket.destroy();
       else session.close();
     }
@@ -121,22 +125,22 @@ export class HboneServer {
 
   /** Ends every connection now. */
   close(): void {
-    this.isDraining = true;
-    for (const [socket, session] of this.sessions) {
+    this.#isDraining = true;
+    for (const [socket, session] of this.#sessions) {
       session?.destroy();
       socket.destroy();
     }
   }
 
-  private async handshake(socket: Socket): Promise<{ tls: TLSSocket; info: TlsInfo }> {
+  async #handshake(socket: Socket): Promise<{ tls: TLSSocket; info: TlsInfo }> {
     let credentials: Credentials;
     try {
-      credentials = await this.options.credentials();
+      credentials = await this.#options.credentials();
     } catch (error) {
       throw new HandshakeError('IDENTITY_ERROR', messageOf(error));
     }
     if (socket.destroyed) throw new HandshakeError('TLS_FAILURE', 'the peer closed the connection');
-    const tls = await this.secure(socket, credentials);
+    const tls = await this.#secure(socket, credentials);
     if (tls.alpnProtocol !== 'h2')
       throw new HandshakeError('H2_HANDSHAKE_FAILURE', 'the peer did not offer h2');
     const [peer] = peerIdentities(tls);
@@ -150,11 +154,11 @@ export class HboneServer {
   }
 
   /** Runs the server side of TLS on one socket. */
-  private secure(socket: Socket, credentials: Credentials): Promise<TLSSocket> {
-    if (this.tlsServer?.credentials !== credentials) {
-      this.tlsServer = { credentials, server: makeTlsServer(credentials) };
+  #secure(socket: Socket, credentials: Credentials): Promise<TLSSocket> {
+    if (this.#tlsServer?.credentials !== credentials) {
+      this.#tlsServer = { credentials, server: makeTlsServer(credentials) };
     }
-    const { server } = this.tlsServer;
+    const { server } = this.#tlsServer;
     return new Promise((resolve, reject) => {
       const failed = (error: Error): void => reject(new HandshakeError('TLS_FAILURE', error.message));
       outcomes.set(socket, { resolve, reject: failed });
@@ -163,7 +167,7 @@ export class HboneServer {
     });
   }
 
-  private startSession(connection: {
+  #startSession(connection: {
     socket: Socket;
     tls: TLSSocket;
     info: TlsInfo;
@@ -171,7 +175,7 @@ export class HboneServer {
     local: SocketAddress;
   }): void {
     const { socket, tls, info, remote, local } = connection;
-    if (this.isDraining || tls.destroyed) {
+    if (this.#isDraining || tls.destroyed) {
       socket.destroy();
       return;
     }
@@ -185,7 +189,7 @@ export class HboneServer {
       },
     }) as ServerHttp2Session;
     session.setLocalWindowSize(connectionWindowBytes);
-    this.sessions.set(socket, session);
+    this.#sessions.set(socket, session);
     session.on('error', ignoreError);
     session.once('close', () => socket.destroy());
     keepAlive(session, () => {
@@ -196,7 +200,7 @@ export class HboneServer {
       stream.on('error', ignoreError);
       const request = makeRequest({ stream, headers, info, remote, local });
       if (request === undefined) respond(stream, 400);
-      else this.options.onConnect(request);
+      else this.#options.onConnect(request);
     });
   }
 }

@@ -16,7 +16,7 @@ import {
   type IstioCertificateRequest,
   type IstioCertificateResponse,
 } from '../xds/gen/istio/ca_pb.js';
-import { CREATE_CERTIFICATE_PATH } from '../xds/type-urls.js';
+import { createCertificatePath } from '../xds/type-urls.js';
 import { splitPem, makeCredentials, type Credentials } from './credentials.js';
 import { createSigningRequest } from './csr.js';
 import type { SpiffeId } from './spiffe.js';
@@ -40,21 +40,25 @@ const callTimeoutMs = 15_000;
 
 /** Client of the mesh certificate authority (istio.v1.auth.IstioCertificateService). */
 export class CaClient implements CertificateSource {
-  private channel: Client | undefined;
-  private channelRoots = '';
+  readonly #options: CaClientOptions;
 
-  constructor(private readonly options: CaClientOptions) {}
+  #channel: Client | undefined;
+  #channelRoots = '';
+
+  constructor(options: CaClientOptions) {
+    this.#options = options;
+  }
 
   async fetch(identity: SpiffeId, signal: AbortSignal): Promise<Credentials> {
     try {
       const request = await createSigningRequest(identity);
       const message = create(IstioCertificateRequestSchema, {
         csr: request.csrPem,
-        validityDuration: BigInt(this.options.ttlSeconds),
+        validityDuration: BigInt(this.#options.ttlSeconds),
       });
-      if (this.options.impersonate) message.metadata = { ImpersonatedIdentity: identity };
-      const response = await this.call(message, signal);
-      return this.assemble(identity, request.keyPem, response.certChain);
+      if (this.#options.impersonate) message.metadata = { ImpersonatedIdentity: identity };
+      const response = await this.#call(message, signal);
+      return this.#assemble(identity, request.keyPem, response.certChain);
     } catch (error) {
       if (error instanceof MeshError) throw error;
       throw new MeshError('MESH0501', `no certificate for ${identity}: ${messageOf(error)}`, {
@@ -65,11 +69,11 @@ export class CaClient implements CertificateSource {
 
   /** Closes the connection to the authority. */
   close(): void {
-    this.channel?.close();
-    this.channel = undefined;
+    this.#channel?.close();
+    this.#channel = undefined;
   }
 
-  private assemble(identity: SpiffeId, keyPem: string, certChain: readonly string[]): Credentials {
+  #assemble(identity: SpiffeId, keyPem: string, certChain: readonly string[]): Credentials {
     const rootsPem = certChain.at(-1);
     if (certChain.length < 2 || rootsPem === undefined) {
       throw new Error(`the authority answered ${certChain.length} certificates, expected a chain and a root`);
@@ -84,16 +88,13 @@ export class CaClient implements CertificateSource {
     return makeCredentials({ identity, certChainPem: `${chain.join('\n')}\n`, keyPem, rootsPem });
   }
 
-  private async call(
-    message: IstioCertificateRequest,
-    signal: AbortSignal,
-  ): Promise<IstioCertificateResponse> {
-    const metadata = await callMetadata(this.options.endpoint);
+  async #call(message: IstioCertificateRequest, signal: AbortSignal): Promise<IstioCertificateResponse> {
+    const metadata = await callMetadata(this.#options.endpoint);
     signal.throwIfAborted();
-    const channel = this.connect();
+    const channel = this.#connect();
     return await new Promise((resolve, reject) => {
       const call = channel.makeUnaryRequest<IstioCertificateRequest, IstioCertificateResponse>(
-        CREATE_CERTIFICATE_PATH,
+        createCertificatePath,
         (request) => Buffer.from(toBinary(IstioCertificateRequestSchema, request)),
         (bytes) => fromBinary(IstioCertificateResponseSchema, bytes),
         message,
@@ -112,24 +113,24 @@ export class CaClient implements CertificateSource {
   }
 
   /** The channel, rebuilt when the root certificate file changed; the old one stays if the file is unreadable. */
-  private connect(): Client {
+  #connect(): Client {
     let roots: string;
     try {
-      roots = readRoots(this.options.endpoint.rootCa) ?? 'SYSTEM';
+      roots = readRoots(this.#options.endpoint.rootCa) ?? 'SYSTEM';
     } catch (error) {
-      if (this.channel === undefined) throw error;
-      return this.channel;
+      if (this.#channel === undefined) throw error;
+      return this.#channel;
     }
-    if (this.channel === undefined || roots !== this.channelRoots) {
+    if (this.#channel === undefined || roots !== this.#channelRoots) {
       const fresh = new Client(
-        channelTarget(this.options.endpoint.address),
-        channelCredentials({ ...this.options.endpoint, rootCa: roots }),
+        channelTarget(this.#options.endpoint.address),
+        channelCredentials({ ...this.#options.endpoint, rootCa: roots }),
         channelOptions,
       );
-      this.channel?.close();
-      this.channel = fresh;
-      this.channelRoots = roots;
+      this.#channel?.close();
+      this.#channel = fresh;
+      this.#channelRoots = roots;
     }
-    return this.channel;
+    return this.#channel;
   }
 }

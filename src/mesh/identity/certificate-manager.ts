@@ -41,17 +41,17 @@ const renewMinMs = 500;
  * off). A failed renewal keeps the old certificate in service until it expires, never longer.
  */
 export class CertificateManager {
-  private readonly entries = new Map<SpiffeId, Entry>();
-  private readonly source: CertificateSource;
-  private readonly clock: Clock;
-  private readonly random: () => number;
-  private readonly stopped = new AbortController();
-  private runningCount = 0;
+  readonly #entries = new Map<SpiffeId, Entry>();
+  readonly #source: CertificateSource;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #stopped = new AbortController();
+  #runningCount = 0;
 
   constructor(options: { source: CertificateSource; clock?: Clock; random?: () => number }) {
-    this.source = options.source;
-    this.clock = options.clock ?? systemClock;
-    this.random = options.random ?? Math.random;
+    this.#source = options.source;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
   }
 
   /**
@@ -59,65 +59,66 @@ export class CertificateManager {
    * Rejects (MESH0501) with the authority's last error when there is none.
    */
   async get(identity: SpiffeId, signal?: AbortSignal): Promise<Credentials> {
-    const entry = this.entry(identity);
-    const ready = this.valid(entry);
+    const entry = this.#entry(identity);
+    const ready = this.#valid(entry);
     if (ready !== undefined) return ready;
     // While a failed identity waits for its next try, callers are told at once instead of queueing up.
-    if (entry.error !== undefined && entry.cancelTimer !== undefined) throw this.unavailable(entry);
-    this.want(entry, priority.realtime);
-    await this.settled(entry, signal);
-    const fetched = this.valid(entry);
-    if (fetched === undefined) throw this.unavailable(entry);
+    if (entry.error !== undefined && entry.cancelTimer !== undefined) throw this.#unavailable(entry);
+    this.#want(entry, priority.realtime);
+    await this.#settled(entry, signal);
+    const fetched = this.#valid(entry);
+    if (fetched === undefined) throw this.#unavailable(entry);
     return fetched;
   }
 
   /** The certificate if a valid one is at hand; never waits. */
   peek(identity: SpiffeId): Credentials | undefined {
-    const entry = this.entries.get(identity);
-    return entry === undefined ? undefined : this.valid(entry);
+    const entry = this.#entries.get(identity);
+    return entry === undefined ? undefined : this.#valid(entry);
   }
 
   /** Asks for a certificate ahead of the first connection. */
   prefetch(identity: SpiffeId): void {
-    const entry = this.entry(identity);
-    if (entry.credentials === undefined && entry.cancelTimer === undefined) this.want(entry, priority.warmup);
+    const entry = this.#entry(identity);
+    if (entry.credentials === undefined && entry.cancelTimer === undefined)
+      this.#want(entry, priority.warmup);
   }
 
   /** Drops an identity whose last workload is gone; its key leaves memory with it. */
   forget(identity: SpiffeId): void {
-    const entry = this.entries.get(identity);
+    const entry = this.#entries.get(identity);
     if (entry === undefined) return;
     entry.cancelTimer?.();
-    this.entries.delete(identity);
+    this.#entries.delete(identity);
     entry.error = new Error('the identity is no longer used on this node');
-    this.release(entry);
+    this.#release(entry);
   }
 
   /** Every identity and its state, sorted by name. */
   states(): CertificateState[] {
-    return [...this.entries.values()]
+    return [...this.#entries.values()]
       .sort((a, b) => (a.identity < b.identity ? -1 : 1))
       .map((entry) => ({
         identity: entry.identity,
-        state: this.describe(entry),
-        credentials: this.valid(entry),
+        state: this.#describe(entry),
+        credentials: this.#valid(entry),
       }));
   }
 
   /** Stops renewals; waiting callers are rejected. */
   stop(): void {
-    this.stopped.abort(new Error('the certificate manager stopped'));
-    for (const identity of this.entries.keys()) this.forget(identity);
+    this.#stopped.abort(new Error('the certificate manager stopped'));
+    for (const identity of this.#entries.keys()) this.forget(identity);
   }
 
-  private describe(entry: Entry): string {
-    if (this.valid(entry) !== undefined) return 'Available';
+  #describe(entry: Entry): string {
+    if (this.#valid(entry) !== undefined) return 'Available';
     if (entry.error !== undefined) return `Unavailable: ${entry.error.message}`;
     return entry.credentials === undefined ? 'Initializing' : 'Unavailable: the certificate expired';
   }
 
-  private entry(identity: SpiffeId): Entry {
-    let entry = this.entries.get(identity);
+  #entry(identity: SpiffeId): Entry {
+    let entry = this.#entries.get(identity);
     if (entry === undefined) {
       entry = {
         identity,
@@ -129,17 +130,17 @@ export class CertificateManager {
         cancelTimer: undefined,
         waiters: new Set(),
       };
-      this.entries.set(identity, entry);
+      this.#entries.set(identity, entry);
     }
     return entry;
   }
 
-  private valid(entry: Entry): Credentials | undefined {
+  #valid(entry: Entry): Credentials | undefined {
     const credentials = entry.credentials;
-    return credentials !== undefined && this.clock.now() < credentials.notAfterMs ? credentials : undefined;
+    return credentials !== undefined && this.#clock.now() < credentials.notAfterMs ? credentials : undefined;
   }
 
-  private unavailable(entry: Entry): Error {
+  #unavailable(entry: Entry): Error {
     const reason = entry.error === undefined ? 'the certificate expired' : messageOf(entry.error);
     if (entry.error instanceof MeshError) return entry.error;
     return new MeshError('MESH0501', `no certificate for ${entry.identity}: ${reason}`, {
@@ -147,39 +148,39 @@ export class CertificateManager {
     });
   }
 
-  private want(entry: Entry, level: number): void {
-    if (this.stopped.signal.aborted) {
+  #want(entry: Entry, level: number): void {
+    if (this.#stopped.signal.aborted) {
       entry.error = new Error('the certificate manager stopped');
-      this.release(entry);
+      this.#release(entry);
       return;
     }
     // The call under way answers everybody who asks meanwhile.
     if (entry.running) return;
     entry.wanted = Math.min(entry.wanted ?? level, level);
-    this.pump();
+    this.#pump();
   }
 
   /** Starts as many signing calls as allowed, most urgent first. */
-  private pump(): void {
-    while (this.runningCount < signingMax) {
+  #pump(): void {
+    while (this.#runningCount < signingMax) {
       let next: Entry | undefined;
-      for (const entry of this.entries.values()) {
+      for (const entry of this.#entries.values()) {
         if (entry.wanted === undefined || entry.running) continue;
         if (next === undefined || entry.wanted < (next.wanted ?? 0)) next = entry;
       }
       if (next === undefined) return;
-      void this.sign(next);
+      void this.#sign(next);
     }
   }
 
-  private async sign(entry: Entry): Promise<void> {
+  async #sign(entry: Entry): Promise<void> {
     entry.cancelTimer?.();
     entry.cancelTimer = undefined;
     entry.wanted = undefined;
     entry.running = true;
-    this.runningCount++;
+    this.#runningCount++;
     try {
-      entry.credentials = await this.source.fetch(entry.identity, this.stopped.signal);
+      entry.credentials = await this.#source.fetch(entry.identity, this.#stopped.signal);
       entry.error = undefined;
       entry.failureCount = 0;
     } catch (error) {
@@ -187,35 +188,35 @@ export class CertificateManager {
       entry.failureCount++;
     } finally {
       entry.running = false;
-      this.runningCount--;
+      this.#runningCount--;
     }
-    if (this.entries.get(entry.identity) === entry && !this.stopped.signal.aborted) this.schedule(entry);
-    this.release(entry);
-    this.pump();
+    if (this.#entries.get(entry.identity) === entry && !this.#stopped.signal.aborted) this.#schedule(entry);
+    this.#release(entry);
+    this.#pump();
   }
 
-  private schedule(entry: Entry): void {
+  #schedule(entry: Entry): void {
     const credentials = entry.credentials;
     let delayMs: number;
     if (entry.error === undefined && credentials !== undefined) {
       const middleMs = credentials.notBeforeMs + (credentials.notAfterMs - credentials.notBeforeMs) / 2;
-      delayMs = Math.max(middleMs - this.clock.now(), renewMinMs);
+      delayMs = Math.max(middleMs - this.#clock.now(), renewMinMs);
     } else {
       const doubledMs = backoffFirstMs * 2 ** Math.min(entry.failureCount - 1, 16);
-      const jitter = 1 + (this.random() * 2 - 1) * backoffJitter;
+      const jitter = 1 + (this.#random() * 2 - 1) * backoffJitter;
       delayMs = Math.min(doubledMs, backoffMaxMs) * jitter;
-      const valid = this.valid(entry);
+      const valid = this.#valid(entry);
       if (valid !== undefined) {
-        delayMs = Math.max(Math.min(delayMs, valid.notAfterMs - this.clock.now()), renewMinMs);
+        delayMs = Math.max(Math.min(delayMs, valid.notAfterMs - this.#clock.now()), renewMinMs);
       }
     }
-    entry.cancelTimer = this.clock.after(delayMs, () => {
+    entry.cancelTimer = this.#clock.after(delayMs, () => {
       entry.cancelTimer = undefined;
-      this.want(entry, priority.background);
+      this.#want(entry, priority.background);
     });
   }
 
-  private settled(entry: Entry, signal: AbortSignal | undefined): Promise<void> {
+  #settled(entry: Entry, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         entry.waiters.delete(done);
@@ -234,7 +235,7 @@ export class CertificateManager {
     });
   }
 
-  private release(entry: Entry): void {
+  #release(entry: Entry): void {
     const waiters = [...entry.waiters];
     entry.waiters.clear();
     for (const waiter of waiters) waiter(entry);

@@ -1,5 +1,5 @@
 /** Trust domain the mesh uses unless told otherwise. */
-export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
+export const defaultTrustDomain = 'cluster.local';
 
 /** A checked workload identity, `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
 export type SpiffeId = string & { readonly __brand: 'SpiffeId' };
@@ -12,8 +12,8 @@ export interface SpiffeParts {
 }
 
 /** RFC 1123 label or subdomain as the API server admits it for namespaces and service accounts. */
-const NAME = '[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?';
-const PATTERN = new RegExp(`^spiffe://(${NAME})/ns/(${NAME})/sa/(${NAME})$`);
+const spiffeName = '[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?';
+const spiffePattern = new RegExp(`^spiffe://(${spiffeName})/ns/(${spiffeName})/sa/(${spiffeName})$`);
 
 /** Formats an identity; the parts come from the API server or from configuration and are not re-checked. */
 export function formatSpiffeId(parts: SpiffeParts): SpiffeId {
@@ -28,7 +28,7 @@ export interface ParsedSpiffe extends SpiffeParts {
 
 /** Parses an identity; undefined when the text is not a workload identity of a mesh. */
 export function parseSpiffe(text: string): ParsedSpiffe | undefined {
-  const [id, trustDomain, namespace, serviceAccount] = PATTERN.exec(text) ?? [];
+  const [id, trustDomain, namespace, serviceAccount] = spiffePattern.exec(text) ?? [];
   if (
     id === undefined ||
     trustDomain === undefined ||
@@ -42,5 +42,5 @@ export function parseSpiffe(text: string): ParsedSpiffe | undefined {
 
 /** Narrows text to a SpiffeId. */
 export function isSpiffeId(text: string): text is SpiffeId {
-  return PATTERN.test(text);
+  return spiffePattern.test(text);
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { DEFAULT_TRUST_DOMAIN } from '../identity/spiffe.js';
+import { defaultTrustDomain } from '../identity/spiffe.js';
 import { productVersion } from '#base/telemetry/version.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
 
@@ -84,7 +84,7 @@ export function readConfig(env: NodeJS.ProcessEnv): ZtunnelConfig {
     nodeName,
     clusterId,
     network: env['NETWORK'] ?? '',
-    trustDomain: env['TRUST_DOMAIN'] ?? DEFAULT_TRUST_DOMAIN,
+    trustDomain: env['TRUST_DOMAIN'] ?? defaultTrustDomain,
     zdsPath: env['INPOD_UDS'] ?? '/var/run/ztunnel/ztunnel.sock',
     mark: integer(env, 'PACKET_MARK', 1337),
     preservesSource: flag(env, 'ENABLE_ORIG_SRC', true),

@@ -27,28 +27,31 @@ const log = createLogger('ztunnel');
  * only when every resource type was received does it take pods from the CNI agent and bind their listeners.
  */
 export class Ztunnel {
+  readonly #config: ZtunnelConfig;
+  readonly #version: string;
+
   readonly state = new MeshState();
   readonly policies = new PolicyStore();
   readonly certificates: CertificateManager;
   readonly workloads: WorkloadManager;
-  private readonly registry = new Registry();
-  private readonly metrics: ProcessMetrics;
-  private readonly traffic: TrafficMetrics;
-  private readonly stopping = new AbortController();
-  private readonly quit = new AbortController();
-  private readonly ca: CaClient;
-  private servers: HttpServer[] = [];
-  private isSynced = false;
-  private isDraining = false;
+  readonly #registry = new Registry();
+  readonly #metrics: ProcessMetrics;
+  readonly #traffic: TrafficMetrics;
+  readonly #stopping = new AbortController();
+  readonly #quit = new AbortController();
+  readonly #ca: CaClient;
+  #servers: HttpServer[] = [];
+  #isSynced = false;
+  #isDraining = false;
 
-  constructor(
-    private readonly config: ZtunnelConfig,
-    private readonly version: string,
-  ) {
-    this.metrics = makeProcessMetrics(this.registry, config.istioVersion);
-    this.traffic = new TrafficMetrics(this.registry);
-    this.ca = new CaClient({ endpoint: config.ca, impersonate: true, ttlSeconds: config.secretTtlSeconds });
-    this.certificates = new CertificateManager({ source: this.ca });
+  constructor(config: ZtunnelConfig, version: string) {
+    this.#config = config;
+    this.#version = version;
+
+    this.#metrics = makeProcessMetrics(this.#registry, config.istioVersion);
+    this.#traffic = new TrafficMetrics(this.#registry);
+    this.#ca = new CaClient({ endpoint: config.ca, impersonate: true, ttlSeconds: config.secretTtlSeconds });
+    this.certificates = new CertificateManager({ source: this.#ca });
     prefetchCertificates({ state: this.state, certificates: this.certificates, nodeName: config.nodeName });
     this.workloads = new WorkloadManager({
       makeProxy: (info, netns) =>
@@ -58,7 +61,7 @@ export class Ztunnel {
           state: this.state,
           policies: this.policies,
           certificates: this.certificates,
-          traffic: this.traffic,
+          traffic: this.#traffic,
           nodeName: config.nodeName,
           mark: config.mark,
           preservesSource: config.preservesSource,
@@ -67,7 +70,7 @@ export class Ztunnel {
           poolStreamsMax: config.poolStreamsMax,
           poolUnusedReleaseMs: config.poolUnusedReleaseMs,
         }),
-      metrics: this.metrics,
+      metrics: this.#metrics,
     });
     this.policies.onPush(() => {
       for (const proxy of this.workloads.proxies()) proxy.connections.reevaluate(this.policies);
@@ -84,9 +87,9 @@ export class Ztunnel {
   /** Tasks that still keep the proxy from being ready. */
   get pendingTasks(): readonly string[] {
     const pending: string[] = [];
-    if (!this.isSynced) pending.push('state manager');
+    if (!this.#isSynced) pending.push('state manager');
     if (!this.workloads.isReady) pending.push('workload proxy manager');
-    if (this.isDraining) pending.push('shutdown');
+    if (this.#isDraining) pending.push('shutdown');
     return pending;
   }
 
@@ -95,30 +98,30 @@ export class Ztunnel {
    * CNI agent breaks the hand-over protocol.
    */
   async run(shutdown: AbortSignal): Promise<void> {
-    const stop = AbortSignal.any([shutdown, this.quit.signal]);
+    const stop = AbortSignal.any([shutdown, this.#quit.signal]);
     try {
-      await this.listen();
-      const tasks = [this.followControlPlane(), this.followAgent()];
+      await this.#listen();
+      const tasks = [this.#followControlPlane(), this.#followAgent()];
       await Promise.race([...tasks, untilAborted(stop)]);
-      await this.drain();
-      this.stopping.abort(new Error('shutting down'));
+      await this.#drain();
+      this.#stopping.abort(new Error('shutting down'));
       await Promise.allSettled(tasks);
     } finally {
-      this.stopping.abort(new Error('shutting down'));
+      this.#stopping.abort(new Error('shutting down'));
       this.certificates.stop();
-      this.ca.close();
-      for (const server of this.servers) server.close();
+      this.#ca.close();
+      for (const server of this.#servers) server.close();
     }
   }
 
-  private async followControlPlane(): Promise<void> {
-    const { config, metrics } = this;
+  async #followControlPlane(): Promise<void> {
+    const [config, metrics] = [this.#config, this.#metrics];
     if (config.localXdsPath !== undefined) {
       await loadLocalConfig({ path: config.localXdsPath, state: this.state, policies: this.policies });
     }
     if (config.xds === undefined) {
-      this.isSynced = true;
-      await untilAborted(this.stopping.signal);
+      this.#isSynced = true;
+      await untilAborted(this.#stopping.signal);
       return;
     }
     const client = new DeltaClient({
@@ -140,41 +143,41 @@ export class Ztunnel {
         rejected: ({ typeUrl, detail }) => log.warn('rejected resources', { type: typeUrl, detail }),
       },
     });
-    client.synced(this.stopping.signal).then(
+    client.synced(this.#stopping.signal).then(
       () => {
-        this.isSynced = true;
-        this.syncedNow.abort();
+        this.#isSynced = true;
+        this.#syncedNow.abort();
       },
       () => undefined,
     );
-    await client.run(this.stopping.signal);
+    await client.run(this.#stopping.signal);
   }
 
-  private readonly syncedNow = new AbortController();
+  readonly #syncedNow = new AbortController();
 
-  private async followAgent(): Promise<void> {
-    if (!this.isSynced) await untilAborted(AbortSignal.any([this.syncedNow.signal, this.stopping.signal]));
-    if (this.stopping.signal.aborted) return;
+  async #followAgent(): Promise<void> {
+    if (!this.#isSynced) await untilAborted(AbortSignal.any([this.#syncedNow.signal, this.#stopping.signal]));
+    if (this.#stopping.signal.aborted) return;
     await runZdsClient({
-      path: this.config.zdsPath,
+      path: this.#config.zdsPath,
       manager: this.workloads,
-      signal: AbortSignal.any([this.stopping.signal]),
+      signal: AbortSignal.any([this.#stopping.signal]),
     });
   }
 
-  private async listen(): Promise<void> {
-    const { config } = this;
+  async #listen(): Promise<void> {
+    const config = this.#config;
     const everywhere = config.isIpv6Enabled ? ['::'] : ['0.0.0.0'];
-    this.servers = [
+    this.#servers = [
       await HttpServer.listen({
         hosts: config.isIpv6Enabled ? ['127.0.0.1', '::1'] : ['127.0.0.1'],
         port: config.adminPort,
-        handler: adminHandler({ dump: () => this.dump(), quit: () => this.quit.abort() }),
+        handler: adminHandler({ dump: () => this.dump(), quit: () => this.#quit.abort() }),
       }),
       await HttpServer.listen({
         hosts: everywhere,
         port: config.statsPort,
-        handler: metricsHandler(this.registry, () => {
+        handler: metricsHandler(this.#registry, () => {
           for (const proxy of this.workloads.proxies()) proxy.connections.flushBytes();
         }),
       }),
@@ -195,13 +198,13 @@ export class Ztunnel {
 
   /** The state dump of the admin port. */
   dump(): unknown {
-    const { config } = this;
+    const config = this.#config;
     return configDump({
       state: this.state,
       policies: this.policies.list(),
       certificates: this.certificates.states(),
       workloads: this.workloads.views(),
-      version: { version: this.version, istioVersion: config.istioVersion },
+      version: { version: this.#version, istioVersion: config.istioVersion },
       config: {
         proxy: true,
         dnsProxy: false,
@@ -216,11 +219,11 @@ export class Ztunnel {
     });
   }
 
-  private async drain(): Promise<void> {
-    this.isDraining = true;
-    log.info('draining', { deadlineMs: this.config.drainMs });
+  async #drain(): Promise<void> {
+    this.#isDraining = true;
+    log.info('draining', { deadlineMs: this.#config.drainMs });
     try {
-      await this.workloads.drain(AbortSignal.timeout(this.config.drainMs));
+      await this.workloads.drain(AbortSignal.timeout(this.#config.drainMs));
     } catch (error) {
       log.error('drain failed', { error: messageOf(error) });
     }

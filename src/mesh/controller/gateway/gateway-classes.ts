@@ -8,10 +8,10 @@ import type { Logger } from '#base/telemetry/log.js';
 import { hasConditions, withTransitionTimes, type WantedCondition } from '../status/conditions.js';
 import { untilAborted } from '#base/system/until.js';
 import { WorkQueue } from '../work-queue.js';
-import { BUILT_IN_CLASSES, isOurController } from './classes.js';
+import { builtInClasses, isOurController } from './classes.js';
 
 /** While the Gateway API is not installed, its absence is looked at this often, in milliseconds. */
-const ABSENT_POLL_MS = 3_000;
+const absentPollMs = 3_000;
 
 /**
  * Creates the built-in Gateway classes when they are absent, never changing one that exists, and
@@ -31,13 +31,13 @@ export async function runGatewayClasses(
     concurrency: 1,
   });
   const stop = deps.classes.onChange(({ object }) => queue.add(object.metadata.name));
-  for (const { name } of BUILT_IN_CLASSES) queue.add(name);
+  for (const { name } of builtInClasses) queue.add(name);
   for (const { metadata } of deps.classes.list()) queue.add(metadata.name);
   queue.start(signal);
   const timer = setInterval(() => {
-    for (const { name } of BUILT_IN_CLASSES)
+    for (const { name } of builtInClasses)
       if (deps.classes.get(undefined, name) === undefined) queue.add(name);
-  }, ABSENT_POLL_MS);
+  }, absentPollMs);
   await untilAborted(signal);
   clearInterval(timer);
   stop();
@@ -48,7 +48,7 @@ async function reconcile(
   existing: GatewayClass | undefined,
   name: string,
 ): Promise<void> {
-  const builtIn = BUILT_IN_CLASSES.find((candidate) => candidate.name === name);
+  const builtIn = builtInClasses.find((candidate) => candidate.name === name);
   let current = existing;
   if (current === undefined) {
     if (builtIn === undefined) return;

@@ -20,11 +20,11 @@ import { objectKey } from '../model/inputs.js';
 import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
 import { WorkQueue } from '../work-queue.js';
 import {
-  BUILT_IN_CLASSES,
-  GATEWAY_CONTROLLER,
+  builtInClasses,
+  gatewayController,
   isOurController,
-  UNMANAGED_CONTROLLER,
-  WAYPOINT_CONTROLLER,
+  unmanagedController,
+  waypointController,
 } from './classes.js';
 import { undeployedStatus, unmanagedStatus, waypointStatus, type DeploymentState } from './gateway-status.js';
 import { ObjectApplier } from './object-applier.js';
@@ -32,10 +32,10 @@ import { AttachedRoutes } from './attached-routes.js';
 import { waypointObjectName, type WaypointRenderer } from './waypoint-objects.js';
 
 /** Gateways worked on at a time. */
-const CONCURRENCY = 4;
+const concurrency = 4;
 /** Version of the rendering, compared with a Gateway's annotation so that an older controller yields to a newer. */
-const CONTROLLER_VERSION = 5;
-const VERSION_ANNOTATION = 'gateway.istio.io/controller-version';
+const controllerVersion = 5;
+const versionAnnotation = 'gateway.istio.io/controller-version';
 
 export interface GatewayControllerDeps {
   readonly client: KubeClient;
@@ -73,7 +73,7 @@ export class GatewayController {
         const level = isConflict(error) ? 'debug' : 'warn';
         log[level]('a Gateway could not be reconciled, retrying', { gateway: key, error: messageOf(error) });
       },
-      concurrency: CONCURRENCY,
+      concurrency: concurrency,
     });
     const routes = new AttachedRoutes(client);
     const children = startChildren(client, { signal, onChange: (key) => queue.add(key) });
@@ -113,8 +113,8 @@ export class GatewayController {
     const controllerName = this.#controllerOf(gateway);
     if (controllerName === undefined || !isOurController(controllerName) || !this.#isOurRevision(gateway))
       return;
-    if (controllerName === UNMANAGED_CONTROLLER) return this.#writeStatus(gateway, unmanagedStatus(gateway));
-    if (controllerName === GATEWAY_CONTROLLER) return this.#writeStatus(gateway, undeployedStatus(gateway));
+    if (controllerName === unmanagedController) return this.#writeStatus(gateway, unmanagedStatus(gateway));
+    if (controllerName === gatewayController) return this.#writeStatus(gateway, undeployedStatus(gateway));
     const problem = await this.#deploy(gateway, work);
     const state = this.#deploymentState(gateway, { children: work.children, problem });
     await this.#writeStatus(
@@ -128,7 +128,7 @@ export class GatewayController {
     const className = gateway.spec.gatewayClassName;
     const existing = this.#deps.gatewayClasses.get(undefined, className);
     return (
-      existing?.spec.controllerName ?? BUILT_IN_CLASSES.find(({ name }) => name === className)?.controllerName
+      existing?.spec.controllerName ?? builtInClasses.find(({ name }) => name === className)?.controllerName
     );
   }
 
@@ -140,8 +140,8 @@ export class GatewayController {
   }
 
   async #deploy(gateway: Gateway, work: Work): Promise<DeploymentState['problem']> {
-    const version = gateway.metadata.annotations?.[VERSION_ANNOTATION];
-    if (version !== undefined && !(Number(version) <= CONTROLLER_VERSION)) return undefined;
+    const version = gateway.metadata.annotations?.[versionAnnotation];
+    if (version !== undefined && !(Number(version) <= controllerVersion)) return undefined;
     if (!isManaged(gateway)) return undefined;
     if (gateway.spec.infrastructure?.parametersRef !== undefined) {
       return {
@@ -149,11 +149,11 @@ export class GatewayController {
         message: 'spec.infrastructure.parametersRef is not supported for waypoints by this version',
       };
     }
-    const context = { controllerName: WAYPOINT_CONTROLLER, trustDomain: this.#deps.trustDomain() };
+    const context = { controllerName: waypointController, trustDomain: this.#deps.trustDomain() };
     for (const rendered of this.#deps.render(gateway, context)) {
       const { namespace, name } = rendered.object.metadata;
       const outcome = await this.#applier.apply(rendered, {
-        fieldManager: WAYPOINT_CONTROLLER,
+        fieldManager: waypointController,
         live: work.children.get(rendered.resource.plural, namespace, name),
         signal: work.signal,
       });

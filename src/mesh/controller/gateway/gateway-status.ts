@@ -1,5 +1,5 @@
 import type { Gateway, GatewayListener } from '#base/kube/types.js';
-import { HBONE_PORT } from '../model/waypoint.js';
+import { hbonePort } from '../model/waypoint.js';
 import { withTransitionTimes, type WantedCondition } from '../status/conditions.js';
 
 type Status = NonNullable<Gateway['status']>;
@@ -98,10 +98,10 @@ export function undeployedStatus(gateway: Gateway, now = new Date()): Status {
 function listenerProblem(
   listener: GatewayListener,
 ): { readonly reason: string; readonly message: string } | undefined {
-  if (listener.protocol === 'HBONE' && listener.port === HBONE_PORT) return undefined;
+  if (listener.protocol === 'HBONE' && listener.port === hbonePort) return undefined;
   return {
     reason: 'UnsupportedProtocol',
-    message: `a waypoint listens with protocol HBONE on port ${HBONE_PORT}, not ${listener.protocol} on ${listener.port}`,
+    message: `a waypoint listens with protocol HBONE on port ${hbonePort}, not ${listener.protocol} on ${listener.port}`,
   };
 }
 

@@ -5,7 +5,7 @@ import type { KubeObject } from '#base/kube/types.js';
 import type { RenderedObject } from './waypoint-objects.js';
 
 /** Objects remembered as applied; a cluster has three per waypoint. */
-const MEMORY_MAX = 30_000;
+const memoryMax = 30_000;
 
 /** What became of one object. */
 export type ApplyOutcome = 'applied' | 'unchanged' | 'foreign';
@@ -53,7 +53,7 @@ export class ObjectApplier {
     this.#applied.delete(key);
     this.#applied.set(key, value);
     for (const oldest of this.#applied.keys()) {
-      if (this.#applied.size <= MEMORY_MAX) break;
+      if (this.#applied.size <= memoryMax) break;
       this.#applied.delete(oldest);
     }
   }

@@ -10,7 +10,7 @@ export type TemplateValues = Readonly<Record<string, string>>;
 /** A parsed template; rendering gives a fresh object every time. */
 export type Template = (values: TemplateValues) => Record<string, unknown>;
 
-const PLACEHOLDER = /\$\{(\w+)\}/g;
+const placeholderPattern = /\$\{(\w+)\}/g;
 
 /**
  * Reads one template file. Placeholders are filled into the parsed document's texts, not into the
@@ -51,7 +51,7 @@ export function findTemplates(configured: string | undefined): string {
 }
 
 function fill(node: unknown, valueOf: (name: string) => string): unknown {
-  if (typeof node === 'string') return node.replace(PLACEHOLDER, (_, name: string) => valueOf(name));
+  if (typeof node === 'string') return node.replace(placeholderPattern, (_, name: string) => valueOf(name));
   if (Array.isArray(node)) return node.map((item) => fill(item, valueOf));
   if (!isRecord(node)) return node;
   return Object.fromEntries(

@@ -38,23 +38,23 @@ export type WaypointRenderer = (
   context: { readonly controllerName: string; readonly trustDomain: string },
 ) => readonly RenderedObject[];
 
-const SERVICE_ACCOUNT_ANNOTATION = 'gateway.istio.io/service-account';
-const SERVICE_TYPE_ANNOTATION = 'networking.istio.io/service-type';
-const NAME_OVERRIDE_ANNOTATION = 'gateway.istio.io/name-override';
+const serviceAccountAnnotation = 'gateway.istio.io/service-account';
+const serviceTypeAnnotation = 'networking.istio.io/service-type';
+const nameOverrideAnnotation = 'gateway.istio.io/name-override';
 /** Metadata of the Gateway that never goes to its objects. */
-const NOT_COPIED: ReadonlySet<string> = new Set([
+const notCopied: ReadonlySet<string> = new Set([
   'kubectl.kubernetes.io/last-applied-configuration',
-  NAME_OVERRIDE_ANNOTATION,
-  SERVICE_ACCOUNT_ANNOTATION,
+  nameOverrideAnnotation,
+  serviceAccountAnnotation,
   'gateway.istio.io/controller-version',
 ]);
-const STATUS_PORT: ServicePort = { name: 'status-port', port: 15021, protocol: 'TCP', appProtocol: 'tcp' };
+const statusPort: ServicePort = { name: 'status-port', port: 15021, protocol: 'TCP', appProtocol: 'tcp' };
 /** Longest port name Kubernetes takes for a Service. */
-const MAX_PORT_NAME = 63;
+const maxPortName = 63;
 
 /** Name of a Gateway's Deployment and Service. */
 export function waypointObjectName(gateway: Gateway): string {
-  return gateway.metadata.annotations?.[NAME_OVERRIDE_ANNOTATION] ?? gateway.metadata.name;
+  return gateway.metadata.annotations?.[nameOverrideAnnotation] ?? gateway.metadata.name;
 }
 
 /** Loads the templates and returns the renderer. Throws MESH0405. */
@@ -69,7 +69,7 @@ export function createWaypointRenderer(templates: string, settings: WaypointSett
       name,
       gateway: gateway.metadata.name,
       namespace: gateway.metadata.namespace ?? '',
-      serviceAccount: gateway.metadata.annotations?.[SERVICE_ACCOUNT_ANNOTATION] ?? name,
+      serviceAccount: gateway.metadata.annotations?.[serviceAccountAnnotation] ?? name,
       trustDomain: context.trustDomain,
       image: settings.image,
       imagePullPolicy: settings.imagePullPolicy,
@@ -116,7 +116,7 @@ function wanted(gateway: Gateway): {
   const keep = (entries: Record<string, string> | undefined) =>
     Object.fromEntries(
       Object.entries(entries ?? {}).filter(
-        ([key]) => !NOT_COPIED.has(key) && !key.startsWith('gateway.networking.k8s.io/'),
+        ([key]) => !notCopied.has(key) && !key.startsWith('gateway.networking.k8s.io/'),
       ),
     );
   return { labels: keep(from.labels), annotations: keep(from.annotations) };
@@ -182,7 +182,7 @@ function withPodSettings(
 }
 
 function withPorts(service: Service, gateway: Gateway): Service {
-  const type = gateway.metadata.annotations?.[SERVICE_TYPE_ANNOTATION];
+  const type = gateway.metadata.annotations?.[serviceTypeAnnotation];
   return {
     ...service,
     spec: {
@@ -196,7 +196,7 @@ function withPorts(service: Service, gateway: Gateway): Service {
 
 /** The status port and one port for each port number listened on. */
 export function servicePorts(gateway: Gateway): ServicePort[] {
-  const ports: ServicePort[] = [STATUS_PORT];
+  const ports: ServicePort[] = [statusPort];
   for (const listener of gateway.spec.listeners) {
     if (ports.some(({ port }) => port === listener.port)) continue;
     ports.push({
@@ -210,11 +210,11 @@ export function servicePorts(gateway: Gateway): ServicePort[] {
 }
 
 function uniqueName(wantedName: string, taken: readonly ServicePort[]): string {
-  const base = wantedName.slice(0, MAX_PORT_NAME);
+  const base = wantedName.slice(0, maxPortName);
   if (!taken.some(({ name }) => name === base)) return base;
   for (let n = taken.length; ; n++) {
     const suffix = `-${n}`;
-    const candidate = `${base.slice(0, MAX_PORT_NAME - suffix.length)}${suffix}`;
+    const candidate = `${base.slice(0, maxPortName - suffix.length)}${suffix}`;
     if (!taken.some(({ name }) => name === candidate)) return candidate;
   }
 }

@@ -1,4 +1,4 @@
-import { AUTHORIZATION_TYPE, L7_AUTHORIZATION_TYPE } from '../../xds/type-urls.js';
+import { authorizationType, l7AuthorizationType } from '../../xds/type-urls.js';
 import { AuthorizationSchema, type Authorization } from '../../xds/gen/istio/authorization_pb.js';
 import {
   AuthorizationPolicySchema,
@@ -72,7 +72,7 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
         ...cluster,
         binding: view.bindService(facts, waypoints, reader),
         ingressUsesWaypoint:
-          (facts.labels[INGRESS_USE_WAYPOINT] ?? namespace?.labels[INGRESS_USE_WAYPOINT]) === 'true',
+          (facts.labels[ingressUseWaypoint] ?? namespace?.labels[ingressUseWaypoint]) === 'true',
         namespaceTrafficDistribution: namespace?.trafficDistribution,
       });
       return [{ key: service.key, value: service }];
@@ -193,13 +193,13 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
   };
 }
 
-const INGRESS_USE_WAYPOINT = 'istio.io/ingress-use-waypoint';
+const ingressUseWaypoint = 'istio.io/ingress-use-waypoint';
 
 function l4Resource(message: Authorization): Keyed<L4Resource> {
   const key = `${message.namespace}/${message.name}`;
   const wire = encodeResource({
     name: key,
-    typeUrl: AUTHORIZATION_TYPE,
+    typeUrl: authorizationType,
     schema: AuthorizationSchema,
     message,
     isVersioned: false,
@@ -217,7 +217,7 @@ function l7Resources(policy: AuthorizationPolicy, targets: readonly TargetResult
     const message = convertToL7(policy, services.length < here.length ? [] : services);
     const wire = encodeResource({
       name: key,
-      typeUrl: L7_AUTHORIZATION_TYPE,
+      typeUrl: l7AuthorizationType,
       schema: AuthorizationPolicySchema,
       message,
       isVersioned: true,

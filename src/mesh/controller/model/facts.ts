@@ -96,13 +96,13 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     selector: selector === undefined || Object.keys(selector).length === 0 ? undefined : selector,
     isLocalOnly: spec.internalTrafficPolicy === 'Local',
     publishesUnready: spec.publishNotReadyAddresses === true,
-    trafficDistribution: spec.trafficDistribution ?? metadata.annotations?.[TRAFFIC_DISTRIBUTION],
+    trafficDistribution: spec.trafficDistribution ?? metadata.annotations?.[trafficDistribution],
   };
 }
 
 /** Annotation of Services and Namespaces naming the traffic distribution. */
-export const TRAFFIC_DISTRIBUTION = 'networking.istio.io/traffic-distribution';
-const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+export const trafficDistribution = 'networking.istio.io/traffic-distribution';
+const serviceNameLabel = 'kubernetes.io/service-name';
 
 /** What the mesh needs of an EndpointSlice. */
 export interface SliceFacts {
@@ -121,7 +121,7 @@ export interface SliceFacts {
 /** Facts of an EndpointSlice; undefined when it belongs to no Service or lists names instead of addresses. */
 export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
   const namespace = slice.metadata.namespace ?? '';
-  const service = slice.metadata.labels?.[SERVICE_NAME_LABEL];
+  const service = slice.metadata.labels?.[serviceNameLabel];
   if (service === undefined || slice.addressType === 'FQDN') return undefined;
   return {
     namespace,

@@ -5,7 +5,7 @@ import { selectorOf, type L4Conversion } from '../policy/l4-authorization.js';
 import type { TargetLookup } from '../policy/l7-authorization.js';
 import type { PeerAuthFacts, PeerAuthScope } from '../policy/peer-authentication.js';
 import type { PodFacts, ServiceFacts, SliceFacts } from './facts.js';
-import { MESH_KEY, objectKey, type Inputs } from './inputs.js';
+import { meshKey, objectKey, type Inputs } from './inputs.js';
 import type { MeshConfig } from './mesh-config.js';
 import { serviceKey, type MeshService } from './service.js';
 import { waypointKey, type Waypoint } from './waypoint.js';
@@ -28,7 +28,7 @@ export interface ConvertedPolicy {
 }
 
 /** Values of the managed-by label on objects of a waypoint. */
-const MANAGED_WAYPOINTS: ReadonlySet<string> = new Set([
+const managedWaypoints: ReadonlySet<string> = new Set([
   'istio.io-mesh-controller',
   'istio.io-eastwest-controller',
 ]);
@@ -52,7 +52,7 @@ export class InputView {
   }
 
   mesh(reader: Reader): MeshConfig {
-    const mesh = this.#inputs.mesh.get(MESH_KEY, reader);
+    const mesh = this.#inputs.mesh.get(meshKey, reader);
     if (mesh === undefined) throw new Error('the mesh options are set when the inputs are made');
     return mesh;
   }
@@ -82,14 +82,14 @@ export class InputView {
   }
 
   bindService(service: ServiceFacts, waypoints: Collection<Waypoint>, reader: Reader): WaypointBinding {
-    if (MANAGED_WAYPOINTS.has(service.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
+    if (managedWaypoints.has(service.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
     return this.#bind({ of: service, traffic: 'service', waypoints, reader });
   }
 
   bindPod(pod: PodFacts, waypoints: Collection<Waypoint>, reader: Reader): WaypointBinding {
     const gateway = pod.labels[labels.gatewayName];
     // A waypoint's own pods are never behind a waypoint.
-    if (MANAGED_WAYPOINTS.has(pod.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
+    if (managedWaypoints.has(pod.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
     if (gateway !== undefined && waypoints.get(waypointKey(pod.namespace, gateway), reader) !== undefined) {
       return { kind: 'none' };
     }

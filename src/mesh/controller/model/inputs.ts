@@ -2,7 +2,7 @@ import type { AuthorizationPolicy, Gateway, GatewayClass, KubeObject, Namespace 
 import type { Graph, SourceCollection } from '../graph/graph.js';
 import type { PeerAuthFacts } from '../policy/peer-authentication.js';
 import {
-  TRAFFIC_DISTRIBUTION,
+  trafficDistribution,
   type NodeFacts,
   type PodFacts,
   type ServiceFacts,
@@ -18,7 +18,7 @@ export interface NamespaceFacts {
 }
 
 /** Key under which the mesh options are kept. */
-export const MESH_KEY = 'mesh';
+export const meshKey = 'mesh';
 
 /** Everything the mesh state is derived from. Keys are `namespace/name`, or the name of cluster-wide objects. */
 export interface Inputs {
@@ -48,7 +48,7 @@ export function createInputs(graph: Graph, mesh: MeshConfig): Inputs {
     policies: graph.source(),
     peerAuths: graph.source(),
   };
-  inputs.mesh.set(MESH_KEY, mesh);
+  inputs.mesh.set(meshKey, mesh);
   return inputs;
 }
 
@@ -63,7 +63,7 @@ export function namespaceFacts(namespace: Namespace): NamespaceFacts {
   return {
     name: namespace.metadata.name,
     labels: namespace.metadata.labels ?? {},
-    trafficDistribution: namespace.metadata.annotations?.[TRAFFIC_DISTRIBUTION],
+    trafficDistribution: namespace.metadata.annotations?.[trafficDistribution],
   };
 }
 

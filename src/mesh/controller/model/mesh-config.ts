@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import { DEFAULT_TRUST_DOMAIN, parseSpiffe } from '../../identity/spiffe.js';
+import { defaultTrustDomain, parseSpiffe } from '../../identity/spiffe.js';
 
 /** What happens to traffic bound for a waypoint that is missing or not ready. */
 export type WaypointFailurePolicy = 'closed' | 'open';
@@ -16,7 +16,7 @@ export interface MeshConfig {
 /** Options that apply when the mesh ConfigMap is absent or silent. */
 export function defaultMeshConfig(systemNamespace: string): MeshConfig {
   return {
-    trustDomain: DEFAULT_TRUST_DOMAIN,
+    trustDomain: defaultTrustDomain,
     rootNamespace: systemNamespace,
     waypointFailurePolicy: 'closed',
   };

@@ -7,9 +7,9 @@ import type { MeshConfig } from './mesh-config.js';
 import { ChangeCollector, createSources } from './xds-sources.js';
 
 /** A change waits this long for others to join it, in milliseconds. */
-const QUIET_MS = 15;
+const quietMs = 15;
 /** No change waits longer than this, however many follow it, in milliseconds. */
-const QUIET_MAX_MS = 100;
+const quietMaxMs = 100;
 
 export interface MeshStateOptions {
   readonly cluster: ClusterFacts;
@@ -83,7 +83,7 @@ export class MeshState {
     if (!this.#isRunning || this.#isFlushing) return;
     const nowMs = Date.now();
     this.#firstStaleMs ??= nowMs;
-    const waitMs = Math.max(0, Math.min(QUIET_MS, this.#firstStaleMs + QUIET_MAX_MS - nowMs));
+    const waitMs = Math.max(0, Math.min(quietMs, this.#firstStaleMs + quietMaxMs - nowMs));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#flush(), waitMs);
   }

@@ -15,7 +15,7 @@ import {
   type Service,
 } from '../../xds/gen/istio/workload_pb.js';
 import { encodeResource, type WireResource } from '../../xds/server/resource.js';
-import { ADDRESS_TYPE } from '../../xds/type-urls.js';
+import { addressType } from '../../xds/type-urls.js';
 import { appProtocolOf } from './app-protocol.js';
 import type { ServiceFacts } from './facts.js';
 import type { WaypointBinding } from './waypoint-binding.js';
@@ -77,7 +77,7 @@ export function meshService(facts: ServiceFacts, context: ServiceContext): MeshS
   const key = `${facts.namespace}/${hostname}`;
   const wire = encodeResource({
     name: key,
-    typeUrl: ADDRESS_TYPE,
+    typeUrl: addressType,
     schema: AddressSchema,
     message: create(AddressSchema, { type: { case: 'service', value: message } }),
     aliases: facts.clusterIps.map((ip) => `${context.network}/${ip}`),

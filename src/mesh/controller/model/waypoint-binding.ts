@@ -1,7 +1,7 @@
 import * as labels from '#base/kube/labels.js';
 import type { GatewayAddress } from '../../xds/gen/istio/workload_pb.js';
 import type { WaypointFailurePolicy } from './mesh-config.js';
-import { gatewayAddressOf, NO_WAYPOINT, waypointKey, type Waypoint } from './waypoint.js';
+import { gatewayAddressOf, noWaypoint, waypointKey, type Waypoint } from './waypoint.js';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -39,10 +39,10 @@ export interface BindingInput {
  */
 export function bindWaypoint(input: BindingInput): WaypointBinding {
   const own = namedWaypoint(input.labels, input.namespace);
-  if (own === NO_WAYPOINT) return { kind: 'none' };
+  if (own === noWaypoint) return { kind: 'none' };
   const inherited = own === undefined ? namedWaypoint(input.namespaceLabels, input.namespace) : undefined;
   const named = own ?? inherited;
-  if (named === undefined || named === NO_WAYPOINT) return { kind: 'none' };
+  if (named === undefined || named === noWaypoint) return { kind: 'none' };
 
   const key = waypointKey(named.namespace, named.name);
   const waypoint = input.getWaypoint(key);
@@ -80,10 +80,10 @@ export function bindWaypoint(input: BindingInput): WaypointBinding {
 function namedWaypoint(
   from: Labels,
   ownNamespace: string,
-): { readonly namespace: string; readonly name: string } | typeof NO_WAYPOINT | undefined {
+): { readonly namespace: string; readonly name: string } | typeof noWaypoint | undefined {
   const name = from[labels.useWaypoint];
   if (name === undefined || name === '') return undefined;
-  if (name === NO_WAYPOINT) return NO_WAYPOINT;
+  if (name === noWaypoint) return noWaypoint;
   const namespace = from[labels.useWaypointNamespace];
   return { name, namespace: namespace === undefined || namespace === '' ? ownNamespace : namespace };
 }

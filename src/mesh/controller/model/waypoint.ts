@@ -5,9 +5,9 @@ import { create } from '@bufbuild/protobuf';
 import { GatewayAddressSchema, type GatewayAddress } from '../../xds/gen/istio/workload_pb.js';
 
 /** Port on which every waypoint takes HBONE. */
-export const HBONE_PORT = 15008;
+export const hbonePort = 15008;
 /** Value of a use-waypoint label that opts out. */
-export const NO_WAYPOINT = 'none';
+export const noWaypoint = 'none';
 
 /** Traffic a waypoint is meant for. */
 export type WaypointTraffic = 'service' | 'workload' | 'all' | 'none';
@@ -66,7 +66,7 @@ export function gatewayAddressOf(input: {
   if (hostname === undefined && ip !== undefined) {
     return create(GatewayAddressSchema, {
       destination: { case: 'address', value: { network, address: ip } },
-      hboneMtlsPort: HBONE_PORT,
+      hboneMtlsPort: hbonePort,
     });
   }
   return create(GatewayAddressSchema, {
@@ -74,7 +74,7 @@ export function gatewayAddressOf(input: {
       case: 'hostname',
       value: { namespace, hostname: hostname ?? `${name}.${namespace}.svc.${clusterDomain}` },
     },
-    hboneMtlsPort: HBONE_PORT,
+    hboneMtlsPort: hbonePort,
   });
 }
 
@@ -90,7 +90,7 @@ function parseTraffic(value: string | undefined): WaypointTraffic {
 }
 
 function allowedRoutesOf(gateway: Gateway): AllowedRoutes {
-  const listener = gateway.spec.listeners.find((l) => l.protocol === 'HBONE' && l.port === HBONE_PORT);
+  const listener = gateway.spec.listeners.find((l) => l.protocol === 'HBONE' && l.port === hbonePort);
   const namespaces = listener?.allowedRoutes?.namespaces;
   if (namespaces?.from === 'All') return { from: 'All' };
   if (namespaces?.from === 'Selector' && namespaces.selector !== undefined) {

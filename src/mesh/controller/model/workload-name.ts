@@ -1,7 +1,7 @@
 import type { ObjectMeta } from '#base/kube/types.js';
 
 /** `<cronjob>-<scheduled minute>`, as the CronJob controller names its Jobs. */
-const CRON_JOB_RUN = /^(.+)-\d{8,10}$/;
+const cronJobRun = /^(.+)-\d{8,10}$/;
 
 /**
  * The name under which people know a pod's workload, derived from the pod alone: its label, else
@@ -19,7 +19,7 @@ export function workloadNameOf(pod: ObjectMeta): string {
       : owner.name;
   }
   if (owner.kind === 'ReplicationController') return pod.labels?.['deploymentconfig'] ?? owner.name;
-  if (owner.kind === 'Job') return CRON_JOB_RUN.exec(owner.name)?.[1] ?? owner.name;
+  if (owner.kind === 'Job') return cronJobRun.exec(owner.name)?.[1] ?? owner.name;
   return owner.name;
 }
 

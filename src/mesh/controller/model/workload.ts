@@ -15,8 +15,8 @@ import {
   type Workload,
 } from '../../xds/gen/istio/workload_pb.js';
 import { encodeResource, type WireResource } from '../../xds/server/resource.js';
-import { ADDRESS_TYPE } from '../../xds/type-urls.js';
-import { DEFAULT_TRUST_DOMAIN } from '../../identity/spiffe.js';
+import { addressType } from '../../xds/type-urls.js';
+import { defaultTrustDomain } from '../../identity/spiffe.js';
 import { appProtocolOf } from './app-protocol.js';
 import type { NodeFacts, PodFacts, ServiceFacts, SliceFacts } from './facts.js';
 import { serviceKey } from './service.js';
@@ -50,7 +50,7 @@ export interface PodContext extends WorkloadSettings {
 }
 
 /** Label by which a workload says that it speaks HBONE itself. */
-const TUNNEL_LABEL = 'networking.istio.io/tunnel';
+const tunnelLabel = 'networking.istio.io/tunnel';
 
 /** Resource name of a pod's workload; the empty segment stands for the core API group. */
 export function podUid(
@@ -62,7 +62,7 @@ export function podUid(
 
 /** Builds a pod's workload. */
 export function podWorkload(pod: PodFacts, context: PodContext): MeshWorkload {
-  const speaksHbone = (pod.labels[TUNNEL_LABEL] ?? '').split(',').includes('http');
+  const speaksHbone = (pod.labels[tunnelLabel] ?? '').split(',').includes('http');
   const { node } = context;
   const hasLocality = node !== undefined && (node.region !== '' || node.zone !== '' || node.subzone !== '');
   const message = create(WorkloadSchema, {
@@ -74,7 +74,7 @@ export function podWorkload(pod: PodFacts, context: PodContext): MeshWorkload {
     tunnelProtocol: pod.isCaptured || speaksHbone ? TunnelProtocol.HBONE : TunnelProtocol.NONE,
     nativeTunnel: !pod.isCaptured && speaksHbone,
     // The default is left out: node proxies fill it in.
-    trustDomain: context.trustDomain === DEFAULT_TRUST_DOMAIN ? '' : context.trustDomain,
+    trustDomain: context.trustDomain === defaultTrustDomain ? '' : context.trustDomain,
     serviceAccount: pod.serviceAccount,
     node: pod.node,
     canonicalName: canonicalNameOf(pod.labels, pod.workloadName),
@@ -115,7 +115,7 @@ export function endpointWorkloads(
         namespace: slice.namespace,
         addresses: [address],
         network: context.network,
-        trustDomain: context.trustDomain === DEFAULT_TRUST_DOMAIN ? '' : context.trustDomain,
+        trustDomain: context.trustDomain === defaultTrustDomain ? '' : context.trustDomain,
         workloadType: WorkloadType.POD,
         services: portMaps([context.service], context.clusterDomain, (port) => ports[port.name ?? '']),
         status: isReady ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
@@ -163,7 +163,7 @@ function finish(message: Workload, ips: readonly string[]): MeshWorkload {
   const services = Object.keys(message.services);
   const wire = encodeResource({
     name: message.uid,
-    typeUrl: ADDRESS_TYPE,
+    typeUrl: addressType,
     schema: AddressSchema,
     message: create(AddressSchema, { type: { case: 'workload', value: message } }),
     aliases: ips.map((ip) => `${message.network}/${ip}`),

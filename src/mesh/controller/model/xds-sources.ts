@@ -1,4 +1,4 @@
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, L7_AUTHORIZATION_TYPE } from '../../xds/type-urls.js';
+import { addressType, authorizationType, l7AuthorizationType } from '../../xds/type-urls.js';
 import type { WireResource } from '../../xds/server/resource.js';
 import type { ChangedNames, ResourceSource, Subscriber } from '../../xds/server/source.js';
 import type { Collection, Index } from '../graph/collection.js';
@@ -9,7 +9,7 @@ import type { MeshWorkload } from './workload.js';
 
 /** Services and workloads, for every proxy alike. */
 class AddressSource implements ResourceSource {
-  readonly typeUrl = ADDRESS_TYPE;
+  readonly typeUrl = addressType;
   readonly tracksNames = false;
   readonly removesLast = false;
   readonly allowsOnDemand = true;
@@ -53,7 +53,7 @@ class AddressSource implements ResourceSource {
 
 /** L4 policies, for every proxy alike. */
 class AuthorizationSource implements ResourceSource {
-  readonly typeUrl = AUTHORIZATION_TYPE;
+  readonly typeUrl = authorizationType;
   readonly tracksNames = true;
   readonly removesLast = true;
   readonly allowsOnDemand = false;
@@ -77,7 +77,7 @@ class AuthorizationSource implements ResourceSource {
 
 /** L7 policies: each waypoint gets those of its own Gateway. */
 class L7AuthorizationSource implements ResourceSource {
-  readonly typeUrl = L7_AUTHORIZATION_TYPE;
+  readonly typeUrl = l7AuthorizationType;
   readonly tracksNames = true;
   readonly removesLast = true;
   readonly allowsOnDemand = false;
@@ -122,10 +122,10 @@ export class ChangeCollector {
       this.#changed.set(typeUrl, names);
     };
     for (const collection of [index.services, index.podWorkloads, index.endpointWorkloads]) {
-      graph.onFlush(collection, record(ADDRESS_TYPE));
+      graph.onFlush(collection, record(addressType));
     }
-    for (const collection of index.authorizations) graph.onFlush(collection, record(AUTHORIZATION_TYPE));
-    const recordL7 = record(L7_AUTHORIZATION_TYPE);
+    for (const collection of index.authorizations) graph.onFlush(collection, record(authorizationType));
+    const recordL7 = record(l7AuthorizationType);
     graph.onFlush(index.l7Policies, (keys) => {
       recordL7(new Set([...keys].map((key) => key.slice(key.indexOf('|') + 1))));
     });

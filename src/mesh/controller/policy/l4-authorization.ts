@@ -22,7 +22,7 @@ import {
 import { addressMatches, portMatches, stringMatch } from './string-match.js';
 
 /** Annotation that asks for a policy to be logged, not enforced. */
-export const DRY_RUN = 'istio.io/dry-run';
+export const dryRun = 'istio.io/dry-run';
 
 /** What became of a policy on its way to the node proxies. */
 export interface L4Conversion {
@@ -61,7 +61,7 @@ export function convertToL4(policy: AuthorizationPolicy, rootNamespace: string):
   const action = policy.spec?.action ?? 'ALLOW';
   const nothing = { authorization: undefined, unsupported: [], omittedRules: [], ineffectiveRules: [] };
   if (action !== 'ALLOW' && action !== 'DENY') return { ...nothing, unsupportedPolicy: `action ${action}` };
-  if (policy.metadata.annotations?.[DRY_RUN] === 'true') return { ...nothing, unsupportedPolicy: 'dry run' };
+  if (policy.metadata.annotations?.[dryRun] === 'true') return { ...nothing, unsupportedPolicy: 'dry run' };
 
   const isAllow = action === 'ALLOW';
   const unsupported = new Set<string>();
@@ -104,24 +104,23 @@ export function convertToL4(policy: AuthorizationPolicy, rootNamespace: string):
 export function l7Attributes(rule: AuthorizationRule): string[] {
   const found: string[] = [];
   for (const { operation } of rule.to ?? []) {
-    for (const key of L7_OPERATION)
-      if ((operation?.[key] ?? []).length > 0) found.push(`to.operation.${key}`);
+    for (const key of l7Operation) if ((operation?.[key] ?? []).length > 0) found.push(`to.operation.${key}`);
   }
   for (const { source } of rule.from ?? []) {
-    for (const key of L7_SOURCE) if ((source?.[key] ?? []).length > 0) found.push(`from.source.${key}`);
+    for (const key of l7Source) if ((source?.[key] ?? []).length > 0) found.push(`from.source.${key}`);
   }
-  for (const { key } of rule.when ?? []) if (!L4_CONDITIONS.has(key)) found.push(`when[${key}]`);
+  for (const { key } of rule.when ?? []) if (!l4Conditions.has(key)) found.push(`when[${key}]`);
   return found;
 }
 
-const L7_OPERATION = ['hosts', 'notHosts', 'methods', 'notMethods', 'paths', 'notPaths'] as const;
-const L7_SOURCE = [
+const l7Operation = ['hosts', 'notHosts', 'methods', 'notMethods', 'paths', 'notPaths'] as const;
+const l7Source = [
   'remoteIpBlocks',
   'notRemoteIpBlocks',
   'requestPrincipals',
   'notRequestPrincipals',
 ] as const;
-const L4_CONDITIONS: ReadonlySet<string> = new Set([
+const l4Conditions: ReadonlySet<string> = new Set([
   'source.ip',
   'source.namespace',
   'source.principal',
@@ -242,10 +241,10 @@ function conditionMatch(condition: {
 
 /** A clause of nothing but empty matches: proxies skip each of them, so none can match. */
 function isNeverMatching(clause: Clause): boolean {
-  return clause.matches.every((match) => MATCH_FIELDS.every((field) => match[field].length === 0));
+  return clause.matches.every((match) => matchFields.every((field) => match[field].length === 0));
 }
 
-const MATCH_FIELDS = [
+const matchFields = [
   'namespaces',
   'notNamespaces',
   'principals',

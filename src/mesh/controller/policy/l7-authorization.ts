@@ -12,10 +12,10 @@ import {
   type AuthorizationPolicy as L7Policy,
   type AuthorizationPolicy_Rule,
 } from '../../xds/gen/meshctl/l7_pb.js';
-import { DRY_RUN } from './l4-authorization.js';
+import { dryRun } from './l4-authorization.js';
 
 /** Controller name of waypoint classes. */
-export const MESH_CONTROLLER = 'istio.io/mesh-controller';
+export const meshController = 'istio.io/mesh-controller';
 
 /** Why a target has no enforcement point. */
 export type TargetProblem = 'Invalid' | 'TargetNotFound' | 'AncestorNotBound';
@@ -112,7 +112,7 @@ function resolveTarget(
       const gatewayClass = lookup.gatewayClass(ref.name);
       if (gatewayClass === undefined)
         return fail('TargetNotFound', `GatewayClass ${ref.name} does not exist`);
-      if (gatewayClass.controllerName !== MESH_CONTROLLER || ref.name !== labels.waypointClass) {
+      if (gatewayClass.controllerName !== meshController || ref.name !== labels.waypointClass) {
         return fail('Invalid', `GatewayClass ${ref.name} is not a class of waypoints`);
       }
       return { target, gateways: lookup.gatewaysOfClass(ref.name), service: undefined, problem: undefined };
@@ -131,8 +131,8 @@ export function convertToL7(
   return create(AuthorizationPolicySchema, {
     name: policy.metadata.name,
     namespace: policy.metadata.namespace ?? '',
-    action: ACTIONS[action] ?? AuthorizationPolicy_Action.DENY,
-    dryRun: policy.metadata.annotations?.[DRY_RUN] === 'true',
+    action: actions[action] ?? AuthorizationPolicy_Action.DENY,
+    dryRun: policy.metadata.annotations?.[dryRun] === 'true',
     targets: services.map((service) => create(AuthorizationPolicy_TargetSchema, service)),
     rules: (policy.spec?.rules ?? []).map(convertRule),
     unsupported: unsupportedReason(policy) !== undefined,
@@ -142,13 +142,13 @@ export function convertToL7(
 /** Why a waypoint cannot evaluate the policy as written; undefined when it can. */
 export function unsupportedReason(policy: AuthorizationPolicy): string | undefined {
   const action = policy.spec?.action ?? 'ALLOW';
-  if (ACTIONS[action] === undefined) return `action ${action} is unknown`;
+  if (actions[action] === undefined) return `action ${action} is unknown`;
   if (action === 'CUSTOM')
     return 'action CUSTOM needs an external authorizer, which waypoints do not call yet';
   return undefined;
 }
 
-const ACTIONS: Readonly<Record<string, AuthorizationPolicy_Action>> = {
+const actions: Readonly<Record<string, AuthorizationPolicy_Action>> = {
   ALLOW: AuthorizationPolicy_Action.ALLOW,
   DENY: AuthorizationPolicy_Action.DENY,
   AUDIT: AuthorizationPolicy_Action.AUDIT,

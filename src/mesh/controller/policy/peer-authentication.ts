@@ -15,8 +15,8 @@ import { selectorOf } from './l4-authorization.js';
 import { stringMatch } from './string-match.js';
 
 /** Name of the policy that refuses peers without identity. */
-export const STRICT_POLICY = 'istio_converted_static_strict';
-const CONVERTED_PREFIX = 'converted_peer_authentication_';
+export const strictPolicy = 'istio_converted_static_strict';
+const convertedPrefix = 'converted_peer_authentication_';
 
 /** Whether peers without identity are refused; DISABLE counts as permissive for a node proxy. */
 export type MtlsMode = 'unset' | 'permissive' | 'strict';
@@ -77,14 +77,14 @@ export function peerAuthPolicyKeys(
   scope: PeerAuthScope,
 ): string[] {
   const inherited = namespaceMode(scope);
-  const strictKey = `${scope.rootNamespace}/${STRICT_POLICY}`;
+  const strictKey = `${scope.rootNamespace}/${strictPolicy}`;
   const selecting = selectorPolicies(workload.namespace, scope).filter((policy) =>
     Object.entries(policy.selector ?? {}).every(([key, value]) => workload.labels[key] === value),
   );
   const applied = oldest(selecting);
   if (applied === undefined) return inherited === 'strict' ? [strictKey] : [];
   const mode = applied.mode === 'unset' ? inherited : applied.mode;
-  if (portRules(applied, mode).length > 0) return [`${applied.namespace}/${CONVERTED_PREFIX}${applied.name}`];
+  if (portRules(applied, mode).length > 0) return [`${applied.namespace}/${convertedPrefix}${applied.name}`];
   return mode === 'strict' ? [strictKey] : [];
 }
 
@@ -94,13 +94,13 @@ export function convertPortLevel(policy: PeerAuthFacts, scope: PeerAuthScope): A
   const mode = policy.mode === 'unset' ? namespaceMode(scope) : policy.mode;
   const rules = portRules(policy, mode);
   if (rules.length === 0) return undefined;
-  return denial({ namespace: policy.namespace, name: `${CONVERTED_PREFIX}${policy.name}`, rules });
+  return denial({ namespace: policy.namespace, name: `${convertedPrefix}${policy.name}`, rules });
 }
 
 /** The policy that refuses every peer without identity. */
 export function strictAuthorization(rootNamespace: string): Authorization {
   const rule = create(RuleSchema, { clauses: [create(ClauseSchema, { matches: [unauthenticated()] })] });
-  return denial({ namespace: rootNamespace, name: STRICT_POLICY, rules: [rule] });
+  return denial({ namespace: rootNamespace, name: strictPolicy, rules: [rule] });
 }
 
 /** Selector policies of the root namespace are ignored, as upstream. */

@@ -2,7 +2,7 @@ import type { Metadata } from '@grpc/grpc-js';
 import type { Caller, TokenAuthenticator } from './token-authenticator.js';
 
 /** Longest token looked at; projected service account tokens are about 1 KiB. */
-const MAX_TOKEN_CHARS = 16 * 1024;
+const maxTokenChars = 16 * 1024;
 
 /** Who makes a gRPC call, by its bearer token; undefined without a token anybody vouches for. */
 export async function callerFrom(
@@ -16,5 +16,5 @@ export async function callerFrom(
 /** The token of an `authorization` header. */
 export function bearerToken(header: string | undefined): string | undefined {
   const token = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
-  return token === undefined || token.length > MAX_TOKEN_CHARS ? undefined : token;
+  return token === undefined || token.length > maxTokenChars ? undefined : token;
 }

@@ -14,7 +14,7 @@ import {
   type IstioCertificateRequest,
   type IstioCertificateResponse,
 } from '../../xds/gen/istio/ca_pb.js';
-import { CREATE_CERTIFICATE_PATH } from '../../xds/type-urls.js';
+import { createCertificatePath } from '../../xds/type-urls.js';
 import type { Logger } from '#base/telemetry/log.js';
 import { callerFrom } from './call-credentials.js';
 import { refuseImpersonation, type NodeAuthorizerDeps } from './node-authorizer.js';
@@ -40,7 +40,7 @@ export interface CertificateServiceDeps {
 }
 
 /** The one answer to every caller that may not have a certificate: reasons are for our log. */
-const REFUSAL = 'request authenticate failure';
+const refusal = 'request authenticate failure';
 
 /** The gRPC certificate signing service, for `grpc.Server.addService`. */
 export function certificateService(deps: CertificateServiceDeps): {
@@ -88,7 +88,7 @@ async function issue(
   });
   if (caller === undefined) {
     deps.events.authenticationFailed();
-    throw new Refusal(status.UNAUTHENTICATED, REFUSAL);
+    throw new Refusal(status.UNAUTHENTICATED, refusal);
   }
   const identity = identityFor(deps, { caller, request: call.request });
   try {
@@ -128,19 +128,19 @@ function identityFor(
     deps.events.refused();
     deps.log.warn('refused to impersonate', {
       caller: `${caller.namespace}/${caller.serviceAccount}`,
-      requested: typeof requested === 'string' ? requested.slice(0, MAX_LOGGED_CHARS) : typeof requested,
+      requested: typeof requested === 'string' ? requested.slice(0, maxLoggedChars) : typeof requested,
       reason,
     });
-    throw new Refusal(status.UNAUTHENTICATED, REFUSAL);
+    throw new Refusal(status.UNAUTHENTICATED, refusal);
   }
   return parsed.id;
 }
 
-const MAX_LOGGED_CHARS = 300;
+const maxLoggedChars = 300;
 
 const definition: ServiceDefinition = {
   createCertificate: {
-    path: CREATE_CERTIFICATE_PATH,
+    path: createCertificatePath,
     requestStream: false,
     responseStream: false,
     requestSerialize: (message: IstioCertificateRequest) =>

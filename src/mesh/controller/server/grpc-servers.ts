@@ -10,10 +10,10 @@ import { statusService, type StatusServiceDeps } from './status-service.js';
 import type { Caller } from './token-authenticator.js';
 
 /** Largest request taken: a reconnecting client lists everything it holds, about 1 MiB per 10 000 resources. */
-const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
+const maxRequestBytes = 64 * 1024 * 1024;
 
-const OPTIONS: ServerOptions = {
-  'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+const serverOptions: ServerOptions = {
+  'grpc.max_receive_message_length': maxRequestBytes,
   // A response holds the whole mesh on a first request; the client sets its own limit.
   'grpc.max_send_message_length': -1,
   'grpc.keepalive_time_ms': 30_000,
@@ -54,7 +54,7 @@ export async function startGrpcServers(
   listen: GrpcListenAddresses,
 ): Promise<GrpcServers> {
   const options: ServerOptions = {
-    ...OPTIONS,
+    ...serverOptions,
     ...(deps.maxConnectionAgeMs === undefined
       ? {}
       : {

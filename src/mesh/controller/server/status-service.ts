@@ -15,7 +15,7 @@ import {
 import { ClientConfigSchema, ConfigStatus } from '../../xds/gen/envoy/status_pb.js';
 import type { ConnectionRecord } from '../../xds/server/server.js';
 import type { SubscriptionStatus } from '../../xds/server/subscription.js';
-import { STATE_OF_THE_WORLD_XDS_PATH } from '../../xds/type-urls.js';
+import { stateOfTheWorldXdsPath } from '../../xds/type-urls.js';
 import { callerFrom } from './call-credentials.js';
 import { type DebugPagesDeps, debugPages } from './debug-pages.js';
 import { podOfNode } from './node-id.js';
@@ -142,7 +142,7 @@ function anyOf(typeUrl: string, value: Uint8Array): Any {
 
 const definition: ServiceDefinition = {
   streamAggregatedResources: {
-    path: STATE_OF_THE_WORLD_XDS_PATH,
+    path: stateOfTheWorldXdsPath,
     requestStream: true,
     responseStream: true,
     requestSerialize: (message: DiscoveryRequest) => Buffer.from(toBinary(DiscoveryRequestSchema, message)),

@@ -11,11 +11,11 @@ export interface Caller {
 }
 
 /** Audience tokens must be issued for. */
-export const TOKEN_AUDIENCE = 'istio-ca';
+export const tokenAudience = 'istio-ca';
 /** Most tokens remembered; each proxy has one at a time. */
-const CACHE_MAX = 2_048;
+const cacheMax = 2_048;
 /** How long a token is believed without asking again, in milliseconds. */
-const CACHE_TTL_MS = 30_000;
+const cacheTtlMs = 30_000;
 
 /**
  * Authenticates Kubernetes service account tokens by asking the API server, which alone knows
@@ -54,16 +54,16 @@ export class TokenAuthenticator {
     const review = await this.#client.create<TokenReview>(tokenReviews, {
       apiVersion: 'authentication.k8s.io/v1',
       kind: 'TokenReview',
-      spec: { token, audiences: [TOKEN_AUDIENCE] },
+      spec: { token, audiences: [tokenAudience] },
     });
     return callerOf(review);
   }
 
   #remember(key: string, caller: Caller): void {
     this.#known.delete(key);
-    this.#known.set(key, { caller, untilMs: this.#now() + CACHE_TTL_MS });
+    this.#known.set(key, { caller, untilMs: this.#now() + cacheTtlMs });
     for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= CACHE_MAX) break;
+      if (this.#known.size <= cacheMax) break;
       this.#known.delete(oldest);
     }
   }
@@ -75,7 +75,7 @@ export function callerOf(review: TokenReview): Caller | undefined {
   const user = status?.user;
   if (status?.authenticated !== true || user === undefined) return undefined;
   // A server that does not know audiences answers without any; it did not check ours.
-  if (!(status.audiences ?? []).includes(TOKEN_AUDIENCE)) return undefined;
+  if (!(status.audiences ?? []).includes(tokenAudience)) return undefined;
   if (!(user.groups ?? []).includes('system:serviceaccounts')) return undefined;
   const [system, kind, namespace, serviceAccount, ...rest] = (user.username ?? '').split(':');
   if (system !== 'system' || kind !== 'serviceaccount' || rest.length > 0) return undefined;

@@ -10,7 +10,7 @@ export interface WantedCondition {
 }
 
 /** Longest message the API accepts in a condition. */
-const MAX_MESSAGE = 32_000;
+const maxMessage = 32_000;
 
 /**
  * The conditions to write: times of transition are kept while the status stays the same, so that
@@ -26,7 +26,7 @@ export function withTransitionTimes(
     const { observedGeneration, message, ...rest } = condition;
     return {
       ...rest,
-      message: message.slice(0, MAX_MESSAGE),
+      message: message.slice(0, maxMessage),
       ...(observedGeneration === undefined ? {} : { observedGeneration }),
       lastTransitionTime:
         before?.status === condition.status && before.lastTransitionTime !== undefined

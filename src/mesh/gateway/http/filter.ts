@@ -27,12 +27,16 @@ export interface HttpFilter {
 
 /** Refuses what the AuthorizationPolicies attached to the destination do not allow. */
 export class AuthorizationFilter implements HttpFilter {
+  readonly #policies: PolicyStore;
+
   readonly name = 'authorization';
 
-  constructor(private readonly policies: PolicyStore) {}
+  constructor(policies: PolicyStore) {
+    this.#policies = policies;
+  }
 
   apply(request: FilteredRequest): LocalReply | undefined {
-    const decision = authorize(this.policies.select(serviceOf(request.connection)), attributesOf(request));
+    const decision = authorize(this.#policies.select(serviceOf(request.connection)), attributesOf(request));
     return decision.allowed ? undefined : rbacDenied(denialDetails(decision));
   }
 }

@@ -50,7 +50,11 @@ const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'
  * connection, when a kept connection was closed under a request that is safe to repeat.
  */
 export class Forwarder {
-  constructor(private readonly deps: ForwarderDeps) {}
+  readonly #deps: ForwarderDeps;
+
+  constructor(deps: ForwarderDeps) {
+    this.#deps = deps;
+  }
 
   async forward(request: ForwardRequest): Promise<ForwardResult> {
     const { connection, route, upstream } = request;
@@ -58,17 +62,17 @@ export class Forwarder {
     let isFresh = false;
     let retryCount = 0;
     for (;;) {
-      const endpoint = this.deps.balancer.pick(
-        this.deps.endpoints.endpointsOf(connection.destination),
+      const endpoint = this.#deps.balancer.pick(
+        this.#deps.endpoints.endpointsOf(connection.destination),
         tried,
       );
       if (endpoint === undefined) {
         return { kind: 'failed', reply: noHealthyUpstream, endpoint, transportFailure: undefined };
       }
       tried.add(endpointKey(endpoint));
-      const release = this.deps.balancer.begin(endpoint);
+      const release = this.#deps.balancer.begin(endpoint);
       try {
-        const response = await this.send(request, endpoint, isFresh);
+        const response = await this.#send(request, endpoint, isFresh);
         return { kind: 'answered', endpoint, response, release };
       } catch (error) {
         release();
@@ -86,28 +90,24 @@ export class Forwarder {
           return { kind: 'failed', reply, endpoint, transportFailure };
         }
         retryCount++;
-        const pauseMs = backoffMs(route.retry, retryCount, this.deps.random());
+        const pauseMs = backoffMs(route.retry, retryCount, this.#deps.random());
         await delay(pauseMs, undefined, { signal: upstream.signal });
       }
     }
   }
 
-  private async send(
-    request: ForwardRequest,
-    endpoint: Endpoint,
-    isFresh: boolean,
-  ): Promise<UpstreamResponse> {
+  async #send(request: ForwardRequest, endpoint: Endpoint, isFresh: boolean): Promise<UpstreamResponse> {
     const { connection, downstreamVersion, upstream } = request;
     const purpose: DialPurpose = {
       serviceHostname: serviceOf(connection)?.hostname,
       signal: upstream.signal,
     };
     if (upstreamVersion(connection, downstreamVersion) === '2' && upstream.upgrade === undefined) {
-      return (await this.deps.pool.http2(endpoint, purpose)).send(upstream);
+      return (await this.#deps.pool.http2(endpoint, purpose)).send(upstream);
     }
     // A connection that switches protocols never comes back, so it is not taken from the kept ones.
     const options = { isFresh: isFresh || upstream.upgrade !== undefined };
-    return (await this.deps.pool.http1(endpoint, purpose, options)).send(upstream);
+    return (await this.#deps.pool.http1(endpoint, purpose, options)).send(upstream);
   }
 }
 

@@ -31,17 +31,21 @@ export interface HttpServiceDeps {
  * one record, whatever happens to it.
  */
 export class HttpService implements EngineHandler {
-  constructor(private readonly deps: HttpServiceDeps) {}
+  readonly #deps: HttpServiceDeps;
+
+  constructor(deps: HttpServiceDeps) {
+    this.#deps = deps;
+  }
 
   async handle(exchange: Exchange): Promise<void> {
-    const record = this.begin(exchange);
+    const record = this.#begin(exchange);
     const aborted = new AbortController();
     const ended = new Promise<ExchangeEnd>((resolve) => exchange.onEnd(resolve));
     void ended.then((end) => {
       if (end === 'aborted') aborted.abort(new Error('the client went away'));
     });
     try {
-      const reply = await this.serve({ exchange, record, signal: aborted.signal });
+      const reply = await this.#serve({ exchange, record, signal: aborted.signal });
       if (reply !== undefined) answer(exchange, record, reply);
     } catch (error) {
       if (!aborted.signal.aborted) {
@@ -51,22 +55,22 @@ export class HttpService implements EngineHandler {
         else answer(exchange, record, { status: 500, body: '', flags: [], details: 'internal_error' });
       }
     }
-    this.finish(record, await ended);
+    this.#finish(record, await ended);
   }
 
   /** A connection that broke before its bytes made a request. */
   broken(connection: ConnectionContext, { status, details }: BrokenRequest): void {
-    const record = makeRecord(connection, this.deps.now());
+    const record = makeRecord(connection, this.#deps.now());
     record.status = status;
     record.details = details;
     record.flags.push('DPE');
-    this.deps.telemetry.request(record);
+    this.#deps.telemetry.request(record);
   }
 
-  private begin(exchange: Exchange): RequestRecord {
+  #begin(exchange: Exchange): RequestRecord {
     const { headers } = exchange;
     return {
-      ...makeRecord(exchange.connection, this.deps.now()),
+      ...makeRecord(exchange.connection, this.#deps.now()),
       method: exchange.method,
       path: exchange.target,
       protocol: exchange.version === '2' ? 'HTTP/2' : `HTTP/${exchange.version}`,
@@ -79,17 +83,17 @@ export class HttpService implements EngineHandler {
     };
   }
 
-  private finish(record: RequestRecord, end: ExchangeEnd): void {
+  #finish(record: RequestRecord, end: ExchangeEnd): void {
     if (end === 'aborted' && !record.flags.includes('UC')) {
       record.flags.push('DC');
       record.details ??= 'downstream_remote_disconnect';
     }
-    record.durationMs = Math.max(0, this.deps.now() - record.startMs);
-    this.deps.telemetry.request(record);
+    record.durationMs = Math.max(0, this.#deps.now() - record.startMs);
+    this.#deps.telemetry.request(record);
   }
 
   /** Handles the request up to the end of sending the response; returns the local reply to send instead. */
-  private async serve(run: Run): Promise<LocalReply | undefined> {
+  async #serve(run: Run): Promise<LocalReply | undefined> {
     const { exchange, record, signal } = run;
     const { version, method, authority } = exchange;
     const headers = exchange.headers.clone();
@@ -111,7 +115,7 @@ export class HttpService implements EngineHandler {
       headers,
       auth: undefined,
     };
-    for (const filter of this.deps.filters) {
+    for (const filter of this.#deps.filters) {
       const reply = await filter.apply(request);
       if (reply !== undefined) return reply;
     }
@@ -121,7 +125,7 @@ export class HttpService implements EngineHandler {
     prepareRequestHeaders(headers);
     record.requestId = headers.joined('x-request-id');
     record.routeName = defaultRoute.name;
-    const result = await this.deps.forwarder.forward({
+    const result = await this.#deps.forwarder.forward({
       connection: exchange.connection,
       downstreamVersion: version === '2' ? '2' : '1.1',
       route: defaultRoute,
@@ -132,14 +136,14 @@ export class HttpService implements EngineHandler {
       record.transportFailure = result.transportFailure;
       return result.reply;
     }
-    await this.passOn(run, result);
+    await this.#passOn(run, result);
     return undefined;
   }
 
-  private async passOn({ exchange, record, signal }: Run, result: Answered): Promise<void> {
+  async #passOn({ exchange, record, signal }: Run, result: Answered): Promise<void> {
     const { response, release } = result;
     try {
-      record.upstreamServiceTimeMs = Math.max(0, this.deps.now() - record.startMs);
+      record.upstreamServiceTimeMs = Math.max(0, this.#deps.now() - record.startMs);
       record.details = 'via_upstream';
       record.status = response.status;
       if (response.kind === 'upgraded') {

@@ -36,12 +36,16 @@ const lingerMs = 2_000;
 
 /** Serves HTTP/1.1 on streams somebody else accepted, with Node's parser. */
 export class Http1Engine {
-  private readonly server: Server;
-  private readonly states = new Map<Duplex, ConnectionState>();
-  private isDraining = false;
+  readonly #handler: EngineHandler;
 
-  constructor(private readonly handler: EngineHandler) {
-    this.server = createServer({
+  readonly #server: Server;
+  readonly #states = new Map<Duplex, ConnectionState>();
+  #isDraining = false;
+
+  constructor(handler: EngineHandler) {
+    this.#handler = handler;
+
+    this.#server = createServer({
       maxHeaderSize: headerBytesMax,
       keepAliveTimeout: idleMs,
       requestTimeout: 0,
@@ -49,76 +53,76 @@ export class Http1Engine {
       requireHostHeader: false,
     });
     // Node would silently drop lines beyond its limit; the guard counts them instead.
-    this.server.maxHeadersCount = 0;
+    this.#server.maxHeadersCount = 0;
     // A client that ended its side still gets its answer. Node has no public name for this.
-    Object.assign(this.server, { httpAllowHalfOpen: true });
-    this.server.on('request', (req, res) => this.accept(req, res, false));
-    this.server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) =>
-      this.accept(req, res, true),
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
+    this.#server.on('request', (req, res) => this.#accept(req, res, false));
+    this.#server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) =>
+      this.#accept(req, res, true),
     );
-    this.server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) =>
-      this.accept(req, res, false),
+    this.#server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) =>
+      this.#accept(req, res, false),
     );
-    this.server.on('upgrade', (req, stream, head) => this.acceptUpgrade(req, stream, head));
-    this.server.on('connect', (req, stream) => this.refuseConnect(req, stream));
-    this.server.on('clientError', (error, stream) => this.parseFailed(error, stream));
+    this.#server.on('upgrade', (req, stream, head) => this.#acceptUpgrade(req, stream, head));
+    this.#server.on('connect', (req, stream) => this.#refuseConnect(req, stream));
+    this.#server.on('clientError', (error, stream) => this.#parseFailed(error, stream));
   }
 
   /** Takes over a stream; the connection ends with it. */
   serve(stream: Duplex, context: ConnectionContext): void {
     const state: ConnectionState = { context, tail: Promise.resolve(), pendingCount: 0, isBroken: false };
-    this.states.set(stream, state);
-    stream.once('close', () => this.states.delete(stream));
+    this.#states.set(stream, state);
+    stream.once('close', () => this.#states.delete(stream));
     // Once our side has ended, what the client still sends has no reader.
     stream.once('finish', () => linger(stream));
-    this.server.emit('connection', stream);
+    this.#server.emit('connection', stream);
   }
 
   /** Closes idle connections; others are closed by their last response. */
   drain(): void {
-    this.isDraining = true;
-    for (const [stream, { pendingCount }] of this.states) {
+    this.#isDraining = true;
+    for (const [stream, { pendingCount }] of this.#states) {
       if (pendingCount === 0) stream.end();
     }
   }
 
-  private accept(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
-    const state = this.states.get(req.socket);
+  #accept(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
+    const state = this.#states.get(req.socket);
     if (state === undefined || state.isBroken) return;
-    const isLast = (): boolean => this.isDraining || (req.socket.readableEnded && state.pendingCount === 1);
+    const isLast = (): boolean => this.#isDraining || (req.socket.readableEnded && state.pendingCount === 1);
     const options = { expectsContinue, isLast };
-    this.enqueue(req.socket, state, new Http1Exchange(state.context, req, res, options));
+    this.#enqueue(req.socket, state, new Http1Exchange(state.context, req, res, options));
   }
 
-  private enqueue(stream: Duplex, state: ConnectionState, exchange: Exchange): void {
+  #enqueue(stream: Duplex, state: ConnectionState, exchange: Exchange): void {
     if (state.pendingCount >= pipelineMax) {
       stream.destroy();
       return;
     }
     state.pendingCount++;
     state.tail = state.tail.then(async () => {
-      await this.handler.handle(exchange);
+      await this.#handler.handle(exchange);
       state.pendingCount--;
     });
   }
 
-  private acceptUpgrade(req: IncomingMessage, stream: Duplex, head: Buffer): void {
-    const state = this.stateForSwitch(stream);
+  #acceptUpgrade(req: IncomingMessage, stream: Duplex, head: Buffer): void {
+    const state = this.#stateForSwitch(stream);
     if (state === undefined) return;
     const headers = HeaderList.fromRaw(req.rawHeaders);
     const protocol = headers.joined('upgrade')?.trim().toLowerCase() ?? '';
     if (protocol === 'h2c') {
-      this.continueWithoutUpgrade({ req, stream, head, headers });
+      this.#continueWithoutUpgrade({ req, stream, head, headers });
       return;
     }
-    this.enqueue(stream, state, new Http1UpgradeExchange(state.context, req, { stream, head, protocol }));
+    this.#enqueue(stream, state, new Http1UpgradeExchange(state.context, req, { stream, head, protocol }));
   }
 
   /**
    * Many clients offer h2c with their first request and are content with HTTP/1.1 (RFC 9110 7.8).
    * Node cannot decline an upgrade, so the request is put back without its offer.
    */
-  private continueWithoutUpgrade(offer: {
+  #continueWithoutUpgrade(offer: {
     req: IncomingMessage;
     stream: Duplex;
     head: Buffer;
@@ -131,14 +135,14 @@ export class Http1Engine {
     const lines = [...headers].map(([name, value]) => `${name}: ${value}\r\n`).join('');
     const text = `${req.method} ${req.url} HTTP/1.1\r\n${lines}\r\n`;
     stream.unshift(Buffer.concat([Buffer.from(text, 'latin1'), head]));
-    this.server.emit('connection', stream);
+    this.#server.emit('connection', stream);
   }
 
-  private refuseConnect(req: IncomingMessage, stream: Duplex): void {
-    const state = this.stateForSwitch(stream);
+  #refuseConnect(req: IncomingMessage, stream: Duplex): void {
+    const state = this.#stateForSwitch(stream);
     if (state === undefined) return;
     const raw = { stream, head: Buffer.alloc(0), protocol: '' };
-    this.enqueue(stream, state, new Http1UpgradeExchange(state.context, req, raw));
+    this.#enqueue(stream, state, new Http1UpgradeExchange(state.context, req, raw));
   }
 
   /**
@@ -146,19 +150,19 @@ export class Http1Engine {
    * read such a request, also when earlier ones still wait for their responses; those could then not be sent in order,
    * or at all. No client does that by accident.
    */
-  private stateForSwitch(stream: Duplex): ConnectionState | undefined {
-    const state = this.states.get(stream);
+  #stateForSwitch(stream: Duplex): ConnectionState | undefined {
+    const state = this.#states.get(stream);
     if (state !== undefined && !state.isBroken && state.pendingCount === 0) return state;
     if (state !== undefined && !state.isBroken) {
       state.isBroken = true;
-      this.handler.broken(state.context, { status: 400, details: 'http1.pipelined_upgrade' });
+      this.#handler.broken(state.context, { status: 400, details: 'http1.pipelined_upgrade' });
     }
     stream.destroy();
     return undefined;
   }
 
-  private parseFailed(error: Error, stream: Duplex): void {
-    const state = this.states.get(stream);
+  #parseFailed(error: Error, stream: Duplex): void {
+    const state = this.#states.get(stream);
     const code = 'code' in error ? String(error.code) : '';
     if (state === undefined || state.isBroken || code === 'ECONNRESET' || !stream.writable) {
       stream.destroy();
@@ -169,7 +173,7 @@ export class Http1Engine {
     const problem = isTooLarge
       ? { status: 431, details: 'request_headers_too_large' }
       : { status: 400, details: 'http1.codec_error' };
-    this.handler.broken(state.context, problem);
+    this.#handler.broken(state.context, problem);
     // An answer to bytes we could not read must not be taken for the answer to an earlier request.
     if (state.pendingCount > 0) {
       stream.destroy();

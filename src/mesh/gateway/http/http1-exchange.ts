@@ -26,6 +26,13 @@ function parseVersion({ httpVersion }: IncomingMessage): '1.0' | '1.1' {
 
 /** A request over HTTP/1. */
 export class Http1Exchange implements Exchange {
+  readonly #request: IncomingMessage;
+  readonly #options: {
+    readonly expectsContinue: boolean;
+    /** Whether the connection takes no request after this one. */
+    readonly isLast: () => boolean;
+  };
+
   readonly version: '1.0' | '1.1';
   readonly method: string;
   readonly target: string;
@@ -36,14 +43,17 @@ export class Http1Exchange implements Exchange {
 
   constructor(
     readonly connection: ConnectionContext,
-    private readonly request: IncomingMessage,
+    request: IncomingMessage,
     protected readonly response: ServerResponse,
-    private readonly options: {
+    options: {
       readonly expectsContinue: boolean;
       /** Whether the connection takes no request after this one. */
       readonly isLast: () => boolean;
     },
   ) {
+    this.#request = request;
+    this.#options = options;
+
     this.version = parseVersion(request);
     this.method = request.method ?? '';
     this.headers = HeaderList.fromRaw(request.rawHeaders);
@@ -63,7 +73,7 @@ export class Http1Exchange implements Exchange {
   }
 
   get expectsContinue(): boolean {
-    return this.options.expectsContinue;
+    return this.#options.expectsContinue;
   }
 
   get isStarted(): boolean {
@@ -75,7 +85,7 @@ export class Http1Exchange implements Exchange {
   }
 
   requestTrailers(): readonly string[] {
-    return this.request.rawTrailers;
+    return this.#request.rawTrailers;
   }
 
   sendContinue(): void {
@@ -84,7 +94,7 @@ export class Http1Exchange implements Exchange {
 
   sendHead({ status, headers, skipsBody }: ResponseHead, isEmpty: boolean): void {
     if (this.response.destroyed) return;
-    const isLast = this.options.isLast() || (skipsBody === true && !this.request.complete);
+    const isLast = this.#options.isLast() || (skipsBody === true && !this.#request.complete);
     if (isLast) this.response.shouldKeepAlive = false;
     this.response.sendDate = false;
     // Node would announce Keep-Alive and its timeout, which HTTP/1.1 implies and clients of a mesh never saw.
@@ -108,7 +118,7 @@ export class Http1Exchange implements Exchange {
   }
 
   reset(): void {
-    this.request.socket.destroy();
+    this.#request.socket.destroy();
   }
 
   onEnd(listener: (end: ExchangeEnd) => void): void {
@@ -120,17 +130,21 @@ export class Http1Exchange implements Exchange {
 
 /** An HTTP/1 request to switch protocols: Node hands over the raw connection with it. */
 export class Http1UpgradeExchange extends Http1Exchange {
+  readonly #raw: { readonly stream: Duplex; readonly head: Buffer; readonly protocol: string };
+
   override readonly upgrade: string;
-  private isSwitched = false;
-  private readonly listeners: ((end: ExchangeEnd) => void)[] = [];
+  #isSwitched = false;
+  readonly #listeners: ((end: ExchangeEnd) => void)[] = [];
 
   constructor(
     context: ConnectionContext,
     request: IncomingMessage,
-    private readonly raw: { readonly stream: Duplex; readonly head: Buffer; readonly protocol: string },
+    raw: { readonly stream: Duplex; readonly head: Buffer; readonly protocol: string },
   ) {
     const response = new ServerResponse(request);
     super(context, request, response, { expectsContinue: false, isLast: () => true });
+    this.#raw = raw;
+
     this.upgrade = raw.protocol;
     // A plain answer ends the connection: what follows on it was meant for the other protocol.
     response.shouldKeepAlive = false;
@@ -144,8 +158,8 @@ export class Http1UpgradeExchange extends Http1Exchange {
   }
 
   override switchProtocols({ headers }: ResponseHead): { stream: Duplex; head: Buffer } {
-    this.isSwitched = true;
-    const { stream, head } = this.raw;
+    this.#isSwitched = true;
+    const { stream, head } = this.#raw;
     this.response.detachSocket(stream as never);
     const lines = [...headers].map(([name, value]) => `${name}: ${value}\r\n`);
     stream.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`, 'latin1');
@@ -153,22 +167,22 @@ export class Http1UpgradeExchange extends Http1Exchange {
   }
 
   override get isStarted(): boolean {
-    return this.isSwitched || super.isStarted;
+    return this.#isSwitched || super.isStarted;
   }
 
   override onEnd(listener: (end: ExchangeEnd) => void): void {
-    this.listeners.push(listener);
-    if (this.listeners.length > 1) return;
+    this.#listeners.push(listener);
+    if (this.#listeners.length > 1) return;
     const end = (): void => {
-      const isFinished = this.isSwitched || this.response.writableFinished;
-      for (const each of this.listeners.splice(0)) each(isFinished ? 'finished' : 'aborted');
+      const isFinished = this.#isSwitched || this.response.writableFinished;
+      for (const each of this.#listeners.splice(0)) each(isFinished ? 'finished' : 'aborted');
     };
-    if (this.raw.stream.closed) queueMicrotask(end);
-    else this.raw.stream.once('close', end);
+    if (this.#raw.stream.closed) queueMicrotask(end);
+    else this.#raw.stream.once('close', end);
   }
 
   override reset(): void {
-    this.raw.stream.destroy();
+    this.#raw.stream.destroy();
   }
 }
 

@@ -19,9 +19,13 @@ const sessionMemoryMaxMb = 32;
 
 /** Serves HTTP/2 with prior knowledge on streams somebody else accepted. */
 export class Http2Engine {
-  private readonly sessions = new Set<ServerHttp2Session>();
+  readonly #handler: EngineHandler;
 
-  constructor(private readonly handler: EngineHandler) {}
+  readonly #sessions = new Set<ServerHttp2Session>();
+
+  constructor(handler: EngineHandler) {
+    this.#handler = handler;
+  }
 
   /** Takes over a stream; the connection ends with it. */
   serve(stream: Duplex, context: ConnectionContext): void {
@@ -34,22 +38,22 @@ export class Http2Engine {
       },
     }) as ServerHttp2Session;
     session.setLocalWindowSize(connectionWindowBytes);
-    this.sessions.add(session);
+    this.#sessions.add(session);
     session.once('close', () => {
-      this.sessions.delete(session);
+      this.#sessions.delete(session);
       stream.destroy();
     });
     session.on('error', () => {
-      this.handler.broken(context, { status: 400, details: 'http2.protocol_error' });
+      this.#handler.broken(context, { status: 400, details: 'http2.protocol_error' });
       stream.destroy();
     });
     session.on('stream', (request: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-      void this.handler.handle(new Http2Exchange(context, request, headers));
+      void this.#handler.handle(new Http2Exchange(context, request, headers));
     });
   }
 
   /** Announces the end on every connection; running requests continue. */
   drain(): void {
-    for (const session of this.sessions) session.close();
+    for (const session of this.#sessions) session.close();
   }
 }

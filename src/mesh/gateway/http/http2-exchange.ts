@@ -6,6 +6,8 @@ import { HeaderList } from './header-list.js';
 
 /** A request over HTTP/2. */
 export class Http2Exchange implements Exchange {
+  readonly #stream: ServerHttp2Stream;
+
   readonly version = '2';
   readonly method: string;
   readonly target: string;
@@ -13,14 +15,16 @@ export class Http2Exchange implements Exchange {
   readonly headers: HeaderList;
   readonly body: Readable | undefined;
   readonly upgrade = undefined;
-  private trailers: readonly string[] = [];
-  private responseTrailers: readonly string[] = [];
+  #trailers: readonly string[] = [];
+  #responseTrailers: readonly string[] = [];
 
   constructor(
     readonly connection: ConnectionContext,
-    private readonly stream: ServerHttp2Stream,
+    stream: ServerHttp2Stream,
     incoming: IncomingHttpHeaders,
   ) {
+    this.#stream = stream;
+
     this.method = String(incoming[':method'] ?? '');
     this.target = String(incoming[':path'] ?? '');
     this.headers = fieldsOf(incoming);
@@ -28,10 +32,10 @@ export class Http2Exchange implements Exchange {
     this.body = stream.endAfterHeaders ? undefined : stream;
     stream.on('error', ignoreError);
     stream.once('trailers', (trailers: IncomingHttpHeaders) => {
-      this.trailers = fieldsOf(trailers).toRaw();
+      this.#trailers = fieldsOf(trailers).toRaw();
     });
     stream.once('wantTrailers', () => {
-      stream.sendTrailers(HeaderList.fromRaw(this.responseTrailers).toObject());
+      stream.sendTrailers(HeaderList.fromRaw(this.#responseTrailers).toObject());
     });
   }
 
@@ -40,31 +44,32 @@ export class Http2Exchange implements Exchange {
   }
 
   get isStarted(): boolean {
-    return this.stream.headersSent;
+    return this.#stream.headersSent;
   }
 
   get out(): Writable {
-    return this.stream;
+    return this.#stream;
   }
 
   requestTrailers(): readonly string[] {
-    return this.trailers;
+    return this.#trailers;
   }
 
   sendContinue(): void {
-    if (!this.stream.headersSent && !this.stream.destroyed) this.stream.additionalHeaders({ ':status': 100 });
+    if (!this.#stream.headersSent && !this.#stream.destroyed)
+      this.#stream.additionalHeaders({ ':status': 100 });
   }
 
   sendHead({ status, headers }: ResponseHead, isEmpty: boolean): void {
-    if (this.stream.destroyed || this.stream.headersSent) return;
+    if (this.#stream.destroyed || this.#stream.headersSent) return;
     const head = { ...headers.toObject(), ':status': status };
     const options = { endStream: isEmpty, waitForTrailers: !isEmpty, sendDate: false };
-    this.stream.respond(head, options);
+    this.#stream.respond(head, options);
   }
 
   finish(trailers: readonly string[]): void {
-    this.responseTrailers = trailers;
-    if (!this.stream.destroyed) this.stream.end();
+    this.#responseTrailers = trailers;
+    if (!this.#stream.destroyed) this.#stream.end();
   }
 
   switchProtocols(): never {
@@ -72,16 +77,16 @@ export class Http2Exchange implements Exchange {
   }
 
   reset(): void {
-    if (!this.stream.closed) this.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
   onEnd(listener: (end: ExchangeEnd) => void): void {
     const end = (): void => {
-      const isFinished = this.stream.headersSent && this.stream.writableFinished && !this.stream.aborted;
+      const isFinished = this.#stream.headersSent && this.#stream.writableFinished && !this.#stream.aborted;
       listener(isFinished ? 'finished' : 'aborted');
     };
-    if (this.stream.closed && this.stream.destroyed) queueMicrotask(end);
-    else this.stream.once('close', end);
+    if (this.#stream.closed && this.#stream.destroyed) queueMicrotask(end);
+    else this.#stream.once('close', end);
   }
 }
 

@@ -47,37 +47,41 @@ const connectAttemptsMax = 3;
  * endpoint, bytes both ways. A connection that policy stops allowing while it lives is closed.
  */
 export class TcpProxy {
-  private readonly live = new Map<Duplex, { context: ConnectionContext; record: ConnectionRecord }>();
+  readonly #deps: TcpProxyDeps;
 
-  constructor(private readonly deps: TcpProxyDeps) {
-    deps.policies.onChange(() => this.recheck());
+  readonly #live = new Map<Duplex, { context: ConnectionContext; record: ConnectionRecord }>();
+
+  constructor(deps: TcpProxyDeps) {
+    this.#deps = deps;
+
+    deps.policies.onChange(() => this.#recheck());
   }
 
   /** Authorizes and connects; returns the refusal instead when it cannot be. Every refusal is recorded. */
   async open(context: ConnectionContext, signal: AbortSignal): Promise<TcpPath | TcpRefusal> {
-    const record = this.makeRecord(context);
-    const denied = this.denial(context);
+    const record = this.#makeRecord(context);
+    const denied = this.#denial(context);
     if (denied !== undefined) {
       record.terminationDetails = denied;
-      return this.refuse(record, { status: 401, reason: denied });
+      return this.#refuse(record, { status: 401, reason: denied });
     }
     const tried = new Set<string>();
     for (let attempt = 1; ; attempt++) {
-      const endpoint = this.deps.balancer.pick(this.deps.endpoints.endpointsOf(context.destination), tried);
+      const endpoint = this.#deps.balancer.pick(this.#deps.endpoints.endpointsOf(context.destination), tried);
       if (endpoint === undefined) {
         record.flags.push('UH');
-        return this.refuse(record, { status: 503, reason: 'no healthy upstream' });
+        return this.#refuse(record, { status: 503, reason: 'no healthy upstream' });
       }
       record.endpoint = endpoint;
       tried.add(endpointKey(endpoint));
       try {
-        return await this.connect({ context, endpoint, record, signal });
+        return await this.#connect({ context, endpoint, record, signal });
       } catch (error) {
         const isRetriable = error instanceof DialError && error.isRetriable && !signal.aborted;
         if (isRetriable && attempt < connectAttemptsMax) continue;
         record.flags.push('UF', ...(attempt > 1 ? ['URX'] : []));
         record.transportFailure = messageOf(error);
-        return this.refuse(record, { status: 503, reason: messageOf(error) });
+        return this.#refuse(record, { status: 503, reason: messageOf(error) });
       }
     }
   }
@@ -85,8 +89,8 @@ export class TcpProxy {
   /** Joins an accepted client with an opened path. */
   join(client: Duplex, context: ConnectionContext, path: TcpPath): void {
     const { backend, record, release, head } = path;
-    this.deps.telemetry.connectionOpened(record);
-    this.live.set(client, { context, record });
+    this.#deps.telemetry.connectionOpened(record);
+    this.#live.set(client, { context, record });
     relay({
       client,
       clientHead: head ?? Buffer.alloc(0),
@@ -97,12 +101,12 @@ export class TcpProxy {
       },
       onEnd: () => {
         release();
-        this.live.delete(client);
-        this.close(record);
+        this.#live.delete(client);
+        this.#close(record);
       },
     });
     // Policy may have changed while the backend was being reached.
-    this.recheckOne(client);
+    this.#recheckOne(client);
   }
 
   /** Gives an opened path up because its client went away meanwhile. */
@@ -110,21 +114,21 @@ export class TcpProxy {
     backend.destroy();
     release();
     record.flags.push('DC');
-    this.deps.telemetry.connectionOpened(record);
-    this.close(record);
+    this.#deps.telemetry.connectionOpened(record);
+    this.#close(record);
   }
 
-  private async connect(target: {
+  async #connect(target: {
     context: ConnectionContext;
     endpoint: Endpoint;
     record: ConnectionRecord;
     signal: AbortSignal;
   }): Promise<TcpPath> {
     const { context, endpoint, record, signal } = target;
-    const release = this.deps.balancer.begin(endpoint);
+    const release = this.#deps.balancer.begin(endpoint);
     try {
       const serviceHostname = serviceOf(context)?.hostname;
-      const backend = await this.deps.dialer.dial(endpoint, {
+      const backend = await this.#deps.dialer.dial(endpoint, {
         serviceHostname,
         clientAddress: context.peerAddress,
         signal,
@@ -136,38 +140,38 @@ export class TcpProxy {
     }
   }
 
-  private denial(context: ConnectionContext): string | undefined {
-    const decision = authorize(this.deps.policies.select(serviceOf(context)), connectionAttributes(context));
+  #denial(context: ConnectionContext): string | undefined {
+    const decision = authorize(this.#deps.policies.select(serviceOf(context)), connectionAttributes(context));
     return decision.allowed ? undefined : denialDetails(decision);
   }
 
-  private recheck(): void {
-    for (const client of this.live.keys()) this.recheckOne(client);
+  #recheck(): void {
+    for (const client of this.#live.keys()) this.#recheckOne(client);
   }
 
-  private recheckOne(client: Duplex): void {
-    const entry = this.live.get(client);
-    const denied = entry === undefined ? undefined : this.denial(entry.context);
+  #recheckOne(client: Duplex): void {
+    const entry = this.#live.get(client);
+    const denied = entry === undefined ? undefined : this.#denial(entry.context);
     if (entry === undefined || denied === undefined) return;
     entry.record.terminationDetails = denied;
     client.destroy();
   }
 
-  private refuse(record: ConnectionRecord, refusal: TcpRefusal): TcpRefusal {
-    this.deps.telemetry.connectionOpened(record);
-    this.close(record);
+  #refuse(record: ConnectionRecord, refusal: TcpRefusal): TcpRefusal {
+    this.#deps.telemetry.connectionOpened(record);
+    this.#close(record);
     return refusal;
   }
 
-  private close(record: ConnectionRecord): void {
-    record.durationMs = Math.max(0, this.deps.now() - record.startMs);
-    this.deps.telemetry.connectionClosed(record);
+  #close(record: ConnectionRecord): void {
+    record.durationMs = Math.max(0, this.#deps.now() - record.startMs);
+    this.#deps.telemetry.connectionClosed(record);
   }
 
-  private makeRecord(connection: ConnectionContext): ConnectionRecord {
+  #makeRecord(connection: ConnectionContext): ConnectionRecord {
     return {
       connection,
-      startMs: this.deps.now(),
+      startMs: this.#deps.now(),
       flags: [],
       terminationDetails: undefined,
       transportFailure: undefined,

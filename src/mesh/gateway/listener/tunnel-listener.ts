@@ -37,19 +37,23 @@ export interface TunnelListenerDeps {
  * Refusals happen on the CONNECT itself where they can, so that the client's proxy can say why.
  */
 export class TunnelListener {
-  private readonly tunnels = new Map<Duplex, LiveTunnel>();
+  readonly #deps: TunnelListenerDeps;
 
-  constructor(private readonly deps: TunnelListenerDeps) {}
+  readonly #tunnels = new Map<Duplex, LiveTunnel>();
+
+  constructor(deps: TunnelListenerDeps) {
+    this.#deps = deps;
+  }
 
   /** Tunnels being served. */
   get live(): readonly LiveTunnel[] {
-    return [...this.tunnels.values()];
+    return [...this.#tunnels.values()];
   }
 
   /** Serves one CONNECT. Never rejects. */
   async serve(request: ConnectRequest): Promise<void> {
     try {
-      await this.dispatch(request);
+      await this.#dispatch(request);
     } catch (error) {
       log.error('tunnel failed', {
         authority: request.authority,
@@ -60,8 +64,8 @@ export class TunnelListener {
     }
   }
 
-  private async dispatch(request: ConnectRequest): Promise<void> {
-    const destination = resolveDestination(this.deps.view, this.deps.self, request.authority);
+  async #dispatch(request: ConnectRequest): Promise<void> {
+    const destination = resolveDestination(this.#deps.view, this.#deps.self, request.authority);
     if (destination.kind === 'refused') {
       const { status, reason } = destination;
       log.warn('refused', { peer: request.peer, authority: request.authority, status, reason });
@@ -72,38 +76,34 @@ export class TunnelListener {
     const context: ConnectionContext = {
       peer: request.peer,
       peerAddress: { ip: host, port },
-      source: this.deps.view.workloadByIp(this.deps.self.network, host),
+      source: this.#deps.view.workloadByIp(this.#deps.self.network, host),
       destination,
     };
     const { protocol } = destination;
-    if (protocol === 'tcp' || protocol === 'tls') await this.passTcp(request, context);
-    else await this.serveHttp(request, context, protocol === 'sniff');
+    if (protocol === 'tcp' || protocol === 'tls') await this.#passTcp(request, context);
+    else await this.#serveHttp(request, context, protocol === 'sniff');
   }
 
   /** A port known not to be HTTP: the backend is reached before the client is told that it is. */
-  private async passTcp(request: ConnectRequest, context: ConnectionContext): Promise<void> {
-    const path = await this.deps.tcp.open(context, request.signal);
+  async #passTcp(request: ConnectRequest, context: ConnectionContext): Promise<void> {
+    const path = await this.#deps.tcp.open(context, request.signal);
     if ('status' in path) {
       log.warn('refused', { peer: request.peer, authority: request.authority, ...path });
       request.reject(path.status);
       return;
     }
     if (request.signal.aborted) {
-      this.deps.tcp.abandon(path);
+      this.#deps.tcp.abandon(path);
       return;
     }
     const client = request.accept();
-    this.track(client, request, context, 'TCP');
-    this.deps.tcp.join(client, context, path);
+    this.#track(client, request, context, 'TCP');
+    this.#deps.tcp.join(client, context, path);
   }
 
-  private async serveHttp(
-    request: ConnectRequest,
-    context: ConnectionContext,
-    mayBeTcp: boolean,
-  ): Promise<void> {
+  async #serveHttp(request: ConnectRequest, context: ConnectionContext, mayBeTcp: boolean): Promise<void> {
     const client = request.accept();
-    this.track(client, request, context, 'DETECTING');
+    this.#track(client, request, context, 'DETECTING');
     const { found, rest } = mayBeTcp
       ? await peekFirst(client, sniff)
       : await peekFirst(client, sniffHttpVersion);
@@ -111,30 +111,30 @@ export class TunnelListener {
       case undefined:
         // Too little to be HTTP, but said in full: a connection that ended its side waits for the answer.
         if (mayBeTcp && rest.length > 0 && !client.destroyed) {
-          this.track(client, request, context, 'TCP');
-          await this.passDetectedTcp(client, context, rest);
+          this.#track(client, request, context, 'TCP');
+          await this.#passDetectedTcp(client, context, rest);
         } else {
           client.destroy();
         }
         return;
       case 'http1':
-        this.track(client, request, context, 'HTTP1');
-        this.deps.http1.serve(client, context);
+        this.#track(client, request, context, 'HTTP1');
+        this.#deps.http1.serve(client, context);
         return;
       case 'http2':
-        this.track(client, request, context, 'HTTP2');
-        this.deps.http2.serve(client, context);
+        this.#track(client, request, context, 'HTTP2');
+        this.#deps.http2.serve(client, context);
         return;
       case 'tcp':
-        this.track(client, request, context, 'TCP');
-        await this.passDetectedTcp(client, context, rest);
+        this.#track(client, request, context, 'TCP');
+        await this.#passDetectedTcp(client, context, rest);
     }
   }
 
-  private async passDetectedTcp(client: Duplex, context: ConnectionContext, head: Buffer): Promise<void> {
+  async #passDetectedTcp(client: Duplex, context: ConnectionContext, head: Buffer): Promise<void> {
     const gone = new AbortController();
     client.once('close', () => gone.abort(new Error('the client went away')));
-    const path = await this.deps.tcp.open(context, gone.signal);
+    const path = await this.#deps.tcp.open(context, gone.signal);
     if ('status' in path) {
       log.warn('refused', {
         peer: context.peer,
@@ -143,20 +143,20 @@ export class TunnelListener {
       });
       client.destroy();
     } else if (client.destroyed) {
-      this.deps.tcp.abandon(path);
+      this.#deps.tcp.abandon(path);
     } else {
-      this.deps.tcp.join(client, context, { ...path, head });
+      this.#deps.tcp.join(client, context, { ...path, head });
     }
   }
 
-  private track(
+  #track(
     client: Duplex,
     request: ConnectRequest,
     { destination, peerAddress }: ConnectionContext,
     protocol: LiveTunnel['protocol'],
   ): void {
-    if (!this.tunnels.has(client)) client.once('close', () => this.tunnels.delete(client));
-    this.tunnels.set(client, {
+    if (!this.#tunnels.has(client)) client.once('close', () => this.#tunnels.delete(client));
+    this.#tunnels.set(client, {
       src: formatAddress(peerAddress),
       originalDst: destination.kind === 'service' ? destination.service.hostname : request.authority,
       actualDst: formatAddress(destination.address),

@@ -8,7 +8,7 @@ import {
 } from '../../policy/l7/compile.js';
 import type { ResourceHandler, XdsResource } from '../../xds/client/delta-client.js';
 import { type AuthorizationPolicy, AuthorizationPolicySchema } from '../../xds/gen/meshctl/l7_pb.js';
-import { L7_AUTHORIZATION_TYPE } from '../../xds/type-urls.js';
+import { l7AuthorizationType } from '../../xds/type-urls.js';
 
 interface Entry {
   readonly message: AuthorizationPolicy;
@@ -17,52 +17,56 @@ interface Entry {
 
 /** The L7 policies of this gateway as last told by the control plane. */
 export class PolicyStore implements ResourceHandler {
-  readonly typeUrl = L7_AUTHORIZATION_TYPE;
-  private readonly entries = new Map<string, Entry>();
-  private readonly listeners = new Set<() => void>();
-  /** Selection per service key, rebuilt after a change; bounded by the number of services asked for. */
-  private selections = new Map<string, readonly CompiledPolicy[]>();
+  readonly #names: MeshNames;
 
-  constructor(private readonly names: MeshNames) {}
+  readonly typeUrl = l7AuthorizationType;
+  readonly #entries = new Map<string, Entry>();
+  readonly #listeners = new Set<() => void>();
+  /** Selection per service key, rebuilt after a change; bounded by the number of services asked for. */
+  #selections = new Map<string, readonly CompiledPolicy[]>();
+
+  constructor(names: MeshNames) {
+    this.#names = names;
+  }
 
   upsert({ name, value }: XdsResource): void {
     const message = fromBinary(AuthorizationPolicySchema, value);
-    this.entries.set(name, { message, compiled: compilePolicy(message, this.names) });
-    this.selections = new Map();
+    this.#entries.set(name, { message, compiled: compilePolicy(message, this.#names) });
+    this.#selections = new Map();
   }
 
   remove(name: string): void {
-    this.entries.delete(name);
-    this.selections = new Map();
+    this.#entries.delete(name);
+    this.#selections = new Map();
   }
 
   pushed(): void {
-    for (const listener of this.listeners) listener();
+    for (const listener of this.#listeners) listener();
   }
 
   /** Calls after every push; the result unsubscribes. */
   onChange(listener: () => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Policies that apply to a service; undefined for traffic to a workload's own address. */
   select(service: ServiceName | undefined): readonly CompiledPolicy[] {
     const key = service === undefined ? '' : `${service.namespace}/${service.hostname}`;
-    let selection = this.selections.get(key);
+    let selection = this.#selections.get(key);
     if (selection === undefined) {
-      const sorted = [...this.entries]
+      const sorted = [...this.#entries]
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([, entry]) => entry.compiled);
       selection = policiesFor(sorted, service);
-      this.selections.set(key, selection);
+      this.#selections.set(key, selection);
     }
     return selection;
   }
 
   /** Every policy as JSON, sorted by name. */
   dump(): JsonValue[] {
-    return [...this.entries]
+    return [...this.#entries]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([, { message }]) => toJson(AuthorizationPolicySchema, message));
   }

@@ -33,15 +33,18 @@ const layout: readonly (string | readonly string[])[] = [
  * upstream's keys. Values from clients are escaped, so that they cannot forge fields or lines.
  */
 export class AccessLog {
-  constructor(
-    private readonly encoding: AccessLogEncoding,
-    private readonly write: (line: string) => void,
-  ) {}
+  readonly #encoding: AccessLogEncoding;
+  readonly #write: (line: string) => void;
+
+  constructor(encoding: AccessLogEncoding, write: (line: string) => void) {
+    this.#encoding = encoding;
+    this.#write = write;
+  }
 
   request(record: RequestRecord): void {
-    if (this.encoding === 'off') return;
+    if (this.#encoding === 'off') return;
     const { connection } = record;
-    this.emit({
+    this.#emit({
       start_time: new Date(record.startMs).toISOString(),
       method: record.method,
       path: record.path,
@@ -70,9 +73,9 @@ export class AccessLog {
   }
 
   connection(record: ConnectionRecord): void {
-    if (this.encoding === 'off') return;
+    if (this.#encoding === 'off') return;
     const { connection } = record;
-    this.emit({
+    this.#emit({
       start_time: new Date(record.startMs).toISOString(),
       method: null,
       path: null,
@@ -100,8 +103,8 @@ export class AccessLog {
     });
   }
 
-  private emit(fields: Fields): void {
-    this.write(this.encoding === 'json' ? `${JSON.stringify(fields)}\n` : textLine(fields));
+  #emit(fields: Fields): void {
+    this.#write(this.#encoding === 'json' ? `${JSON.stringify(fields)}\n` : textLine(fields));
   }
 }
 

@@ -48,14 +48,14 @@ type PeerLabels = Record<(typeof peerLabels)[number], string>;
 /** The standard metric families of a mesh, as a waypoint reports them. */
 export class Metrics {
   readonly registry = new Registry();
-  private readonly requests: Counter;
-  private readonly durations: Histogram;
-  private readonly requestBytes: Histogram;
-  private readonly responseBytes: Histogram;
-  private readonly opened: Counter;
-  private readonly closed: Counter;
-  private readonly sent: Counter;
-  private readonly received: Counter;
+  readonly #requests: Counter;
+  readonly #durations: Histogram;
+  readonly #requestBytes: Histogram;
+  readonly #responseBytes: Histogram;
+  readonly #opened: Counter;
+  readonly #closed: Counter;
+  readonly #sent: Counter;
+  readonly #received: Counter;
 
   constructor(version: string) {
     const registers = [this.registry];
@@ -63,14 +63,14 @@ export class Metrics {
       new Counter({ name, help, labelNames: [...labelNames], registers });
     const histogram = (name: string, help: string): Histogram =>
       new Histogram({ name, help, labelNames: [...httpLabels], buckets, registers });
-    this.requests = counter('istio_requests_total', 'HTTP requests.', httpLabels);
-    this.durations = histogram('istio_request_duration_milliseconds', 'Duration of HTTP requests.');
-    this.requestBytes = histogram('istio_request_bytes', 'Size of HTTP requests with headers.');
-    this.responseBytes = histogram('istio_response_bytes', 'Size of HTTP responses with headers.');
-    this.opened = counter('istio_tcp_connections_opened_total', 'TCP connections opened.', tcpLabels);
-    this.closed = counter('istio_tcp_connections_closed_total', 'TCP connections closed.', tcpLabels);
-    this.sent = counter('istio_tcp_sent_bytes_total', 'Bytes sent to clients.', tcpLabels);
-    this.received = counter('istio_tcp_received_bytes_total', 'Bytes received from clients.', tcpLabels);
+    this.#requests = counter('istio_requests_total', 'HTTP requests.', httpLabels);
+    this.#durations = histogram('istio_request_duration_milliseconds', 'Duration of HTTP requests.');
+    this.#requestBytes = histogram('istio_request_bytes', 'Size of HTTP requests with headers.');
+    this.#responseBytes = histogram('istio_response_bytes', 'Size of HTTP responses with headers.');
+    this.#opened = counter('istio_tcp_connections_opened_total', 'TCP connections opened.', tcpLabels);
+    this.#closed = counter('istio_tcp_connections_closed_total', 'TCP connections closed.', tcpLabels);
+    this.#sent = counter('istio_tcp_sent_bytes_total', 'Bytes sent to clients.', tcpLabels);
+    this.#received = counter('istio_tcp_received_bytes_total', 'Bytes received from clients.', tcpLabels);
     const build = new Gauge({
       name: 'istio_build',
       help: 'Build of this component.',
@@ -89,21 +89,21 @@ export class Metrics {
       response_flags: flagsOf(record.flags),
       connection_security_policy: 'mutual_tls',
     };
-    this.requests.inc(labels);
-    this.durations.observe(labels, record.durationMs);
-    this.requestBytes.observe(labels, record.requestHeaderBytes + record.receivedBytes);
-    this.responseBytes.observe(labels, record.responseHeaderBytes + record.sentBytes);
+    this.#requests.inc(labels);
+    this.#durations.observe(labels, record.durationMs);
+    this.#requestBytes.observe(labels, record.requestHeaderBytes + record.receivedBytes);
+    this.#responseBytes.observe(labels, record.responseHeaderBytes + record.sentBytes);
   }
 
   connectionOpened(record: ConnectionRecord): void {
-    this.opened.inc(tcpLabelsOf(record));
+    this.#opened.inc(tcpLabelsOf(record));
   }
 
   connectionClosed(record: ConnectionRecord): void {
     const labels = tcpLabelsOf(record);
-    this.closed.inc(labels);
-    this.sent.inc(labels, record.sentBytes);
-    this.received.inc(labels, record.receivedBytes);
+    this.#closed.inc(labels);
+    this.#sent.inc(labels, record.sentBytes);
+    this.#received.inc(labels, record.receivedBytes);
   }
 }
 

@@ -16,16 +16,20 @@ interface Group {
 
 /** HTTP connections to endpoints, kept for the next request. */
 export class ConnectionPool {
+  readonly #dialer: Dialer;
+
   /** By endpoint and how it is reached: a pod that joined the mesh is not spoken to in plain text any longer. */
-  private readonly groups = new Map<string, Group>();
+  readonly #groups = new Map<string, Group>();
   /** The one HTTP/2 connection being opened to each endpoint. */
-  private readonly opening = new Map<
+  readonly #opening = new Map<
     string,
     { readonly connection: Promise<Http2Connection>; readonly signal: AbortSignal }
   >();
-  private isDraining = false;
+  #isDraining = false;
 
-  constructor(private readonly dialer: Dialer) {}
+  constructor(dialer: Dialer) {
+    this.#dialer = dialer;
+  }
 
   /** An HTTP/1.1 connection for one request: the most recently used idle one, or a new one. */
   async http1(
@@ -35,21 +39,21 @@ export class ConnectionPool {
   ): Promise<Http1Connection> {
     const key = groupKey(endpoint);
     if (!options.isFresh) {
-      const idle = this.groups.get(key)?.idleHttp1;
+      const idle = this.#groups.get(key)?.idleHttp1;
       for (let last = idle?.pop(); last !== undefined; last = idle?.pop()) {
         last.cancel();
         if (last.connection.isOpen) return last.connection;
       }
     }
-    const stream = await this.dialer.dial(endpoint, purpose);
-    const group = this.group(key);
-    const connection = new Http1Connection(stream, (idle) => this.park(group, idle));
+    const stream = await this.#dialer.dial(endpoint, purpose);
+    const group = this.#group(key);
+    const connection = new Http1Connection(stream, (idle) => this.#park(group, idle));
     group.http1.add(connection);
     connection.onClosed(() => {
       group.http1.delete(connection);
       const at = group.idleHttp1.findIndex((idle) => idle.connection === connection);
       if (at >= 0) group.idleHttp1.splice(at, 1)[0]?.cancel();
-      this.forgetIfEmpty(key, group);
+      this.#forgetIfEmpty(key, group);
     });
     return connection;
   }
@@ -58,11 +62,11 @@ export class ConnectionPool {
   async http2(endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
     const key = groupKey(endpoint);
     for (;;) {
-      for (const open of this.groups.get(key)?.http2 ?? []) {
+      for (const open of this.#groups.get(key)?.http2 ?? []) {
         if (open.hasRoom) return open;
       }
-      const underWay = this.opening.get(key);
-      if (underWay === undefined) return this.openHttp2(key, endpoint, purpose);
+      const underWay = this.#opening.get(key);
+      if (underWay === undefined) return this.#openHttp2(key, endpoint, purpose);
       try {
         await underWay.connection;
       } catch (error) {
@@ -75,8 +79,8 @@ export class ConnectionPool {
 
   /** Closes what is idle; what is busy closes when it becomes idle. */
   drain(): void {
-    this.isDraining = true;
-    for (const { idleHttp1, http2 } of this.groups.values()) {
+    this.#isDraining = true;
+    for (const { idleHttp1, http2 } of this.#groups.values()) {
       // A copy: destroying takes the connection out of the list.
       for (const { connection } of Array.from(idleHttp1)) connection.destroy();
       for (const connection of http2) connection.retire();
@@ -85,37 +89,37 @@ export class ConnectionPool {
 
   /** Ends every connection now. */
   close(): void {
-    this.isDraining = true;
-    for (const { http1, http2 } of this.groups.values()) {
+    this.#isDraining = true;
+    for (const { http1, http2 } of this.#groups.values()) {
       for (const connection of http1) connection.destroy();
       for (const connection of http2) connection.destroy();
     }
   }
 
-  private async openHttp2(key: string, endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
-    const connection = this.dialHttp2(key, endpoint, purpose);
-    this.opening.set(key, { connection, signal: purpose.signal });
+  async #openHttp2(key: string, endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
+    const connection = this.#dialHttp2(key, endpoint, purpose);
+    this.#opening.set(key, { connection, signal: purpose.signal });
     try {
       return await connection;
     } finally {
-      this.opening.delete(key);
+      this.#opening.delete(key);
     }
   }
 
-  private async dialHttp2(key: string, endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
-    const stream = await this.dialer.dial(endpoint, purpose);
-    const group = this.group(key);
+  async #dialHttp2(key: string, endpoint: Endpoint, purpose: DialPurpose): Promise<Http2Connection> {
+    const stream = await this.#dialer.dial(endpoint, purpose);
+    const group = this.#group(key);
     const connection = new Http2Connection(stream);
     group.http2.add(connection);
     connection.onClosed(() => {
       group.http2.delete(connection);
-      this.forgetIfEmpty(key, group);
+      this.#forgetIfEmpty(key, group);
     });
     return connection;
   }
 
-  private park(group: Group, connection: Http1Connection): void {
-    if (this.isDraining || group.idleHttp1.length >= idlePerEndpointMax) {
+  #park(group: Group, connection: Http1Connection): void {
+    if (this.#isDraining || group.idleHttp1.length >= idlePerEndpointMax) {
       connection.destroy();
       return;
     }
@@ -125,18 +129,18 @@ export class ConnectionPool {
     group.idleHttp1.push({ connection, cancel: () => clearTimeout(timer) });
   }
 
-  private group(key: string): Group {
-    let group = this.groups.get(key);
+  #group(key: string): Group {
+    let group = this.#groups.get(key);
     if (group === undefined) {
       group = { idleHttp1: [], http1: new Set(), http2: new Set() };
-      this.groups.set(key, group);
+      this.#groups.set(key, group);
     }
     return group;
   }
 
-  private forgetIfEmpty(key: string, group: Group): void {
-    if (group.http1.size === 0 && group.http2.size === 0 && this.groups.get(key) === group)
-      this.groups.delete(key);
+  #forgetIfEmpty(key: string, group: Group): void {
+    if (group.http1.size === 0 && group.http2.size === 0 && this.#groups.get(key) === group)
+      this.#groups.delete(key);
   }
 }
 

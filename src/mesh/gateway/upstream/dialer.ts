@@ -46,13 +46,17 @@ const refusedByPolicy = 401;
  * plane says its workload has.
  */
 export class Dialer {
-  constructor(private readonly deps: DialerDeps) {}
+  readonly #deps: DialerDeps;
+
+  constructor(deps: DialerDeps) {
+    this.#deps = deps;
+  }
 
   /** A stream of raw bytes to the endpoint. Rejects with {@link DialError}. */
   async dial(endpoint: Endpoint, purpose: DialPurpose): Promise<Duplex> {
     try {
       if (endpoint.workload?.isHbone === true)
-        return await this.tunnel(endpoint, endpoint.workload.identity, purpose);
+        return await this.#tunnel(endpoint, endpoint.workload.identity, purpose);
       const { ip: host, port } = endpoint;
       return await connectTcp({ host, port, timeoutMs: connectTimeoutMs, signal: purpose.signal });
     } catch (error) {
@@ -64,7 +68,7 @@ export class Dialer {
     }
   }
 
-  private async tunnel(
+  async #tunnel(
     endpoint: Endpoint,
     identity: Credentials['identity'],
     { serviceHostname, clientAddress, signal }: DialPurpose,
@@ -73,11 +77,11 @@ export class Dialer {
       ...(clientAddress === undefined ? [] : [`for="${formatAddress(clientAddress)}"`]),
       ...(serviceHostname === undefined ? [] : [`host=${serviceHostname}`]),
     ].join(';');
-    const { stream } = await this.deps.pool.connect({
+    const { stream } = await this.#deps.pool.connect({
       destination: { host: endpoint.ip, port: hbonePort },
       authority: formatAddress(endpoint),
       headers: forwarded === '' ? {} : { forwarded },
-      credentials: await this.deps.credentials(),
+      credentials: await this.#deps.credentials(),
       expectedIdentities: [identity],
       signal,
     });

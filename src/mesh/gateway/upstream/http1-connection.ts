@@ -11,21 +11,23 @@ const keepAliveMarginMs = 1_000;
 
 /** An agent that owns one connection: Node's client does the protocol, this module the pooling. */
 class OneConnectionAgent extends Agent {
-  constructor(
-    private readonly stream: Duplex,
-    private readonly onFree: () => void,
-  ) {
+  readonly #stream: Duplex;
+  readonly #onFree: () => void;
+
+  constructor(stream: Duplex, onFree: () => void) {
     super({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
+    this.#stream = stream;
+    this.#onFree = onFree;
   }
 
   override createConnection(): Socket {
     // The type asks for a Socket; Node's client works on any Duplex.
-    return this.stream as Socket;
+    return this.#stream as Socket;
   }
 
   override keepSocketAlive(): boolean {
     // Node puts the socket back after this call.
-    queueMicrotask(this.onFree);
+    queueMicrotask(this.#onFree);
     return true;
   }
 }
@@ -35,57 +37,58 @@ class OneConnectionAgent extends Agent {
  * A backend that says anything while no request is under way is not trusted any further.
  */
 export class Http1Connection {
-  private readonly agent: OneConnectionAgent;
-  private usedCount = 0;
-  private idleLimitMs: number | undefined;
-  private readonly breakOff = (): void => {
-    this.stream.destroy();
+  readonly #stream: Duplex;
+
+  readonly #agent: OneConnectionAgent;
+  #usedCount = 0;
+  #idleLimitMs: number | undefined;
+  readonly #breakOff = (): void => {
+    this.#stream.destroy();
   };
 
-  constructor(
-    private readonly stream: Duplex,
-    onIdle: (connection: Http1Connection) => void,
-  ) {
-    this.agent = new OneConnectionAgent(stream, () => {
+  constructor(stream: Duplex, onIdle: (connection: Http1Connection) => void) {
+    this.#stream = stream;
+
+    this.#agent = new OneConnectionAgent(stream, () => {
       if (stream.destroyed) return;
-      stream.on('data', this.breakOff);
+      stream.on('data', this.#breakOff);
       onIdle(this);
     });
     stream.on('error', ignoreError);
     // Node's agent references a reused socket's handle; a tunnel has none.
     if (!('ref' in stream)) Object.assign(stream, { ref: () => stream });
     // The stream may be half-open; a backend that ended its side takes no more requests.
-    stream.once('end', this.breakOff);
+    stream.once('end', this.#breakOff);
   }
 
   get isOpen(): boolean {
-    return !this.stream.destroyed && this.stream.writable && !this.stream.readableEnded;
+    return !this.#stream.destroyed && this.#stream.writable && !this.#stream.readableEnded;
   }
 
   /** Whether a request was sent on it before. */
   get isReused(): boolean {
-    return this.usedCount > 0;
+    return this.#usedCount > 0;
   }
 
   /** How long the backend said it keeps the connection, less a margin; undefined when it said nothing. */
   get announcedIdleMs(): number | undefined {
-    return this.idleLimitMs;
+    return this.#idleLimitMs;
   }
 
   onClosed(listener: () => void): void {
-    if (this.stream.closed) queueMicrotask(listener);
-    else this.stream.once('close', listener);
+    if (this.#stream.closed) queueMicrotask(listener);
+    else this.#stream.once('close', listener);
   }
 
   destroy(): void {
-    this.stream.destroy();
+    this.#stream.destroy();
   }
 
   /** Sends a request; resolves with the head of the response. Rejects with {@link UpstreamError}. */
   send(request: UpstreamRequest): Promise<UpstreamResponse> {
     const isReused = this.isReused;
-    this.usedCount++;
-    this.stream.off('data', this.breakOff);
+    this.#usedCount++;
+    this.#stream.off('data', this.#breakOff);
     const hasLength = request.headers.has('content-length');
     const raw = ['host', request.authority, ...request.headers.toRaw()];
     if (request.body !== undefined && !hasLength) raw.push('transfer-encoding', 'chunked');
@@ -94,7 +97,7 @@ export class Http1Connection {
       let sent: ClientRequest;
       try {
         sent = httpRequest({
-          agent: this.agent,
+          agent: this.#agent,
           host: 'backend',
           port: 80,
           method: request.method,
@@ -104,7 +107,7 @@ export class Http1Connection {
           maxHeaderSize: responseHeaderBytesMax,
         });
       } catch (error) {
-        this.stream.destroy();
+        this.#stream.destroy();
         reject(new UpstreamError('protocol error', { isUnprocessed: true, cause: error }));
         return;
       }
@@ -142,13 +145,13 @@ export class Http1Connection {
           return;
         }
         // From here on each side may end on its own.
-        stream.off('end', this.breakOff);
+        stream.off('end', this.#breakOff);
         const headers = HeaderList.fromRaw(response.rawHeaders);
         resolve({ kind: 'upgraded', status: 101, headers, stream, head });
       });
       sent.once('response', (response: IncomingMessage) => {
         const headers = HeaderList.fromRaw(response.rawHeaders);
-        this.noteKeepAlive(headers);
+        this.#noteKeepAlive(headers);
         resolve({
           kind: 'response',
           status: response.statusCode ?? 0,
@@ -160,11 +163,11 @@ export class Http1Connection {
         });
       });
       if (request.signal.aborted) abort();
-      else this.sendBody(request, sent);
+      else this.#sendBody(request, sent);
     });
   }
 
-  private sendBody({ body, trailers, onBody }: UpstreamRequest, sent: ClientRequest): void {
+  #sendBody({ body, trailers, onBody }: UpstreamRequest, sent: ClientRequest): void {
     if (body === undefined) {
       sent.end();
       return;
@@ -179,9 +182,9 @@ export class Http1Connection {
     });
   }
 
-  private noteKeepAlive(headers: HeaderList): void {
+  #noteKeepAlive(headers: HeaderList): void {
     const seconds = /(?:^|[,\s])timeout=(\d{1,6})/i.exec(headers.joined('keep-alive') ?? '')?.[1];
-    if (seconds !== undefined) this.idleLimitMs = Math.max(Number(seconds) * 1_000 - keepAliveMarginMs, 0);
+    if (seconds !== undefined) this.#idleLimitMs = Math.max(Number(seconds) * 1_000 - keepAliveMarginMs, 0);
   }
 }
 

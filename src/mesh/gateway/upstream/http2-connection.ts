@@ -21,23 +21,23 @@ const sessionMemoryMaxMb = 32;
 
 /** One HTTP/2 connection to a backend, carrying many requests at a time. */
 export class Http2Connection {
-  private readonly session: ClientHttp2Session;
-  private activeCount = 0;
-  private isRetired = false;
-  private idleTimer: NodeJS.Timeout | undefined;
+  readonly #session: ClientHttp2Session;
+  #activeCount = 0;
+  #isRetired = false;
+  #idleTimer: NodeJS.Timeout | undefined;
 
   constructor(stream: Duplex) {
     stream.on('error', ignoreError);
-    this.session = connect('http://backend', {
+    this.#session = connect('http://backend', {
       createConnection: () => stream,
       maxSessionMemory: sessionMemoryMaxMb,
       settings: { enablePush: false, initialWindowSize: streamWindowBytes },
     });
-    this.session.once('connect', () => this.session.setLocalWindowSize(connectionWindowBytes));
-    this.session.on('error', ignoreError);
-    this.session.on('goaway', () => this.retire());
-    this.session.once('close', () => {
-      clearTimeout(this.idleTimer);
+    this.#session.once('connect', () => this.#session.setLocalWindowSize(connectionWindowBytes));
+    this.#session.on('error', ignoreError);
+    this.#session.on('goaway', () => this.retire());
+    this.#session.once('close', () => {
+      clearTimeout(this.#idleTimer);
       stream.destroy();
     });
     // A backend that ended its side takes no more requests.
@@ -46,18 +46,18 @@ export class Http2Connection {
 
   /** Whether one more request may be sent on it now. */
   get hasRoom(): boolean {
-    const peerMax = this.session.remoteSettings?.maxConcurrentStreams ?? concurrentStreamsMax;
-    const isOpen = !this.isRetired && !this.session.closed && !this.session.destroyed;
-    return isOpen && this.activeCount < Math.min(concurrentStreamsMax, peerMax);
+    const peerMax = this.#session.remoteSettings?.maxConcurrentStreams ?? concurrentStreamsMax;
+    const isOpen = !this.#isRetired && !this.#session.closed && !this.#session.destroyed;
+    return isOpen && this.#activeCount < Math.min(concurrentStreamsMax, peerMax);
   }
 
   onClosed(listener: () => void): void {
-    if (this.session.destroyed) queueMicrotask(listener);
-    else this.session.once('close', listener);
+    if (this.#session.destroyed) queueMicrotask(listener);
+    else this.#session.once('close', listener);
   }
 
   destroy(): void {
-    this.session.destroy();
+    this.#session.destroy();
   }
 
   /** Sends a request; resolves with the head of the response. Rejects with {@link UpstreamError}. */
@@ -73,13 +73,13 @@ export class Http2Connection {
           ':scheme': 'http',
           ':authority': request.authority,
         };
-        stream = this.session.request(head, { endStream: isBodyless, waitForTrailers: !isBodyless });
+        stream = this.#session.request(head, { endStream: isBodyless, waitForTrailers: !isBodyless });
       } catch (error) {
         reject(new UpstreamError('protocol error', { isUnprocessed: true, cause: error }));
         return;
       }
-      this.activeCount++;
-      clearTimeout(this.idleTimer);
+      this.#activeCount++;
+      clearTimeout(this.#idleTimer);
       const abort = (): void => stream.close(constants.NGHTTP2_CANCEL);
       request.signal.addEventListener('abort', abort, { once: true });
       let trailers: readonly string[] = [];
@@ -87,11 +87,11 @@ export class Http2Connection {
       stream.once('close', () => {
         request.signal.removeEventListener('abort', abort);
         request.body?.unpipe(stream);
-        this.activeCount--;
+        this.#activeCount--;
         reject(resetError(stream));
-        if (this.activeCount === 0 && !this.isRetired) {
-          this.idleTimer = setTimeout(() => this.retire(), idleMs);
-          this.idleTimer.unref();
+        if (this.#activeCount === 0 && !this.#isRetired) {
+          this.#idleTimer = setTimeout(() => this.retire(), idleMs);
+          this.#idleTimer.unref();
         }
       });
       stream.once('wantTrailers', () => {
@@ -126,8 +126,8 @@ export class Http2Connection {
 
   /** No new requests; closes when the last one ended. */
   retire(): void {
-    this.isRetired = true;
-    if (!this.session.closed && !this.session.destroyed) this.session.close();
+    this.#isRetired = true;
+    if (!this.#session.closed && !this.#session.destroyed) this.#session.close();
   }
 }
 

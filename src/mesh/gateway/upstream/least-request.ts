@@ -8,9 +8,13 @@ const choiceCount = 2;
  * used. Counts are of this process; an endpoint nobody uses takes no memory.
  */
 export class LeastRequest {
-  private readonly active = new Map<string, number>();
+  readonly #random: () => number;
 
-  constructor(private readonly random: () => number = Math.random) {}
+  readonly #active = new Map<string, number>();
+
+  constructor(random: () => number = Math.random) {
+    this.#random = random;
+  }
 
   /** Picks an endpoint, avoiding those tried before while there are others. */
   pick(endpoints: readonly Endpoint[], tried: ReadonlySet<string>): Endpoint | undefined {
@@ -18,8 +22,8 @@ export class LeastRequest {
     const candidates = fresh.length > 0 ? fresh : endpoints;
     let best: Endpoint | undefined;
     for (let i = 0; i < choiceCount; i++) {
-      const drawn = candidates[Math.floor(this.random() * candidates.length)];
-      if (drawn !== undefined && (best === undefined || this.load(drawn) < this.load(best))) best = drawn;
+      const drawn = candidates[Math.floor(this.#random() * candidates.length)];
+      if (drawn !== undefined && (best === undefined || this.#load(drawn) < this.#load(best))) best = drawn;
     }
     return best;
   }
@@ -27,18 +31,18 @@ export class LeastRequest {
   /** Counts a request or connection on an endpoint until the result is called. */
   begin(endpoint: Endpoint): () => void {
     const key = endpointKey(endpoint);
-    this.active.set(key, (this.active.get(key) ?? 0) + 1);
+    this.#active.set(key, (this.#active.get(key) ?? 0) + 1);
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
-      const left = (this.active.get(key) ?? 1) - 1;
-      if (left === 0) this.active.delete(key);
-      else this.active.set(key, left);
+      const left = (this.#active.get(key) ?? 1) - 1;
+      if (left === 0) this.#active.delete(key);
+      else this.#active.set(key, left);
     };
   }
 
-  private load(endpoint: Endpoint): number {
-    return this.active.get(endpointKey(endpoint)) ?? 0;
+  #load(endpoint: Endpoint): number {
+    return this.#active.get(endpointKey(endpoint)) ?? 0;
   }
 }

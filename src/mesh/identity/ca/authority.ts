@@ -4,15 +4,15 @@ import * as x509 from '@peculiar/x509';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { SpiffeId } from '../spiffe.js';
 import { splitPem } from '../credentials.js';
-import { BACKDATE_MS, importSigningKey, randomSerial, type CaMaterial, type SigningKey } from './material.js';
+import { backdateMs, importSigningKey, randomSerial, type CaMaterial, type SigningKey } from './material.js';
 
 /** Lifetime of a leaf when the request names none, in seconds. */
-export const DEFAULT_LEAF_TTL_SECONDS = 24 * 3600;
+export const defaultLeafTtlSeconds = 24 * 3600;
 /** Longest lifetime a request may ask for, in seconds. */
-export const MAX_LEAF_TTL_SECONDS = 90 * 24 * 3600;
+export const maxLeafTtlSeconds = 90 * 24 * 3600;
 /** Longest request text that is looked at; a P-256 or RSA-4096 request is far below it. */
-const MAX_CSR_CHARS = 16 * 1024;
-const MIN_RSA_BITS = 2048;
+const maxCsrChars = 16 * 1024;
+const minRsaBits = 2048;
 
 /** What a leaf is issued for. */
 export interface LeafRequest {
@@ -64,8 +64,8 @@ export class CertificateAuthority {
     // A signer that is itself a root travels in the bundle only.
     this.#intermediates = [...new Set(chain)].filter((pem) => !roots.has(pem));
     this.#options = {
-      defaultTtlSeconds: options.defaultTtlSeconds ?? DEFAULT_LEAF_TTL_SECONDS,
-      maxTtlSeconds: options.maxTtlSeconds ?? MAX_LEAF_TTL_SECONDS,
+      defaultTtlSeconds: options.defaultTtlSeconds ?? defaultLeafTtlSeconds,
+      maxTtlSeconds: options.maxTtlSeconds ?? maxLeafTtlSeconds,
       now: options.now ?? Date.now,
     };
   }
@@ -140,7 +140,7 @@ export class CertificateAuthority {
   }
 
   async #readRequest(csrPem: string): Promise<x509.Pkcs10CertificateRequest> {
-    if (csrPem.length > MAX_CSR_CHARS) throw new MeshError('MESH0403', 'the certificate request is too long');
+    if (csrPem.length > maxCsrChars) throw new MeshError('MESH0403', 'the certificate request is too long');
     let csr: x509.Pkcs10CertificateRequest;
     let isGenuine: boolean;
     try {
@@ -155,8 +155,8 @@ export class CertificateAuthority {
     // Proof of possession: the requester must hold the key it wants certified.
     if (!isGenuine) throw new MeshError('MESH0403', 'the certificate request is not signed by its own key');
     const algorithm = csr.publicKey.algorithm;
-    if ('modulusLength' in algorithm && Number(algorithm.modulusLength) < MIN_RSA_BITS) {
-      throw new MeshError('MESH0403', `the request's RSA key is shorter than ${MIN_RSA_BITS} bits`);
+    if ('modulusLength' in algorithm && Number(algorithm.modulusLength) < minRsaBits) {
+      throw new MeshError('MESH0403', `the request's RSA key is shorter than ${minRsaBits} bits`);
     }
     return csr;
   }
@@ -177,7 +177,7 @@ export class CertificateAuthority {
         serialNumber: randomSerial(),
         subject: leaf.subject,
         issuer: this.#issuer.subjectName,
-        notBefore: new Date(nowMs - BACKDATE_MS),
+        notBefore: new Date(nowMs - backdateMs),
         notAfter: new Date(notAfterMs),
         publicKey: leaf.publicKey,
         signingKey: this.#signingKey.key,

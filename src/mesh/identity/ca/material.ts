@@ -4,10 +4,10 @@ import * as x509 from '@peculiar/x509';
 import { MeshError } from '#base/errors/mesh-error.js';
 
 /** Lifetime of a root this mesh generates, in seconds (upstream's CITADEL_SELF_SIGNED_CA_CERT_TTL). */
-export const SELF_SIGNED_ROOT_TTL_SECONDS = 10 * 365 * 24 * 3600;
+export const selfSignedRootTtlSeconds = 10 * 365 * 24 * 3600;
 
 /** Clock skew tolerated between nodes: certificates start this long in the past. */
-export const BACKDATE_MS = 2 * 60 * 1000;
+export const backdateMs = 2 * 60 * 1000;
 
 /** A signing certificate with its key, as it is kept in a Secret or a mounted directory. PEM throughout. */
 export interface CaMaterial {
@@ -29,8 +29,8 @@ export async function generateRoot(trustDomain: string, now = new Date()): Promi
       keys,
       name: [{ O: [trustDomain] }],
       serialNumber: randomSerial(),
-      notBefore: new Date(now.getTime() - BACKDATE_MS),
-      notAfter: new Date(now.getTime() + SELF_SIGNED_ROOT_TTL_SECONDS * 1000),
+      notBefore: new Date(now.getTime() - backdateMs),
+      notAfter: new Date(now.getTime() + selfSignedRootTtlSeconds * 1000),
       signingAlgorithm: algorithm,
       extensions: [
         new x509.BasicConstraintsExtension(true, undefined, true),
@@ -58,7 +58,7 @@ export interface SigningKey {
 
 type CryptoKey = webcrypto.CryptoKey;
 
-const CURVES: Readonly<Record<string, { namedCurve: string; hash: string }>> = {
+const curves: Readonly<Record<string, { namedCurve: string; hash: string }>> = {
   prime256v1: { namedCurve: 'P-256', hash: 'SHA-256' },
   secp384r1: { namedCurve: 'P-384', hash: 'SHA-384' },
   secp521r1: { namedCurve: 'P-521', hash: 'SHA-512' },
@@ -75,7 +75,7 @@ export async function importSigningKey(keyPem: string): Promise<SigningKey> {
     const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
     return { key: await webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']), algorithm };
   }
-  const curve = CURVES[key.asymmetricKeyDetails?.namedCurve ?? ''];
+  const curve = curves[key.asymmetricKeyDetails?.namedCurve ?? ''];
   if (key.asymmetricKeyType !== 'ec' || curve === undefined) {
     throw new MeshError(
       'MESH0402',

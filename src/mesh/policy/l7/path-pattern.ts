@@ -1,7 +1,7 @@
 import { compileStringPattern, type ValueTest } from './string-pattern.js';
 
-const ONE_SEGMENT = '{*}';
-const REST = '{**}';
+const oneSegment = '{*}';
+const restSegments = '{**}';
 
 /**
  * Compiles a path of an AuthorizationPolicy: the string grammar, or a template in which `{*}` is
@@ -10,19 +10,19 @@ const REST = '{**}';
  * whole segment, an operator after `{**}`, other braces.
  */
 export function compilePathPattern(pattern: string): ValueTest | undefined {
-  if (!pattern.includes(ONE_SEGMENT) && !pattern.includes(REST)) return compileStringPattern(pattern);
+  if (!pattern.includes(oneSegment) && !pattern.includes(restSegments)) return compileStringPattern(pattern);
   if (!pattern.startsWith('/')) return undefined;
   const segments = pattern.split('/').slice(1);
-  const restAt = segments.indexOf(REST);
+  const restAt = segments.indexOf(restSegments);
   for (const [index, segment] of segments.entries()) {
-    if (segment === ONE_SEGMENT || segment === REST) {
+    if (segment === oneSegment || segment === restSegments) {
       if (restAt >= 0 && index > restAt) return undefined;
     } else if (/[{}*]/.test(segment)) {
       return undefined;
     }
   }
   const matchesSegment = (want: string | undefined, have: string | undefined): boolean =>
-    want === ONE_SEGMENT ? have !== undefined && have !== '' : want === have;
+    want === oneSegment ? have !== undefined && have !== '' : want === have;
   if (restAt < 0) {
     return (path) => {
       const have = path.split('/').slice(1);

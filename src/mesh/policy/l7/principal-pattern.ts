@@ -9,7 +9,7 @@ export interface PrincipalParts {
 }
 
 /** The trust domain every existing policy uses to say "this mesh". */
-const LOCAL_TRUST_DOMAIN = 'cluster.local';
+const localTrustDomain = 'cluster.local';
 
 /** Splits a principal (no scheme); undefined when it is not of the mesh's form. */
 export function parsePrincipal(principal: string): PrincipalParts | undefined {
@@ -31,7 +31,7 @@ export function compilePrincipalPattern(pattern: string, names: MeshNames): Valu
   const isLocal =
     segments.length === 5 &&
     trustDomain !== undefined &&
-    (trustDomain === LOCAL_TRUST_DOMAIN || own.includes(trustDomain));
+    (trustDomain === localTrustDomain || own.includes(trustDomain));
   if (!isLocal) return compileStringPattern(pattern);
   const rest = segments.slice(1).join('/');
   const tests = own.flatMap((domain) => compileStringPattern(`${domain}/${rest}`) ?? []);

@@ -7,7 +7,7 @@ import {
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
 } from '../gen/envoy/discovery_pb.js';
-import { DELTA_XDS_PATH } from '../type-urls.js';
+import { deltaXdsPath } from '../type-urls.js';
 import {
   callMetadata,
   channelCredentials,
@@ -71,31 +71,35 @@ interface TypeState {
  * What was received stays in force while the server is away.
  */
 export class DeltaClient {
-  private readonly types = new Map<string, TypeState>();
-  private readonly syncWaiters = new Set<() => void>();
-  private isConnectedNow = false;
+  readonly #options: DeltaClientOptions;
 
-  constructor(private readonly options: DeltaClientOptions) {
+  readonly #types = new Map<string, TypeState>();
+  readonly #syncWaiters = new Set<() => void>();
+  #isConnectedNow = false;
+
+  constructor(options: DeltaClientOptions) {
+    this.#options = options;
+
     for (const handler of options.handlers) {
-      this.types.set(handler.typeUrl, { handler, versions: new Map(), isSynced: false });
+      this.#types.set(handler.typeUrl, { handler, versions: new Map(), isSynced: false });
     }
   }
 
   /** Whether a stream is open right now. */
   get isConnected(): boolean {
-    return this.isConnectedNow;
+    return this.#isConnectedNow;
   }
 
   /** Whether every type was received and answered at least once. */
   get isSynced(): boolean {
-    return [...this.types.values()].every((type) => type.isSynced);
+    return [...this.#types.values()].every((type) => type.isSynced);
   }
 
   /** Resolves once every type was received; rejects when aborted. */
   synced(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const abort = (): void => {
-        this.syncWaiters.delete(done);
+        this.#syncWaiters.delete(done);
         reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
       };
       const done = (): void => {
@@ -106,7 +110,7 @@ export class DeltaClient {
       else if (this.isSynced) resolve();
       else {
         signal.addEventListener('abort', abort, { once: true });
-        this.syncWaiters.add(done);
+        this.#syncWaiters.add(done);
       }
     });
   }
@@ -115,38 +119,38 @@ export class DeltaClient {
   async run(signal: AbortSignal): Promise<void> {
     let backoffMs = backoffFirstMs;
     while (!signal.aborted) {
-      const end = await this.stream(signal);
+      const end = await this.#stream(signal);
       if (signal.aborted) return;
       const retryMs = end.isImmediate ? backoffFirstMs : backoffMs;
       backoffMs = end.isImmediate ? backoffFirstMs : Math.min(backoffMs * 2, backoffMaxMs);
-      this.options.events?.disconnected?.({ reason: end.reason, error: end.error, retryMs });
+      this.#options.events?.disconnected?.({ reason: end.reason, error: end.error, retryMs });
       await pause(retryMs, signal);
     }
   }
 
-  private async stream(signal: AbortSignal): Promise<StreamEnd> {
+  async #stream(signal: AbortSignal): Promise<StreamEnd> {
     let client: Client | undefined;
     try {
-      const { endpoint } = this.options;
+      const { endpoint } = this.#options;
       const metadata = await callMetadata(endpoint);
       client = new Client(channelTarget(endpoint.address), channelCredentials(endpoint), channelOptions);
       await ready(client, signal);
       const call = client.makeBidiStreamRequest<DeltaDiscoveryRequest, DeltaDiscoveryResponse>(
-        DELTA_XDS_PATH,
+        deltaXdsPath,
         (request) => Buffer.from(toBinary(DeltaDiscoveryRequestSchema, request)),
         (bytes) => fromBinary(DeltaDiscoveryResponseSchema, bytes),
         metadata,
       );
-      return await this.converse(call, signal);
+      return await this.#converse(call, signal);
     } catch (error) {
       return { reason: 'ConnectionError', error: messageOf(error), isImmediate: false };
     } finally {
-      this.isConnectedNow = false;
+      this.#isConnectedNow = false;
       client?.close();
     }
   }
 
-  private converse(call: Call, signal: AbortSignal): Promise<StreamEnd> {
+  #converse(call: Call, signal: AbortSignal): Promise<StreamEnd> {
     return new Promise((resolve) => {
       const cancel = (): void => call.cancel();
       const finish = (end: StreamEnd): void => {
@@ -158,13 +162,13 @@ export class DeltaClient {
       call.on('error', (error: ServiceError) => finish(classify(error)));
       call.on('end', () => finish({ reason: 'Complete', error: undefined, isImmediate: true }));
       call.on('data', (response: DeltaDiscoveryResponse) => {
-        const ack = this.receive(response);
+        const ack = this.#receive(response);
         if (ack !== undefined) call.write(ack);
       });
-      for (const { handler, versions } of this.types.values()) {
+      for (const { handler, versions } of this.#types.values()) {
         call.write(
           create(DeltaDiscoveryRequestSchema, {
-            node: this.options.node,
+            node: this.#options.node,
             typeUrl: handler.typeUrl,
             initialResourceVersions: Object.fromEntries(versions),
           }),
@@ -173,17 +177,17 @@ export class DeltaClient {
     });
   }
 
-  private receive(response: DeltaDiscoveryResponse): DeltaDiscoveryRequest | undefined {
-    if (!this.isConnectedNow) {
-      this.isConnectedNow = true;
-      this.options.events?.connected?.();
+  #receive(response: DeltaDiscoveryResponse): DeltaDiscoveryRequest | undefined {
+    if (!this.#isConnectedNow) {
+      this.#isConnectedNow = true;
+      this.#options.events?.connected?.();
     }
-    const type = this.types.get(response.typeUrl);
+    const type = this.#types.get(response.typeUrl);
     if (type === undefined) return undefined;
-    const problems = this.apply(type, response);
+    const problems = this.#apply(type, response);
     const message = problems.join('; ').slice(0, nackDetailMaxChars);
     const isRejected = problems.length > 0;
-    if (isRejected) this.options.events?.rejected?.({ typeUrl: response.typeUrl, detail: message });
+    if (isRejected) this.#options.events?.rejected?.({ typeUrl: response.typeUrl, detail: message });
     const ack = create(DeltaDiscoveryRequestSchema, {
       typeUrl: response.typeUrl,
       responseNonce: response.nonce,
@@ -191,14 +195,14 @@ export class DeltaClient {
     });
     type.isSynced = true;
     if (this.isSynced) {
-      for (const waiter of this.syncWaiters) waiter();
-      this.syncWaiters.clear();
+      for (const waiter of this.#syncWaiters) waiter();
+      this.#syncWaiters.clear();
     }
     return ack;
   }
 
   /** Applies a push; returns `name: reason` of every resource that was refused. */
-  private apply(type: TypeState, response: DeltaDiscoveryResponse): string[] {
+  #apply(type: TypeState, response: DeltaDiscoveryResponse): string[] {
     const problems: string[] = [];
     let bytes = 0;
     for (const { name, version, resource } of response.resources) {
@@ -216,7 +220,7 @@ export class DeltaClient {
       type.versions.delete(name);
     }
     type.handler.pushed?.();
-    this.options.events?.message?.({
+    this.#options.events?.message?.({
       typeUrl: response.typeUrl,
       resourceCount: response.resources.length,
       removedCount: response.removedResources.length,

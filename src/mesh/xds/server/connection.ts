@@ -4,12 +4,12 @@ import type { ChangedNames, ResourceSource, Subscriber } from './source.js';
 import { Subscription, type Answer, type RequestOutcome, type SubscriptionStatus } from './subscription.js';
 
 /** Requests of one client waiting to be served; beyond it the stream is not read any further. */
-export const MAX_QUEUED_REQUESTS = 64;
+export const maxQueuedRequests = 64;
 /**
  * Changed names waiting for one slow client. A client that falls further behind is disconnected:
  * on reconnecting it states what it holds and gets exactly the difference.
  */
-export const MAX_PENDING_NAMES = 500_000;
+export const maxPendingNames = 500_000;
 
 /** The stream under a connection. */
 export interface DeltaStream {
@@ -69,7 +69,7 @@ export class Connection {
   receive(request: DeltaDiscoveryRequest): void {
     if (this.#isClosed) return;
     this.#requests.push(request);
-    if (this.#requests.length >= MAX_QUEUED_REQUESTS && this.#isReading) {
+    if (this.#requests.length >= maxQueuedRequests && this.#isReading) {
       this.#isReading = false;
       this.#deps.stream.setReading(false);
     }
@@ -88,7 +88,7 @@ export class Connection {
       this.#pendingCount += pending.size;
       this.#pending.set(typeUrl, pending);
     }
-    if (this.#pendingCount > MAX_PENDING_NAMES) {
+    if (this.#pendingCount > maxPendingNames) {
       this.close();
       this.#deps.stream.fail('overloaded', 'too many changes are waiting for this client');
       return;
@@ -145,7 +145,7 @@ export class Connection {
   }
 
   #resumeReading(): void {
-    if (this.#isReading || this.#requests.length >= MAX_QUEUED_REQUESTS / 2) return;
+    if (this.#isReading || this.#requests.length >= maxQueuedRequests / 2) return;
     this.#isReading = true;
     this.#deps.stream.setReading(true);
   }

@@ -7,7 +7,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryRequest } from '../gen/envoy/discovery_pb.js';
-import { DELTA_XDS_PATH } from '../type-urls.js';
+import { deltaXdsPath } from '../type-urls.js';
 import { Connection, type ConnectionEvents, type DeltaStream } from './connection.js';
 import type { ChangedNames, ResourceSource, Subscriber } from './source.js';
 
@@ -25,7 +25,7 @@ export class StreamRefused extends Error {
 type Stream = ServerDuplexStream<DeltaDiscoveryRequest, Buffer>;
 
 /** Most streams open at a time; a node has one proxy and a cluster a few thousand nodes. */
-export const MAX_CONNECTIONS = 20_000;
+export const maxConnections = 20_000;
 
 export interface DeltaXdsServerDeps {
   /** In push order. */
@@ -109,7 +109,7 @@ export class DeltaXdsServer {
       endWith(call, new StreamRefused(status.UNAVAILABLE, 'the controller has not read the cluster yet'));
       return;
     }
-    if (this.#streams.size >= MAX_CONNECTIONS) {
+    if (this.#streams.size >= maxConnections) {
       endWith(call, new StreamRefused(status.RESOURCE_EXHAUSTED, 'too many streams'));
       return;
     }
@@ -162,7 +162,7 @@ export class DeltaXdsServer {
 
 const deltaServiceDefinition: ServiceDefinition = {
   deltaAggregatedResources: {
-    path: DELTA_XDS_PATH,
+    path: deltaXdsPath,
     requestStream: true,
     responseStream: true,
     requestSerialize: () => {

@@ -3,7 +3,7 @@ import type { WireResource } from './resource.js';
 import type { ResourceSource, Subscriber } from './source.js';
 
 /** Most names one on-demand subscription may hold; beyond it further names are ignored. */
-export const MAX_SUBSCRIBED_NAMES = 200_000;
+export const maxSubscribedNames = 200_000;
 
 /** Resources and removals to send; undefined stands for "send nothing". */
 export interface Answer {
@@ -131,7 +131,7 @@ export class Subscription {
   #recordReply(request: DeltaDiscoveryRequest, nowMs: number): RequestOutcome {
     if (request.errorDetail !== undefined) {
       this.#rejectCount += 1;
-      this.#lastError = request.errorDetail.message.slice(0, MAX_ERROR_CHARS);
+      this.#lastError = request.errorDetail.message.slice(0, maxErrorChars);
       return 'nack';
     }
     if (request.responseNonce === '') return 'none';
@@ -193,7 +193,7 @@ export class Subscription {
 
   #addNames(names: readonly string[]): void {
     for (const name of names) {
-      if (this.#names.size >= MAX_SUBSCRIBED_NAMES) return;
+      if (this.#names.size >= maxSubscribedNames) return;
       this.#names.add(name);
     }
   }
@@ -227,4 +227,4 @@ export class Subscription {
 }
 
 /** Longest client error text kept for diagnostics. */
-const MAX_ERROR_CHARS = 2_000;
+const maxErrorChars = 2_000;

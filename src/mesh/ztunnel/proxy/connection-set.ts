@@ -13,53 +13,53 @@ export interface Guard {
 
 /** The live connections of one workload: shown in dumps, counted for draining, re-checked when policies change. */
 export class ConnectionSet {
-  private readonly live = new Set<ProxiedConnection>();
-  private readonly guards = new Set<Guard>();
-  private readonly idleWaiters = new Set<() => void>();
+  readonly #live = new Set<ProxiedConnection>();
+  readonly #guards = new Set<Guard>();
+  readonly #idleWaiters = new Set<() => void>();
 
   /** Connections carrying data. */
   get size(): number {
-    return this.live.size;
+    return this.#live.size;
   }
 
   add(connection: ProxiedConnection): void {
-    this.live.add(connection);
+    this.#live.add(connection);
   }
 
   remove(connection: ProxiedConnection): void {
-    this.live.delete(connection);
-    if (this.live.size > 0) return;
-    for (const waiter of this.idleWaiters) waiter();
-    this.idleWaiters.clear();
+    this.#live.delete(connection);
+    if (this.#live.size > 0) return;
+    for (const waiter of this.#idleWaiters) waiter();
+    this.#idleWaiters.clear();
   }
 
   /** Starts watching a connection for policy changes. Returns the way to stop. */
   guard(guard: Guard): () => void {
-    this.guards.add(guard);
-    return () => this.guards.delete(guard);
+    this.#guards.add(guard);
+    return () => this.#guards.delete(guard);
   }
 
   /** Evaluates every guarded connection again and ends those no longer allowed. */
   reevaluate(policies: PolicyStore): void {
-    for (const guard of this.guards) {
+    for (const guard of this.#guards) {
       const decision = policies.reauthorize(guard.subject(), guard.connection);
       if (decision.isAllowed) continue;
-      this.guards.delete(guard);
+      this.#guards.delete(guard);
       guard.sever(decision.reason ?? 'denied');
     }
   }
 
   views(): ConnectionView[] {
-    return [...this.live].map((connection) => connection.view());
+    return [...this.#live].map((connection) => connection.view());
   }
 
   flushBytes(): void {
-    for (const connection of this.live) connection.flushBytes();
+    for (const connection of this.#live) connection.flushBytes();
   }
 
   /** Resolves when no connection is live, at once if that is so now. */
   idle(): Promise<void> {
-    if (this.live.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.idleWaiters.add(resolve));
+    if (this.#live.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.add(resolve));
   }
 }

@@ -46,37 +46,41 @@ export interface ConnectionInfo {
  * metrics when it closes and whenever metrics are read.
  */
 export class ProxiedConnection {
+  readonly #onClosed: (connection: ProxiedConnection) => void;
+
   /** Client to server is `aToB`. */
   readonly counters: CopyCounters = { aToB: 0, bToA: 0 };
-  private readonly startedMs = performance.now();
-  private readonly metrics: ConnectionMetrics;
-  private reported = { aToB: 0, bToA: 0 };
-  private isClosed = false;
+  readonly #startedMs = performance.now();
+  readonly #metrics: ConnectionMetrics;
+  #reported = { aToB: 0, bToA: 0 };
+  #isClosed = false;
 
   constructor(
     readonly info: ConnectionInfo,
     traffic: TrafficMetrics,
-    private readonly onClosed: (connection: ProxiedConnection) => void,
+    onClosed: (connection: ProxiedConnection) => void,
   ) {
-    this.metrics = traffic.open(labelsOf(info));
-    logOpened(this.record());
+    this.#onClosed = onClosed;
+
+    this.#metrics = traffic.open(labelsOf(info));
+    logOpened(this.#record());
   }
 
   /** Adds what moved since the last call to the metrics. */
   flushBytes(): void {
     const { aToB, bToA } = this.counters;
-    this.metrics.addBytes(aToB - this.reported.aToB, bToA - this.reported.bToA);
-    this.reported = { aToB, bToA };
+    this.#metrics.addBytes(aToB - this.#reported.aToB, bToA - this.#reported.bToA);
+    this.#reported = { aToB, bToA };
   }
 
   /** Writes the result record: metrics and one access log line. Later calls change nothing. */
   close(result: { flag: ResponseFlag; error?: string | undefined } = { flag: '-' }): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.flushBytes();
-    this.metrics.closed(result.flag);
-    logConnection({ ...this.record(), error: result.error });
-    this.onClosed(this);
+    this.#metrics.closed(result.flag);
+    logConnection({ ...this.#record(), error: result.error });
+    this.#onClosed(this);
   }
 
   view(): ConnectionView {
@@ -91,8 +95,8 @@ export class ProxiedConnection {
     };
   }
 
-  private record(): AccessRecord {
-    return recordOf(this.info, this.counters, performance.now() - this.startedMs);
+  #record(): AccessRecord {
+    return recordOf(this.info, this.counters, performance.now() - this.#startedMs);
   }
 }
 

@@ -57,24 +57,28 @@ const log = createLogger('proxy');
 
 /** The three listeners of one enrolled pod and the connections behind them. */
 export class WorkloadProxy {
+  readonly #options: WorkloadProxyOptions;
+
   readonly info: WorkloadInfo;
   readonly connections = new ConnectionSet();
-  private readonly servers: Server[] = [];
-  private readonly accepted = new Set<Socket>();
-  private readonly pool: HbonePool;
-  private readonly hbone: HboneServer;
-  private readonly context: ProxyContext & { pool: HbonePool };
-  private isStopped = false;
+  readonly #servers: Server[] = [];
+  readonly #accepted = new Set<Socket>();
+  readonly #pool: HbonePool;
+  readonly #hbone: HboneServer;
+  readonly #context: ProxyContext & { pool: HbonePool };
+  #isStopped = false;
 
-  constructor(private readonly options: WorkloadProxyOptions) {
+  constructor(options: WorkloadProxyOptions) {
+    this.#options = options;
+
     this.info = options.info;
-    this.pool = new HbonePool({
+    this.#pool = new HbonePool({
       netns: options.netns,
       mark: options.mark,
       streamsMax: options.poolStreamsMax,
       unusedReleaseMs: options.poolUnusedReleaseMs,
     });
-    this.context = {
+    this.#context = {
       state: options.state,
       policies: options.policies,
       certificates: options.certificates,
@@ -85,17 +89,17 @@ export class WorkloadProxy {
       preservesSource: options.preservesSource,
       random: Math.random,
       workload: () => this.workload(),
-      workloadSoon: (signal) => this.workloadSoon(signal),
-      pool: this.pool,
+      workloadSoon: (signal) => this.#workloadSoon(signal),
+      pool: this.#pool,
     };
-    this.hbone = new HboneServer({
+    this.#hbone = new HboneServer({
       credentials: () => {
         const workload = this.workload();
         if (workload === undefined) throw new Error('the control plane does not know this workload');
-        return options.certificates.get(this.identityOf(workload));
+        return options.certificates.get(this.#identityOf(workload));
       },
       onConnect: (request) => {
-        serveInboundHbone(this.context, request).catch((error: unknown) => {
+        serveInboundHbone(this.#context, request).catch((error: unknown) => {
           log.error('inbound stream failed', { error: messageOf(error) });
           request.reject(503);
         });
@@ -113,22 +117,23 @@ export class WorkloadProxy {
   /** Binds all listeners in the pod's namespace. Rejects, with nothing left bound, when one cannot be. */
   async listen(): Promise<void> {
     try {
-      await this.bind(outboundPort, (socket) =>
-        serveOutbound(this.context, socket).catch((error: unknown) => this.failed(socket, error)),
+      await this.#bind(outboundPort, (socket) =>
+        serveOutbound(this.#context, socket).catch((error: unknown) => this.#failed(socket, error)),
       );
-      await this.bind(plaintextPort, (socket) =>
-        serveInboundPlaintext(this.context, socket).catch((error: unknown) => this.failed(socket, error)),
+      await this.#bind(plaintextPort, (socket) =>
+        serveInboundPlaintext(this.#context, socket).catch((error: unknown) => this.#failed(socket, error)),
       );
-      await this.bind(hbonePort, (socket) => this.hbone.serve(socket));
+      await this.#bind(hbonePort, (socket) => this.#hbone.serve(socket));
     } catch (error) {
-      this.stopListening();
+      this.#stopListening();
       throw error;
     }
   }
 
   /** The description of this pod among the node's workloads. */
   workload(): Workload | undefined {
-    const { info, options } = this;
+    const { info } = this;
+    const options = this.#options;
     return options.state
       .workloadsNamed(info.namespace, info.name)
       .find(
@@ -140,30 +145,30 @@ export class WorkloadProxy {
 
   /** Graceful end: no new connections, GOAWAY to peers; resolves when the last connection ended or the signal fires. */
   async drain(deadline: AbortSignal): Promise<void> {
-    this.stopListening();
-    this.hbone.drain();
+    this.#stopListening();
+    this.#hbone.drain();
     await Promise.race([this.connections.idle(), untilAborted(deadline)]);
     this.stop();
   }
 
   /** Ends everything now. */
   stop(): void {
-    this.stopListening();
-    this.hbone.close();
-    this.pool.close();
-    for (const socket of this.accepted) socket.destroy();
-    if (this.isStopped) return;
-    this.isStopped = true;
-    closeSync(this.options.netns);
+    this.#stopListening();
+    this.#hbone.close();
+    this.#pool.close();
+    for (const socket of this.#accepted) socket.destroy();
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    closeSync(this.#options.netns);
   }
 
   /** Trust domain as the control plane says, name and account as the node says. */
-  private identityOf(workload: Workload) {
+  #identityOf(workload: Workload) {
     const { namespace, serviceAccount } = this.info;
     return formatSpiffeId({ trustDomain: workload.trustDomain, namespace, serviceAccount });
   }
 
-  private workloadSoon(signal: AbortSignal): Promise<Workload | undefined> {
+  #workloadSoon(signal: AbortSignal): Promise<Workload | undefined> {
     const now = this.workload();
     if (now !== undefined) return Promise.resolve(now);
     return new Promise((resolve) => {
@@ -175,7 +180,7 @@ export class WorkloadProxy {
       };
       const give = (): void => done(undefined);
       const timer = setTimeout(give, workloadWaitMs);
-      const unsubscribe = this.options.state.onWorkload(({ after }) => {
+      const unsubscribe = this.#options.state.onWorkload(({ after }) => {
         if (after?.name !== this.info.name) return;
         const found = this.workload();
         if (found !== undefined) done(found);
@@ -184,13 +189,13 @@ export class WorkloadProxy {
     });
   }
 
-  private async bind(port: number, onSocket: (socket: Socket) => unknown): Promise<void> {
-    if (this.isStopped) throw new Error('the proxy was stopped');
-    const fd = this.listeningFd(port);
+  async #bind(port: number, onSocket: (socket: Socket) => unknown): Promise<void> {
+    if (this.#isStopped) throw new Error('the proxy was stopped');
+    const fd = this.#listeningFd(port);
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
-      this.accepted.add(socket);
+      this.#accepted.add(socket);
       socket.on('error', ignoreError);
-      socket.once('close', () => this.accepted.delete(socket));
+      socket.once('close', () => this.#accepted.delete(socket));
       socket.setKeepAlive(true, keepaliveMs);
       onSocket(socket);
     });
@@ -206,12 +211,12 @@ export class WorkloadProxy {
       closeFd(fd);
       throw error;
     });
-    this.servers.push(server);
+    this.#servers.push(server);
   }
 
-  private listeningFd(port: number): number {
-    const { netns, mark, reusesPort: reusePort, isIpv6Enabled } = this.options;
-    const base = { netns, mark, port, reusePort, transparent: this.options.preservesSource, backlog };
+  #listeningFd(port: number): number {
+    const { netns, mark, reusesPort: reusePort, isIpv6Enabled } = this.#options;
+    const base = { netns, mark, port, reusePort, transparent: this.#options.preservesSource, backlog };
     if (!isIpv6Enabled) return listenTcp({ ...base, host: '0.0.0.0' });
     try {
       return listenTcp({ ...base, host: '::' });
@@ -223,11 +228,11 @@ export class WorkloadProxy {
     }
   }
 
-  private stopListening(): void {
-    for (const server of this.servers.splice(0)) server.close();
+  #stopListening(): void {
+    for (const server of this.#servers.splice(0)) server.close();
   }
 
-  private failed(socket: Socket, error: unknown): void {
+  #failed(socket: Socket, error: unknown): void {
     log.error('connection failed unexpectedly', { error: messageOf(error) });
     socket.destroy();
   }

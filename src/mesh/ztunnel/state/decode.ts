@@ -1,4 +1,4 @@
-import { DEFAULT_TRUST_DOMAIN, formatSpiffeId, isSpiffeId } from '../../identity/spiffe.js';
+import { defaultTrustDomain, formatSpiffeId, isSpiffeId } from '../../identity/spiffe.js';
 import {
   ApplicationTunnel_Protocol,
   type GatewayAddress,
@@ -24,7 +24,7 @@ const defaultClusterId = 'Kubernetes';
 /** Checks a workload as received. Throws, naming the field, when a value has no meaning here. */
 export function decodeWorkload(wire: WireWorkload): Workload {
   if (wire.uid === '') throw new Error('workload without uid');
-  const trustDomain = wire.trustDomain || DEFAULT_TRUST_DOMAIN;
+  const trustDomain = wire.trustDomain || defaultTrustDomain;
   const serviceAccount = wire.serviceAccount || 'default';
   const identity: string = formatSpiffeId({ trustDomain, namespace: wire.namespace, serviceAccount });
   if (!isSpiffeId(identity)) throw new Error(`workload cannot have the identity ${identity}`);

@@ -39,47 +39,48 @@ export async function loadLocalConfig(options: {
 
 /** Typed access to one mapping of the file; errors name the place. */
 class Reader {
-  private readonly fields: Fields;
+  readonly #place: string;
 
-  constructor(
-    value: unknown,
-    private readonly place: string,
-  ) {
-    if (value === null || value === undefined) this.fields = {};
-    else if (typeof value === 'object' && !Array.isArray(value)) this.fields = value as Fields;
+  readonly #fields: Fields;
+
+  constructor(value: unknown, place: string) {
+    this.#place = place;
+
+    if (value === null || value === undefined) this.#fields = {};
+    else if (typeof value === 'object' && !Array.isArray(value)) this.#fields = value as Fields;
     else throw new Error(`${place} is not a mapping`);
   }
 
   only(known: readonly string[]): void {
-    for (const key of Object.keys(this.fields)) {
-      if (!known.includes(key)) throw new Error(`${this.place} has the unknown key ${key}`);
+    for (const key of Object.keys(this.#fields)) {
+      if (!known.includes(key)) throw new Error(`${this.#place} has the unknown key ${key}`);
     }
   }
 
   has(key: string): boolean {
-    return this.fields[key] !== undefined && this.fields[key] !== null;
+    return this.#fields[key] !== undefined && this.#fields[key] !== null;
   }
 
   raw(key: string): unknown {
-    return this.fields[key];
+    return this.#fields[key];
   }
 
   text(key: string, fallback = ''): string {
     if (!this.has(key)) return fallback;
-    const value = this.fields[key];
+    const value = this.#fields[key];
     if (typeof value === 'string' || typeof value === 'number') return String(value);
-    throw new Error(`${this.place}.${key} is not text`);
+    throw new Error(`${this.#place}.${key} is not text`);
   }
 
   number(key: string, fallback: number): number {
     if (!this.has(key)) return fallback;
-    const value = this.fields[key];
-    if (typeof value !== 'number') throw new Error(`${this.place}.${key} is not a number`);
+    const value = this.#fields[key];
+    if (typeof value !== 'number') throw new Error(`${this.#place}.${key} is not a number`);
     return value;
   }
 
   flag(key: string): boolean {
-    return this.fields[key] === true;
+    return this.#fields[key] === true;
   }
 
   /** One of the words; the comparison ignores case. */
@@ -87,7 +88,7 @@ class Reader {
     const text = this.text(key, fallback);
     const found = words.find((w) => w.toLowerCase() === text.toLowerCase());
     if (found === undefined)
-      throw new Error(`${this.place}.${key} is ${text}, expected ${words.join(' or ')}`);
+      throw new Error(`${this.#place}.${key} is ${text}, expected ${words.join(' or ')}`);
     return found;
   }
 
@@ -97,26 +98,26 @@ class Reader {
 
   array(key: string): unknown[] {
     if (!this.has(key)) return [];
-    const value = this.fields[key];
-    if (!Array.isArray(value)) throw new Error(`${this.place}.${key} is not a list`);
+    const value = this.#fields[key];
+    if (!Array.isArray(value)) throw new Error(`${this.#place}.${key} is not a list`);
     return value;
   }
 
   list(key: string): Reader[] {
-    return this.array(key).map((item, i) => new Reader(item, `${this.place}.${key}[${i}]`));
+    return this.array(key).map((item, i) => new Reader(item, `${this.#place}.${key}[${i}]`));
   }
 
   child(key: string): Reader | undefined {
-    return this.has(key) ? new Reader(this.fields[key], `${this.place}.${key}`) : undefined;
+    return this.has(key) ? new Reader(this.#fields[key], `${this.#place}.${key}`) : undefined;
   }
 
   /** A mapping whose keys are ports. */
   ports(): Map<number, number> {
-    return new Map(Object.entries(this.fields).map(([from, to]) => [Number(from), Number(to)]));
+    return new Map(Object.entries(this.#fields).map(([from, to]) => [Number(from), Number(to)]));
   }
 
   keys(): string[] {
-    return Object.keys(this.fields);
+    return Object.keys(this.#fields);
   }
 }
 

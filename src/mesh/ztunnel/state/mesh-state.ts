@@ -2,7 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { ResourceHandler, XdsResource } from '../../xds/client/delta-client.js';
 import { AddressSchema } from '../../xds/gen/istio/workload_pb.js';
 import { ipToBytes } from '../../xds/ip-bytes.js';
-import { ADDRESS_TYPE } from '../../xds/type-urls.js';
+import { addressType } from '../../xds/type-urls.js';
 import { decodeService, decodeWorkload } from './decode.js';
 import { type Endpoint, networkAddress, type Service, serviceKey, type Workload } from './model.js';
 
@@ -18,18 +18,18 @@ export interface WorkloadChange {
  * Endpoints may arrive before their service; they wait under its key.
  */
 export class MeshState implements ResourceHandler {
-  readonly typeUrl = ADDRESS_TYPE;
-  private readonly workloadsByUid = new Map<string, Workload>();
-  private readonly workloadsByAddress = new Map<string, Set<Workload>>();
-  private readonly workloadsByHostname = new Map<string, Set<Workload>>();
-  private readonly workloadsByName = new Map<string, Set<Workload>>();
-  private readonly servicesByKey = new Map<string, Service>();
-  private readonly servicesByVip = new Map<string, Set<Service>>();
-  private readonly servicesByHostname = new Map<string, Set<Service>>();
-  private readonly servicesWithCidr = new Set<Service>();
+  readonly typeUrl = addressType;
+  readonly #workloadsByUid = new Map<string, Workload>();
+  readonly #workloadsByAddress = new Map<string, Set<Workload>>();
+  readonly #workloadsByHostname = new Map<string, Set<Workload>>();
+  readonly #workloadsByName = new Map<string, Set<Workload>>();
+  readonly #servicesByKey = new Map<string, Service>();
+  readonly #servicesByVip = new Map<string, Set<Service>>();
+  readonly #servicesByHostname = new Map<string, Set<Service>>();
+  readonly #servicesWithCidr = new Set<Service>();
   /** By service key, then workload uid; entries without a service are staged. */
-  private readonly endpointsByService = new Map<string, Map<string, Endpoint>>();
-  private readonly listeners = new Set<(change: WorkloadChange) => void>();
+  readonly #endpointsByService = new Map<string, Map<string, Endpoint>>();
+  readonly #listeners = new Set<(change: WorkloadChange) => void>();
 
   upsert(resource: XdsResource): void {
     const { type } = fromBinary(AddressSchema, resource.value);
@@ -46,81 +46,81 @@ export class MeshState implements ResourceHandler {
   }
 
   remove(name: string): void {
-    if (this.workloadsByUid.has(name)) this.dropWorkload(name);
-    else this.dropService(name);
+    if (this.#workloadsByUid.has(name)) this.#dropWorkload(name);
+    else this.#dropService(name);
   }
 
   /** Calls back after every added, changed or removed workload. Returns the way to stop. */
   onWorkload(listener: (change: WorkloadChange) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   putWorkload(workload: Workload): void {
-    const before = this.workloadsByUid.get(workload.uid);
-    if (before !== undefined) this.unindexWorkload(before);
-    this.workloadsByUid.set(workload.uid, workload);
+    const before = this.#workloadsByUid.get(workload.uid);
+    if (before !== undefined) this.#unindexWorkload(before);
+    this.#workloadsByUid.set(workload.uid, workload);
     if (workload.networkMode === 'Standard') {
       for (const ip of workload.addresses) {
-        addTo(this.workloadsByAddress, networkAddress(workload.network, ip), workload);
+        addTo(this.#workloadsByAddress, networkAddress(workload.network, ip), workload);
       }
     }
-    if (workload.hostname !== '') addTo(this.workloadsByHostname, serviceKey(workload), workload);
-    addTo(this.workloadsByName, `${workload.namespace}/${workload.name}`, workload);
+    if (workload.hostname !== '') addTo(this.#workloadsByHostname, serviceKey(workload), workload);
+    addTo(this.#workloadsByName, `${workload.namespace}/${workload.name}`, workload);
     for (const [key, ports] of workload.services) {
-      let endpoints = this.endpointsByService.get(key);
+      let endpoints = this.#endpointsByService.get(key);
       if (endpoints === undefined) {
         endpoints = new Map();
-        this.endpointsByService.set(key, endpoints);
+        this.#endpointsByService.set(key, endpoints);
       }
       endpoints.set(workload.uid, { workloadUid: workload.uid, ports, status: workload.status });
     }
-    this.notify({ uid: workload.uid, before, after: workload });
+    this.#notify({ uid: workload.uid, before, after: workload });
   }
 
   putService(service: Service): void {
     const key = serviceKey(service);
-    this.dropService(key);
-    this.servicesByKey.set(key, service);
-    addTo(this.servicesByHostname, service.hostname, service);
+    this.#dropService(key);
+    this.#servicesByKey.set(key, service);
+    addTo(this.#servicesByHostname, service.hostname, service);
     for (const { network, ip } of service.vips)
-      addTo(this.servicesByVip, networkAddress(network, ip), service);
-    if (service.cidrVips.length > 0) this.servicesWithCidr.add(service);
+      addTo(this.#servicesByVip, networkAddress(network, ip), service);
+    if (service.cidrVips.length > 0) this.#servicesWithCidr.add(service);
   }
 
   get workloads(): readonly Workload[] {
-    return [...this.workloadsByUid.values()];
+    return [...this.#workloadsByUid.values()];
   }
 
   get services(): readonly Service[] {
-    return [...this.servicesByKey.values()];
+    return [...this.#servicesByKey.values()];
   }
 
   workload(uid: string): Workload | undefined {
-    return this.workloadsByUid.get(uid);
+    return this.#workloadsByUid.get(uid);
   }
 
   service(key: string): Service | undefined {
-    return this.servicesByKey.get(key);
+    return this.#servicesByKey.get(key);
   }
 
   /** Services of a hostname, one per namespace. */
   servicesOfHostname(hostname: string): readonly Service[] {
-    return [...(this.servicesByHostname.get(hostname) ?? [])];
+    return [...(this.#servicesByHostname.get(hostname) ?? [])];
   }
 
   workloadOfHostname(namespace: string, hostname: string): Workload | undefined {
-    return first(this.workloadsByHostname.get(`${namespace}/${hostname}`));
+    return first(this.#workloadsByHostname.get(`${namespace}/${hostname}`));
   }
 
   /** Workloads called `namespace/name`; several clusters may have one each. */
   workloadsNamed(namespace: string, name: string): readonly Workload[] {
-    return [...(this.workloadsByName.get(`${namespace}/${name}`) ?? [])];
+    return [...(this.#workloadsByName.get(`${namespace}/${name}`) ?? [])];
   }
 
   /** The workload an address belongs to; pods and HBONE workloads win where several claim it. */
   workloadAt(network: string, ip: string): Workload | undefined {
-    const claims = this.workloadsByAddress.get(networkAddress(network, ip));
+    const claims = this.#workloadsByAddress.get(networkAddress(network, ip));
     if (claims === undefined) return undefined;
     let best: Workload | undefined;
     for (const workload of claims) {
@@ -133,35 +133,35 @@ export class MeshState implements ResourceHandler {
   serviceAt(options: { network: string; ip: string; clientNamespace: string }): Service | undefined {
     const { network, ip, clientNamespace } = options;
     const isVisible = (s: Service): boolean => s.visibility === 'Public' || s.namespace === clientNamespace;
-    const exact = [...(this.servicesByVip.get(networkAddress(network, ip)) ?? [])].filter(isVisible);
+    const exact = [...(this.#servicesByVip.get(networkAddress(network, ip)) ?? [])].filter(isVisible);
     const chosen =
       exact.find((s) => s.namespace === clientNamespace) ?? exact.find((s) => s.canonical) ?? exact[0];
-    if (chosen !== undefined || this.servicesWithCidr.size === 0) return chosen;
-    return this.serviceByRange({ network, ip, clientNamespace, isVisible });
+    if (chosen !== undefined || this.#servicesWithCidr.size === 0) return chosen;
+    return this.#serviceByRange({ network, ip, clientNamespace, isVisible });
   }
 
   /** Endpoints in use: unhealthy ones only where the service asks for them. */
   endpoints(service: Service): readonly Endpoint[] {
-    const all = [...(this.endpointsByService.get(serviceKey(service))?.values() ?? [])];
+    const all = [...(this.#endpointsByService.get(serviceKey(service))?.values() ?? [])];
     if (service.loadBalancer?.healthPolicy === 'AllowAll') return all;
     return all.filter((endpoint) => endpoint.status === 'Healthy');
   }
 
   /** Every endpoint of a service key, healthy or not. */
   allEndpoints(key: string): readonly Endpoint[] {
-    return [...(this.endpointsByService.get(key)?.values() ?? [])];
+    return [...(this.#endpointsByService.get(key)?.values() ?? [])];
   }
 
   /** Endpoints whose service is not known yet, by service key. */
   stagedEndpoints(): ReadonlyMap<string, ReadonlyMap<string, Endpoint>> {
     const staged = new Map<string, ReadonlyMap<string, Endpoint>>();
-    for (const [key, endpoints] of this.endpointsByService) {
-      if (!this.servicesByKey.has(key)) staged.set(key, endpoints);
+    for (const [key, endpoints] of this.#endpointsByService) {
+      if (!this.#servicesByKey.has(key)) staged.set(key, endpoints);
     }
     return staged;
   }
 
-  private serviceByRange(options: {
+  #serviceByRange(options: {
     network: string;
     ip: string;
     clientNamespace: string;
@@ -170,7 +170,7 @@ export class MeshState implements ResourceHandler {
     const bytes = ipToBytes(options.ip);
     if (bytes === undefined) return undefined;
     let best: { service: Service; rank: number } | undefined;
-    for (const service of this.servicesWithCidr) {
+    for (const service of this.#servicesWithCidr) {
       if (!options.isVisible(service)) continue;
       for (const range of service.cidrVips) {
         if (range.network !== options.network || !contains(range, bytes)) continue;
@@ -184,39 +184,39 @@ export class MeshState implements ResourceHandler {
     return best?.service;
   }
 
-  private dropWorkload(uid: string): void {
-    const before = this.workloadsByUid.get(uid);
+  #dropWorkload(uid: string): void {
+    const before = this.#workloadsByUid.get(uid);
     if (before === undefined) return;
-    this.unindexWorkload(before);
-    this.workloadsByUid.delete(uid);
-    this.notify({ uid, before, after: undefined });
+    this.#unindexWorkload(before);
+    this.#workloadsByUid.delete(uid);
+    this.#notify({ uid, before, after: undefined });
   }
 
-  private unindexWorkload(workload: Workload): void {
+  #unindexWorkload(workload: Workload): void {
     for (const ip of workload.addresses) {
-      removeFrom(this.workloadsByAddress, networkAddress(workload.network, ip), workload);
+      removeFrom(this.#workloadsByAddress, networkAddress(workload.network, ip), workload);
     }
-    if (workload.hostname !== '') removeFrom(this.workloadsByHostname, serviceKey(workload), workload);
-    removeFrom(this.workloadsByName, `${workload.namespace}/${workload.name}`, workload);
+    if (workload.hostname !== '') removeFrom(this.#workloadsByHostname, serviceKey(workload), workload);
+    removeFrom(this.#workloadsByName, `${workload.namespace}/${workload.name}`, workload);
     for (const key of workload.services.keys()) {
-      const endpoints = this.endpointsByService.get(key);
+      const endpoints = this.#endpointsByService.get(key);
       endpoints?.delete(workload.uid);
-      if (endpoints?.size === 0) this.endpointsByService.delete(key);
+      if (endpoints?.size === 0) this.#endpointsByService.delete(key);
     }
   }
 
-  private dropService(key: string): void {
-    const service = this.servicesByKey.get(key);
+  #dropService(key: string): void {
+    const service = this.#servicesByKey.get(key);
     if (service === undefined) return;
-    this.servicesByKey.delete(key);
-    removeFrom(this.servicesByHostname, service.hostname, service);
+    this.#servicesByKey.delete(key);
+    removeFrom(this.#servicesByHostname, service.hostname, service);
     for (const { network, ip } of service.vips)
-      removeFrom(this.servicesByVip, networkAddress(network, ip), service);
-    this.servicesWithCidr.delete(service);
+      removeFrom(this.#servicesByVip, networkAddress(network, ip), service);
+    this.#servicesWithCidr.delete(service);
   }
 
-  private notify(change: WorkloadChange): void {
-    for (const listener of this.listeners) listener(change);
+  #notify(change: WorkloadChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
 }
 

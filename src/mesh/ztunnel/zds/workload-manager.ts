@@ -41,50 +41,54 @@ const log = createLogger('workload');
  * are the only way in and out.
  */
 export class WorkloadManager {
-  private readonly entries = new Map<string, Entry>();
-  /** Names seen since the connection to the agent opened; undefined once its snapshot is complete. */
-  private snapshot: Set<string> | undefined;
-  private hasSnapshot = false;
-  private isStopped = false;
+  readonly #options: WorkloadManagerOptions;
 
-  constructor(private readonly options: WorkloadManagerOptions) {}
+  readonly #entries = new Map<string, Entry>();
+  /** Names seen since the connection to the agent opened; undefined once its snapshot is complete. */
+  #snapshot: Set<string> | undefined;
+  #hasSnapshot = false;
+  #isStopped = false;
+
+  constructor(options: WorkloadManagerOptions) {
+    this.#options = options;
+  }
 
   /** The agent's snapshot was received on the present connection and every pod is up. */
   get isReady(): boolean {
-    return this.hasSnapshot && [...this.entries.values()].every((entry) => entry.isUp);
+    return this.#hasSnapshot && [...this.#entries.values()].every((entry) => entry.isUp);
   }
 
   /** A connection to the agent opened: a new snapshot follows. */
   beginSnapshot(): void {
-    this.snapshot = new Set();
-    this.hasSnapshot = false;
-    this.changed();
+    this.#snapshot = new Set();
+    this.#hasSnapshot = false;
+    this.#changed();
   }
 
   /** The connection to the agent is gone; what runs keeps running. */
   disconnected(): void {
-    this.snapshot = undefined;
-    this.hasSnapshot = false;
-    this.changed();
+    this.#snapshot = undefined;
+    this.#hasSnapshot = false;
+    this.#changed();
   }
 
   /** Enrolls a pod; resolves when its listeners are bound. Rejects when they cannot be, and retries on its own. */
   async add(uid: string, info: WorkloadInfo, netns: number): Promise<void> {
-    this.snapshot?.add(uid);
+    this.#snapshot?.add(uid);
     const inode = netnsInode(netns);
-    const known = this.entries.get(uid);
+    const known = this.#entries.get(uid);
     if (known !== undefined) {
       if (known.inode === inode && known.isUp) {
         closeSync(netns);
         return;
       }
       log.info('pod moved to another network namespace or was pending, starting over', { uid });
-      this.drop(known);
+      this.#drop(known);
     }
-    const proxy = this.options.makeProxy(info, netns);
+    const proxy = this.#options.makeProxy(info, netns);
     const entry: Entry = { uid, info, inode, proxy, isUp: false, retry: undefined };
-    this.entries.set(uid, entry);
-    await this.start(entry);
+    this.#entries.set(uid, entry);
+    await this.#start(entry);
   }
 
   /**
@@ -92,94 +96,94 @@ export class WorkloadManager {
    * snapshot, where it has no meaning.
    */
   keep(uid: string): boolean {
-    if (this.snapshot === undefined) return false;
-    this.snapshot.add(uid);
+    if (this.#snapshot === undefined) return false;
+    this.#snapshot.add(uid);
     return true;
   }
 
   /** Removes a pod; its processes are gone already, so nothing is drained. */
   remove(uid: string): void {
-    this.snapshot?.delete(uid);
-    const entry = this.entries.get(uid);
+    this.#snapshot?.delete(uid);
+    const entry = this.#entries.get(uid);
     if (entry === undefined) return;
     log.info('pod removed', { uid, ...labels(entry.info) });
-    this.drop(entry);
-    this.changed();
+    this.#drop(entry);
+    this.#changed();
   }
 
   /** The snapshot is complete: pods it did not name are gone. Returns false when it was complete before. */
   endSnapshot(): boolean {
-    const named = this.snapshot;
+    const named = this.#snapshot;
     if (named === undefined) return false;
-    this.snapshot = undefined;
-    for (const entry of this.entries.values()) {
+    this.#snapshot = undefined;
+    for (const entry of this.#entries.values()) {
       if (named.has(entry.uid)) continue;
       log.info('pod is not in the snapshot, stopping', { uid: entry.uid, ...labels(entry.info) });
-      this.drop(entry);
+      this.#drop(entry);
     }
-    this.hasSnapshot = true;
-    this.changed();
+    this.#hasSnapshot = true;
+    this.#changed();
     return true;
   }
 
   views(): WorkloadEntryView[] {
-    return [...this.entries.values()].map(({ uid, info, proxy, isUp }) =>
+    return [...this.#entries.values()].map(({ uid, info, proxy, isUp }) =>
       isUp ? { uid, state: 'Up', info, proxy } : { uid, state: 'Pending', info },
     );
   }
 
   /** Proxies that are up. */
   proxies(): WorkloadProxy[] {
-    return [...this.entries.values()].flatMap((entry) => (entry.isUp ? [entry.proxy] : []));
+    return [...this.#entries.values()].flatMap((entry) => (entry.isUp ? [entry.proxy] : []));
   }
 
   /** Drains every proxy until the deadline fires, then ends what is left. */
   async drain(deadline: AbortSignal): Promise<void> {
-    this.isStopped = true;
-    for (const entry of this.entries.values()) clearTimeout(entry.retry);
-    await Promise.all([...this.entries.values()].map((entry) => entry.proxy.drain(deadline)));
-    this.entries.clear();
+    this.#isStopped = true;
+    for (const entry of this.#entries.values()) clearTimeout(entry.retry);
+    await Promise.all([...this.#entries.values()].map((entry) => entry.proxy.drain(deadline)));
+    this.#entries.clear();
   }
 
-  private async start(entry: Entry): Promise<void> {
+  async #start(entry: Entry): Promise<void> {
     try {
       await entry.proxy.listen();
     } catch (error) {
-      this.changed();
+      this.#changed();
       log.error('pod listeners could not be bound, trying again', {
         uid: entry.uid,
         ...labels(entry.info),
         error: messageOf(error),
       });
-      if (this.entries.get(entry.uid) === entry && !this.isStopped) {
-        entry.retry = setTimeout(() => void this.start(entry).catch(() => undefined), retryMs);
+      if (this.#entries.get(entry.uid) === entry && !this.#isStopped) {
+        entry.retry = setTimeout(() => void this.#start(entry).catch(() => undefined), retryMs);
         entry.retry.unref();
       }
       throw error;
     }
     // Removed while binding: the pod is gone.
-    if (this.entries.get(entry.uid) !== entry || this.isStopped) {
+    if (this.#entries.get(entry.uid) !== entry || this.#isStopped) {
       entry.proxy.stop();
       return;
     }
     entry.isUp = true;
-    this.options.metrics.started.inc();
+    this.#options.metrics.started.inc();
     log.info('pod enrolled', { uid: entry.uid, ...labels(entry.info) });
-    this.changed();
+    this.#changed();
   }
 
-  private drop(entry: Entry): void {
+  #drop(entry: Entry): void {
     clearTimeout(entry.retry);
-    this.entries.delete(entry.uid);
+    this.#entries.delete(entry.uid);
     entry.proxy.stop();
-    if (entry.isUp) this.options.metrics.stopped.inc();
+    if (entry.isUp) this.#options.metrics.stopped.inc();
   }
 
-  private changed(): void {
+  #changed(): void {
     const up = this.proxies().length;
-    this.options.metrics.active.set(up);
-    this.options.metrics.pending.set(this.entries.size - up);
-    this.options.onChange?.();
+    this.#options.metrics.active.set(up);
+    this.#options.metrics.pending.set(this.#entries.size - up);
+    this.#options.onChange?.();
   }
 }
 

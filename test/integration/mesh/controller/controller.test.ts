@@ -13,7 +13,7 @@ import type {
   Service,
 } from '#base/kube/types.js';
 import { TunnelProtocol, WorkloadStatus } from '#mesh/xds/gen/istio/workload_pb.js';
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, L7_AUTHORIZATION_TYPE } from '#mesh/xds/type-urls.js';
+import { addressType, authorizationType, l7AuthorizationType } from '#mesh/xds/type-urls.js';
 import { productVersion } from '#base/telemetry/version.js';
 import { eventually } from '../../sandbox/apiserver/api-under-test.js';
 import { createCertificate, DeltaClient } from './delta-client.js';
@@ -74,8 +74,8 @@ describe('controller on a real API server', () => {
     } as never);
     ztunnelToken = await mesh.token(ztunnelPod, 'ztunnel');
     ztunnel = connect();
-    ztunnel.subscribe(ADDRESS_TYPE);
-    ztunnel.subscribe(AUTHORIZATION_TYPE);
+    ztunnel.subscribe(addressType);
+    ztunnel.subscribe(authorizationType);
   }, 60_000);
 
   afterAll(async () => {
@@ -87,8 +87,8 @@ describe('controller on a real API server', () => {
     await eventually(
       async () => ztunnel.responses.length >= 2 && ztunnel.workloads.has(uid('shop', 'backend')),
     );
-    expect(ztunnel.responses[0]?.typeUrl).toBe(ADDRESS_TYPE);
-    expect(ztunnel.responses.some(({ typeUrl }) => typeUrl === AUTHORIZATION_TYPE)).toBe(true);
+    expect(ztunnel.responses[0]?.typeUrl).toBe(addressType);
+    expect(ztunnel.responses.some(({ typeUrl }) => typeUrl === authorizationType)).toBe(true);
     const frontend = ztunnel.workloads.get(uid('shop', 'frontend'));
     expect(frontend).toMatchObject({
       tunnelProtocol: TunnelProtocol.HBONE,
@@ -122,7 +122,7 @@ describe('controller on a real API server', () => {
   test('sends a returning client exactly what it lacks', async () => {
     const held = Object.fromEntries(ztunnel.versions);
     const returning = connect();
-    returning.subscribe(ADDRESS_TYPE, {
+    returning.subscribe(addressType, {
       ...held,
       [uid('shop', 'backend')]: 'outdated',
       [uid('shop', 'gone')]: 'x',
@@ -138,7 +138,7 @@ describe('controller on a real API server', () => {
     const wrongAudience = await mesh.token(ztunnelPod, 'ztunnel', 'somebody-else');
     for (const token of ['nonsense', wrongAudience]) {
       const refused = connect(token);
-      refused.subscribe(ADDRESS_TYPE);
+      refused.subscribe(addressType);
       await eventually(async () => refused.error !== undefined);
       expect(refused.error?.code).toBe(status.UNAUTHENTICATED);
       expect(refused.responses).toEqual([]);
@@ -150,7 +150,7 @@ describe('controller on a real API server', () => {
       token: ztunnelToken,
       node: { id: 'ztunnel~10.244.1.2~x.shop~shop.svc.cluster.local' },
     });
-    foreign.subscribe(ADDRESS_TYPE);
+    foreign.subscribe(addressType);
     await eventually(async () => foreign.error !== undefined);
     expect(foreign.error?.code).toBe(status.PERMISSION_DENIED);
     foreign.close();
@@ -307,7 +307,7 @@ describe('controller on a real API server', () => {
           metadata: { GATEWAY_NAME: gatewayName, GATEWAY_NAMESPACE: 'shop', SERVICE_ACCOUNT: 'waypoint' },
         },
       });
-      client.subscribe(L7_AUTHORIZATION_TYPE);
+      client.subscribe(l7AuthorizationType);
       return client;
     };
     const waypoint = await connectWaypoint('waypoint');

@@ -15,12 +15,12 @@ import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from '#
 import { AddressSchema, type Service, type Workload } from '#mesh/xds/gen/istio/workload_pb.js';
 import { AuthorizationPolicySchema, type AuthorizationPolicy } from '#mesh/xds/gen/meshctl/l7_pb.js';
 import {
-  ADDRESS_TYPE,
-  AUTHORIZATION_TYPE,
-  CREATE_CERTIFICATE_PATH,
-  DELTA_XDS_PATH,
-  L7_AUTHORIZATION_TYPE,
-  STATE_OF_THE_WORLD_XDS_PATH,
+  addressType,
+  authorizationType,
+  createCertificatePath,
+  deltaXdsPath,
+  l7AuthorizationType,
+  stateOfTheWorldXdsPath,
 } from '#mesh/xds/type-urls.js';
 
 export interface NodeInfo {
@@ -45,7 +45,7 @@ export class DeltaClient {
     this.#node = o.node;
     this.#client = secureClient(o.target, o.rootPem);
     this.#stream = this.#client.makeBidiStreamRequest(
-      DELTA_XDS_PATH,
+      deltaXdsPath,
       (m: DeltaDiscoveryRequest) => Buffer.from(toBinary(DeltaDiscoveryRequestSchema, m)),
       (b: Buffer) => fromBinary(DeltaDiscoveryResponseSchema, b),
       bearer(o.token),
@@ -77,19 +77,19 @@ export class DeltaClient {
     for (const { name, version, resource } of response.resources) {
       this.versions.set(name, version);
       const bytes = resource?.value ?? new Uint8Array();
-      if (response.typeUrl === AUTHORIZATION_TYPE)
+      if (response.typeUrl === authorizationType)
         this.policies.set(name, fromBinary(AuthorizationSchema, bytes));
-      if (response.typeUrl === L7_AUTHORIZATION_TYPE)
+      if (response.typeUrl === l7AuthorizationType)
         this.l7.set(name, fromBinary(AuthorizationPolicySchema, bytes));
-      if (response.typeUrl !== ADDRESS_TYPE) continue;
+      if (response.typeUrl !== addressType) continue;
       const { type } = fromBinary(AddressSchema, bytes);
       if (type.case === 'workload') this.workloads.set(name, type.value);
       if (type.case === 'service') this.services.set(name, type.value);
     }
     for (const name of response.removedResources) {
-      if (response.typeUrl === AUTHORIZATION_TYPE) this.policies.delete(name);
-      if (response.typeUrl === L7_AUTHORIZATION_TYPE) this.l7.delete(name);
-      if (response.typeUrl === ADDRESS_TYPE && !this.workloads.delete(name)) this.services.delete(name);
+      if (response.typeUrl === authorizationType) this.policies.delete(name);
+      if (response.typeUrl === l7AuthorizationType) this.l7.delete(name);
+      if (response.typeUrl === addressType && !this.workloads.delete(name)) this.services.delete(name);
     }
     this.#stream.write(
       create(DeltaDiscoveryRequestSchema, { typeUrl: response.typeUrl, responseNonce: response.nonce }),
@@ -113,7 +113,7 @@ export function createCertificate(o: {
   });
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
-      CREATE_CERTIFICATE_PATH,
+      createCertificatePath,
       (m: typeof request) => Buffer.from(toBinary(IstioCertificateRequestSchema, m)),
       (b: Buffer) => fromBinary(IstioCertificateResponseSchema, b),
       request,
@@ -136,7 +136,7 @@ export function askOnce(o: {
 }): Promise<DiscoveryResponse> {
   const client = secureClient(o.target, o.rootPem);
   const stream = client.makeBidiStreamRequest(
-    STATE_OF_THE_WORLD_XDS_PATH,
+    stateOfTheWorldXdsPath,
     (m: DiscoveryRequest) => Buffer.from(toBinary(DiscoveryRequestSchema, m)),
     (b: Buffer) => fromBinary(DiscoveryResponseSchema, b),
     bearer(o.token),

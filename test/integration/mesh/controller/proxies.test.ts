@@ -22,7 +22,7 @@ import { DeltaClient, type TerminationReason, type XdsResource } from '#mesh/xds
 import { AuthorizationSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
 import { ClientConfigSchema } from '#mesh/xds/gen/envoy/status_pb.js';
 import { AddressSchema, type Workload } from '#mesh/xds/gen/istio/workload_pb.js';
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#mesh/xds/type-urls.js';
+import { addressType, authorizationType } from '#mesh/xds/type-urls.js';
 import { eventually } from '../../sandbox/apiserver/api-under-test.js';
 import { askOnce, DeltaClient as BareClient } from './delta-client.js';
 import { MeshUnderTest, startReplica } from './mesh-under-test.js';
@@ -88,7 +88,7 @@ async function nodeProxy() {
     },
     handlers: [
       {
-        typeUrl: ADDRESS_TYPE,
+        typeUrl: addressType,
         upsert: ({ name, value }: XdsResource) => {
           if (refuses.has(name)) throw new Error('cannot use it');
           const { type } = fromBinary(AddressSchema, value);
@@ -98,7 +98,7 @@ async function nodeProxy() {
         remove: (name) => workloads.delete(name),
       },
       {
-        typeUrl: AUTHORIZATION_TYPE,
+        typeUrl: authorizationType,
         upsert: ({ name, value }) => {
           fromBinary(AuthorizationSchema, value);
           policies.add(name);
@@ -190,7 +190,7 @@ test('istioctl asks on a state-of-the-world stream who is connected and what the
       id: 'ztunnel-a.istio-system',
       metadata: { NAMESPACE: system, CLUSTER_ID: '', ISTIO_VERSION: '1.2.3' },
     },
-    genericXdsConfigs: [AUTHORIZATION_TYPE, ADDRESS_TYPE].map((typeUrl) => ({
+    genericXdsConfigs: [authorizationType, addressType].map((typeUrl) => ({
       typeUrl,
       configStatus: 'SYNCED',
       lastUpdated: expect.any(String) as string,
@@ -382,11 +382,11 @@ async function differenceBetween(one: string, other: string) {
       node: { id: 'ztunnel~10.0.1.2~ztunnel-a.istio-system~istio-system.svc.cluster.local' },
     });
   const first = await connect(one);
-  first.subscribe(ADDRESS_TYPE);
+  first.subscribe(addressType);
   await eventually(async () => first.responses.length > 0);
   expect(first.versions.size).toBeGreaterThan(3);
   const next = await connect(other);
-  next.subscribe(ADDRESS_TYPE, Object.fromEntries(first.versions));
+  next.subscribe(addressType, Object.fromEntries(first.versions));
   await eventually(async () => next.responses.length > 0);
   const [answer] = next.responses;
   first.close();

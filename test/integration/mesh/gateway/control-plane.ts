@@ -14,7 +14,7 @@ import {
 import { encodeResource, type WireResource } from '#mesh/xds/server/resource.js';
 import { DeltaXdsServer } from '#mesh/xds/server/server.js';
 import type { ResourceSource } from '#mesh/xds/server/source.js';
-import { ADDRESS_TYPE, CREATE_CERTIFICATE_PATH, L7_AUTHORIZATION_TYPE } from '#mesh/xds/type-urls.js';
+import { addressType, createCertificatePath, l7AuthorizationType } from '#mesh/xds/type-urls.js';
 
 class MapSource implements ResourceSource {
   readonly tracksNames = false;
@@ -36,8 +36,8 @@ class MapSource implements ResourceSource {
 
 /** The project's xDS server and certificate authority behind one TLS port, fed by the test. */
 export class ControlPlane {
-  private readonly addresses = new MapSource(ADDRESS_TYPE);
-  private readonly policies = new MapSource(L7_AUTHORIZATION_TYPE);
+  private readonly addresses = new MapSource(addressType);
+  private readonly policies = new MapSource(l7AuthorizationType);
   private readonly xds: DeltaXdsServer;
   private server: Server | undefined;
   private version = 0;
@@ -80,7 +80,7 @@ export class ControlPlane {
     server.addService(
       {
         createCertificate: {
-          path: CREATE_CERTIFICATE_PATH,
+          path: createCertificatePath,
           requestStream: false,
           responseStream: false,
           requestSerialize: (m: IstioCertificateRequest) =>
@@ -122,19 +122,19 @@ export class ControlPlane {
   putAddress<S extends DescMessage>(name: string, schema: S, message: MessageShape<S>): void {
     this.put(
       this.addresses,
-      encodeResource({ name, typeUrl: ADDRESS_TYPE, schema, message, isVersioned: true }),
+      encodeResource({ name, typeUrl: addressType, schema, message, isVersioned: true }),
     );
   }
 
   putPolicy<S extends DescMessage>(name: string, schema: S, message: MessageShape<S>): void {
-    const typeUrl = L7_AUTHORIZATION_TYPE;
+    const typeUrl = l7AuthorizationType;
     this.put(this.policies, encodeResource({ name, typeUrl, schema, message, isVersioned: false }));
   }
 
   removePolicy(name: string): void {
     this.version++;
     this.policies.resources.delete(name);
-    this.xds.push(new Map([[L7_AUTHORIZATION_TYPE, new Set([name])]]));
+    this.xds.push(new Map([[l7AuthorizationType, new Set([name])]]));
   }
 
   private put(source: MapSource, resource: WireResource): void {

@@ -12,7 +12,7 @@ import {
 import { encodeResource, type WireResource } from '#mesh/xds/server/resource.js';
 import { DeltaXdsServer } from '#mesh/xds/server/server.js';
 import type { ResourceSource } from '#mesh/xds/server/source.js';
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, CREATE_CERTIFICATE_PATH } from '#mesh/xds/type-urls.js';
+import { addressType, authorizationType, createCertificatePath } from '#mesh/xds/type-urls.js';
 
 class MapSource implements ResourceSource {
   readonly tracksNames = false;
@@ -47,7 +47,7 @@ export class ControlPlane {
     private readonly authority: CertificateAuthority,
     readonly rootPem: string,
   ) {
-    this.sources = new Map([ADDRESS_TYPE, AUTHORIZATION_TYPE].map((type) => [type, new MapSource(type)]));
+    this.sources = new Map([addressType, authorizationType].map((type) => [type, new MapSource(type)]));
     this.xds = new DeltaXdsServer({
       sources: [...this.sources.values()],
       events: { request: () => undefined, sent: () => undefined },
@@ -75,7 +75,7 @@ export class ControlPlane {
     server.addService(
       {
         createCertificate: {
-          path: CREATE_CERTIFICATE_PATH,
+          path: createCertificatePath,
           requestStream: false,
           responseStream: false,
           requestSerialize: (m: IstioCertificateRequest) =>
@@ -104,7 +104,7 @@ export class ControlPlane {
 
   put<S extends DescMessage>(o: { type: string; name: string; schema: S; message: MessageShape<S> }): void {
     this.version++;
-    const isVersioned = o.type === ADDRESS_TYPE;
+    const isVersioned = o.type === addressType;
     this.source(o.type).resources.set(
       o.name,
       encodeResource({ name: o.name, typeUrl: o.type, schema: o.schema, message: o.message, isVersioned }),

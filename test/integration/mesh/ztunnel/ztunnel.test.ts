@@ -21,7 +21,7 @@ import {
   WorkloadStatus,
 } from '#mesh/xds/gen/istio/workload_pb.js';
 import { ipToBytes } from '#mesh/xds/ip-bytes.js';
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#mesh/xds/type-urls.js';
+import { addressType, authorizationType } from '#mesh/xds/type-urls.js';
 import { readConfig } from '#mesh/ztunnel/config.js';
 import { Ztunnel } from '#mesh/ztunnel/ztunnel.js';
 import { ControlPlane } from './control-plane.js';
@@ -100,7 +100,7 @@ function putWorkload(o: MessageInitShape<typeof WorkloadSchema> & { name: string
     ...o,
   });
   plane.put({
-    type: ADDRESS_TYPE,
+    type: addressType,
     name: workload.uid,
     schema: AddressSchema,
     message: create(AddressSchema, { type: { case: 'workload', value: workload } }),
@@ -115,7 +115,7 @@ function putService(o: MessageInitShape<typeof ServiceSchema> & { name: string; 
     ...o,
   });
   plane.put({
-    type: ADDRESS_TYPE,
+    type: addressType,
     name: `shop/${service.hostname}`,
     schema: AddressSchema,
     message: create(AddressSchema, { type: { case: 'service', value: service } }),
@@ -129,7 +129,7 @@ function putPolicy(o: {
   scope?: Scope;
 }): void {
   plane.put({
-    type: AUTHORIZATION_TYPE,
+    type: authorizationType,
     name: `shop/${o.name}`,
     schema: AuthorizationSchema,
     message: create(AuthorizationSchema, {
@@ -220,7 +220,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  for (const name of ['strict', 'only-web', 'nobody']) plane.remove(AUTHORIZATION_TYPE, `shop/${name}`);
+  for (const name of ['strict', 'only-web', 'nobody']) plane.remove(authorizationType, `shop/${name}`);
   plane.refused.clear();
   describeMesh();
   await settled((z) => z.policies.list().length === 0);
@@ -379,7 +379,7 @@ describe('policy', () => {
     socket.write('still talking');
     const proxy = nodes[1]?.ztunnel.workloads.proxies()[0];
     await eventually(() => proxy?.connections.size).toBe(1);
-    plane.remove(AUTHORIZATION_TYPE, 'shop/only-web');
+    plane.remove(authorizationType, 'shop/only-web');
     await settled((z) => z.policies.list().length === 0);
     expect(proxy?.connections.size).toBe(1);
     put('nobody', []);
@@ -493,7 +493,7 @@ describe('fails closed', () => {
     await plane.listen();
     putWorkload({ name: 'news', ip: '10.77.9.9', node: 'node-9' });
     await settled((z) => z.state.workload('Kubernetes//Pod/shop/news') !== undefined);
-    plane.remove(ADDRESS_TYPE, 'Kubernetes//Pod/shop/news');
+    plane.remove(addressType, 'Kubernetes//Pod/shop/news');
     await settled((z) => z.state.workload('Kubernetes//Pod/shop/news') === undefined);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { objectKey, namespaceFacts, policyFacts, MESH_KEY } from '#mesh/controller/model/inputs.js';
+import { objectKey, namespaceFacts, policyFacts, meshKey } from '#mesh/controller/model/inputs.js';
 import { podFacts, serviceFacts, sliceFacts } from '#mesh/controller/model/facts.js';
 import { defaultMeshConfig } from '#mesh/controller/model/mesh-config.js';
 import { MeshState } from '#mesh/controller/model/mesh-state.js';
@@ -7,7 +7,7 @@ import { peerAuthFacts } from '#mesh/controller/policy/peer-authentication.js';
 import { policyConditions } from '#mesh/controller/status/policy-conditions.js';
 import { serviceConditions } from '#mesh/controller/status/service-conditions.js';
 import type { AuthorizationPolicy, Pod, Service } from '#base/kube/types.js';
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, L7_AUTHORIZATION_TYPE } from '#mesh/xds/type-urls.js';
+import { addressType, authorizationType, l7AuthorizationType } from '#mesh/xds/type-urls.js';
 import type { ChangedNames } from '#mesh/xds/server/source.js';
 
 const cluster = { clusterId: 'Kubernetes', clusterDomain: 'cluster.local', network: '' };
@@ -108,18 +108,18 @@ describe('what a change pushes', () => {
   test('a label that changes membership pushes that workload only', () => {
     const { state, set, flush } = setUp();
     set.pod(pod('client', '10.244.0.6', { app: 'backend' }));
-    expect(flush()).toEqual({ [ADDRESS_TYPE]: [uid('client')] });
+    expect(flush()).toEqual({ [addressType]: [uid('client')] });
     expect(state.index.podWorkloads.get(uid('client'))?.services).toEqual([backendKey]);
   });
 
   test('a selector policy pushes itself and the workloads it selects', () => {
     const { state, set, flush } = setUp();
     set.policy(policy('p', { selector: { matchLabels: { app: 'backend' } } }));
-    expect(flush()).toEqual({ [AUTHORIZATION_TYPE]: ['shop/p'], [ADDRESS_TYPE]: [uid('backend')] });
+    expect(flush()).toEqual({ [authorizationType]: ['shop/p'], [addressType]: [uid('backend')] });
     expect(state.index.podWorkloads.get(uid('backend'))?.message.authorizationPolicies).toEqual(['shop/p']);
     set.policy(policy('q', {}));
     // A policy for the whole namespace is attached by its scope, not by the workloads.
-    expect(flush()).toEqual({ [AUTHORIZATION_TYPE]: ['shop/q'] });
+    expect(flush()).toEqual({ [authorizationType]: ['shop/q'] });
   });
 
   test('strict: the policy appears with the first PeerAuthentication and goes with the last', () => {
@@ -133,8 +133,8 @@ describe('what a change pushes', () => {
     });
     state.inputs.peerAuths.set('shop/default', peerAuth);
     expect(flush()).toEqual({
-      [AUTHORIZATION_TYPE]: [strict],
-      [ADDRESS_TYPE]: [uid('backend'), uid('client')],
+      [authorizationType]: [strict],
+      [addressType]: [uid('backend'), uid('client')],
     });
     state.inputs.peerAuths.set('shop/default', undefined);
     flush();
@@ -216,7 +216,7 @@ describe('waypoints', () => {
     flush();
     const backend = () => state.index.services.get(backendKey);
     expect(backend()?.message.waypoint).toBeDefined();
-    state.inputs.mesh.set(MESH_KEY, { ...defaultMeshConfig('istio-system'), waypointFailurePolicy: 'open' });
+    state.inputs.mesh.set(meshKey, { ...defaultMeshConfig('istio-system'), waypointFailurePolicy: 'open' });
     flush();
     expect(backend()?.message.waypoint).toBeUndefined();
     set.gateway('w', true);
@@ -231,7 +231,7 @@ describe('waypoints', () => {
     set.gateway('other', true);
     set.policy(policy('by-service', target('Service', 'backend')));
     set.policy(policy('by-gateway', target('Gateway', 'other')));
-    expect(flush()[L7_AUTHORIZATION_TYPE]).toEqual(['shop/by-gateway', 'shop/by-service']);
+    expect(flush()[l7AuthorizationType]).toEqual(['shop/by-gateway', 'shop/by-service']);
     const held = (gateway: string) => [...l7.all(waypoint(gateway))].map((r) => r.name);
     expect(held('w')).toEqual(['shop/by-service']);
     expect(held('other')).toEqual(['shop/by-gateway']);

@@ -8,8 +8,8 @@ import {
 import { AddressSchema } from '#mesh/xds/gen/istio/workload_pb.js';
 import {
   Connection,
-  MAX_PENDING_NAMES,
-  MAX_QUEUED_REQUESTS,
+  maxPendingNames,
+  maxQueuedRequests,
   type DeltaStream,
 } from '#mesh/xds/server/connection.js';
 import { encodeResource, type WireResource } from '#mesh/xds/server/resource.js';
@@ -136,7 +136,7 @@ test('a client that never reads is disconnected at the bound', async () => {
   ask('address');
   await settle();
   connection.push(
-    new Map([['address', new Set(Array.from({ length: MAX_PENDING_NAMES + 1 }, (_, i) => `n${i}`))]]),
+    new Map([['address', new Set(Array.from({ length: maxPendingNames + 1 }, (_, i) => `n${i}`))]]),
   );
   expect(stream.failure).toBe('overloaded');
 });
@@ -144,7 +144,7 @@ test('a client that never reads is disconnected at the bound', async () => {
 test('a client that only asks is no longer read, until its requests are served', async () => {
   const { stream, ask } = setUp();
   stream.isOpen = false;
-  for (let i = 0; i < MAX_QUEUED_REQUESTS + 2; i++) ask('address');
+  for (let i = 0; i < maxQueuedRequests + 2; i++) ask('address');
   expect(stream.reading).toEqual([false]);
   stream.drain();
   await settle();
