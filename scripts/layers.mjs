@@ -19,8 +19,8 @@ const floors = {
     ['inspect'],
     ['controller', 'ztunnel', 'gateway', 'cni'],
     ['hbone', 'policy', 'view', 'rules'],
-    ['identity'],
-    ['xds'],
+    ['identity', 'telemetry'],
+    ['xds', 'system'],
   ],
   base: [['telemetry'], ['kube'], ['system'], ['net'], ['errors']],
 };

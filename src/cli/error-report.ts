@@ -1,4 +1,4 @@
-import { errorCatalog } from '#base/errors/catalog.js';
+import { errorCatalog } from './error-catalog.js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { Style } from './command.js';
 import { exitCodeOf } from './exit-code.js';

@@ -1,5 +1,5 @@
 /**
- * Who must act on an error; decides the exit code of the CLI (cli.md, "exit codes").
+ * Who must act on an error; decides the exit code of the CLI.
  * - failed: the operation, or the thing asked about, is not fine (1)
  * - usage: the invocation is wrong (2)
  * - access: cluster unreachable or not permitted (3)

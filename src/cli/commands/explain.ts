@@ -1,4 +1,4 @@
-import { errorCatalog } from '#base/errors/catalog.js';
+import { errorCatalog } from '../error-catalog.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { nearMiss } from '#base/errors/near-miss.js';
 import type { CommandDefinition } from '../command.js';

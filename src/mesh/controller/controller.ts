@@ -25,7 +25,7 @@ import { TokenAuthenticator } from './server/token-authenticator.js';
 import type { Settings } from './settings.js';
 import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
 import { runStatusWriter } from './status/status-writer.js';
-import { productVersion } from '#base/telemetry/version.js';
+import { productVersion } from '../telemetry/version.js';
 
 /** How long calls under way get when the process is asked to stop, in milliseconds. */
 const shutdownDeadlineMs = 5_000;

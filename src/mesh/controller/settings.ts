@@ -1,4 +1,4 @@
-import { everyAddress } from '#base/system/every-address.js';
+import { everyAddress } from '../system/every-address.js';
 import { hostname } from 'node:os';
 import { MeshError } from '#base/errors/mesh-error.js';
 

@@ -1,4 +1,4 @@
-import { everyAddress } from '#base/system/every-address.js';
+import { everyAddress } from '../system/every-address.js';
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
@@ -6,11 +6,11 @@ import { HbonePool } from '../hbone/pool.js';
 import { HboneServer } from '../hbone/server.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
-import { adminHandler } from '#base/telemetry/admin-handler.js';
-import { HttpServer } from '#base/telemetry/http-server.js';
+import { adminHandler } from '../telemetry/admin-handler.js';
+import { HttpServer } from '../telemetry/http-server.js';
 import { untilAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
-import { metricsHandler } from '#base/telemetry/metrics-handler.js';
+import { metricsHandler } from '../telemetry/metrics-handler.js';
 import { DeltaClient } from '../xds/client/delta-client.js';
 import { configDump } from './admin/config-dump.js';
 import type { WaypointConfig } from './config.js';
@@ -31,7 +31,7 @@ import { ConnectionPool } from './upstream/connection-pool.js';
 import { Dialer } from './upstream/dialer.js';
 import { EndpointSource } from './upstream/endpoint-source.js';
 import { LeastRequest } from './upstream/least-request.js';
-import { productVersion } from '#base/telemetry/version.js';
+import { productVersion } from '../telemetry/version.js';
 
 const log = createLogger('waypoint');
 /** Lifetime asked for this proxy's certificate. */

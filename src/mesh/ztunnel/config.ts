@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { defaultTrustDomain } from '../identity/spiffe.js';
-import { productVersion } from '#base/telemetry/version.js';
+import { productVersion } from '../telemetry/version.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
 
 /** Settings of the node proxy; every environment variable it reads is named here and nowhere else. */

@@ -1,6 +1,6 @@
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { createLogger, setLogLevel } from '#base/telemetry/log.js';
-import { productVersion } from '#base/telemetry/version.js';
+import { productVersion } from '../telemetry/version.js';
 import { readConfig } from './config.js';
 import { Ztunnel } from './ztunnel.js';
 

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openPacketSocket } from '#base/system/packet-socket.js';
+import { openPacketSocket } from '../base/packet-socket.js';
 
 export interface CaptureOptions {
   readonly interfaceName: string;

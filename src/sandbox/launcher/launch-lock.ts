@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { type FileLock, tryLockFile } from '#base/system/file-lock.js';
+import { type FileLock, tryLockFile } from '../base/file-lock.js';
 import { filesError } from '../supervisor/files-error.js';
 
 const retryMs = 50;

@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { keepFilesFromChildren } from '#base/system/inherited-files.js';
+import { keepFilesFromChildren } from '../base/inherited-files.js';
 import { boundPort, closeFd, listenTcp } from '#base/system/socket.js';
 import { apiListenerFd, type SupervisorConfig } from '../supervisor/sandbox-config.js';
 import type { SupervisorStatus } from '../supervisor/control/control-protocol.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { lockPath, withLaunchLock } from '#sandbox/launcher/launch-lock.js';
-import { tryLockFile } from '#base/system/file-lock.js';
+import { tryLockFile } from '#sandbox/base/file-lock.js';
 
 const base = mkdtempSync(join(tmpdir(), 'launch-lock-'));
 const folder = join(base, 'state/sandbox');

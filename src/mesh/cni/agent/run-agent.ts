@@ -1,4 +1,4 @@
-import { everyAddress } from '#base/system/every-address.js';
+import { everyAddress } from '../../system/every-address.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { Reflector } from '#base/kube/reflector.js';

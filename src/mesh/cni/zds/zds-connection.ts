@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import type { SeqpacketConnection } from '#base/system/seqpacket.js';
+import type { SeqpacketConnection } from '../../system/seqpacket.js';
 import { checkHello, decodeAck } from './messages.js';
 
 /** Bounds of one exchange with a node proxy, in milliseconds (reference/ztunnel-and-cni.md 6). */

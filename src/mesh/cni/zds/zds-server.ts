@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import { listenSeqpacket, type SeqpacketConnection, type SeqpacketServer } from '#base/system/seqpacket.js';
+import { listenSeqpacket, type SeqpacketConnection, type SeqpacketServer } from '../../system/seqpacket.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { NetnsHandle } from '../netns-handle.js';
 import { encodeAdd, encodeDel, encodeKeep, encodeSnapshotSent, type ZdsWorkload } from './messages.js';

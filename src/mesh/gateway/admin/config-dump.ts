@@ -5,7 +5,7 @@ import { type GatewaySelf, usesGateway } from '../listener/destination.js';
 import type { TunnelListener } from '../listener/tunnel-listener.js';
 import type { MeshView } from '../mesh/mesh-view.js';
 import type { PolicyStore } from '../mesh/policy-store.js';
-import { productVersion } from '#base/telemetry/version.js';
+import { productVersion } from '../../telemetry/version.js';
 
 export interface DumpInput {
   readonly config: WaypointConfig;

@@ -1,11 +1,11 @@
-import { type AccessPeer, type AccessRecord, logConnection, logOpened } from '#base/telemetry/access-log.js';
+import { type AccessPeer, type AccessRecord, logConnection, logOpened } from '../../telemetry/access-log.js';
 import type {
   ConnectionMetrics,
   ResponseFlag,
   TrafficLabels,
   TrafficMetrics,
   TrafficPeer,
-} from '#base/telemetry/traffic-metrics.js';
+} from '../../telemetry/traffic-metrics.js';
 import type { CopyCounters } from '../../hbone/copy.js';
 import type { TlsInfo } from '../../hbone/tls.js';
 import type { SpiffeId } from '../../identity/spiffe.js';

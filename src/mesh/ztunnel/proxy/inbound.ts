@@ -5,7 +5,7 @@ import { type ConnectRequest, remoteAddress, localAddress } from '../../hbone/se
 import { parseSpiffe } from '../../identity/spiffe.js';
 import type { L4Connection } from '../../policy/l4/compile.js';
 import { connectTcp, originalDestination } from '#base/system/socket.js';
-import { logEarlyFailure } from '#base/telemetry/access-log.js';
+import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { proxyPorts, resolveInbound } from '../routing/inbound.js';
 import { formatHostPort, type HostPort, type Service, serviceKey, type Workload } from '../state/model.js';

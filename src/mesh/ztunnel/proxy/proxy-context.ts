@@ -1,5 +1,5 @@
 import type { CertificateManager } from '../../identity/certificate-manager.js';
-import type { TrafficMetrics } from '#base/telemetry/traffic-metrics.js';
+import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { MeshState } from '../state/mesh-state.js';
 import type { PolicyStore } from '../state/policy-store.js';
 import type { Workload } from '../state/model.js';

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import { connectSeqpacket, type SeqpacketConnection, type SeqpacketMessage } from '#base/system/seqpacket.js';
+import { connectSeqpacket, type SeqpacketConnection, type SeqpacketMessage } from '../../system/seqpacket.js';
 import { createLogger } from '#base/telemetry/log.js';
 import {
   Version,

@@ -1,4 +1,4 @@
-import { canonicalQuantity } from '#base/kube/exact-quantity.js';
+import { canonicalQuantity } from '../../base/exact-quantity.js';
 import { isObject, type Json } from '../json.js';
 import { propertySchema, type Schema } from '../schema/schema.js';
 

@@ -1,4 +1,4 @@
-import { canonicalQuantity } from '#base/kube/exact-quantity.js';
+import { canonicalQuantity } from '../../base/exact-quantity.js';
 import { isObject, type Json, type JsonObject } from '../json.js';
 import type { Schema } from './schema.js';
 

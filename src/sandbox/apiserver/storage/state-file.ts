@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { isObject } from '../json.js';
 import type { KubeObject } from '../object.js';
 import { dropJournal, JournalWriter, moveJournalAside, readJournal } from './journal.js';
-import { type FileLock, tryLockFile } from '#base/system/file-lock.js';
+import { type FileLock, tryLockFile } from '../../base/file-lock.js';
 import { type Store, type StoreEvent, StoreUnavailable } from './store.js';
 
 /** A journal of this size, and twice the size of the state, is folded into it. */

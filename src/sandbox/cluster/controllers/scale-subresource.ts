@@ -1,6 +1,6 @@
 import { isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { discoverResources, isObjectAbsent, resourceOfKind } from '#base/kube/discovery.js';
+import { discoverResources, isObjectAbsent, resourceOfKind } from '../../base/discovery.js';
 import { groupVersionOf, pathOf, type Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 

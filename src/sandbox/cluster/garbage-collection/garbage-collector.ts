@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { isConflict, isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { resourceId } from '#base/kube/discovery.js';
+import { resourceId } from '../../base/discovery.js';
 import type { OwnerReference } from '#base/kube/types.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { EventRecorder } from '../controllers/event-recorder.js';

@@ -1,6 +1,6 @@
 import { isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import type { ServedResource } from '#base/kube/discovery.js';
+import type { ServedResource } from '../../base/discovery.js';
 import { type GraphNode, nodeOf } from './ownership-graph.js';
 
 /** Kinds listed at the same time. */

@@ -1,5 +1,5 @@
 import type { KubeClient } from '#base/kube/client.js';
-import { isObjectAbsent, resourceOfKind, type ServedResources } from '#base/kube/discovery.js';
+import { isObjectAbsent, resourceOfKind, type ServedResources } from '../../base/discovery.js';
 import type { ObjectRef } from '#base/kube/resource.js';
 import type { KubeObject, OwnerReference } from '#base/kube/types.js';
 import {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { discoverResources, type ServedResource, type ServedResources } from '#base/kube/discovery.js';
+import { discoverResources, type ServedResource, type ServedResources } from '../../base/discovery.js';
 import { customResourceDefinitions, type Resource } from '#base/kube/resource.js';
 import type { ObjectMeta } from '#base/kube/types.js';
 import { createLogger } from '#base/telemetry/log.js';

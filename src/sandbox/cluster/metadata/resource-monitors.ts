@@ -1,5 +1,5 @@
 import type { KubeClient } from '#base/kube/client.js';
-import { resourceId } from '#base/kube/discovery.js';
+import { resourceId } from '../../base/discovery.js';
 import { Reflector } from '#base/kube/reflector.js';
 import type { Resource } from '#base/kube/resource.js';
 import type { KubeObject, ObjectMeta } from '#base/kube/types.js';

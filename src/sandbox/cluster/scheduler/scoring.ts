@@ -1,5 +1,5 @@
 import { termMatches } from '#base/kube/node-selector.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../base/quantity.js';
 import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from '#base/kube/types.js';
 import { controllerOf } from '../cache/object-cache.js';
 import { isActive, isFinished } from '../controllers/pod-state.js';

@@ -1,5 +1,5 @@
 import { messageOf } from '#base/errors/mesh-error.js';
-import { forgetFlows, type FlowTuple } from '#base/system/conntrack.js';
+import { forgetFlows, type FlowTuple } from '../../base/conntrack.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { Family } from '../netfilter/family.js';
 import type { ServiceRoute } from './service-route.js';

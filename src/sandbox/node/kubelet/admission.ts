@@ -1,4 +1,4 @@
-import { safeSysctls } from '#base/kube/safe-sysctls.js';
+import { safeSysctls } from '../../base/safe-sysctls.js';
 import { nodeMatches } from '#base/kube/node-selector.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { Pod } from '../model/pod.js';

@@ -1,4 +1,4 @@
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../base/quantity.js';
 import type { ContainerSpec, Pod } from '../model/pod.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { ContainerSpec, Pod, ResourceFieldRef } from './pod.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../base/quantity.js';
 
 /** What the node knows about a pod beyond its object. */
 export interface DownwardContext {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
-import { openTerminal, resizeTerminal } from '#base/system/terminal.js';
+import { openTerminal, resizeTerminal } from '../../base/terminal.js';
 import { helperCommand } from './helper-programs.js';
 
 /** Our end of a pseudo terminal: what is written is typed, what is read is shown. */

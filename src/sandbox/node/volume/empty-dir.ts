@@ -1,6 +1,6 @@
 import { chmod, chown, lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../base/quantity.js';
 import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { Volume } from '../model/pod.js';

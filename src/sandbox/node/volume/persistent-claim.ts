@@ -1,5 +1,5 @@
 import { chmod, chown } from 'node:fs/promises';
-import { foreignClaimProblem } from '#base/kube/ephemeral-claim.js';
+import { foreignClaimProblem } from '../../base/ephemeral-claim.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { ObjectSource } from '../kubelet/object-source.js';
 import type { Pod } from '../model/pod.js';

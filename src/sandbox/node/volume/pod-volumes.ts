@@ -1,8 +1,8 @@
-import { ephemeralClaimName } from '#base/kube/ephemeral-claim.js';
+import { ephemeralClaimName } from '../../base/ephemeral-claim.js';
 import { rm, stat } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import { messageOf } from '#base/errors/mesh-error.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../base/quantity.js';
 import type { Logger } from '#base/telemetry/log.js';
 import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';

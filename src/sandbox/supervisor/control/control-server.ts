@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { MeshError } from '#base/errors/mesh-error.js';
-import { errorCatalog } from '#base/errors/catalog.js';
+import { type ErrorCode, MeshError } from '#base/errors/mesh-error.js';
+import { sandboxCodes } from '../../error-codes.js';
 import { errorDocument } from './control-error.js';
 import {
   type AddNodesRequest,
@@ -22,6 +22,7 @@ export interface ControlHandlers {
   readonly act: (node: string, action: NodeAction, request: NodeActionRequest) => Promise<NodesChange>;
 }
 
+const codes: Readonly<Record<string, ErrorCode>> = sandboxCodes;
 const bodyMaxBytes = 64 * 1024;
 const requestTimeoutMs = 10_000;
 const connectionsMax = 64;
@@ -105,7 +106,7 @@ async function body(request: IncomingMessage): Promise<Record<string, unknown>> 
 
 function httpStatusOf(error: unknown): number {
   if (!(error instanceof MeshError)) return 500;
-  return errorCatalog[error.code]?.kind === 'usage' ? 400 : 409;
+  return codes[error.code]?.kind === 'usage' ? 400 : 409;
 }
 
 function answer(response: ServerResponse, status: number, value: unknown): void {

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { netnsInode } from '#base/system/netns.js';
-import { connectSeqpacket, type SeqpacketConnection } from '#base/system/seqpacket.js';
+import { connectSeqpacket, type SeqpacketConnection } from '#mesh/system/seqpacket.js';
 import {
   Version,
   WorkloadRequestSchema,

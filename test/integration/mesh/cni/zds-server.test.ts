@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NetnsHandle } from '#mesh/cni/netns-handle.js';
 import { type SnapshotEntry, ZdsServer } from '#mesh/cni/zds/zds-server.js';
 import { createLogger, setLogOutput } from '#base/telemetry/log.js';
-import { connectSeqpacket } from '#base/system/seqpacket.js';
+import { connectSeqpacket } from '#mesh/system/seqpacket.js';
 import { eventually } from './test-netns.js';
 import { TestZtunnel } from './test-ztunnel.js';
 

@@ -14,7 +14,7 @@ import type {
 } from '#base/kube/types.js';
 import { TunnelProtocol, WorkloadStatus } from '#mesh/xds/gen/istio/workload_pb.js';
 import { addressType, authorizationType, l7AuthorizationType } from '#mesh/xds/type-urls.js';
-import { productVersion } from '#base/telemetry/version.js';
+import { productVersion } from '#mesh/telemetry/version.js';
 import { eventually } from '../../sandbox/apiserver/api-under-test.js';
 import { createCertificate, DeltaClient } from './delta-client.js';
 import { MeshUnderTest } from './mesh-under-test.js';

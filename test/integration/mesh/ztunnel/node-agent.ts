@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { openNetns } from '#base/system/netns.js';
-import { listenSeqpacket, type SeqpacketConnection, type SeqpacketServer } from '#base/system/seqpacket.js';
+import { listenSeqpacket, type SeqpacketConnection, type SeqpacketServer } from '#mesh/system/seqpacket.js';
 import { WorkloadRequestSchema, WorkloadResponseSchema, ZdsHelloSchema } from '#mesh/xds/gen/istio/zds_pb.js';
 
 type Request = MessageInitShape<typeof WorkloadRequestSchema>;

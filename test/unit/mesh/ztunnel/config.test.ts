@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { productVersion } from '#base/telemetry/version.js';
+import { productVersion } from '#mesh/telemetry/version.js';
 import { readConfig } from '#mesh/ztunnel/config.js';
 
 test('defaults are upstream’s', () => {

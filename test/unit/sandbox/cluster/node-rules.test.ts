@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { judgeNode, pinToNode, rollingPlan } from '#sandbox/cluster/controllers/apps/daemon-rollout.js';
 import { evictionInMs, wantedTaints } from '#sandbox/cluster/controllers/node/node-lifecycle.js';
 import { nodeMatches } from '#base/kube/node-selector.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '#sandbox/base/quantity.js';
 import { tolerates } from '#sandbox/cluster/scheduler/tolerations.js';
 import type { DaemonSet } from '#base/kube/types.js';
 import { makeNode, makePod } from './objects.js';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type DownwardContext, fieldValue, resourceValue } from '#sandbox/node/model/downward.js';
 import { expandVariables } from '#sandbox/node/model/expand.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '#sandbox/base/quantity.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 describe('variable expansion', () => {

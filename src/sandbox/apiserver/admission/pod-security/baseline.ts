@@ -1,4 +1,4 @@
-import { safeSysctls } from '#base/kube/safe-sysctls.js';
+import { safeSysctls } from '../../../base/safe-sysctls.js';
 import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
 import {
   allContainers,

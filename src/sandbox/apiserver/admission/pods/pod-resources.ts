@@ -1,4 +1,4 @@
-import type { ExactQuantity } from '#base/kube/exact-quantity.js';
+import type { ExactQuantity } from '../../../base/exact-quantity.js';
 import { type JsonObject, objectOf, objectsOf } from '../../json.js';
 import { type Amounts, addTo, amountsOf, largest } from '../quota/amounts.js';
 

@@ -1,4 +1,4 @@
-import { ExactQuantity } from '#base/kube/exact-quantity.js';
+import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { type Json, objectOf } from '../../json.js';
 
 /** Amounts by resource name. */

@@ -1,4 +1,4 @@
-import { ExactQuantity } from '#base/kube/exact-quantity.js';
+import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { apiError } from '../../http/api-error.js';
 import { childOf, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
 import type { KubeObject } from '../../object.js';

@@ -1,4 +1,4 @@
-import { ExactQuantity } from '#base/kube/exact-quantity.js';
+import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../json.js';
 import type { KubeObject } from '../../object.js';
 import type { Resource } from '../../registry/resource.js';

@@ -1,5 +1,5 @@
 import type { Environment } from '@marcbachmann/cel-js';
-import { ExactQuantity } from '#base/kube/exact-quantity.js';
+import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { define } from './define.js';
 
 type Addend = ExactQuantity | bigint;

@@ -9,7 +9,7 @@ import {
   stringsOf,
 } from '../../json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
-import { canonicalQuantity } from '#base/kube/exact-quantity.js';
+import { canonicalQuantity } from '../../../base/exact-quantity.js';
 import { qualifiedNameProblems } from '../../registry/names.js';
 import { at, Checks } from '../validation/checks.js';
 import {

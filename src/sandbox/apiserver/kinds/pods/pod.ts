@@ -1,4 +1,4 @@
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../../base/quantity.js';
 import type { FieldError } from '../../http/api-error.js';
 import { childOf, isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
 import { type KubeObject, timestamp } from '../../object.js';

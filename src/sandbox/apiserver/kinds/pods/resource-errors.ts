@@ -1,4 +1,4 @@
-import { canonicalQuantity } from '#base/kube/exact-quantity.js';
+import { canonicalQuantity } from '../../../base/exact-quantity.js';
 import { isObject, type Json, objectOf } from '../../json.js';
 import { at, type Checks } from '../validation/checks.js';
 import {

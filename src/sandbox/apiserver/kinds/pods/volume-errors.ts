@@ -1,5 +1,5 @@
 import { isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../json.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../../base/quantity.js';
 import { persistentClaimSpecErrors } from '../storage/claim-errors.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 import { fieldRefErrors, resourceFieldErrors } from './env-errors.js';

@@ -1,5 +1,5 @@
-import { canonicalQuantity } from '#base/kube/exact-quantity.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { canonicalQuantity } from '../../../base/exact-quantity.js';
+import { parseQuantity } from '../../../base/quantity.js';
 import type { Json } from '../../json.js';
 import { qualifiedNameProblems } from '../../registry/names.js';
 import { type Checks, nonNegativeDetail } from './checks.js';

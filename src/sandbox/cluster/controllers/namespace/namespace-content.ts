@@ -1,6 +1,6 @@
 import { isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import type { ServedResource } from '#base/kube/discovery.js';
+import type { ServedResource } from '../../../base/discovery.js';
 import { pathOf, pods, type Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { messageOf } from '#base/errors/mesh-error.js';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { isNotFound } from '#base/kube/api-error.js';
-import { discoverResources, type ServedResources } from '#base/kube/discovery.js';
+import { discoverResources, type ServedResources } from '../../../base/discovery.js';
 import { namespaces } from '#base/kube/resource.js';
 import type { Condition, KubeObject } from '#base/kube/types.js';
 import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';

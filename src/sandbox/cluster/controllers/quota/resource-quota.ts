@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ExactQuantity } from '#base/kube/exact-quantity.js';
-import type { ServedResource } from '#base/kube/discovery.js';
+import { ExactQuantity } from '../../../base/exact-quantity.js';
+import type { ServedResource } from '../../../base/discovery.js';
 import { pods as podResource, resourceQuotas } from '#base/kube/resource.js';
 import type { KubeObject, Pod } from '#base/kube/types.js';
 import { addTo, amountsOf } from '../../../apiserver/admission/quota/amounts.js';

@@ -1,5 +1,5 @@
 import type { EndpointSlice, Node, Service } from '#base/kube/types.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../../base/quantity.js';
 import type { DesiredSlice } from './endpoint-model.js';
 
 type SliceEndpoint = NonNullable<EndpointSlice['endpoints']>[number];

@@ -1,5 +1,5 @@
 import { isAlreadyExists } from '#base/kube/api-error.js';
-import { ephemeralClaimName, foreignClaimProblem } from '#base/kube/ephemeral-claim.js';
+import { ephemeralClaimName, foreignClaimProblem } from '../../../base/ephemeral-claim.js';
 import { pods as podResource, persistentVolumeClaims } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';

@@ -1,4 +1,4 @@
-import { ephemeralClaimName } from '#base/kube/ephemeral-claim.js';
+import { ephemeralClaimName } from '../../../base/ephemeral-claim.js';
 import type { Pod } from '#base/kube/types.js';
 
 /** A claim that a pod's volume names. */

@@ -1,5 +1,5 @@
 import { isNotFound } from '#base/kube/api-error.js';
-import { foreignClaimProblem } from '#base/kube/ephemeral-claim.js';
+import { foreignClaimProblem } from '../../../base/ephemeral-claim.js';
 import {
   pods as podResource,
   type Resource,

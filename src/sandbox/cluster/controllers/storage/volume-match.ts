@@ -1,6 +1,6 @@
 import { labelSelectorMatches } from '#base/kube/labels.js';
 import { termMatches } from '#base/kube/node-selector.js';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../../base/quantity.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { PersistentVolume, PersistentVolumeClaim } from './storage-objects.js';
 

@@ -1,4 +1,4 @@
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../../base/quantity.js';
 import type { Container, Pod } from '#base/kube/types.js';
 import { isFinished } from '../../controllers/pod-state.js';
 import type { Filter } from '../cluster-view.js';

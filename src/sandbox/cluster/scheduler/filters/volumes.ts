@@ -1,4 +1,4 @@
-import { foreignClaimProblem } from '#base/kube/ephemeral-claim.js';
+import { foreignClaimProblem } from '../../../base/ephemeral-claim.js';
 import type { Pod } from '#base/kube/types.js';
 import { claimsOf, type PodClaim } from '../../controllers/storage/pod-claims.js';
 import type { PersistentVolumeClaim } from '../../controllers/storage/storage-objects.js';

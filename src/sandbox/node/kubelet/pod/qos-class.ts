@@ -1,4 +1,4 @@
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../../base/quantity.js';
 import type { Pod, ResourceList } from '../../model/pod.js';
 
 /** Quality of service class (core/v1, PodQOSClass), from cpu and memory alone. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { parseQuantity } from '#base/kube/quantity.js';
+import { parseQuantity } from '../../../base/quantity.js';
 import type { NodeHost } from '../../host/node-host.js';
 import type { Pod } from '../../model/pod.js';
 import { diskUsage } from '../../volume/empty-dir.js';

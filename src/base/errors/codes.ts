@@ -1,0 +1,75 @@
+import type { ErrorCode } from './mesh-error.js';
+
+/** What `kube` (MESH0200 to MESH0299) and `system` (MESH1000 to MESH1099) raise. */
+export const baseCodes = {
+  MESH0201: {
+    kind: 'access',
+    title: 'the cluster cannot be reached',
+    cause:
+      'No connection to the API server: nothing listens at the address, the name does not resolve, or TLS failed.',
+    fix: 'Check that the cluster runs and that the kubeconfig context points at it: kubectl config current-context.',
+  },
+  MESH0202: {
+    kind: 'access',
+    title: 'the cluster does not accept these credentials',
+    cause:
+      'The API server answered 401 Unauthorized: the token or certificate is missing, expired or unknown.',
+    fix: 'Log in to the cluster again, or name another context with --context.',
+  },
+  MESH0203: {
+    kind: 'access',
+    title: 'not permitted',
+    cause:
+      'The API server answered 403 Forbidden: RBAC does not grant the verb on the resource to this user.',
+    fix: 'Ask a cluster administrator for the permission named in the message, or use another user (--as, --context).',
+  },
+  MESH0204: {
+    kind: 'failed',
+    title: 'not found',
+    cause: 'The object, or the kind of object, does not exist in the cluster.',
+    fix: 'Check the name and the namespace (-n).',
+  },
+  MESH0205: {
+    kind: 'failed',
+    title: 'conflict',
+    cause: 'The object exists already, was changed in between, or another field manager owns the field.',
+    fix: 'Look at who owns the field (kubectl get -o yaml --show-managed-fields) and run the command again.',
+  },
+  MESH0206: {
+    kind: 'failed',
+    title: 'the API server refused the object',
+    cause: 'The object does not pass the validation of the API server.',
+    fix: 'Correct the field named in the message.',
+  },
+  MESH0207: {
+    kind: 'failed',
+    title: 'the API server failed',
+    cause: 'The API server, or something between it and this program, answered with an error.',
+    fix: 'Try again; if it stays, look at the health of the control plane.',
+  },
+  MESH0208: {
+    kind: 'access',
+    title: 'the kubeconfig cannot be used',
+    cause: 'The file is missing, is not valid, or does not contain the named context.',
+    fix: 'Point --kubeconfig or $KUBECONFIG at a valid file; list contexts with kubectl config get-contexts.',
+  },
+  MESH0209: {
+    kind: 'timeout',
+    title: 'the API server did not answer in time',
+    cause: 'The connection stands but no answer came within the timeout.',
+    fix: 'Try again with a longer --timeout; look at the load of the control plane.',
+  },
+  MESH0210: {
+    kind: 'failed',
+    title: 'no connection to the pod',
+    cause:
+      'Port-forward or exec into the pod failed: the pod is not running, or nothing listens on the port.',
+    fix: 'Look at the pod: kubectl describe pod, kubectl logs.',
+  },
+  MESH1001: {
+    kind: 'failed',
+    title: 'a program that is needed is not installed',
+    cause: 'A system tool (iptables-restore, ip, tcpdump, ...) was not found in PATH.',
+    fix: 'Install the named program with the package manager of the machine, then run the command again.',
+  },
+} as const satisfies Record<string, ErrorCode>;

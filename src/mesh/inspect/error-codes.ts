@@ -1,0 +1,109 @@
+import type { ErrorCode } from '#base/errors/mesh-error.js';
+
+/**
+ * Codes MESH0900 to MESH0999; from MESH0920 on they are findings, not errors. MESH0103 is the command
+ * line's too, but the features read some arguments themselves.
+ */
+export const inspectCodes = {
+  MESH0103: {
+    kind: 'usage',
+    title: 'Invalid value of a flag or argument',
+    cause: 'A value is not one of the choices, or is not of the expected form.',
+    fix: 'Use one of the values named in the message.',
+  },
+  MESH0901: {
+    kind: 'failed',
+    title: 'a component answered something unusable',
+    cause:
+      'The admin endpoint of a component answered with an error, or with something that is not its configuration.',
+    fix: 'Check that the pod runs a supported version; look at its logs.',
+  },
+  MESH0902: {
+    kind: 'failed',
+    title: 'no running ztunnel',
+    cause: 'There is no running ztunnel pod in the mesh namespace, or none on the node in question.',
+    fix: 'Run meshctl verify-install; look at kubectl get pods -n istio-system -l app=ztunnel.',
+  },
+  MESH0903: {
+    kind: 'failed',
+    title: 'the saved configuration dump cannot be read',
+    cause: 'The file does not exist or is not a ztunnel configuration dump.',
+    fix: 'Save one with: meshctl ztunnel-config all -o json > dump.json.',
+  },
+  MESH0904: {
+    kind: 'failed',
+    title: 'the Service has no pods of its own',
+    cause: 'A Service without a selector (external, or with hand-made endpoints) has no pods to describe.',
+    fix: 'Describe the workloads behind it by name.',
+  },
+  MESH0905: {
+    kind: 'failed',
+    title: 'no such waypoint',
+    cause: 'There is no Gateway of class istio-waypoint with that name in the namespace.',
+    fix: 'meshctl waypoint list -A shows the waypoints; meshctl waypoint apply makes one.',
+  },
+  MESH0906: {
+    kind: 'failed',
+    title: 'the Gateway API is not installed',
+    cause: 'Waypoints are Gateways, and the cluster has no CustomResourceDefinition for them.',
+    fix: 'Run "meshctl install", which installs the Gateway API when it is absent.',
+  },
+  MESH0920: {
+    kind: 'failed',
+    title: 'the pod should be in the mesh and is not captured',
+    cause:
+      'Labels ask for ambient mode, but the redirection rules or the listeners of the node proxy were not seen in the network namespace of the pod.',
+    fix: 'Look at the CNI agent of the node: kubectl logs -n istio-system ds/istio-cni-node; meshctl verify-install shows all nodes.',
+  },
+  MESH0921: {
+    kind: 'failed',
+    title: 'the pod is captured although it should not be',
+    cause: 'Redirection was seen in the network namespace of a pod that no label enrolls.',
+    fix: 'Look at the CNI agent of the node: it removes redirection by itself within seconds when it runs.',
+  },
+  MESH0922: {
+    kind: 'failed',
+    title: 'the workload has no valid certificate',
+    cause:
+      'The node proxy has no valid certificate for the identity of the pod; its traffic is refused until it has.',
+    fix: 'Look at the node proxy and the controller: kubectl logs -n istio-system ds/ztunnel; kubectl logs -n istio-system deploy/istiod.',
+  },
+  MESH0923: {
+    kind: 'failed',
+    title: 'a policy is not loaded where it is enforced',
+    cause: 'An AuthorizationPolicy applies to the pod, but its enforcement point does not have it.',
+    fix: 'Look at the status of the policy and at the log of the controller.',
+  },
+  MESH0924: {
+    kind: 'failed',
+    title: 'the waypoint is not ready',
+    cause:
+      'Traffic is bound to a waypoint that is missing, has no address or no ready pod; such traffic is refused.',
+    fix: 'meshctl waypoint status shows what is missing.',
+  },
+  MESH0925: {
+    kind: 'failed',
+    title: 'live connections in plaintext',
+    cause:
+      'The node proxy holds connections to or from the pod that are not encrypted: peers outside the mesh, which PERMISSIVE mode admits.',
+    fix: 'Enroll the peers, or refuse them with a PeerAuthentication of mode STRICT.',
+  },
+  MESH0926: {
+    kind: 'failed',
+    title: 'an observation could not be made',
+    cause: 'A component that should tell what it sees could not be asked.',
+    fix: 'Check the component named in the message; what it would have shown is unknown, not fine.',
+  },
+  MESH0927: {
+    kind: 'failed',
+    title: 'PeerAuthentication mode DISABLE is ignored',
+    cause: 'Ambient mode has no way to turn encryption between captured pods off.',
+    fix: 'Use PERMISSIVE, or take the workload out of the mesh with the label istio.io/dataplane-mode=none.',
+  },
+  MESH0928: {
+    kind: 'failed',
+    title: 'the pod is not ready',
+    cause: 'The pod does not run or its readiness probe fails; Services do not send traffic to it.',
+    fix: 'kubectl describe pod shows why.',
+  },
+} as const satisfies Record<string, ErrorCode>;

@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { errorCatalog } from '#cli/error-catalog.js';
+
+/** Codes named in string literals of the sources below a folder; the tables of codes have them as bare keys. */
+function codesInUse(folder = 'src'): Set<string> {
+  const files = readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((f) => f.endsWith('.ts'));
+  const codes = files.flatMap(
+    (f) => readFileSync(join(folder, f), 'utf8').match(/(?<=['"`])MESH\d{4}(?=['"`])/g) ?? [],
+  );
+  return new Set(codes);
+}
+
+/** Every folder with a table of codes, and the folders whose codes it may raise besides its own. */
+const raisedIn: Readonly<Record<string, readonly string[]>> = {
+  'src/base': [],
+  'src/sandbox': ['src/base'],
+  'src/mesh/identity': ['src/base'],
+  'src/mesh/hbone': ['src/base', 'src/mesh/identity'],
+  'src/mesh/ztunnel': ['src/base', 'src/mesh/identity', 'src/mesh/hbone'],
+  'src/mesh/gateway': ['src/base', 'src/mesh/identity', 'src/mesh/hbone'],
+  'src/mesh/cni': ['src/base'],
+  'src/mesh/controller': ['src/base', 'src/mesh/identity'],
+  'src/mesh/inspect': ['src/base'],
+  'src/mesh/install': ['src/base', 'src/mesh/inspect'],
+};
+
+test('every code in use is explained', () => {
+  expect([...codesInUse()].filter((code) => errorCatalog[code] === undefined)).toEqual([]);
+});
+
+test('every code that is explained is in use', () => {
+  const used = codesInUse();
+  expect(Object.keys(errorCatalog).filter((code) => !used.has(code))).toEqual([]);
+});
+
+test('every explanation says what happened, how it comes about and what to do', () => {
+  for (const [code, { title, cause, fix }] of Object.entries(errorCatalog)) {
+    expect(
+      [title.length, cause.length, fix.length].every((length) => length > 5),
+      code,
+    ).toBe(true);
+  }
+});
+
+test('a part raises its own codes and those of the parts it stands on', () => {
+  const table = (folder: string): string =>
+    readFileSync(`${folder}/${folder === 'src/base' ? 'errors/codes' : 'error-codes'}.ts`, 'utf8');
+  for (const [folder, below] of Object.entries(raisedIn)) {
+    const explained = [folder, ...below].map(table).join('\n');
+    expect(
+      [...codesInUse(folder)].filter((code) => !explained.includes(`  ${code}: {`)),
+      folder,
+    ).toEqual([]);
+  }
+});
