@@ -11,6 +11,7 @@ import {
 } from '#sandbox/launcher/index.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandDefinition, TextView } from '../command.js';
+import { meshImages, meshKernelTrials } from '../mesh-in-sandbox.js';
 import { sandboxNameOf, sandboxNameOption } from './sandbox-options.js';
 
 /** `meshctl sandbox up`. */
@@ -48,6 +49,8 @@ export const upCommand: CommandDefinition = {
         persist: options.flag('persist'),
         ipFamilies: ipFamiliesOf(options.text('ip-families')),
         noKubeconfig: !options.flag('kubeconfig'),
+        images: meshImages,
+        kernelTrials: meshKernelTrials,
         onProgress: (what, detail) => step.update(`${what}: ${detail}`),
         signal,
         timeoutMs,

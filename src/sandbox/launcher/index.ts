@@ -1,4 +1,6 @@
-export { checkHost, type MissingPiece } from './host/host-check.js';
+export { checkHost } from './host/host-check.js';
+export type { KernelTrial } from './host/kernel-trial.js';
+export type { MissingPiece } from './host/missing-piece.js';
 export { sandboxCapture, type SandboxCaptureOptions } from './sandbox-capture.js';
 export { sandboxDown, type SandboxDownOptions, type SandboxDownResult } from './sandbox-down.js';
 export { sandboxExec, type SandboxExecOptions } from './sandbox-exec.js';
@@ -24,4 +26,5 @@ export {
 } from './sandbox-status.js';
 export { sandboxUp, type SandboxUpOptions, type SandboxUpResult } from './sandbox-up.js';
 export { type IpFamilyName, parseIpFamilies } from '../supervisor/network-plan.js';
+export type { BuiltinImageTable } from '../node/image/builtin-images.js';
 export type { NodeAction, NodeStatus } from '../supervisor/control/control-protocol.js';

@@ -1,12 +1,13 @@
+import { readFile } from 'node:fs/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { BuiltinImages } from '../node/image/builtin-images.js';
 import type { ImportedImage } from '../node/image/import/index.js';
 import { LoadedImages } from '../node/image/loaded-images.js';
+import type { SupervisorConfig } from '../supervisor/sandbox-config.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 import { supervisorStatus } from './control-client.js';
 import { filesError } from '../supervisor/files-error.js';
 import { runningSandbox } from './sandbox-status.js';
-import { builtinHub } from './supervisor-process.js';
 
 export interface SandboxLoadOptions {
   readonly name: string;
@@ -53,9 +54,10 @@ export async function sandboxLoad(o: SandboxLoadOptions): Promise<readonly Loade
 /** The images that are in a sandbox. Throws MESH0803. */
 export async function sandboxImages({ name }: { readonly name: string }): Promise<readonly SandboxImage[]> {
   const paths = await readySandbox(name);
-  const { version = '' } = (await supervisorStatus(paths)) ?? {};
   const loaded = new LoadedImages({ folder: paths.loadedImages, nodeFolder: '' });
-  const builtin = new BuiltinImages({ hub: builtinHub, version });
+  // Written by the launcher in this very shape; one of an earlier version has no table of images.
+  const config = JSON.parse(await readFile(paths.config, 'utf8')) as SupervisorConfig;
+  const builtin = new BuiltinImages(config);
   return [
     ...builtin.list().map((image) => ({ ...image, source: 'built in' as const })),
     ...loaded.list().map((image) => ({ ...image, source: 'loaded' as const })),

@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
+import { defaultSandboxName, type SandboxPaths } from '../supervisor/sandbox-paths.js';
 import type { ContextEntry } from './kubeconfig-file.js';
-import { defaultName } from './sandbox-up.js';
 import { runningSandbox } from './sandbox-status.js';
 
 /** The sandbox's own kubeconfig, as text. Throws MESH0803. */
 export async function sandboxKubeconfig(o: { name?: string | undefined } = {}): Promise<string> {
-  const { paths } = runningSandbox(o.name ?? defaultName);
+  const { paths } = runningSandbox(o.name ?? defaultSandboxName);
   return readFile(paths.kubeconfig, 'utf8');
 }
 

@@ -5,12 +5,15 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import type { SupervisorStatus } from '../supervisor/control/control-protocol.js';
 import { planNodes, readNodeList, writeNodeList } from '../supervisor/nodes/node-list.js';
 import { nodesMax } from '../supervisor/sandbox-config.js';
-import { type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
+import { defaultSandboxName, type SandboxPaths, sandboxPaths } from '../supervisor/sandbox-paths.js';
 import type { IpFamilyName } from '../supervisor/network-plan.js';
 import { requestShutdown, supervisorStatus } from './control-client.js';
 import { filesError } from '../supervisor/files-error.js';
 import { assetsFolder, assetsVariable, findAssets } from '../control-plane/external/assets.js';
-import { checkHost, type MissingPiece } from './host/host-check.js';
+import type { BuiltinImageTable } from '../node/image/builtin-images.js';
+import { checkHost } from './host/host-check.js';
+import type { KernelTrial } from './host/kernel-trial.js';
+import type { MissingPiece } from './host/missing-piece.js';
 import { addContext, userKubeconfigPath } from './kubeconfig-file.js';
 import { withLaunchLock } from './launch-lock.js';
 import { packageRoot } from './package-root.js';
@@ -29,6 +32,10 @@ export interface SandboxUpOptions {
   readonly persist?: boolean | undefined;
   /** Default: IPv4, or what it had when it was stopped. */
   readonly ipFamilies?: readonly IpFamilyName[] | undefined;
+  /** Images it has from the start, besides the tool image. */
+  readonly images?: BuiltinImageTable | undefined;
+  /** What those need of the kernel. */
+  readonly kernelTrials?: readonly KernelTrial[] | undefined;
   /** Leave the user's kubeconfig alone. */
   readonly noKubeconfig?: boolean | undefined;
   readonly onProgress?: ((step: string, detail: string) => void) | undefined;
@@ -53,7 +60,6 @@ export interface SandboxUpResult {
   readonly hasNewPort: boolean;
 }
 
-export const defaultName = 'default';
 const defaultNodes = 2;
 const ipFamiliesDefault: readonly IpFamilyName[] = ['ipv4'];
 const timeoutDefaultMs = 60_000;
@@ -65,7 +71,7 @@ const pollMs = 25;
  * lacks something), MESH0804 to MESH0806, MESH0814 (files).
  */
 export async function sandboxUp(o: SandboxUpOptions = {}): Promise<SandboxUpResult> {
-  const name = o.name ?? defaultName;
+  const name = o.name ?? defaultSandboxName;
   validate(name, o.nodes ?? defaultNodes);
   const paths = sandboxPaths(name);
   const lock = { timeoutMs: o.timeoutMs ?? timeoutDefaultMs, signal: o.signal };
@@ -82,7 +88,7 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
   const progress = o.onProgress ?? (() => undefined);
   progress('check', 'looking at the machine');
   const ipFamilies = before?.isPersistent === true ? familiesOf(before) : (o.ipFamilies ?? ipFamiliesDefault);
-  const missing = await checkHost({ ipv6: ipFamilies.includes('ipv6') });
+  const missing = await checkHost({ ipv6: ipFamilies.includes('ipv6'), kernelTrials: o.kernelTrials });
   if (missing.length > 0) throw missingPieces(missing);
   const assets = assetsFolder();
   if (assets !== undefined) await findAssets(assets);
@@ -106,6 +112,7 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
       ipFamilies,
       port: before?.apiPort,
       assetsFolder: assets,
+      images: o.images ?? {},
     });
     await awaitReady(paths, started, o);
     return await finish(paths, started, {

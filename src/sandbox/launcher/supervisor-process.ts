@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { keepFilesFromChildren } from '../base/inherited-files.js';
 import { boundPort, closeFd, listenTcp } from '#base/system/socket.js';
+import type { BuiltinImageTable } from '../node/image/builtin-images.js';
 import { apiListenerFd, type SupervisorConfig } from '../supervisor/sandbox-config.js';
 import type { SupervisorStatus } from '../supervisor/control/control-protocol.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
@@ -15,8 +16,7 @@ import { packageVersion } from './package-root.js';
 import { identifyProcess } from './process-identity.js';
 import { type SandboxRecord, writeRecord } from './sandbox-record.js';
 
-/** The repository whose images are built in. */
-export const builtinHub = 'meshctl';
+const builtinHub = 'meshctl';
 const logTailMaxChars = 2_000;
 /** What the supervisor calls an error that it has no code for. */
 const unexpectedFailure = 'MESH0815';
@@ -27,6 +27,7 @@ export interface LaunchOptions {
   readonly isPersistent: boolean;
   readonly ipFamilies: readonly IpFamilyName[];
   readonly assetsFolder: string | undefined;
+  readonly images: BuiltinImageTable;
 }
 
 /**
@@ -46,6 +47,7 @@ export async function launchSupervisor(paths: SandboxPaths, o: LaunchOptions): P
       nodeBinary: process.execPath,
       version: packageVersion(),
       hub: builtinHub,
+      images: o.images,
       isPersistent: o.isPersistent,
       ipFamilies: o.ipFamilies,
       assetsFolder: o.assetsFolder,

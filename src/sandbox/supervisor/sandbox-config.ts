@@ -1,3 +1,4 @@
+import type { BuiltinImageTable } from '../node/image/builtin-images.js';
 import type { IpFamilyName } from './network-plan.js';
 
 /** What the launcher tells the supervisor, as JSON. */
@@ -9,7 +10,9 @@ export interface SupervisorConfig {
   readonly cniPluginDir: string;
   readonly nodeBinary: string;
   readonly version: string;
+  /** The repository whose images are built in. */
   readonly hub: string;
+  readonly images: BuiltinImageTable;
   /** The primary one first. */
   readonly ipFamilies: readonly IpFamilyName[];
   /** Objects and keys are kept on the disk, for the next `up`. */

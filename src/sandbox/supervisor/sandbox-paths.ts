@@ -28,6 +28,9 @@ export interface SandboxPaths {
   readonly data: string;
 }
 
+/** What a sandbox is called unless its user says otherwise. */
+export const defaultSandboxName = 'default';
+
 /** sun_path is 108 bytes with its terminator. */
 const socketPathMaxBytes = 107;
 

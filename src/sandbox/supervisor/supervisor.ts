@@ -72,7 +72,7 @@ export class Supervisor {
     this.#fleet = new NodeFleet({
       config,
       images: [
-        new BuiltinImages({ hub: config.hub, version: config.version }),
+        new BuiltinImages(config),
         new LoadedImages({ folder: this.#paths.loadedImages, nodeFolder: loadedImagesFolder }),
       ],
       credentials: (name) => this.#credentials(`system:node:${name}`, ['system:nodes']),
@@ -94,7 +94,7 @@ export class Supervisor {
       await createBridge(this.#plan);
       const [apiServer] = await Promise.all([
         this.#startApiServer(),
-        writeBuiltinImages(this.#paths.images),
+        writeBuiltinImages(this.#paths.images, this.#config.images),
         writeHelperPrograms(join(this.#paths.images, 'helpers')),
         pruneImages(this.#paths.loadedImages),
       ]);

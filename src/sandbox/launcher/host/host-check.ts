@@ -1,18 +1,16 @@
 import { checkKernel } from './kernel.js';
+import type { KernelTrial } from './kernel-trial.js';
+import type { MissingPiece } from './missing-piece.js';
 import { missingPrograms, type ProgramSearch } from './programs.js';
-
-/** Something the sandbox needs and this machine does not have. */
-export interface MissingPiece {
-  readonly piece: string;
-  /** What it is needed for, or what was observed. */
-  readonly reason: string;
-  /** The exact command that puts it in place. */
-  readonly fix: string;
-}
 
 /** Everything the sandbox needs and lacks here, with the command that helps. Starts nothing that stays. */
 export async function checkHost(
-  o: ProgramSearch & { readonly platform?: NodeJS.Platform; readonly ipv6?: boolean } = {},
+  o: ProgramSearch & {
+    readonly platform?: NodeJS.Platform;
+    readonly ipv6?: boolean;
+    /** What the programs to be run there need of the kernel, besides what the sandbox does itself. */
+    readonly kernelTrials?: readonly KernelTrial[] | undefined;
+  } = {},
 ): Promise<MissingPiece[]> {
   const platform = o.platform ?? process.platform;
   if (platform !== 'linux') {
@@ -26,6 +24,6 @@ export async function checkHost(
   }
   const missing = missingPrograms(o);
   if (missing.length > 0) return missing;
-  const kernel = await checkKernel({ ipv6: o.ipv6 === true });
+  const kernel = await checkKernel({ ipv6: o.ipv6 === true, trials: o.kernelTrials ?? [] });
   return kernel === undefined ? [] : [kernel];
 }

@@ -1,23 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { run, type RunResult } from '#base/system/run.js';
-import type { MissingPiece } from './host-check.js';
+import type { KernelTable, KernelTrial } from './kernel-trial.js';
+import type { MissingPiece } from './missing-piece.js';
 import { reinstallIptables, systemPath } from './programs.js';
 
-type Table = 'nat' | 'filter' | 'mangle';
-
-interface Trial {
-  readonly piece: string;
-  /** A shell command, an iptables rule or an ipset that the kernel refuses where the piece is missing. */
-  readonly attempt:
-    | { readonly command: string }
-    | { readonly table: Table; readonly rule: string }
-    | { readonly set: string };
-  /** Kernel modules that provide it, where they are not built in. */
-  readonly modules?: string;
-}
-
-/** What service routing, policies, the mesh's redirection and containers do, each once; sets before their users. */
-const trials: readonly Trial[] = [
+/** What service routing, policies and containers do, each once; sets before their users. */
+const trials: readonly KernelTrial[] = [
   { piece: 'mounts', attempt: { command: 'mount -t tmpfs tmpfs /run' } },
   {
     piece: 'containers by bubblewrap',
@@ -33,12 +21,12 @@ const trials: readonly Trial[] = [
   { piece: 'ipset hash:ip,port', attempt: { set: 'trial2 hash:ip,port' }, modules: 'ip_set_hash_ipport' },
   { piece: 'ipset hash:net', attempt: { set: 'trial3 hash:net' }, modules: 'ip_set_hash_net' },
   {
-    piece: 'iptables nat',
+    piece: 'iptables nat and mark',
     attempt: {
       table: 'nat',
-      rule: 'OUTPUT -p tcp -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15001',
+      rule: 'OUTPUT -p tcp -m mark ! --mark 0x1/0x1 -j MARK --or-mark 0x1',
     },
-    modules: 'nft_chain_nat xt_REDIRECT xt_mark nft_compat',
+    modules: 'nft_chain_nat xt_mark nft_compat',
   },
   {
     piece: 'iptables DNAT',
@@ -63,7 +51,7 @@ const trials: readonly Trial[] = [
   },
   {
     piece: 'iptables connmark',
-    attempt: { table: 'mangle', rule: 'OUTPUT -m connmark --mark 0x111/0xfff -j CONNMARK --restore-mark' },
+    attempt: { table: 'nat', rule: 'OUTPUT -m connmark --mark 0x1/0x1 -j CONNMARK --or-mark 0x1' },
     modules: 'xt_connmark nf_conntrack',
   },
   {
@@ -79,7 +67,7 @@ const trials: readonly Trial[] = [
 ];
 
 /** What a sandbox with IPv6 does besides. */
-const ipv6Trials: readonly Trial[] = [
+const ipv6Trials: readonly KernelTrial[] = [
   {
     piece: 'IPv6',
     attempt: { command: 'ip link set lo up && ip -6 addr add fd00::1/128 dev lo nodad' },
@@ -112,8 +100,11 @@ const container = 'docker run --privileged ...   # when this is a container: it 
  * One trial run of everything the kernel must allow, in namespaces that end with it. When that fails, the first
  * piece that does so alone.
  */
-export async function checkKernel(o: { readonly ipv6: boolean }): Promise<MissingPiece | undefined> {
-  const wanted = o.ipv6 ? [...trials, ...ipv6Trials] : trials;
+export async function checkKernel(o: {
+  readonly ipv6: boolean;
+  readonly trials: readonly KernelTrial[];
+}): Promise<MissingPiece | undefined> {
+  const wanted = [...trials, ...o.trials, ...(o.ipv6 ? ipv6Trials : [])];
   const together = await tryOut(allAtOnce(wanted));
   if (together.exitCode === 0) return undefined;
   if (!together.stdout.startsWith('begun')) return namespaceProblem(together.stderr.trim());
@@ -138,10 +129,10 @@ async function tryOut(commands: readonly string[]): Promise<RunResult> {
 }
 
 /** Few processes: every `up` waits for this. */
-function allAtOnce(wanted: readonly Trial[]): string[] {
+function allAtOnce(wanted: readonly KernelTrial[]): string[] {
   const commands: string[] = [];
   const sets: string[] = [];
-  const rules: Record<Table, string[]> = { nat: [], filter: [], mangle: [] };
+  const rules: Record<KernelTable, string[]> = { nat: [], filter: [], mangle: [] };
   for (const { attempt } of wanted) {
     if ('command' in attempt) commands.push(`${attempt.command} || exit 1`);
     else if ('set' in attempt) sets.push(`create ${attempt.set}`);
@@ -153,7 +144,7 @@ function allAtOnce(wanted: readonly Trial[]): string[] {
   return [...commands, fed('ipset restore', sets), fed('iptables-restore -w', tables)];
 }
 
-function alone(attempt: Trial['attempt']): string {
+function alone(attempt: KernelTrial['attempt']): string {
   if ('command' in attempt) return attempt.command;
   return 'set' in attempt
     ? `ipset create ${attempt.set}`
@@ -164,7 +155,7 @@ function userFlags(): string[] {
   return process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
 }
 
-function fixOf(trial: Trial | undefined, evidence: string): string {
+function fixOf(trial: KernelTrial | undefined, evidence: string): string {
   if (evidence.includes("Couldn't load")) return reinstallIptables();
   // A module that is missing is not a question of rights.
   const isRefused = /operation not permitted|permission denied/i.test(evidence);

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { installCommand, type PackageManager } from './distribution.js';
-import type { MissingPiece } from './host-check.js';
+import type { MissingPiece } from './missing-piece.js';
 
 type Packages = Readonly<Record<PackageManager, string>>;
 

@@ -6,8 +6,15 @@ import { hostProgramArgs, usrLinks } from '../host/node-rootfs.js';
 import type { ContainerImage, ImageStore, ListedImage } from './image.js';
 import { formatImageReference, parseImageReference } from './reference.js';
 
-const meshctlProgram = (file: string, ...args: string[]): string =>
-  `exec ${['/usr/local/bin/node', `/opt/meshctl/bin/${file}`, ...args].join(' ')} "$@"`;
+/**
+ * The images that whoever starts a sandbox brings, as JSON: name below the hub -> programs in /usr/local/bin,
+ * each a file in the package's `bin` with its first arguments; the first program is the entrypoint.
+ */
+export type BuiltinImageTable = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+
+function packageProgram([file = '', ...args]: readonly string[]): string {
+  return `exec ${['/usr/local/bin/node', `/opt/meshctl/bin/${file}`, ...args].join(' ')} "$@"`;
+}
 
 /**
  * The tool image runs any other program it is given, so that `kubectl run x
@@ -21,18 +28,21 @@ const toolEntrypoint = [
   'exec tool "$@"',
 ].join('\n');
 
-/** Image name -> programs in /usr/local/bin, as shell scripts; the first is the entrypoint. */
-const images: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  controller: { meshd: meshctlProgram('meshd.js') },
-  ztunnel: { ztunnel: meshctlProgram('ztunnel.js') },
-  cni: { 'mesh-cni': meshctlProgram('mesh-cni.js') },
-  waypoint: { waypoint: meshctlProgram('gateway.js') },
-  tool: {
-    'tool-entrypoint': toolEntrypoint,
-    tool: meshctlProgram('tool.js'),
-    curl: meshctlProgram('tool.js', 'curl'),
-  },
+/** The sandbox's own image: its programs, as shell scripts. */
+const toolImage: Readonly<Record<string, string>> = {
+  'tool-entrypoint': toolEntrypoint,
+  tool: packageProgram(['tool.js']),
+  curl: packageProgram(['tool.js', 'curl']),
 };
+
+/** Image name -> programs in /usr/local/bin, as shell scripts; the first is the entrypoint. */
+function scriptsOf(images: BuiltinImageTable): ReadonlyMap<string, Readonly<Record<string, string>>> {
+  const scripts = Object.entries(images).map(([image, programs]) => {
+    const all = Object.entries(programs).map(([name, program]) => [name, packageProgram(program)]);
+    return [image, Object.fromEntries(all) as Record<string, string>] as const;
+  });
+  return new Map([...scripts, ['tool', toolImage]]);
+}
 
 /** What the host's programs look up in /etc, besides the folders {@link hostProgramArgs} brings. */
 const networkNameFiles = ['/etc/ld.so.cache', '/etc/protocols', '/etc/services', '/etc/ethertypes'];
@@ -40,8 +50,8 @@ const networkNameFiles = ['/etc/ld.so.cache', '/etc/protocols', '/etc/services',
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Writes, once per sandbox, the part of each built-in image that the host's /usr does not have. */
-export async function writeBuiltinImages(folder: string): Promise<void> {
-  for (const [image, programs] of Object.entries(images)) {
+export async function writeBuiltinImages(folder: string, images: BuiltinImageTable = {}): Promise<void> {
+  for (const [image, programs] of scriptsOf(images)) {
     const bin = join(folder, image, 'bin');
     await mkdir(bin, { recursive: true });
     await writeFile(join(bin, 'node'), ''); // the mount point of the Node.js binary
@@ -57,9 +67,13 @@ export class BuiltinImages implements ImageStore {
   readonly #hub: string;
   readonly #version: string;
 
-  constructor({ hub, version }: { hub: string; version: string }) {
+  readonly #images: ReadonlyMap<string, Readonly<Record<string, string>>>;
+
+  /** @param images those besides the tool image. */
+  constructor({ hub, version, images = {} }: { hub: string; version: string; images?: BuiltinImageTable }) {
     this.#hub = hub;
     this.#version = version;
+    this.#images = scriptsOf(images);
   }
 
   /** Any tag of `<hub>/<name>` is this version: the package holds exactly one. */
@@ -67,7 +81,7 @@ export class BuiltinImages implements ImageStore {
     const parsed = parseImageReference(reference);
     if (parsed === undefined || parsed.registry !== 'docker.io') return undefined;
     const [hub, name = '', ...rest] = parsed.repository.split('/');
-    const programs = hub === this.#hub && rest.length === 0 ? images[name] : undefined;
+    const programs = hub === this.#hub && rest.length === 0 ? this.#images.get(name) : undefined;
     const [entrypoint] = Object.keys(programs ?? {});
     if (entrypoint === undefined) return undefined;
     return {
@@ -100,7 +114,7 @@ export class BuiltinImages implements ImageStore {
   /** Nothing of the node's disk is theirs: their programs are the host's. */
   list(): readonly ListedImage[] {
     const nameOf = (image: string): string => `docker.io/${this.#hub}/${image}:${this.#version}`;
-    return Object.keys(images).map((image) => ({ names: [nameOf(image)], sizeBytes: 0 }));
+    return [...this.#images.keys()].map((image) => ({ names: [nameOf(image)], sizeBytes: 0 }));
   }
 }
 

@@ -40,13 +40,16 @@ describe('image references', () => {
 });
 
 describe('built-in images', () => {
-  const images = new BuiltinImages({ hub: 'meshctl', version: '9.9.9' });
+  const images = new BuiltinImages({
+    hub: 'meshctl',
+    version: '9.9.9',
+    images: { web: { httpd: ['httpd.js', '--foreground'], helper: ['helper.js'] } },
+  });
 
   test.each([
-    ['meshctl/ztunnel:anything', 'ztunnel'],
-    ['docker.io/meshctl/controller:0.1.0', 'meshd'],
+    ['meshctl/web:anything', 'httpd'],
+    ['docker.io/meshctl/web:0.1.0', 'httpd'],
     ['meshctl/tool', 'tool-entrypoint'],
-    ['meshctl/cni:x', 'mesh-cni'],
   ])('%s starts %s', (reference, program) => {
     expect(images.find(reference)?.config.entrypoint).toEqual([program]);
   });

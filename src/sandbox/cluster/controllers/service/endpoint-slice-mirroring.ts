@@ -16,7 +16,7 @@ const endpointsPerSliceMax = 100;
 
 /**
  * Makes EndpointSlices from Endpoints that somebody wrote by hand for a service without
- * selector, since routing, DNS and the mesh read slices only.
+ * selector, since routing, DNS and most clients read slices only.
  */
 export function endpointSliceMirroringController(deps: ControllerDeps, queue: ControllerQueue): Controller {
   const allEndpoints = deps.caches.of<Endpoints>(endpointsResource);

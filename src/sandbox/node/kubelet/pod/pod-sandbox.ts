@@ -34,7 +34,7 @@ export interface SandboxDeps {
 /**
  * Makes what the pod's containers share: namespaces, then the CNI chain. When a plugin
  * refuses, everything is undone and {@link PodSandboxError} says which one; the caller
- * tries again later. That is what holds a pod back until a chained mesh plugin agrees.
+ * tries again later. That is what holds a pod back until every chained plugin agrees.
  */
 export async function createPodSandbox(pod: Pod, deps: SandboxDeps): Promise<PodSandbox> {
   const id = randomBytes(32).toString('hex');
