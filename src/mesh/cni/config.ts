@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 import { parse } from 'yaml';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { defaultSelectors, type EnrollmentSelector, parseBoolean } from './enrollment.js';
+import { defaultSelectors, type EnrollmentSelector, parseBoolean } from '../rules/enrollment.js';
 import { defaultProbeAddresses, type ProbeAddresses } from './redirection/pod-rules.js';
 
 /** Everything the agent reads from its environment (reference/ztunnel-and-cni.md 11). */

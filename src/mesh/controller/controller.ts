@@ -14,7 +14,7 @@ import { findTemplates } from './gateway/template.js';
 import { createWaypointRenderer } from './gateway/waypoint-objects.js';
 import { createInformers } from './informers.js';
 import { runAsLeader } from './leadership.js';
-import { defaultMeshConfig } from './model/mesh-config.js';
+import { defaultMeshConfig } from '../rules/mesh-config.js';
 import { meshKey } from './model/inputs.js';
 import { MeshState } from './model/mesh-state.js';
 import { ControllerMetrics } from './server/controller-metrics.js';

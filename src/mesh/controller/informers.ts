@@ -16,7 +16,7 @@ import type {
 } from '#base/kube/types.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
-import { nodeFacts, podFacts, serviceFacts, sliceFacts } from './model/facts.js';
+import { nodeFacts, podFacts, serviceFacts, sliceFacts } from '../rules/facts.js';
 import {
   gatewayClassFacts,
   gatewayFacts,
@@ -26,8 +26,8 @@ import {
   policyFacts,
   type Inputs,
 } from './model/inputs.js';
-import { parseMeshConfig, type MeshConfig } from './model/mesh-config.js';
-import { peerAuthFacts } from './policy/peer-authentication.js';
+import { parseMeshConfig, type MeshConfig } from '../rules/mesh-config.js';
+import { peerAuthFacts } from '../rules/peer-authentication.js';
 
 /** Local copies of the kinds that other parts of the controller read as they are. */
 export interface Informers {

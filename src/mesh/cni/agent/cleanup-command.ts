@@ -5,7 +5,7 @@ import { pods as podResource } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import { createLogger, setLogOutput } from '#base/telemetry/log.js';
 import type { AgentConfig } from '../config.js';
-import { annotatedState } from '../enrollment.js';
+import { annotatedState } from '../../rules/enrollment.js';
 import { Installer, pluginEntry } from '../installer/installer.js';
 import { PluginFiles } from '../installer/plugin-files.js';
 import { annotatePod } from './annotation.js';

@@ -1,6 +1,6 @@
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Pod } from '#base/kube/types.js';
-import { annotatedState } from '../enrollment.js';
+import { annotatedState } from '../../rules/enrollment.js';
 import type { NetnsHandle } from '../netns-handle.js';
 import type { HostProbes } from '../redirection/host-probes.js';
 import { listenersIn, type ProxyPort } from '../redirection/netns-view.js';

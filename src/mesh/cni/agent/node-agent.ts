@@ -11,7 +11,7 @@ import {
   type EnrollmentDecision,
   type EnrollmentRules,
   podPreferences,
-} from '../enrollment.js';
+} from '../../rules/enrollment.js';
 import { NetnsHandle } from '../netns-handle.js';
 import {
   chooseNetns,

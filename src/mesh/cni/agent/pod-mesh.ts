@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
-import type { RedirectionState } from '../enrollment.js';
+import type { RedirectionState } from '../../rules/enrollment.js';
 import type { NetnsHandle } from '../netns-handle.js';
 import type { HostProbes } from '../redirection/host-probes.js';
 import type { PodRedirection } from '../redirection/pod-redirection.js';

@@ -6,7 +6,7 @@ import { namespaces as namespaceResource, pods as podResource } from '#base/kube
 import type { Namespace, Pod } from '#base/kube/types.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { AgentConfig } from '../config.js';
-import { annotatedState } from '../enrollment.js';
+import { annotatedState } from '../../rules/enrollment.js';
 import { json, type RunningServer, serveHttp } from '../http-server.js';
 import { Installer, pluginEntry } from '../installer/installer.js';
 import { PluginFiles } from '../installer/plugin-files.js';

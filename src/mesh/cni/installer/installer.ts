@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
-import type { EnrollmentSelector } from '../enrollment.js';
+import type { EnrollmentSelector } from '../../rules/enrollment.js';
 import { writeAtomically } from './atomic-file.js';
 import {
   hasPlugin,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { decideEnrollment } from '../enrollment.js';
+import { decideEnrollment } from '../../rules/enrollment.js';
 import { CniError, cniErrorCodes } from './cni-error.js';
 import { agentIps, type NetConf, parseCniArgs, parseNetConf, supportedVersions } from './netconf.js';
 import type { PluginLog } from './plugin-log.js';

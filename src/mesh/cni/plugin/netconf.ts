@@ -1,4 +1,4 @@
-import type { EnrollmentSelector } from '../enrollment.js';
+import type { EnrollmentSelector } from '../../rules/enrollment.js';
 import { CniError, cniErrorCodes } from './cni-error.js';
 
 /** The plugin's entry of a conflist, as the installer writes it and the runtime passes it on stdin. */

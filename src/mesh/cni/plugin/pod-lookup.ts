@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { EnrollmentSubject } from '../enrollment.js';
+import type { EnrollmentSubject } from '../../rules/enrollment.js';
 import { CniError, cniErrorCodes } from './cni-error.js';
 import { exchange } from './small-http.js';
 

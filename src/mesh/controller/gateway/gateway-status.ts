@@ -1,5 +1,5 @@
 import type { Gateway, GatewayListener } from '#base/kube/types.js';
-import { hbonePort } from '../model/waypoint.js';
+import { hbonePort } from '../../rules/waypoint.js';
 import { withTransitionTimes, type WantedCondition } from '../status/conditions.js';
 
 type Status = NonNullable<Gateway['status']>;

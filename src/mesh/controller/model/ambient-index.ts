@@ -8,14 +8,19 @@ import { encodeResource, type WireResource } from '../../xds/server/resource.js'
 import type { AuthorizationPolicy } from '#base/kube/types.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph, Keyed } from '../graph/graph.js';
-import { convertToL4, hasTargetRefs, selectorOf, type L4Conversion } from '../policy/l4-authorization.js';
-import { convertToL7, resolveTargets, type TargetResult } from '../policy/l7-authorization.js';
-import { convertPortLevel, peerAuthPolicyKeys, strictAuthorization } from '../policy/peer-authentication.js';
+import { convertToL4, type L4Conversion } from '../../rules/l4-authorization.js';
+import { convertToL7 } from '../../rules/l7-authorization.js';
+import { hasTargetRefs, resolveTargets, selectorOf, type TargetResult } from '../../rules/policy-targets.js';
+import {
+  convertPortLevel,
+  peerAuthPolicyKeys,
+  strictAuthorization,
+} from '../../rules/peer-authentication.js';
 import { InputView, type ClusterFacts, type ConvertedPolicy } from './input-view.js';
 import { objectKey, type Inputs } from './inputs.js';
 import { meshService, type MeshService } from './service.js';
-import { waypointOf, type Waypoint } from './waypoint.js';
-import type { WaypointBinding } from './waypoint-binding.js';
+import { waypointOf, type Waypoint } from '../../rules/waypoint.js';
+import type { WaypointBinding } from '../../rules/waypoint-binding.js';
 import { endpointWorkloads, podWorkload, type MeshWorkload } from './workload.js';
 
 /** An L4 policy on the wire. */

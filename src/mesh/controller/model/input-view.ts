@@ -1,15 +1,15 @@
 import * as labels from '#base/kube/labels.js';
 import type { AuthorizationPolicy } from '#base/kube/types.js';
 import type { Collection, Index, Reader } from '../graph/collection.js';
-import { selectorOf, type L4Conversion } from '../policy/l4-authorization.js';
-import type { TargetLookup } from '../policy/l7-authorization.js';
-import type { PeerAuthFacts, PeerAuthScope } from '../policy/peer-authentication.js';
-import type { PodFacts, ServiceFacts, SliceFacts } from './facts.js';
+import type { L4Conversion } from '../../rules/l4-authorization.js';
+import { selectorOf, type TargetLookup } from '../../rules/policy-targets.js';
+import type { PeerAuthFacts, PeerAuthScope } from '../../rules/peer-authentication.js';
+import type { PodFacts, ServiceFacts, SliceFacts } from '../../rules/facts.js';
 import { meshKey, objectKey, type Inputs } from './inputs.js';
-import type { MeshConfig } from './mesh-config.js';
+import type { MeshConfig } from '../../rules/mesh-config.js';
 import { serviceKey, type MeshService } from './service.js';
-import { waypointKey, type Waypoint } from './waypoint.js';
-import { bindWaypoint, type WaypointBinding } from './waypoint-binding.js';
+import { waypointKey, type Waypoint } from '../../rules/waypoint.js';
+import { bindWaypoint, type WaypointBinding } from '../../rules/waypoint-binding.js';
 
 /** Facts about this cluster that do not change while the controller runs. */
 export interface ClusterFacts {

@@ -1,14 +1,14 @@
 import type { AuthorizationPolicy, Gateway, GatewayClass, KubeObject, Namespace } from '#base/kube/types.js';
 import type { Graph, SourceCollection } from '../graph/graph.js';
-import type { PeerAuthFacts } from '../policy/peer-authentication.js';
+import type { PeerAuthFacts } from '../../rules/peer-authentication.js';
 import {
   trafficDistribution,
   type NodeFacts,
   type PodFacts,
   type ServiceFacts,
   type SliceFacts,
-} from './facts.js';
-import type { MeshConfig } from './mesh-config.js';
+} from '../../rules/facts.js';
+import type { MeshConfig } from '../../rules/mesh-config.js';
 
 /** What the mesh needs of a Namespace. */
 export interface NamespaceFacts {

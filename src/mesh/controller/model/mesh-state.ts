@@ -3,7 +3,7 @@ import type { ChangedNames, ResourceSource } from '../../xds/server/source.js';
 import { createAmbientIndex, type AmbientIndex } from './ambient-index.js';
 import type { ClusterFacts } from './input-view.js';
 import { createInputs, type Inputs } from './inputs.js';
-import type { MeshConfig } from './mesh-config.js';
+import type { MeshConfig } from '../../rules/mesh-config.js';
 import { ChangeCollector, createSources } from './xds-sources.js';
 
 /** A change waits this long for others to join it, in milliseconds. */

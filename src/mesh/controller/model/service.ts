@@ -17,8 +17,8 @@ import {
 import { encodeResource, type WireResource } from '../../xds/server/resource.js';
 import { addressType } from '../../xds/type-urls.js';
 import { appProtocolOf } from './app-protocol.js';
-import type { ServiceFacts } from './facts.js';
-import type { WaypointBinding } from './waypoint-binding.js';
+import type { ServiceFacts } from '../../rules/facts.js';
+import type { WaypointBinding } from '../../rules/waypoint-binding.js';
 
 /** A Service as the mesh sees it. */
 export interface MeshService {

@@ -18,10 +18,10 @@ import { encodeResource, type WireResource } from '../../xds/server/resource.js'
 import { addressType } from '../../xds/type-urls.js';
 import { defaultTrustDomain } from '../../identity/spiffe.js';
 import { appProtocolOf } from './app-protocol.js';
-import type { NodeFacts, PodFacts, ServiceFacts, SliceFacts } from './facts.js';
+import type { NodeFacts, PodFacts, ServiceFacts, SliceFacts } from '../../rules/facts.js';
 import { serviceKey } from './service.js';
-import type { WaypointBinding } from './waypoint-binding.js';
-import { canonicalNameOf, canonicalRevisionOf } from './workload-name.js';
+import type { WaypointBinding } from '../../rules/waypoint-binding.js';
+import { canonicalNameOf, canonicalRevisionOf } from '../../rules/workload-name.js';
 
 /** A workload as the mesh sees it. */
 export interface MeshWorkload {

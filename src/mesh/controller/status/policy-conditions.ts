@@ -1,5 +1,5 @@
 import type { PolicyOutcome } from '../model/ambient-index.js';
-import { unsupportedReason } from '../policy/l7-authorization.js';
+import { unsupportedReason } from '../../rules/l7-authorization.js';
 import type { WantedCondition } from './conditions.js';
 
 /** Condition types on an AuthorizationPolicy; upstream's. */

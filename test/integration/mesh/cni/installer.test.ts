@@ -14,7 +14,7 @@ import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { defaultSelectors } from '#mesh/cni/enrollment.js';
+import { defaultSelectors } from '#mesh/rules/enrollment.js';
 import { Installer, pluginEntry } from '#mesh/cni/installer/installer.js';
 import { PluginFiles } from '#mesh/cni/installer/plugin-files.js';
 import { createLogger, setLogOutput } from '#base/telemetry/log.js';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { defaultSelectors } from '#mesh/cni/enrollment.js';
+import { defaultSelectors } from '#mesh/rules/enrollment.js';
 import { formatKubeconfig } from '#mesh/cni/installer/kubeconfig.js';
 import { pluginEntry } from '#mesh/cni/installer/installer.js';
 

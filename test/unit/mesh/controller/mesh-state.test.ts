@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { objectKey, namespaceFacts, policyFacts, meshKey } from '#mesh/controller/model/inputs.js';
-import { podFacts, serviceFacts, sliceFacts } from '#mesh/controller/model/facts.js';
-import { defaultMeshConfig } from '#mesh/controller/model/mesh-config.js';
+import { podFacts, serviceFacts, sliceFacts } from '#mesh/rules/facts.js';
+import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
 import { MeshState } from '#mesh/controller/model/mesh-state.js';
-import { peerAuthFacts } from '#mesh/controller/policy/peer-authentication.js';
+import { peerAuthFacts } from '#mesh/rules/peer-authentication.js';
 import { policyConditions } from '#mesh/controller/status/policy-conditions.js';
 import { serviceConditions } from '#mesh/controller/status/service-conditions.js';
 import type { AuthorizationPolicy, Pod, Service } from '#base/kube/types.js';

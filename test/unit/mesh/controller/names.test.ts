@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { findTemplates } from '#mesh/controller/gateway/template.js';
 import { createWaypointRenderer } from '#mesh/controller/gateway/waypoint-objects.js';
-import { parseMeshConfig, defaultMeshConfig } from '#mesh/controller/model/mesh-config.js';
+import { parseMeshConfig, defaultMeshConfig } from '#mesh/rules/mesh-config.js';
 import { nodeMismatch } from '#mesh/controller/server/grpc-servers.js';
 import { readSettings } from '#mesh/controller/settings.js';
 import type { Deployment, Service } from '#base/kube/types.js';

@@ -1,14 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { waypointOf } from '#mesh/controller/model/waypoint.js';
-import { convertToL4 } from '#mesh/controller/policy/l4-authorization.js';
-import { convertToL7 } from '#mesh/controller/policy/l7-authorization.js';
-import {
-  peerAuthFacts,
-  peerAuthPolicyKeys,
-  strictAuthorization,
-} from '#mesh/controller/policy/peer-authentication.js';
+import { waypointOf } from '#mesh/rules/waypoint.js';
+import { convertToL4 } from '#mesh/rules/l4-authorization.js';
+import { convertToL7 } from '#mesh/rules/l7-authorization.js';
+import { peerAuthFacts, peerAuthPolicyKeys, strictAuthorization } from '#mesh/rules/peer-authentication.js';
 import type { AuthorizationPolicy, Gateway, PeerAuthentication } from '#base/kube/types.js';
 import { Action, Scope } from '#mesh/xds/gen/istio/authorization_pb.js';
 

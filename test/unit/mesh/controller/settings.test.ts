@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { defaultMeshConfig, parseMeshConfig } from '#mesh/controller/model/mesh-config.js';
+import { defaultMeshConfig, parseMeshConfig } from '#mesh/rules/mesh-config.js';
 import { readSettings } from '#mesh/controller/settings.js';
 
 test('upstream flags are taken or named as ignored, never refused', () => {

@@ -1,5 +1,5 @@
 import * as labels from '#base/kube/labels.js';
-import type { GatewayAddress } from '../../xds/gen/istio/workload_pb.js';
+import type { GatewayAddress } from '../xds/gen/istio/workload_pb.js';
 import type { WaypointFailurePolicy } from './mesh-config.js';
 import { gatewayAddressOf, noWaypoint, waypointKey, type Waypoint } from './waypoint.js';
 

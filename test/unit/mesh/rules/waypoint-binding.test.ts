@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { waypointOf, type Waypoint } from '#mesh/controller/model/waypoint.js';
-import { bindWaypoint } from '#mesh/controller/model/waypoint-binding.js';
+import { waypointOf, type Waypoint } from '#mesh/rules/waypoint.js';
+import { bindWaypoint } from '#mesh/rules/waypoint-binding.js';
 
 function waypoint(o: { traffic?: string; from?: string; ready?: boolean; ip?: boolean } = {}): Waypoint {
   return waypointOf(

@@ -6,7 +6,7 @@ import {
   peerAuthPolicyKeys,
   strictAuthorization,
   type PeerAuthFacts,
-} from '#mesh/controller/policy/peer-authentication.js';
+} from '#mesh/rules/peer-authentication.js';
 import { AuthorizationSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
 
 function facts(o: {

@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
-import { parseCidr } from '../../xds/ip-bytes.js';
+import { parseCidr } from '../xds/ip-bytes.js';
 import {
   AddressSchema,
   StringMatchSchema,
   type Address,
   type StringMatch,
-} from '../../xds/gen/istio/authorization_pb.js';
+} from '../xds/gen/istio/authorization_pb.js';
 
 /** `*` any non-empty value, `*x` suffix, `x*` prefix, else the exact value. */
 export function stringMatch(pattern: string): StringMatch {

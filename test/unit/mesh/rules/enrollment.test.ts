@@ -5,7 +5,7 @@ import {
   defaultSelectors,
   type EnrollmentRules,
   podPreferences,
-} from '#mesh/cni/enrollment.js';
+} from '#mesh/rules/enrollment.js';
 
 const rules: EnrollmentRules = {
   selectors: defaultSelectors,

@@ -18,7 +18,8 @@ import {
   type Match,
   type Rule,
   type ServiceAccountMatch,
-} from '../../xds/gen/istio/authorization_pb.js';
+} from '../xds/gen/istio/authorization_pb.js';
+import { selectorOf } from './policy-targets.js';
 import { addressMatches, portMatches, stringMatch } from './string-match.js';
 
 /** Annotation that asks for a policy to be logged, not enforced. */
@@ -36,19 +37,6 @@ export interface L4Conversion {
   readonly ineffectiveRules: readonly number[];
   /** The whole policy is of a kind that node proxies do not take: CUSTOM, AUDIT, dry run. */
   readonly unsupportedPolicy: string | undefined;
-}
-
-/** Whether a policy is attached to an enforcement point by reference rather than by selector. */
-export function hasTargetRefs(policy: AuthorizationPolicy): boolean {
-  return policy.spec?.targetRef !== undefined || (policy.spec?.targetRefs ?? []).length > 0;
-}
-
-/** The labels a policy selects by. An empty selector selects everything, as if it were absent. */
-export function selectorOf(policy: {
-  readonly spec?: { readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> } };
-}): Readonly<Record<string, string>> | undefined {
-  const matchLabels = policy.spec?.selector?.matchLabels ?? {};
-  return Object.keys(matchLabels).length === 0 ? undefined : matchLabels;
 }
 
 /**

@@ -10,8 +10,8 @@ import {
   type Authorization,
   type Match,
   type Rule,
-} from '../../xds/gen/istio/authorization_pb.js';
-import { selectorOf } from './l4-authorization.js';
+} from '../xds/gen/istio/authorization_pb.js';
+import { selectorOf } from './policy-targets.js';
 import { stringMatch } from './string-match.js';
 
 /** Name of the policy that refuses peers without identity. */

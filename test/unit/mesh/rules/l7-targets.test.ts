@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { convertToL7, resolveTargets, type TargetLookup } from '#mesh/controller/policy/l7-authorization.js';
+import { convertToL7 } from '#mesh/rules/l7-authorization.js';
+import { resolveTargets, type TargetLookup } from '#mesh/rules/policy-targets.js';
 import { policyConditions } from '#mesh/controller/status/policy-conditions.js';
 import type { AuthorizationPolicy } from '#base/kube/types.js';
 import { AuthorizationPolicy_Action } from '#mesh/xds/gen/meshctl/l7_pb.js';

@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import { defaultTrustDomain, parseSpiffe } from '../../identity/spiffe.js';
+import { defaultTrustDomain, parseSpiffe } from '../identity/spiffe.js';
 
 /** What happens to traffic bound for a waypoint that is missing or not ready. */
 export type WaypointFailurePolicy = 'closed' | 'open';

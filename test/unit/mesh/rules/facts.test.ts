@@ -1,11 +1,7 @@
 import { expect, test } from 'vitest';
 import { appProtocolOf } from '#mesh/controller/model/app-protocol.js';
-import { podFacts, serviceFacts, sliceFacts } from '#mesh/controller/model/facts.js';
-import {
-  canonicalNameOf,
-  canonicalRevisionOf,
-  workloadNameOf,
-} from '#mesh/controller/model/workload-name.js';
+import { podFacts, serviceFacts, sliceFacts } from '#mesh/rules/facts.js';
+import { canonicalNameOf, canonicalRevisionOf, workloadNameOf } from '#mesh/rules/workload-name.js';
 import type { ObjectMeta, Pod } from '#base/kube/types.js';
 import { AppProtocol } from '#mesh/xds/gen/istio/workload_pb.js';
 

@@ -1,8 +1,8 @@
 import * as labels from '#base/kube/labels.js';
 import type { Gateway, GatewayClass } from '#base/kube/types.js';
-import { ipToBytes } from '../../xds/ip-bytes.js';
+import { ipToBytes } from '../xds/ip-bytes.js';
 import { create } from '@bufbuild/protobuf';
-import { GatewayAddressSchema, type GatewayAddress } from '../../xds/gen/istio/workload_pb.js';
+import { GatewayAddressSchema, type GatewayAddress } from '../xds/gen/istio/workload_pb.js';
 
 /** Port on which every waypoint takes HBONE. */
 export const hbonePort = 15008;

@@ -1,6 +1,6 @@
 import { toJson } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { convertToL4 } from '#mesh/controller/policy/l4-authorization.js';
+import { convertToL4 } from '#mesh/rules/l4-authorization.js';
 import type { AuthorizationPolicy, AuthorizationRule } from '#base/kube/types.js';
 import { AuthorizationSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
 
