@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { MeshError, messageOf } from '../errors/mesh-error.js';
+import { urlHost } from '../net/authority.js';
 
 /** How to reach an API server and as whom. */
 export interface ClusterConnection {
@@ -74,7 +75,7 @@ export function inClusterConnection(env: NodeJS.ProcessEnv): ClusterConnection {
     });
   }
   return directConnection({
-    server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    server: `https://${urlHost(host)}:${port}`,
     ca: readFileSync(`${serviceAccountDir}/ca.crt`, 'utf8'),
     tokenFile: `${serviceAccountDir}/token`,
   });

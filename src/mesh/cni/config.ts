@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 import { parse } from 'yaml';
+import { canonicalIp, type IpFamily, ipFamilyOf } from '#base/net/address.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { defaultSelectors, type EnrollmentSelector, parseBoolean } from '../rules/enrollment.js';
 import { defaultProbeAddresses, type ProbeAddresses } from './redirection/pod-rules.js';
@@ -104,11 +104,11 @@ export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
     switchToHostNetns: flag('ALLOW_SWITCH_TO_HOST_NS', true),
     forcedBackend: parseBackend(env['FORCE_IPTABLES_BINARY']),
     probes: {
-      v4: parseAddress('HOST_PROBE_SNAT_IP', text('HOST_PROBE_SNAT_IP', defaultProbeAddresses.v4), isIPv4),
+      v4: parseAddress('HOST_PROBE_SNAT_IP', text('HOST_PROBE_SNAT_IP', defaultProbeAddresses.v4), 'IPv4'),
       v6: parseAddress(
         'HOST_PROBE_SNAT_IPV6',
         text('HOST_PROBE_SNAT_IPV6', defaultProbeAddresses.v6),
-        isIPv6,
+        'IPv6',
       ),
     },
     monitoringPort: count('MONITORING_PORT', 15014),
@@ -155,9 +155,10 @@ function parseBackend(value: string | undefined): string | undefined {
 }
 
 /** The address as the kernel writes it, so that it compares equal to what iptables-save shows. */
-function parseAddress(name: string, value: string, isValid: (text: string) => boolean): string {
-  if (!isValid(value)) throw invalid(name, value, 'an IP address of its family');
-  return new SocketAddress({ address: value, family: isIPv4(value) ? 'ipv4' : 'ipv6' }).address;
+function parseAddress(name: string, value: string, family: IpFamily): string {
+  const address = ipFamilyOf(value) === family ? canonicalIp(value) : undefined;
+  if (address === undefined) throw invalid(name, value, 'an IP address of its family');
+  return address;
 }
 
 function invalid(name: string, value: string, wanted: string): MeshError {

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { urlHost } from '#base/net/authority.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { CertificateAuthority } from '../identity/ca/authority.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -249,9 +250,4 @@ function followFlushes(state: MeshState): (listener: FlushListener) => () => voi
 function portOf(server: Server): number {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-/** A host as it stands in front of a port. */
-function urlHost(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -7,6 +7,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { formatHostPort } from '#base/net/authority.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Credentials } from '../identity/credentials.js';
 import type { SpiffeId } from '../identity/spiffe.js';
@@ -23,7 +24,7 @@ import {
   sessionMemoryMaxMb,
   streamWindowBytes,
 } from './parameters.js';
-import type { ConnectOptions, HboneStream } from './stream.js';
+import type { ConnectOptions, HboneStream } from './pool.js';
 import { peerExpiresMs, peerIdentities, secureContextOf, type TlsInfo, tlsInfo } from './tls.js';
 
 export interface DialOptions {
@@ -288,8 +289,7 @@ function secure(raw: Socket, options: DialOptions): Promise<TLSSocket> {
 }
 
 function addressOf(options: DialOptions): string {
-  const { host, port } = options.destination;
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  return formatHostPort(options.destination);
 }
 
 /** Stream errors also end in 'close', where they are dealt with. */

@@ -9,6 +9,7 @@ import {
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { unmapIp } from '#base/net/address.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Credentials } from '../identity/credentials.js';
 import { parseSpiffe, type SpiffeId } from '../identity/spiffe.js';
@@ -293,8 +294,7 @@ export function localAddress(socket: Socket): SocketAddress {
 }
 
 function canonicalHost(host: string | undefined): string {
-  if (host === undefined) return '';
-  return host.startsWith('::ffff:') && host.includes('.') ? host.slice(7) : host;
+  return host === undefined ? '' : unmapIp(host);
 }
 
 /** Socket and stream errors also end in 'close', where they are dealt with. */

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIp } from '#base/net/address.js';
 import * as labels from '#base/kube/labels.js';
 import type { EndpointSlice, Node, Pod, Service, ServicePort } from '#base/kube/types.js';
 import { workloadNameOf } from './workload-name.js';
@@ -32,7 +32,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return undefined;
   const listed = (status?.podIPs ?? []).map(({ ip }) => ip);
   const ips = listed.length > 0 ? listed : status?.podIP === undefined ? [] : [status.podIP];
-  if (ips.length === 0 || !ips.every((ip) => isIP(ip) !== 0)) return undefined;
+  if (ips.length === 0 || !ips.every(isIp)) return undefined;
   const isReadyCondition =
     status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
   return {
@@ -90,7 +90,7 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     labels: metadata.labels ?? {},
-    clusterIps: listed.filter((ip) => isIP(ip) !== 0),
+    clusterIps: listed.filter(isIp),
     ipFamilies: spec.ipFamilies ?? [],
     ports: spec.ports ?? [],
     selector: selector === undefined || Object.keys(selector).length === 0 ? undefined : selector,

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
-import { parseCidr } from '../xds/ip-bytes.js';
+import { parseCidr } from '#base/net/cidr.js';
 import {
   AddressSchema,
   StringMatchSchema,

@@ -1,6 +1,6 @@
 import * as labels from '#base/kube/labels.js';
 import type { Gateway, GatewayClass } from '#base/kube/types.js';
-import { ipToBytes } from '../xds/ip-bytes.js';
+import { ipToBytes } from '#base/net/address.js';
 import { create } from '@bufbuild/protobuf';
 import { GatewayAddressSchema, type GatewayAddress } from '../xds/gen/istio/workload_pb.js';
 

@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isInRange } from '#base/net/ranges.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Pod } from '#base/kube/types.js';
 import type { Installer } from '../installer/installer.js';
@@ -117,7 +118,7 @@ export async function findLeftovers(node: NodeContext, installer: Installer): Pr
   const found = scanNamespaces(node.finder);
   try {
     for (const { handle, addresses } of found) {
-      const where = [...addresses].filter((ip) => ip !== '127.0.0.1' && ip !== '::1').join(', ');
+      const where = [...addresses].filter((ip) => !isInRange(ip, 'loopback')).join(', ');
       for (const what of await node.redirection.leftovers(handle.fd))
         left.push(`pod namespace (${where}) ${what}`);
     }

@@ -1,3 +1,4 @@
+import { maskCidr, parseCidr } from '#base/net/cidr.js';
 import type { EnrollmentSelector } from '../../rules/enrollment.js';
 import { CniError, cniErrorCodes } from './cni-error.js';
 
@@ -79,23 +80,20 @@ export function agentIps(result: CniResult | undefined): readonly AgentIp[] {
     entry === undefined ? [] : [{ address: entry.ip, gateway: entry.gateway, interface: undefined }],
   );
   return [...(result.ips ?? []), ...old].map((entry) => {
-    const [ip = '', prefix = ''] = entry.address.split('/');
+    const [ip = ''] = entry.address.split('/');
     return {
       Interface: entry.interface ?? null,
-      Address: { IP: ip, Mask: maskBytes(ip, Number(prefix)).toString('base64') },
+      Address: { IP: ip, Mask: maskBytes(entry.address).toString('base64') },
       Gateway: entry.gateway ?? '',
     };
   });
 }
 
-function maskBytes(ip: string, prefix: number): Buffer {
-  const sizeBytes = ip.includes(':') ? 16 : 4;
-  return Buffer.from(
-    Array.from({ length: sizeBytes }, (_, i) => {
-      const bits = Math.max(0, Math.min(8, prefix - i * 8));
-      return (0xff << (8 - bits)) & 0xff;
-    }),
-  );
+function maskBytes(address: string): Buffer {
+  const block = parseCidr(address);
+  if (block === undefined) return Buffer.alloc(0);
+  const ones = new Uint8Array(block.address.length).fill(0xff);
+  return Buffer.from(maskCidr({ address: ones, length: block.length }).address);
 }
 
 function parseObject(text: string): Record<string, unknown> {

@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net';
+import { ipFamilyOf } from '#base/net/address.js';
 import { type IptablesTarget, restoreRules, saveRules } from './iptables.js';
 import { compareRules, describeRule, meshRules, postroutingChain, type ProbeAddresses } from './pod-rules.js';
 import {
@@ -198,5 +198,5 @@ export class HostProbes {
 }
 
 function familyOf(ip: string): Family {
-  return isIPv4(ip) ? 'v4' : 'v6';
+  return ipFamilyOf(ip) === 'IPv4' ? 'v4' : 'v6';
 }

@@ -1,4 +1,5 @@
-import { isIPv6 } from 'node:net';
+import { ipFamilyOf } from '#base/net/address.js';
+import { isInRange } from '#base/net/ranges.js';
 import { run } from '#base/system/run.js';
 import { type IptablesBackend, type IptablesTarget, restoreRules } from './iptables.js';
 import { setLoosePickup } from './loose-pickup.js';
@@ -73,7 +74,9 @@ export class PodRedirection {
    */
   uncaptured(netns: number): readonly string[] {
     if (this.#options.ipv6) return [];
-    return [...addressesIn(netns)].filter((ip) => isIPv6(ip) && ip !== '::1' && !/^fe[89ab]/i.test(ip));
+    return [...addressesIn(netns)].filter(
+      (ip) => ipFamilyOf(ip) === 'IPv6' && !isInRange(ip, 'loopback', 'linkLocal'),
+    );
   }
 
   /**

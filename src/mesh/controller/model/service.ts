@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { ipToBytes } from '../../xds/ip-bytes.js';
+import { ipToBytes } from '#base/net/address.js';
 import {
   AddressSchema,
   IPFamilies,

@@ -1,4 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { unmapIp } from '#base/net/address.js';
+import { isInRange } from '#base/net/ranges.js';
 import type { ControllerMetrics } from './controller-metrics.js';
 import { type DebugPagesDeps, debugPages } from './debug-pages.js';
 import type { TokenAuthenticator } from './token-authenticator.js';
@@ -63,7 +65,7 @@ async function refuse(
   request: IncomingMessage,
 ): Promise<{ status: number; text: string } | undefined> {
   const remote = request.socket.remoteAddress ?? '';
-  if (remote === '127.0.0.1' || remote === '::1' || remote === '::ffff:127.0.0.1') return undefined;
+  if (isInRange(unmapIp(remote), 'loopback')) return undefined;
   const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
   if (token === undefined) return { status: 401, text: 'a service account token is needed\n' };
   try {

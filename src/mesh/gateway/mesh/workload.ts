@@ -5,7 +5,7 @@ import {
   type Workload as WireWorkload,
   WorkloadStatus,
 } from '../../xds/gen/istio/workload_pb.js';
-import { bytesToIp } from '../../xds/ip-bytes.js';
+import { bytesToIp } from '#base/net/address.js';
 
 /** Which gateway handles traffic for a service or workload. */
 export type GatewayRef =

@@ -6,7 +6,8 @@ import type {
   StringMatch,
 } from '../../xds/gen/istio/authorization_pb.js';
 import { Action, Scope } from '../../xds/gen/istio/authorization_pb.js';
-import { ipToBytes } from '../../xds/ip-bytes.js';
+import { ipToBytes } from '#base/net/address.js';
+import { isInCidr } from '#base/net/cidr.js';
 import type { ParsedSpiffe } from '../../identity/spiffe.js';
 
 /** What is known of a connection when it asks to come in. */
@@ -154,13 +155,8 @@ function cidrTest(range: Address, value: (input: MatchInput) => Uint8Array | und
   if ((address.length !== 4 && address.length !== 16) || length > address.length * 8) {
     throw new Error('an IP match that is not an address range');
   }
-  const wholeBytes = length >> 3;
-  const mask = 0xff & (0xff << (8 - (length & 7)));
   return (input) => {
     const ip = value(input);
-    if (ip === undefined || ip.length !== address.length) return false;
-    for (let i = 0; i < wholeBytes; i++) if (ip[i] !== address[i]) return false;
-    if ((length & 7) === 0) return true;
-    return ((ip[wholeBytes] ?? 0) & mask) === ((address[wholeBytes] ?? 0) & mask);
+    return ip !== undefined && isInCidr(range, ip);
   };
 }

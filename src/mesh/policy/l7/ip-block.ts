@@ -1,30 +1,18 @@
-import { BlockList, isIP } from 'node:net';
+import { ipToBytes, unmapIp } from '#base/net/address.js';
+import { isInCidr, parseCidr } from '#base/net/cidr.js';
+import { isInRange } from '#base/net/ranges.js';
 import type { ValueTest } from './string-pattern.js';
 
 /**
  * Compiles an address or CIDR block to a test of addresses. IPv4 addresses written as
  * `::ffff:a.b.c.d` count as IPv4. Returns undefined for anything that is neither.
  */
-export function compileIpBlock(block: string): ValueTest | undefined {
-  const slash = block.indexOf('/');
-  const address = slash < 0 ? block : block.slice(0, slash);
-  const version = isIP(address);
+export function compileIpBlock(text: string): ValueTest | undefined {
+  const block = parseCidr(text);
   // A block of IPv4-mapped addresses would never meet the plain form used here.
-  if (version === 0 || address.includes('%') || /^::ffff:/i.test(address)) return undefined;
-  const bits = version === 4 ? 32 : 128;
-  const lengthText = slash < 0 ? String(bits) : block.slice(slash + 1);
-  if (!/^\d{1,3}$/.test(lengthText) || Number(lengthText) > bits) return undefined;
-  const list = new BlockList();
-  list.addSubnet(address, Number(lengthText), version === 4 ? 'ipv4' : 'ipv6');
+  if (block === undefined || isInRange(block.address, 'mapped')) return undefined;
   return (value) => {
-    const plain = unmapAddress(value);
-    const family = isIP(plain);
-    return family !== 0 && list.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+    const address = ipToBytes(unmapIp(value));
+    return address !== undefined && isInCidr(block, address);
   };
-}
-
-/** `::ffff:1.2.3.4` as `1.2.3.4`; anything else unchanged. */
-export function unmapAddress(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  return mapped?.[1] ?? address;
 }

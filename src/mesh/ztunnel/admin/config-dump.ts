@@ -9,7 +9,7 @@ import {
   type ServiceAccountMatch,
   type StringMatch,
 } from '../../xds/gen/istio/authorization_pb.js';
-import { bytesToIp } from '../../xds/ip-bytes.js';
+import { bytesToIp } from '#base/net/address.js';
 import type { ConnectionView } from '../proxy/connection.js';
 import type { MeshState } from '../state/mesh-state.js';
 import {

@@ -9,7 +9,8 @@ import type {
 import type { CopyCounters } from '../../hbone/copy.js';
 import type { TlsInfo } from '../../hbone/tls.js';
 import type { SpiffeId } from '../../identity/spiffe.js';
-import { formatHostPort, type HostPort, type Service, type Workload } from '../state/model.js';
+import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import type { Service, Workload } from '../state/model.js';
 
 /** A live connection as the state dump shows it. */
 export interface ConnectionView {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { ipFamilyOf } from '#base/net/address.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { copyBoth } from '../../hbone/copy.js';
 import { type ConnectRequest, remoteAddress, localAddress } from '../../hbone/server.js';
@@ -8,7 +9,8 @@ import { connectTcp, originalDestination } from '#base/system/socket.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { proxyPorts, resolveInbound } from '../routing/inbound.js';
-import { formatHostPort, type HostPort, type Service, serviceKey, type Workload } from '../state/model.js';
+import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import { type Service, serviceKey, type Workload } from '../state/model.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
 import { baggageOf, forwardedHost } from './request-headers.js';
@@ -194,7 +196,7 @@ async function dialApplication(
 ): Promise<Socket> {
   const { destination, client, signal } = o;
   const base = { ...destination, netns: context.netns, mark: context.mark, signal };
-  const isSameFamily = client.host.includes(':') === destination.host.includes(':');
+  const isSameFamily = ipFamilyOf(client.host) === ipFamilyOf(destination.host);
   if (context.preservesSource && isSameFamily && client.host !== destination.host) {
     try {
       return await connectTcp({ ...base, bindHost: client.host, transparent: true, freebind: true });

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { isInRange } from '#base/net/ranges.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { copyBoth } from '../../hbone/copy.js';
 import { HboneError } from '../../hbone/hbone-error.js';
@@ -11,7 +12,8 @@ import { logEarlyFailure } from '../../telemetry/access-log.js';
 import type { ResponseFlag } from '../../telemetry/traffic-metrics.js';
 import { proxyPorts } from '../routing/inbound.js';
 import { type OutboundRoute, resolveOutbound } from '../routing/outbound.js';
-import { formatHostPort, type HostPort, type Workload } from '../state/model.js';
+import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import type { Workload } from '../state/model.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
 import { baggageOf, forwardedOf, newTraceparent } from './request-headers.js';
@@ -32,7 +34,7 @@ export async function serveOutbound(
     });
     socket.destroy();
   };
-  const isOwnListener = destination.host === client.host || isLoopback(destination.host);
+  const isOwnListener = destination.host === client.host || isInRange(destination.host, 'loopback');
   if (isOwnListener && proxyPorts.has(destination.port)) {
     refuse('the connection leads back to the proxy itself');
     return;
@@ -133,10 +135,6 @@ function abortOnClose(socket: Socket): AbortSignal {
   const controller = new AbortController();
   socket.once('close', () => controller.abort(new Error('the application closed the connection')));
   return controller.signal;
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.startsWith('127.');
 }
 
 function flagOf(error: unknown): ResponseFlag {

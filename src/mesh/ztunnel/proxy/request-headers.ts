@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { formatHostPort, type HostPort, type Service, type Workload } from '../state/model.js';
+import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import type { Service, Workload } from '../state/model.js';
 
 /** A W3C trace id for a connection whose application sends none. */
 export function newTraceparent(): string {

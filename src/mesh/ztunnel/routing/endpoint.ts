@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { ipFamilyOf } from '#base/net/address.js';
 import type { MeshState } from '../state/mesh-state.js';
 import { type Endpoint, type Scope, type Service, serviceKey, type Workload } from '../state/model.js';
 
@@ -74,12 +74,10 @@ export function chooseIp(
   if (dialledIp !== undefined && workload.addresses.includes(dialledIp)) return dialledIp;
   const families = service?.ipFamilies;
   const allowed = workload.addresses.filter((ip) => {
-    if (families === 'IPv4') return !isIPv6(ip);
-    if (families === 'IPv6') return isIPv6(ip);
-    return true;
+    return families === 'IPv4' || families === 'IPv6' ? ipFamilyOf(ip) === families : true;
   });
   if (dialledIp === undefined) return allowed[0];
-  return allowed.find((ip) => isIPv6(ip) === isIPv6(dialledIp)) ?? allowed[0];
+  return allowed.find((ip) => ipFamilyOf(ip) === ipFamilyOf(dialledIp)) ?? allowed[0];
 }
 
 function isReachable(workload: Workload, source: Workload): boolean {

@@ -1,6 +1,7 @@
-import { isIP } from 'node:net';
+import { isIp } from '#base/net/address.js';
 import type { MeshState } from '../state/mesh-state.js';
-import type { HostPort, Service, Workload } from '../state/model.js';
+import { type HostPort, parseAuthority } from '#base/net/authority.js';
+import type { Service, Workload } from '../state/model.js';
 import { gatewayTarget } from './waypoint.js';
 import { isEndpointOf } from './endpoint.js';
 
@@ -29,7 +30,7 @@ export function resolveInbound(
       reason: `authority ${JSON.stringify(request.authority)} is not host:port`,
     };
   }
-  if (isIP(authority.host) !== 0) {
+  if (isIp(authority.host)) {
     if (!mayTarget(state, { ip: authority.host, local, workload })) {
       const reason = `ip mismatch: ${authority.host} is not ${local.host}`;
       return { kind: 'refuse', status: 400, reason };
@@ -55,21 +56,6 @@ export function resolveInbound(
     };
   }
   return finish({ port, service, local, workload });
-}
-
-/** Splits `host:port`, `[v6]:port`; undefined when it is neither. */
-export function parseAuthority(text: string): HostPort | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/@]+)):(\d{1,5})$/.exec(text);
-  if (match === null) return undefined;
-  const [, v6, name, portText] = match;
-  const port = Number(portText);
-  if (port < 1 || port > 65_535) return undefined;
-  if (v6 !== undefined) {
-    if (isIP(v6) !== 6) return undefined;
-    // The URL parser yields the shortest form, the one addresses are compared in.
-    return { host: new URL(`http://[${v6}]`).hostname.slice(1, -1), port };
-  }
-  return { host: name ?? '', port };
 }
 
 function finish(o: {

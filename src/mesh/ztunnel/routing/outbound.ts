@@ -1,13 +1,7 @@
 import { isSpiffeId, type SpiffeId } from '../../identity/spiffe.js';
 import type { MeshState } from '../state/mesh-state.js';
-import {
-  formatHostPort,
-  type GatewayRef,
-  type HostPort,
-  type Service,
-  serviceKey,
-  type Workload,
-} from '../state/model.js';
+import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import { type GatewayRef, type Service, serviceKey, type Workload } from '../state/model.js';
 import { chooseIp, selectEndpoint, type Upstream } from './endpoint.js';
 import { isInstanceOf, resolveGateway, waypointOf } from './waypoint.js';
 

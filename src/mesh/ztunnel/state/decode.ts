@@ -15,7 +15,7 @@ import {
   WorkloadStatus,
   WorkloadType as WireWorkloadType,
 } from '../../xds/gen/istio/workload_pb.js';
-import { bytesToIp } from '../../xds/ip-bytes.js';
+import { bytesToIp } from '#base/net/address.js';
 import type { GatewayRef, HealthStatus, PortMap, Scope, Service, Workload, WorkloadType } from './model.js';
 
 /** Cluster a workload belongs to when the control plane names none. */

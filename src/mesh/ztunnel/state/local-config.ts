@@ -9,7 +9,8 @@ import {
   type MatchSchema,
   Scope,
 } from '../../xds/gen/istio/authorization_pb.js';
-import { ipToBytes, parseCidr } from '../../xds/ip-bytes.js';
+import { bytesToIp, isIp } from '#base/net/address.js';
+import { type Cidr, parseCidr } from '#base/net/cidr.js';
 import type { MeshState } from './mesh-state.js';
 import type { GatewayRef, Service, Workload, WorkloadType } from './model.js';
 import type { PolicyStore } from './policy-store.js';
@@ -220,8 +221,8 @@ function readService(r: Reader): Service {
     hostname: r.text('hostname'),
     vips: r.texts('vips').map(readNetworkAddress),
     cidrVips: r.list('cidrVips').map((c) => {
-      const [ip = '', length] = c.text('cidr').split('/');
-      return { network: c.text('network'), ip: checkIp(ip), length: Number(length) };
+      const { address, length } = readCidr(c.text('cidr'));
+      return { network: c.text('network'), ip: bytesToIp(address) ?? '', length };
     }),
     ports: r.child('ports')?.ports() ?? new Map(),
     subjectAltNames: r.texts('subjectAltNames'),
@@ -254,9 +255,9 @@ function readGateway(r: Reader | undefined): GatewayRef | undefined {
   const first = text.slice(0, slash);
   const rest = text.slice(slash + 1);
   const hboneMtlsPort = r.number('hboneMtlsPort', 15008);
-  return ipToBytes(rest) === undefined
-    ? { destination: { kind: 'hostname', namespace: first, hostname: rest }, hboneMtlsPort }
-    : { destination: { kind: 'address', network: first, ip: rest }, hboneMtlsPort };
+  return isIp(rest)
+    ? { destination: { kind: 'address', network: first, ip: rest }, hboneMtlsPort }
+    : { destination: { kind: 'hostname', namespace: first, hostname: rest }, hboneMtlsPort };
 }
 
 const stringKinds = { Exact: 'exact', Prefix: 'prefix', Suffix: 'suffix' } as const;
@@ -287,12 +288,7 @@ function readMatch(r: Reader): MessageInitShape<typeof MatchSchema> {
   const strings = (key: string) => r.list(key).map(readStringMatch);
   const accounts = (key: string) =>
     r.list(key).map((a) => ({ namespace: a.text('namespace'), serviceAccount: a.text('serviceAccount') }));
-  const ranges = (key: string) =>
-    r.texts(key).map((text) => {
-      const cidr = parseCidr(text);
-      if (cidr === undefined) throw new Error(`${text} is not an address range`);
-      return cidr;
-    });
+  const ranges = (key: string) => r.texts(key).map(readCidr);
   const ports = (key: string) => r.texts(key).map(Number);
   return {
     namespaces: strings('namespaces'),
@@ -323,8 +319,14 @@ function readNetworkAddress(text: string): { network: string; ip: string } {
   return { network: text.slice(0, Math.max(slash, 0)), ip: checkIp(text.slice(slash + 1)) };
 }
 
+function readCidr(text: string): Cidr {
+  const cidr = parseCidr(text);
+  if (cidr === undefined) throw new Error(`${text} is not an address range`);
+  return cidr;
+}
+
 function checkIp(text: string): string {
-  if (ipToBytes(text) === undefined) throw new Error(`${text} is not an IP address`);
+  if (!isIp(text)) throw new Error(`${text} is not an IP address`);
   return text;
 }
 

@@ -1,7 +1,8 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { ResourceHandler, XdsResource } from '../../xds/client/delta-client.js';
 import { AddressSchema } from '../../xds/gen/istio/workload_pb.js';
-import { ipToBytes } from '../../xds/ip-bytes.js';
+import { ipToBytes } from '#base/net/address.js';
+import { isInCidr } from '#base/net/cidr.js';
 import { addressType } from '../../xds/type-urls.js';
 import { decodeService, decodeWorkload } from './decode.js';
 import { type Endpoint, networkAddress, type Service, serviceKey, type Workload } from './model.js';
@@ -228,13 +229,8 @@ function addressRank(workload: Workload): number {
 }
 
 function contains(range: { ip: string; length: number }, ip: Uint8Array): boolean {
-  const base = ipToBytes(range.ip);
-  if (base === undefined || base.length !== ip.length) return false;
-  for (let bit = 0; bit < range.length; bit++) {
-    const mask = 0x80 >> (bit & 7);
-    if (((base[bit >> 3] ?? 0) & mask) !== ((ip[bit >> 3] ?? 0) & mask)) return false;
-  }
-  return true;
+  const address = ipToBytes(range.ip);
+  return address !== undefined && isInCidr({ address, length: range.length }, ip);
 }
 
 function addTo<T>(index: Map<string, Set<T>>, key: string, value: T): void {

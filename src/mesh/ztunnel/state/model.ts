@@ -1,11 +1,5 @@
 import { type SpiffeId } from '../../identity/spiffe.js';
 
-/** Host and port; the host is an IP address in its shortest text form. */
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** Where a waypoint or network gateway is to be found. */
 export interface GatewayRef {
   readonly destination:
@@ -96,9 +90,4 @@ export function serviceKey(service: { namespace: string; hostname: string }): st
 /** `network/ip`: how addresses are named; an empty network gives a leading slash. */
 export function networkAddress(network: string, ip: string): string {
   return `${network}/${ip}`;
-}
-
-/** `host:port`, IPv6 in brackets. */
-export function formatHostPort(address: HostPort): string {
-  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }

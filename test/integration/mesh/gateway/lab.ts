@@ -19,7 +19,7 @@ import {
   WorkloadStatus,
 } from '#mesh/xds/gen/istio/workload_pb.js';
 import { AuthorizationPolicySchema } from '#mesh/xds/gen/meshctl/l7_pb.js';
-import { ipToBytes } from '#mesh/xds/ip-bytes.js';
+import { ipToBytes } from '#base/net/address.js';
 import { ControlPlane } from './control-plane.js';
 
 export const gatewayIdentity = identityOf('waypoint');

@@ -20,7 +20,7 @@ import {
   WorkloadSchema,
   WorkloadStatus,
 } from '#mesh/xds/gen/istio/workload_pb.js';
-import { ipToBytes } from '#mesh/xds/ip-bytes.js';
+import { ipToBytes } from '#base/net/address.js';
 import { addressType, authorizationType } from '#mesh/xds/type-urls.js';
 import { readConfig } from '#mesh/ztunnel/config.js';
 import { Ztunnel } from '#mesh/ztunnel/ztunnel.js';

@@ -1,5 +1,7 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { formatSpiffeId } from '#mesh/identity/spiffe.js';
+import type { ConnectionContext } from '#mesh/gateway/http/connection-context.js';
+import { type GatewaySelf, resolveDestination } from '#mesh/gateway/listener/destination.js';
 import type { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
 import {
   AddressSchema,
@@ -9,9 +11,7 @@ import {
   TunnelProtocol,
   type WorkloadSchema,
 } from '#mesh/xds/gen/istio/workload_pb.js';
-import { ipToBytes } from '#mesh/xds/ip-bytes.js';
-import type { ConnectionContext } from '#mesh/gateway/connection/connection-context.js';
-import { type GatewaySelf, resolveDestination } from '#mesh/gateway/connection/destination.js';
+import { ipToBytes } from '#base/net/address.js';
 
 export const self: GatewaySelf = {
   namespace: 'shop',

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseAuthority, resolveInbound } from '#mesh/ztunnel/routing/inbound.js';
+import { parseAuthority } from '#base/net/authority.js';
+import { resolveInbound } from '#mesh/ztunnel/routing/inbound.js';
 import { forwardedHost } from '#mesh/ztunnel/proxy/request-headers.js';
 import { makeService, makeState, makeWorkload, member, waypointRef } from './mesh-builder.js';
 

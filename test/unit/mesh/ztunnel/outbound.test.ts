@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { resolveOutbound } from '#mesh/ztunnel/routing/outbound.js';
-import type { HostPort, Service, Workload } from '#mesh/ztunnel/state/model.js';
+import type { HostPort } from '#base/net/authority.js';
+import type { Service, Workload } from '#mesh/ztunnel/state/model.js';
 import { makeService, makeState, makeWorkload, member, waypointRef } from './mesh-builder.js';
 
 const web = makeWorkload({ name: 'web', addresses: ['10.0.0.1'] });

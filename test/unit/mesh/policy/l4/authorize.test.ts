@@ -5,7 +5,7 @@ import { parseSpiffe } from '#mesh/identity/spiffe.js';
 import { authorizeL4 } from '#mesh/policy/l4/authorize.js';
 import { compilePolicy, type L4Connection } from '#mesh/policy/l4/compile.js';
 import { Action, AuthorizationSchema, type MatchSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
-import { ipToBytes } from '#mesh/xds/ip-bytes.js';
+import { ipToBytes } from '#base/net/address.js';
 
 type MatchInit = MessageInitShape<typeof MatchSchema>;
 
