@@ -18,6 +18,8 @@ export interface PodFacts {
   readonly isHostNetwork: boolean;
   /** Ready and not being deleted. */
   readonly isReady: boolean;
+  /** Being deleted, but still ready to serve: the last resort of its services. */
+  readonly isTerminating: boolean;
   /** The CNI agent captured the pod's traffic and the node proxy took it over. */
   readonly isCaptured: boolean;
   /** Owner's name as people know it: Deployment, CronJob, ... */
@@ -45,6 +47,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
     node: spec.nodeName ?? '',
     isHostNetwork: spec.hostNetwork === true,
     isReady: isReadyCondition && metadata.deletionTimestamp === undefined,
+    isTerminating: isReadyCondition && metadata.deletionTimestamp !== undefined,
     isCaptured: metadata.annotations?.[labels.redirection] === 'enabled',
     workloadName: workloadNameOf(metadata),
     namedPorts: namedPortsOf(pod),
@@ -57,8 +60,7 @@ function namedPortsOf(pod: Pod): Record<string, number> {
   // The first of a name counts, containers before sidecars, as for the cluster's own endpoints.
   for (const container of [...pod.spec.containers, ...sidecars].reverse()) {
     for (const port of container.ports ?? []) {
-      if (port.name !== undefined && (port.protocol ?? 'TCP') === 'TCP')
-        named[port.name] = port.containerPort;
+      if (port.name !== undefined && isTcp(port)) named[port.name] = port.containerPort;
     }
   }
   return named;
@@ -71,6 +73,7 @@ export interface ServiceFacts {
   readonly labels: Labels;
   readonly clusterIps: readonly string[];
   readonly ipFamilies: readonly string[];
+  /** TCP ports. Kubernetes routes pairs of port and protocol, and the mesh carries no other protocol. */
   readonly ports: readonly ServicePort[];
   /** Undefined when endpoints are managed by hand. */
   readonly selector: Labels | undefined;
@@ -92,7 +95,7 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     labels: metadata.labels ?? {},
     clusterIps: listed.filter(isIp),
     ipFamilies: spec.ipFamilies ?? [],
-    ports: spec.ports ?? [],
+    ports: (spec.ports ?? []).filter(isTcp),
     selector: selector === undefined || Object.keys(selector).length === 0 ? undefined : selector,
     isLocalOnly: spec.internalTrafficPolicy === 'Local',
     publishesUnready: spec.publishNotReadyAddresses === true,
@@ -103,18 +106,25 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
 /** Annotation of Services and Namespaces naming the traffic distribution. */
 export const trafficDistribution = 'networking.istio.io/traffic-distribution';
 const serviceNameLabel = 'kubernetes.io/service-name';
+const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
+/** The cluster's own controller, which makes slices of the pods a selector selects. */
+const selectorController = 'endpointslice-controller.k8s.io';
 
 /** What the mesh needs of an EndpointSlice. */
 export interface SliceFacts {
   readonly namespace: string;
   readonly name: string;
   readonly service: string;
-  readonly ports: NonNullable<EndpointSlice['ports']>;
+  /** Made by the cluster of the pods a selector selects: while the Service has one, the pods say it all. */
+  readonly isOfSelector: boolean;
+  /** TCP ports by name; the empty name is that of an unnamed port. */
+  readonly ports: Readonly<Record<string, number>>;
   readonly endpoints: readonly {
+    /** What is behind it is found by address: a targetRef is information for people. */
     readonly addresses: readonly string[];
     readonly isReady: boolean;
-    /** The pod behind it; undefined for an address that is no pod's. */
-    readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string } | undefined;
+    /** Not ready, but still serving while it terminates: the last resort. */
+    readonly isTerminating: boolean;
   }[];
 }
 
@@ -127,20 +137,22 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
     namespace,
     name: slice.metadata.name,
     service,
-    ports: slice.ports ?? [],
-    endpoints: (slice.endpoints ?? []).map(({ addresses, conditions, targetRef }) => ({
-      addresses,
-      isReady: conditions?.ready !== false,
-      pod:
-        targetRef?.kind === 'Pod'
-          ? {
-              namespace: targetRef.namespace ?? namespace,
-              name: targetRef.name ?? '',
-              uid: targetRef.uid ?? '',
-            }
-          : undefined,
-    })),
+    isOfSelector: slice.metadata.labels?.[managedByLabel] === selectorController,
+    ports: Object.fromEntries(
+      (slice.ports ?? []).flatMap((port) =>
+        isTcp(port) && port.port !== undefined ? [[port.name ?? '', port.port]] : [],
+      ),
+    ),
+    endpoints: (slice.endpoints ?? []).map(({ addresses, conditions }) => {
+      const isReady = conditions?.ready !== false;
+      const isTerminating = !isReady && conditions?.terminating === true && conditions.serving !== false;
+      return { addresses, isReady, isTerminating };
+    }),
   };
+}
+
+function isTcp(port: { readonly protocol?: string }): boolean {
+  return (port.protocol ?? 'TCP') === 'TCP';
 }
 
 /** Where a node is. */

@@ -21,7 +21,7 @@ import { objectKey, type Inputs } from './inputs.js';
 import { meshService, type MeshService } from './service.js';
 import { waypointOf, type Waypoint } from '../../rules/waypoint.js';
 import type { WaypointBinding } from '../../rules/waypoint-binding.js';
-import { endpointWorkloads, podWorkload, type MeshWorkload } from './workload.js';
+import { podWorkload, type MeshWorkload } from './workload.js';
 
 /** An L4 policy on the wire. */
 export interface L4Resource {
@@ -140,15 +140,7 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
   });
   const endpoints = graph.derive({
     from: inputs.slices,
-    compute: (slice, reader) => {
-      const service = inputs.services.get(`${slice.namespace}/${slice.service}`, reader);
-      if (service === undefined || slice.endpoints.every(({ pod }) => pod !== undefined)) return [];
-      const { trustDomain } = view.mesh(reader);
-      return endpointWorkloads(slice, { ...cluster, trustDomain, service }).map((value) => ({
-        key: value.uid,
-        value,
-      }));
-    },
+    compute: (slice, reader) => view.endpointsOf(slice, reader).map((value) => ({ key: value.uid, value })),
     isEqual: isSameWire,
   });
   const targeted = graph.derive({

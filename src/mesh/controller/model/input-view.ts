@@ -8,6 +8,7 @@ import type { PodFacts, ServiceFacts, SliceFacts } from '../../rules/facts.js';
 import { meshKey, objectKey, type Inputs } from './inputs.js';
 import type { MeshConfig } from '../../rules/mesh-config.js';
 import { serviceKey, type MeshService } from './service.js';
+import { endpointWorkloads, type MeshWorkload } from './workload.js';
 import { waypointKey, type Waypoint } from '../../rules/waypoint.js';
 import { bindWaypoint, type WaypointBinding } from '../../rules/waypoint-binding.js';
 
@@ -38,16 +39,14 @@ export class InputView {
   readonly #inputs: Inputs;
   readonly #cluster: ClusterFacts;
   readonly #selectorServices: Index<ServiceFacts>;
-  readonly #slicesByPod: Index<SliceFacts>;
+  readonly #podsByIp: Index<PodFacts>;
   readonly #peerAuths: Index<PeerAuthFacts>;
 
   constructor(inputs: Inputs, cluster: ClusterFacts) {
     this.#inputs = inputs;
     this.#cluster = cluster;
     this.#selectorServices = inputs.services.index((s) => (s.selector === undefined ? [] : [s.namespace]));
-    this.#slicesByPod = inputs.slices.index((slice) =>
-      slice.endpoints.flatMap(({ pod }) => (pod === undefined ? [] : [`${pod.namespace}/${pod.name}`])),
-    );
+    this.#podsByIp = inputs.pods.index((pod) => (pod.isHostNetwork ? [] : pod.ips));
     this.#peerAuths = inputs.peerAuths.index(({ namespace }) => [namespace]);
   }
 
@@ -66,19 +65,25 @@ export class InputView {
     };
   }
 
-  /** Services a pod is an endpoint of: those that select it, and those whose slices list it by hand. */
+  /** Services that select a pod. */
   servicesOf(pod: PodFacts, reader: Reader): ServiceFacts[] {
-    const found = new Map<string, ServiceFacts>();
-    for (const service of this.#selectorServices.get(pod.namespace, reader)) {
-      if (selects(service.selector, pod.labels)) found.set(service.name, service);
-    }
-    for (const slice of this.#slicesByPod.get(`${pod.namespace}/${pod.name}`, reader)) {
-      if (slice.namespace !== pod.namespace || found.has(slice.service)) continue;
-      if (!slice.endpoints.some((endpoint) => endpoint.pod?.uid === pod.uid)) continue;
-      const service = this.#inputs.services.get(`${slice.namespace}/${slice.service}`, reader);
-      if (service !== undefined && service.selector === undefined) found.set(service.name, service);
-    }
-    return [...found.values()];
+    return this.#selectorServices
+      .get(pod.namespace, reader)
+      .filter((service) => selects(service.selector, pod.labels));
+  }
+
+  /** The endpoints a slice adds to what the selector of its Service says. */
+  endpointsOf(slice: SliceFacts, reader: Reader): MeshWorkload[] {
+    const service = this.#inputs.services.get(`${slice.namespace}/${slice.service}`, reader);
+    if (service === undefined || (service.selector !== undefined && slice.isOfSelector)) return [];
+    return endpointWorkloads(slice, {
+      ...this.#cluster,
+      trustDomain: this.mesh(reader).trustDomain,
+      service,
+      podAt: (ip) => this.#podsByIp.get(ip, reader)[0],
+      nodeOf: (pod) => this.#inputs.nodes.get(pod.node, reader),
+      isSelected: (pod) => pod.namespace === service.namespace && selects(service.selector, pod.labels),
+    });
   }
 
   bindService(service: ServiceFacts, waypoints: Collection<Waypoint>, reader: Reader): WaypointBinding {

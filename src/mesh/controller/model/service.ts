@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { ServicePort } from '#base/kube/types.js';
 import { ipToBytes } from '#base/net/address.js';
 import {
   AddressSchema,
@@ -63,8 +64,7 @@ export function meshService(facts: ServiceFacts, context: ServiceContext): MeshS
     ports: facts.ports.map((port) =>
       create(PortSchema, {
         servicePort: port.port,
-        // A named target port differs by pod: zero leaves it to each workload's own port map.
-        targetPort: typeof port.targetPort === 'string' ? 0 : port.targetPort || port.port,
+        targetPort: sharedTargetPort(port, facts),
         appProtocol: appProtocolOf(port),
       }),
     ),
@@ -84,6 +84,11 @@ export function meshService(facts: ServiceFacts, context: ServiceContext): MeshS
     isVersioned: true,
   });
   return { key, facts, binding: context.binding, message, wire };
+}
+
+/** Zero leaves it to each workload's own port map: a named port differs by pod, and hand-made endpoints say their own. */
+function sharedTargetPort({ port, targetPort }: ServicePort, { selector }: ServiceFacts): number {
+  return typeof targetPort === 'string' || selector === undefined ? 0 : targetPort || port;
 }
 
 function networkAddress(ip: string, network: string): NetworkAddress[] {

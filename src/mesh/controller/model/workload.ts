@@ -1,7 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { ipToBytes } from '#base/net/address.js';
+import { terminatingExtension } from '../../xds/extensions.js';
 import {
   AddressSchema,
+  ExtensionSchema,
   LocalitySchema,
   NetworkMode,
   PortListSchema,
@@ -10,6 +12,8 @@ import {
   WorkloadSchema,
   WorkloadStatus,
   WorkloadType,
+  type Extension,
+  type Locality,
   type Port,
   type PortList,
   type Workload,
@@ -62,69 +66,102 @@ export function podUid(
 
 /** Builds a pod's workload. */
 export function podWorkload(pod: PodFacts, context: PodContext): MeshWorkload {
-  const speaksHbone = (pod.labels[tunnelLabel] ?? '').split(',').includes('http');
-  const { node } = context;
-  const hasLocality = node !== undefined && (node.region !== '' || node.zone !== '' || node.subzone !== '');
   const message = create(WorkloadSchema, {
     uid: podUid(context.clusterId, pod),
     name: pod.name,
     namespace: pod.namespace,
     addresses: pod.ips.flatMap((ip) => ipToBytes(ip) ?? []),
     network: context.network,
-    tunnelProtocol: pod.isCaptured || speaksHbone ? TunnelProtocol.HBONE : TunnelProtocol.NONE,
-    nativeTunnel: !pod.isCaptured && speaksHbone,
+    ...runtimeOf(pod, context.node),
     // The default is left out: node proxies fill it in.
     trustDomain: context.trustDomain === defaultTrustDomain ? '' : context.trustDomain,
-    serviceAccount: pod.serviceAccount,
-    node: pod.node,
-    canonicalName: canonicalNameOf(pod.labels, pod.workloadName),
-    canonicalRevision: canonicalRevisionOf(pod.labels),
     workloadType: WorkloadType.POD,
-    workloadName: pod.workloadName,
     services: portMaps(context.services, context.clusterDomain, (port) => podTargetPort(port, pod)),
     authorizationPolicies: [...context.policies],
-    status: pod.isReady ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
+    ...healthOf(pod),
     clusterId: context.clusterId,
     networkMode: pod.isHostNetwork ? NetworkMode.HOST_NETWORK : NetworkMode.STANDARD,
     ...(context.binding.kind === 'bound' ? { waypoint: context.binding.address } : {}),
-    ...(hasLocality
-      ? { locality: create(LocalitySchema, { region: node.region, zone: node.zone, subzone: node.subzone }) }
-      : {}),
   });
   return finish(message, pod.ips);
 }
 
-/** Builds the workloads of a slice's endpoints that are no pods. */
-export function endpointWorkloads(
-  slice: SliceFacts,
-  context: WorkloadSettings & { readonly service: ServiceFacts },
-): MeshWorkload[] {
-  const ports: Record<string, number> = {};
-  for (const port of slice.ports) {
-    if (port.port !== undefined && (port.protocol ?? 'TCP') === 'TCP') ports[port.name ?? ''] = port.port;
-  }
-  return slice.endpoints
-    .filter((endpoint) => endpoint.pod === undefined)
-    .flatMap((endpoint) => endpoint.addresses.map((ip) => ({ ip, isReady: endpoint.isReady })))
-    .flatMap(({ ip, isReady }) => {
+/** What an endpoint of a slice depends on beyond the slice. */
+export interface SliceContext extends WorkloadSettings {
+  readonly service: ServiceFacts;
+  /** The pod that has an address for its own. */
+  readonly podAt: (ip: string) => PodFacts | undefined;
+  readonly nodeOf: (pod: PodFacts) => NodeFacts | undefined;
+  /** Whether a pod is an endpoint of the Service anyway. */
+  readonly isSelected: (pod: PodFacts) => boolean;
+}
+
+/**
+ * Builds the workloads of a slice: one for each address, with the slice's ports and health. An address of a pod is
+ * reached as the pod is, with the identity of the pod.
+ */
+export function endpointWorkloads(slice: SliceFacts, context: SliceContext): MeshWorkload[] {
+  const workloads = new Map<string, MeshWorkload>();
+  for (const endpoint of slice.endpoints) {
+    for (const ip of endpoint.addresses) {
+      const pod = context.podAt(ip);
       const address = ipToBytes(ip);
-      if (address === undefined) return [];
+      if (address === undefined || (pod !== undefined && context.isSelected(pod))) continue;
       const message = create(WorkloadSchema, {
         uid: `${context.clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${ip}`,
-        name: slice.name,
-        namespace: slice.namespace,
+        // No pod can have this name: proxies look up their own workload by name.
+        name: `${slice.name}/${ip}`,
+        namespace: pod?.namespace ?? slice.namespace,
         addresses: [address],
         network: context.network,
+        ...(pod === undefined ? {} : runtimeOf(pod, context.nodeOf(pod))),
         trustDomain: context.trustDomain === defaultTrustDomain ? '' : context.trustDomain,
         workloadType: WorkloadType.POD,
-        services: portMaps([context.service], context.clusterDomain, (port) => ports[port.name ?? '']),
-        status: isReady ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
+        services: portMaps([context.service], context.clusterDomain, (port) => slice.ports[port.name ?? '']),
+        ...healthOf(endpoint),
         clusterId: context.clusterId,
         // Such an address may be shared with others; it must not be taken for a workload's own.
         networkMode: NetworkMode.HOST_NETWORK,
       });
-      return [finish(message, [])];
-    });
+      workloads.set(message.uid, finish(message, []));
+    }
+  }
+  return [...workloads.values()];
+}
+
+/** How a pod is reached, who it is and where it runs. */
+function runtimeOf(pod: PodFacts, node: NodeFacts | undefined) {
+  const speaksHbone = (pod.labels[tunnelLabel] ?? '').split(',').includes('http');
+  return {
+    tunnelProtocol: pod.isCaptured || speaksHbone ? TunnelProtocol.HBONE : TunnelProtocol.NONE,
+    nativeTunnel: !pod.isCaptured && speaksHbone,
+    serviceAccount: pod.serviceAccount,
+    node: pod.node,
+    canonicalName: canonicalNameOf(pod.labels, pod.workloadName),
+    canonicalRevision: canonicalRevisionOf(pod.labels),
+    workloadName: pod.workloadName,
+    ...localityOf(node),
+  };
+}
+
+function localityOf(node: NodeFacts | undefined): { locality?: Locality } {
+  if (node === undefined || (node.region === '' && node.zone === '' && node.subzone === '')) return {};
+  return {
+    locality: create(LocalitySchema, { region: node.region, zone: node.zone, subzone: node.subzone }),
+  };
+}
+
+/** Proxies that do not know the extension take what is terminating for unhealthy, and no more. */
+function healthOf(facts: { readonly isReady: boolean; readonly isTerminating: boolean }): {
+  status: WorkloadStatus;
+  extensions?: Extension[];
+} {
+  if (facts.isReady) return { status: WorkloadStatus.HEALTHY };
+  if (!facts.isTerminating) return { status: WorkloadStatus.UNHEALTHY };
+  return {
+    status: WorkloadStatus.UNHEALTHY,
+    extensions: [create(ExtensionSchema, { name: terminatingExtension })],
+  };
 }
 
 type ServicePort = ServiceFacts['ports'][number];

@@ -6,7 +6,9 @@ import { MeshState } from '#mesh/controller/model/mesh-state.js';
 import { peerAuthFacts } from '#mesh/rules/peer-authentication.js';
 import { policyConditions } from '#mesh/controller/status/policy-conditions.js';
 import { serviceConditions } from '#mesh/controller/status/service-conditions.js';
-import type { AuthorizationPolicy, Pod, Service } from '#base/kube/types.js';
+import type { AuthorizationPolicy, EndpointSlice, Pod, Service } from '#base/kube/types.js';
+import { terminatingExtension } from '#mesh/xds/extensions.js';
+import { AppProtocol, NetworkMode, TunnelProtocol, WorkloadStatus } from '#mesh/xds/gen/istio/workload_pb.js';
 import { addressType, authorizationType, l7AuthorizationType } from '#mesh/xds/type-urls.js';
 import type { ChangedNames } from '#mesh/xds/server/source.js';
 
@@ -165,44 +167,162 @@ describe('looking things up', () => {
   });
 });
 
-test('a service without selector gets the pods its slices name, and endpoints that are none', () => {
+describe('endpoints that slices list by hand', () => {
+  const manualKey = 'shop/manual.shop.svc.cluster.local';
+  const sliceUid = (ip: string) => `Kubernetes/discovery.k8s.io/EndpointSlice/shop/manual-1/${ip}`;
+  type Endpoints = NonNullable<EndpointSlice['endpoints']>;
+  const slice = (endpoints: Endpoints, change: Partial<EndpointSlice> = {}): EndpointSlice => ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { namespace: 'shop', name: 'manual-1', labels: { 'kubernetes.io/service-name': 'manual' } },
+    addressType: 'IPv4',
+    ports: [{ name: '', port: 8080 }],
+    endpoints,
+    ...change,
+  });
+  const manual = (targetPort: number) => service('manual', { ports: [{ port: 5432, targetPort }] });
+
+  test.each<[string, number, Endpoints[number]['targetRef']]>([
+    ['no targetRef', 8080, undefined],
+    ['a targetRef of another kind', 8080, { kind: 'Node', name: 'node-1' }],
+    ['the pod with its uid', 8080, { kind: 'Pod', name: 'backend', namespace: 'shop', uid: 'uid-backend' }],
+    ['the pod without uid', 8080, { kind: 'Pod', name: 'backend', namespace: 'shop' }],
+    ['a pod of another name', 8080, { kind: 'Pod', name: 'other', namespace: 'shop', uid: 'x' }],
+    ['the pod, and the target port is another', 1, { kind: 'Pod', name: 'backend', uid: 'uid-backend' }],
+  ])('%s: address and port of the slice count', (_name, targetPort, targetRef) => {
+    const { state, set, flush } = setUp();
+    const captured = pod('backend', '10.244.0.5', { app: 'backend' });
+    captured.metadata.annotations = { 'ambient.istio.io/redirection': 'enabled' };
+    captured.spec.serviceAccountName = 'db';
+    set.pod(captured);
+    set.service(manual(targetPort));
+    const endpoint = { addresses: ['10.244.0.5'], ...(targetRef === undefined ? {} : { targetRef }) };
+    state.inputs.slices.set('shop/manual-1', sliceFacts(slice([endpoint])));
+    flush();
+    const found = state.index.endpointWorkloads.get(sliceUid('10.244.0.5'))?.message;
+    expect(found?.services[manualKey]?.ports).toMatchObject([{ servicePort: 5432, targetPort: 8080 }]);
+    expect(found).toMatchObject({
+      tunnelProtocol: TunnelProtocol.HBONE,
+      serviceAccount: 'db',
+      status: WorkloadStatus.HEALTHY,
+      node: 'node-1',
+      networkMode: NetworkMode.HOST_NETWORK,
+    });
+    // A proxy that finds its own workload by name must not find this one.
+    expect(found?.name).not.toBe('backend');
+    // The Service's own target port must not stand in for a port the slice does not have.
+    expect(state.index.services.get(manualKey)?.message.ports).toMatchObject([{ targetPort: 0 }]);
+    expect(state.index.podWorkloads.get(uid('backend'))?.services).toEqual([backendKey]);
+  });
+
+  test('what is no pod is reached in plain text, and goes with the Service', () => {
+    const { state, set, flush } = setUp();
+    set.service(manual(8080));
+    const endpoints = [{ addresses: ['192.0.2.1'], conditions: { ready: false } }];
+    state.inputs.slices.set('shop/manual-1', sliceFacts(slice(endpoints)));
+    flush();
+    expect(state.index.endpointWorkloads.get(sliceUid('192.0.2.1'))?.message).toMatchObject({
+      tunnelProtocol: TunnelProtocol.NONE,
+      status: WorkloadStatus.UNHEALTHY,
+      extensions: [],
+    });
+    state.inputs.services.set('shop/manual', undefined);
+    flush();
+    expect(state.index.endpointWorkloads.size).toBe(0);
+  });
+
+  test('of a Service with a selector come on top, once each, and those of the selector itself do not', () => {
+    const { state, set, flush } = setUp();
+    set.service(service('manual', { selector: { app: 'backend' } }));
+    const endpoints = [{ addresses: ['10.244.0.5'] }, { addresses: ['192.0.2.1'] }];
+    const bySelector = {
+      'kubernetes.io/service-name': 'manual',
+      'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+    };
+    state.inputs.slices.set('shop/manual-1', sliceFacts(slice(endpoints)));
+    const metadata = { namespace: 'shop', name: 'manual-2', labels: bySelector };
+    state.inputs.slices.set('shop/manual-2', sliceFacts(slice(endpoints, { metadata })));
+    flush();
+    expect(state.index.endpointWorkloads.list().map((w) => w.uid)).toEqual([sliceUid('192.0.2.1')]);
+  });
+
+  test.each([
+    [{ ready: true, serving: true, terminating: false }, WorkloadStatus.HEALTHY, []],
+    [{ ready: false, serving: true, terminating: true }, WorkloadStatus.UNHEALTHY, [terminatingExtension]],
+    [{ ready: false, terminating: true }, WorkloadStatus.UNHEALTHY, [terminatingExtension]],
+    [{ ready: false, serving: false, terminating: true }, WorkloadStatus.UNHEALTHY, []],
+    [{ ready: false, serving: true }, WorkloadStatus.UNHEALTHY, []],
+    [{}, WorkloadStatus.HEALTHY, []],
+  ])('conditions %j', (conditions, status, extensions) => {
+    const { state, set, flush } = setUp();
+    set.service(manual(8080));
+    state.inputs.slices.set('shop/manual-1', sliceFacts(slice([{ addresses: ['192.0.2.1'], conditions }])));
+    flush();
+    const message = state.index.endpointWorkloads.get(sliceUid('192.0.2.1'))?.message;
+    expect(message?.status).toBe(status);
+    expect(message?.extensions.map((e) => e.name)).toEqual(extensions);
+  });
+});
+
+test('a pod that is deleted but still ready is marked as terminating, one that is not ready is not', () => {
   const { state, set, flush } = setUp();
-  set.service(service('manual', {}));
-  state.inputs.slices.set(
-    'shop/manual-1',
-    sliceFacts({
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: { namespace: 'shop', name: 'manual-1', labels: { 'kubernetes.io/service-name': 'manual' } },
-      addressType: 'IPv4',
-      ports: [{ name: '', port: 9000 }],
-      endpoints: [
-        {
-          addresses: ['10.244.0.6'],
-          targetRef: { kind: 'Pod', name: 'client', namespace: 'shop', uid: 'uid-client' },
-        },
-        {
-          addresses: ['10.244.0.5'],
-          targetRef: { kind: 'Pod', name: 'backend', namespace: 'shop', uid: 'an-earlier-pod' },
-        },
-        { addresses: ['192.0.2.1'], conditions: { ready: false } },
-      ],
-    }),
-  );
+  const extensions = () =>
+    state.index.podWorkloads.get(uid('backend'))?.message.extensions.map((e) => e.name);
+  const deleted = pod('backend', '10.244.0.5', { app: 'backend' });
+  deleted.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
+  set.pod(deleted);
   flush();
-  expect(state.index.podWorkloads.get(uid('client'))?.services).toEqual([
-    'shop/manual.shop.svc.cluster.local',
-  ]);
-  expect(state.index.podWorkloads.get(uid('backend'))?.services).toEqual([backendKey]);
-  const external = state.index.endpointWorkloads.get(
-    'Kubernetes/discovery.k8s.io/EndpointSlice/shop/manual-1/192.0.2.1',
-  );
-  expect(external?.message.services['shop/manual.shop.svc.cluster.local']?.ports).toMatchObject([
-    { servicePort: 80, targetPort: 9000 },
-  ]);
-  state.inputs.services.set('shop/manual', undefined);
+  expect(state.index.podWorkloads.get(uid('backend'))?.message.status).toBe(WorkloadStatus.UNHEALTHY);
+  expect(extensions()).toEqual([terminatingExtension]);
+  set.pod({ ...deleted, status: { podIP: '10.244.0.5', conditions: [{ type: 'Ready', status: 'False' }] } });
   flush();
-  expect(state.index.endpointWorkloads.size).toBe(0);
+  expect(extensions()).toEqual([]);
+});
+
+describe('a port number of several protocols', () => {
+  const tcp = { name: 'https', port: 443, targetPort: 8080, appProtocol: 'http2' };
+  const udp = { name: 'h3', port: 443, targetPort: 9999, protocol: 'UDP' };
+  const ports = (spec: Service['spec']['ports']) => {
+    const { state, set, flush } = setUp();
+    const backend = pod('backend', '10.244.0.5', { app: 'backend' });
+    backend.spec.containers = [
+      {
+        name: 'app',
+        ports: [
+          { name: 'web', containerPort: 8080 },
+          { name: 'quic', containerPort: 9999, protocol: 'UDP' },
+        ],
+      },
+    ] as never;
+    set.pod(backend);
+    set.service(service('backend', { selector: { app: 'backend' }, ports: spec ?? [] }));
+    flush();
+    return {
+      service: state.index.services.get(backendKey)?.message.ports,
+      pod: state.index.podWorkloads.get(uid('backend'))?.message.services[backendKey]?.ports,
+    };
+  };
+
+  test.each([
+    ['TCP first', [tcp, udp]],
+    ['UDP first', [udp, tcp]],
+  ])('%s: TCP goes to the target of TCP, with its protocol', (_name, spec) => {
+    const expected = [{ servicePort: 443, targetPort: 8080, appProtocol: AppProtocol.HTTP2 }];
+    expect(ports(spec)).toMatchObject({ service: expected, pod: expected });
+  });
+
+  test('named target ports', () => {
+    const spec = [
+      { ...udp, targetPort: 'quic' },
+      { ...tcp, targetPort: 'web' },
+    ];
+    expect(ports(spec).pod).toMatchObject([{ servicePort: 443, targetPort: 8080 }]);
+    expect(ports(spec).service).toMatchObject([{ servicePort: 443, targetPort: 0 }]);
+  });
+
+  test('a UDP-only Service admits no TCP', () => {
+    expect(ports([udp])).toEqual({ service: [], pod: [] });
+  });
 });
 
 describe('waypoints', () => {
