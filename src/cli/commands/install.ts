@@ -1,5 +1,5 @@
 import { nameOf } from '#mesh/install/apply/plan-changes.js';
-import { applyPlan, type InstallPlan, isWrite, planInstallation } from '#mesh/install/installer.js';
+import { applyPlan, type InstallPlan, isNoop, planInstallation } from '#mesh/install/installer.js';
 import { clientVersion } from '../client-version.js';
 import { type CommandDefinition, type TextView, yesOption } from '../command.js';
 import { formatDuration } from '../duration.js';
@@ -37,7 +37,6 @@ export const command: CommandDefinition = {
     });
     for (const line of inferences(plan)) progress.info(line);
     const isDryRun = options.flag('dry-run');
-    const isNoop = plan.prune.length === 0 && !plan.changes.some(isWrite);
     if (!isDryRun) {
       await applyPlan(plan, {
         client,
@@ -69,7 +68,7 @@ export const command: CommandDefinition = {
         kubernetesVersion: plan.cluster.version,
         objects: items,
       },
-      text: (view) => (isDryRun ? dryRunText(view, items, isNoop) : doneText(plan, isNoop, elapsed)),
+      text: (view) => (isDryRun ? dryRunText(view, items, isNoop(plan)) : doneText(plan, elapsed)),
     };
   },
 };
@@ -81,9 +80,15 @@ function inferences(plan: InstallPlan): string[] {
     `Cluster: ${cluster.version}, ${cluster.nodeCount} nodes, ${platform} (${cluster.platformReason})`,
   ];
   const kept = plan.changes.filter((c) => c.action === 'keep');
-  const lacking = kept.filter((c) => c.note?.includes('does not serve'));
+  const lacking = plan.changes.filter((c) => c.note?.includes('does not serve'));
   const crds = kept.filter((c) => c.planned.object.kind === 'CustomResourceDefinition').length;
   if (crds > 0) lines.push(`${crds} custom resource definitions are installed already and left alone`);
+  const released = plan.changes.filter((c) => c.action === 'release').length;
+  if (released > 0) {
+    lines.push(
+      `${released} custom resource definitions were replaced since and no longer belong to the mesh`,
+    );
+  }
   for (const change of lacking) lines.push(`! ${nameOf(change.planned.object)}: ${change.note}`);
   return lines;
 }
@@ -95,8 +100,8 @@ interface Item {
   readonly fields?: readonly { path: string; before: unknown; after: unknown }[];
 }
 
-function dryRunText(view: TextView, items: readonly Item[], isNoop: boolean): string {
-  if (isNoop) return 'Nothing would change.';
+function dryRunText(view: TextView, items: readonly Item[], isUnchanged: boolean): string {
+  if (isUnchanged) return 'Nothing would change.';
   const shown = items.filter((i) => i.action !== 'unchanged' || view.wide);
   const lines = shown.flatMap((i) => [
     `${i.action.padEnd(9)} ${i.object}${i.note === undefined ? '' : ` (${i.note})`}`,
@@ -116,9 +121,9 @@ function short(value: unknown): string {
   return text.length > textMaxChars ? `${text.slice(0, textMaxChars)}...` : text;
 }
 
-function doneText(plan: InstallPlan, isNoop: boolean, elapsed: string): string {
+function doneText(plan: InstallPlan, elapsed: string): string {
   const { profile } = plan.effective;
-  if (isNoop) return `Unchanged: profile ${profile} is installed in ${plan.namespace}.`;
+  if (isNoop(plan)) return `Unchanged: profile ${profile} is installed in ${plan.namespace}.`;
   const next =
     profile === 'ambient' ? '\nNext: meshctl enroll NAMESPACE --wait, then meshctl verify-install' : '';
   return `Installed profile ${profile} in ${plan.namespace} in ${elapsed}.${next}`;

@@ -54,7 +54,7 @@ export const diffCommand: CommandDefinition = {
     });
     const items = [
       ...plan.changes
-        .filter(isWrite)
+        .filter((c) => isWrite(c) || c.action === 'release')
         .map((c) => ({ object: nameOf(c.planned.object), action: c.action, fields: c.changes })),
       ...plan.prune.map((o) => ({ object: nameOf(o), action: 'delete', fields: [] })),
     ];

@@ -37,7 +37,10 @@ export const command: CommandDefinition = {
         text: () => [...items.map((i) => `delete ${i}`), 'Dry run: nothing was changed.'].join('\n'),
       };
     }
-    await requirePermissions(client, permissionsFor(plan.inventory.objects, ['get', 'delete']));
+    await requirePermissions(client, [
+      ...permissionsFor(plan.inventory.objects, ['get', 'delete']),
+      ...permissionsFor(plan.released, ['get', 'patch']),
+    ]);
     await context.confirm(`Uninstall the mesh from namespace ${namespace}?`);
     const report = await uninstall(plan, {
       client,
@@ -48,7 +51,8 @@ export const command: CommandDefinition = {
       signal,
       reporter: progress,
     });
-    const crds = report.kept.filter((k) => k.object.startsWith('CustomResourceDefinition ')).length;
+    const keptCrds = report.kept.filter((k) => k.object.startsWith('CustomResourceDefinition ')).length;
+    const crds = keptCrds - plan.released.length;
     return {
       kind: 'Uninstallation',
       data: { isDryRun: false, dependents: plan.dependents, ...report },
@@ -57,6 +61,9 @@ export const command: CommandDefinition = {
         [
           ...(crds > 0
             ? [`Kept: ${crds} custom resource definitions and your configuration (--purge removes them)`]
+            : []),
+          ...(plan.released.length > 0
+            ? [`Kept: ${plan.released.length} custom resource definitions that somebody else replaced`]
             : []),
           ...report.kept
             .filter((k) => !k.object.startsWith('CustomResourceDefinition '))

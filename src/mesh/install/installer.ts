@@ -1,14 +1,18 @@
 import type { KubeClient } from '#base/kube/client.js';
 import type { KubeObject } from '#base/kube/types.js';
-import { type Inventory, prunable, readInventory, union, writeInventory } from './apply/inventory.js';
+import { releaseCrd } from './apply/crd-ownership.js';
+import { fieldManager } from './apply/field-manager.js';
 import {
-  asRefusal,
-  fieldManager,
-  nameOf,
-  planChanges,
-  type PlannedChange,
-  refOf,
-} from './apply/plan-changes.js';
+  type Inventory,
+  isSame,
+  prunable,
+  readInventory,
+  recordedFor,
+  union,
+  without,
+  writeInventory,
+} from './apply/inventory.js';
+import { asRefusal, nameOf, planChanges, type PlannedChange, refOf } from './apply/plan-changes.js';
 import { waitUntilReady } from './apply/readiness.js';
 import { detectCluster, type ClusterFacts } from './cluster/platform.js';
 import { requireNoForeignMesh, requireOneNamespace } from './cluster/foreign-mesh.js';
@@ -89,7 +93,14 @@ export async function applyPlan(
 ): Promise<void> {
   const { client, signal, reporter } = options;
   const deadlineMs = options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
-  const own = plan.changes.filter((c) => c.action !== 'keep').map((c) => c.planned.object);
+  const foreign = plan.changes.filter((c) => !c.isOwn).map((c) => c.planned.object);
+  const earlier = without(plan.earlier?.objects ?? [], foreign);
+  const own = plan.changes
+    .filter((c) => c.isOwn)
+    // What is kept was applied by an earlier installation, and that is what verify compares with.
+    .flatMap(({ action, planned: { object } }) =>
+      action === 'keep' ? recordedFor(earlier, object) : object,
+    );
   const record = (objects: readonly KubeObject[], isComplete: boolean): Promise<void> =>
     writeInventory(client, plan.namespace, {
       version: options.clientVersion,
@@ -99,19 +110,25 @@ export async function applyPlan(
       objects,
       isComplete,
     });
-  const isChanging = plan.prune.length > 0 || plan.changes.some((c) => isWrite(c));
+  const isChanging = plan.prune.length > 0 || plan.changes.some(isWrite);
   for (const stage of stages) {
-    const here = plan.changes.filter((c) => c.planned.stage === stage && c.action !== 'keep');
+    const here = plan.changes.filter((c) => c.planned.stage === stage && isApplied(c));
     if (here.length > 0) await applyStage(stage, here);
     // Recorded before most of the work, with what may be left of an earlier installation: an
     // interrupted installation can be removed as well as a finished one.
-    if (stage === 'namespace' && isChanging) await record(union(own, plan.earlier?.objects ?? []), false);
+    if (stage === 'namespace' && isChanging) await record(union(own, earlier), false);
   }
   for (const object of plan.prune.toReversed()) {
     await client.delete(refOf(object));
     reporter.info(`removed ${nameOf(object)}, which this installation no longer has`);
   }
-  if (isChanging || plan.earlier?.isComplete !== true) await record(own, true);
+  for (const { planned, note } of plan.changes.filter((c) => c.action === 'release')) {
+    if (await releaseCrd(client, planned.object.metadata.name)) {
+      reporter.info(`released ${nameOf(planned.object)}: ${note}`);
+    }
+  }
+  const isRecorded = plan.earlier?.isComplete === true && isSame(plan.earlier.objects, own);
+  if (isChanging || !isRecorded) await record(own, true);
 
   async function applyStage(stage: Stage, changes: readonly PlannedChange[]): Promise<void> {
     const waiters = groupByStep(stage, changes);
@@ -155,9 +172,18 @@ export async function applyPlan(
   }
 }
 
-/** Whether a change writes to the cluster. */
+/** Whether a change writes the planned object to the cluster. */
 export function isWrite(change: PlannedChange): boolean {
   return change.action === 'create' || change.action === 'update';
+}
+
+/** Whether applying a plan would leave the cluster as it is. */
+export function isNoop(plan: InstallPlan): boolean {
+  return plan.prune.length === 0 && !plan.changes.some((c) => isWrite(c) || c.action === 'release');
+}
+
+function isApplied(change: PlannedChange): boolean {
+  return isWrite(change) || change.action === 'unchanged';
 }
 
 /** One line of progress: the workloads each for themselves, everything else of a stage together. */

@@ -5,7 +5,8 @@ import { configMaps } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { contentHash, managedBy, managedByLabel } from '../render/installation.js';
 import type { ValueMap } from '../values/tree.js';
-import { fieldManager, nameOf } from './plan-changes.js';
+import { fieldManager } from './field-manager.js';
+import { nameOf } from './plan-changes.js';
 
 /** Name of the ConfigMap that records an installation. */
 export const inventoryName = 'meshctl-inventory';
@@ -103,6 +104,23 @@ export function prunable(earlier: Inventory | undefined, objects: readonly KubeO
 export function union(objects: readonly KubeObject[], earlier: readonly KubeObject[]): KubeObject[] {
   const kept = new Set(objects.map(identity));
   return [...objects, ...earlier.filter((o) => !kept.has(identity(o)))];
+}
+
+/** The objects that are not among `others`. */
+export function without(objects: readonly KubeObject[], others: readonly KubeObject[]): KubeObject[] {
+  const left = new Set(others.map(identity));
+  return objects.filter((o) => !left.has(identity(o)));
+}
+
+/** What was recorded of an object: one entry, or none. */
+export function recordedFor(objects: readonly KubeObject[], object: KubeObject): KubeObject[] {
+  return objects.filter((o) => identity(o) === identity(object));
+}
+
+/** Whether two records list the same objects with the same content, in whatever order. */
+export function isSame(a: readonly KubeObject[], b: readonly KubeObject[]): boolean {
+  const hashes = [a, b].map((objects) => objects.map(contentHash).toSorted().join());
+  return hashes[0] === hashes[1];
 }
 
 function identity(object: KubeObject): string {

@@ -4,21 +4,23 @@ import type { KubeClient } from '#base/kube/client.js';
 import type { CustomResourceDefinition, KubeObject } from '#base/kube/types.js';
 import { mapConcurrently } from '../concurrency.js';
 import { resourceOf } from '../kinds.js';
-import { managedBy, managedByLabel, type PlannedObject } from '../render/installation.js';
+import type { PlannedObject } from '../render/installation.js';
+import { bundleVersion, declarerOf, isNewerBundle, isOurCrd, isToBeReleased } from './crd-ownership.js';
+import { fieldManager, isOurs } from './field-manager.js';
 import { type FieldChange, objectDiff } from './object-diff.js';
-
-/** Name under which the installer owns fields. */
-export const fieldManager = 'meshctl';
 
 /** What applying an object would do. */
 export interface PlannedChange {
   readonly planned: PlannedObject;
-  readonly action: 'create' | 'update' | 'unchanged' | 'keep';
+  /** `release`: it became somebody else's after an installation; what we put on it is taken off. */
+  readonly action: 'create' | 'update' | 'unchanged' | 'keep' | 'release';
   readonly changes: readonly FieldChange[];
   /** Why an object is kept as it is. */
   readonly note: string | undefined;
   /** Whether fields that others set are taken over. */
   readonly isForced: boolean;
+  /** Whether the object belongs to the installation: the inventory lists it, uninstall removes it. */
+  readonly isOwn: boolean;
 }
 
 /**
@@ -46,7 +48,8 @@ export async function planChanges(
     // Nothing can be tried inside a namespace that is still to be created.
     if (hasNamespace.get(object.metadata.namespace ?? '') === false) return created(planned);
     const live = await client.getOrUndefined<KubeObject>(refOf(object));
-    if (live !== undefined && planned.onlyIfAbsent && !isOurs(live)) return kept(planned, live);
+    const standing = live === undefined ? undefined : keptAsItIs(planned, live);
+    if (standing !== undefined) return standing;
     // What somebody changed in an object of ours is put back; only foreign objects need asking.
     const isForced = options.force || (live !== undefined && isOurs(live));
     try {
@@ -59,11 +62,11 @@ export async function planChanges(
       if (live === undefined) return created(planned);
       const diff = objectDiff(live, after);
       const action = diff.length === 0 ? 'unchanged' : 'update';
-      return { planned, action, changes: diff, note: undefined, isForced };
+      return { ...ofUs(planned, action), changes: diff, isForced };
     } catch (error) {
       if (isConflict(error)) {
         conflicts.push(`${nameOf(object)}: ${conflictText(error)}`);
-        return { planned, action: 'keep', changes: [], note: 'conflict', isForced };
+        return { ...ofUs(planned, 'keep'), note: 'conflict' };
       }
       throw asRefusal(error, object);
     }
@@ -74,11 +77,6 @@ export async function planChanges(
     });
   }
   return changes;
-}
-
-/** Whether an object belongs to an installation made by meshctl. */
-export function isOurs(object: KubeObject): boolean {
-  return object.metadata.labels?.[managedByLabel] === managedBy;
 }
 
 /** Where an object is. */
@@ -107,23 +105,35 @@ export function asRefusal(error: unknown, object: KubeObject): unknown {
   });
 }
 
-function created(planned: PlannedObject): PlannedChange {
-  return { planned, action: 'create', changes: [], note: undefined, isForced: false };
+function ofUs(planned: PlannedObject, action: PlannedChange['action']): PlannedChange {
+  return { planned, action, changes: [], note: undefined, isForced: false, isOwn: true };
 }
 
-function kept(planned: PlannedObject, live: KubeObject): PlannedChange {
+function created(planned: PlannedObject): PlannedChange {
+  return ofUs(planned, 'create');
+}
+
+/** The plan for a live object that is not written at all: somebody else's, or a newer one of ours. */
+function keptAsItIs(planned: PlannedObject, live: KubeObject): PlannedChange | undefined {
+  if (!planned.onlyIfAbsent) return undefined;
   if (planned.object.kind !== 'CustomResourceDefinition') {
-    const note = 'made by somebody else, left alone';
-    return { planned, action: 'keep', changes: [], note, isForced: false };
+    if (isOurs(live)) return undefined;
+    return { ...ofUs(planned, 'keep'), isOwn: false, note: 'made by somebody else, left alone' };
   }
-  const wanted = versionsOf(planned.object);
-  const served = versionsOf(live);
-  const missing = wanted.filter((v) => !served.includes(v));
-  const note =
-    missing.length === 0
-      ? 'installed by somebody else, left alone'
-      : `installed by somebody else, left alone; it does not serve ${missing.join(', ')}`;
-  return { planned, action: 'keep', changes: [], note, isForced: false };
+  if (isOurCrd(live)) {
+    if (!isNewerBundle(live, planned.object)) return undefined;
+    const release = live.metadata.annotations?.[bundleVersion] ?? '';
+    return { ...ofUs(planned, 'keep'), note: `is of the newer ${release}, left alone` };
+  }
+  const action = isToBeReleased(live) ? 'release' : 'keep';
+  const missing = versionsOf(planned.object).filter((v) => !versionsOf(live).includes(v));
+  const note = [
+    action === 'release'
+      ? `replaced by ${declarerOf(live)} and theirs from now on`
+      : 'installed by somebody else, left alone',
+    ...(missing.length > 0 ? [`it does not serve ${missing.join(', ')}`] : []),
+  ].join('; ');
+  return { ...ofUs(planned, action), isOwn: false, note };
 }
 
 function versionsOf(object: KubeObject): string[] {

@@ -2,7 +2,8 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { daemonSets, deployments } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
-import { isOurs, nameOf } from '../apply/plan-changes.js';
+import { isOurs } from '../apply/field-manager.js';
+import { nameOf } from '../apply/plan-changes.js';
 
 /** Control planes and node agents of an Istio that meshctl did not install. */
 export async function foreignMesh(client: KubeClient): Promise<KubeObject[]> {

@@ -14,7 +14,7 @@ import {
   statefulSets,
 } from '#base/kube/resource.js';
 import type { KubeObject, Namespace } from '#base/kube/types.js';
-import { isOurs } from '../apply/plan-changes.js';
+import { isOurs } from '../apply/field-manager.js';
 import { mapConcurrently } from '../concurrency.js';
 import { listKnown } from './generated-objects.js';
 

@@ -2,12 +2,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { dataplaneMode, gatewayManaged, waypointClass } from '#base/kube/labels.js';
-import { configMaps, customResourceDefinitions, gateways, namespaces, pods } from '#base/kube/resource.js';
+import {
+  apiVersionOf,
+  configMaps,
+  customResourceDefinitions,
+  gateways,
+  namespaces,
+  pods,
+} from '#base/kube/resource.js';
 import type { Gateway, KubeObject, Namespace, Pod } from '#base/kube/types.js';
-import { type Inventory, inventoryName, readInventory } from '../apply/inventory.js';
-import { managedBy, managedByLabel } from '../render/installation.js';
+import { type Inventory, inventoryName, readInventory, union, without } from '../apply/inventory.js';
 import { detachAll } from '../waypoint/detach.js';
-import { isOurs, nameOf, refOf } from '../apply/plan-changes.js';
+import { isOurs } from '../apply/field-manager.js';
+import { nameOf, refOf } from '../apply/plan-changes.js';
+import { declarerOf, isOurCrd, isToBeReleased, releaseCrd } from '../apply/crd-ownership.js';
 import { mapConcurrently } from '../concurrency.js';
 import type { InstallReporter } from '../reporter.js';
 import { type Dependents, findDependents } from './dependents.js';
@@ -38,7 +46,10 @@ export interface UninstallRequest {
 
 /** What an uninstall would meet. */
 export interface UninstallPlan {
+  /** Without the CRDs that are somebody else's by now. */
   readonly inventory: Inventory;
+  /** CRDs that somebody else declared after us: they stay, and what we put on them is taken off. */
+  readonly released: readonly KubeObject[];
   readonly dependents: Dependents;
 }
 
@@ -63,23 +74,45 @@ export async function planUninstall(
   o: { readonly namespace: string; readonly isPurge: boolean },
 ): Promise<UninstallPlan> {
   const { namespace } = o;
-  const inventory =
-    (await readInventory(client, namespace)) ?? (o.isPurge ? await remains(client, namespace) : undefined);
+  const crds = await markedCrds(client);
+  const recorded = await readInventory(client, namespace);
+  const inventory = recorded ?? (o.isPurge ? await remains(client, namespace, crds.ours) : undefined);
   if (inventory === undefined) {
     throw new MeshError('MESH0309', `no mesh is installed in namespace ${namespace}`);
   }
-  return { inventory, dependents: await findDependents(client) };
+  const others = without(inventory.objects.filter(isCrd), crds.ours);
+  // A purge takes every CRD of ours, also one that later versions no longer install.
+  const objects = o.isPurge ? union(inventory.objects, crds.ours) : inventory.objects;
+  return {
+    inventory: { ...inventory, objects: without(objects, others) },
+    released: crds.released,
+    dependents: await findDependents(client),
+  };
+}
+
+/** The CRDs that are ours, and those that became somebody else's and still carry something of ours. */
+async function markedCrds(client: KubeClient): Promise<{ ours: KubeObject[]; released: KubeObject[] }> {
+  const live = await client.list<KubeObject>(customResourceDefinitions, { isMetadataOnly: true });
+  // Items of a list of metadata do not say of what kind they are.
+  const { kind } = customResourceDefinitions;
+  const crds = live.map((crd) => ({ ...crd, apiVersion: apiVersionOf(customResourceDefinitions), kind }));
+  return { ours: crds.filter(isOurCrd), released: crds.filter(isToBeReleased) };
 }
 
 /** CRDs and namespace of an installation that is gone; undefined when there are none. */
-async function remains(client: KubeClient, namespace: string): Promise<Inventory | undefined> {
-  const [space, crds] = await Promise.all([
-    client.getOrUndefined<Namespace>({ resource: namespaces, name: namespace }),
-    client.list<KubeObject>(customResourceDefinitions, { labelSelector: `${managedByLabel}=${managedBy}` }),
-  ]);
+async function remains(
+  client: KubeClient,
+  namespace: string,
+  crds: readonly KubeObject[],
+): Promise<Inventory | undefined> {
+  const space = await client.getOrUndefined<Namespace>({ resource: namespaces, name: namespace });
   const objects = [...(space !== undefined && isOurs(space) ? [space] : []), ...crds];
   if (objects.length === 0) return undefined;
   return { version: '', profile: '', platform: '', given: {}, objects, isComplete: false };
+}
+
+function isCrd(object: KubeObject): boolean {
+  return object.kind === customResourceDefinitions.kind;
 }
 
 /**
@@ -100,8 +133,7 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   const objects = plan.inventory.objects.toReversed();
   const isWorkload = (o: KubeObject): boolean => o.kind === 'DaemonSet' || o.kind === 'Deployment';
   const isRemoved = (g: GeneratedObject): boolean => request.isPurge || g.name !== authoritySecretName;
-  const isKeptForLater = (o: KubeObject): boolean =>
-    o.kind === 'CustomResourceDefinition' || o.kind === 'Namespace';
+  const isKeptForLater = (o: KubeObject): boolean => isCrd(o) || o.kind === 'Namespace';
 
   const remove = async (group: readonly KubeObject[]): Promise<void> => {
     const gone = await mapConcurrently(group, async (o) => {
@@ -141,15 +173,19 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
       return `${own.length} removed${users.length > 0 ? `, ${users.join(', ')} no longer bound to one` : ''}`;
     });
   }
-  const crds = objects.filter((o) => o.kind === 'CustomResourceDefinition');
+  const crds = objects.filter(isCrd);
   if (request.isPurge && crds.length > 0) {
     await during(reporter, 'Custom resource definitions', async () => {
       await remove(crds);
       return `${crds.length} removed, with all objects of these kinds`;
     });
   }
+  for (const { metadata } of plan.released) await releaseCrd(client, metadata.name);
   await client.delete({ resource: configMaps, name: inventoryName, namespace });
-  const kept: { object: string; why: string }[] = [];
+  const kept: { object: string; why: string }[] = plan.released.map((crd) => ({
+    object: nameOf(crd),
+    why: `${declarerOf(crd)} replaced it, it is theirs`,
+  }));
   if (request.isPurge) {
     const whyNamespace = await removeMeshNamespace(client, namespace);
     if (whyNamespace === undefined) {
@@ -233,21 +269,19 @@ async function findLeft(
 ): Promise<string[]> {
   const { client } = request;
   const onNodes = nodes.flatMap((n) => n.left.map((text) => `node ${n.node}: ${text}`));
-  const expected = objects.filter(
-    (o) => o.kind !== 'Namespace' && (request.isPurge || o.kind !== 'CustomResourceDefinition'),
-  );
+  const expected = objects.filter((o) => o.kind !== 'Namespace' && (request.isPurge || !isCrd(o)));
   const live = await mapConcurrently(expected, (o) => client.getOrUndefined<KubeObject>(refOf(o)));
   const generated = (await findGenerated(client, request.namespace)).filter(
     (g) => request.isPurge || g.name !== authoritySecretName,
   );
-  const crds = request.isPurge ? await listKnown<KubeObject>(client, customResourceDefinitions) : [];
+  const crds = request.isPurge ? (await markedCrds(client)).ours : [];
   return [
     ...onNodes,
     ...live
       .filter((o) => o !== undefined && o.metadata.deletionTimestamp === undefined)
       .map((o) => (o === undefined ? '' : nameOf(o))),
     ...generated.filter((g) => g.namespace !== request.namespace).map(generatedName),
-    ...crds.filter((c) => isOurs(c) && c.metadata.deletionTimestamp === undefined).map(nameOf),
+    ...crds.filter((c) => c.metadata.deletionTimestamp === undefined).map(nameOf),
   ];
 }
 

@@ -1,9 +1,19 @@
 import { isConflict, isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { customResourceDefinitions } from '#base/kube/resource.js';
+import {
+  authorizationPolicies,
+  customResourceDefinitions,
+  gatewayClasses,
+  gateways,
+  httpRoutes,
+  peerAuthentications,
+  type Resource,
+} from '#base/kube/resource.js';
 import type { CustomResourceDefinition, KubeObject } from '#base/kube/types.js';
 import { type FieldChange, objectDiff } from '../apply/object-diff.js';
-import { fieldManager, nameOf, refOf } from '../apply/plan-changes.js';
+import { isOurCrd } from '../apply/crd-ownership.js';
+import { fieldManager } from '../apply/field-manager.js';
+import { nameOf, refOf } from '../apply/plan-changes.js';
 import { missingForReady, troubleOf } from '../apply/readiness.js';
 import { mapConcurrently } from '../concurrency.js';
 import { resourceOf } from '../kinds.js';
@@ -31,6 +41,8 @@ async function checkObject(client: KubeClient, object: KubeObject, signal: Abort
     fact: 'is there and as it was installed',
   };
   if (live === undefined) return [check({ ...exists, code: 'MESH0330', problem: 'is missing' })];
+  // Its new owner decides what it is; that it is served is checked for every CRD.
+  if (object.kind === customResourceDefinitions.kind && !isOurCrd(live)) return [];
   const changed = await drift(client, { live, object, signal });
   const checks = [check({ ...exists, code: 'MESH0331', problem: changed })];
   if (object.kind === 'Deployment' || object.kind === 'DaemonSet') {
@@ -84,7 +96,16 @@ function changesText(changes: readonly FieldChange[]): string {
   return [...shown, ...(rest > 0 ? [`${rest} more`] : [])].join('; ');
 }
 
-/** Every kind the mesh is configured with is served, whoever installed it. */
+/** Kinds that the mesh reads, in the version in which it reads them. */
+const readKinds: readonly Resource[] = [
+  gatewayClasses,
+  gateways,
+  httpRoutes,
+  authorizationPolicies,
+  peerAuthentications,
+];
+
+/** Every kind the mesh is configured with is served, whoever installed it, and as the mesh reads it. */
 export async function checkCrds(client: KubeClient, names: readonly string[]): Promise<Check[]> {
   if (names.length === 0) return [];
   const live = await client.list<CustomResourceDefinition>(customResourceDefinitions);
@@ -96,7 +117,13 @@ export async function checkCrds(client: KubeClient, names: readonly string[]): P
       subject: `CustomResourceDefinition ${name}`,
       fact: 'is established',
       code: 'MESH0334',
-      problem: crd === undefined ? 'is missing' : missingForReady(crd),
+      problem: crd === undefined ? 'is missing' : (missingForReady(crd) ?? unservedOf(crd)),
     });
   });
+}
+
+function unservedOf({ spec }: CustomResourceDefinition): string | undefined {
+  const read = readKinds.find((kind) => kind.group === spec.group && kind.plural === spec.names.plural);
+  if (read === undefined || spec.versions.some((v) => v.served && v.name === read.version)) return undefined;
+  return `does not serve ${read.version}, which the mesh reads`;
 }

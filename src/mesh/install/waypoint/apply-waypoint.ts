@@ -7,7 +7,7 @@ import { dataplaneMode, gatewayName, useWaypoint, waypointClass } from '#base/ku
 import { customResourceDefinitions, gateways, pods } from '#base/kube/resource.js';
 import type { Gateway, Pod } from '#base/kube/types.js';
 import { explainPod } from '../apply/pod-trouble.js';
-import { fieldManager } from '../apply/plan-changes.js';
+import { fieldManager } from '../apply/field-manager.js';
 import { requireNamespace, setNamespaceLabel } from '../namespace-labels.js';
 import type { InstallReporter } from '../reporter.js';
 import { type WaypointSpec, waypointObject } from './waypoint-object.js';

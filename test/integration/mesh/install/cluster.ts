@@ -1,30 +1,12 @@
 import { KubeClient } from '#base/kube/client.js';
 import { namespaces } from '#base/kube/resource.js';
 import { applyPlan, type InstallPlan, planInstallation } from '#mesh/install/installer.js';
-import type { InstallReporter } from '#mesh/install/reporter.js';
 import type { ValuesRequest } from '#mesh/install/values/effective.js';
+import { Notes } from '../../../harness/notes.js';
 import { ApiUnderTest } from '../../sandbox/apiserver/api-under-test.js';
 
 export const meshNamespace = 'istio-system';
 const version = '9.9.9';
-
-/** Collects what would be printed. */
-export class Notes implements InstallReporter {
-  readonly lines: string[] = [];
-  step(title: string): { update(): void; succeed(text?: string): void; fail(text?: string): void } {
-    return {
-      update: () => undefined,
-      succeed: (text) => void this.lines.push(`${title}: ${text}`),
-      fail: (text) => void this.lines.push(`${title} failed: ${text}`),
-    };
-  }
-  info(text: string): void {
-    this.lines.push(text);
-  }
-  warn(text: string): void {
-    this.lines.push(`! ${text}`);
-  }
-}
 
 /** An API server without nodes: objects are real, nothing runs. */
 export class ClusterUnderTest {
