@@ -19,6 +19,7 @@ const floors = {
     ['inspect'],
     ['controller', 'ztunnel', 'gateway', 'cni'],
     ['hbone', 'policy', 'view', 'rules'],
+    ['process'],
     ['identity', 'telemetry'],
     ['xds', 'system'],
   ],

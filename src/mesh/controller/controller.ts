@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { urlHost } from '#base/net/authority.js';
 import { messageOf } from '#base/errors/mesh-error.js';
@@ -19,7 +18,10 @@ import { defaultMeshConfig } from '../rules/mesh-config.js';
 import { meshKey } from './model/inputs.js';
 import { MeshState } from './model/mesh-state.js';
 import { ControllerMetrics } from './server/controller-metrics.js';
-import { startDebugHttp } from './server/debug-http.js';
+import { HttpServer } from '../process/http-server.js';
+import { metricsHandler } from '../process/metrics-handler.js';
+import { Readiness } from '../process/readiness.js';
+import { debugHandler } from './server/debug-http.js';
 import { startGrpcServers } from './server/grpc-servers.js';
 import { createPodDirectory } from './server/pod-directory.js';
 import { TokenAuthenticator } from './server/token-authenticator.js';
@@ -83,7 +85,6 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
   const serving = await authority.serve(servingNames(settings));
 
   const metrics = new ControllerMetrics({
-    version: productVersion,
     connectionCount: () => xds?.connections.length ?? 0,
     serviceCount: () => state.index.services.list().length,
     rootExpiresMs: () => authority.rootExpiresMs,
@@ -128,19 +129,24 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
       secure: `${urlHost(settings.listenHost)}:${settings.ports.secureGrpc}`,
     },
   );
-  const debug = {
-    isReady: () => state.isRunning && !stop.aborted,
-    version: productVersion,
-    index: state.index,
-    clusterId: settings.clusterId,
-    xds,
-    metrics,
-    authenticator,
-    systemNamespace: settings.systemNamespace,
-  };
+  const readiness = new Readiness();
+  readiness.require('cluster', () => (state.isRunning ? undefined : 'not read yet'));
+  readiness.require('shutdown', () => (stop.aborted ? 'draining' : undefined));
+  const handlers = [
+    readiness.handler('/ready', 503),
+    metricsHandler(metrics.registry, { layout: 'prometheus' }),
+    debugHandler({
+      version: productVersion,
+      index: state.index,
+      clusterId: settings.clusterId,
+      xds,
+      authenticator,
+      systemNamespace: settings.systemNamespace,
+    }),
+  ];
   const httpServers = await Promise.all(
     [settings.ports.http, settings.ports.monitoring].map((port) =>
-      startDebugHttp(debug, { host: settings.listenHost, port }),
+      HttpServer.listen({ hosts: [settings.listenHost], port }, ...handlers),
     ),
   );
 
@@ -196,7 +202,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     runGatewayClasses({ client, classes: informers.gatewayClasses, log: createLogger('gateway') }, stop),
   ];
   log.info('controller ready', { version: productVersion, revision: settings.revision });
-  const [http = 0, monitoring = 0] = httpServers.map(portOf);
+  const [http = 0, monitoring = 0] = httpServers.map(({ port }) => port ?? 0);
   deps.onListening?.({
     http,
     monitoring,
@@ -212,10 +218,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     delay(shutdownDeadlineMs, undefined, { ref: false }),
   ]);
   await Promise.all([grpc.close(shutdownDeadlineMs), released]);
-  for (const server of httpServers) {
-    server.close();
-    server.closeAllConnections();
-  }
+  for (const server of httpServers) server.close();
   client.close();
 }
 
@@ -245,9 +248,4 @@ function followFlushes(state: MeshState): (listener: FlushListener) => () => voi
     listeners.add(listener);
     return () => listeners.delete(listener);
   };
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

@@ -25,7 +25,6 @@ export interface Settings {
     readonly resources: unknown;
   };
   readonly templatesDir: string | undefined;
-  readonly logLevel: string | undefined;
   /** Connections are asked to reconnect after this long, in milliseconds. */
   readonly maxConnectionAgeMs: number | undefined;
   /** Address the servers listen on. */
@@ -78,7 +77,6 @@ export function readSettings(
       resources: parseResources(env['WAYPOINT_RESOURCES']),
     },
     templatesDir: env['TEMPLATES_DIR'],
-    logLevel: flags.get('log_output_level'),
     maxConnectionAgeMs: parseAgeMs(flags.get('keepaliveMaxServerConnectionAge')),
     listenHost: everyAddress(),
     ports: { ...defaultPorts, ...parseMonitoringPort(flags.get('monitoringAddr')) },

@@ -6,12 +6,14 @@ import { HbonePool } from '../hbone/pool.js';
 import { HboneServer } from '../hbone/server.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
-import { adminHandler } from '../telemetry/admin-handler.js';
-import { HttpServer } from '../telemetry/http-server.js';
+import { adminHandler } from '../process/admin-handler.js';
+import { ControlPlane } from '../process/control-plane.js';
+import { HttpServer } from '../process/http-server.js';
+import { metricsHandler } from '../process/metrics-handler.js';
+import { processRegistry } from '../process/process-metrics.js';
+import { Readiness } from '../process/readiness.js';
 import { untilAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
-import { metricsHandler } from '../telemetry/metrics-handler.js';
-import { DeltaClient } from '../xds/client/delta-client.js';
 import { configDump } from './admin/config-dump.js';
 import type { WaypointConfig } from './config.js';
 import { AuthorizationFilter } from './http/filter.js';
@@ -32,6 +34,7 @@ import { Dialer } from './upstream/dialer.js';
 import { EndpointSource } from './upstream/endpoint-source.js';
 import { LeastRequest } from './upstream/least-request.js';
 import { productVersion } from '../telemetry/version.js';
+import type { DeltaClientOptions } from '../xds/client/delta-client.js';
 
 const log = createLogger('waypoint');
 /** Lifetime asked for this proxy's certificate. */
@@ -48,7 +51,10 @@ export class Waypoint {
   readonly #view = new MeshView();
   readonly #self: GatewaySelf;
   readonly #policies: PolicyStore;
-  readonly #metrics = new Metrics(productVersion);
+  readonly #registry = processRegistry({ component: 'proxy', tag: productVersion });
+  readonly #metrics = new Metrics(this.#registry);
+  readonly #readiness = new Readiness();
+  readonly #controlPlane: ControlPlane;
   readonly #ca: CaClient;
   readonly #certificates: CertificateManager;
   readonly #hbonePool = new HbonePool();
@@ -61,7 +67,6 @@ export class Waypoint {
   readonly #stopping = new AbortController();
   #servers: HttpServer[] = [];
   #tcpServer: Server | undefined;
-  #isSynced = false;
   #isDraining = false;
 
   constructor(config: WaypointConfig) {
@@ -97,6 +102,14 @@ export class Waypoint {
       http2: this.#http2,
       tcp: new TcpProxy({ policies: this.#policies, endpoints, balancer, dialer, telemetry, now: Date.now }),
     });
+    this.#controlPlane = new ControlPlane({
+      endpoint: controlPlane,
+      node: xdsNode(config),
+      // Policies first: no address is known before the policies that guard it are.
+      handlers: [this.#policies, this.#view],
+      log,
+    });
+    this.#requireReady();
     this.#hbone = new HboneServer({
       credentials,
       onConnect: (request) => void this.#listener.serve(request),
@@ -105,14 +118,17 @@ export class Waypoint {
     });
   }
 
-  /** Tasks that still keep the proxy from being ready. */
-  get pendingTasks(): readonly string[] {
-    return [
-      ...(this.#isSynced ? [] : ['configuration']),
-      ...(this.#certificates.peek(this.#config.identity) === undefined ? ['certificate'] : []),
-      ...(this.#tcpServer?.listening === true ? [] : ['listener']),
-      ...(this.#isDraining ? ['shutdown'] : []),
-    ];
+  #requireReady(): void {
+    this.#readiness.require('configuration', () =>
+      this.#controlPlane.isSynced ? undefined : 'not complete yet',
+    );
+    this.#readiness.require('certificate', () =>
+      this.#certificates.peek(this.#config.identity) === undefined ? 'none was issued yet' : undefined,
+    );
+    this.#readiness.require('listener', () =>
+      this.#tcpServer?.listening === true ? undefined : 'does not take connections',
+    );
+    this.#readiness.require('shutdown', () => (this.#isDraining ? 'draining' : undefined));
   }
 
   /** Runs until the signal fires or /quitquitquit is called, then drains. Rejects when a port cannot be bound. */
@@ -121,7 +137,7 @@ export class Waypoint {
     try {
       await this.#listenForOperators();
       this.#certificates.prefetch(this.#config.identity);
-      const control = this.#followControlPlane();
+      const control = this.#controlPlane.run(this.#stopping.signal);
       await Promise.race([this.#listenForClients(stop), untilAborted(stop), control]);
       await Promise.race([untilAborted(stop), control]);
       await this.#drain();
@@ -143,73 +159,20 @@ export class Waypoint {
     const { ports, listenHost } = this.#config;
     const hosts = [listenHost ?? everyAddress()];
     this.#servers = [
-      await HttpServer.listen({
-        hosts: ['127.0.0.1'],
-        port: ports.admin,
-        handler: adminHandler({ dump: () => this.#dump(), quit: () => this.#quit.abort() }),
-      }),
-      await HttpServer.listen({
-        hosts,
-        port: ports.stats,
-        handler: metricsHandler(this.#metrics.registry, () => undefined),
-      }),
-      await HttpServer.listen({
-        hosts,
-        port: ports.ready,
-        handler: (_request, url) => {
-          if (url.pathname !== '/healthz/ready') return undefined;
-          const pending = this.pendingTasks;
-          return pending.length === 0
-            ? { status: 200, body: 'ready\n' }
-            : { status: 503, body: `not ready, pending: ${pending.join(', ')}\n` };
-        },
-      }),
+      await HttpServer.listen(
+        { hosts: ['127.0.0.1'], port: ports.admin },
+        adminHandler({ dump: () => this.#dump(), quit: () => this.#quit.abort() }),
+      ),
+      await HttpServer.listen(
+        { hosts, port: ports.stats },
+        metricsHandler(this.#registry, { layout: 'openmetrics' }),
+      ),
+      await HttpServer.listen({ hosts, port: ports.ready }, this.#readiness.handler('/healthz/ready', 503)),
     ];
   }
 
-  async #followControlPlane(): Promise<void> {
-    const config = this.#config;
-    const client = new DeltaClient({
-      endpoint: config.controlPlane,
-      node: {
-        id: `waypoint~${config.pod.ip}~${config.pod.name}.${config.gateway.namespace}~${config.gateway.namespace}.svc.cluster.local`,
-        metadata: {
-          NAME: config.pod.name,
-          NAMESPACE: config.gateway.namespace,
-          NODE_NAME: config.pod.node,
-          SERVICE_ACCOUNT: config.serviceAccount,
-          CLUSTER_ID: config.clusterId,
-          GATEWAY_NAME: config.gateway.name,
-          GATEWAY_NAMESPACE: config.gateway.namespace,
-          ISTIO_VERSION: productVersion,
-        },
-      },
-      // Policies first: no address is known before the policies that guard it are.
-      handlers: [this.#policies, this.#view],
-      events: {
-        connected: () => log.info('connected to the control plane'),
-        disconnected: ({ reason, error, retryMs }) => {
-          if (error === undefined) log.info('the control plane ended the stream', { retryMs });
-          else log.warn('no stream to the control plane', { reason, error, retryMs });
-        },
-        rejected: ({ typeUrl, detail }) => log.warn('rejected resources', { type: typeUrl, detail }),
-      },
-    });
-    client.synced(this.#stopping.signal).then(
-      () => {
-        this.#isSynced = true;
-        this.#synced.abort();
-      },
-      () => undefined,
-    );
-    await client.run(this.#stopping.signal);
-  }
-
-  /** Aborted (that is, fired) once every type of configuration was received. */
-  readonly #synced = new AbortController();
-
   async #listenForClients(stop: AbortSignal): Promise<void> {
-    await untilAborted(AbortSignal.any([this.#synced.signal, stop]));
+    await this.#controlPlane.untilSynced(stop);
     // A listener without a certificate would only make clients wait for a handshake that cannot end.
     while (this.#certificates.peek(this.#config.identity) === undefined && !stop.aborted)
       await this.#certificates.get(this.#config.identity, stop).catch(() => pause(certificatePollMs));
@@ -276,6 +239,23 @@ export class Waypoint {
       },
     };
   }
+}
+
+/** How this proxy names itself to the controller. */
+function xdsNode({ pod, gateway, serviceAccount, clusterId }: WaypointConfig): DeltaClientOptions['node'] {
+  return {
+    id: `waypoint~${pod.ip}~${pod.name}.${gateway.namespace}~${gateway.namespace}.svc.cluster.local`,
+    metadata: {
+      NAME: pod.name,
+      NAMESPACE: gateway.namespace,
+      NODE_NAME: pod.node,
+      SERVICE_ACCOUNT: serviceAccount,
+      CLUSTER_ID: clusterId,
+      GATEWAY_NAME: gateway.name,
+      GATEWAY_NAMESPACE: gateway.namespace,
+      ISTIO_VERSION: productVersion,
+    },
+  };
 }
 
 const drainPollMs = 50;

@@ -1,18 +1,20 @@
-import { Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
-import { adminHandler } from '../telemetry/admin-handler.js';
-import { HttpServer } from '../telemetry/http-server.js';
+import { adminHandler } from '../process/admin-handler.js';
+import { ControlPlane } from '../process/control-plane.js';
+import { HttpServer } from '../process/http-server.js';
+import { metricsHandler } from '../process/metrics-handler.js';
+import { processRegistry } from '../process/process-metrics.js';
+import { Readiness } from '../process/readiness.js';
 import { untilAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
-import { metricsHandler } from '../telemetry/metrics-handler.js';
 import { TrafficMetrics } from '../telemetry/traffic-metrics.js';
-import { DeltaClient } from '../xds/client/delta-client.js';
 import { configDump } from './admin/config-dump.js';
 import { prefetchCertificates } from './certificate-prefetch.js';
 import type { ZtunnelConfig } from './config.js';
-import { makeProcessMetrics, type ProcessMetrics } from './process-metrics.js';
+import { makeWorkloadMetrics, type WorkloadMetrics } from './workload-metrics.js';
 import { WorkloadProxy } from './proxy/workload-proxy.js';
 import { loadLocalConfig } from './state/local-config.js';
 import { MeshState } from './state/mesh-state.js';
@@ -34,21 +36,23 @@ export class Ztunnel {
   readonly policies = new PolicyStore();
   readonly certificates: CertificateManager;
   readonly workloads: WorkloadManager;
-  readonly #registry = new Registry();
-  readonly #metrics: ProcessMetrics;
+  readonly #registry: Registry;
+  readonly #readiness = new Readiness();
+  readonly #controlPlane: ControlPlane | undefined;
+  readonly #metrics: WorkloadMetrics;
   readonly #traffic: TrafficMetrics;
   readonly #stopping = new AbortController();
   readonly #quit = new AbortController();
   readonly #ca: CaClient;
   #servers: HttpServer[] = [];
-  #isSynced = false;
   #isDraining = false;
 
   constructor(config: ZtunnelConfig, version: string) {
     this.#config = config;
     this.#version = version;
 
-    this.#metrics = makeProcessMetrics(this.#registry, config.istioVersion);
+    this.#registry = processRegistry({ component: 'ztunnel', tag: config.istioVersion });
+    this.#metrics = makeWorkloadMetrics(this.#registry);
     this.#traffic = new TrafficMetrics(this.#registry);
     this.#ca = new CaClient({ endpoint: config.ca, impersonate: true, ttlSeconds: config.secretTtlSeconds });
     this.certificates = new CertificateManager({ source: this.#ca });
@@ -72,6 +76,29 @@ export class Ztunnel {
         }),
       metrics: this.#metrics,
     });
+    if (config.xds !== undefined) {
+      this.#controlPlane = new ControlPlane({
+        endpoint: config.xds,
+        node: config.node,
+        handlers: [this.state, this.policies],
+        log,
+        events: {
+          disconnected: ({ reason }) => this.#metrics.xdsTerminations.inc({ reason }),
+          message: ({ typeUrl, bytes }) => {
+            this.#metrics.xdsMessages.inc({ url: typeUrl });
+            this.#metrics.xdsBytes.inc({ url: typeUrl }, bytes);
+          },
+        },
+      });
+    }
+    // Upstream's names of these tasks.
+    this.#readiness.require('state manager', () =>
+      this.#controlPlane?.isSynced === false ? 'the configuration is not complete' : undefined,
+    );
+    this.#readiness.require('workload proxy manager', () =>
+      this.workloads.isReady ? undefined : 'the CNI agent has not handed over its pods',
+    );
+    this.#readiness.require('shutdown', () => (this.#isDraining ? 'draining' : undefined));
     this.policies.onPush(() => {
       for (const proxy of this.workloads.proxies()) proxy.connections.reevaluate(this.policies);
     });
@@ -82,15 +109,6 @@ export class Ztunnel {
         if (proxy.workload()?.uid === uid) proxy.connections.reevaluate(this.policies);
       }
     });
-  }
-
-  /** Tasks that still keep the proxy from being ready. */
-  get pendingTasks(): readonly string[] {
-    const pending: string[] = [];
-    if (!this.#isSynced) pending.push('state manager');
-    if (!this.workloads.isReady) pending.push('workload proxy manager');
-    if (this.#isDraining) pending.push('shutdown');
-    return pending;
   }
 
   /**
@@ -115,84 +133,40 @@ export class Ztunnel {
   }
 
   async #followControlPlane(): Promise<void> {
-    const [config, metrics] = [this.#config, this.#metrics];
-    if (config.localXdsPath !== undefined) {
-      await loadLocalConfig({ path: config.localXdsPath, state: this.state, policies: this.policies });
-    }
-    if (config.xds === undefined) {
-      this.#isSynced = true;
-      await untilAborted(this.#stopping.signal);
-      return;
-    }
-    const client = new DeltaClient({
-      endpoint: config.xds,
-      node: config.node,
-      handlers: [this.state, this.policies],
-      events: {
-        connected: () => log.info('connected to the control plane'),
-        disconnected: ({ reason, error, retryMs }) => {
-          metrics.xdsTerminations.inc({ reason });
-          if (error === undefined) log.info('the control plane ended the stream', { retryMs });
-          else log.warn('no stream to the control plane', { reason, error, retryMs });
-        },
-        message: ({ typeUrl, resourceCount, removedCount, bytes }) => {
-          metrics.xdsMessages.inc({ url: typeUrl });
-          metrics.xdsBytes.inc({ url: typeUrl }, bytes);
-          log.debug('received', { type: typeUrl, resources: resourceCount, removed: removedCount });
-        },
-        rejected: ({ typeUrl, detail }) => log.warn('rejected resources', { type: typeUrl, detail }),
-      },
-    });
-    client.synced(this.#stopping.signal).then(
-      () => {
-        this.#isSynced = true;
-        this.#syncedNow.abort();
-      },
-      () => undefined,
-    );
-    await client.run(this.#stopping.signal);
+    const { localXdsPath } = this.#config;
+    if (localXdsPath !== undefined)
+      await loadLocalConfig({ path: localXdsPath, state: this.state, policies: this.policies });
+    await (this.#controlPlane?.run(this.#stopping.signal) ?? untilAborted(this.#stopping.signal));
   }
 
-  readonly #syncedNow = new AbortController();
-
   async #followAgent(): Promise<void> {
-    if (!this.#isSynced) await untilAborted(AbortSignal.any([this.#syncedNow.signal, this.#stopping.signal]));
-    if (this.#stopping.signal.aborted) return;
-    await runZdsClient({
-      path: this.#config.zdsPath,
-      manager: this.workloads,
-      signal: AbortSignal.any([this.#stopping.signal]),
-    });
+    const { signal } = this.#stopping;
+    await this.#controlPlane?.untilSynced(signal);
+    if (signal.aborted) return;
+    await runZdsClient({ path: this.#config.zdsPath, manager: this.workloads, signal });
   }
 
   async #listen(): Promise<void> {
     const config = this.#config;
     const everywhere = config.isIpv6Enabled ? ['::'] : ['0.0.0.0'];
     this.#servers = [
-      await HttpServer.listen({
-        hosts: config.isIpv6Enabled ? ['127.0.0.1', '::1'] : ['127.0.0.1'],
-        port: config.adminPort,
-        handler: adminHandler({ dump: () => this.dump(), quit: () => this.#quit.abort() }),
-      }),
-      await HttpServer.listen({
-        hosts: everywhere,
-        port: config.statsPort,
-        handler: metricsHandler(this.#registry, () => {
-          for (const proxy of this.workloads.proxies()) proxy.connections.flushBytes();
+      await HttpServer.listen(
+        { hosts: config.isIpv6Enabled ? ['127.0.0.1', '::1'] : ['127.0.0.1'], port: config.adminPort },
+        adminHandler({ dump: () => this.dump(), quit: () => this.#quit.abort() }),
+      ),
+      await HttpServer.listen(
+        { hosts: everywhere, port: config.statsPort },
+        metricsHandler(this.#registry, {
+          layout: 'openmetrics',
+          refresh: () => {
+            for (const proxy of this.workloads.proxies()) proxy.connections.flushBytes();
+          },
         }),
-      }),
-      await HttpServer.listen({
-        hosts: everywhere,
-        port: config.readinessPort,
-        handler: (request, url) => {
-          if (url.pathname !== '/healthz/ready') return undefined;
-          if (request.method !== 'GET') return { status: 405, body: 'Invalid HTTP method' };
-          const pending = this.pendingTasks;
-          return pending.length === 0
-            ? { status: 200, body: 'ready\n' }
-            : { status: 500, body: `not ready, pending: ${pending.join(', ')}\n` };
-        },
-      }),
+      ),
+      await HttpServer.listen(
+        { hosts: everywhere, port: config.readinessPort },
+        this.#readiness.handler('/healthz/ready', 500),
+      ),
     ];
   }
 

@@ -1,8 +1,10 @@
-import { Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
+import { processRegistry } from '../../process/process-metrics.js';
+import { productVersion } from '../../telemetry/version.js';
 
 /** The agent's metrics, under upstream's names (reference/ztunnel-and-cni.md 9). */
 export class AgentMetrics {
-  readonly registry = new Registry();
+  readonly registry = processRegistry({ component: 'cni', tag: productVersion });
   readonly installs = new Counter({
     name: 'istio_cni_installs_total',
     help: 'Installations of the CNI plugin by result.',

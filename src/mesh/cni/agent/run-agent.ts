@@ -7,7 +7,9 @@ import type { Namespace, Pod } from '#base/kube/types.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { AgentConfig } from '../config.js';
 import { annotatedState } from '../../rules/enrollment.js';
-import { json, type RunningServer, serveHttp } from '../http-server.js';
+import { HttpServer, jsonAnswer, route } from '../../process/http-server.js';
+import { metricsHandler } from '../../process/metrics-handler.js';
+import { Readiness } from '../../process/readiness.js';
 import { Installer, pluginEntry } from '../installer/installer.js';
 import { PluginFiles } from '../installer/plugin-files.js';
 import { ZdsServer } from '../zds/zds-server.js';
@@ -137,50 +139,44 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     return cleanup;
   };
 
-  const servers: RunningServer[] = [];
+  const readiness = new Readiness();
+  for (const part of ['installer', 'ambient']) readiness.require(part, () => problems.get(part));
+  const servers: HttpServer[] = [];
   const background: Promise<void>[] = [];
   try {
-    const ready = (): { status: number; body: string } =>
-      problems.size === 0
-        ? { status: 200, body: 'ok\n' }
-        : { status: 503, body: [...problems].map(([part, why]) => `${part}: ${why}\n`).join('') };
+    const everywhere = [everyAddress()];
     servers.push(
-      await serveHttp(
-        { host: everyAddress(), port: config.healthPort },
-        { 'GET /healthz': () => ({ status: 200, body: 'ok\n' }), 'GET /readyz': ready },
+      await HttpServer.listen(
+        { hosts: everywhere, port: config.healthPort },
+        route('GET', '/healthz', () => ({ status: 200, body: 'ok\n' })),
+        readiness.handler('/readyz', 503),
       ),
-      await serveHttp(
-        { host: everyAddress(), port: config.monitoringPort },
-        {
-          'GET /metrics': async () => ({
-            status: 200,
-            body: await metrics.registry.metrics(),
-            contentType: metrics.registry.contentType,
-          }),
-        },
+      await HttpServer.listen(
+        { hosts: everywhere, port: config.monitoringPort },
+        metricsHandler(metrics.registry, { layout: 'prometheus' }),
       ),
-      await serveHttp(
-        { host: '127.0.0.1', port: config.adminPort },
-        {
-          'GET /debug/enrollment': async ({ query }) =>
-            json(
-              200,
-              await reportEnrollment(
-                {
-                  nodeName: config.nodeName,
-                  agent,
-                  mesh,
-                  redirection,
-                  hostProbes,
-                  pods: () => pods.list(),
-                  connectionCount: () => zds.connectionCount,
-                },
-                { namespace: query.get('namespace') ?? undefined, pod: query.get('pod') ?? undefined },
-              ),
+      await HttpServer.listen(
+        { hosts: ['127.0.0.1'], port: config.adminPort },
+        route('GET', '/debug/enrollment', async ({ query }) =>
+          jsonAnswer(
+            200,
+            await reportEnrollment(
+              {
+                nodeName: config.nodeName,
+                agent,
+                mesh,
+                redirection,
+                hostProbes,
+                pods: () => pods.list(),
+                connectionCount: () => zds.connectionCount,
+              },
+              { namespace: query.get('namespace') ?? undefined, pod: query.get('pod') ?? undefined },
             ),
-          'GET /debug/leftovers': async () =>
-            json(200, { node: config.nodeName, left: await findLeftovers(node, installer) }),
-        },
+          ),
+        ),
+        route('GET', '/debug/leftovers', async () =>
+          jsonAnswer(200, { node: config.nodeName, left: await findLeftovers(node, installer) }),
+        ),
       ),
     );
     zds.listen();
@@ -209,7 +205,7 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     await agent.queue.close();
     if (signal.aborted) await depart(deps, { installer, node });
     zds.close();
-    await Promise.all(servers.map((server) => server.close()));
+    for (const server of servers) server.close();
   }
 }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { AgentConfig } from '../config.js';
-import { json, type RunningServer, serveHttp } from '../http-server.js';
+import { HttpServer, jsonAnswer, route } from '../../process/http-server.js';
 import type { AgentMetrics } from './agent-metrics.js';
 import type { CleanupReport } from './cleanup.js';
 import type { NodeAgent } from './node-agent.js';
@@ -18,10 +18,10 @@ const controlSocketMode = 0o600;
 export function serveControl(
   config: AgentConfig,
   cleanUp: () => Promise<CleanupReport>,
-): Promise<RunningServer> {
-  return serveHttp(
+): Promise<HttpServer> {
+  return HttpServer.listen(
     { path: join(config.runDir, controlSocketName), mode: controlSocketMode },
-    { 'POST /cleanup': async () => json(200, await cleanUp()) },
+    route('POST', '/cleanup', async () => jsonAnswer(200, await cleanUp())),
   );
 }
 
@@ -30,47 +30,43 @@ export async function servePlugin(
   config: AgentConfig,
   agent: NodeAgent,
   metrics: AgentMetrics,
-): Promise<readonly RunningServer[]> {
+): Promise<readonly HttpServer[]> {
   const log = createLogger('cni-plugin');
   const answer = (status: number, body = '') => {
     metrics.pluginRequests.inc({ response_code: String(status) });
     return { status, body };
   };
-  const events = await serveHttp(
+  const events = await HttpServer.listen(
     { path: join(config.runDir, 'pluginevent.sock'), mode: pluginSocketMode },
-    {
-      'POST /cmdadd': async ({ body }) => {
-        let event: ReturnType<typeof parseCmdAdd>;
-        try {
-          event = parseCmdAdd(body);
-        } catch (error) {
-          return answer(400, `${messageOf(error)}\n`);
-        }
-        try {
-          await agent.handleStarting(event);
-          return answer(200);
-        } catch (error) {
-          log.warn('pod may not start yet', {
-            pod: `${event.namespace}/${event.name}`,
-            error: messageOf(error),
-          });
-          return answer(500, `${messageOf(error)}\n`);
-        }
-      },
-    },
+    route('POST', '/cmdadd', async ({ body }) => {
+      let event: ReturnType<typeof parseCmdAdd>;
+      try {
+        event = parseCmdAdd(body);
+      } catch (error) {
+        return answer(400, `${messageOf(error)}\n`);
+      }
+      try {
+        await agent.handleStarting(event);
+        return answer(200);
+      } catch (error) {
+        log.warn('pod may not start yet', {
+          pod: `${event.namespace}/${event.name}`,
+          error: messageOf(error),
+        });
+        return answer(500, `${messageOf(error)}\n`);
+      }
+    }),
   );
-  const logs = await serveHttp(
+  const logs = await HttpServer.listen(
     { path: join(config.runDir, 'log.sock'), mode: pluginSocketMode },
-    {
-      'POST /log': ({ body }) => {
-        for (const { level, msg, time: _time, ...fields } of parseLogLines(body)) {
-          if (level === 'error') log.error(String(msg), fields);
-          else if (level === 'debug') log.debug(String(msg), fields);
-          else log.info(String(msg), fields);
-        }
-        return { status: 200 };
-      },
-    },
+    route('POST', '/log', ({ body }) => {
+      for (const { level, msg, time: _time, ...fields } of parseLogLines(body)) {
+        if (level === 'error') log.error(String(msg), fields);
+        else if (level === 'debug') log.debug(String(msg), fields);
+        else log.info(String(msg), fields);
+      }
+      return { status: 200 };
+    }),
   );
   return [events, logs];
 }

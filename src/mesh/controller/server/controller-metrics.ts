@@ -1,4 +1,6 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import { processRegistry } from '../../process/process-metrics.js';
+import { productVersion } from '../../telemetry/version.js';
 import type { ConnectionEvents } from '../../xds/server/connection.js';
 import type { CertificateEvents } from './certificate-service.js';
 
@@ -11,7 +13,7 @@ const typeLabels: Readonly<Record<string, string>> = {
 
 /** The controller's metrics, under upstream's names (reference/control-plane.md 6.7). */
 export class ControllerMetrics {
-  readonly registry = new Registry();
+  readonly registry = processRegistry({ component: 'pilot', tag: productVersion });
   readonly #pushes = this.#counter('pilot_xds_pushes', 'Responses sent', ['type']);
   readonly #rejects = this.#counter('pilot_total_xds_rejects', 'Responses a proxy rejected', ['type']);
   readonly #expired = this.#counter('pilot_xds_expired_nonce', 'Requests with an outdated nonce', ['type']);
@@ -70,7 +72,6 @@ export class ControllerMetrics {
 
   /** Gauges that are read when they are asked for. */
   constructor(read: {
-    readonly version: string;
     readonly connectionCount: () => number;
     readonly serviceCount: () => number;
     readonly rootExpiresMs: () => number;
@@ -95,7 +96,7 @@ export class ControllerMetrics {
       help: 'Version of the controller',
       labelNames: ['version'],
       registers: [this.registry],
-    }).set({ version: read.version }, 1);
+    }).set({ version: productVersion }, 1);
   }
 
   #counter<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
 import type { ConnectionContext } from '../http/connection-context.js';
 import type { Endpoint } from '../upstream/endpoint.js';
 import { canonicalService, type ConnectionRecord, type RequestRecord } from './request-record.js';
@@ -47,7 +47,6 @@ type PeerLabels = Record<(typeof peerLabels)[number], string>;
 
 /** The standard metric families of a mesh, as a waypoint reports them. */
 export class Metrics {
-  readonly registry = new Registry();
   readonly #requests: Counter;
   readonly #durations: Histogram;
   readonly #requestBytes: Histogram;
@@ -57,8 +56,8 @@ export class Metrics {
   readonly #sent: Counter;
   readonly #received: Counter;
 
-  constructor(version: string) {
-    const registers = [this.registry];
+  constructor(registry: Registry) {
+    const registers = [registry];
     const counter = (name: string, help: string, labelNames: readonly string[]): Counter =>
       new Counter({ name, help, labelNames: [...labelNames], registers });
     const histogram = (name: string, help: string): Histogram =>
@@ -71,13 +70,6 @@ export class Metrics {
     this.#closed = counter('istio_tcp_connections_closed_total', 'TCP connections closed.', tcpLabels);
     this.#sent = counter('istio_tcp_sent_bytes_total', 'Bytes sent to clients.', tcpLabels);
     this.#received = counter('istio_tcp_received_bytes_total', 'Bytes received from clients.', tcpLabels);
-    const build = new Gauge({
-      name: 'istio_build',
-      help: 'Build of this component.',
-      labelNames: ['component', 'tag'],
-      registers,
-    });
-    build.set({ component: 'proxy', tag: version }, 1);
   }
 
   request(record: RequestRecord): void {

@@ -1,9 +1,11 @@
+import type { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
 import { AccessLog } from '#mesh/gateway/telemetry/access-log.js';
 import { Metrics } from '#mesh/gateway/telemetry/metrics.js';
 import type { ConnectionRecord, RequestRecord } from '#mesh/gateway/telemetry/request-record.js';
 import type { AccessLogEncoding } from '#mesh/gateway/config.js';
+import { processRegistry } from '#mesh/process/process-metrics.js';
 import { addService, addWorkload, connectionTo } from '../make-mesh.js';
 
 const view = new MeshView();
@@ -121,16 +123,21 @@ describe('AccessLog', () => {
 });
 
 describe('Metrics', () => {
-  const seriesOf = async (metrics: Metrics, name: string): Promise<Record<string, unknown>[]> =>
-    ((await metrics.registry.getMetricsAsJSON()).find((metric) => metric.name === name)?.values ?? []).map(
+  let registry: Registry;
+  const makeMetrics = (): Metrics => {
+    registry = processRegistry({ component: 'proxy', tag: '1.2.3' });
+    return new Metrics(registry);
+  };
+  const seriesOf = async (name: string): Promise<Record<string, unknown>[]> =>
+    ((await registry.getMetricsAsJSON()).find((metric) => metric.name === name)?.values ?? []).map(
       ({ labels, value }) => ({ ...labels, value }),
     );
 
   it('labels a request with both ends of it', async () => {
-    const metrics = new Metrics('1.2.3');
+    const metrics = makeMetrics();
     metrics.request(makeRequest());
     metrics.request(makeRequest());
-    expect(await seriesOf(metrics, 'istio_requests_total')).toEqual([
+    expect(await seriesOf('istio_requests_total')).toEqual([
       {
         reporter: 'waypoint',
         source_workload: 'sleep',
@@ -163,10 +170,10 @@ describe('Metrics', () => {
   });
 
   it('does not know the workload of a refused request, nor the client of an unknown address', async () => {
-    const metrics = new Metrics('1.2.3');
+    const metrics = makeMetrics();
     const stranger = { ...connection, source: undefined };
     metrics.request(makeRequest({ connection: stranger, endpoint: undefined, status: 403 }));
-    expect((await seriesOf(metrics, 'istio_requests_total'))[0]).toMatchObject({
+    expect((await seriesOf('istio_requests_total'))[0]).toMatchObject({
       source_workload: 'unknown',
       source_workload_namespace: 'shop',
       source_canonical_revision: 'unknown',
@@ -178,14 +185,14 @@ describe('Metrics', () => {
   });
 
   it('counts gRPC by its own status, and bytes with headers', async () => {
-    const metrics = new Metrics('1.2.3');
+    const metrics = makeMetrics();
     metrics.request(makeRequest({ isGrpc: true, grpcStatus: '7', receivedBytes: 20, flags: ['UC', 'DC'] }));
-    expect((await seriesOf(metrics, 'istio_requests_total'))[0]).toMatchObject({
+    expect((await seriesOf('istio_requests_total'))[0]).toMatchObject({
       request_protocol: 'grpc',
       grpc_response_status: '7',
       response_flags: 'UC,DC',
     });
-    const text = await metrics.registry.metrics();
+    const text = await registry.metrics();
     expect(text).toMatch(/istio_request_bytes_sum\{[^}]*\} 120/);
     expect(text).toMatch(/istio_response_bytes_sum\{[^}]*\} 62/);
     expect(text).toMatch(/istio_request_duration_milliseconds_bucket\{le="10",/);
@@ -193,13 +200,13 @@ describe('Metrics', () => {
   });
 
   it('counts TCP connections without the labels of HTTP', async () => {
-    const metrics = new Metrics('1.2.3');
+    const metrics = makeMetrics();
     metrics.connectionOpened(makeConnection());
     metrics.connectionClosed(makeConnection());
-    const [opened] = await seriesOf(metrics, 'istio_tcp_connections_opened_total');
+    const [opened] = await seriesOf('istio_tcp_connections_opened_total');
     expect(opened).toMatchObject({ request_protocol: 'tcp', value: 1 });
     expect(opened).not.toHaveProperty('response_code');
-    expect((await seriesOf(metrics, 'istio_tcp_received_bytes_total'))[0]).toMatchObject({ value: 3 });
-    expect((await seriesOf(metrics, 'istio_tcp_sent_bytes_total'))[0]).toMatchObject({ value: 4 });
+    expect((await seriesOf('istio_tcp_received_bytes_total'))[0]).toMatchObject({ value: 3 });
+    expect((await seriesOf('istio_tcp_sent_bytes_total'))[0]).toMatchObject({ value: 4 });
   });
 });

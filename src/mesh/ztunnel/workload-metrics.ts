@@ -1,8 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
 /** Metrics of the node proxy besides per-connection traffic, under upstream's names. */
-export interface ProcessMetrics {
+export interface WorkloadMetrics {
   readonly xdsTerminations: Counter;
   readonly xdsMessages: Counter;
   readonly xdsBytes: Counter;
@@ -13,32 +12,8 @@ export interface ProcessMetrics {
 }
 
 /** Registers the metrics. */
-export function makeProcessMetrics(registry: Registry, tag: string): ProcessMetrics {
+export function makeWorkloadMetrics(registry: Registry): WorkloadMetrics {
   const registers = [registry];
-  const build = new Gauge({
-    name: 'istio_build',
-    help: 'Istio component build info',
-    labelNames: ['component', 'tag'],
-    registers,
-  });
-  build.set({ component: 'ztunnel', tag }, 1);
-  new Gauge({
-    name: 'process_open_fds',
-    help: 'The number of open file descriptors',
-    registers,
-    collect() {
-      this.set(readdirSync('/proc/self/fd').length);
-    },
-  });
-  new Gauge({
-    name: 'process_max_fds',
-    help: 'The maximum number of file descriptors allowed',
-    registers,
-    collect() {
-      const match = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-      this.set(Number(match?.[1] ?? 0));
-    },
-  });
   return {
     xdsTerminations: new Counter({
       name: 'istio_xds_connection_terminations_total',
