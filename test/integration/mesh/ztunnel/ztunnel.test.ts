@@ -502,7 +502,11 @@ describe('fails closed', () => {
     try {
       const ready = async (): Promise<string> =>
         (await fetch(`http://127.0.0.1:${node.ports.readiness}/healthz/ready`)).text();
-      await eventually(ready).toBe('not ready, pending: state manager, workload proxy manager\n');
+      await eventually(ready).toBe(
+        'not ready, pending: state manager, workload proxy manager\n' +
+          '  state manager: the configuration is not complete\n' +
+          '  workload proxy manager: the CNI agent has not handed over its pods\n',
+      );
       expect(node.agent.isConnected).toBe(false);
     } finally {
       await node.stop();
