@@ -10,6 +10,11 @@ export function ipFamilyOf(text: string): IpFamily | undefined {
   return version === 6 && !text.includes('%') ? 'IPv6' : undefined;
 }
 
+/** The family of a text that is known to be an address or a block of addresses. */
+export function familyOf(text: string): IpFamily {
+  return text.includes(':') ? 'IPv6' : 'IPv4';
+}
+
 /** Whether a text is an IPv4 or IPv6 address, without brackets, zone or port. */
 export function isIp(text: string): boolean {
   return ipFamilyOf(text) !== undefined;

@@ -1,4 +1,4 @@
-import { bytesToIp, type IpFamily, ipToBytes } from './address.js';
+import { bytesToIp, ipToBytes } from './address.js';
 
 /** An address with its prefix length; bits behind the prefix may be set. */
 export interface Cidr {
@@ -28,10 +28,6 @@ export function parseNetwork(text: string): Cidr | undefined {
 /** `address/length`. */
 export function formatCidr({ address, length }: Cidr): string {
   return `${bytesToIp(address) ?? ''}/${length}`;
-}
-
-export function familyOfCidr({ address }: Cidr): IpFamily {
-  return address.length === 4 ? 'IPv4' : 'IPv6';
 }
 
 /** The block with all bits behind its prefix cleared. */

@@ -1,4 +1,4 @@
-import { ipFamilyOf } from './kinds/address-range.js';
+import { familyOf } from '#base/net/address.js';
 import { isObject, type JsonObject } from './json.js';
 import type { KubeObject } from './object.js';
 import { systemUser } from './auth/user.js';
@@ -109,7 +109,7 @@ export async function bootstrap(
       namespace: 'default',
       labels: { 'kubernetes.io/service-name': 'kubernetes' },
     },
-    addressType: ipFamilyOf(address.host),
+    addressType: familyOf(address.host),
     endpoints: [
       { addresses: [address.host], conditions: { ready: true, serving: true, terminating: false } },
     ],

@@ -1,6 +1,6 @@
+import { bytesToIp, type IpFamily, unmapIp } from '#base/net/address.js';
 import { check, lastErrno, libc, SystemCallError } from '#base/system/libc.js';
 import { runInNetns } from '#base/system/netns.js';
-import { decodeIpv6 } from '#base/system/socket-address.js';
 
 const afNetlink = 16;
 const sockRawCloexec = 3 | 0o2000000;
@@ -49,12 +49,12 @@ export interface TrackedFlow {
  */
 export function forgetFlows(o: {
   readonly netns: number | undefined;
-  readonly family: 'v4' | 'v6';
+  readonly family: IpFamily;
   readonly isStale: (flow: TrackedFlow) => boolean;
 }): number {
   const open = (): number => check('socket', libc.socket(afNetlink, sockRawCloexec, netlinkNetfilter));
   const fd = o.netns === undefined ? open() : runInNetns(o.netns, open);
-  const inet = o.family === 'v4' ? 2 : 10;
+  const inet = o.family === 'IPv4' ? 2 : 10;
   try {
     send(fd, message(commandGet, flagRequest | flagDump, inet, Buffer.alloc(0)));
     const doomed: Buffer[] = [];
@@ -159,8 +159,8 @@ function tupleOf(data: Buffer | undefined): FlowTuple | undefined {
   };
   return {
     protocol: number,
-    source: decodeIpv6(source),
-    destination: decodeIpv6(destination),
+    source: textOf(source),
+    destination: textOf(destination),
     sourcePort: port(protocolAttribute.sourcePort),
     destinationPort: port(protocolAttribute.destinationPort),
   };
@@ -168,4 +168,9 @@ function tupleOf(data: Buffer | undefined): FlowTuple | undefined {
 
 function align(size: number): number {
   return (size + 3) & ~3;
+}
+
+/** The kernel tracks IPv4 connections of dual-stack sockets under their IPv4 addresses. */
+function textOf(address: Uint8Array): string {
+  return unmapIp(bytesToIp(address) ?? '');
 }

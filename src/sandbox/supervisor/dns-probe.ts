@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { decode, encode } from 'dns-packet';
+import { familyOf } from '#base/net/address.js';
 import { bindUdp } from '#base/system/socket.js';
 import type { NetworkPlan } from './network-plan.js';
 import { clusterDomain } from './sandbox-config.js';
@@ -8,7 +9,7 @@ const answerTimeoutMs = 250;
 
 /** Whether cluster DNS, asked through its service address from a network namespace, knows the API server's name. */
 export async function clusterDnsAnswers(netns: number, plan: NetworkPlan): Promise<boolean> {
-  const isV6 = plan.dnsIp.includes(':');
+  const isV6 = familyOf(plan.dnsIp) === 'IPv6';
   const type = isV6 ? 'AAAA' : 'A';
   const socket = createSocket(isV6 ? 'udp6' : 'udp4');
   try {

@@ -1,11 +1,11 @@
-import type { Family } from '../cluster/netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 
 /** Address families as `--ip-families` names them; the first one is the primary. */
 export type IpFamilyName = 'ipv4' | 'ipv6';
 
 /** The numbers of one family. Every node has one network for its pods. */
 interface FamilyPlan {
-  readonly family: Family;
+  readonly family: IpFamily;
   /** Prefix length of the network that joins the nodes. */
   readonly nodePrefix: number;
   /** Every node's pods live in here. */
@@ -23,7 +23,7 @@ interface FamilyPlan {
 
 const plans: Readonly<Record<IpFamilyName, FamilyPlan>> = {
   ipv4: {
-    family: 'v4',
+    family: 'IPv4',
     nodePrefix: 16,
     podNetwork: '10.244.0.0/16',
     serviceCidr: '10.96.0.0/16',
@@ -35,7 +35,7 @@ const plans: Readonly<Record<IpFamilyName, FamilyPlan>> = {
     podCidr: (index) => `10.244.${index}.0/24`,
   },
   ipv6: {
-    family: 'v6',
+    family: 'IPv6',
     nodePrefix: 64,
     podNetwork: 'fd00:10:244::/56',
     serviceCidr: 'fd00:10:96::/112',

@@ -3,6 +3,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { formatHostPort } from '#base/net/authority.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { KubeClient } from '#base/kube/client.js';
 import type { DirectConnectionOptions } from '#base/kube/connection.js';
@@ -213,9 +214,8 @@ export class Supervisor {
     if (apiServer === undefined) throw new Error('the API server does not run yet');
     const { certPem, keyPem } = await apiServer.issue(user, groups);
     const { controlPlaneIp } = this.#plan;
-    const host = controlPlaneIp.includes(':') ? `[${controlPlaneIp}]` : controlPlaneIp;
     return {
-      server: `https://${host}:${apiPort}`,
+      server: `https://${formatHostPort({ host: controlPlaneIp, port: apiPort })}`,
       ca: apiServer.caPem,
       cert: certPem,
       key: keyPem,

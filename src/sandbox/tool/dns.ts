@@ -1,6 +1,6 @@
 import { Resolver } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { isIp } from '#base/net/address.js';
 import { FlagError, parseFlags, reportUsage } from './flags.js';
 
 const recordTypes = ['A', 'AAAA', 'CNAME', 'SRV', 'PTR', 'TXT', 'NS', 'SOA'] as const;
@@ -67,7 +67,7 @@ export async function dns(args: readonly string[]): Promise<number> {
   } catch (error) {
     return reportUsage('dns', error);
   }
-  if (type === 'PTR' && isIP(name) !== 0) return print(name, 'PTR', () => resolver.reverse(name));
+  if (type === 'PTR' && isIp(name)) return print(name, 'PTR', () => resolver.reverse(name));
   let failure = 'ENOTFOUND';
   for (const candidate of candidateNames(name, readResolvConf())) {
     try {

@@ -1,6 +1,6 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
 import { equalJson, type JsonObject, stringMapOf } from '../json.js';
-import { type IpFamily, ipFamilyOf } from '../kinds/address-range.js';
+import { familyOf, type IpFamily } from '#base/net/address.js';
 import { clusterIpsOf, familiesOf, invalidIps, isHeadless, policyOf } from '../kinds/service-facts.js';
 
 /**
@@ -40,7 +40,7 @@ export function decideFamilies(
   const families = familiesOf(spec);
   ips.forEach((ip, i) => {
     if (ip === 'None' || i < families.length) return;
-    const family = ipFamilyOf(ip);
+    const family = familyOf(ip);
     if (cluster.includes(family)) families.push(family);
     else errors.push(invalidIps(`spec.clusterIPs[${i}]`, ips, `${family} is not configured on this cluster`));
   });

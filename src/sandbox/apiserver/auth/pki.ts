@@ -1,9 +1,9 @@
 import 'reflect-metadata';
 import { createPublicKey, generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
+import { isIp } from '#base/net/address.js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 
 const signing = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -194,7 +194,7 @@ export class ClusterPki {
   ): Promise<CertificateAndKey> {
     const keys = await newKeys();
     const alternatives = names.map((n) => ({
-      type: isIP(n) === 0 ? ('dns' as const) : ('ip' as const),
+      type: isIp(n) ? ('ip' as const) : ('dns' as const),
       value: n,
     }));
     const certPem = await this.#certify({

@@ -1,12 +1,12 @@
-import { isIP } from 'node:net';
-import { decodeIpv6, encodeIpv6 } from '#base/system/socket-address.js';
-
-/** Name of an address family as the API spells it. */
-export type IpFamily = 'IPv4' | 'IPv6';
-
-export function ipFamilyOf(address: string): IpFamily {
-  return address.includes(':') ? 'IPv6' : 'IPv4';
-}
+import {
+  bytesToIp,
+  bytesToNumber,
+  familyOf,
+  type IpFamily,
+  ipToBytes,
+  numberToBytes,
+} from '#base/net/address.js';
+import { maskCidr, parseNetwork } from '#base/net/cidr.js';
 
 /** Upstream gives out no more than this many addresses of an IPv6 range. */
 const sizeMax = 2 ** 16;
@@ -26,14 +26,12 @@ export class AddressRange {
   #next: number;
 
   constructor(cidr: string) {
-    const [ip = '', bits = ''] = cidr.split('/');
-    const width = isIP(ip) === 6 ? 128 : 32;
-    const hostBits = width - Number(bits);
-    if (isIP(ip) === 0 || !/^\d+$/.test(bits) || hostBits < 4 || hostBits > width)
-      throw new RangeError(`not a usable service range: ${cidr}`);
+    const network = parseNetwork(cidr);
+    const hostBits = network === undefined ? 0 : network.address.length * 8 - network.length;
+    if (network === undefined || hostBits < 4) throw new RangeError(`not a usable service range: ${cidr}`);
     this.cidr = cidr;
-    this.family = ipFamilyOf(ip);
-    this.#base = (toNumber(ip) >> BigInt(hostBits)) << BigInt(hostBits);
+    this.family = familyOf(cidr);
+    this.#base = bytesToNumber(maskCidr(network).address);
     const size = Math.min(2 ** hostBits, sizeMax);
     // The network's own address and, in IPv4, its broadcast address are nobody's.
     this.#last = this.family === 'IPv4' ? size - 2 : size - 1;
@@ -47,8 +45,9 @@ export class AddressRange {
   }
 
   contains(ip: string): boolean {
-    if (isIP(ip) === 0 || ipFamilyOf(ip) !== this.family) return false;
-    const offset = toNumber(ip) - this.#base;
+    const bytes = ipToBytes(ip);
+    if (bytes === undefined || familyOf(ip) !== this.family) return false;
+    const offset = bytesToNumber(bytes) - this.#base;
     return offset >= 1n && offset <= BigInt(this.#last);
   }
 
@@ -71,22 +70,6 @@ export class AddressRange {
   }
 
   #at(offset: number): string {
-    return toText(this.#base + BigInt(offset), this.family);
+    return bytesToIp(numberToBytes(this.#base + BigInt(offset), this.family)) ?? '';
   }
-}
-
-/** The one way an address is written here, whichever of its forms it came in. */
-export function canonicalIp(ip: string): string {
-  return isIP(ip) === 6 ? toText(toNumber(ip), 'IPv6') : ip;
-}
-
-function toNumber(ip: string): bigint {
-  const bytes = isIP(ip) === 6 ? [...encodeIpv6(ip)] : ip.split('.').map(Number);
-  return bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
-}
-
-function toText(value: bigint, family: IpFamily): string {
-  const length = family === 'IPv6' ? 16 : 4;
-  const bytes = Buffer.from(value.toString(16).padStart(length * 2, '0'), 'hex');
-  return decodeIpv6(bytes);
 }

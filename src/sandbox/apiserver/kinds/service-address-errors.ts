@@ -1,12 +1,11 @@
-import { isIP } from 'node:net';
+import { familyOf, isIp } from '#base/net/address.js';
 import { type FieldError, fieldError } from '../http/api-error.js';
 import { type JsonObject, stringOf } from '../json.js';
-import { ipFamilyOf } from './address-range.js';
 import { clusterIpsOf, familiesOf, hasClusterIp, invalidIps, isHeadless, policyOf } from './service-facts.js';
+import { ipForm, rangeProblems } from './validation/addresses.js';
 
 const families = ['IPv4', 'IPv6'];
 const policies = ['PreferDualStack', 'RequireDualStack', 'SingleStack'];
-const notAnIp = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
 
 /** Problems of the cluster IPs and IP families a service names; what the cluster has is not looked at. */
 export function clusterIpErrors(spec: JsonObject): FieldError[] {
@@ -34,29 +33,23 @@ export function clusterIpErrors(spec: JsonObject): FieldError[] {
     return errors;
   }
   ips.forEach((ip, i) => {
-    if (isIP(ip) === 0) errors.push(fieldError.invalid(`spec.clusterIPs[${i}]`, ip, notAnIp));
-    else if (named[i] !== undefined && families.includes(named[i]) && named[i] !== ipFamilyOf(ip)) {
+    if (!isIp(ip)) errors.push(fieldError.invalid(`spec.clusterIPs[${i}]`, ip, ipForm));
+    else if (named[i] !== undefined && families.includes(named[i]) && named[i] !== familyOf(ip)) {
       const detail = `expected an ${named[i]} value as indicated by \`ipFamilies[${i}]\``;
       errors.push(fieldError.invalid(`spec.clusterIPs[${i}]`, ip, detail));
     }
   });
   if (ips.length > 2) errors.push(invalidIps('spec.clusterIPs', ips, 'may only hold up to 2 values'));
-  const valid = ips.every((ip) => isIP(ip) !== 0);
-  if (valid && ips.length === 2 && new Set(ips.map(ipFamilyOf)).size === 1)
+  const valid = ips.every(isIp);
+  if (valid && ips.length === 2 && new Set(ips.map(familyOf)).size === 1)
     errors.push(invalidIps('spec.clusterIPs', ips, 'may specify no more than one IP for each IP family'));
   return errors;
 }
 
 /** Problems of one external IP. */
 export function externalIpErrors(ip: string, field: string): FieldError[] {
-  if (isIP(ip) === 0) return [fieldError.invalid(field, ip, notAnIp)];
-  const ranges: [RegExp, string][] = [
-    [/^(0\.0\.0\.0|::)$/, `may not be unspecified (${ip})`],
-    [/^(127\.|::1$)/, 'may not be in the loopback range (127.0.0.0/8, ::1/128)'],
-    [/^(169\.254\.|fe[89ab][0-9a-f]:)/i, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)'],
-    [/^(224\.0\.0\.|ff.2:)/i, 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)'],
-  ];
-  return ranges.flatMap(([form, detail]) => (form.test(ip) ? [fieldError.invalid(field, ip, detail)] : []));
+  if (!isIp(ip)) return [fieldError.invalid(field, ip, ipForm)];
+  return rangeProblems(ip).map((problem) => fieldError.invalid(field, ip, problem));
 }
 
 /** The addresses and families of a service with cluster IPs stay, but for the second ones. */

@@ -1,6 +1,7 @@
+import { canonicalIp, familyOf, type IpFamily } from '#base/net/address.js';
 import { type JsonObject, objectsOf, numberOf, pathOf, stringOf, stringsOf } from '../json.js';
 import type { Store } from '../storage/store.js';
-import { AddressRange, canonicalIp, type IpFamily, ipFamilyOf } from './address-range.js';
+import { AddressRange } from './address-range.js';
 
 /** Node ports; the first ones are left for those who ask for a fixed port (KEP-3668). */
 const nodePorts = { first: 30_000, dynamic: 30_086, last: 32_767 } as const;
@@ -50,10 +51,10 @@ export class ServiceAddresses {
 
   /** Why an address that somebody asks for cannot be given; undefined when it can. */
   problem(ip: string): string | undefined {
-    const range = this.range(ipFamilyOf(ip));
+    const range = this.range(familyOf(ip));
     if (range === undefined || !range.contains(ip))
       return `the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${range?.cidr ?? ''}`;
-    return this.#isTaken(canonicalIp(ip)) ? 'provided IP is already allocated' : undefined;
+    return this.#isTaken(canonicalIp(ip) ?? ip) ? 'provided IP is already allocated' : undefined;
   }
 
   /** A free cluster IP of a family; undefined when the range is full. */
@@ -116,7 +117,7 @@ export class ServiceAddresses {
 function clusterIps(spec: Parameters<typeof pathOf>[0]): string[] {
   return [stringOf(pathOf(spec, 'clusterIP')), ...stringsOf(pathOf(spec, 'clusterIPs'))]
     .filter((ip) => ip !== '' && ip !== 'None')
-    .map(canonicalIp);
+    .map((ip) => canonicalIp(ip) ?? ip);
 }
 
 function nodePortsOf(spec: Parameters<typeof pathOf>[0]): number[] {

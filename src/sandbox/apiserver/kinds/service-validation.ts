@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { parseNetwork } from '#base/net/cidr.js';
 import { type FieldError, fieldError } from '../http/api-error.js';
 import {
   type Json,
@@ -19,6 +19,7 @@ import {
   isHeadless,
   nodePortsOf,
 } from './service-facts.js';
+import { networkForm } from './validation/addresses.js';
 import { portErrors } from './service-port-errors.js';
 
 const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'];
@@ -136,14 +137,8 @@ function loadBalancerErrors(spec: JsonObject): FieldError[] {
   if (given.length > 0 && !isBalanced) errors.push(fieldError.forbidden(ranges, onlyFor));
   else {
     given.forEach((range, i) => {
-      if (!isCidr(range.trim()))
-        errors.push(
-          fieldError.invalid(
-            `${ranges}[${i}]`,
-            range,
-            'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)',
-          ),
-        );
+      if (parseNetwork(range.trim()) === undefined)
+        errors.push(fieldError.invalid(`${ranges}[${i}]`, range, networkForm));
     });
   }
   if (spec.allocateLoadBalancerNodePorts !== undefined && !isBalanced)
@@ -156,12 +151,6 @@ function loadBalancerErrors(spec: JsonObject): FieldError[] {
     else if (problem !== undefined) errors.push(fieldError.invalid(field, loadBalancerClass, problem));
   }
   return errors;
-}
-
-function isCidr(text: string): boolean {
-  const [ip = '', bits = '', ...rest] = text.split('/');
-  const max = isIP(ip) === 6 ? 128 : 32;
-  return isIP(ip) !== 0 && rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= max;
 }
 
 function trafficErrors(spec: JsonObject): FieldError[] {

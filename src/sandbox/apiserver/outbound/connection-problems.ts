@@ -1,4 +1,5 @@
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { formatHostPort } from '#base/net/authority.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 
 /** Only subject alternative names count, as in Go. */
@@ -34,7 +35,7 @@ const dialProblems: Readonly<Record<string, string>> = {
 export function networkProblem(error: unknown, host: string, port: number, serverName: string): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const dial = dialProblems[code];
-  if (dial !== undefined) return `dial tcp ${host.includes(':') ? `[${host}]` : host}:${port}: ${dial}`;
+  if (dial !== undefined) return `dial tcp ${formatHostPort({ host, port })}: ${dial}`;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `dial tcp: lookup ${host}: no such host`;
   if (unknownAuthority.has(code)) {
     return 'tls: failed to verify certificate: x509: certificate signed by unknown authority';

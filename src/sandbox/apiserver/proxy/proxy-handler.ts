@@ -1,6 +1,7 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
+import { formatHostPort } from '#base/net/authority.js';
 import type { CertificateAndKey } from '../auth/pki.js';
 import { apiError } from '../http/api-error.js';
 import type { ApiRequest, Exchange } from '../http/exchange.js';
@@ -8,7 +9,7 @@ import type { ResourcePath } from '../http/request-info.js';
 import type { ObjectReader } from '../registry/resource.js';
 import { BackendError, boundConnecting, connectTimeoutMs, forward, forwardUpgrade } from './forward.js';
 import { pageStream } from './html-stream.js';
-import { backendHeaders, hostHeader } from './proxy-headers.js';
+import { backendHeaders } from './proxy-headers.js';
 import { type ProxyTarget, proxyTarget } from './proxy-target.js';
 
 /** What a proxied request is, taken apart. */
@@ -61,7 +62,7 @@ export class ProxyHandler {
       target,
       prefix,
       path: `${rest || '/'}${query}`,
-      host: hostHeader(target.host, target.port),
+      host: formatHostPort(target),
     };
     const outgoing = await this.#request(hop, request, {});
     const hosts = [hop.host, request.headers.host ?? ''];
@@ -86,7 +87,7 @@ export class ProxyHandler {
       target,
       prefix,
       path: `${rest || '/'}${query}`,
-      host: hostHeader(target.host, target.port),
+      host: formatHostPort(target),
     };
     const outgoing = await this.#request(hop, request, {
       connection: 'Upgrade',

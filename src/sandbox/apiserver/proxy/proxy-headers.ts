@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
-import { isIP } from 'node:net';
 
 /** Headers of one connection, which end where it ends. */
 const hopByHop: ReadonlySet<string> = new Set([
@@ -82,9 +81,4 @@ function behindProxy(location: string, o: RedirectBase): string {
     // Not a URL: the client may make of it what it can.
     return location;
   }
-}
-
-/** HOST:PORT as the Host header and URLs write it. */
-export function hostHeader(host: string, port: number): string {
-  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 }

@@ -1,4 +1,5 @@
-import { isIP } from 'node:net';
+import { isIp } from '#base/net/address.js';
+import { isInRange } from '#base/net/ranges.js';
 import { ApiError, apiError } from '../http/api-error.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
@@ -34,12 +35,17 @@ function partsOf(text: string): NameParts | undefined {
 
 /** Addresses that lead back to the server's own machine, or to its cloud's metadata, are not for clients. */
 function assertProxyable(host: string): void {
-  const isForbidden =
-    isIP(host) === 0 ||
-    ['127.', '169.254.', '0.'].some((prefix) => host.startsWith(prefix)) ||
-    /^(22[4-9]|23\d|24\d|25[0-5])\./.test(host) ||
-    /^(::1?$|fe[89ab]|ff|::ffff:)/i.test(host);
-  if (isForbidden) throw apiError.badRequest('address not allowed');
+  const isForbidden = isInRange(
+    host,
+    'loopback',
+    'linkLocal',
+    'ownNetwork',
+    'unspecified',
+    'multicast',
+    'reserved',
+    'mapped',
+  );
+  if (isForbidden || !isIp(host)) throw apiError.badRequest('address not allowed');
 }
 
 function schemeOf(scheme: string): ProxyTarget['scheme'] {

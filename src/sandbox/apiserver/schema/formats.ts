@@ -1,4 +1,5 @@
-import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { ipFamilyOf } from '#base/net/address.js';
+import { parseNetwork } from '#base/net/cidr.js';
 
 const dateTime = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 const goDuration = /^[+-]?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/;
@@ -13,14 +14,11 @@ export function matchesFormat(value: string, format: string): boolean {
     case 'byte':
       return value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value);
     case 'ipv4':
-      return isIPv4(value);
+      return ipFamilyOf(value) === 'IPv4';
     case 'ipv6':
-      return isIPv6(value);
-    case 'cidr': {
-      const [ip = '', bits = ''] = value.split('/');
-      const family = isIP(ip);
-      return family !== 0 && /^\d+$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
-    }
+      return ipFamilyOf(value) === 'IPv6';
+    case 'cidr':
+      return parseNetwork(value) !== undefined;
     case 'uuid':
       return /^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$/.test(value);
     case 'uri':

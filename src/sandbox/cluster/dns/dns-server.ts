@@ -1,6 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { familyOf } from '#base/net/address.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { endpointSlices, namespaces, services } from '#base/kube/resource.js';
 import type { EndpointSlice, Namespace, Service } from '#base/kube/types.js';
@@ -96,7 +97,7 @@ function zoneOf(caches: ClusterCaches): { readonly source: ZoneSource; readonly 
 type Reply = (message: Buffer) => Buffer | undefined;
 
 async function startUdp(listen: DnsOptions['listen'], reply: Reply): Promise<UdpSocket> {
-  const socket = createSocket(listen.host.includes(':') ? 'udp6' : 'udp4');
+  const socket = createSocket(familyOf(listen.host) === 'IPv6' ? 'udp6' : 'udp4');
   socket.on('message', (message: Buffer, from: RemoteInfo) => {
     const answer = reply(message);
     // A client that is gone is told nothing.

@@ -1,3 +1,4 @@
+import { familyOf } from '#base/net/address.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { endpointSlices, services } from '#base/kube/resource.js';
 
@@ -31,7 +32,7 @@ export async function publishDnsService(o: {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
     metadata: { ...metadata, labels: { 'kubernetes.io/service-name': 'kube-dns' } },
-    addressType: o.address.includes(':') ? 'IPv6' : 'IPv4',
+    addressType: familyOf(o.address),
     endpoints: [{ addresses: [o.address], conditions: { ready: true, serving: true, terminating: false } }],
     ports: ports.map((port) => ({ ...port, port: o.port })),
   };

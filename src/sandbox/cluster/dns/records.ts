@@ -1,5 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net';
-import { decodeIpv6 } from '#base/system/socket-address.js';
+import { bytesToIp, familyOf, ipFamilyOf, unmapIp } from '#base/net/address.js';
 import type { EndpointSlice, Namespace, Service } from '#base/kube/types.js';
 
 /** A record of the cluster zone, without its name. */
@@ -57,9 +56,9 @@ function podRecords(labels: readonly string[]): Lookup {
   const [label] = labels;
   if (labels.length !== 1 || label === undefined) return { isKnown: false };
   const v4 = label.replaceAll('-', '.');
-  if (isIPv4(v4)) return known([{ type: 'A', data: v4 }]);
+  if (ipFamilyOf(v4) === 'IPv4') return known([{ type: 'A', data: v4 }]);
   const v6 = label.replaceAll('-', ':');
-  if (isIPv6(v6)) return known([{ type: 'AAAA', data: v6 }]);
+  if (ipFamilyOf(v6) === 'IPv6') return known([{ type: 'AAAA', data: v6 }]);
   return { isKnown: false };
 }
 
@@ -176,14 +175,14 @@ export function addressOfReverse(name: string): string | undefined {
   const v4Suffix = '.in-addr.arpa';
   if (name.endsWith(v4Suffix)) {
     const ip = name.slice(0, -v4Suffix.length).split('.').toReversed().join('.');
-    return isIPv4(ip) ? ip : undefined;
+    return ipFamilyOf(ip) === 'IPv4' ? ip : undefined;
   }
   const v6Suffix = '.ip6.arpa';
   if (!name.endsWith(v6Suffix)) return undefined;
   const nibbles = name.slice(0, -v6Suffix.length).split('.').toReversed();
   const v6Nibbles = 32;
   if (nibbles.length !== v6Nibbles || !nibbles.every((nibble) => /^[0-9a-f]$/.test(nibble))) return undefined;
-  return decodeIpv6(Buffer.from(nibbles.join(''), 'hex'));
+  return unmapIp(bytesToIp(Buffer.from(nibbles.join(''), 'hex')) ?? '');
 }
 
 function clusterIps(service: Service): string[] {
@@ -192,7 +191,7 @@ function clusterIps(service: Service): string[] {
 }
 
 function addressRecord(ip: string): RecordData {
-  return { type: ip.includes(':') ? 'AAAA' : 'A', data: ip };
+  return { type: familyOf(ip) === 'IPv6' ? 'AAAA' : 'A', data: ip };
 }
 
 function known(records: readonly RecordData[]): Lookup {

@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { run } from '#base/system/run.js';
 import { type ChainTable, parseSave, type PresentTable, renderTable } from './chain-table.js';
-import { type Family, tablePrograms } from './family.js';
+import type { IpFamily } from '#base/net/address.js';
+import { tablePrograms } from './family.js';
 
 const timeoutMs = 30_000;
 const lockWaitSeconds = '10';
 
 export interface ChainApplierOptions {
-  readonly family: Family;
+  readonly family: IpFamily;
   /** Network namespace; default: the process's own. */
   readonly netns: number | undefined;
   /** Only chains with this prefix are ever touched or removed. */

@@ -1,5 +1,5 @@
 import { canonicalJson } from '../controllers/template-hash.js';
-import type { Family } from '../netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 import { podEntries, podMatches, type PodSetSpec, type PolicyPod, setId } from './pod-set.js';
 
 interface IndexedSet {
@@ -66,7 +66,7 @@ export class PodSetIndex {
   }
 
   /** The entries of a held set, of a family, for one node. */
-  entries(spec: PodSetSpec, family: Family, node: string): string[] {
+  entries(spec: PodSetSpec, family: IpFamily, node: string): string[] {
     const found = new Set<string>();
     for (const uid of this.#sets.get(setId(spec))?.pods ?? []) {
       const pod = this.#pods.get(uid);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { labelSelectorMatches } from '#base/kube/labels.js';
 import type { LabelSelector } from '#base/kube/types.js';
-import { type Family, familyOf } from '../netfilter/family.js';
+import { type IpFamily, familyOf } from '#base/net/address.js';
 import { canonicalJson } from '../controllers/template-hash.js';
 
 /** A pod as policies see it. */
@@ -55,8 +55,8 @@ export function setId(spec: SetSpec): string {
 }
 
 /** Name of a set in a node's namespace. Leaves room for a suffix: a name has at most 31 characters. */
-export function setName(spec: SetSpec, family: Family): string {
-  return `netpol-${family}-${setId(spec)}`;
+export function setName(spec: SetSpec, family: IpFamily): string {
+  return `netpol-${family === 'IPv4' ? 'v4' : 'v6'}-${setId(spec)}`;
 }
 
 /** The ipset type that holds a set's entries. */
@@ -80,7 +80,7 @@ export function podMatches(
 }
 
 /** What a pod puts into a set of a family. */
-export function podEntries(spec: PodSetSpec, pod: PolicyPod, family: Family): string[] {
+export function podEntries(spec: PodSetSpec, pod: PolicyPod, family: IpFamily): string[] {
   const ips = pod.ips.filter((ip) => familyOf(ip) === family);
   if (spec.entry === 'address') return ips;
   return pod.ports
@@ -89,11 +89,11 @@ export function podEntries(spec: PodSetSpec, pod: PolicyPod, family: Family): st
 }
 
 /** Entries of a network with holes; a set cannot hold /0, so that becomes its halves. */
-export function blockEntries(spec: BlockSetSpec, family: Family): string[] {
+export function blockEntries(spec: BlockSetSpec, family: IpFamily): string[] {
   if (familyOf(spec.cidr) !== family) return [];
   const halves = (cidr: string): string[] => {
     if (!cidr.endsWith('/0')) return [cidr];
-    return family === 'v4' ? ['0.0.0.0/1', '128.0.0.0/1'] : ['::/1', '8000::/1'];
+    return family === 'IPv4' ? ['0.0.0.0/1', '128.0.0.0/1'] : ['::/1', '8000::/1'];
   };
   return [
     ...halves(spec.cidr),

@@ -5,7 +5,7 @@ import { untilDoneOrAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { sharedSignal } from '../cache/cluster-caches.js';
 import { ChainApplier } from '../netfilter/chain-applier.js';
-import type { Family } from '../netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 import { RuleLoop } from '../netfilter/rule-loop.js';
 import type { PolicyModel } from './policy-model.js';
 import { policyChainPrefix } from './policy-rules.js';
@@ -19,7 +19,7 @@ export interface PolicyEnforcerOptions {
   readonly node: string;
   /** The node's network namespace; needed at the start only. Default: the process's own. */
   readonly netns?: number | undefined;
-  readonly families: readonly Family[];
+  readonly families: readonly IpFamily[];
 }
 
 /** Enforces NetworkPolicies for the pods of one node. */
@@ -71,7 +71,7 @@ export function startPolicyEnforcer(o: PolicyEnforcerOptions): PolicyEnforcer {
 
 /** Sets and rules of one family on one node. */
 class FamilySide {
-  readonly #o: { readonly model: PolicyModel; readonly node: string; readonly family: Family };
+  readonly #o: { readonly model: PolicyModel; readonly node: string; readonly family: IpFamily };
   readonly #sets: SetWriter;
   readonly #chains: ChainApplier;
   /** Version of the members that were written last, by set. */
@@ -82,7 +82,7 @@ class FamilySide {
     readonly model: PolicyModel;
     readonly node: string;
     readonly netns: number | undefined;
-    readonly family: Family;
+    readonly family: IpFamily;
   }) {
     this.#o = o;
     this.#sets = new SetWriter({ family: o.family, netns: o.netns });

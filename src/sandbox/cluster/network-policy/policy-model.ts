@@ -2,7 +2,7 @@ import { endpointSlices, namespaces, pods } from '#base/kube/resource.js';
 import type { EndpointSlice, Namespace, Pod } from '#base/kube/types.js';
 import type { ClusterCaches } from '../cache/cluster-caches.js';
 import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
-import type { Family } from '../netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 import { type NetworkPolicy, networkPolicies } from './policy-objects.js';
 import { type PolicyRuleSet, policyRules } from './policy-rules.js';
 import { type PodObject, policyPod, type PodSetSpec } from './pod-set.js';
@@ -25,7 +25,7 @@ export class PolicyModel {
   /** Addresses that a kubelet has just given out and the API does not show yet, by pod uid. */
   readonly #attached = new Map<string, readonly string[]>();
   /** Of the present policies; a family's are made when somebody asks. */
-  readonly #rules = new Map<Family, PolicyRuleSet>();
+  readonly #rules = new Map<IpFamily, PolicyRuleSet>();
   #held: readonly PodSetSpec[] = [];
 
   constructor(caches: ClusterCaches) {
@@ -64,7 +64,7 @@ export class PolicyModel {
   }
 
   /** The rules of a family; the same object until a policy changes. */
-  rules(family: Family): PolicyRuleSet {
+  rules(family: IpFamily): PolicyRuleSet {
     const known = this.#rules.get(family);
     if (known !== undefined) return known;
     const rules = policyRules(this.#policies.list(), family);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { isIP } from 'node:net';
+import { parseNetwork } from '#base/net/cidr.js';
 import type { ChainTable } from '../netfilter/chain-table.js';
-import type { Family } from '../netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 import { hairpinMark } from '../netfilter/hairpin.js';
 import { directionsOf, type NetworkPolicy, type PolicyPeer, type PolicyPort } from './policy-objects.js';
 import { type PodMatch, type PodSetSpec, type SetSpec, setName } from './pod-set.js';
@@ -39,7 +39,7 @@ type Match = string | { readonly set: SetSpec; readonly flags: string };
  * since the other direction is judged packet by packet, a connection that a changed
  * policy forbids stops there and then. No policies: no rules.
  */
-export function policyRules(policies: readonly NetworkPolicy[], family: Family): PolicyRuleSet {
+export function policyRules(policies: readonly NetworkPolicy[], family: IpFamily): PolicyRuleSet {
   const sets = new Map<string, SetSpec>();
   const isolating = new Set<string>();
   const use = (spec: SetSpec): string => {
@@ -164,11 +164,7 @@ function addresses(anyOf: readonly PodMatch[], isLocal: boolean): PodSetSpec {
 
 function blockOf(block: { readonly cidr: string; readonly except?: readonly string[] }): SetSpec | undefined {
   // The API server checks them; one that slipped through must not spoil everybody's rules.
-  const isNetwork = (cidr: string): boolean => {
-    const [ip = '', bits = '', ...rest] = cidr.split('/');
-    const max = isIP(ip) === 6 ? 128 : 32;
-    return isIP(ip) !== 0 && rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= max;
-  };
+  const isNetwork = (cidr: string): boolean => parseNetwork(cidr) !== undefined;
   const { cidr, except = [] } = block;
   if (!isNetwork(cidr) || !except.every(isNetwork)) return undefined;
   return { kind: 'block', cidr, except };

@@ -1,6 +1,6 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { run } from '#base/system/run.js';
-import type { Family } from '../netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 
 const timeoutMs = 30_000;
 /** Buckets a set begins with; most hold a handful of pods. */
@@ -16,12 +16,12 @@ export interface WantedSet {
 
 /** Keeps ipsets of one family in one network namespace at the wanted content. */
 export class SetWriter {
-  readonly #family: Family;
+  readonly #family: IpFamily;
   readonly #netns: number | undefined;
   /** What is there; undefined when a write failed half-way. */
   readonly #present = new Map<string, ReadonlySet<string> | undefined>();
 
-  constructor(o: { readonly family: Family; readonly netns: number | undefined }) {
+  constructor(o: { readonly family: IpFamily; readonly netns: number | undefined }) {
     this.#family = o.family;
     this.#netns = o.netns;
   }
@@ -58,7 +58,7 @@ export class SetWriter {
 
   /** A set with unknown content is made anew beside the old one and takes its place at once. */
   #fresh(name: string, set: WantedSet, lines: string[]): void {
-    const inet = this.#family === 'v4' ? 'inet' : 'inet6';
+    const inet = this.#family === 'IPv4' ? 'inet' : 'inet6';
     const next = `${name}-n`;
     const create = `${set.type} family ${inet} hashsize ${hashSize}`;
     lines.push(`create ${name} ${create}`, `create ${next} ${create}`, `flush ${next}`);

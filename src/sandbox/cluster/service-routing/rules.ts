@@ -1,5 +1,7 @@
+import { formatHostPort } from '#base/net/authority.js';
 import type { ChainTable } from '../netfilter/chain-table.js';
-import { type Family, hostPrefix } from '../netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
+import { hostPrefix } from '../netfilter/family.js';
 import { hairpinMark } from '../netfilter/hairpin.js';
 import type { Backend } from './backends.js';
 import { endpointChain, type ServiceRoute } from './service-route.js';
@@ -11,7 +13,7 @@ const masqueradeMark = '0x4000';
 
 /** How rules of a family are written. */
 export interface RuleContext {
-  readonly family: Family;
+  readonly family: IpFamily;
   /** Addresses pods use; traffic from elsewhere to a cluster IP is masqueraded. */
   readonly podNetwork: string;
 }
@@ -108,7 +110,7 @@ function masqueradeForeign(route: ServiceRoute, context: RuleContext): string {
 function balance(route: ServiceRoute, backends: readonly Backend[], first: readonly string[]): string[] {
   const lines = [...first];
   const comment = (backend: Backend): string =>
-    `-m comment --comment "${route.label} -> ${hostPort(backend)}"`;
+    `-m comment --comment "${route.label} -> ${formatHostPort({ host: backend.ip, port: backend.port })}"`;
   if (route.affinitySeconds !== undefined) {
     for (const backend of backends) {
       const target = endpointChain(route, backend);
@@ -144,12 +146,8 @@ function endpoint(route: ServiceRoute, backend: Backend, { family }: RuleContext
   return [
     // A pod that reaches itself through a service would otherwise answer itself directly.
     `-s ${backend.ip}/${hostPrefix(family)} ${comment} -j KUBE-MARK-HAIRPIN`,
-    `-p ${route.protocol} ${comment}${remember} -m ${route.protocol} -j DNAT --to-destination ${hostPort(backend)}`,
+    `-p ${route.protocol} ${comment}${remember} -m ${route.protocol} -j DNAT --to-destination ${formatHostPort({ host: backend.ip, port: backend.port })}`,
   ];
-}
-
-function hostPort({ ip, port }: Backend): string {
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
 /**
@@ -157,7 +155,7 @@ function hostPort({ ip, port }: Backend): string {
  * kernel then waits for the next one, a second later; a reset is not lost.
  */
 function reject(route: ServiceRoute, { family }: RuleContext): string {
-  return family === 'v6' && route.protocol === 'tcp' ? 'REJECT --reject-with tcp-reset' : 'REJECT';
+  return family === 'IPv6' && route.protocol === 'tcp' ? 'REJECT --reject-with tcp-reset' : 'REJECT';
 }
 
 /** Refuses what has no endpoint, so that clients fail at once instead of waiting. */

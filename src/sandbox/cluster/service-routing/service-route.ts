@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { EndpointSlice, Service, ServicePort } from '#base/kube/types.js';
-import { type Family, familyOf } from '../netfilter/family.js';
+import { type IpFamily, familyOf } from '#base/net/address.js';
 import { type Backend, backendsOf } from './backends.js';
 
 /** The node whose rules are rendered. Without a name (the root namespace) no endpoint is local. */
@@ -68,10 +68,9 @@ export function serviceRoutes(o: {
   readonly services: readonly Service[];
   readonly slices: readonly EndpointSlice[];
   readonly node: RoutingNode;
-  readonly family: Family;
+  readonly family: IpFamily;
 }): ServiceRoute[] {
-  const addressType = o.family === 'v4' ? 'IPv4' : 'IPv6';
-  const grouped = slicesByService(o.slices.filter((slice) => slice.addressType === addressType));
+  const grouped = slicesByService(o.slices.filter((slice) => slice.addressType === o.family));
   const routes: ServiceRoute[] = [];
   for (const service of o.services) {
     const clusterIp = clusterIpOf(service, o.family);
@@ -97,7 +96,7 @@ function routeOf(o: {
   readonly clusterIp: string;
   readonly slices: readonly EndpointSlice[];
   readonly node: RoutingNode;
-  readonly family: Family;
+  readonly family: IpFamily;
 }): ServiceRoute {
   const { protocol, family } = o;
   const { spec, status } = o.service;
@@ -139,7 +138,7 @@ function routeOf(o: {
 }
 
 /** The service's virtual address of a family. */
-function clusterIpOf(service: Service, family: Family): string | undefined {
+function clusterIpOf(service: Service, family: IpFamily): string | undefined {
   if (service.spec.type === 'ExternalName') return undefined;
   const all = service.spec.clusterIPs ?? [service.spec.clusterIP ?? ''];
   return all.find((ip) => ip !== '' && ip !== 'None' && familyOf(ip) === family);

@@ -8,7 +8,7 @@ import { untilDoneOrAborted } from '#base/system/until.js';
 import { createLogger, type Logger } from '#base/telemetry/log.js';
 import { ClusterCaches, sharedSignal } from '../cache/cluster-caches.js';
 import { ChainApplier } from '../netfilter/chain-applier.js';
-import { type Family, familyOf } from '../netfilter/family.js';
+import { type IpFamily, familyOf } from '#base/net/address.js';
 import { RuleLoop } from '../netfilter/rule-loop.js';
 import { HealthChecks } from './health-checks.js';
 import { serviceChainPrefix, serviceTables } from './rules.js';
@@ -59,7 +59,7 @@ export function startServiceRouting(o: ServiceRoutingOptions): ServiceRouting {
   const allSlices = caches.of<EndpointSlice>(endpointSlices);
   const allNodes = o.node === undefined ? undefined : caches.of<Node>(nodes);
   const sides = podNetworks.map((podNetwork) => new FamilySide({ podNetwork, netns, log }));
-  const healthHost = podNetworks.some((network) => familyOf(network) === 'v6') ? '::' : '0.0.0.0';
+  const healthHost = podNetworks.some((network) => familyOf(network) === 'IPv6') ? '::' : '0.0.0.0';
   const checks =
     o.node === undefined ? undefined : new HealthChecks({ node: o.node.name, netns, host: healthHost, log });
   const loop = new RuleLoop({
@@ -111,7 +111,7 @@ interface ClusterState {
 /** Routing of one IP family in one network namespace. */
 class FamilySide {
   readonly #podNetwork: string;
-  readonly #family: Family;
+  readonly #family: IpFamily;
   readonly #chains: ChainApplier;
   readonly #flows: StaleFlows;
 
@@ -134,6 +134,6 @@ class FamilySide {
   }
 }
 
-function applierOf(family: Family, netns: number | undefined): ChainApplier {
+function applierOf(family: IpFamily, netns: number | undefined): ChainApplier {
   return new ChainApplier({ family, netns, prefix: serviceChainPrefix });
 }

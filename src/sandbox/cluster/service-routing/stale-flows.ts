@@ -1,7 +1,7 @@
 import { messageOf } from '#base/errors/mesh-error.js';
 import { forgetFlows, type FlowTuple } from '../../base/conntrack.js';
 import type { Logger } from '#base/telemetry/log.js';
-import type { Family } from '../netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 import type { ServiceRoute } from './service-route.js';
 
 const udp = 17;
@@ -12,10 +12,10 @@ const udp = 17;
  * Forgets the flows whose endpoint no route has any more.
  */
 export class StaleFlows {
-  readonly #o: { readonly netns: number | undefined; readonly family: Family; readonly log: Logger };
+  readonly #o: { readonly netns: number | undefined; readonly family: IpFamily; readonly log: Logger };
   #digest = '';
 
-  constructor(o: { readonly netns: number | undefined; readonly family: Family; readonly log: Logger }) {
+  constructor(o: { readonly netns: number | undefined; readonly family: IpFamily; readonly log: Logger }) {
     this.#o = o;
   }
 

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { formatHostPort } from '#base/net/authority.js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { KubeClient } from '#base/kube/client.js';
 import { type ClusterConnection, directConnection } from '#base/kube/connection.js';
@@ -85,7 +85,7 @@ export async function startExternalApiServer(o: ExternalApiServerOptions): Promi
     server.start();
     const connectionOf = ({ certPem, keyPem }: CertificateAndKey): ClusterConnection =>
       directConnection({
-        server: `https://${isIPv6(binding.host) ? `[${binding.host}]` : binding.host}:${binding.port}`,
+        server: `https://${formatHostPort(binding)}`,
         ca: pki.caPem,
         cert: certPem,
         key: keyPem,

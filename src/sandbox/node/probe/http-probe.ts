@@ -1,6 +1,7 @@
 import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
+import { formatHostPort } from '#base/net/authority.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { ProbeHandler } from '../model/pod.js';
 
@@ -31,8 +32,7 @@ export async function httpProbe(
 ): Promise<HttpProbeResult> {
   const scheme = (get.scheme ?? 'HTTP').toLowerCase();
   const path = get.path === undefined || get.path === '' ? '/' : get.path;
-  const host = target.host.includes(':') ? `[${target.host}]` : target.host;
-  let url = new URL(`${scheme}://${host}:${target.port}${path.startsWith('/') ? path : `/${path}`}`);
+  let url = new URL(`${scheme}://${formatHostPort(target)}${path.startsWith('/') ? path : `/${path}`}`);
   const first = url;
   const deadlineMs = Date.now() + target.timeoutMs;
   for (let redirects = 0; ; redirects += 1) {

@@ -1,3 +1,4 @@
+import { urlHost } from '#base/net/authority.js';
 import type { Service } from '#base/kube/types.js';
 import type { ObjectSource } from '../kubelet/object-source.js';
 import type { Pod } from '../model/pod.js';
@@ -23,7 +24,7 @@ export function serviceVariables({ metadata, spec }: Service): Record<string, st
   const [first] = ports;
   if (ip === undefined || ip === '' || ip === 'None' || first === undefined) return {};
   const prefix = variableName(metadata.name);
-  const host = ip.includes(':') ? `[${ip}]` : ip;
+  const host = urlHost(ip);
   const url = (port: { port: number; protocol?: string }): string =>
     `${(port.protocol ?? 'TCP').toLowerCase()}://${host}:${port.port}`;
   const env: Record<string, string> = {

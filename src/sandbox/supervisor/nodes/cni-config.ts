@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { familyOf } from '#base/net/address.js';
 import { pathInside } from '../../node/host/path-inside.js';
 
 /** Ethernet without any encapsulation. */
@@ -28,7 +29,7 @@ export async function writeCniConfig(
         ipam: {
           type: 'host-local',
           ranges: podCidrs.map((subnet) => [{ subnet }]),
-          routes: podCidrs.map((cidr) => ({ dst: cidr.includes(':') ? '::/0' : '0.0.0.0/0' })),
+          routes: podCidrs.map((cidr) => ({ dst: familyOf(cidr) === 'IPv6' ? '::/0' : '0.0.0.0/0' })),
           // Leases end with the node's run, as its pods' networks do.
           dataDir: '/run/cni-ipam',
         },

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { run, type RunResult } from '#base/system/run.js';
-import type { Family } from '../../cluster/netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 import type { NetworkPlan } from '../network-plan.js';
 
 const bridge = 'br0';
@@ -118,8 +118,8 @@ function hardwareAddress(index: number): string {
   return `02:00:ac:12:00:${(index + 1).toString(16).padStart(2, '0')}`;
 }
 
-function noDad(family: Family): string {
-  return family === 'v6' ? ' nodad' : '';
+function noDad(family: IpFamily): string {
+  return family === 'IPv6' ? ' nodad' : '';
 }
 
 function enterNetwork(pid: number): string[] {

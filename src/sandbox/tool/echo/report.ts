@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { unmapIp } from '#base/net/address.js';
 
 /** What this instance says about itself in every reply. */
 export interface Identity {
@@ -39,7 +40,7 @@ export interface Seen {
 
 /** A dual-stack socket shows IPv4 peers as mapped addresses; readers compare them with pod addresses. */
 export function plainAddress(address: string | undefined): string {
-  return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+  return unmapIp(address ?? '');
 }
 
 /** Reads the instance's identity from flags and the downward-API variables manifests usually set. */

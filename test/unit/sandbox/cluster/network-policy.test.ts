@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Family } from '#sandbox/cluster/netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 import { directionsOf, type NetworkPolicy } from '#sandbox/cluster/network-policy/policy-objects.js';
 import { policyRules } from '#sandbox/cluster/network-policy/policy-rules.js';
 import {
@@ -22,7 +22,7 @@ function policy(spec: NetworkPolicy['spec'], name = 'p'): NetworkPolicy {
 }
 
 /** The rules of one direction of namespace `ns`, without the last one. */
-function allowed(policies: NetworkPolicy[], direction: 'I' | 'E', family: Family = 'v4'): string[] {
+function allowed(policies: NetworkPolicy[], direction: 'I' | 'E', family: IpFamily = 'IPv4'): string[] {
   const { table } = policyRules(policies, family);
   const [, rules = []] = [...table.chains].find(([name]) => name.startsWith(`NETPOL-${direction}-`)) ?? [];
   expect(rules.slice(-1)).toEqual(rules.length === 0 ? [] : ['-j DROP']);
@@ -46,7 +46,10 @@ describe('policy types', () => {
 
 describe('policy rules', () => {
   it('are none without policies', () => {
-    expect(policyRules([], 'v4')).toMatchObject({ table: { jumps: [], chains: new Map() }, sets: new Map() });
+    expect(policyRules([], 'IPv4')).toMatchObject({
+      table: { jumps: [], chains: new Map() },
+      sets: new Map(),
+    });
   });
 
   it('deny all and allow all', () => {
@@ -89,7 +92,7 @@ describe('policy rules', () => {
   it('look named ports up at the receiving end', () => {
     const ports = [{ port: 'http' }];
     const sets = (spec: NetworkPolicy['spec']): PodSetSpec[] =>
-      [...policyRules([policy(spec)], 'v4').sets.values()].filter(
+      [...policyRules([policy(spec)], 'IPv4').sets.values()].filter(
         (set): set is PodSetSpec => set.kind === 'pods' && set.entry === 'port',
       );
     expect(sets({ podSelector: web, ingress: [{ ports }] })).toMatchObject([
@@ -114,7 +117,7 @@ describe('policy rules', () => {
     const two = ['a', 'b'].map((name) =>
       policy({ podSelector: web, ingress: [{ from: [{ podSelector: web }] }] }, name),
     );
-    const { table, sets, isolating } = policyRules(two, 'v4');
+    const { table, sets, isolating } = policyRules(two, 'IPv4');
     // Subjects, peers, and the isolated pods of the namespace.
     expect([sets.size, isolating.size]).toEqual([3, 1]);
     const forward = table.chains.get('NETPOL-FORWARD') ?? [];
@@ -126,7 +129,7 @@ describe('policy rules', () => {
 
   it('keep names within what iptables and ipset take', () => {
     const long = policy({ podSelector: {} }, 'n'.repeat(253));
-    const { table, sets } = policyRules([{ ...long, spec: { podSelector: {}, ingress: [{}] } }], 'v6');
+    const { table, sets } = policyRules([{ ...long, spec: { podSelector: {}, ingress: [{}] } }], 'IPv6');
     for (const chain of table.chains.keys()) expect(chain.length).toBeLessThanOrEqual(28);
     for (const name of sets.keys()) expect(`${name}-n`.length).toBeLessThanOrEqual(31);
     for (const rule of [...table.chains.values()].flat())
@@ -137,16 +140,16 @@ describe('policy rules', () => {
 describe('sets', () => {
   it('hold networks with holes, per family, and everything as two halves', () => {
     const block = { kind: 'block', cidr: '0.0.0.0/0', except: ['10.1.0.0/16', 'fd00::/8'] } as const;
-    expect(blockEntries(block, 'v4')).toEqual(['0.0.0.0/1', '128.0.0.0/1', '10.1.0.0/16 nomatch']);
-    expect(blockEntries(block, 'v6')).toEqual([]);
-    expect(blockEntries({ kind: 'block', cidr: '::/0', except: [] }, 'v6')).toEqual(['::/1', '8000::/1']);
+    expect(blockEntries(block, 'IPv4')).toEqual(['0.0.0.0/1', '128.0.0.0/1', '10.1.0.0/16 nomatch']);
+    expect(blockEntries(block, 'IPv6')).toEqual([]);
+    expect(blockEntries({ kind: 'block', cidr: '::/0', except: [] }, 'IPv6')).toEqual(['::/1', '8000::/1']);
   });
 
   it('are named by content, whatever the order of keys', () => {
     const a: PodSetSpec = { kind: 'pods', entry: 'address', isLocal: true, anyOf: [{ podSelector: web }] };
     const b: PodSetSpec = { anyOf: [{ podSelector: web }], isLocal: true, entry: 'address', kind: 'pods' };
-    expect(setName(a, 'v4')).toBe(setName(b, 'v4'));
-    expect(setName(a, 'v4')).not.toBe(setName({ ...a, isLocal: false }, 'v4'));
+    expect(setName(a, 'IPv4')).toBe(setName(b, 'IPv4'));
+    expect(setName(a, 'IPv4')).not.toBe(setName({ ...a, isLocal: false }, 'IPv4'));
   });
 
   it('know no pod without its own network, and none that has ended', () => {
@@ -180,18 +183,18 @@ describe('the index', () => {
     index.setPod('1', pod('1'));
     index.hold(webs);
     index.setPod('2', pod('2', { node: 'node-2' }));
-    expect(index.entries(webs, 'v4', 'node-1').sort()).toEqual(['10.0.0.1', '10.0.0.2']);
-    expect(index.entries(webs, 'v6', 'node-1').sort()).toEqual(['fd00::1', 'fd00::2']);
+    expect(index.entries(webs, 'IPv4', 'node-1').sort()).toEqual(['10.0.0.1', '10.0.0.2']);
+    expect(index.entries(webs, 'IPv6', 'node-1').sort()).toEqual(['fd00::1', 'fd00::2']);
     const local = { ...webs, isLocal: true };
     index.hold(local);
-    expect(index.entries(local, 'v4', 'node-2')).toEqual(['10.0.0.2']);
+    expect(index.entries(local, 'IPv4', 'node-2')).toEqual(['10.0.0.2']);
     const before = index.version(webs);
     expect(index.setPod('3', pod('3', { labels: { app: 'db' } }))).toBe(false);
     expect(index.setPod('2', pod('2', { node: 'node-2' }))).toBe(false);
     expect(index.version(webs)).toBe(before);
     expect(index.setPod('1', pod('1', { labels: {} }))).toBe(true);
     expect(index.setPod('2', undefined)).toBe(true);
-    expect(index.entries(webs, 'v4', 'node-1')).toEqual([]);
+    expect(index.entries(webs, 'IPv4', 'node-1')).toEqual([]);
     expect(index.version(webs)).toBeGreaterThan(before);
   });
 
@@ -203,11 +206,11 @@ describe('the index', () => {
     const index = new PodSetIndex();
     index.hold(trusted);
     index.setPod('1', pod('1'));
-    expect(index.entries(trusted, 'v4', '')).toEqual([]);
+    expect(index.entries(trusted, 'IPv4', '')).toEqual([]);
     expect(index.setNamespace('ns', { trust: 'yes' })).toBe(true);
-    expect(index.entries(trusted, 'v4', '')).toEqual(['10.0.0.1']);
+    expect(index.entries(trusted, 'IPv4', '')).toEqual(['10.0.0.1']);
     index.setNamespace('ns', undefined);
-    expect(index.entries(trusted, 'v4', '')).toEqual([]);
+    expect(index.entries(trusted, 'IPv4', '')).toEqual([]);
   });
 
   it('names ports with their protocol', () => {
@@ -216,9 +219,9 @@ describe('the index', () => {
     index.hold(http);
     index.setPod('1', pod('1', { ports: [{ name: 'http', protocol: 'TCP', port: 8080 }] }));
     index.setPod('2', pod('2', { ports: [{ name: 'http', protocol: 'UDP', port: 9 }] }));
-    expect(index.entries(http, 'v4', '')).toEqual(['10.0.0.1,tcp:8080']);
-    expect(index.entries(http, 'v6', '')).toEqual(['fd00::1,tcp:8080']);
+    expect(index.entries(http, 'IPv4', '')).toEqual(['10.0.0.1,tcp:8080']);
+    expect(index.entries(http, 'IPv6', '')).toEqual(['fd00::1,tcp:8080']);
     index.release(http);
-    expect(index.entries(http, 'v4', '')).toEqual([]);
+    expect(index.entries(http, 'IPv4', '')).toEqual([]);
   });
 });

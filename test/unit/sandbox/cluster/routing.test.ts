@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type ChainTable, parseSave, renderTable } from '#sandbox/cluster/netfilter/chain-table.js';
-import type { Family } from '#sandbox/cluster/netfilter/family.js';
+import type { IpFamily } from '#base/net/address.js';
 import { serviceTables } from '#sandbox/cluster/service-routing/rules.js';
 import { serviceRoutes } from '#sandbox/cluster/service-routing/service-route.js';
 import type { EndpointSlice, Service } from '#base/kube/types.js';
@@ -12,10 +12,10 @@ const up = (ip: string, nodeName = 'node-1') => ({ addresses: [ip], nodeName, co
 function rules(
   services: Service[],
   slices: EndpointSlice[],
-  o: { at?: typeof node; family?: Family } = {},
+  o: { at?: typeof node; family?: IpFamily } = {},
 ): { nat: string; filter: string } {
-  const { at = node, family = 'v4' } = o;
-  const podNetwork = family === 'v4' ? '10.244.0.0/16' : 'fd00:10:244::/48';
+  const { at = node, family = 'IPv4' } = o;
+  const podNetwork = family === 'IPv4' ? '10.244.0.0/16' : 'fd00:10:244::/48';
   const [nat, filter] = serviceTables(serviceRoutes({ services, slices, node: at, family }), {
     family,
     podNetwork,
@@ -146,7 +146,7 @@ describe('service rules', () => {
     const service = makeService('a', { clusterIPs: ['10.96.0.5', 'fd00:10:96::5'] });
     const six = { ...makeSlice('a', [up('fd00:10:244:1::2')]), addressType: 'IPv6' };
     const four = makeSlice('a', [up('10.244.1.2')]);
-    const { nat } = rules([service], [four, six], { family: 'v6' });
+    const { nat } = rules([service], [four, six], { family: 'IPv6' });
     expect(nat).toContain('-d fd00:10:96::5/128');
     expect(nat).toContain('--to-destination [fd00:10:244:1::2]:8080');
     expect(nat).not.toContain('10.244.1.2');
@@ -201,7 +201,7 @@ describe('applying', () => {
   ].join('\n');
 
   it("keeps jumps that are there, adds missing ones, removes stale chains, touches nobody else's", () => {
-    const [nat] = serviceTables([], { family: 'v4', podNetwork: '10.244.0.0/16' });
+    const [nat] = serviceTables([], { family: 'IPv4', podNetwork: '10.244.0.0/16' });
     const present = parseSave(saved, 'KUBE-').get('nat');
     expect(present?.chains.get('KUBE-SERVICES')).toBe(1);
     const lines = renderTable(nat ?? { name: 'nat', chains: new Map(), jumps: [] }, {

@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { isIP } from 'node:net';
+import { isIp } from '#base/net/address.js';
 import { readBounded } from '#base/system/bounded-bytes.js';
 import { isObject, type Json, type JsonObject } from '../../json.js';
 import { identityProblem, networkProblem } from '../../outbound/connection-problems.js';
@@ -105,7 +105,7 @@ async function exchange(
           port,
           path: `${url.pathname}${url.search}`,
           // The protocol has no names for addresses.
-          servername: isIP(serverName) === 0 ? serverName : '',
+          servername: isIp(serverName) ? '' : serverName,
           ...(caPem === undefined ? {} : { ca: caPem }),
           agent: false,
           signal,

@@ -1,22 +1,12 @@
-import { isIP } from 'node:net';
 import { type Json, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { labelValueProblems } from '../../registry/names.js';
 import { taintEffects } from '../pods/scheduling-errors.js';
+import { network } from '../validation/addresses.js';
 import { at, Checks } from '../validation/checks.js';
 import { qualifiedName } from '../validation/selectors.js';
 
 const notReady = { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' } as const;
-
-/** A network such as 10.0.0.0/8. */
-export function cidr(checks: Checks, value: Json | undefined, path: string): boolean {
-  const text = stringOf(value);
-  const [ip = '', bits = ''] = text.split('/');
-  const family = isIP(ip);
-  if (family !== 0 && /^\d+$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)) return true;
-  checks.invalid(path, text, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
-  return false;
-}
 
 /** Taints; their errors stand under metadata, as in Kubernetes. */
 function taintErrors(checks: Checks, taints: Json | undefined): void {
@@ -55,7 +45,7 @@ export const nodeStrategy: Strategy = {
     const spec = specOf(object);
     taintErrors(checks, spec.taints);
     stringsOf(spec.podCIDRs).forEach((value, i) => {
-      cidr(checks, value, `spec.podCIDRs[${i}]`);
+      network(checks, value, `spec.podCIDRs[${i}]`);
     });
     return checks.errors;
   },

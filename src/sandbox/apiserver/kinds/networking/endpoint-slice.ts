@@ -1,8 +1,8 @@
-import { isIP } from 'node:net';
+import { ipFamilyOf } from '#base/net/address.js';
 import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
 import { nameProblems } from '../../registry/names.js';
 import type { Strategy } from '../../registry/resource.js';
-import { ipAddress, usableAddress } from '../core/endpoints.js';
+import { ipAddress, usableAddress } from '../validation/addresses.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 import { qualifiedName } from '../validation/selectors.js';
 
@@ -19,10 +19,9 @@ function addressErrors(checks: Checks, address: string, type: string, path: stri
       checks.invalid(path, address, 'should be a domain with at least two segments separated by dots');
     return;
   }
-  const wanted = type === 'IPv6' ? 6 : 4;
-  const family = isIP(address);
-  if (family === 0) ipAddress(checks, address, path);
-  else if (family !== wanted) {
+  const family = ipFamilyOf(address);
+  if (family === undefined) ipAddress(checks, address, path);
+  else if (family !== type) {
     checks.invalid(path, address, `must be an ${type} address`);
     return;
   }

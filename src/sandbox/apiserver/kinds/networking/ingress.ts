@@ -1,9 +1,9 @@
-import { isIP } from 'node:net';
+import { isIp } from '#base/net/address.js';
 import { isObject, type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
 import type { KubeObject } from '../../object.js';
 import { nameProblems } from '../../registry/names.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
-import { ipAddress } from '../core/endpoints.js';
+import { ipAddress } from '../validation/addresses.js';
 import { at, Checks, isUnset, portNameProblems } from '../validation/checks.js';
 
 const classAnnotation = 'kubernetes.io/ingress.class';
@@ -75,7 +75,7 @@ function specErrors(checks: Checks, spec: JsonObject): void {
   if (isObject(spec.defaultBackend)) backendErrors(checks, spec.defaultBackend, 'spec.defaultBackend');
   checks.each(spec.rules, 'spec.rules', (rule, where) => {
     const host = stringOf(rule.host);
-    if (isIP(host) !== 0) checks.invalid(at(where, 'host'), host, 'must be a DNS name, not an IP address');
+    if (isIp(host)) checks.invalid(at(where, 'host'), host, 'must be a DNS name, not an IP address');
     if (host !== '') hostErrors(checks, host, at(where, 'host'));
     if (!isObject(rule.http)) return;
     if (objectsOf(rule.http.paths).length === 0) checks.required(at(where, 'http.paths'));
@@ -123,8 +123,7 @@ export const ingressStrategy: Strategy = {
       if (!isUnset(item.ip)) ipAddress(checks, item.ip, at(where, 'ip'));
       if (host === '') return;
       hostErrors(checks, host, at(where, 'hostname'));
-      if (isIP(host) !== 0)
-        checks.invalid(at(where, 'hostname'), host, 'must be a DNS name, not an IP address');
+      if (isIp(host)) checks.invalid(at(where, 'hostname'), host, 'must be a DNS name, not an IP address');
     });
     return checks.errors;
   },

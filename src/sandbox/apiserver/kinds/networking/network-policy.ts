@@ -1,7 +1,7 @@
-import { BlockList, isIP } from 'node:net';
+import { isCidrInCidr, parseNetwork } from '#base/net/cidr.js';
 import { isObject, type JsonObject, numberOf, objectsOf, stringOf, stringsOf } from '../../json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
-import { cidr } from '../core/node.js';
+import { network } from '../validation/addresses.js';
 import { at, Checks, isUnset, portNameProblems } from '../validation/checks.js';
 import { labelSelector } from '../validation/selectors.js';
 
@@ -28,22 +28,18 @@ function portErrors(checks: Checks, rule: JsonObject, path: string): void {
 
 /** Whether the second network lies within the first, and is smaller. */
 function isStrictSubset(outer: string, inner: string): boolean {
-  const [outerIp = '', outerBits = ''] = outer.split('/');
-  const [innerIp = '', innerBits = ''] = inner.split('/');
-  if (isIP(outerIp) !== isIP(innerIp) || Number(innerBits) <= Number(outerBits)) return false;
-  const family = isIP(outerIp) === 6 ? 'ipv6' : 'ipv4';
-  const list = new BlockList();
-  list.addSubnet(outerIp, Number(outerBits), family);
-  return list.check(innerIp, family);
+  const [whole, part] = [parseNetwork(outer), parseNetwork(inner)];
+  if (whole === undefined || part === undefined) return false;
+  return part.length > whole.length && isCidrInCidr(whole, part);
 }
 
 function blockErrors(checks: Checks, block: JsonObject, path: string): void {
   const text = stringOf(block.cidr);
   if (text === '') checks.required(at(path, 'cidr'));
-  else if (cidr(checks, text, at(path, 'cidr'))) {
+  else if (network(checks, text, at(path, 'cidr'))) {
     stringsOf(block.except).forEach((except, i) => {
       const where = `${at(path, 'except')}[${i}]`;
-      if (cidr(checks, except, where) && !isStrictSubset(text, except))
+      if (network(checks, except, where) && !isStrictSubset(text, except))
         checks.invalid(where, except, 'must be a strict subset of `cidr`');
     });
   }

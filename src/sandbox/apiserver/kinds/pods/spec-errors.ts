@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIp } from '#base/net/address.js';
 import type { FieldError } from '../../http/api-error.js';
 import {
   isObject,
@@ -47,7 +47,7 @@ function dnsErrors(checks: Checks, spec: JsonObject, path: string): void {
       `must not have more than ${dnsLimits.nameservers} nameservers`,
     );
   servers.forEach((server, i) => {
-    if (isIP(server) === 0)
+    if (!isIp(server))
       checks.invalid(`${at(where, 'nameservers')}[${i}]`, server, 'must be a valid IP address');
   });
   const searches = stringsOf(config.searches);
@@ -88,7 +88,7 @@ function gateErrors(checks: Checks, spec: JsonObject, path: string): void {
 
 function hostAliasErrors(checks: Checks, aliases: Json | undefined, path: string): void {
   checks.each(aliases, path, (alias, where) => {
-    if (isIP(stringOf(alias.ip)) === 0)
+    if (!isIp(stringOf(alias.ip)))
       checks.invalid(at(where, 'ip'), alias.ip ?? '', 'must be a valid IP address');
     stringsOf(alias.hostnames).forEach((name, i) => {
       for (const problem of nameProblems(name, 'subdomain'))

@@ -1,3 +1,4 @@
+import { formatHostPort } from '#base/net/authority.js';
 import { numberOf, objectOf, objectsOf, pathOf, stringOf, stringsOf } from '../../json.js';
 import type { KubeObject } from '../../object.js';
 import type { Column } from '../../registry/resource.js';
@@ -35,9 +36,8 @@ function endpointsText(o: KubeObject): string {
     const ports = objectsOf(subset.ports);
     for (const address of objectsOf(subset.addresses)) {
       const ip = stringOf(address.ip);
-      const host = ip.includes(':') ? `[${ip}]` : ip;
       if (ports.length === 0) all.push(ip);
-      for (const port of ports) all.push(`${host}:${numberOf(port.port) ?? 0}`);
+      for (const port of ports) all.push(formatHostPort({ host: ip, port: numberOf(port.port) ?? 0 }));
     }
   }
   return listed(all, '<none>');

@@ -1,3 +1,4 @@
+import { familyOf, type IpFamily } from '#base/net/address.js';
 import type { EndpointSlice, Node, Pod, Service, ServicePort } from '#base/kube/types.js';
 import { canonicalJson } from '../template-hash.js';
 import { isFinished, isReady } from '../pod-state.js';
@@ -22,9 +23,7 @@ export function desiredSlices(o: {
   readonly node: (name: string) => Node | undefined;
 }): DesiredSlice[] {
   const { service } = o;
-  const families = service.spec.ipFamilies ?? [
-    (service.spec.clusterIP ?? '').includes(':') ? 'IPv6' : 'IPv4',
-  ];
+  const families = service.spec.ipFamilies ?? [familyOf(service.spec.clusterIP ?? '')];
   const slices: DesiredSlice[] = [];
   for (const family of families) {
     const addressType = family === 'IPv6' ? 'IPv6' : 'IPv4';
@@ -53,9 +52,9 @@ export function desiredSlices(o: {
 }
 
 /** The pod's address of a family. */
-function addressOf(pod: Pod, family: 'IPv4' | 'IPv6'): string | undefined {
+function addressOf(pod: Pod, family: IpFamily): string | undefined {
   const all = [...(pod.status?.podIPs ?? []).map((each) => each.ip), pod.status?.podIP ?? ''];
-  return all.find((ip) => ip !== '' && ip.includes(':') === (family === 'IPv6'));
+  return all.find((ip) => ip !== '' && familyOf(ip) === family);
 }
 
 /** The service's ports as this pod has them: named target ports are looked up in its containers. */

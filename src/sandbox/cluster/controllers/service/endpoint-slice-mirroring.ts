@@ -1,7 +1,7 @@
 import { endpoints as endpointsResource, endpointSlices, services } from '#base/kube/resource.js';
 import type { EndpointAddress, Endpoints, EndpointSlice, Service } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
-import { familyOf } from '../../netfilter/family.js';
+import { familyOf } from '#base/net/address.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import type { DesiredSlice } from './endpoint-model.js';
 import { isManaged, removeSlices, serviceNameLabel, type SliceTarget, writeSlices } from './slice-writer.js';
@@ -71,8 +71,7 @@ export function mirroredSlices(endpoints: Endpoints): DesiredSlice[] {
       ...notReadyAddresses.map((address) => ({ address, ready: false })),
     ].slice(0, addressesMax);
     for (const addressType of ['IPv4', 'IPv6'] as const) {
-      const family = addressType === 'IPv4' ? 'v4' : 'v6';
-      const own = all.filter(({ address }) => familyOf(address.ip) === family).map(toEndpoint);
+      const own = all.filter(({ address }) => familyOf(address.ip) === addressType).map(toEndpoint);
       for (let at = 0; at < own.length; at += endpointsPerSliceMax) {
         slices.push({
           addressType,

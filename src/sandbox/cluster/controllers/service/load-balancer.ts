@@ -1,12 +1,21 @@
 import { services } from '#base/kube/resource.js';
 import type { Service } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
-import { familyOf } from '../../netfilter/family.js';
+import {
+  bytesToIp,
+  bytesToNumber,
+  canonicalIp,
+  familyOf,
+  type IpFamily,
+  ipToBytes,
+  numberToBytes,
+} from '#base/net/address.js';
+import { parseNetwork } from '#base/net/cidr.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { writeStatus } from '../status-writer.js';
 
-/** The sandbox's load balancer ranges by family: what comes before the host number. */
-const ranges = { v4: '172.18.200.', v6: 'fd00:172:18:200::' } as const;
+/** The sandbox's load balancer ranges by family; only the first ones of IPv6 are given out. */
+const ranges = { IPv4: '172.18.200.0/24', IPv6: 'fd00:172:18:200::/64' } as const;
 const firstHost = 1;
 const lastHost = 254;
 
@@ -34,7 +43,7 @@ export function loadBalancerController(deps: ControllerDeps, queue: ControllerQu
       if (service === undefined || service.metadata.deletionTimestamp !== undefined) return;
       const current = addressesOf(service);
       if (!isOurs(service)) {
-        if (current.some(isInRange)) await set(service, []);
+        if (current.some(isGivenOutHere)) await set(service, []);
         return;
       }
       const others = all.list().filter((each) => keyOfObject(each) !== key && isOurs(each));
@@ -52,7 +61,7 @@ export function loadBalancerController(deps: ControllerDeps, queue: ControllerQu
           about: service,
           type: 'Warning',
           reason: 'SyncLoadBalancerFailed',
-          message: `Error syncing load balancer: no address in ${ranges.v4}0/24 or ${ranges.v6}/64 for this service: ${reason}`,
+          message: `Error syncing load balancer: no address in ${ranges.IPv4} or ${ranges.IPv6} for this service: ${reason}`,
         });
         return;
       }
@@ -79,17 +88,14 @@ export function chooseAddresses(o: {
   readonly current: readonly string[];
   readonly taken: ReadonlySet<string>;
 }): string[] | undefined {
-  const isFree = (ip: string): boolean => isInRange(ip) && !o.taken.has(ip);
+  const isFree = (ip: string): boolean => isGivenOutHere(ip) && !o.taken.has(ip);
   const chosen: string[] = [];
   for (const name of o.families) {
-    const family = name === 'IPv6' ? 'v6' : 'v4';
-    const hosts = Array.from(
-      { length: lastHost - firstHost + 1 },
-      (_, i) => `${ranges[family]}${firstHost + i}`,
-    );
+    const family = name === 'IPv6' ? 'IPv6' : 'IPv4';
+    const hosts = Array.from({ length: lastHost - firstHost + 1 }, (_, i) => hostOf(family, firstHost + i));
     const isWanted = o.wanted !== undefined && familyOf(o.wanted) === family;
     const candidates = isWanted
-      ? [o.wanted ?? '']
+      ? [canonicalIp(o.wanted ?? '') ?? '']
       : [...o.current.filter((ip) => familyOf(ip) === family), ...hosts];
     const ip = candidates.find(isFree);
     if (ip === undefined) return undefined;
@@ -98,10 +104,20 @@ export function chooseAddresses(o: {
   return chosen;
 }
 
-function isInRange(ip: string): boolean {
-  const prefix = ranges[familyOf(ip)];
-  const host = Number(ip.slice(prefix.length));
-  return ip.startsWith(prefix) && Number.isInteger(host) && host >= firstHost && host <= lastHost;
+function isGivenOutHere(ip: string): boolean {
+  const bytes = ipToBytes(ip);
+  if (bytes === undefined) return false;
+  const host = bytesToNumber(bytes) - baseOf(familyOf(ip));
+  return host >= firstHost && host <= lastHost;
+}
+
+function hostOf(family: IpFamily, host: number): string {
+  return bytesToIp(numberToBytes(baseOf(family) + BigInt(host), family)) ?? '';
+}
+
+function baseOf(family: IpFamily): bigint {
+  const network = parseNetwork(ranges[family]);
+  return network === undefined ? 0n : bytesToNumber(network.address);
 }
 
 /** A load balancer class belongs to somebody else's implementation. */
