@@ -1,16 +1,15 @@
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
 import { canonicalIp, type IpFamily, ipFamilyOf } from '#base/net/address.js';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { defaultSelectors, type EnrollmentSelector, parseBoolean } from '../rules/enrollment.js';
+import { type EnrollmentRules, parseBoolean } from '../rules/enrollment.js';
+import { parseEnrollmentRules } from '../rules/enrollment-config.js';
 import { defaultProbeAddresses, type ProbeAddresses } from './redirection/pod-rules.js';
 
 /** Everything the agent reads from its environment (reference/ztunnel-and-cni.md 11). */
-export interface AgentConfig {
+export interface AgentConfig extends EnrollmentRules {
   readonly nodeName: string;
   readonly podName: string;
   readonly podNamespace: string;
-  readonly systemNamespace: string;
   readonly daemonSetName: string;
   /** Directory shared with the plugin. */
   readonly runDir: string;
@@ -25,8 +24,6 @@ export interface AgentConfig {
   /** The plugin's single-file bundle and the interpreter to install next to it. */
   readonly pluginSource: string;
   readonly nodeBinary: string;
-  readonly selectors: readonly EnrollmentSelector[];
-  readonly excludeNamespaces: readonly string[];
   readonly dnsCapture: boolean;
   readonly ipv6: boolean;
   readonly reconcileOnStartup: boolean;
@@ -80,10 +77,10 @@ export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
     if (flag(name, supported) !== supported) throw invalid(name, String(env[name]), `${supported} here`);
   }
   return {
+    ...parseEnrollmentRules(env, text('SYSTEM_NAMESPACE', 'istio-system')),
     nodeName: required('NODE_NAME'),
     podName: text('POD_NAME', ''),
     podNamespace: text('POD_NAMESPACE', 'istio-system'),
-    systemNamespace: text('SYSTEM_NAMESPACE', 'istio-system'),
     daemonSetName: text('CNI_DAEMONSET_NAME', 'istio-cni-node'),
     runDir: text('CNI_AGENT_RUN_DIR', '/var/run/istio-cni'),
     zdsPath: text('ZTUNNEL_UDS_ADDRESS', '/var/run/ztunnel/ztunnel.sock'),
@@ -94,8 +91,6 @@ export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
     cniConfName: text('CNI_CONF_NAME', ''),
     pluginSource: text('CNI_PLUGIN_BUNDLE', fileURLToPath(new URL('./istio-cni.cjs', import.meta.url))),
     nodeBinary: text('CNI_NODE_BINARY', process.execPath),
-    selectors: parseSelectors(env['AMBIENT_ENABLEMENT_SELECTOR']),
-    excludeNamespaces: parseList(env['EXCLUDE_NAMESPACES']),
     dnsCapture: flag('AMBIENT_DNS_CAPTURE', false),
     ipv6: flag('AMBIENT_IPV6', true),
     reconcileOnStartup: flag('AMBIENT_RECONCILE_POD_RULES_ON_STARTUP', true),
@@ -118,34 +113,6 @@ export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
     leaveGraceMs: count('LEAVE_GRACE_MS', 1_000),
     logLevel: text('LOG_LEVEL', 'info'),
   };
-}
-
-/** Parses AMBIENT_ENABLEMENT_SELECTOR, a YAML list; absent or empty gives the chart's. Throws MESH0708. */
-export function parseSelectors(text: string | undefined): readonly EnrollmentSelector[] {
-  if (text === undefined || text.trim() === '') return defaultSelectors;
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch (error) {
-    throw new MeshError('MESH0708', 'AMBIENT_ENABLEMENT_SELECTOR is not YAML', { cause: error });
-  }
-  if (!Array.isArray(value) || !value.every(isSelector)) {
-    throw invalid('AMBIENT_ENABLEMENT_SELECTOR', text, 'a list of {podSelector, namespaceSelector}');
-  }
-  return value;
-}
-
-function isSelector(value: unknown): value is EnrollmentSelector {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const keys = Object.keys(value);
-  return keys.length > 0 && keys.every((key) => key === 'podSelector' || key === 'namespaceSelector');
-}
-
-function parseList(text: string | undefined): readonly string[] {
-  return (text ?? '')
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
 }
 
 function parseBackend(value: string | undefined): string | undefined {

@@ -27,7 +27,7 @@ import {
   type Inputs,
 } from './model/inputs.js';
 import { parseMeshConfig, type MeshConfig } from '../rules/mesh-config.js';
-import { peerAuthFacts } from '../rules/peer-authentication.js';
+import { peerAuthFacts } from '../rules/mtls-mode.js';
 
 /** Local copies of the kinds that other parts of the controller read as they are. */
 export interface Informers {

@@ -1,6 +1,6 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { defaultTrustDomain, formatSpiffeId, type SpiffeId } from '../identity/spiffe.js';
-import type { MeshNames } from '../policy/l7/attributes.js';
+import type { MeshNames } from '../rules/trust-domain.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
 
 /** Where log lines of requests go: nowhere, upstream's default text format, or one JSON object a line. */

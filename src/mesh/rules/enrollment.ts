@@ -32,11 +32,12 @@ export interface EnrollmentSubject {
     readonly annotations?: Readonly<Record<string, string>> | undefined;
   };
   readonly spec?: { readonly hostNetwork?: boolean | undefined } | undefined;
+  readonly status?: { readonly phase?: string | undefined } | undefined;
 }
 
 export interface EnrollmentDecision {
-  readonly enroll: boolean;
-  /** Why, in words: shown to people. */
+  readonly isEnrolled: boolean;
+  /** What decides, in words: shown to people. */
   readonly reason: string;
 }
 
@@ -49,7 +50,10 @@ export const defaultSelectors: readonly EnrollmentSelector[] = [
   },
 ];
 
-/** Whether a pod belongs in the mesh (reference/ztunnel-and-cni.md 7.4). */
+/**
+ * Whether a pod belongs in the mesh. What labels cannot override comes first: the network of the node, a namespace
+ * that the agent leaves alone, a sidecar, ztunnel itself, a pod that is over.
+ */
 export function decideEnrollment(
   pod: EnrollmentSubject,
   namespaceLabels: Readonly<Record<string, string>> | undefined,
@@ -57,17 +61,25 @@ export function decideEnrollment(
 ): EnrollmentDecision {
   const namespace = pod.metadata.namespace ?? '';
   const labels = pod.metadata.labels;
+  const phase = pod.status?.phase;
   if (pod.spec?.hostNetwork === true) return no('the pod uses the network of its node');
-  if (rules.excludeNamespaces.includes(namespace)) return no(`namespace ${namespace} is excluded`);
+  if (rules.excludeNamespaces.includes(namespace)) {
+    return no(`namespace ${namespace} is excluded from the mesh`);
+  }
   if (pod.metadata.annotations?.[sidecarStatus] !== undefined) return no('the pod has a sidecar');
   if (namespace === rules.systemNamespace && labels?.['app'] === 'ztunnel') return no('the pod is ztunnel');
-  const isSelected = rules.selectors.some(
-    (selector) =>
-      partMatches(selector.podSelector, labels) && partMatches(selector.namespaceSelector, namespaceLabels),
+  if (phase === 'Succeeded' || phase === 'Failed') return no('the pod has ended');
+  const selector = rules.selectors.find(
+    ({ podSelector, namespaceSelector }) =>
+      partMatches(podSelector, labels) && partMatches(namespaceSelector, namespaceLabels),
   );
-  return isSelected
-    ? { enroll: true, reason: 'the labels of the pod or its namespace select it' }
-    : no('no enrollment selector matches its labels');
+  if (selector !== undefined) return { isEnrolled: true, reason: selectorText(selector) };
+  if (labels?.[dataplaneMode] === 'none') return no(`pod label ${dataplaneMode}=none`);
+  return no(
+    isDefault(rules.selectors)
+      ? `neither the pod nor its namespace has the label ${dataplaneMode}=ambient`
+      : 'none of the enablement selectors matches the labels of the pod and its namespace',
+  );
 }
 
 function partMatches(
@@ -75,6 +87,19 @@ function partMatches(
   labels: Readonly<Record<string, string>> | undefined,
 ): boolean {
   return selector === undefined || labelSelectorMatches(selector, labels);
+}
+
+/** What a selector that matched looks for: the labels it wants; its expressions where it wants none. */
+function selectorText({ podSelector, namespaceSelector }: EnrollmentSelector): string {
+  const wanted = (of: string, selector: LabelSelector | undefined) =>
+    Object.entries(selector?.matchLabels ?? {}).map(([key, value]) => `${of} label ${key}=${value}`);
+  const labels = [...wanted('pod', podSelector), ...wanted('namespace', namespaceSelector)];
+  if (labels.length > 0) return labels.join(' and ');
+  return `enablement selector ${JSON.stringify({ podSelector, namespaceSelector })}`;
+}
+
+function isDefault(selectors: readonly EnrollmentSelector[]): boolean {
+  return JSON.stringify(selectors) === JSON.stringify(defaultSelectors);
 }
 
 /** The state the redirection annotation records, if any. */
@@ -120,5 +145,5 @@ export function parseBoolean(text: string | undefined): boolean | undefined {
 }
 
 function no(reason: string): EnrollmentDecision {
-  return { enroll: false, reason };
+  return { isEnrolled: false, reason };
 }

@@ -11,7 +11,7 @@ import {
   type AuthorizationPolicy as L7Policy,
   type AuthorizationPolicy_Rule,
 } from '../xds/gen/meshctl/l7_pb.js';
-import { dryRun } from './l4-authorization.js';
+import { isDryRun } from './l4-authorization.js';
 
 /** The policy as one waypoint gets it. `services` empty: all its traffic. */
 export function convertToL7(
@@ -23,7 +23,7 @@ export function convertToL7(
     name: policy.metadata.name,
     namespace: policy.metadata.namespace ?? '',
     action: actions[action] ?? AuthorizationPolicy_Action.DENY,
-    dryRun: policy.metadata.annotations?.[dryRun] === 'true',
+    dryRun: isDryRun(policy),
     targets: services.map((service) => create(AuthorizationPolicy_TargetSchema, service)),
     rules: (policy.spec?.rules ?? []).map(convertRule),
     unsupported: unsupportedReason(policy) !== undefined,

@@ -5,12 +5,19 @@ import { defaultTrustDomain, parseSpiffe } from '../identity/spiffe.js';
 /** What happens to traffic bound for a waypoint that is missing or not ready. */
 export type WaypointFailurePolicy = 'closed' | 'open';
 
-/** The mesh-wide options this controller honors. */
+/** What a node proxy makes of what it cannot evaluate in an AuthorizationPolicy. */
+export type L7PolicyAtZtunnel = 'deny' | 'ignore';
+
+/** ConfigMap of the system namespace that holds the mesh options, and its key. */
+export const meshConfigMap = { name: 'istio', key: 'mesh' } as const;
+
+/** The mesh-wide options this mesh honors. */
 export interface MeshConfig {
   readonly trustDomain: string;
   /** Namespace whose policies apply to the whole mesh. */
   readonly rootNamespace: string;
   readonly waypointFailurePolicy: WaypointFailurePolicy;
+  readonly l7PolicyAtZtunnel: L7PolicyAtZtunnel;
 }
 
 /** Options that apply when the mesh ConfigMap is absent or silent. */
@@ -19,6 +26,7 @@ export function defaultMeshConfig(systemNamespace: string): MeshConfig {
     trustDomain: defaultTrustDomain,
     rootNamespace: systemNamespace,
     waypointFailurePolicy: 'closed',
+    l7PolicyAtZtunnel: 'deny',
   };
 }
 
@@ -43,10 +51,12 @@ export function parseMeshConfig(text: string, defaults: MeshConfig): MeshConfig 
     if (typeof value !== 'string') throw new MeshError('MESH0401', `mesh option ${key} is not a text`);
     return value;
   };
-  const policy = read('waypointFailurePolicy', defaults.waypointFailurePolicy);
-  if (policy !== 'closed' && policy !== 'open') {
-    throw new MeshError('MESH0401', `mesh option waypointFailurePolicy is ${policy}, not closed or open`);
-  }
+  const choose = <T extends string>(key: string, fallback: T, choices: readonly T[]): T => {
+    const value = read(key, fallback);
+    const chosen = choices.find((choice) => choice === value);
+    if (chosen !== undefined) return chosen;
+    throw new MeshError('MESH0401', `mesh option ${key} is ${value}, not ${choices.join(' or ')}`);
+  };
   const trustDomain = read('trustDomain', defaults.trustDomain);
   if (parseSpiffe(`spiffe://${trustDomain}/ns/a/sa/a`) === undefined) {
     throw new MeshError('MESH0401', `mesh option trustDomain "${trustDomain}" is not a domain name`);
@@ -54,6 +64,10 @@ export function parseMeshConfig(text: string, defaults: MeshConfig): MeshConfig 
   return {
     trustDomain,
     rootNamespace: read('rootNamespace', defaults.rootNamespace),
-    waypointFailurePolicy: policy,
+    waypointFailurePolicy: choose('waypointFailurePolicy', defaults.waypointFailurePolicy, [
+      'closed',
+      'open',
+    ]),
+    l7PolicyAtZtunnel: choose('l7PolicyAtZtunnel', defaults.l7PolicyAtZtunnel, ['deny', 'ignore']),
   };
 }

@@ -14,6 +14,36 @@ export function selectorOf(policy: {
   return Object.keys(matchLabels).length === 0 ? undefined : matchLabels;
 }
 
+/** Whether labels have every pair of a selector; an absent selector selects nothing. */
+export function selectsLabels(
+  selector: Readonly<Record<string, string>> | undefined,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return selector !== undefined && Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+/** How a policy without targetRefs reaches workloads: all of the mesh, all of its namespace, or those it selects. */
+export type PolicyReach = 'mesh' | 'namespace' | 'selector';
+
+/** The reach of a policy without targetRefs. */
+export function policyReach(policy: AuthorizationPolicy, rootNamespace: string): PolicyReach {
+  if (selectorOf(policy) !== undefined) return 'selector';
+  return policy.metadata.namespace === rootNamespace ? 'mesh' : 'namespace';
+}
+
+/** Whether the node proxy of a workload applies a policy. One with targetRefs is for waypoints only. */
+export function appliesAtZtunnel(
+  policy: AuthorizationPolicy,
+  workload: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
+  rootNamespace: string,
+): boolean {
+  if (hasTargetRefs(policy)) return false;
+  const { namespace } = policy.metadata;
+  if (namespace !== workload.namespace && namespace !== rootNamespace) return false;
+  const selector = selectorOf(policy);
+  return selector === undefined || selectsLabels(selector, workload.labels);
+}
+
 /** Controller name of waypoint classes. */
 export const meshController = 'istio.io/mesh-controller';
 

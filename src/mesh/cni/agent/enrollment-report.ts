@@ -1,6 +1,6 @@
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Pod } from '#base/kube/types.js';
-import { annotatedState } from '../../rules/enrollment.js';
+import { annotatedState, type EnrollmentDecision } from '../../rules/enrollment.js';
 import type { NetnsHandle } from '../netns-handle.js';
 import type { HostProbes } from '../redirection/host-probes.js';
 import { listenersIn, type ProxyPort } from '../redirection/netns-view.js';
@@ -73,7 +73,7 @@ function isSelected(deps: ReportDeps, pod: Pod, filter: ReportFilter): boolean {
   if (filter.pod !== undefined && pod.metadata.name !== filter.pod) return false;
   if (filter.namespace !== undefined || filter.pod !== undefined) return true;
   const isKnown = deps.mesh.get(pod.metadata.uid ?? '') !== undefined || annotatedState(pod) !== undefined;
-  return isKnown || deps.agent.decide(pod)?.enroll === true;
+  return isKnown || deps.agent.decide(pod)?.isEnrolled === true;
 }
 
 async function observeHost(hostProbes: HostProbes): Promise<EnrollmentReport['hostRules']> {
@@ -91,7 +91,7 @@ async function observePod(deps: ReportDeps, pod: Pod): Promise<PodReport> {
     ...workloadOf(pod),
     ips: podIps(pod),
     state: record?.state ?? ('none' as const),
-    wanted: deps.agent.decide(pod) ?? { enroll: false, reason: 'its namespace is not known yet' },
+    wanted: wantedOf(deps.agent.decide(pod)),
   };
   const unseen = {
     netnsInode: null,
@@ -112,6 +112,11 @@ async function observePod(deps: ReportDeps, pod: Pod): Promise<PodReport> {
   } finally {
     netns.release();
   }
+}
+
+function wantedOf(decision: EnrollmentDecision | undefined): PodReport['wanted'] {
+  if (decision === undefined) return { enroll: false, reason: 'its namespace is not known yet' };
+  return { enroll: decision.isEnrolled, reason: decision.reason };
 }
 
 async function observeNetns(deps: ReportDeps, pod: Pod, netns: NetnsHandle) {

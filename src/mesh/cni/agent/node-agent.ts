@@ -87,7 +87,7 @@ export class NodeAgent {
       for (const pod of enrolled) {
         const ips = podIps(pod);
         if (ips.length === 0) isComplete = false;
-        if (ips.length === 0 || !this.decide(pod)?.enroll) continue;
+        if (ips.length === 0 || !this.decide(pod)?.isEnrolled) continue;
         await this.#adopt(pod, ips, found);
       }
     } finally {
@@ -164,7 +164,7 @@ export class NodeAgent {
   async #sweep(namespace: string, name: string): Promise<void> {
     const pod = this.#deps.pods.get(namespace, name);
     if (pod === undefined || isTerminal(pod) || pod.spec?.hostNetwork === true) return;
-    const isOutside = this.decide(pod)?.enroll === false && annotatedState(pod) === undefined;
+    const isOutside = this.decide(pod)?.isEnrolled === false && annotatedState(pod) === undefined;
     if (!isOutside || podIps(pod).length === 0) return;
     const netns = this.openNetnsOf(pod);
     if (netns === undefined) return;
@@ -222,7 +222,7 @@ export class NodeAgent {
     const { pods, client } = this.#deps;
     for (let i = 0; i < cacheLookupsMax; i++) {
       const cached = pods.get(event.namespace, event.name);
-      if (cached !== undefined && this.decide(cached)?.enroll === true) return cached;
+      if (cached !== undefined && this.decide(cached)?.isEnrolled === true) return cached;
       await delay(cacheLookupPauseMs);
     }
     const fresh = await client.getOrUndefined<Pod>({
@@ -233,7 +233,7 @@ export class NodeAgent {
     if (fresh === undefined) throw new Error(`Pod ${event.namespace}/${event.name} is not known`);
     const decision = this.decide(fresh);
     if (decision === undefined) throw new Error(`Namespace ${event.namespace} is not known yet`);
-    return decision.enroll ? fresh : undefined;
+    return decision.isEnrolled ? fresh : undefined;
   }
 
   /** Stops enrolling, for good: the node is being cleaned up. */
@@ -263,7 +263,7 @@ export class NodeAgent {
     if (pod === undefined || isTerminal(pod) || this.#isDraining) return;
     const decision = this.decide(pod);
     if (decision === undefined) return;
-    if (decision.enroll) await this.#enroll(pod);
+    if (decision.isEnrolled) await this.#enroll(pod);
     else await this.#release(pod);
   }
 

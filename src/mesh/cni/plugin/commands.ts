@@ -66,7 +66,7 @@ async function add(conf: NetConf, env: NodeJS.ProcessEnv, log: PluginLog): Promi
     excludeNamespaces: conf.exclude_namespaces,
     systemNamespace: conf.pod_namespace,
   });
-  if (!decision.enroll) {
+  if (!decision.isEnrolled) {
     log.debug('pod is not for the mesh', { pod, reason: decision.reason });
     return;
   }

@@ -92,7 +92,7 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
         : [
             {
               key: objectKey(policy),
-              value: { policy, l4: convertToL4(policy, view.mesh(reader).rootNamespace) },
+              value: { policy, l4: convertToL4(policy, view.mesh(reader)) },
             },
           ],
   });

@@ -2,8 +2,8 @@ import * as labels from '#base/kube/labels.js';
 import type { AuthorizationPolicy } from '#base/kube/types.js';
 import type { Collection, Index, Reader } from '../graph/collection.js';
 import type { L4Conversion } from '../../rules/l4-authorization.js';
-import { selectorOf, type TargetLookup } from '../../rules/policy-targets.js';
-import type { PeerAuthFacts, PeerAuthScope } from '../../rules/peer-authentication.js';
+import { selectorOf, selectsLabels, type TargetLookup } from '../../rules/policy-targets.js';
+import type { PeerAuthFacts, PeerAuthScope } from '../../rules/mtls-mode.js';
 import type { PodFacts, ServiceFacts, SliceFacts } from '../../rules/facts.js';
 import { meshKey, objectKey, type Inputs } from './inputs.js';
 import type { MeshConfig } from '../../rules/mesh-config.js';
@@ -69,7 +69,7 @@ export class InputView {
   servicesOf(pod: PodFacts, reader: Reader): ServiceFacts[] {
     return this.#selectorServices
       .get(pod.namespace, reader)
-      .filter((service) => selects(service.selector, pod.labels));
+      .filter((service) => selectsLabels(service.selector, pod.labels));
   }
 
   /** The endpoints a slice adds to what the selector of its Service says. */
@@ -82,7 +82,7 @@ export class InputView {
       service,
       podAt: (ip) => this.#podsByIp.get(ip, reader)[0],
       nodeOf: (pod) => this.#inputs.nodes.get(pod.node, reader),
-      isSelected: (pod) => pod.namespace === service.namespace && selects(service.selector, pod.labels),
+      isSelected: (pod) => pod.namespace === service.namespace && selectsLabels(service.selector, pod.labels),
     });
   }
 
@@ -106,7 +106,7 @@ export class InputView {
     const namespaces = new Set([pod.namespace, rootNamespace]);
     return [...namespaces]
       .flatMap((namespace) => selecting.get(namespace, reader))
-      .filter(({ policy }) => selects(selectorOf(policy), pod.labels))
+      .filter(({ policy }) => selectsLabels(selectorOf(policy), pod.labels))
       .map(({ policy }) => objectKey(policy))
       .sort();
   }
@@ -156,11 +156,4 @@ export class InputView {
       ...this.#cluster,
     });
   }
-}
-
-function selects(
-  selector: Readonly<Record<string, string>> | undefined,
-  of: Readonly<Record<string, string>>,
-): boolean {
-  return selector !== undefined && Object.entries(selector).every(([key, value]) => of[key] === value);
 }

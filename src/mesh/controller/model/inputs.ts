@@ -1,6 +1,6 @@
 import type { AuthorizationPolicy, Gateway, GatewayClass, KubeObject, Namespace } from '#base/kube/types.js';
 import type { Graph, SourceCollection } from '../graph/graph.js';
-import type { PeerAuthFacts } from '../../rules/peer-authentication.js';
+import type { PeerAuthFacts } from '../../rules/mtls-mode.js';
 import {
   trafficDistribution,
   type NodeFacts,

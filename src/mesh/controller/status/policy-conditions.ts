@@ -1,4 +1,5 @@
 import type { PolicyOutcome } from '../model/ambient-index.js';
+import { l4Shortfall } from '../../rules/l4-authorization.js';
 import { unsupportedReason } from '../../rules/l7-authorization.js';
 import type { WantedCondition } from './conditions.js';
 
@@ -6,8 +7,7 @@ import type { WantedCondition } from './conditions.js';
 export const policyConditionTypes = ['ZtunnelAccepted', 'WaypointAccepted'] as const;
 
 /**
- * What to say of an AuthorizationPolicy: accepted only by an enforcement point that enforces all of it
- * (reference/control-plane.md 3.4, 5.3).
+ * What to say of an AuthorizationPolicy: accepted only by an enforcement point that enforces it as it is written.
  */
 export function policyConditions(outcome: PolicyOutcome): readonly WantedCondition[] {
   const observedGeneration = outcome.policy.metadata.generation;
@@ -34,21 +34,7 @@ export function policyConditions(outcome: PolicyOutcome): readonly WantedConditi
   }
   const { l4 } = outcome;
   if (l4 === undefined) return [];
-  if (l4.unsupportedPolicy !== undefined) {
-    return condition('ZtunnelAccepted', false, 'UnsupportedValue', l4.unsupportedPolicy);
-  }
-  if (l4.unsupported.length > 0) {
-    const omitted = l4.omittedRules.length === 0 ? '' : `; rules left out: ${l4.omittedRules.join(', ')}`;
-    const ineffective =
-      l4.ineffectiveRules.length === 0
-        ? ''
-        : `; rules that can never match: ${l4.ineffectiveRules.join(', ')}`;
-    return condition(
-      'ZtunnelAccepted',
-      false,
-      'UnsupportedValue',
-      `ztunnel cannot evaluate ${l4.unsupported.join(', ')}${omitted}${ineffective}`,
-    );
-  }
+  const shortfall = l4Shortfall(l4);
+  if (shortfall !== undefined) return condition('ZtunnelAccepted', false, 'UnsupportedValue', shortfall);
   return condition('ZtunnelAccepted', true, 'Accepted', 'attached to ztunnel');
 }

@@ -1,5 +1,5 @@
 import { fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
-import type { MeshNames } from '../../policy/l7/attributes.js';
+import type { MeshNames } from '../../rules/trust-domain.js';
 import {
   type CompiledPolicy,
   compilePolicy,

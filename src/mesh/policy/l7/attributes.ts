@@ -37,9 +37,3 @@ export interface L7Attributes {
   /** Undefined for a TCP connection: HTTP attributes then cannot be evaluated. */
   readonly http: HttpAttributes | undefined;
 }
-
-/** What a policy is evaluated relative to: names in it are interpreted by these. */
-export interface MeshNames {
-  readonly trustDomain: string;
-  readonly trustDomainAliases: readonly string[];
-}

@@ -6,7 +6,8 @@ import {
   type AuthorizationPolicy_Rule,
   type AuthorizationPolicy_Source,
 } from '../../xds/gen/meshctl/l7_pb.js';
-import type { L7Attributes, MeshNames } from './attributes.js';
+import type { MeshNames } from '../../rules/trust-domain.js';
+import type { L7Attributes } from './attributes.js';
 import {
   type Condition,
   type ConditionSpec,

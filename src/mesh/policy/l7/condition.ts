@@ -1,4 +1,5 @@
-import type { HttpAttributes, L7Attributes, MeshNames } from './attributes.js';
+import type { MeshNames } from '../../rules/trust-domain.js';
+import type { HttpAttributes, L7Attributes } from './attributes.js';
 import { compileIpBlock } from './ip-block.js';
 import { compilePathPattern } from './path-pattern.js';
 import {

@@ -1,4 +1,4 @@
-import type { MeshNames } from './attributes.js';
+import { type MeshNames, principalPatterns } from '../../rules/trust-domain.js';
 import { compileStringPattern, type ValueTest } from './string-pattern.js';
 
 /** The parts of `<trust domain>/ns/<namespace>/sa/<service account>`. */
@@ -7,9 +7,6 @@ export interface PrincipalParts {
   readonly namespace: string;
   readonly serviceAccount: string;
 }
-
-/** The trust domain every existing policy uses to say "this mesh". */
-const localTrustDomain = 'cluster.local';
 
 /** Splits a principal (no scheme); undefined when it is not of the mesh's form. */
 export function parsePrincipal(principal: string): PrincipalParts | undefined {
@@ -20,21 +17,10 @@ export function parsePrincipal(principal: string): PrincipalParts | undefined {
   return { trustDomain, namespace, serviceAccount };
 }
 
-/**
- * Compiles a principal pattern. A five-segment pattern whose trust domain is `cluster.local`, the
- * mesh's own or one of its aliases stands for the same name in all of them.
- */
+/** Compiles a principal pattern; undefined when it is empty. */
 export function compilePrincipalPattern(pattern: string, names: MeshNames): ValueTest | undefined {
-  const segments = pattern.split('/');
-  const trustDomain = segments[0];
-  const own = [names.trustDomain, ...names.trustDomainAliases];
-  const isLocal =
-    segments.length === 5 &&
-    trustDomain !== undefined &&
-    (trustDomain === localTrustDomain || own.includes(trustDomain));
-  if (!isLocal) return compileStringPattern(pattern);
-  const rest = segments.slice(1).join('/');
-  const tests = own.flatMap((domain) => compileStringPattern(`${domain}/${rest}`) ?? []);
+  if (pattern === '') return undefined;
+  const tests = principalPatterns(pattern, names).flatMap((each) => compileStringPattern(each) ?? []);
   return (value) => tests.some((test) => test(value));
 }
 

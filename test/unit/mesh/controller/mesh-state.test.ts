@@ -3,7 +3,7 @@ import { objectKey, namespaceFacts, policyFacts, meshKey } from '#mesh/controlle
 import { podFacts, serviceFacts, sliceFacts } from '#mesh/rules/facts.js';
 import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
 import { MeshState } from '#mesh/controller/model/mesh-state.js';
-import { peerAuthFacts } from '#mesh/rules/peer-authentication.js';
+import { peerAuthFacts } from '#mesh/rules/mtls-mode.js';
 import { policyConditions } from '#mesh/controller/status/policy-conditions.js';
 import { serviceConditions } from '#mesh/controller/status/service-conditions.js';
 import type { AuthorizationPolicy, EndpointSlice, Pod, Service } from '#base/kube/types.js';

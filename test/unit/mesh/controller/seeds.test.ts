@@ -3,8 +3,10 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { waypointOf } from '#mesh/rules/waypoint.js';
 import { convertToL4 } from '#mesh/rules/l4-authorization.js';
+import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
 import { convertToL7 } from '#mesh/rules/l7-authorization.js';
-import { peerAuthFacts, peerAuthPolicyKeys, strictAuthorization } from '#mesh/rules/peer-authentication.js';
+import { peerAuthFacts } from '#mesh/rules/mtls-mode.js';
+import { peerAuthPolicyKeys, strictAuthorization } from '#mesh/rules/peer-authentication.js';
 import type { AuthorizationPolicy, Gateway, PeerAuthentication } from '#base/kube/types.js';
 import { Action, Scope } from '#mesh/xds/gen/istio/authorization_pb.js';
 
@@ -14,7 +16,7 @@ const bank = 'bank-of-ambient';
 
 test('frontend-policy: two principals, for the frontend only', () => {
   const policy = seed<AuthorizationPolicy>('frontend-policy');
-  expect(convertToL4(policy, 'istio-system')).toMatchObject({
+  expect(convertToL4(policy, defaultMeshConfig('istio-system'))).toMatchObject({
     unsupported: [],
     unsupportedPolicy: undefined,
     authorization: {
@@ -69,7 +71,7 @@ test('frontend-viewer: methods for a waypoint; a node proxy would deny instead o
   expect(l7.unsupported).toBe(false);
   expect(l7.rules.flatMap(({ to }) => to.flatMap(({ methods }) => methods))).toContain('GET');
   const asSelector = { ...policy, spec: { ...policy.spec, targetRefs: [] } };
-  const { authorization, omittedRules } = convertToL4(asSelector, 'istio-system');
+  const { authorization, omittedRules } = convertToL4(asSelector, defaultMeshConfig('istio-system'));
   expect(omittedRules).toEqual([1]);
   expect(authorization?.rules).toEqual([]);
 });

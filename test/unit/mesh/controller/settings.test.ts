@@ -41,15 +41,19 @@ const defaults = defaultMeshConfig('istio-system');
 test('mesh options: known keys are read, others are somebody else’s', () => {
   expect(parseMeshConfig('', defaults)).toEqual(defaults);
   expect(
-    parseMeshConfig('trustDomain: corp\nwaypointFailurePolicy: open\naccessLogFile: /dev/stdout\n', defaults),
+    parseMeshConfig(
+      'trustDomain: corp\nwaypointFailurePolicy: open\nl7PolicyAtZtunnel: ignore\naccessLogFile: x\n',
+      defaults,
+    ),
   ).toEqual({
     trustDomain: 'corp',
     rootNamespace: 'istio-system',
     waypointFailurePolicy: 'open',
+    l7PolicyAtZtunnel: 'ignore',
   });
 });
 
-test.each(['- a', 'x: [', 'trustDomain: 3', 'waypointFailurePolicy: maybe'])(
+test.each(['- a', 'x: [', 'trustDomain: 3', 'waypointFailurePolicy: maybe', 'l7PolicyAtZtunnel: allow'])(
   'mesh options "%s" are refused',
   (text) => {
     expect(() => parseMeshConfig(text, defaults)).toThrow(expect.objectContaining({ code: 'MESH0401' }));

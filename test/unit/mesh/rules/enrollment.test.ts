@@ -27,7 +27,7 @@ describe('decideEnrollment', () => {
   ];
   it.each(cases)('%s', (_, { pod, ns, enroll }) => {
     const subject = { metadata: { namespace: 'demo', ...(pod === undefined ? {} : { labels: pod }) } };
-    expect(decideEnrollment(subject, ns, rules).enroll).toBe(enroll);
+    expect(decideEnrollment(subject, ns, rules).isEnrolled).toBe(enroll);
   });
 
   it.each([
@@ -45,23 +45,23 @@ describe('decideEnrollment', () => {
     ],
   ])('never enrolls %s, and says why', (_, pod, reason) => {
     expect(decideEnrollment(pod, ambient, rules)).toEqual({
-      enroll: false,
+      isEnrolled: false,
       reason: expect.stringMatching(reason),
     });
   });
 
   it('enrolls a pod called ztunnel elsewhere', () => {
     const pod = { metadata: { namespace: 'demo', labels: { app: 'ztunnel' } } };
-    expect(decideEnrollment(pod, ambient, rules).enroll).toBe(true);
+    expect(decideEnrollment(pod, ambient, rules).isEnrolled).toBe(true);
   });
 
   it('needs one selector whose both parts match', () => {
     const both = { podSelector: { matchLabels: { a: '1' } }, namespaceSelector: { matchLabels: { b: '2' } } };
     const only = { ...rules, selectors: [both] };
     const pod = { metadata: { namespace: 'demo', labels: { a: '1' } } };
-    expect(decideEnrollment(pod, { b: '2' }, only).enroll).toBe(true);
-    expect(decideEnrollment(pod, { b: '3' }, only).enroll).toBe(false);
-    expect(decideEnrollment(pod, { b: '2' }, { ...rules, selectors: [] }).enroll).toBe(false);
+    expect(decideEnrollment(pod, { b: '2' }, only).isEnrolled).toBe(true);
+    expect(decideEnrollment(pod, { b: '3' }, only).isEnrolled).toBe(false);
+    expect(decideEnrollment(pod, { b: '2' }, { ...rules, selectors: [] }).isEnrolled).toBe(false);
   });
 });
 

@@ -1,8 +1,9 @@
 import { toJson } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { convertToL4 } from '#mesh/rules/l4-authorization.js';
+import { convertToL4, l4Shortfall } from '#mesh/rules/l4-authorization.js';
+import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
 import type { AuthorizationPolicy, AuthorizationRule } from '#base/kube/types.js';
-import { AuthorizationSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
+import { Action, AuthorizationSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
 
 function policy(
   spec: NonNullable<AuthorizationPolicy['spec']>,
@@ -16,8 +17,11 @@ function policy(
   };
 }
 
+const mesh = defaultMeshConfig('istio-system');
 const convert = (spec: NonNullable<AuthorizationPolicy['spec']>, o = {}) =>
-  convertToL4(policy(spec, o), 'istio-system');
+  convertToL4(policy(spec, o), mesh);
+const convertIgnoring = (spec: NonNullable<AuthorizationPolicy['spec']>) =>
+  convertToL4(policy(spec), { ...mesh, l7PolicyAtZtunnel: 'ignore' });
 const json = (spec: NonNullable<AuthorizationPolicy['spec']>, o = {}) => {
   const { authorization } = convert(spec, o);
   return authorization === undefined ? undefined : toJson(AuthorizationSchema, authorization);
@@ -44,15 +48,38 @@ describe('scope', () => {
   });
 });
 
-test.each([['CUSTOM'], ['AUDIT']])('action %s is not for a node proxy', (action) => {
-  expect(convert({ action })).toMatchObject({
-    authorization: undefined,
-    unsupportedPolicy: `action ${action}`,
-  });
+test('an audit is not for a node proxy', () => {
+  const conversion = convert({ action: 'AUDIT', rules: [{}] });
+  expect(conversion).toMatchObject({ authorization: undefined, unsupportedPolicy: 'action AUDIT' });
+  expect(l4Shortfall(conversion)).toContain('not enforced');
 });
 
-test('a dry run is not enforced', () => {
-  expect(convert({}, { annotations: { 'istio.io/dry-run': 'true' } }).authorization).toBeUndefined();
+test.each([['CUSTOM'], ['SOMETHING']])(
+  'what action %s would ask somebody else about is refused, unless it is to be ignored',
+  (action) => {
+    const spec = { action: action as 'CUSTOM', rules: [{ from: [{ source: { namespaces: ['a'] } }] }] };
+    const conversion = convert(spec);
+    expect(conversion).toMatchObject({
+      authorization: { action: Action.DENY, rules: [{ clauses: [{ matches: [{ namespaces: [{}] }] }] }] },
+      unsupportedPolicy: `action ${action}`,
+      stricterRules: [1],
+    });
+    expect(l4Shortfall(conversion)).toContain('refused');
+    expect(convertIgnoring(spec).authorization).toBeUndefined();
+  },
+);
+
+test.each([['true'], ['True'], ['1']])('a dry run (%s) is not enforced', (value) => {
+  expect(convert({}, { annotations: { 'istio.io/dry-run': value } }).authorization).toBeUndefined();
+});
+
+test('a principal of "this mesh" is one of its trust domain', () => {
+  const rules = [{ from: [{ source: { principals: ['cluster.local/ns/a/sa/*', 'other/ns/a/sa/b'] } }] }];
+  const { authorization } = convertToL4(policy({ rules }), { ...mesh, trustDomain: 'td.example' });
+  expect(authorization?.rules[0]?.clauses[0]?.matches[0]?.principals).toMatchObject([
+    { matchType: { value: 'td.example/ns/a/sa/' } },
+    { matchType: { value: 'other/ns/a/sa/b' } },
+  ]);
 });
 
 describe('rules', () => {
@@ -131,19 +158,41 @@ describe('attributes a node proxy does not see', () => {
     expect(result).toMatchObject({ omittedRules: [1], unsupported: ['to.operation.methods'] });
   });
 
-  test('DENY drops the attribute and keeps the rest of the clause', () => {
-    const result = convert({
-      action: 'DENY',
-      rules: [{ to: [{ operation: { methods: ['GET'], ports: ['80'] } }] }],
-    });
-    expect(result.authorization?.rules[0]?.clauses[0]?.matches[0]?.destinationPorts).toEqual([80]);
-    expect(result).toMatchObject({ omittedRules: [], ineffectiveRules: [] });
+  const clausesOf = (spec: NonNullable<AuthorizationPolicy['spec']>, converter = convert) =>
+    converter(spec).authorization?.rules.map(({ clauses }) => clauses.length);
+
+  test.each<[string, AuthorizationRule, number]>([
+    ['an operation of its own', { ...l4, ...l7 }, 1],
+    ['nothing else', l7, 0],
+    ['one of two operations', { ...l4, to: [...l7.to, { operation: { ports: ['80'] } }] }, 1],
+    ['a negation', { ...l4, to: [{ operation: { notMethods: ['GET'] } }] }, 1],
+    ['a condition', { ...l4, when: [{ key: 'request.headers[x]', values: ['y'] }] }, 1],
+    ['a condition nobody knows', { ...l4, when: [{ key: 'source.port', values: ['1'] }] }, 1],
+    ['a source', { from: [{ source: { requestPrincipals: ['*'] } }] }, 0],
+    ['a port that is none', { ...l4, to: [{ operation: { ports: ['80', 'http'] } }] }, 1],
+    ['a block that is none', { from: [{ source: { ipBlocks: ['10.0.0.0/8', '10.0.0.0/99'] } }] }, 0],
+    ['a pattern without a form', { from: [{ source: { namespaces: ['a*b'] } }] }, 0],
+    ['a service account pattern', { from: [{ source: { serviceAccounts: ['a/*'] } }] }, 0],
+  ])('DENY with %s refuses whoever the rest of the rule matches', (_name, rule, clauses) => {
+    const spec = { action: 'DENY' as const, rules: [rule] };
+    expect(clausesOf(spec)).toEqual([clauses]);
+    expect(convert(spec)).toMatchObject({ omittedRules: [], ineffectiveRules: [], stricterRules: [1] });
+    expect(l4Shortfall(convert(spec))).toContain('refuse whoever the rest of them matches: 1');
   });
 
-  test('DENY with a clause of nothing else can never match, which is reported', () => {
-    expect(convert({ action: 'DENY', rules: [l4, { ...l4, ...l7 }] })).toMatchObject({
-      ineffectiveRules: [2],
-    });
+  test('DENY keeps what it can evaluate beside an attribute, and the exemptions it can read', () => {
+    const matchOf = (operation: NonNullable<NonNullable<AuthorizationRule['to']>[number]['operation']>) =>
+      convert({ action: 'DENY', rules: [{ to: [{ operation }] }] }).authorization?.rules[0]?.clauses[0]
+        ?.matches[0];
+    expect(matchOf({ methods: ['GET'], ports: ['80'] })?.destinationPorts).toEqual([80]);
+    expect(matchOf({ notPorts: ['80', 'http'] })?.notDestinationPorts).toEqual([80]);
+  });
+
+  test('told to ignore, DENY loses the attribute; a clause of nothing else never matches', () => {
+    const spec = { action: 'DENY' as const, rules: [l4, { ...l4, ...l7 }] };
+    expect(convertIgnoring(spec)).toMatchObject({ ineffectiveRules: [2], stricterRules: [] });
+    expect(clausesOf(spec, convertIgnoring)).toEqual([1, 2]);
+    expect(l4Shortfall(convertIgnoring(spec))).toContain('never match: 2');
   });
 
   test.each([

@@ -2,11 +2,10 @@ import { toJson } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import {
   convertPortLevel,
-  peerAuthFacts,
   peerAuthPolicyKeys,
   strictAuthorization,
-  type PeerAuthFacts,
 } from '#mesh/rules/peer-authentication.js';
+import { peerAuthFacts, type PeerAuthFacts } from '#mesh/rules/mtls-mode.js';
 import { AuthorizationSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
 
 function facts(o: {
