@@ -58,7 +58,7 @@ await build({
 // Installation templates as JSON, beside the bundle: parsing the CRDs as YAML would cost every install a second.
 const templates = {};
 for (const name of (await readdir('templates', { recursive: true })).sort()) {
-  if (!/\.ya?ml$/.test(name) || name.startsWith('waypoint')) continue;
+  if (!/\.ya?ml$/.test(name)) continue;
   const documents = parseAllDocuments(await readFile(`templates/${name}`, 'utf8'));
   for (const { errors } of documents)
     if (errors.length > 0) throw new Error(`templates/${name}: ${errors[0].message}`);

@@ -20,7 +20,7 @@ const floors = {
     ['controller', 'ztunnel', 'gateway', 'cni'],
     ['hbone', 'policy', 'view', 'rules'],
     ['process'],
-    ['identity', 'telemetry'],
+    ['identity', 'telemetry', 'templates'],
     ['xds', 'system'],
   ],
   base: [['telemetry'], ['kube'], ['system'], ['net'], ['errors']],

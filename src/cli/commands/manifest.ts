@@ -1,7 +1,7 @@
 import { nameOf } from '#mesh/install/apply/plan-changes.js';
 import { isWrite, planInstallation } from '#mesh/install/installer.js';
 import { renderInstallation } from '#mesh/install/render/installation.js';
-import { readTemplateFiles } from '#mesh/install/render/template-files.js';
+import { readTemplateFiles } from '#mesh/templates/files.js';
 import { effectiveValues, givenPlatform, givenValues } from '#mesh/install/values/effective.js';
 import { clientVersion } from '../client-version.js';
 import type { CommandDefinition } from '../command.js';

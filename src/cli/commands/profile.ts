@@ -1,8 +1,8 @@
 import { objectDiff } from '#mesh/install/apply/object-diff.js';
-import { readTemplateFiles } from '#mesh/install/render/template-files.js';
+import { readTemplateFiles } from '#mesh/templates/files.js';
 import { effectiveValues, givenPlatform, givenValues } from '#mesh/install/values/effective.js';
 import { defaultProfile, profileNames } from '#mesh/install/values/profile.js';
-import { valueAt } from '#mesh/install/values/tree.js';
+import { valueAt } from '#mesh/templates/values.js';
 import { clientVersion } from '../client-version.js';
 import type { CommandDefinition } from '../command.js';
 import { toYaml } from '../yaml-document.js';

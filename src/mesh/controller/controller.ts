@@ -10,7 +10,6 @@ import { loadCaMaterial } from './authority/ca-store.js';
 import { runRootDistribution } from './authority/root-distribution.js';
 import { runGatewayClasses } from './gateway/gateway-classes.js';
 import { GatewayController } from './gateway/gateway-controller.js';
-import { findTemplates } from './gateway/template.js';
 import { createWaypointRenderer } from './gateway/waypoint-objects.js';
 import { createInformers } from './informers.js';
 import { runAsLeader } from './leadership.js';
@@ -28,6 +27,7 @@ import { TokenAuthenticator } from './server/token-authenticator.js';
 import type { Settings } from './settings.js';
 import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
 import { runStatusWriter } from './status/status-writer.js';
+import { readTemplateFiles } from '../templates/files.js';
 import { productVersion } from '../telemetry/version.js';
 
 /** How long calls under way get when the process is asked to stop, in milliseconds. */
@@ -157,7 +157,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     gatewayClasses: informers.gatewayClasses,
     pods: informers.pods,
     namespaces: informers.namespaces,
-    render: createWaypointRenderer(findTemplates(settings.templatesDir), {
+    render: createWaypointRenderer(readTemplateFiles(), {
       ...settings.waypoint,
       ...cluster,
       revision: settings.revision,

@@ -15,10 +15,4 @@ export const controllerCodes = {
       'The mounted directory holds some of ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, but not all.',
     fix: 'Recreate Secret cacerts with the complete set, or remove it to use a self-signed root.',
   },
-  MESH0405: {
-    kind: 'failed',
-    title: 'The waypoint template cannot be rendered.',
-    cause: 'A template file is missing from the image or names an unknown variable.',
-    fix: 'Use the controller image that belongs to this version; `meshctl verify-install` shows the versions.',
-  },
 } as const satisfies Record<string, ErrorCode>;

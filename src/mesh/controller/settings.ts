@@ -24,7 +24,6 @@ export interface Settings {
     readonly imagePullPolicy: string;
     readonly resources: unknown;
   };
-  readonly templatesDir: string | undefined;
   /** Connections are asked to reconnect after this long, in milliseconds. */
   readonly maxConnectionAgeMs: number | undefined;
   /** Address the servers listen on. */
@@ -76,7 +75,6 @@ export function readSettings(
       imagePullPolicy: env['WAYPOINT_IMAGE_PULL_POLICY'] || 'IfNotPresent',
       resources: parseResources(env['WAYPOINT_RESOURCES']),
     },
-    templatesDir: env['TEMPLATES_DIR'],
     maxConnectionAgeMs: parseAgeMs(flags.get('keepaliveMaxServerConnectionAge')),
     listenHost: everyAddress(),
     ports: { ...defaultPorts, ...parseMonitoringPort(flags.get('monitoringAddr')) },

@@ -30,7 +30,7 @@ export const installCodes = {
   MESH0304: {
     kind: 'bug',
     title: 'Broken template',
-    cause: 'A template of this version refers to a value that does not exist.',
+    cause: 'A template of this version is missing or refers to a value that does not exist.',
     fix: 'Report it with the output of the command.',
   },
   MESH0305: {

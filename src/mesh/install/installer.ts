@@ -21,7 +21,7 @@ import { mapConcurrently } from './concurrency.js';
 import { resourceOf } from './kinds.js';
 import type { InstallReporter } from './reporter.js';
 import { renderInstallation, type Stage, stages } from './render/installation.js';
-import { readTemplateFiles } from './render/template-files.js';
+import { readTemplateFiles } from '../templates/files.js';
 import {
   type EffectiveValues,
   effectiveValues,

@@ -7,7 +7,7 @@ import { missingPermissions, permissionsFor, permissionText } from './cluster/pe
 import { type ClusterFacts, detectCluster } from './cluster/platform.js';
 import { nameOf } from './apply/plan-changes.js';
 import { renderInstallation } from './render/installation.js';
-import { readTemplateFiles } from './render/template-files.js';
+import { readTemplateFiles } from '../templates/files.js';
 import { effectiveValues } from './values/effective.js';
 import { type Check, check } from './verify/check.js';
 

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import * as labels from '#base/kube/labels.js';
 import { deployments, serviceAccounts, services, type Resource } from '#base/kube/resource.js';
 import type {
@@ -10,7 +9,9 @@ import type {
   ServiceAccount,
   ServicePort,
 } from '#base/kube/types.js';
-import { loadTemplate, type Template } from './template.js';
+import { mapIn, type TemplateFiles } from '../../templates/files.js';
+import { renderDocument } from '../../templates/render.js';
+import type { ValueMap } from '../../templates/values.js';
 
 /** Install-time settings of waypoints. */
 export interface WaypointSettings {
@@ -57,12 +58,11 @@ export function waypointObjectName(gateway: Gateway): string {
   return gateway.metadata.annotations?.[nameOverrideAnnotation] ?? gateway.metadata.name;
 }
 
-/** Loads the templates and returns the renderer. Throws MESH0405. */
-export function createWaypointRenderer(templates: string, settings: WaypointSettings): WaypointRenderer {
-  const folder = join(templates, 'waypoint');
-  const serviceAccount = loadTemplate(join(folder, 'service-account.yaml'));
-  const deployment = loadTemplate(join(folder, 'deployment.yaml'));
-  const service = loadTemplate(join(folder, 'service.yaml'));
+/** The renderer of the templates below `waypoint/`. Throws MESH0304 when one of them is missing or broken. */
+export function createWaypointRenderer(files: TemplateFiles, settings: WaypointSettings): WaypointRenderer {
+  const serviceAccount = objectTemplate<ServiceAccount>(files, 'service-account');
+  const deployment = objectTemplate<Deployment>(files, 'deployment');
+  const service = objectTemplate<Service>(files, 'service');
   return (gateway, context) => {
     const name = waypointObjectName(gateway);
     const values = {
@@ -79,18 +79,23 @@ export function createWaypointRenderer(templates: string, settings: WaypointSett
       network: settings.network,
       discoveryAddress: settings.discoveryAddress,
     };
-    // The templates have the shape of their kind; what differs is filled in below.
-    const render = <T extends KubeObject>(template: Template): T => template(values) as unknown as T;
     const finish = <T extends KubeObject>(object: T): T => decorate(object, gateway, context.controllerName);
     return [
-      { resource: serviceAccounts, object: finish(render<ServiceAccount>(serviceAccount)) },
+      { resource: serviceAccounts, object: finish(serviceAccount(values)) },
       {
         resource: deployments,
-        object: finish(withPodSettings(render<Deployment>(deployment), { gateway, context, settings })),
+        object: finish(withPodSettings(deployment(values), { gateway, context, settings })),
       },
-      { resource: services, object: finish(withPorts(render<Service>(service), gateway)) },
+      { resource: services, object: finish(withPorts(service(values), gateway)) },
     ];
   };
+}
+
+/** Renders `templates/waypoint/NAME.yaml`, which has the shape of its kind. */
+function objectTemplate<T extends KubeObject>(files: TemplateFiles, name: string): (scope: ValueMap) => T {
+  const where = `waypoint/${name}.yaml`;
+  const template = mapIn(files, where);
+  return (scope) => renderDocument(template, scope, where) as unknown as T;
 }
 
 /** Labels that mark every object of a Gateway. */

@@ -2,7 +2,7 @@ import { isConflict, isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { customResourceDefinitions } from '#base/kube/resource.js';
 import type { CustomResourceDefinition, KubeObject, ManagedFieldsEntry } from '#base/kube/types.js';
-import { isMap } from '../values/tree.js';
+import { isMap } from '../../templates/values.js';
 import { fieldManager, isOurs } from './field-manager.js';
 
 /** Says which release of the Gateway API a definition is; written by the published CRDs and by ours. */

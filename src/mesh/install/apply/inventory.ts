@@ -3,8 +3,9 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { configMaps } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
-import { contentHash, managedBy, managedByLabel } from '../render/installation.js';
-import type { ValueMap } from '../values/tree.js';
+import { contentHash } from '../render/content-hash.js';
+import { managedBy, managedByLabel } from '../render/installation.js';
+import type { ValueMap } from '../../templates/values.js';
 import { fieldManager } from './field-manager.js';
 import { nameOf } from './plan-changes.js';
 

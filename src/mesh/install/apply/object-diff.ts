@@ -1,4 +1,4 @@
-import { isMap } from '../values/tree.js';
+import { isMap } from '../../templates/values.js';
 
 /** A field that differs between two versions of an object. */
 export interface FieldChange {

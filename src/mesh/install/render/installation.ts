@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { EffectiveValues } from '../values/effective.js';
-import { isMap, type Value, type ValueMap, valueAt } from '../values/tree.js';
+import { isMap, type Value, type ValueMap, valueAt } from '../../templates/values.js';
 import { installScope } from './scope.js';
-import { renderDocument } from './template.js';
-import { documentsIn, type TemplateFiles } from './template-files.js';
+import { renderDocument } from '../../templates/render.js';
+import { documentsIn, type TemplateFiles } from '../../templates/files.js';
 
 /** Components as upstream's operator names them. */
 export type ComponentName = 'Base' | 'Pilot' | 'Cni' | 'Ztunnel';
@@ -74,17 +73,6 @@ export function renderInstallation(
       if (rendered !== undefined) add(component, where, rendered);
     }
   }
-}
-
-/** Identifies the content of an object, independent of the order of its fields. */
-export function contentHash(value: unknown): string {
-  return createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 16);
-}
-
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, v: unknown) =>
-    isMap(v) ? Object.fromEntries(Object.entries(v).toSorted(([a], [b]) => (a < b ? -1 : 1))) : v,
-  );
 }
 
 function stageOf(kind: string, component: ComponentName): Stage {

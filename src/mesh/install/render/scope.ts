@@ -1,6 +1,6 @@
 import type { EffectiveValues } from '../values/effective.js';
-import { isMap, mergeValues, type Value, type ValueMap, valueAt } from '../values/tree.js';
-import { contentHash } from './installation.js';
+import { isMap, mergeValues, type Value, type ValueMap, valueAt } from '../../templates/values.js';
+import { contentHash } from './content-hash.js';
 
 /** What the templates can refer to: the values, and names for what is computed from them. */
 export function installScope(effective: EffectiveValues, namespace: string): ValueMap {

@@ -1,10 +1,10 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import { mapIn, type TemplateFiles } from '../render/template-files.js';
+import { mapIn, type TemplateFiles } from '../../templates/files.js';
 import { defaultProfile, platformValues, profileValues } from './profile.js';
 import { ValuesSchema, withoutNulls } from './schema.js';
 import { requireSupported } from './supported.js';
 import { assign, parseAssignment } from './set-path.js';
-import { isMap, mergeValues, type Value, type ValueMap, valueAt } from './tree.js';
+import { isMap, mergeValues, type Value, type ValueMap, valueAt } from '../../templates/values.js';
 import { readValuesFiles } from './values-file.js';
 
 /** What the user asked for, in the order of the command line. */

@@ -1,7 +1,7 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { nearMiss } from '#base/errors/near-miss.js';
-import { mapIn, type TemplateFiles } from '../render/template-files.js';
-import type { ValueMap } from './tree.js';
+import { mapIn, type TemplateFiles } from '../../templates/files.js';
+import type { ValueMap } from '../../templates/values.js';
 
 /** The profile used when none is named. */
 export const defaultProfile = 'ambient';

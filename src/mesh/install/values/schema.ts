@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { nearMiss } from '#base/errors/near-miss.js';
-import { isMap, type Value, type ValueMap } from './tree.js';
+import { isMap, type Value, type ValueMap } from '../../templates/values.js';
 
 /** The part of JSON schema that values.schema.json uses. */
 interface Schema {

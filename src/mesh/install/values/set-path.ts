@@ -1,5 +1,5 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import { isMap, scalarText, type Value } from './tree.js';
+import { isMap, scalarText, type Value } from '../../templates/values.js';
 
 /** One step of a `--set` path. */
 export type PathStep =

@@ -1,5 +1,5 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import { scalarText, type Value, type ValueMap, valueAt } from './tree.js';
+import { scalarText, type Value, type ValueMap, valueAt } from '../../templates/values.js';
 
 /** Values with which the CNI agent refuses to start, and why. */
 const fixed: readonly { readonly path: string; readonly only: Value; readonly why: string }[] = [

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import { isMap, mergeValues, scalarText, type ValueMap } from './tree.js';
+import { isMap, mergeValues, scalarText, type ValueMap } from '../../templates/values.js';
 
 /** A values file is at most this large; the largest sensible one is a few kilobytes. */
 const fileMaxBytes = 4 * 1024 * 1024;

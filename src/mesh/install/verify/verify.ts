@@ -8,7 +8,7 @@ import type { KubeClient } from '#base/kube/client.js';
 import { podHttp } from '#base/kube/port-forward.js';
 import { type Inventory, readInventory } from '../apply/inventory.js';
 import { renderInstallation } from '../render/installation.js';
-import { readTemplateFiles } from '../render/template-files.js';
+import { readTemplateFiles } from '../../templates/files.js';
 import { effectiveValues } from '../values/effective.js';
 import { type Check, check } from './check.js';
 import { checkNodes } from './node-checks.js';

@@ -4,7 +4,7 @@ import {
   unmanagedStatus,
   waypointStatus,
 } from '#mesh/controller/gateway/gateway-status.js';
-import { findTemplates } from '#mesh/controller/gateway/template.js';
+import { readTemplateFiles } from '#mesh/templates/files.js';
 import { createWaypointRenderer, servicePorts } from '#mesh/controller/gateway/waypoint-objects.js';
 import type { Deployment, Gateway, GatewayListener, Service } from '#base/kube/types.js';
 
@@ -100,7 +100,7 @@ test('a Gateway run elsewhere is what its spec says; one not deployed claims not
 });
 
 describe('objects of a waypoint', () => {
-  const render = createWaypointRenderer(findTemplates(undefined), {
+  const render = createWaypointRenderer(readTemplateFiles(), {
     image: 'hub/waypoint:1',
     imagePullPolicy: 'IfNotPresent',
     resources: { requests: { cpu: '1m' } },

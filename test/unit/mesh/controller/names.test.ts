@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { findTemplates } from '#mesh/controller/gateway/template.js';
+import { readTemplateFiles } from '#mesh/templates/files.js';
 import { createWaypointRenderer } from '#mesh/controller/gateway/waypoint-objects.js';
 import { parseMeshConfig, defaultMeshConfig } from '#mesh/rules/mesh-config.js';
 import { nodeMismatch } from '#mesh/controller/server/grpc-servers.js';
@@ -9,7 +9,7 @@ import type { Deployment, Service } from '#base/kube/types.js';
 // The proxy was told the object's name as its Gateway: it asked for another Gateway's policies, got none, and
 // let everything pass.
 test('a waypoint under another name still knows its Gateway, and is still selected by it', () => {
-  const render = createWaypointRenderer(findTemplates(undefined), {
+  const render = createWaypointRenderer(readTemplateFiles(), {
     image: 'i',
     imagePullPolicy: 'Always',
     resources: undefined,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { readTemplateFiles } from '#mesh/install/render/template-files.js';
+import { readTemplateFiles } from '#mesh/templates/files.js';
 import { celErrors } from '#sandbox/apiserver/crd/cel-rules.js';
 import { ruleErrors } from '#sandbox/apiserver/crd/rule-checks.js';
 import { schemaFromOpenApi, withMetadata } from '#sandbox/apiserver/crd/crd-schema.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DaemonSet, Deployment, KubeObject } from '#base/kube/types.js';
 import { resourceOf } from '#mesh/install/kinds.js';
 import { renderInstallation } from '#mesh/install/render/installation.js';
-import { readTemplateFiles } from '#mesh/install/render/template-files.js';
+import { readTemplateFiles } from '#mesh/templates/files.js';
 import { effectiveValues, givenValues } from '#mesh/install/values/effective.js';
 
 const files = readTemplateFiles();

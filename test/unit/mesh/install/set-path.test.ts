@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { assign, inferValue, parseAssignment } from '#mesh/install/values/set-path.js';
-import type { Value } from '#mesh/install/values/tree.js';
+import type { Value } from '#mesh/templates/values.js';
 
 function set(root: Value, ...sources: string[]): Value {
   return sources.reduce((r: Value, s) => assign(r, parseAssignment(s, { isString: false })), root);

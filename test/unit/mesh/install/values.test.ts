@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readTemplateFiles } from '#mesh/install/render/template-files.js';
+import { readTemplateFiles } from '#mesh/templates/files.js';
 import { effectiveValues, givenValues, type ValuesRequest } from '#mesh/install/values/effective.js';
-import { mergeValues, valueAt } from '#mesh/install/values/tree.js';
+import { mergeValues, valueAt } from '#mesh/templates/values.js';
 
 const files = readTemplateFiles();
 const folder = mkdtempSync(join(tmpdir(), 'meshctl-values-'));

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { isMap, mergeValues, scalarText, type Value, type ValueMap, valueAt } from '../values/tree.js';
+import { isMap, mergeValues, scalarText, type Value, type ValueMap, valueAt } from './values.js';
 
 /*
  * Templates are YAML whose scalars may hold {{ path }} and whose maps may hold four directives:

@@ -2,14 +2,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 import { MeshError } from '#base/errors/mesh-error.js';
-import type { Value, ValueMap } from '../values/tree.js';
+import type { Value, ValueMap } from './values.js';
 
-/** Every installation template: path below templates/ -> its documents. */
+/** Every template: path below templates/ -> its documents. */
 export type TemplateFiles = Readonly<Record<string, readonly Value[]>>;
 
 /** Written by the build next to the bundle: parsing JSON takes a hundredth of the time YAML takes. */
 const bundled = fileURLToPath(new URL('./templates.json', import.meta.url));
-const source = fileURLToPath(new URL('../../../../templates/', import.meta.url));
+const source = fileURLToPath(new URL('../../../templates/', import.meta.url));
 
 /** The templates of this version, from the build or, when run from source, from templates/. */
 export function readTemplateFiles(): TemplateFiles {
@@ -20,8 +20,7 @@ export function readTemplateFiles(): TemplateFiles {
 function parseTemplateFolder(folder: string): TemplateFiles {
   const files: Record<string, readonly Value[]> = {};
   for (const name of readdirSync(folder, { recursive: true }).map(String).toSorted()) {
-    // Waypoint templates belong to the controller, which renders them itself.
-    if (!/\.ya?ml$/.test(name) || name.startsWith('waypoint')) continue;
+    if (!/\.ya?ml$/.test(name)) continue;
     const documents = parseAllDocuments(readFileSync(`${folder}${name}`, 'utf8'));
     files[name] = documents.map((d) => d.toJS({ maxAliasCount: 1_000 }) as Value);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { renderDocument } from '#mesh/install/render/template.js';
+import { renderDocument } from '#mesh/templates/render.js';
 
 const scope = {
   name: 'mesh',
