@@ -12,17 +12,36 @@ const parts = {
   base: [],
 };
 
-/** The floors of a part, top to bottom: a folder imports only folders of floors below its own. */
+/**
+ * The floors of a folder, top to bottom: its children (folders, and files as they are written without `.ts`) import
+ * only children of floors below their own, or beside them where the part allows it.
+ */
 const floors = {
   mesh: [
     ['install'],
     ['inspect'],
     ['controller', 'ztunnel', 'gateway', 'cni'],
-    ['hbone', 'policy', 'view', 'rules'],
+    ['l7'],
+    ['view'],
+    ['hbone', 'policy', 'rules'],
     ['process'],
     ['identity', 'telemetry', 'templates'],
     ['xds', 'system'],
   ],
+  'mesh/gateway': [
+    ['main'],
+    ['waypoint'],
+    ['config'],
+    ['admin'],
+    ['listener'],
+    ['http'],
+    ['telemetry'],
+    ['upstream'],
+    ['connection'],
+    ['mesh'],
+    ['error-codes'],
+  ],
+  'mesh/l7': [['layers'], ['route', 'codec'], ['message']],
   base: [['telemetry'], ['kube'], ['system'], ['net'], ['errors']],
 };
 
@@ -44,11 +63,13 @@ const imports = new Map();
 
 for (const file of files) {
   const text = readFileSync(join('src', file), 'utf8');
-  const [part, folder] = file.split('/');
+  const [part] = file.split('/');
   if (!(part in parts))
     problems.push(`src/${file}: src/${part} is not one of ${Object.keys(parts).join(', ')}`);
-  if (part in floors && floorOf(part, folder) === -1)
-    problems.push(`src/${file}: ${part}/${folder} has no floor in scripts/layers.mjs`);
+  for (const [level, child] of levelsOf(file)) {
+    if (level in floors && floorOf(level, child) === -1)
+      problems.push(`src/${file}: ${level}/${child} has no floor in scripts/layers.mjs`);
+  }
   const targets = new Set();
   for (const [, spec] of text.matchAll(/(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)) {
     if (restricted[spec] && !restricted[spec].some((allowed) => `${file}/`.startsWith(`${allowed}/`)))
@@ -67,25 +88,36 @@ for (const file of files) {
     problems.push(`src/${file}: process.exit, process.argv and console belong to bin/ and src/cli`);
 }
 
-function floorOf(part, folder) {
-  return floors[part].findIndex((floor) => floor.includes(folder));
+/** The folders a file is in, each with the child of it that leads to the file. */
+function levelsOf(file) {
+  const path = file.replace(/\.ts$/, '').split('/');
+  return path.slice(1).map((child, depth) => [path.slice(0, depth + 1).join('/'), child]);
+}
+
+function floorOf(level, child) {
+  return floors[level].findIndex((floor) => floor.includes(child));
 }
 
 function checkArrow(file, target) {
-  const [part, folder] = file.split('/');
-  const [targetPart, targetFolder] = target.split('/');
+  const [part] = file.split('/');
+  const [targetPart] = target.split('/');
   if (part !== targetPart) {
     if (!parts[part]?.includes(targetPart))
       problems.push(`src/${file}: ${part} may not import ${targetPart} (${target})`);
     return;
   }
-  if (!(part in floors) || folder === targetFolder) return;
-  const [from, to] = [floorOf(part, folder), floorOf(part, targetFolder)];
-  if (to < from)
-    problems.push(`src/${file}: ${part}/${folder} may not import ${part}/${targetFolder} (arrow up)`);
-  const isProcess = floors[part][from]?.includes('ztunnel');
-  if (to === from && isProcess)
-    problems.push(`src/${file}: ${part}/${folder} may not import its sibling ${part}/${targetFolder}`);
+  const targets = new Map(levelsOf(target));
+  for (const [level, child] of levelsOf(file)) {
+    const targetChild = targets.get(level);
+    if (targetChild === undefined) return;
+    if (!(level in floors) || child === targetChild) continue;
+    const [from, to] = [floorOf(level, child), floorOf(level, targetChild)];
+    if (to < from)
+      problems.push(`src/${file}: ${level}/${child} may not import ${level}/${targetChild} (arrow up)`);
+    const isProcess = floors[level][from]?.includes('ztunnel');
+    if (to === from && isProcess)
+      problems.push(`src/${file}: ${level}/${child} may not import its sibling ${level}/${targetChild}`);
+  }
 }
 
 /** Strongly connected components of a graph (Tarjan), those of more than one member only. */

@@ -1,10 +1,8 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { defaultTrustDomain, formatSpiffeId, type SpiffeId } from '../identity/spiffe.js';
 import type { MeshNames } from '../rules/trust-domain.js';
+import type { AccessLogEncoding } from './telemetry/access-log.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
-
-/** Where log lines of requests go: nowhere, upstream's default text format, or one JSON object a line. */
-export type AccessLogEncoding = 'off' | 'text' | 'json';
 
 /** Ports of one proxy; 0 lets the system choose (tests). */
 export interface WaypointPorts {

@@ -16,17 +16,14 @@ import { untilAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { configDump } from './admin/config-dump.js';
 import type { WaypointConfig } from './config.js';
+import type { ConnectionContext } from './connection/connection-context.js';
 import { AuthorizationFilter } from './http/filter.js';
 import { Forwarder } from './http/forwarder.js';
-import { Http1Engine } from './http/http1-engine.js';
-import { Http2Engine } from './http/http2-engine.js';
 import { HttpService } from './http/http-service.js';
-import type { GatewaySelf } from './listener/destination.js';
 import { TcpProxy } from './listener/tcp-proxy.js';
 import { TunnelListener } from './listener/tunnel-listener.js';
 import { MeshView } from './mesh/mesh-view.js';
 import { PolicyStore } from './mesh/policy-store.js';
-import { AccessLog } from './telemetry/access-log.js';
 import { Metrics } from './telemetry/metrics.js';
 import type { Telemetry } from './telemetry/request-record.js';
 import { ConnectionPool } from './upstream/connection-pool.js';
@@ -35,6 +32,10 @@ import { EndpointSource } from './upstream/endpoint-source.js';
 import { LeastRequest } from './upstream/least-request.js';
 import { productVersion } from '../telemetry/version.js';
 import type { DeltaClientOptions } from '../xds/client/delta-client.js';
+import { Http1Engine } from '../l7/codec/http1-engine.js';
+import { Http2Engine } from '../l7/codec/http2-engine.js';
+import type { GatewaySelf } from './connection/destination.js';
+import { AccessLog } from './telemetry/access-log.js';
 
 const log = createLogger('waypoint');
 /** Lifetime asked for this proxy's certificate. */
@@ -59,8 +60,8 @@ export class Waypoint {
   readonly #certificates: CertificateManager;
   readonly #hbonePool = new HbonePool();
   readonly #upstream: ConnectionPool;
-  readonly #http1: Http1Engine;
-  readonly #http2: Http2Engine;
+  readonly #http1: Http1Engine<ConnectionContext>;
+  readonly #http2: Http2Engine<ConnectionContext>;
   readonly #listener: TunnelListener;
   readonly #hbone: HboneServer;
   readonly #quit = new AbortController();
@@ -83,7 +84,12 @@ export class Waypoint {
     this.#certificates = new CertificateManager({ source: this.#ca });
     const credentials = () => this.#certificates.get(config.identity);
     const telemetry = this.#telemetry();
-    const endpoints = new EndpointSource(this.#view, config);
+    const endpoints = new EndpointSource(this.#view, {
+      network,
+      clusterId: config.clusterId,
+      node: pod.node,
+      ip: pod.ip,
+    });
     const balancer = new LeastRequest();
     const dialer = new Dialer({ pool: this.#hbonePool, credentials });
     this.#upstream = new ConnectionPool(dialer);
@@ -214,13 +220,13 @@ export class Waypoint {
   }
 
   #dump(): unknown {
-    const [config, policies, view, listener] = [this.#config, this.#policies, this.#view, this.#listener];
     return configDump({
-      config,
+      gateway: this.#config.gateway,
+      identity: this.#config.identity,
       certificates: this.#certificates.states(),
-      policies,
-      view,
-      listener,
+      policies: this.#policies,
+      view: this.#view,
+      listener: this.#listener,
       self: this.#self,
     });
   }

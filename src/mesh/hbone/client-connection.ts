@@ -24,7 +24,7 @@ import {
   sessionMemoryMaxMb,
   streamWindowBytes,
 } from './parameters.js';
-import type { ConnectOptions, HboneStream } from './pool.js';
+import type { ConnectOptions, HboneStream } from './stream.js';
 import { peerExpiresMs, peerIdentities, secureContextOf, type TlsInfo, tlsInfo } from './tls.js';
 
 export interface DialOptions {

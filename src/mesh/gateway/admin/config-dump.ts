@@ -1,14 +1,15 @@
+import type { SpiffeId } from '../../identity/spiffe.js';
 import type { CertificateState } from '../../identity/certificate-manager.js';
 import { dumpCertificate } from '../../identity/certificate-dump.js';
-import type { WaypointConfig } from '../config.js';
-import { type GatewaySelf, usesGateway } from '../listener/destination.js';
 import type { TunnelListener } from '../listener/tunnel-listener.js';
 import type { MeshView } from '../mesh/mesh-view.js';
 import type { PolicyStore } from '../mesh/policy-store.js';
 import { productVersion } from '../../telemetry/version.js';
+import { type GatewaySelf, usesGateway } from '../connection/destination.js';
 
 export interface DumpInput {
-  readonly config: WaypointConfig;
+  readonly gateway: { readonly namespace: string; readonly name: string };
+  readonly identity: SpiffeId;
   readonly certificates: readonly CertificateState[];
   readonly policies: PolicyStore;
   readonly view: MeshView;
@@ -17,11 +18,19 @@ export interface DumpInput {
 }
 
 /** The state dump of the admin port. Services are those bound to this gateway. */
-export function configDump({ config, certificates, policies, view, listener, self }: DumpInput): unknown {
+export function configDump({
+  gateway,
+  identity,
+  certificates,
+  policies,
+  view,
+  listener,
+  self,
+}: DumpInput): unknown {
   return {
     version: productVersion,
-    gateway: config.gateway,
-    identity: config.identity,
+    gateway,
+    identity,
     certificates: certificates.map(dumpCertificate),
     policies: policies.dump(),
     services: view

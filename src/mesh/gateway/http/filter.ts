@@ -1,10 +1,10 @@
 import type { HttpAttributes, L7Attributes } from '../../policy/l7/attributes.js';
 import { authorize, denialDetails } from '../../policy/l7/authorize.js';
 import type { PolicyStore } from '../mesh/policy-store.js';
-import { type ConnectionContext, serviceOf } from './connection-context.js';
-import { remoteAddressOf } from './header-policy.js';
-import type { HeaderList } from './header-list.js';
-import { type LocalReply, rbacDenied } from './local-reply.js';
+import { connectionAttributes, type ConnectionContext, serviceOf } from '../connection/connection-context.js';
+import { remoteAddressOf } from '../../l7/layers/header-policy.js';
+import type { HeaderList } from '../../l7/message/header-list.js';
+import { type LocalReply, rbacDenied } from '../../l7/message/local-reply.js';
 
 /** A request between being accepted and being routed. Filters may change the headers. */
 export interface FilteredRequest {
@@ -53,18 +53,5 @@ function attributesOf(request: FilteredRequest): L7Attributes {
       header: (name) => headers.joined(name),
       auth: request.auth,
     },
-  };
-}
-
-/** What policies can ask about a connection before, or without, any HTTP on it. */
-export function connectionAttributes({ peer, peerAddress, destination }: ConnectionContext): L7Attributes {
-  return {
-    sourcePrincipal: peer.slice('spiffe://'.length),
-    sourceIp: peerAddress.ip,
-    remoteIp: peerAddress.ip,
-    destinationIp: destination.address.ip,
-    destinationPort: destination.address.port,
-    sni: undefined,
-    http: undefined,
   };
 }

@@ -1,18 +1,19 @@
 import { messageOf } from '#base/errors/mesh-error.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { RequestRecord, Telemetry } from '../telemetry/request-record.js';
-import type { UpstreamRequest, UpstreamResponse } from '../upstream/upstream-request.js';
-import type { ConnectionContext } from './connection-context.js';
-import type { Exchange, ExchangeEnd } from './exchange.js';
 import type { FilteredRequest, HttpFilter } from './filter.js';
 import type { Forwarder, ForwardResult } from './forwarder.js';
-import { prepareRequestHeaders, prepareResponseHeaders } from './header-policy.js';
-import type { BrokenRequest, EngineHandler } from './http1-engine.js';
-import { isGrpc, type LocalReply, sendLocalReply } from './local-reply.js';
-import { normalizeTarget } from './path.js';
-import { relay } from '../listener/relay.js';
-import { guardRequest, removeHopByHop } from './request-guard.js';
-import { defaultRoute } from './route.js';
+import type { UpstreamRequest, UpstreamResponse } from '../../l7/message/upstream-request.js';
+import type { ConnectionContext } from '../connection/connection-context.js';
+import type { Exchange, ExchangeEnd } from '../../l7/message/exchange.js';
+import { prepareRequestHeaders, prepareResponseHeaders } from '../../l7/layers/header-policy.js';
+import type { BrokenRequest, EngineHandler } from '../../l7/codec/engine-handler.js';
+import { isGrpc, type LocalReply, sendLocalReply } from '../../l7/message/local-reply.js';
+import { normalizeTarget } from '../../l7/message/request-target.js';
+import { relay } from '../../l7/codec/relay.js';
+import { guardRequest } from '../../l7/layers/request-guard.js';
+import { removeHopByHop } from '../../l7/message/connection-options.js';
+import { defaultRoute } from '../../l7/route/route.js';
 
 const log = createLogger('http');
 
@@ -30,15 +31,15 @@ export interface HttpServiceDeps {
  * The request path: guard, normalize, filters, route, forward, record. Every exchange ends in exactly
  * one record, whatever happens to it.
  */
-export class HttpService implements EngineHandler {
+export class HttpService implements EngineHandler<ConnectionContext> {
   readonly #deps: HttpServiceDeps;
 
   constructor(deps: HttpServiceDeps) {
     this.#deps = deps;
   }
 
-  async handle(exchange: Exchange): Promise<void> {
-    const record = this.#begin(exchange);
+  async handle(exchange: Exchange, connection: ConnectionContext): Promise<void> {
+    const record = this.#begin(exchange, connection);
     const aborted = new AbortController();
     const ended = new Promise<ExchangeEnd>((resolve) => exchange.onEnd(resolve));
     void ended.then((end) => {
@@ -67,10 +68,10 @@ export class HttpService implements EngineHandler {
     this.#deps.telemetry.request(record);
   }
 
-  #begin(exchange: Exchange): RequestRecord {
+  #begin(exchange: Exchange, connection: ConnectionContext): RequestRecord {
     const { headers } = exchange;
     return {
-      ...makeRecord(exchange.connection, this.#deps.now()),
+      ...makeRecord(connection, this.#deps.now()),
       method: exchange.method,
       path: exchange.target,
       protocol: exchange.version === '2' ? 'HTTP/2' : `HTTP/${exchange.version}`,
@@ -108,7 +109,7 @@ export class HttpService implements EngineHandler {
     }
     removeHopByHop(headers);
     const request: FilteredRequest = {
-      connection: exchange.connection,
+      connection: record.connection,
       method,
       ...target,
       authority,
@@ -126,7 +127,7 @@ export class HttpService implements EngineHandler {
     record.requestId = headers.joined('x-request-id');
     record.routeName = defaultRoute.name;
     const result = await this.#deps.forwarder.forward({
-      connection: exchange.connection,
+      connection: record.connection,
       downstreamVersion: version === '2' ? '2' : '1.1',
       route: defaultRoute,
       upstream: upstreamRequest({ exchange, record, signal }, request),

@@ -1,8 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { authorize, denialDetails } from '../../policy/l7/authorize.js';
-import { type ConnectionContext, serviceOf } from '../http/connection-context.js';
-import { connectionAttributes } from '../http/filter.js';
 import type { PolicyStore } from '../mesh/policy-store.js';
 import type { ConnectionRecord, Telemetry } from '../telemetry/request-record.js';
 import type { Dialer } from '../upstream/dialer.js';
@@ -11,7 +9,8 @@ import type { Endpoint } from '../upstream/endpoint.js';
 import { endpointKey } from '../upstream/endpoint.js';
 import type { EndpointSource } from '../upstream/endpoint-source.js';
 import type { LeastRequest } from '../upstream/least-request.js';
-import { relay } from './relay.js';
+import { type ConnectionContext, serviceOf, connectionAttributes } from '../connection/connection-context.js';
+import { relay } from '../../l7/codec/relay.js';
 
 /** What passing TCP through needs. */
 export interface TcpProxyDeps {

@@ -3,14 +3,15 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import type { ConnectRequest } from '../../hbone/server.js';
 import type { TlsInfo } from '../../hbone/tls.js';
 import { createLogger } from '#base/telemetry/log.js';
-import type { ConnectionContext } from '../http/connection-context.js';
-import type { Http1Engine } from '../http/http1-engine.js';
-import type { Http2Engine } from '../http/http2-engine.js';
 import type { MeshView } from '../mesh/mesh-view.js';
-import { formatAddress, type GatewaySelf, resolveDestination } from './destination.js';
-import { peekFirst } from './first-bytes.js';
-import { sniff, sniffHttpVersion } from './sniff.js';
 import type { TcpProxy } from './tcp-proxy.js';
+import type { ConnectionContext } from '../connection/connection-context.js';
+import type { Http1Engine } from '../../l7/codec/http1-engine.js';
+import type { Http2Engine } from '../../l7/codec/http2-engine.js';
+import { formatAddress } from '../../l7/message/address.js';
+import { type GatewaySelf, resolveDestination } from '../connection/destination.js';
+import { peekFirst } from '../../l7/codec/first-bytes.js';
+import { sniff, sniffHttpVersion } from '../../l7/codec/sniff.js';
 
 const log = createLogger('listener');
 
@@ -27,8 +28,8 @@ export interface LiveTunnel {
 export interface TunnelListenerDeps {
   readonly view: MeshView;
   readonly self: GatewaySelf;
-  readonly http1: Http1Engine;
-  readonly http2: Http2Engine;
+  readonly http1: Http1Engine<ConnectionContext>;
+  readonly http2: Http2Engine<ConnectionContext>;
   readonly tcp: TcpProxy;
 }
 

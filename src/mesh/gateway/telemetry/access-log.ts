@@ -1,6 +1,8 @@
-import type { AccessLogEncoding } from '../config.js';
-import { formatAddress } from '../listener/destination.js';
 import { clusterName, type ConnectionRecord, type RequestRecord } from './request-record.js';
+import { formatAddress } from '../../l7/message/address.js';
+
+/** Where log lines of requests go: nowhere, upstream's default text format, or one JSON object a line. */
+export type AccessLogEncoding = 'off' | 'text' | 'json';
 
 type Fields = Record<string, string | number | null>;
 

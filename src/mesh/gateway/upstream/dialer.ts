@@ -5,9 +5,9 @@ import { hbonePort } from '../../hbone/parameters.js';
 import type { HbonePool } from '../../hbone/pool.js';
 import type { Credentials } from '../../identity/credentials.js';
 import { connectTcp } from '#base/system/socket.js';
-import type { ResetReason } from '../http/local-reply.js';
-import { formatAddress } from '../listener/destination.js';
 import type { Endpoint } from './endpoint.js';
+import type { ResetReason } from '../../l7/message/local-reply.js';
+import { formatAddress } from '../../l7/message/address.js';
 
 /** No connection to an endpoint: no byte of the request was sent. */
 export class DialError extends Error {

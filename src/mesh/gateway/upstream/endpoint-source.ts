@@ -1,16 +1,18 @@
-import type { WaypointConfig } from '../config.js';
-import type { ServedDestination } from '../http/connection-context.js';
 import type { MeshView } from '../mesh/mesh-view.js';
 import { eligibleEndpoints, type Endpoint, type Here } from './endpoint.js';
+import type { ServedDestination } from '../connection/connection-context.js';
+
+/** Where this proxy says it runs; its locality is looked up in the mesh. */
+export type Placement = Pick<Here, 'network' | 'clusterId' | 'node'> & { readonly ip: string };
 
 /** The endpoints of a destination as the mesh is now. */
 export class EndpointSource {
   readonly #view: MeshView;
-  readonly #config: Pick<WaypointConfig, 'network' | 'clusterId' | 'pod'>;
+  readonly #placement: Placement;
 
-  constructor(view: MeshView, config: Pick<WaypointConfig, 'network' | 'clusterId' | 'pod'>) {
+  constructor(view: MeshView, placement: Placement) {
     this.#view = view;
-    this.#config = config;
+    this.#placement = placement;
   }
 
   /** Endpoints that may be used; empty when there is none that is healthy. */
@@ -18,7 +20,7 @@ export class EndpointSource {
     if (destination.kind === 'workload') {
       const { ip, port } = destination.address;
       // Read again: the pod may have left the mesh since the connection began.
-      const workload = this.#view.workloadByIp(this.#config.network, ip);
+      const workload = this.#view.workloadByIp(this.#placement.network, ip);
       return workload === undefined ? [] : [{ ip, port, workload }];
     }
     const service = this.#view.serviceByKey(destination.service.key);
@@ -29,9 +31,9 @@ export class EndpointSource {
   }
 
   #here(): Here {
-    const { network, clusterId, pod } = this.#config;
-    const self = this.#view.workloadByIp(network, pod.ip);
+    const { network, clusterId, node, ip } = this.#placement;
+    const self = this.#view.workloadByIp(network, ip);
     const nowhere = { region: '', zone: '', subzone: '' };
-    return { network, clusterId, node: pod.node, locality: self?.locality ?? nowhere };
+    return { network, clusterId, node, locality: self?.locality ?? nowhere };
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '#mesh/gateway/config.js';
-import { backoffMs, defaultRoute } from '#mesh/gateway/http/route.js';
 import { LeastRequest } from '#mesh/gateway/upstream/least-request.js';
+import { backoffMs, defaultRoute } from '#mesh/l7/route/route.js';
 
 const env = {
   POD_NAME: 'waypoint-5c6',

@@ -1,7 +1,5 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { formatSpiffeId } from '#mesh/identity/spiffe.js';
-import type { ConnectionContext } from '#mesh/gateway/http/connection-context.js';
-import { type GatewaySelf, resolveDestination } from '#mesh/gateway/listener/destination.js';
 import type { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
 import {
   AddressSchema,
@@ -12,6 +10,8 @@ import {
   type WorkloadSchema,
 } from '#mesh/xds/gen/istio/workload_pb.js';
 import { ipToBytes } from '#base/net/address.js';
+import type { ConnectionContext } from '#mesh/gateway/connection/connection-context.js';
+import { type GatewaySelf, resolveDestination } from '#mesh/gateway/connection/destination.js';
 
 export const self: GatewaySelf = {
   namespace: 'shop',

@@ -1,12 +1,11 @@
 import type { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
-import { AccessLog } from '#mesh/gateway/telemetry/access-log.js';
 import { Metrics } from '#mesh/gateway/telemetry/metrics.js';
 import type { ConnectionRecord, RequestRecord } from '#mesh/gateway/telemetry/request-record.js';
-import type { AccessLogEncoding } from '#mesh/gateway/config.js';
 import { processRegistry } from '#mesh/process/process-metrics.js';
 import { addService, addWorkload, connectionTo } from '../make-mesh.js';
+import { AccessLog, type AccessLogEncoding } from '#mesh/gateway/telemetry/access-log.js';
 
 const view = new MeshView();
 addService(view, 'web', '10.96.0.1');

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { formatAddress, parseAddressPort, resolveDestination } from '#mesh/gateway/listener/destination.js';
 import { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
 import { AppProtocol } from '#mesh/xds/gen/istio/workload_pb.js';
 import { addService, addWorkload, gatewayAt, gatewayNamed, self } from '../make-mesh.js';
+import { formatAddress, parseAddressPort } from '#mesh/l7/message/address.js';
+import { resolveDestination } from '#mesh/gateway/connection/destination.js';
 
 describe('parseAddressPort', () => {
   it.each([

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { HeaderList } from '#mesh/gateway/http/header-list.js';
+import { HeaderList } from '#mesh/l7/message/header-list.js';
 import {
   prepareRequestHeaders,
   prepareResponseHeaders,
   remoteAddressOf,
-} from '#mesh/gateway/http/header-policy.js';
-import { backoffMs, defaultRoute } from '#mesh/gateway/http/route.js';
+} from '#mesh/l7/layers/header-policy.js';
+import { backoffMs, defaultRoute } from '#mesh/l7/route/route.js';
 
 describe('request headers', () => {
   it('takes away a claimed certificate and adds an id and the scheme', () => {

@@ -1,5 +1,4 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
-import type { ConnectionContext } from './connection-context.js';
 import type { HeaderList } from './header-list.js';
 
 /** Status and headers of a response about to be sent. */
@@ -19,7 +18,6 @@ export type ExchangeEnd = 'finished' | 'aborted';
  * any time. With `isEmpty` the head is the whole response.
  */
 export interface Exchange {
-  readonly connection: ConnectionContext;
   readonly version: '1.0' | '1.1' | '2';
   readonly method: string;
   /** As sent: path and query, `*`, or a whole URL. */

@@ -1,9 +1,6 @@
-import type { HeaderList } from './header-list.js';
-
-/** Most header lines of a request. */
-export const headerLinesMax = 100;
-/** Most bytes of a request's header section. */
-export const headerBytesMax = 60 * 1024;
+import { connectionOptions } from '../message/connection-options.js';
+import { headerBytesMax, headerLinesMax } from '../message/header-limits.js';
+import type { HeaderList } from '../message/header-list.js';
 
 /** Why a request is refused before anything looks at it. */
 export interface Refusal {
@@ -71,39 +68,4 @@ export function guardRequest({ version, method, authority, headers }: GuardedReq
 
 function badRequest(details: string): Refusal {
   return { status: 400, details };
-}
-
-/** Names listed in Connection, lower case. */
-export function connectionOptions(headers: HeaderList): string[] {
-  return headers
-    .all('connection')
-    .flatMap((value) => value.split(','))
-    .map((name) => name.trim().toLowerCase())
-    .filter((name) => name !== '');
-}
-
-const hopByHop = [
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-  'trailer',
-];
-
-/**
- * Removes headers meant for this hop only, in place. Done before policy looks, so that policy and
- * backend see the same request. `te` survives only as `trailers`, which means the same end to end.
- */
-export function removeHopByHop(headers: HeaderList): void {
-  const acceptsTrailers = headers
-    .all('te')
-    .flatMap((value) => value.split(','))
-    .some((value) => value.trim().toLowerCase() === 'trailers');
-  for (const name of connectionOptions(headers)) headers.remove(name);
-  for (const name of hopByHop) headers.remove(name);
-  headers.remove('te');
-  if (acceptsTrailers) headers.set('te', 'trailers');
 }

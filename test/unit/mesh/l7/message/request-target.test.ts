@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { normalizeTarget } from '#mesh/gateway/http/path.js';
+import { normalizeTarget } from '#mesh/l7/message/request-target.js';
 
 describe('normalizeTarget', () => {
   it.each([

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import type { Exchange, ResponseHead } from '#mesh/gateway/http/exchange.js';
-import { HeaderList } from '#mesh/gateway/http/header-list.js';
+import type { Exchange, ResponseHead } from '#mesh/l7/message/exchange.js';
+import { HeaderList } from '#mesh/l7/message/header-list.js';
 import {
   isGrpc,
   type LocalReply,
@@ -9,18 +9,13 @@ import {
   rbacDenied,
   sendLocalReply,
   upstreamReset,
-} from '#mesh/gateway/http/local-reply.js';
-import { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
-import { addService, connectionTo } from '../make-mesh.js';
+} from '#mesh/l7/message/local-reply.js';
 
 /** An exchange that keeps what is sent; the client's side is not part of these tests. */
 function send(reply: LocalReply, options: { method?: string; contentType?: string } = {}) {
-  const view = new MeshView();
-  addService(view, 'web', '10.96.0.1');
   const out = new PassThrough();
   const heads: { head: ResponseHead; isEmpty: boolean }[] = [];
   const exchange: Exchange = {
-    connection: connectionTo(view, '10.96.0.1:80'),
     version: '1.1',
     method: options.method ?? 'GET',
     target: '/',

@@ -5,10 +5,9 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import type { ConnectionContext } from './connection-context.js';
-import type { EngineHandler } from './http1-engine.js';
+import { headerBytesMax } from '../message/header-limits.js';
+import type { EngineHandler } from './engine-handler.js';
 import { Http2Exchange } from './http2-exchange.js';
-import { headerBytesMax } from './request-guard.js';
 
 /** Requests one client may run at a time on one connection. */
 const concurrentStreamsMax = 100;
@@ -18,17 +17,17 @@ const connectionWindowBytes = 1024 * 1024;
 const sessionMemoryMaxMb = 32;
 
 /** Serves HTTP/2 with prior knowledge on streams somebody else accepted. */
-export class Http2Engine {
-  readonly #handler: EngineHandler;
+export class Http2Engine<C> {
+  readonly #handler: EngineHandler<C>;
 
   readonly #sessions = new Set<ServerHttp2Session>();
 
-  constructor(handler: EngineHandler) {
+  constructor(handler: EngineHandler<C>) {
     this.#handler = handler;
   }
 
   /** Takes over a stream; the connection ends with it. */
-  serve(stream: Duplex, context: ConnectionContext): void {
+  serve(stream: Duplex, connection: C): void {
     const session = performServerHandshake(stream as never, {
       maxSessionMemory: sessionMemoryMaxMb,
       settings: {
@@ -44,11 +43,11 @@ export class Http2Engine {
       stream.destroy();
     });
     session.on('error', () => {
-      this.#handler.broken(context, { status: 400, details: 'http2.protocol_error' });
+      this.#handler.broken(connection, { status: 400, details: 'http2.protocol_error' });
       stream.destroy();
     });
     session.on('stream', (request: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-      void this.#handler.handle(new Http2Exchange(context, request, headers));
+      void this.#handler.handle(new Http2Exchange(request, headers), connection);
     });
   }
 

@@ -1,7 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import type { Exchange } from './exchange.js';
 import { HeaderList } from './header-list.js';
-import { serverName } from './header-policy.js';
+
+/** Value of the `server` response header: what clients and tests of a mesh compare with. */
+export const serverName = 'istio-envoy';
 
 /** A response made here instead of by a backend. */
 export interface LocalReply {

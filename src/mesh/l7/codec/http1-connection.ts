@@ -1,8 +1,8 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { HeaderList } from '../http/header-list.js';
-import { UpstreamError, type UpstreamRequest, type UpstreamResponse } from './upstream-request.js';
+import { HeaderList } from '../message/header-list.js';
+import { UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../message/upstream-request.js';
 
 /** Most bytes of a response's header section. */
 const responseHeaderBytesMax = 60 * 1024;

@@ -1,8 +1,8 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Readable, Writable } from 'node:stream';
-import type { ConnectionContext } from './connection-context.js';
-import type { Exchange, ExchangeEnd, ResponseHead } from './exchange.js';
-import { HeaderList } from './header-list.js';
+import type { Exchange, ExchangeEnd, ResponseHead } from '../message/exchange.js';
+import { HeaderList } from '../message/header-list.js';
+import { fieldsOf } from './http2-fields.js';
 
 /** A request over HTTP/2. */
 export class Http2Exchange implements Exchange {
@@ -18,11 +18,7 @@ export class Http2Exchange implements Exchange {
   #trailers: readonly string[] = [];
   #responseTrailers: readonly string[] = [];
 
-  constructor(
-    readonly connection: ConnectionContext,
-    stream: ServerHttp2Stream,
-    incoming: IncomingHttpHeaders,
-  ) {
+  constructor(stream: ServerHttp2Stream, incoming: IncomingHttpHeaders) {
     this.#stream = stream;
 
     this.method = String(incoming[':method'] ?? '');
@@ -88,16 +84,6 @@ export class Http2Exchange implements Exchange {
     if (this.#stream.closed && this.#stream.destroyed) queueMicrotask(end);
     else this.#stream.once('close', end);
   }
-}
-
-/** Header fields without the pseudo ones; Node has already joined repetitions. */
-export function fieldsOf(incoming: IncomingHttpHeaders): HeaderList {
-  const raw: string[] = [];
-  for (const [name, value] of Object.entries(incoming)) {
-    if (name.startsWith(':') || value === undefined) continue;
-    for (const each of Array.isArray(value) ? value : [value]) raw.push(name, each);
-  }
-  return HeaderList.fromRaw(raw);
 }
 
 /** Errors of a stream also end in 'close', where they are dealt with. */

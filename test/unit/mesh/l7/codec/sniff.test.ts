@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { peekFirst } from '#mesh/gateway/listener/first-bytes.js';
-import { sniff, sniffHttpVersion, sniffMaxBytes } from '#mesh/gateway/listener/sniff.js';
+import { peekFirst } from '#mesh/l7/codec/first-bytes.js';
+import { sniff, sniffHttpVersion, sniffMaxBytes } from '#mesh/l7/codec/sniff.js';
 
 const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 

@@ -1,15 +1,7 @@
-import { isIp } from '#base/net/address.js';
-import { formatHostPort, parseAuthority } from '#base/net/authority.js';
+import { type AddressPort, parseAddressPort } from '../../l7/message/address.js';
 import type { MeshView } from '../mesh/mesh-view.js';
 import { type PortProtocol, type Service, type ServicePort, undeclaredProtocol } from '../mesh/service.js';
 import type { GatewayRef, Workload } from '../mesh/workload.js';
-
-/** An address and port as a CONNECT names them. */
-export interface AddressPort {
-  /** In canonical text. */
-  readonly ip: string;
-  readonly port: number;
-}
 
 /** What a CONNECT asks for, and what this gateway does with it. */
 export type Destination =
@@ -64,17 +56,6 @@ export function resolveDestination(view: MeshView, self: GatewaySelf, authority:
     return { kind: 'refused', status: 404, reason: `Workload ${workload.uid} does not use this gateway` };
   }
   return { kind: 'workload', address, workload, protocol: undeclaredProtocol(address.port) };
-}
-
-/** Parses `1.2.3.4:80` or `[fd00::1]:80`; undefined for anything else, names included. */
-export function parseAddressPort(authority: string): AddressPort | undefined {
-  const parsed = parseAuthority(authority);
-  return parsed !== undefined && isIp(parsed.host) ? { ip: parsed.host, port: parsed.port } : undefined;
-}
-
-/** `ip:port`, with brackets around IPv6. */
-export function formatAddress({ ip, port }: AddressPort): string {
-  return formatHostPort({ host: ip, port });
 }
 
 /** Whether a gateway reference means this gateway. */

@@ -1,11 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { HeaderList } from '#mesh/gateway/http/header-list.js';
-import {
-  guardRequest,
-  type GuardedRequest,
-  headerBytesMax,
-  removeHopByHop,
-} from '#mesh/gateway/http/request-guard.js';
+import { HeaderList } from '#mesh/l7/message/header-list.js';
+import { guardRequest, type GuardedRequest } from '#mesh/l7/layers/request-guard.js';
+import { headerBytesMax } from '#mesh/l7/message/header-limits.js';
+import { removeHopByHop } from '#mesh/l7/message/connection-options.js';
 
 type Pairs = readonly (readonly [string, string])[];
 

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { HeaderList } from '#mesh/gateway/http/header-list.js';
-import { normalizeTarget } from '#mesh/gateway/http/path.js';
-import { guardRequest, removeHopByHop } from '#mesh/gateway/http/request-guard.js';
-import { parseAddressPort } from '#mesh/gateway/listener/destination.js';
-import { sniff, sniffHttpVersion, sniffMaxBytes } from '#mesh/gateway/listener/sniff.js';
+import { HeaderList } from '#mesh/l7/message/header-list.js';
+import { normalizeTarget } from '#mesh/l7/message/request-target.js';
+import { guardRequest } from '#mesh/l7/layers/request-guard.js';
+import { removeHopByHop } from '#mesh/l7/message/connection-options.js';
+import { parseAddressPort } from '#mesh/l7/message/address.js';
+import { sniff, sniffHttpVersion, sniffMaxBytes } from '#mesh/l7/codec/sniff.js';
 
 describe('sniff', () => {
   it.each([

@@ -1,26 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ConnectionContext } from './connection-context.js';
-import type { Exchange } from './exchange.js';
-import { serverName } from './header-policy.js';
+import { connectionOptions } from '../message/connection-options.js';
+import type { Exchange } from '../message/exchange.js';
+import { headerBytesMax } from '../message/header-limits.js';
+import { HeaderList } from '../message/header-list.js';
+import { serverName } from '../message/local-reply.js';
+import type { EngineHandler } from './engine-handler.js';
 import { Http1Exchange, Http1UpgradeExchange } from './http1-exchange.js';
-import { connectionOptions, headerBytesMax } from './request-guard.js';
-import { HeaderList } from './header-list.js';
 
-/** A connection whose bytes are not HTTP/1, or too much of it. */
-export interface BrokenRequest {
-  readonly status: number;
-  readonly details: string;
-}
-
-/** What the engines call. `handle` resolves when the exchange has ended. */
-export interface EngineHandler {
-  handle(exchange: Exchange): Promise<void>;
-  broken(context: ConnectionContext, problem: BrokenRequest): void;
-}
-
-interface ConnectionState {
-  readonly context: ConnectionContext;
+interface ConnectionState<C> {
+  readonly connection: C;
   /** Requests of one connection run one after the other, as pipelining promises. */
   tail: Promise<void>;
   pendingCount: number;
@@ -35,14 +24,14 @@ const idleMs = 3_600_000;
 const lingerMs = 2_000;
 
 /** Serves HTTP/1.1 on streams somebody else accepted, with Node's parser. */
-export class Http1Engine {
-  readonly #handler: EngineHandler;
+export class Http1Engine<C> {
+  readonly #handler: EngineHandler<C>;
 
   readonly #server: Server;
-  readonly #states = new Map<Duplex, ConnectionState>();
+  readonly #states = new Map<Duplex, ConnectionState<C>>();
   #isDraining = false;
 
-  constructor(handler: EngineHandler) {
+  constructor(handler: EngineHandler<C>) {
     this.#handler = handler;
 
     this.#server = createServer({
@@ -69,8 +58,13 @@ export class Http1Engine {
   }
 
   /** Takes over a stream; the connection ends with it. */
-  serve(stream: Duplex, context: ConnectionContext): void {
-    const state: ConnectionState = { context, tail: Promise.resolve(), pendingCount: 0, isBroken: false };
+  serve(stream: Duplex, connection: C): void {
+    const state: ConnectionState<C> = {
+      connection,
+      tail: Promise.resolve(),
+      pendingCount: 0,
+      isBroken: false,
+    };
     this.#states.set(stream, state);
     stream.once('close', () => this.#states.delete(stream));
     // Once our side has ended, what the client still sends has no reader.
@@ -91,17 +85,17 @@ export class Http1Engine {
     if (state === undefined || state.isBroken) return;
     const isLast = (): boolean => this.#isDraining || (req.socket.readableEnded && state.pendingCount === 1);
     const options = { expectsContinue, isLast };
-    this.#enqueue(req.socket, state, new Http1Exchange(state.context, req, res, options));
+    this.#enqueue(req.socket, state, new Http1Exchange(req, res, options));
   }
 
-  #enqueue(stream: Duplex, state: ConnectionState, exchange: Exchange): void {
+  #enqueue(stream: Duplex, state: ConnectionState<C>, exchange: Exchange): void {
     if (state.pendingCount >= pipelineMax) {
       stream.destroy();
       return;
     }
     state.pendingCount++;
     state.tail = state.tail.then(async () => {
-      await this.#handler.handle(exchange);
+      await this.#handler.handle(exchange, state.connection);
       state.pendingCount--;
     });
   }
@@ -115,7 +109,7 @@ export class Http1Engine {
       this.#continueWithoutUpgrade({ req, stream, head, headers });
       return;
     }
-    this.#enqueue(stream, state, new Http1UpgradeExchange(state.context, req, { stream, head, protocol }));
+    this.#enqueue(stream, state, new Http1UpgradeExchange(req, { stream, head, protocol }));
   }
 
   /**
@@ -142,7 +136,7 @@ export class Http1Engine {
     const state = this.#stateForSwitch(stream);
     if (state === undefined) return;
     const raw = { stream, head: Buffer.alloc(0), protocol: '' };
-    this.#enqueue(stream, state, new Http1UpgradeExchange(state.context, req, raw));
+    this.#enqueue(stream, state, new Http1UpgradeExchange(req, raw));
   }
 
   /**
@@ -150,12 +144,12 @@ export class Http1Engine {
    * read such a request, also when earlier ones still wait for their responses; those could then not be sent in order,
    * or at all. No client does that by accident.
    */
-  #stateForSwitch(stream: Duplex): ConnectionState | undefined {
+  #stateForSwitch(stream: Duplex): ConnectionState<C> | undefined {
     const state = this.#states.get(stream);
     if (state !== undefined && !state.isBroken && state.pendingCount === 0) return state;
     if (state !== undefined && !state.isBroken) {
       state.isBroken = true;
-      this.#handler.broken(state.context, { status: 400, details: 'http1.pipelined_upgrade' });
+      this.#handler.broken(state.connection, { status: 400, details: 'http1.pipelined_upgrade' });
     }
     stream.destroy();
     return undefined;
@@ -173,7 +167,7 @@ export class Http1Engine {
     const problem = isTooLarge
       ? { status: 431, details: 'request_headers_too_large' }
       : { status: 400, details: 'http1.codec_error' };
-    this.#handler.broken(state.context, problem);
+    this.#handler.broken(state.connection, problem);
     // An answer to bytes we could not read must not be taken for the answer to an earlier request.
     if (state.pendingCount > 0) {
       stream.destroy();

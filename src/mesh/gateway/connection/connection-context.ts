@@ -1,6 +1,7 @@
 import type { SpiffeId } from '../../identity/spiffe.js';
-import type { Destination } from '../listener/destination.js';
+import type { L7Attributes } from '../../policy/l7/attributes.js';
 import type { Workload } from '../mesh/workload.js';
+import type { Destination } from './destination.js';
 
 /** A destination this gateway serves. */
 export type ServedDestination = Exclude<Destination, { kind: 'refused' }>;
@@ -21,4 +22,17 @@ export function serviceOf({
   destination,
 }: ConnectionContext): { namespace: string; hostname: string; name: string } | undefined {
   return destination.kind === 'service' ? destination.service : undefined;
+}
+
+/** What policies can ask about a connection before, or without, any HTTP on it. */
+export function connectionAttributes({ peer, peerAddress, destination }: ConnectionContext): L7Attributes {
+  return {
+    sourcePrincipal: peer.slice('spiffe://'.length),
+    sourceIp: peerAddress.ip,
+    remoteIp: peerAddress.ip,
+    destinationIp: destination.address.ip,
+    destinationPort: destination.address.port,
+    sni: undefined,
+    http: undefined,
+  };
 }

@@ -1,8 +1,7 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import type { ConnectionContext } from './connection-context.js';
-import type { Exchange, ExchangeEnd, ResponseHead } from './exchange.js';
-import { HeaderList } from './header-list.js';
+import type { Exchange, ExchangeEnd, ResponseHead } from '../message/exchange.js';
+import { HeaderList } from '../message/header-list.js';
 
 /** Where an HTTP/1 request was addressed: the host in a whole URL replaces Host (RFC 9112 3.2.2). */
 interface Addressed {
@@ -42,7 +41,6 @@ export class Http1Exchange implements Exchange {
   readonly upgrade: string | undefined = undefined;
 
   constructor(
-    readonly connection: ConnectionContext,
     request: IncomingMessage,
     protected readonly response: ServerResponse,
     options: {
@@ -137,12 +135,11 @@ export class Http1UpgradeExchange extends Http1Exchange {
   readonly #listeners: ((end: ExchangeEnd) => void)[] = [];
 
   constructor(
-    context: ConnectionContext,
     request: IncomingMessage,
     raw: { readonly stream: Duplex; readonly head: Buffer; readonly protocol: string },
   ) {
     const response = new ServerResponse(request);
-    super(context, request, response, { expectsContinue: false, isLast: () => true });
+    super(request, response, { expectsContinue: false, isLast: () => true });
     this.#raw = raw;
 
     this.upgrade = raw.protocol;
@@ -187,7 +184,7 @@ export class Http1UpgradeExchange extends Http1Exchange {
 }
 
 /** Node's flat list as pairs. */
-export function pairs(raw: readonly string[]): [string, string][] {
+function pairs(raw: readonly string[]): [string, string][] {
   return [...HeaderList.fromRaw(raw)].map(([name, value]) => [name, value]);
 }
 

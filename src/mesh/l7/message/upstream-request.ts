@@ -1,7 +1,7 @@
 import type { Duplex, Readable } from 'node:stream';
 import { messageOf } from '#base/errors/mesh-error.js';
-import type { HeaderList } from '../http/header-list.js';
-import type { ResetReason } from '../http/local-reply.js';
+import type { HeaderList } from './header-list.js';
+import type { ResetReason } from './local-reply.js';
 
 /** A request as it is sent to a backend. Hop-by-hop headers are already gone. */
 export interface UpstreamRequest {

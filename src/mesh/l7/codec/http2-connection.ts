@@ -6,9 +6,9 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { HeaderList } from '../http/header-list.js';
-import { fieldsOf } from '../http/http2-exchange.js';
-import { UpstreamError, type UpstreamRequest, type UpstreamResponse } from './upstream-request.js';
+import { HeaderList } from '../message/header-list.js';
+import { fieldsOf } from './http2-fields.js';
+import { UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../message/upstream-request.js';
 
 /** Requests on one connection before another is opened, if the backend allows as many. */
 const concurrentStreamsMax = 100;

@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isIp } from '#base/net/address.js';
-import type { HeaderList } from './header-list.js';
-
-/** Value of the `server` response header: what clients and tests of a mesh compare with. */
-export const serverName = 'istio-envoy';
+import { serverName } from '../message/local-reply.js';
+import type { HeaderList } from '../message/header-list.js';
 
 /**
  * Prepares request headers for the backend, in place: a caller's claim about its certificate is
