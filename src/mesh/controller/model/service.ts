@@ -17,7 +17,7 @@ import {
 } from '../../xds/gen/istio/workload_pb.js';
 import { encodeResource, type WireResource } from '../../xds/server/resource.js';
 import { addressType } from '../../xds/type-urls.js';
-import { appProtocolOf } from './app-protocol.js';
+import { appProtocolOf } from '../../rules/app-protocol.js';
 import type { ServiceFacts } from '../../rules/facts.js';
 import type { WaypointBinding } from '../../rules/waypoint-binding.js';
 

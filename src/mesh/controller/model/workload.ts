@@ -21,7 +21,7 @@ import {
 import { encodeResource, type WireResource } from '../../xds/server/resource.js';
 import { addressType } from '../../xds/type-urls.js';
 import { defaultTrustDomain } from '../../identity/spiffe.js';
-import { appProtocolOf } from './app-protocol.js';
+import { appProtocolOf } from '../../rules/app-protocol.js';
 import type { NodeFacts, PodFacts, ServiceFacts, SliceFacts } from '../../rules/facts.js';
 import { serviceKey } from './service.js';
 import type { WaypointBinding } from '../../rules/waypoint-binding.js';

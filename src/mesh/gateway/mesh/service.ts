@@ -1,3 +1,4 @@
+import { isServerFirstPort } from '../../rules/app-protocol.js';
 import {
   AppProtocol,
   LoadBalancing_HealthPolicy as HealthPolicy,
@@ -43,12 +44,9 @@ export interface Service {
   readonly loadBalancing: LoadBalancing;
 }
 
-/** Ports of protocols in which the server speaks first: never looked into (upstream's list). */
-const neverSniffed: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
-
 /** The protocol of a port nothing was declared about. */
 export function undeclaredProtocol(port: number): PortProtocol {
-  return neverSniffed.has(port) ? 'tcp' : 'sniff';
+  return isServerFirstPort(port) ? 'tcp' : 'sniff';
 }
 
 /** Reads a service off the wire. Throws on what cannot be a service, which rejects that resource. */

@@ -1,9 +1,7 @@
 import { expect, test } from 'vitest';
-import { appProtocolOf } from '#mesh/controller/model/app-protocol.js';
 import { podFacts, serviceFacts, sliceFacts } from '#mesh/rules/facts.js';
 import { canonicalNameOf, canonicalRevisionOf, workloadNameOf } from '#mesh/rules/workload-name.js';
 import type { ObjectMeta, Pod } from '#base/kube/types.js';
-import { AppProtocol } from '#mesh/xds/gen/istio/workload_pb.js';
 
 const owner = (kind: string, name: string): Partial<ObjectMeta> => ({
   generateName: 'x-',
@@ -31,22 +29,6 @@ test('canonical name and revision by label precedence', () => {
   expect(canonicalNameOf({}, 'w')).toBe('w');
   expect(canonicalRevisionOf(labels)).toBe('v1');
   expect(canonicalRevisionOf({})).toBe('latest');
-});
-
-test.each<[Parameters<typeof appProtocolOf>[0], AppProtocol]>([
-  [{ port: 80, name: 'http' }, AppProtocol.HTTP11],
-  [{ port: 80, name: 'http-web' }, AppProtocol.HTTP11],
-  [{ port: 80, name: 'http2-x' }, AppProtocol.HTTP2],
-  [{ port: 80, name: 'grpc' }, AppProtocol.GRPC],
-  [{ port: 80, name: 'grpc-web' }, AppProtocol.UNKNOWN],
-  [{ port: 80, name: 'web', appProtocol: 'kubernetes.io/h2c' }, AppProtocol.HTTP2],
-  [{ port: 80, name: 'http', appProtocol: 'redis' }, AppProtocol.UNKNOWN],
-  [{ port: 443, name: 'https' }, AppProtocol.TLS],
-  [{ port: 3306 }, AppProtocol.TCP],
-  [{ port: 3306, name: 'x' }, AppProtocol.UNKNOWN],
-  [{ port: 53, name: 'tcp', protocol: 'UDP' }, AppProtocol.UNKNOWN],
-])('protocol of %j is %s', (port, protocol) => {
-  expect(appProtocolOf(port)).toBe(protocol);
 });
 
 function pod(
