@@ -1,8 +1,8 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { defaultTrustDomain, formatSpiffeId, type SpiffeId } from '../identity/spiffe.js';
 import type { MeshNames } from '../rules/trust-domain.js';
-import type { AccessLogEncoding } from './telemetry/access-log.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
+import type { AccessLogEncoding } from './telemetry/access-log.js';
 
 /** Ports of one proxy; 0 lets the system choose (tests). */
 export interface WaypointPorts {

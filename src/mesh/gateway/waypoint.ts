@@ -1,22 +1,27 @@
-import { everyAddress } from '../system/every-address.js';
-import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
+import { untilAborted } from '#base/system/until.js';
+import { createLogger } from '#base/telemetry/log.js';
 import { HbonePool } from '../hbone/pool.js';
 import { HboneServer } from '../hbone/server.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
+import { Http1Engine } from '../l7/codec/http1-engine.js';
+import { Http2Engine } from '../l7/codec/http2-engine.js';
 import { adminHandler } from '../process/admin-handler.js';
 import { ControlPlane } from '../process/control-plane.js';
 import { HttpServer } from '../process/http-server.js';
 import { metricsHandler } from '../process/metrics-handler.js';
 import { processRegistry } from '../process/process-metrics.js';
 import { Readiness } from '../process/readiness.js';
-import { untilAborted } from '#base/system/until.js';
-import { createLogger } from '#base/telemetry/log.js';
+import { everyAddress } from '../system/every-address.js';
+import { productVersion } from '../telemetry/version.js';
+import type { DeltaClientOptions } from '../xds/client/delta-client.js';
 import { configDump } from './admin/config-dump.js';
 import type { WaypointConfig } from './config.js';
 import type { ConnectionContext } from './connection/connection-context.js';
+import type { GatewaySelf } from './connection/destination.js';
 import { AuthorizationFilter } from './http/filter.js';
 import { Forwarder } from './http/forwarder.js';
 import { HttpService } from './http/http-service.js';
@@ -24,18 +29,13 @@ import { TcpProxy } from './listener/tcp-proxy.js';
 import { TunnelListener } from './listener/tunnel-listener.js';
 import { MeshView } from './mesh/mesh-view.js';
 import { PolicyStore } from './mesh/policy-store.js';
+import { AccessLog } from './telemetry/access-log.js';
 import { Metrics } from './telemetry/metrics.js';
 import type { Telemetry } from './telemetry/request-record.js';
 import { ConnectionPool } from './upstream/connection-pool.js';
 import { Dialer } from './upstream/dialer.js';
 import { EndpointSource } from './upstream/endpoint-source.js';
 import { LeastRequest } from './upstream/least-request.js';
-import { productVersion } from '../telemetry/version.js';
-import type { DeltaClientOptions } from '../xds/client/delta-client.js';
-import { Http1Engine } from '../l7/codec/http1-engine.js';
-import { Http2Engine } from '../l7/codec/http2-engine.js';
-import type { GatewaySelf } from './connection/destination.js';
-import { AccessLog } from './telemetry/access-log.js';
 
 const log = createLogger('waypoint');
 /** Lifetime asked for this proxy's certificate. */
@@ -48,6 +48,7 @@ const tcpBacklog = 1_024;
  */
 export class Waypoint {
   readonly #config: WaypointConfig;
+  readonly #writeLog: (line: string) => void;
 
   readonly #view = new MeshView();
   readonly #self: GatewaySelf;
@@ -70,8 +71,13 @@ export class Waypoint {
   #tcpServer: Server | undefined;
   #isDraining = false;
 
-  constructor(config: WaypointConfig) {
+  /** `writeLog` takes the lines of the access log; by default they go to the standard output. */
+  constructor(
+    config: WaypointConfig,
+    writeLog: (line: string) => void = (line) => void process.stdout.write(line),
+  ) {
     this.#config = config;
+    this.#writeLog = writeLog;
 
     const { controlPlane, gateway, names, network, pod } = config;
     this.#self = { namespace: gateway.namespace, hostname: config.hostname, network, podIp: pod.ip };
@@ -232,7 +238,7 @@ export class Waypoint {
   }
 
   #telemetry(): Telemetry {
-    const accessLog = new AccessLog(this.#config.accessLog, (line) => void process.stdout.write(line));
+    const accessLog = new AccessLog(this.#config.accessLog, this.#writeLog);
     return {
       request: (record) => {
         accessLog.request(record);

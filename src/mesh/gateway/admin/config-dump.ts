@@ -1,11 +1,11 @@
-import type { SpiffeId } from '../../identity/spiffe.js';
-import type { CertificateState } from '../../identity/certificate-manager.js';
 import { dumpCertificate } from '../../identity/certificate-dump.js';
+import type { CertificateState } from '../../identity/certificate-manager.js';
+import type { SpiffeId } from '../../identity/spiffe.js';
+import { productVersion } from '../../telemetry/version.js';
+import { type GatewaySelf, usesGateway } from '../connection/destination.js';
 import type { TunnelListener } from '../listener/tunnel-listener.js';
 import type { MeshView } from '../mesh/mesh-view.js';
 import type { PolicyStore } from '../mesh/policy-store.js';
-import { productVersion } from '../../telemetry/version.js';
-import { type GatewaySelf, usesGateway } from '../connection/destination.js';
 
 export interface DumpInput {
   readonly gateway: { readonly namespace: string; readonly name: string };

@@ -1,10 +1,10 @@
-import type { HttpAttributes, L7Attributes } from '../../policy/l7/attributes.js';
-import { authorize, denialDetails } from '../../policy/l7/authorize.js';
-import type { PolicyStore } from '../mesh/policy-store.js';
-import { connectionAttributes, type ConnectionContext, serviceOf } from '../connection/connection-context.js';
 import { remoteAddressOf } from '../../l7/layers/header-policy.js';
 import type { HeaderList } from '../../l7/message/header-list.js';
 import { type LocalReply, rbacDenied } from '../../l7/message/local-reply.js';
+import type { HttpAttributes, L7Attributes } from '../../policy/l7/attributes.js';
+import { authorize, denialDetails } from '../../policy/l7/authorize.js';
+import { connectionAttributes, type ConnectionContext, serviceOf } from '../connection/connection-context.js';
+import type { PolicyStore } from '../mesh/policy-store.js';
 
 /** A request between being accepted and being routed. Filters may change the headers. */
 export interface FilteredRequest {

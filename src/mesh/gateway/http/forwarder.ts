@@ -1,22 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ConnectionPool } from '../upstream/connection-pool.js';
-import { DialError, type DialPurpose } from '../upstream/dialer.js';
-import { type Endpoint, endpointKey } from '../upstream/endpoint.js';
-import type { EndpointSource } from '../upstream/endpoint-source.js';
-import type { LeastRequest } from '../upstream/least-request.js';
-import {
-  UpstreamError,
-  type UpstreamRequest,
-  type UpstreamResponse,
-} from '../../l7/message/upstream-request.js';
-import { type ConnectionContext, serviceOf } from '../connection/connection-context.js';
 import {
   type LocalReply,
   noHealthyUpstream,
   type ResetReason,
   upstreamReset,
 } from '../../l7/message/local-reply.js';
+import {
+  UpstreamError,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from '../../l7/message/upstream-request.js';
 import { backoffMs, type Route } from '../../l7/route/route.js';
+import { type ConnectionContext, serviceOf } from '../connection/connection-context.js';
+import type { ConnectionPool } from '../upstream/connection-pool.js';
+import { DialError, type DialPurpose } from '../upstream/dialer.js';
+import type { EndpointSource } from '../upstream/endpoint-source.js';
+import { type Endpoint, endpointKey } from '../upstream/endpoint.js';
+import type { LeastRequest } from '../upstream/least-request.js';
 
 /** What a request needs to find its backend. */
 export interface ForwarderDeps {

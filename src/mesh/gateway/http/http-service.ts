@@ -1,19 +1,19 @@
 import { messageOf } from '#base/errors/mesh-error.js';
 import { createLogger } from '#base/telemetry/log.js';
+import type { BrokenRequest, EngineHandler } from '../../l7/codec/engine-handler.js';
+import { relay } from '../../l7/codec/relay.js';
+import { prepareRequestHeaders, prepareResponseHeaders } from '../../l7/layers/header-policy.js';
+import { guardRequest } from '../../l7/layers/request-guard.js';
+import { removeHopByHop } from '../../l7/message/connection-options.js';
+import type { Exchange, ExchangeEnd } from '../../l7/message/exchange.js';
+import { isGrpc, type LocalReply, sendLocalReply } from '../../l7/message/local-reply.js';
+import { normalizeTarget } from '../../l7/message/request-target.js';
+import type { UpstreamRequest, UpstreamResponse } from '../../l7/message/upstream-request.js';
+import { defaultRoute } from '../../l7/route/route.js';
+import type { ConnectionContext } from '../connection/connection-context.js';
 import type { RequestRecord, Telemetry } from '../telemetry/request-record.js';
 import type { FilteredRequest, HttpFilter } from './filter.js';
 import type { Forwarder, ForwardResult } from './forwarder.js';
-import type { UpstreamRequest, UpstreamResponse } from '../../l7/message/upstream-request.js';
-import type { ConnectionContext } from '../connection/connection-context.js';
-import type { Exchange, ExchangeEnd } from '../../l7/message/exchange.js';
-import { prepareRequestHeaders, prepareResponseHeaders } from '../../l7/layers/header-policy.js';
-import type { BrokenRequest, EngineHandler } from '../../l7/codec/engine-handler.js';
-import { isGrpc, type LocalReply, sendLocalReply } from '../../l7/message/local-reply.js';
-import { normalizeTarget } from '../../l7/message/request-target.js';
-import { relay } from '../../l7/codec/relay.js';
-import { guardRequest } from '../../l7/layers/request-guard.js';
-import { removeHopByHop } from '../../l7/message/connection-options.js';
-import { defaultRoute } from '../../l7/route/route.js';
 
 const log = createLogger('http');
 

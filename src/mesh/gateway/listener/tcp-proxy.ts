@@ -1,16 +1,16 @@
 import type { Duplex } from 'node:stream';
 import { messageOf } from '#base/errors/mesh-error.js';
+import { relay } from '../../l7/codec/relay.js';
 import { authorize, denialDetails } from '../../policy/l7/authorize.js';
+import { type ConnectionContext, serviceOf, connectionAttributes } from '../connection/connection-context.js';
 import type { PolicyStore } from '../mesh/policy-store.js';
 import type { ConnectionRecord, Telemetry } from '../telemetry/request-record.js';
 import type { Dialer } from '../upstream/dialer.js';
 import { DialError } from '../upstream/dialer.js';
+import type { EndpointSource } from '../upstream/endpoint-source.js';
 import type { Endpoint } from '../upstream/endpoint.js';
 import { endpointKey } from '../upstream/endpoint.js';
-import type { EndpointSource } from '../upstream/endpoint-source.js';
 import type { LeastRequest } from '../upstream/least-request.js';
-import { type ConnectionContext, serviceOf, connectionAttributes } from '../connection/connection-context.js';
-import { relay } from '../../l7/codec/relay.js';
 
 /** What passing TCP through needs. */
 export interface TcpProxyDeps {
@@ -59,30 +59,20 @@ export class TcpProxy {
   /** Authorizes and connects; returns the refusal instead when it cannot be. Every refusal is recorded. */
   async open(context: ConnectionContext, signal: AbortSignal): Promise<TcpPath | TcpRefusal> {
     const record = this.#makeRecord(context);
-    const denied = this.#denial(context);
-    if (denied !== undefined) {
-      record.terminationDetails = denied;
-      return this.#refuse(record, { status: 401, reason: denied });
-    }
-    const tried = new Set<string>();
-    for (let attempt = 1; ; attempt++) {
-      const endpoint = this.#deps.balancer.pick(this.#deps.endpoints.endpointsOf(context.destination), tried);
-      if (endpoint === undefined) {
-        record.flags.push('UH');
-        return this.#refuse(record, { status: 503, reason: 'no healthy upstream' });
-      }
-      record.endpoint = endpoint;
-      tried.add(endpointKey(endpoint));
-      try {
-        return await this.#connect({ context, endpoint, record, signal });
-      } catch (error) {
-        const isRetriable = error instanceof DialError && error.isRetriable && !signal.aborted;
-        if (isRetriable && attempt < connectAttemptsMax) continue;
-        record.flags.push('UF', ...(attempt > 1 ? ['URX'] : []));
-        record.transportFailure = messageOf(error);
-        return this.#refuse(record, { status: 503, reason: messageOf(error) });
-      }
-    }
+    const outcome = await this.#attempt({ context, record, signal });
+    return 'backend' in outcome ? outcome : this.#refuse(record, outcome);
+  }
+
+  /** As `open`, before it is known whether the connection is TCP at all: leaves no record. Undefined: refused. */
+  async reach(context: ConnectionContext, signal: AbortSignal): Promise<TcpPath | undefined> {
+    const outcome = await this.#attempt({ context, record: this.#makeRecord(context), signal });
+    return 'backend' in outcome ? outcome : undefined;
+  }
+
+  /** Lets go of a path that was reached and is not needed. */
+  discard({ backend, release }: TcpPath): void {
+    backend.destroy();
+    release();
   }
 
   /** Joins an accepted client with an opened path. */
@@ -117,6 +107,38 @@ export class TcpProxy {
     this.#close(record);
   }
 
+  async #attempt(wanted: {
+    context: ConnectionContext;
+    record: ConnectionRecord;
+    signal: AbortSignal;
+  }): Promise<TcpPath | TcpRefusal> {
+    const { context, record, signal } = wanted;
+    const denied = this.#denial(context);
+    if (denied !== undefined) {
+      record.terminationDetails = denied;
+      return { status: 401, reason: denied };
+    }
+    const tried = new Set<string>();
+    for (let attempt = 1; ; attempt++) {
+      const endpoint = this.#deps.balancer.pick(this.#deps.endpoints.endpointsOf(context.destination), tried);
+      if (endpoint === undefined) {
+        record.flags.push('UH');
+        return { status: 503, reason: 'no healthy upstream' };
+      }
+      record.endpoint = endpoint;
+      tried.add(endpointKey(endpoint));
+      try {
+        return await this.#connect({ context, endpoint, record, signal });
+      } catch (error) {
+        const isRetriable = error instanceof DialError && error.isRetriable && !signal.aborted;
+        if (isRetriable && attempt < connectAttemptsMax) continue;
+        record.flags.push('UF', ...(attempt > 1 ? ['URX'] : []));
+        record.transportFailure = messageOf(error);
+        return { status: 503, reason: messageOf(error) };
+      }
+    }
+  }
+
   async #connect(target: {
     context: ConnectionContext;
     endpoint: Endpoint;
@@ -132,6 +154,8 @@ export class TcpProxy {
         clientAddress: context.peerAddress,
         signal,
       });
+      // Until it is joined nobody else listens; what failed also closes.
+      backend.on('error', ignoreError);
       return { backend, record, release };
     } catch (error) {
       release();
@@ -180,4 +204,9 @@ export class TcpProxy {
       endpoint: undefined,
     };
   }
+}
+
+/** Errors also end in 'close', where they are dealt with. */
+function ignoreError(): void {
+  return undefined;
 }

@@ -1,17 +1,18 @@
 import type { Duplex } from 'node:stream';
 import { messageOf } from '#base/errors/mesh-error.js';
+import { createLogger } from '#base/telemetry/log.js';
 import type { ConnectRequest } from '../../hbone/server.js';
 import type { TlsInfo } from '../../hbone/tls.js';
-import { createLogger } from '#base/telemetry/log.js';
-import type { MeshView } from '../mesh/mesh-view.js';
-import type { TcpProxy } from './tcp-proxy.js';
-import type { ConnectionContext } from '../connection/connection-context.js';
+import { peekFirst } from '../../l7/codec/first-bytes.js';
 import type { Http1Engine } from '../../l7/codec/http1-engine.js';
 import type { Http2Engine } from '../../l7/codec/http2-engine.js';
+import { sniffHttpVersion } from '../../l7/codec/sniff.js';
 import { formatAddress } from '../../l7/message/address.js';
+import type { ConnectionContext } from '../connection/connection-context.js';
 import { type GatewaySelf, resolveDestination } from '../connection/destination.js';
-import { peekFirst } from '../../l7/codec/first-bytes.js';
-import { sniff, sniffHttpVersion } from '../../l7/codec/sniff.js';
+import type { MeshView } from '../mesh/mesh-view.js';
+import { type Detected, ProtocolDetection } from './protocol-detection.js';
+import type { TcpProxy } from './tcp-proxy.js';
 
 const log = createLogger('listener');
 
@@ -40,10 +41,12 @@ export interface TunnelListenerDeps {
 export class TunnelListener {
   readonly #deps: TunnelListenerDeps;
 
+  readonly #detection: ProtocolDetection;
   readonly #tunnels = new Map<Duplex, LiveTunnel>();
 
   constructor(deps: TunnelListenerDeps) {
     this.#deps = deps;
+    this.#detection = new ProtocolDetection(deps.tcp);
   }
 
   /** Tunnels being served. */
@@ -82,7 +85,8 @@ export class TunnelListener {
     };
     const { protocol } = destination;
     if (protocol === 'tcp' || protocol === 'tls') await this.#passTcp(request, context);
-    else await this.#serveHttp(request, context, protocol === 'sniff');
+    else if (protocol === 'sniff') await this.#serveUndeclared(request, context);
+    else await this.#serveHttp(request, context);
   }
 
   /** A port known not to be HTTP: the backend is reached before the client is told that it is. */
@@ -102,40 +106,53 @@ export class TunnelListener {
     this.#deps.tcp.join(client, context, path);
   }
 
-  async #serveHttp(request: ConnectRequest, context: ConnectionContext, mayBeTcp: boolean): Promise<void> {
+  /** A port declared as HTTP: which version, the client's first bytes tell. */
+  async #serveHttp(request: ConnectRequest, context: ConnectionContext): Promise<void> {
     const client = request.accept();
     this.#track(client, request, context, 'DETECTING');
-    const { found, rest } = mayBeTcp
-      ? await peekFirst(client, sniff)
-      : await peekFirst(client, sniffHttpVersion);
-    switch (found) {
-      case undefined:
-        // Too little to be HTTP, but said in full: a connection that ended its side waits for the answer.
-        if (mayBeTcp && rest.length > 0 && !client.destroyed) {
-          this.#track(client, request, context, 'TCP');
-          await this.#passDetectedTcp(client, context, rest);
-        } else {
-          client.destroy();
-        }
-        return;
-      case 'http1':
-        this.#track(client, request, context, 'HTTP1');
-        this.#deps.http1.serve(client, context);
-        return;
-      case 'http2':
-        this.#track(client, request, context, 'HTTP2');
-        this.#deps.http2.serve(client, context);
+    const first = await peekFirst(client, sniffHttpVersion);
+    if (first.kind !== 'found') {
+      client.destroy();
+      return;
+    }
+    this.#serveVersion(client, request, context, first.found);
+  }
+
+  #serveVersion(
+    client: Duplex,
+    request: ConnectRequest,
+    context: ConnectionContext,
+    version: 'http1' | 'http2',
+  ): void {
+    this.#track(client, request, context, version === 'http1' ? 'HTTP1' : 'HTTP2');
+    this.#deps[version].serve(client, context);
+  }
+
+  async #serveUndeclared(request: ConnectRequest, context: ConnectionContext): Promise<void> {
+    const client = request.accept();
+    this.#track(client, request, context, 'DETECTING');
+    const detected = await this.#detection.detect(client, context);
+    switch (detected.kind) {
+      case 'gone':
+        client.destroy();
         return;
       case 'tcp':
         this.#track(client, request, context, 'TCP');
-        await this.#passDetectedTcp(client, context, rest);
+        await this.#passDetectedTcp(client, context, detected);
+        return;
+      default:
+        this.#serveVersion(client, request, context, detected.kind);
     }
   }
 
-  async #passDetectedTcp(client: Duplex, context: ConnectionContext, head: Buffer): Promise<void> {
+  async #passDetectedTcp(
+    client: Duplex,
+    context: ConnectionContext,
+    { head, path: reached }: Extract<Detected, { kind: 'tcp' }>,
+  ): Promise<void> {
     const gone = new AbortController();
     client.once('close', () => gone.abort(new Error('the client went away')));
-    const path = await this.#deps.tcp.open(context, gone.signal);
+    const path = reached ?? (await this.#deps.tcp.open(context, gone.signal));
     if ('status' in path) {
       log.warn('refused', {
         peer: context.peer,

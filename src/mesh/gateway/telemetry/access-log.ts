@@ -1,5 +1,5 @@
-import { clusterName, type ConnectionRecord, type RequestRecord } from './request-record.js';
 import { formatAddress } from '../../l7/message/address.js';
+import { clusterName, type ConnectionRecord, type RequestRecord } from './request-record.js';
 
 /** Where log lines of requests go: nowhere, upstream's default text format, or one JSON object a line. */
 export type AccessLogEncoding = 'off' | 'text' | 'json';

@@ -1,7 +1,7 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
+import type { ConnectionContext } from '../connection/connection-context.js';
 import type { Endpoint } from '../upstream/endpoint.js';
 import { canonicalService, type ConnectionRecord, type RequestRecord } from './request-record.js';
-import type { ConnectionContext } from '../connection/connection-context.js';
 
 const unknown = 'unknown';
 

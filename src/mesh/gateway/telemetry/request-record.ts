@@ -1,6 +1,6 @@
+import type { ConnectionContext } from '../connection/connection-context.js';
 import type { Workload } from '../mesh/workload.js';
 import type { Endpoint } from '../upstream/endpoint.js';
-import type { ConnectionContext } from '../connection/connection-context.js';
 
 /** What an HTTP request leaves behind: one log line and one sample of each metric. */
 export interface RequestRecord {

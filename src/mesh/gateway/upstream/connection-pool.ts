@@ -1,7 +1,7 @@
-import type { Dialer, DialPurpose } from './dialer.js';
-import { type Endpoint, endpointKey } from './endpoint.js';
 import { Http1Connection } from '../../l7/codec/http1-connection.js';
 import { Http2Connection } from '../../l7/codec/http2-connection.js';
+import type { Dialer, DialPurpose } from './dialer.js';
+import { type Endpoint, endpointKey } from './endpoint.js';
 
 /** Idle connections kept to one endpoint. */
 const idlePerEndpointMax = 64;

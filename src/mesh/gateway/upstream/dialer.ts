@@ -1,13 +1,13 @@
 import type { Duplex } from 'node:stream';
 import { messageOf } from '#base/errors/mesh-error.js';
+import { connectTcp } from '#base/system/socket.js';
 import { HboneError } from '../../hbone/hbone-error.js';
 import { hbonePort } from '../../hbone/parameters.js';
 import type { HbonePool } from '../../hbone/pool.js';
 import type { Credentials } from '../../identity/credentials.js';
-import { connectTcp } from '#base/system/socket.js';
-import type { Endpoint } from './endpoint.js';
-import type { ResetReason } from '../../l7/message/local-reply.js';
 import { formatAddress } from '../../l7/message/address.js';
+import type { ResetReason } from '../../l7/message/local-reply.js';
+import type { Endpoint } from './endpoint.js';
 
 /** No connection to an endpoint: no byte of the request was sent. */
 export class DialError extends Error {

@@ -1,6 +1,6 @@
+import type { ServedDestination } from '../connection/connection-context.js';
 import type { MeshView } from '../mesh/mesh-view.js';
 import { eligibleEndpoints, type Endpoint, type Here } from './endpoint.js';
-import type { ServedDestination } from '../connection/connection-context.js';
 
 /** Where this proxy says it runs; its locality is looked up in the mesh. */
 export type Placement = Pick<Here, 'network' | 'clusterId' | 'node'> & { readonly ip: string };

@@ -7,8 +7,8 @@ import {
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { HeaderList } from '../message/header-list.js';
-import { fieldsOf } from './http2-fields.js';
 import { UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../message/upstream-request.js';
+import { fieldsOf } from './http2-fields.js';
 
 /** Requests on one connection before another is opened, if the backend allows as many. */
 const concurrentStreamsMax = 100;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isIp } from '#base/net/address.js';
-import { serverName } from '../message/local-reply.js';
 import type { HeaderList } from '../message/header-list.js';
+import { serverName } from '../message/local-reply.js';
 
 /**
  * Prepares request headers for the backend, in place: a caller's claim about its certificate is

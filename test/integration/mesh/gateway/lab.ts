@@ -79,6 +79,7 @@ export interface SeenConnect {
  */
 export class Lab {
   readonly connects: SeenConnect[] = [];
+  /** The access log. */
   readonly lines: string[] = [];
   private readonly pool = new HbonePool();
   private readonly stop = new AbortController();
@@ -107,7 +108,7 @@ export class Lab {
       CA_ADDR: `localhost:${plane.port}`,
       XDS_ROOT_CA: join(dir, 'root.pem'),
       TOKEN_FILE: 'gateway-token',
-      ACCESS_LOG: options.accessLog ?? 'off',
+      ACCESS_LOG: options.accessLog ?? 'text',
       TERMINATION_DRAIN_DURATION_SECONDS: '10',
     };
     const base = readConfig(['--domain', 'shop.svc.cluster.local'], env);
@@ -119,7 +120,7 @@ export class Lab {
     };
     const lab = new Lab(plane, { ...base, ports, listenHost: gatewayIp });
     lab.closers.push(() => rm(dir, { recursive: true, force: true }));
-    lab.done = new Waypoint(lab.config).run(lab.stop.signal);
+    lab.done = new Waypoint(lab.config, (line) => lab.lines.push(line)).run(lab.stop.signal);
     if (plane.isReady) await eventually('readiness', async () => (await lab.readiness()).status === 200);
     return lab;
   }
@@ -147,6 +148,11 @@ export class Lab {
 
   async dump(): Promise<Record<string, unknown>> {
     return JSON.parse((await this.get(`http://127.0.0.1:${this.config.ports.admin}/config_dump`)).body);
+  }
+
+  /** Whether a line of the access log contains a text. */
+  logged(text: string): boolean {
+    return this.lines.some((line) => line.includes(text));
   }
 
   /** A tunnel of a client through the waypoint. */

@@ -5,28 +5,9 @@ import { normalizeTarget } from '#mesh/l7/message/request-target.js';
 import { guardRequest } from '#mesh/l7/layers/request-guard.js';
 import { removeHopByHop } from '#mesh/l7/message/connection-options.js';
 import { parseAddressPort } from '#mesh/l7/message/address.js';
-import { sniff, sniffHttpVersion, sniffMaxBytes } from '#mesh/l7/codec/sniff.js';
+import { sniff } from '#mesh/l7/codec/sniff.js';
 
 describe('sniff', () => {
-  it.each([
-    ['', 'more'],
-    ['G', 'more'],
-    ['GET /x', 'more'],
-    ['GET /x HTTP/1.1\r\n', 'http1'],
-    ['GET /x HTTP/1.0\n', 'http1'],
-    ['PR', 'more'],
-    ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'http2'],
-    ['PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n', 'tcp'],
-    ['PING\r\n', 'tcp'],
-    ['EHLO mail.example\r\n', 'tcp'],
-    ['\x16\x03\x01', 'tcp'],
-    [' GET / HTTP/1.1\r\n', 'tcp'],
-    ['A'.repeat(33), 'tcp'],
-    [`GET /${'x'.repeat(sniffMaxBytes)}`, 'tcp'],
-  ])('%j is %s', (text, expected) => {
-    expect(sniff(Buffer.from(text, 'latin1'))).toBe(expected);
-  });
-
   it('decides about any bytes once there are enough of them, and never changes a decision', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 64 }), (bytes) => {
@@ -38,12 +19,6 @@ describe('sniff', () => {
         expect(new Set(results.slice(firstDecided)).size).toBe(1);
       }),
     );
-  });
-
-  it('tells HTTP/2 from the rest on a declared port', () => {
-    expect(sniffHttpVersion(Buffer.from('PRI'))).toBe('more');
-    expect(sniffHttpVersion(Buffer.from('POST'))).toBe('http1');
-    expect(sniffHttpVersion(Buffer.from('\0\0'))).toBe('http1');
   });
 });
 
