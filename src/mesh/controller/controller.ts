@@ -60,6 +60,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     cluster,
     mesh: meshDefaults,
     onPush: (changed) => xds?.push(changed),
+    onRecomputed: (flush) => metrics.recomputed(flush),
     onError: (object, error) =>
       log.error('an object cannot be used, keeping what it last meant', { object, error: messageOf(error) }),
   });
@@ -86,7 +87,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
 
   const metrics = new ControllerMetrics({
     connectionCount: () => xds?.connections.length ?? 0,
-    serviceCount: () => state.index.services.list().length,
+    serviceCount: () => state.index.services.size,
     rootExpiresMs: () => authority.rootExpiresMs,
   });
   const authenticator = new TokenAuthenticator(client);

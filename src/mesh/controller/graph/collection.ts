@@ -1,129 +1,122 @@
-/** Something that must be recomputed when a value it read changes. */
-export interface Reader {
-  markStale(): void;
-  /** Lets the reader forget this dependency before its next computation. */
-  onForget(forget: () => void): void;
-}
+import { Groups } from './groups.js';
+import { type Followed, type Reader, ReaderTable } from './readers.js';
 
-/** Readers by the key they asked for. */
-class ReaderTable {
-  readonly #byKey = new Map<string, Set<Reader>>();
-
-  add(key: string, reader: Reader): void {
-    let readers = this.#byKey.get(key);
-    if (readers === undefined) {
-      readers = new Set();
-      this.#byKey.set(key, readers);
-    }
-    if (readers.has(reader)) return;
-    readers.add(reader);
-    const registered = readers;
-    reader.onForget(() => {
-      registered.delete(reader);
-      if (registered.size === 0 && this.#byKey.get(key) === registered) this.#byKey.delete(key);
-    });
-  }
-
-  markStale(key: string): void {
-    for (const reader of this.#byKey.get(key) ?? []) reader.markStale();
-  }
-}
-
-/** The values of a collection grouped by derived keys, e.g. services by namespace. */
-export class Index<T> {
-  readonly #keysOf: (value: T) => Iterable<string>;
-  readonly #groups = new Map<string, Map<string, T>>();
-  readonly #readers = new ReaderTable();
-
-  constructor(keysOf: (value: T) => Iterable<string>) {
-    this.#keysOf = keysOf;
-  }
-
-  /** The group's values; the reader is told when the group changes. */
-  get(indexKey: string, reader?: Reader): readonly T[] {
-    if (reader !== undefined) this.#readers.add(indexKey, reader);
-    return [...(this.#groups.get(indexKey)?.values() ?? [])];
-  }
-
-  update(key: string, old: T | undefined, value: T | undefined): void {
-    const touched = new Set<string>();
-    for (const indexKey of old === undefined ? [] : this.#keysOf(old)) {
-      touched.add(indexKey);
-      const group = this.#groups.get(indexKey);
-      group?.delete(key);
-      if (group?.size === 0) this.#groups.delete(indexKey);
-    }
-    if (value !== undefined) {
-      for (const indexKey of this.#keysOf(value)) {
-        touched.add(indexKey);
-        const group = this.#groups.get(indexKey) ?? new Map<string, T>();
-        group.set(key, value);
-        this.#groups.set(indexKey, group);
-      }
-    }
-    for (const indexKey of touched) this.#readers.markStale(indexKey);
-  }
-}
+/** Told of a value that appeared (no old one), changed, or went (no new one). */
+type ChangeListener<T> = (key: string, old: T | undefined, value: T | undefined) => void;
 
 /** A keyed set of immutable values that others can read, index and be told about. */
-export class Collection<T> {
-  readonly #values = new Map<string, T>();
+export abstract class Collection<T> implements Followed {
   readonly #readers = new ReaderTable();
-  readonly #allReaders = new ReaderTable();
-  readonly #indexes: Index<T>[] = [];
-  readonly #keyListeners: ((key: string) => void)[] = [];
-  /** Changed keys since the last look; only kept once somebody looks. */
-  #changed: Set<string> | undefined;
+  readonly #listReaders = new ReaderTable();
+  readonly #listeners: ChangeListener<T>[] = [];
+
+  abstract get size(): number;
+  abstract keys(): Iterable<string>;
+  abstract entries(): Iterable<readonly [string, T]>;
+  protected abstract peek(key: string): T | undefined;
+
+  /** The value under a key; the reader is told when it appears, changes or goes. */
+  get(key: string, reader?: Reader): T | undefined {
+    if (reader !== undefined && !reader.follows(this, key)) this.#readers.add(key, reader);
+    return this.peek(key);
+  }
+
+  /** Every value; the reader is told of any change, so this suits small collections only. */
+  list(reader?: Reader): readonly T[] {
+    if (reader !== undefined) this.#listReaders.add('', reader);
+    return Array.from(this.entries(), ([, value]) => value);
+  }
+
+  /** Adds an index; existing values are indexed at once. */
+  index(keysOf: (value: T) => Iterable<string>): Index<T> {
+    return new Index(this, keysOf);
+  }
+
+  /** Calls the listener for every value that appears, changes or goes, before anything is recomputed. */
+  onChange(listener: ChangeListener<T>): void {
+    this.#listeners.push(listener);
+  }
+
+  onKeyChange(listener: (key: string) => void): void {
+    this.onChange((key) => listener(key));
+  }
+
+  /** Tells indexes and readers of a change that `peek` already shows. */
+  protected announce(key: string, old: T | undefined, value: T | undefined): void {
+    for (const listener of this.#listeners) listener(key, old, value);
+    this.#readers.markStale(key);
+    this.#listReaders.markStale('');
+  }
+}
+
+/** A collection that keeps its values itself. */
+export class StoredCollection<T> extends Collection<T> {
+  readonly #values = new Map<string, T>();
 
   get size(): number {
     return this.#values.size;
   }
 
-  /** The value under a key; the reader is told when it appears, changes or goes. */
-  get(key: string, reader?: Reader): T | undefined {
-    if (reader !== undefined) this.#readers.add(key, reader);
-    return this.#values.get(key);
-  }
-
-  /** Every value; the reader is told of any change, so this suits small collections only. */
-  list(reader?: Reader): readonly T[] {
-    if (reader !== undefined) this.#allReaders.add('', reader);
-    return [...this.#values.values()];
-  }
-
-  keys(): IterableIterator<string> {
+  keys(): Iterable<string> {
     return this.#values.keys();
   }
 
-  /** Adds an index; existing values are indexed at once. */
-  index(keysOf: (value: T) => Iterable<string>): Index<T> {
-    const index = new Index(keysOf);
-    for (const [key, value] of this.#values) index.update(key, undefined, value);
-    this.#indexes.push(index);
-    return index;
+  entries(): Iterable<readonly [string, T]> {
+    return this.#values.entries();
   }
 
-  /** Calls `listener` with the key of every value that appears, changes or goes. */
-  onKeyChange(listener: (key: string) => void): void {
-    this.#keyListeners.push(listener);
+  protected peek(key: string): T | undefined {
+    return this.#values.get(key);
   }
 
-  /** Replaces or, with undefined, removes a value and marks everything that read it stale. */
+  /** Replaces a value or, with undefined, removes it. */
   protected store(key: string, value: T | undefined): void {
     const old = this.#values.get(key);
     if (value === undefined) this.#values.delete(key);
     else this.#values.set(key, value);
-    this.#changed?.add(key);
-    for (const index of this.#indexes) index.update(key, old, value);
-    for (const listener of this.#keyListeners) listener(key);
-    this.#readers.markStale(key);
-    this.#allReaders.markStale('');
+    this.announce(key, old, value);
+  }
+}
+
+/** The values of a collection grouped by derived keys, e.g. services by namespace. */
+export class Index<T> implements Followed {
+  readonly #collection: Collection<T>;
+  /** Keys of the collection by group. */
+  readonly #groups = new Groups<string>();
+  readonly #readers = new ReaderTable();
+  readonly #listeners: ((groupKey: string) => void)[] = [];
+
+  constructor(collection: Collection<T>, keysOf: (value: T) => Iterable<string>) {
+    this.#collection = collection;
+    for (const [key, value] of collection.entries()) {
+      for (const group of keysOf(value)) this.#groups.add(group, key);
+    }
+    collection.onChange((key, old, value) => {
+      const left = new Set(old === undefined ? [] : keysOf(old));
+      const joined = new Set(value === undefined ? [] : keysOf(value));
+      for (const group of left) if (!joined.has(group)) this.#groups.delete(group, key);
+      for (const group of joined) this.#groups.add(group, key);
+      for (const group of new Set([...left, ...joined])) this.#tell(group);
+    });
   }
 
-  /** Keys changed since the last call; the first call starts the record with everything present. */
-  takeChanges(): ReadonlySet<string> {
-    const changed = this.#changed ?? new Set(this.#values.keys());
-    this.#changed = new Set();
-    return changed;
+  /** The group's values; the reader is told when a member appears, changes or goes. */
+  get(groupKey: string, reader?: Reader): readonly T[] {
+    if (reader !== undefined && !reader.follows(this, groupKey)) this.#readers.add(groupKey, reader);
+    const values: T[] = [];
+    for (const key of this.#groups.of(groupKey)) {
+      const value = this.#collection.get(key);
+      if (value !== undefined) values.push(value);
+    }
+    return values;
+  }
+
+  onKeyChange(listener: (groupKey: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  #tell(group: string): void {
+    for (const listener of this.#listeners) listener(group);
+    this.#readers.markStale(group);
   }
 }

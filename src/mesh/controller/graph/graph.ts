@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Collection, type Reader } from './collection.js';
+import { type Collection, StoredCollection } from './collection.js';
+import { JoinedCollection } from './join.js';
+import type { Followed, Reader, ReaderTable } from './readers.js';
 
 /** A computed value with its key. */
 export interface Keyed<T> {
@@ -8,21 +10,33 @@ export interface Keyed<T> {
 }
 
 export interface DeriveOptions<I, O> {
+  /** Under which its recomputations are counted. */
+  readonly name: string;
   readonly from: Collection<I>;
+  /**
+   * What every computation reads under its input's own key. Reading it needs no entry for each input, which is most
+   * of what tracking costs where inputs are many.
+   */
+  readonly follows?: readonly Followed[];
   /** Pure: reads its input and, through `reader`, other collections. Keys must be its own among all inputs. */
   readonly compute: (input: I, reader: Reader) => Iterable<Keyed<O>>;
   /** Whether two values are the same to every reader; default deep equality. */
   readonly isEqual?: (a: O, b: O) => boolean;
 }
 
-/** A collection of any value type, as far as its changes go. */
-type Recorded = Pick<Collection<unknown>, 'takeChanges'>;
-
 /** Told of an input whose computation threw. */
 export type ComputeFailed = (key: string, error: unknown) => void;
 
 /** Called once per flush with the keys of one collection that changed. */
 type FlushListener = (changed: ReadonlySet<string>) => void;
+
+/** What one flush did. */
+export interface FlushOutcome {
+  /** Whether a collection that somebody listens to changed. */
+  readonly hasChanged: boolean;
+  /** Computations that ran, by name of the collection; those that did not run at all are left out. */
+  readonly recomputations: ReadonlyMap<string, number>;
+}
 
 /**
  * Collections derived from one another, kept up to date incrementally: a change marks exactly the
@@ -31,7 +45,7 @@ type FlushListener = (changed: ReadonlySet<string>) => void;
  */
 export class Graph {
   readonly #nodes: DerivedCollection<never, unknown>[] = [];
-  readonly #listeners = new Map<Recorded, FlushListener[]>();
+  readonly #records: { changed: Set<string>; readonly listener: FlushListener }[] = [];
   readonly #onStale: () => void;
   readonly #onError: ComputeFailed;
 
@@ -56,29 +70,39 @@ export class Graph {
     return node;
   }
 
-  /** Tells `listener` of the changes of every flush that changed the collection. */
-  onFlush(collection: Recorded, listener: FlushListener): void {
-    const listeners = this.#listeners.get(collection);
-    if (listeners === undefined) this.#listeners.set(collection, [listener]);
-    else listeners.push(listener);
+  /** Several collections as one; of two values under one key, the earlier collection's counts. */
+  join<T>(...members: readonly Collection<T>[]): Collection<T> {
+    return new JoinedCollection(members);
   }
 
-  /** Recomputes whatever is stale; true when anything observable changed. */
-  flush(): boolean {
-    for (const node of this.#nodes) node.refresh();
+  /** Tells the listener of the changes of every flush that changed the collection. */
+  onFlush(collection: Pick<Collection<unknown>, 'onKeyChange'>, listener: FlushListener): void {
+    const record = { changed: new Set<string>(), listener };
+    collection.onKeyChange((key) => record.changed.add(key));
+    this.#records.push(record);
+  }
+
+  /** Recomputes whatever is stale. */
+  flush(): FlushOutcome {
+    const recomputations = new Map<string, number>();
+    for (const node of this.#nodes) {
+      const count = node.refresh();
+      if (count > 0) recomputations.set(node.name, (recomputations.get(node.name) ?? 0) + count);
+    }
     let hasChanged = false;
-    for (const [collection, listeners] of this.#listeners) {
-      const changed = collection.takeChanges();
+    for (const record of this.#records) {
+      const { changed } = record;
       if (changed.size === 0) continue;
       hasChanged = true;
-      for (const listener of listeners) listener(changed);
+      record.changed = new Set();
+      record.listener(changed);
     }
-    return hasChanged;
+    return { hasChanged, recomputations };
   }
 }
 
 /** A collection whose values come from outside the graph. */
-export class SourceCollection<T> extends Collection<T> {
+export class SourceCollection<T> extends StoredCollection<T> {
   readonly #onStale: () => void;
 
   constructor(onStale: () => void) {
@@ -88,40 +112,57 @@ export class SourceCollection<T> extends Collection<T> {
 
   /** Sets a value, or removes it with undefined. A value equal to the present one changes nothing. */
   set(key: string, value: T | undefined): void {
-    if (isDeepStrictEqual(this.get(key), value)) return;
+    if (isDeepStrictEqual(this.peek(key), value)) return;
     this.store(key, value);
     this.#onStale();
   }
 }
 
+/** Whose computation a cell stands for. */
+interface CellOwner {
+  markStale(key: string): void;
+  follows(source: Followed): boolean;
+}
+
 /** One input's computation: its outputs and what it read. */
 class Cell implements Reader {
+  readonly #owner: CellOwner;
+  readonly #key: string;
+  /** Where it is entered as a reader: tables and keys by turns. */
+  #entries: (ReaderTable | string)[] = [];
   outputs: readonly string[] = [];
-  readonly #markStale: () => void;
-  #forgets: (() => void)[] = [];
 
-  constructor(markStale: () => void) {
-    this.#markStale = markStale;
+  constructor(owner: CellOwner, key: string) {
+    this.#owner = owner;
+    this.#key = key;
   }
 
   markStale(): void {
-    this.#markStale();
+    this.#owner.markStale(this.#key);
   }
 
-  onForget(forget: () => void): void {
-    this.#forgets.push(forget);
+  follows(source: Followed, key: string): boolean {
+    return key === this.#key && this.#owner.follows(source);
+  }
+
+  remember(table: ReaderTable, key: string): void {
+    this.#entries.push(table, key);
   }
 
   forgetAll(): void {
-    for (const forget of this.#forgets) forget();
-    this.#forgets = [];
+    const entries = this.#entries;
+    for (let i = 0; i < entries.length; i += 2) {
+      (entries[i] as ReaderTable).remove(entries[i + 1] as string, this);
+    }
+    this.#entries = [];
   }
 }
 
-class DerivedCollection<I, O> extends Collection<O> {
+class DerivedCollection<I, O> extends StoredCollection<O> implements CellOwner {
   readonly #options: DeriveOptions<I, O>;
   readonly #onStale: () => void;
   readonly #onError: ComputeFailed;
+  readonly #followed: ReadonlySet<Followed>;
   readonly #cells = new Map<string, Cell>();
   #stale = new Set<string>();
 
@@ -133,27 +174,42 @@ class DerivedCollection<I, O> extends Collection<O> {
     this.#options = options;
     this.#onStale = on.onStale;
     this.#onError = on.onError;
-    options.from.onKeyChange((key) => this.#markStale(key));
+    this.#followed = new Set(options.follows);
+    options.from.onKeyChange((key) => this.markStale(key));
+    for (const source of this.#followed) {
+      source.onKeyChange((key) => {
+        if (this.#cells.has(key)) this.markStale(key);
+      });
+    }
     for (const key of options.from.keys()) this.#stale.add(key);
   }
 
-  refresh(): void {
-    if (this.#stale.size === 0) return;
-    const stale = this.#stale;
-    this.#stale = new Set();
-    for (const key of stale) this.#recompute(key);
+  get name(): string {
+    return this.#options.name;
   }
 
-  #markStale(key: string): void {
+  markStale(key: string): void {
     this.#stale.add(key);
     this.#onStale();
   }
 
+  follows(source: Followed): boolean {
+    return this.#followed.has(source);
+  }
+
+  /** Reruns what is stale; returns how many computations that were. */
+  refresh(): number {
+    const stale = this.#stale;
+    if (stale.size === 0) return 0;
+    this.#stale = new Set();
+    for (const key of stale) this.#recompute(key);
+    return stale.size;
+  }
+
   #recompute(key: string): void {
-    const cell = this.#cells.get(key) ?? new Cell(() => this.#markStale(key));
+    const cell = this.#cells.get(key) ?? new Cell(this, key);
     cell.forgetAll();
     const input = this.#options.from.get(key);
-    const before = cell.outputs;
     const outputs = new Map<string, O>();
     if (input === undefined) {
       this.#cells.delete(key);
@@ -166,10 +222,11 @@ class DerivedCollection<I, O> extends Collection<O> {
         return;
       }
     }
+    const before = cell.outputs;
     cell.outputs = [...outputs.keys()];
     for (const gone of before) if (!outputs.has(gone)) this.store(gone, undefined);
     for (const [outputKey, value] of outputs) {
-      const old = this.get(outputKey);
+      const old = this.peek(outputKey);
       if (old !== undefined && (this.#options.isEqual ?? isDeepStrictEqual)(old, value)) continue;
       this.store(outputKey, value);
     }

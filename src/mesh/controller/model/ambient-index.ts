@@ -4,24 +4,21 @@ import {
   AuthorizationPolicySchema,
   type AuthorizationPolicy as L7Policy,
 } from '../../xds/gen/meshctl/l7_pb.js';
-import { encodeResource, type WireResource } from '../../xds/server/resource.js';
+import { encodeResource, isSameWire, type WireResource } from '../../xds/server/resource.js';
 import type { AuthorizationPolicy } from '#base/kube/types.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph, Keyed } from '../graph/graph.js';
 import { convertToL4, type L4Conversion } from '../../rules/l4-authorization.js';
 import { convertToL7 } from '../../rules/l7-authorization.js';
-import { hasTargetRefs, resolveTargets, selectorOf, type TargetResult } from '../../rules/policy-targets.js';
-import {
-  convertPortLevel,
-  peerAuthPolicyKeys,
-  strictAuthorization,
-} from '../../rules/peer-authentication.js';
+import { hasTargetRefs, resolveTargets, type TargetResult } from '../../rules/policy-targets.js';
+import { convertPortLevel, strictAuthorization } from '../../rules/peer-authentication.js';
 import { InputView, type ClusterFacts, type ConvertedPolicy } from './input-view.js';
 import { objectKey, type Inputs } from './inputs.js';
 import { meshService, type MeshService } from './service.js';
 import { waypointOf, type Waypoint } from '../../rules/waypoint.js';
 import type { WaypointBinding } from '../../rules/waypoint-binding.js';
-import { podWorkload, type MeshWorkload } from './workload.js';
+import type { MeshWorkload } from './workload.js';
+import { createWorkloads } from './workload-sources.js';
 
 /** An L4 policy on the wire. */
 export interface L4Resource {
@@ -49,11 +46,10 @@ export interface AmbientIndex {
   readonly waypoints: Collection<Waypoint>;
   /** By resource name, `namespace/hostname`. */
   readonly services: Collection<MeshService>;
-  /** By uid. */
-  readonly podWorkloads: Collection<MeshWorkload>;
-  readonly endpointWorkloads: Collection<MeshWorkload>;
-  /** By resource name, `namespace/name`; policies, then the two kinds made from PeerAuthentication. */
-  readonly authorizations: readonly Collection<L4Resource>[];
+  /** By uid; of whatever kind their sources are. */
+  readonly workloads: Collection<MeshWorkload>;
+  /** By resource name, `namespace/name`. */
+  readonly authorizations: Collection<L4Resource>;
   /** By `gateway|namespace/name`. */
   readonly l7Policies: Collection<L7Resource>;
   readonly policyOutcomes: Collection<PolicyOutcome>;
@@ -61,30 +57,38 @@ export interface AmbientIndex {
 
 /** Wires the derivations. The order of the statements is the order of evaluation. */
 export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: ClusterFacts): AmbientIndex {
-  const view = new InputView(inputs, cluster);
   const waypoints = graph.derive({
+    name: 'waypoints',
     from: inputs.gateways,
     compute: (gateway, reader) => {
       const gatewayClass = inputs.gatewayClasses.get(gateway.spec.gatewayClassName, reader);
       return [{ key: objectKey(gateway), value: waypointOf(gateway, gatewayClass) }];
     },
   });
+  const view = new InputView({ inputs, cluster, waypoints });
+  const serviceDefaults = graph.derive({
+    name: 'service-defaults',
+    from: inputs.namespaces,
+    compute: ({ name }, reader) => [{ key: name, value: view.serviceDefaults(name, reader) }],
+  });
   const services = graph.derive({
+    name: 'services',
     from: inputs.services,
     compute: (facts, reader) => {
-      const namespace = inputs.namespaces.get(facts.namespace, reader);
+      const defaults =
+        serviceDefaults.get(facts.namespace, reader) ?? view.serviceDefaults(facts.namespace, reader);
       const service = meshService(facts, {
         ...cluster,
-        binding: view.bindService(facts, waypoints, reader),
-        ingressUsesWaypoint:
-          (facts.labels[ingressUseWaypoint] ?? namespace?.labels[ingressUseWaypoint]) === 'true',
-        namespaceTrafficDistribution: namespace?.trafficDistribution,
+        binding: view.bindService(facts, defaults.binding, reader),
+        ingressUsesWaypoint: view.ingressUsesWaypoint(facts, defaults.ingressUsesWaypoint),
+        namespaceTrafficDistribution: defaults.trafficDistribution,
       });
       return [{ key: service.key, value: service }];
     },
     isEqual: (a, b) => a.wire.version === b.wire.version && bindingText(a.binding) === bindingText(b.binding),
   });
   const conversions = graph.derive<AuthorizationPolicy, ConvertedPolicy>({
+    name: 'l4-conversions',
     from: inputs.policies,
     compute: (policy, reader) =>
       hasTargetRefs(policy)
@@ -96,17 +100,14 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
             },
           ],
   });
-  const selecting = conversions.index(({ policy, l4 }) =>
-    l4.authorization !== undefined && selectorOf(policy) !== undefined
-      ? [policy.metadata.namespace ?? '']
-      : [],
-  );
   const policyAuthorizations = graph.derive({
+    name: 'l4-policies',
     from: conversions,
     compute: ({ l4 }) => (l4.authorization === undefined ? [] : [l4Resource(l4.authorization)]),
     isEqual: isSameWire,
   });
   const portLevel = graph.derive({
+    name: 'port-level-policies',
     from: inputs.peerAuths,
     compute: (policy, reader) => {
       const converted = convertPortLevel(policy, view.peerAuthScope(policy.namespace, reader));
@@ -115,82 +116,49 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
     isEqual: isSameWire,
   });
   const strict = graph.derive({
+    name: 'strict-policy',
     from: inputs.mesh,
     compute: ({ rootNamespace }, reader) =>
       inputs.peerAuths.list(reader).length === 0 ? [] : [l4Resource(strictAuthorization(rootNamespace))],
     isEqual: isSameWire,
   });
-  const podWorkloads = graph.derive({
-    from: inputs.pods,
-    compute: (pod, reader) => {
-      const workload = podWorkload(pod, {
-        ...cluster,
-        trustDomain: view.mesh(reader).trustDomain,
-        services: view.servicesOf(pod, reader),
-        node: inputs.nodes.get(pod.node, reader),
-        binding: view.bindPod(pod, waypoints, reader),
-        policies: [
-          ...view.selectingPolicies(pod, selecting, reader),
-          ...peerAuthPolicyKeys(pod, view.peerAuthScope(pod.namespace, reader)),
-        ],
-      });
-      return [{ key: workload.uid, value: workload }];
-    },
-    isEqual: isSameWire,
-  });
-  const endpoints = graph.derive({
-    from: inputs.slices,
-    compute: (slice, reader) => view.endpointsOf(slice, reader).map((value) => ({ key: value.uid, value })),
-    isEqual: isSameWire,
-  });
   const targeted = graph.derive({
+    name: 'policy-targets',
     from: inputs.policies,
     compute: (policy, reader) =>
       hasTargetRefs(policy)
         ? [
             {
               key: objectKey(policy),
-              value: {
-                policy,
-                targets: resolveTargets(policy, view.targetLookup({ waypoints, services, reader })),
-              },
+              value: { policy, targets: resolveTargets(policy, view.targetLookup(services, reader)) },
             },
           ]
         : [],
   });
   const l7Policies = graph.derive({
+    name: 'l7-policies',
     from: targeted,
     compute: ({ policy, targets }) => l7Resources(policy, targets),
     isEqual: isSameWire,
   });
   const policyOutcomes = graph.derive<AuthorizationPolicy, PolicyOutcome>({
+    name: 'policy-outcomes',
     from: inputs.policies,
     compute: (policy, reader) => {
       const key = objectKey(policy);
-      return [
-        {
-          key,
-          value: {
-            policy,
-            l4: conversions.get(key, reader)?.l4,
-            targets: targeted.get(key, reader)?.targets,
-          },
-        },
-      ];
+      const [l4, targets] = [conversions.get(key, reader)?.l4, targeted.get(key, reader)?.targets];
+      return [{ key, value: { policy, l4, targets } }];
     },
   });
   return {
     waypoints,
     services,
-    podWorkloads,
-    endpointWorkloads: endpoints,
-    authorizations: [policyAuthorizations, portLevel, strict],
+    workloads: createWorkloads({ graph, inputs, cluster, view, conversions }),
+    authorizations: graph.join(policyAuthorizations, portLevel, strict),
     l7Policies,
     policyOutcomes,
   };
 }
-
-const ingressUseWaypoint = 'istio.io/ingress-use-waypoint';
 
 function l4Resource(message: Authorization): Keyed<L4Resource> {
   const key = `${message.namespace}/${message.name}`;
@@ -221,10 +189,6 @@ function l7Resources(policy: AuthorizationPolicy, targets: readonly TargetResult
     });
     return { key: `${gateway}|${key}`, value: { gateway, message, wire } };
   });
-}
-
-function isSameWire(a: { readonly wire: WireResource }, b: { readonly wire: WireResource }): boolean {
-  return Buffer.compare(a.wire.bytes, b.wire.bytes) === 0;
 }
 
 function bindingText(binding: WaypointBinding): string {

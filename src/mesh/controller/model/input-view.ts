@@ -1,16 +1,16 @@
 import * as labels from '#base/kube/labels.js';
 import type { AuthorizationPolicy } from '#base/kube/types.js';
-import type { Collection, Index, Reader } from '../graph/collection.js';
+import type { Collection, Index } from '../graph/collection.js';
+import type { Reader } from '../graph/readers.js';
+import type { NodeFacts, PodFacts, ServiceFacts } from '../../rules/facts.js';
 import type { L4Conversion } from '../../rules/l4-authorization.js';
-import { selectorOf, selectsLabels, type TargetLookup } from '../../rules/policy-targets.js';
-import type { PeerAuthFacts, PeerAuthScope } from '../../rules/mtls-mode.js';
-import type { PodFacts, ServiceFacts, SliceFacts } from '../../rules/facts.js';
-import { meshKey, objectKey, type Inputs } from './inputs.js';
 import type { MeshConfig } from '../../rules/mesh-config.js';
-import { serviceKey, type MeshService } from './service.js';
-import { endpointWorkloads, type MeshWorkload } from './workload.js';
+import { modeAt, type PeerAuthFacts, type PeerAuthScope } from '../../rules/mtls-mode.js';
+import type { TargetLookup } from '../../rules/policy-targets.js';
 import { waypointKey, type Waypoint } from '../../rules/waypoint.js';
 import { bindWaypoint, type WaypointBinding } from '../../rules/waypoint-binding.js';
+import { meshKey, type Inputs } from './inputs.js';
+import { serviceKey, type MeshService } from './service.js';
 
 /** Facts about this cluster that do not change while the controller runs. */
 export interface ClusterFacts {
@@ -28,32 +28,64 @@ export interface ConvertedPolicy {
   readonly l4: L4Conversion;
 }
 
+/**
+ * What a namespace decides for the Services in it, worked out once for all of them: they are recomputed when it comes
+ * out differently, not whenever something it is made of changes.
+ */
+export interface ServiceDefaults {
+  /** For Services that name no waypoint themselves. */
+  readonly binding: WaypointBinding;
+  readonly ingressUsesWaypoint: boolean;
+  readonly trafficDistribution: string | undefined;
+}
+
+/** What a namespace decides for the pods in it, worked out once for all of them. */
+export interface PodDefaults {
+  readonly trustDomain: string;
+  readonly rootNamespace: string;
+  /** The policy that makes mTLS strict for pods that no selector policy singles out. */
+  readonly strictBy: PeerAuthFacts | undefined;
+  /** For pods that name no waypoint themselves. */
+  readonly binding: WaypointBinding;
+}
+
 /** Values of the managed-by label on objects of a waypoint. */
 const managedWaypoints: ReadonlySet<string> = new Set([
   'istio.io-mesh-controller',
   'istio.io-eastwest-controller',
 ]);
 
+/** Lets ingress gateways route through the waypoint: label of Services and namespaces. */
+const ingressUseWaypoint = 'istio.io/ingress-use-waypoint';
+
 /** Reads the inputs on behalf of a computation. */
 export class InputView {
   readonly #inputs: Inputs;
   readonly #cluster: ClusterFacts;
-  readonly #selectorServices: Index<ServiceFacts>;
-  readonly #podsByIp: Index<PodFacts>;
+  readonly #waypoints: Collection<Waypoint>;
+  readonly #waypointsByClass: Index<Waypoint>;
   readonly #peerAuths: Index<PeerAuthFacts>;
 
-  constructor(inputs: Inputs, cluster: ClusterFacts) {
-    this.#inputs = inputs;
-    this.#cluster = cluster;
-    this.#selectorServices = inputs.services.index((s) => (s.selector === undefined ? [] : [s.namespace]));
-    this.#podsByIp = inputs.pods.index((pod) => (pod.isHostNetwork ? [] : pod.ips));
-    this.#peerAuths = inputs.peerAuths.index(({ namespace }) => [namespace]);
+  constructor(o: {
+    readonly inputs: Inputs;
+    readonly cluster: ClusterFacts;
+    readonly waypoints: Collection<Waypoint>;
+  }) {
+    this.#inputs = o.inputs;
+    this.#cluster = o.cluster;
+    this.#waypoints = o.waypoints;
+    this.#waypointsByClass = o.waypoints.index(({ className }) => [className]);
+    this.#peerAuths = o.inputs.peerAuths.index(({ namespace }) => [namespace]);
   }
 
   mesh(reader: Reader): MeshConfig {
     const mesh = this.#inputs.mesh.get(meshKey, reader);
     if (mesh === undefined) throw new Error('the mesh options are set when the inputs are made');
     return mesh;
+  }
+
+  node(name: string, reader: Reader): NodeFacts | undefined {
+    return this.#inputs.nodes.get(name, reader);
   }
 
   peerAuthScope(namespace: string, reader: Reader): PeerAuthScope {
@@ -65,58 +97,53 @@ export class InputView {
     };
   }
 
-  /** Services that select a pod. */
-  servicesOf(pod: PodFacts, reader: Reader): ServiceFacts[] {
-    return this.#selectorServices
-      .get(pod.namespace, reader)
-      .filter((service) => selectsLabels(service.selector, pod.labels));
+  serviceDefaults(namespace: string, reader: Reader): ServiceDefaults {
+    const facts = this.#inputs.namespaces.get(namespace, reader);
+    return {
+      binding: this.#bind({ of: { namespace, labels: {} }, traffic: 'service', reader }),
+      ingressUsesWaypoint: facts?.labels[ingressUseWaypoint] === 'true',
+      trafficDistribution: facts?.trafficDistribution,
+    };
   }
 
-  /** The endpoints a slice adds to what the selector of its Service says. */
-  endpointsOf(slice: SliceFacts, reader: Reader): MeshWorkload[] {
-    const service = this.#inputs.services.get(`${slice.namespace}/${slice.service}`, reader);
-    if (service === undefined || (service.selector !== undefined && slice.isOfSelector)) return [];
-    return endpointWorkloads(slice, {
-      ...this.#cluster,
-      trustDomain: this.mesh(reader).trustDomain,
-      service,
-      podAt: (ip) => this.#podsByIp.get(ip, reader)[0],
-      nodeOf: (pod) => this.#inputs.nodes.get(pod.node, reader),
-      isSelected: (pod) => pod.namespace === service.namespace && selectsLabels(service.selector, pod.labels),
-    });
+  podDefaults(namespace: string, reader: Reader): PodDefaults {
+    const { trustDomain, rootNamespace } = this.mesh(reader);
+    const { mode, decidedBy } = modeAt(this.peerAuthScope(namespace, reader), undefined);
+    return {
+      trustDomain,
+      rootNamespace,
+      strictBy: mode === 'STRICT' ? decidedBy : undefined,
+      binding: this.#bind({ of: { namespace, labels: {} }, traffic: 'workload', reader }),
+    };
   }
 
-  bindService(service: ServiceFacts, waypoints: Collection<Waypoint>, reader: Reader): WaypointBinding {
+  bindService(service: ServiceFacts, inherited: WaypointBinding, reader: Reader): WaypointBinding {
     if (managedWaypoints.has(service.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
-    return this.#bind({ of: service, traffic: 'service', waypoints, reader });
+    if (!namesWaypoint(service.labels)) return inherited;
+    return this.#bind({ of: service, traffic: 'service', reader });
   }
 
-  bindPod(pod: PodFacts, waypoints: Collection<Waypoint>, reader: Reader): WaypointBinding {
+  ingressUsesWaypoint(service: ServiceFacts, inherited: boolean): boolean {
+    const own = service.labels[ingressUseWaypoint];
+    return own === undefined ? inherited : own === 'true';
+  }
+
+  bindPod(pod: PodFacts, inherited: WaypointBinding, reader: Reader): WaypointBinding {
     const gateway = pod.labels[labels.gatewayName];
     // A waypoint's own pods are never behind a waypoint.
     if (managedWaypoints.has(pod.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
-    if (gateway !== undefined && waypoints.get(waypointKey(pod.namespace, gateway), reader) !== undefined) {
+    if (
+      gateway !== undefined &&
+      this.#waypoints.get(waypointKey(pod.namespace, gateway), reader) !== undefined
+    ) {
       return { kind: 'none' };
     }
-    return this.#bind({ of: pod, traffic: 'workload', waypoints, reader });
+    if (!namesWaypoint(pod.labels)) return inherited;
+    return this.#bind({ of: pod, traffic: 'workload', reader });
   }
 
-  selectingPolicies(pod: PodFacts, selecting: Index<ConvertedPolicy>, reader: Reader): string[] {
-    const { rootNamespace } = this.mesh(reader);
-    const namespaces = new Set([pod.namespace, rootNamespace]);
-    return [...namespaces]
-      .flatMap((namespace) => selecting.get(namespace, reader))
-      .filter(({ policy }) => selectsLabels(selectorOf(policy), pod.labels))
-      .map(({ policy }) => objectKey(policy))
-      .sort();
-  }
-
-  targetLookup(of: {
-    readonly waypoints: Collection<Waypoint>;
-    readonly services: Collection<MeshService>;
-    readonly reader: Reader;
-  }): TargetLookup {
-    const { waypoints, services, reader } = of;
+  targetLookup(services: Collection<MeshService>, reader: Reader): TargetLookup {
+    const waypoints = this.#waypoints;
     const isReady = (key: string) => (waypoints.get(key, reader)?.addresses.length ?? 0) > 0;
     return {
       rootNamespace: this.mesh(reader).rootNamespace,
@@ -132,28 +159,32 @@ export class InputView {
       },
       gatewayClass: (name) => this.#inputs.gatewayClasses.get(name, reader)?.spec,
       gatewaysOfClass: (name) =>
-        waypoints
-          .list(reader)
-          .filter(({ className }) => className === name)
-          .map((waypoint) => waypointKey(waypoint.namespace, waypoint.name)),
+        this.#waypointsByClass
+          .get(name, reader)
+          .map((waypoint) => waypointKey(waypoint.namespace, waypoint.name))
+          .sort(),
     };
   }
 
   #bind(input: {
     readonly of: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
     readonly traffic: 'service' | 'workload';
-    readonly waypoints: Collection<Waypoint>;
     readonly reader: Reader;
   }): WaypointBinding {
-    const { of, traffic, waypoints, reader } = input;
+    const { of, traffic, reader } = input;
     return bindWaypoint({
       namespace: of.namespace,
       labels: of.labels,
       namespaceLabels: this.#inputs.namespaces.get(of.namespace, reader)?.labels ?? {},
       traffic,
-      getWaypoint: (key) => waypoints.get(key, reader),
+      getWaypoint: (key) => this.#waypoints.get(key, reader),
       failurePolicy: this.mesh(reader).waypointFailurePolicy,
       ...this.#cluster,
     });
   }
+}
+
+/** Whether an object's own label decides about its waypoint; an empty one does not. */
+function namesWaypoint(of: Readonly<Record<string, string>>): boolean {
+  return (of[labels.useWaypoint] ?? '') !== '';
 }

@@ -1,4 +1,4 @@
-import { Graph } from '../graph/graph.js';
+import { type FlushOutcome, Graph } from '../graph/graph.js';
 import type { ChangedNames, ResourceSource } from '../../xds/server/source.js';
 import { createAmbientIndex, type AmbientIndex } from './ambient-index.js';
 import type { ClusterFacts } from './input-view.js';
@@ -16,6 +16,8 @@ export interface MeshStateOptions {
   readonly mesh: MeshConfig;
   /** Called after every recomputation that changed something. */
   readonly onPush: (changed: ChangedNames) => void;
+  /** Told of every recomputation; `tookMs` includes handing the change to `onPush`. */
+  readonly onRecomputed?: (flush: FlushOutcome & { readonly tookMs: number }) => void;
   /** Told of an object that cannot be made sense of; what it last meant stays in force. */
   readonly onError: (key: string, error: unknown) => void;
 }
@@ -88,7 +90,7 @@ export class MeshState {
     this.#timer = setTimeout(() => this.#flush(), waitMs);
   }
 
-  #recompute(): boolean {
+  #recompute(): FlushOutcome {
     this.#isFlushing = true;
     try {
       return this.graph.flush();
@@ -99,9 +101,13 @@ export class MeshState {
 
   #flush(): void {
     this.#firstStaleMs = undefined;
-    if (!this.#recompute()) return;
-    this.#pushCount += 1;
-    const changed = this.#collector.take();
-    if (changed.size > 0) this.#options.onPush(changed);
+    const startedAt = performance.now();
+    const outcome = this.#recompute();
+    if (outcome.hasChanged) {
+      this.#pushCount += 1;
+      const changed = this.#collector.take();
+      if (changed.size > 0) this.#options.onPush(changed);
+    }
+    this.#options.onRecomputed?.({ ...outcome, tookMs: performance.now() - startedAt });
   }
 }

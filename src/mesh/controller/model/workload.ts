@@ -27,6 +27,9 @@ import { serviceKey } from './service.js';
 import type { WaypointBinding } from '../../rules/waypoint-binding.js';
 import { canonicalNameOf, canonicalRevisionOf } from '../../rules/workload-name.js';
 
+/** What workloads read of a Service: they are not touched when something else of it changes. */
+export type ServicePorts = Pick<ServiceFacts, 'namespace' | 'name' | 'selector' | 'ports'>;
+
 /** A workload as the mesh sees it. */
 export interface MeshWorkload {
   readonly uid: string;
@@ -46,7 +49,7 @@ export interface WorkloadSettings {
 
 /** What a pod's workload depends on beyond the pod. */
 export interface PodContext extends WorkloadSettings {
-  readonly services: readonly ServiceFacts[];
+  readonly services: readonly ServicePorts[];
   readonly node: NodeFacts | undefined;
   readonly binding: WaypointBinding;
   /** Keys of the policies that select it, in the order they are sent. */
@@ -88,7 +91,7 @@ export function podWorkload(pod: PodFacts, context: PodContext): MeshWorkload {
 
 /** What an endpoint of a slice depends on beyond the slice. */
 export interface SliceContext extends WorkloadSettings {
-  readonly service: ServiceFacts;
+  readonly service: ServicePorts;
   /** The pod that has an address for its own. */
   readonly podAt: (ip: string) => PodFacts | undefined;
   readonly nodeOf: (pod: PodFacts) => NodeFacts | undefined;
@@ -168,7 +171,7 @@ type ServicePort = ServiceFacts['ports'][number];
 
 /** Port maps by service, with sorted keys: replicas must serialize alike. */
 function portMaps(
-  services: readonly ServiceFacts[],
+  services: readonly ServicePorts[],
   clusterDomain: string,
   targetOf: (port: ServicePort) => number | undefined,
 ): Record<string, PortList> {

@@ -3,7 +3,7 @@ import type { WireResource } from '../../xds/server/resource.js';
 import type { ChangedNames, ResourceSource, Subscriber } from '../../xds/server/source.js';
 import type { Collection, Index } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
-import type { AmbientIndex, L7Resource } from './ambient-index.js';
+import type { AmbientIndex, L4Resource, L7Resource } from './ambient-index.js';
 import type { MeshService } from './service.js';
 import type { MeshWorkload } from './workload.js';
 
@@ -14,31 +14,29 @@ class AddressSource implements ResourceSource {
   readonly removesLast = false;
   readonly allowsOnDemand = true;
   readonly #services: Collection<MeshService>;
-  readonly #workloads: readonly Collection<MeshWorkload>[];
+  readonly #workloads: Collection<MeshWorkload>;
   readonly #servicesByAddress: Index<MeshService>;
-  readonly #workloadsByAddress: readonly Index<MeshWorkload>[];
-  readonly #workloadsByService: readonly Index<MeshWorkload>[];
+  readonly #workloadsByAddress: Index<MeshWorkload>;
+  readonly #workloadsByService: Index<MeshWorkload>;
 
   constructor(index: AmbientIndex) {
     this.#services = index.services;
-    this.#workloads = [index.podWorkloads, index.endpointWorkloads];
+    this.#workloads = index.workloads;
     this.#servicesByAddress = index.services.index(({ wire }) => wire.aliases);
-    this.#workloadsByAddress = this.#workloads.map((of) => of.index(({ wire }) => wire.aliases));
-    this.#workloadsByService = this.#workloads.map((of) => of.index(({ services }) => services));
+    this.#workloadsByAddress = index.workloads.index(({ wire }) => wire.aliases);
+    this.#workloadsByService = index.workloads.index(({ services }) => services);
   }
 
   *all(): Iterable<WireResource> {
-    for (const { wire } of this.#services.list()) yield wire;
-    for (const workloads of this.#workloads) for (const { wire } of workloads.list()) yield wire;
+    for (const [, { wire }] of this.#services.entries()) yield wire;
+    for (const [, { wire }] of this.#workloads.entries()) yield wire;
   }
 
   /** A workload by uid or address, else a service by name or address together with its workloads. */
   lookup(name: string): readonly WireResource[] {
-    for (const workloads of this.#workloads) {
-      const workload = workloads.get(name);
-      if (workload !== undefined) return [workload.wire];
-    }
-    const byAddress = this.#workloadsByAddress.flatMap((index) => index.get(name));
+    const workload = this.#workloads.get(name);
+    if (workload !== undefined) return [workload.wire];
+    const byAddress = this.#workloadsByAddress.get(name);
     if (byAddress.length > 0) return byAddress.map(({ wire }) => wire);
     const named = this.#services.get(name);
     const services = named === undefined ? this.#servicesByAddress.get(name) : [named];
@@ -46,7 +44,7 @@ class AddressSource implements ResourceSource {
       service.wire,
       // A proxy keeps or drops unhealthy endpoints by the service's health policy when it receives
       // them, so a changed service brings its endpoints along.
-      ...this.#workloadsByService.flatMap((index) => index.get(service.key)).map(({ wire }) => wire),
+      ...this.#workloadsByService.get(service.key).map(({ wire }) => wire),
     ]);
   }
 }
@@ -57,20 +55,18 @@ class AuthorizationSource implements ResourceSource {
   readonly tracksNames = true;
   readonly removesLast = true;
   readonly allowsOnDemand = false;
-  readonly #collections: AmbientIndex['authorizations'];
+  readonly #policies: Collection<L4Resource>;
 
   constructor(index: AmbientIndex) {
-    this.#collections = index.authorizations;
+    this.#policies = index.authorizations;
   }
 
   *all(): Iterable<WireResource> {
-    for (const collection of this.#collections) for (const { wire } of collection.list()) yield wire;
+    for (const { wire } of this.#policies.list()) yield wire;
   }
 
   lookup(name: string): readonly WireResource[] {
-    const found = this.#collections
-      .map((collection) => collection.get(name))
-      .find((value) => value !== undefined);
+    const found = this.#policies.get(name);
     return found === undefined ? [] : [found.wire];
   }
 }
@@ -121,10 +117,9 @@ export class ChangeCollector {
       for (const key of keys) names.add(key);
       this.#changed.set(typeUrl, names);
     };
-    for (const collection of [index.services, index.podWorkloads, index.endpointWorkloads]) {
-      graph.onFlush(collection, record(addressType));
-    }
-    for (const collection of index.authorizations) graph.onFlush(collection, record(authorizationType));
+    graph.onFlush(index.services, record(addressType));
+    graph.onFlush(index.workloads, record(addressType));
+    graph.onFlush(index.authorizations, record(authorizationType));
     const recordL7 = record(l7AuthorizationType);
     graph.onFlush(index.l7Policies, (keys) => {
       recordL7(new Set([...keys].map((key) => key.slice(key.indexOf('|') + 1))));

@@ -48,6 +48,24 @@ export class ControllerMetrics {
   );
   readonly #issued = this.#counter('citadel_server_success_cert_issuance_count', 'Certificates issued', []);
 
+  readonly #recomputations = this.#counter(
+    'meshctl_controller_recomputations_total',
+    'Computations that changes of the cluster caused, by what was computed',
+    ['collection'],
+  );
+  readonly #recomputationsPerFlush = new Histogram({
+    name: 'meshctl_controller_flush_recomputations',
+    help: 'Computations of one recomputation of the mesh state, which serves the changes of a moment',
+    buckets: [1, 3, 10, 30, 100, 1_000, 10_000, 100_000],
+    registers: [this.registry],
+  });
+  readonly #flushTime = new Histogram({
+    name: 'meshctl_controller_flush_seconds',
+    help: 'Seconds from the start of a recomputation to handing its changes to the streams',
+    buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
+    registers: [this.registry],
+  });
+
   readonly xdsEvents: ConnectionEvents = {
     request: (typeUrl, outcome) => {
       const type = typeLabels[typeUrl] ?? 'other';
@@ -61,6 +79,17 @@ export class ControllerMetrics {
       this.#sendTime.observe(tookMs / 1000);
     },
   };
+
+  /** Takes one recomputation of the mesh state into account. */
+  recomputed(flush: { readonly recomputations: ReadonlyMap<string, number>; readonly tookMs: number }): void {
+    let total = 0;
+    for (const [collection, count] of flush.recomputations) {
+      total += count;
+      this.#recomputations.inc({ collection }, count);
+    }
+    this.#recomputationsPerFlush.observe(total);
+    this.#flushTime.observe(flush.tookMs / 1000);
+  }
 
   readonly certificateEvents: CertificateEvents = {
     requested: () => this.#csrs.inc(),

@@ -19,13 +19,9 @@ export const debugPages: Readonly<Record<string, (deps: DebugPagesDeps) => unkno
   // One cluster, the controller's own: others are not joined.
   '/debug/clusterz': ({ clusterId }) => [{ id: clusterId, secretName: '', syncStatus: 'synced' }],
   '/debug/ambientz': ({ index }) => ({
-    workloads: [...index.podWorkloads.list(), ...index.endpointWorkloads.list()].map(({ message }) =>
-      toJson(WorkloadSchema, message),
-    ),
+    workloads: index.workloads.list().map(({ message }) => toJson(WorkloadSchema, message)),
     services: index.services.list().map(({ message }) => toJson(ServiceSchema, message)),
-    policies: index.authorizations.flatMap((c) =>
-      c.list().map(({ message }) => toJson(AuthorizationSchema, message)),
-    ),
+    policies: index.authorizations.list().map(({ message }) => toJson(AuthorizationSchema, message)),
     l7Policies: index.l7Policies
       .list()
       .map(({ gateway, message }) => ({ gateway, policy: toJson(AuthorizationPolicySchema, message) })),

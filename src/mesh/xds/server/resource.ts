@@ -50,6 +50,11 @@ export function encodeResource<S extends DescMessage>(input: ResourceInput<S>): 
   return { name: input.name, version, aliases, groups: input.groups ?? [], bytes: writer.finish() };
 }
 
+/** Whether two values look the same on the wire, which is all that a subscriber sees of them. */
+export function isSameWire(a: { readonly wire: WireResource }, b: { readonly wire: WireResource }): boolean {
+  return Buffer.compare(a.wire.bytes, b.wire.bytes) === 0;
+}
+
 /** 64 bits of SHA-256 in hexadecimal: opaque to clients, collision-free in practice. */
 function contentHash(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 16);

@@ -12,6 +12,7 @@ test('an input that cannot be computed keeps its last value, and the others are 
   const numbers = graph.source<string>();
   const divisors = graph.source<number>();
   const parsed = graph.derive({
+    name: 'parsed',
     from: numbers,
     compute: (text, reader) => [
       { key: text.slice(0, 1), value: BigInt(text.slice(1)) * BigInt(divisors.get('d', reader) ?? 1) },
@@ -21,7 +22,7 @@ test('an input that cannot be computed keeps its last value, and the others are 
   graph.flush();
   numbers.set('a', 'anonsense');
   numbers.set('b', 'b2');
-  expect(graph.flush()).toBe(false);
+  expect(graph.flush().hasChanged).toBe(false);
   expect(failed).toEqual(['a']);
   expect(['a', 'b', 'c'].map((key) => parsed.get(key))).toEqual([1n, 2n, 1n]);
   // It is tried again when something it read changes, and recovers with its input.

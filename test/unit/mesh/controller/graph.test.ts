@@ -19,6 +19,7 @@ function setUp() {
   const owners = graph.source<{ readonly group: string; readonly factor: number }>();
   const byGroup = items.index(({ group }) => [group]);
   const totals = graph.derive({
+    name: 'totals',
     from: owners,
     compute: (owner, reader) => {
       computed.push(owner.group);
@@ -27,6 +28,7 @@ function setUp() {
     },
   });
   const labels = graph.derive({
+    name: 'labels',
     from: owners,
     compute: (owner, reader) => [
       { key: owner.group, value: `${owner.group}=${totals.get(owner.group, reader)}` },
@@ -71,7 +73,7 @@ test('listeners hear the keys whose value changed, each of several listeners the
   for (const list of heard) graph.onFlush(totals, (changed) => list.push(...changed));
   owners.set('a', { group: 'a', factor: 0 });
   owners.set('b', { group: 'b', factor: 1 });
-  expect(graph.flush()).toBe(true);
+  expect(graph.flush().hasChanged).toBe(true);
   expect(heard).toEqual([
     ['a', 'b'],
     ['a', 'b'],

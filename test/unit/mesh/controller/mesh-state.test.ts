@@ -111,14 +111,14 @@ describe('what a change pushes', () => {
     const { state, set, flush } = setUp();
     set.pod(pod('client', '10.244.0.6', { app: 'backend' }));
     expect(flush()).toEqual({ [addressType]: [uid('client')] });
-    expect(state.index.podWorkloads.get(uid('client'))?.services).toEqual([backendKey]);
+    expect(state.index.workloads.get(uid('client'))?.services).toEqual([backendKey]);
   });
 
   test('a selector policy pushes itself and the workloads it selects', () => {
     const { state, set, flush } = setUp();
     set.policy(policy('p', { selector: { matchLabels: { app: 'backend' } } }));
     expect(flush()).toEqual({ [authorizationType]: ['shop/p'], [addressType]: [uid('backend')] });
-    expect(state.index.podWorkloads.get(uid('backend'))?.message.authorizationPolicies).toEqual(['shop/p']);
+    expect(state.index.workloads.get(uid('backend'))?.message.authorizationPolicies).toEqual(['shop/p']);
     set.policy(policy('q', {}));
     // A policy for the whole namespace is attached by its scope, not by the workloads.
     expect(flush()).toEqual({ [authorizationType]: ['shop/q'] });
@@ -140,7 +140,7 @@ describe('what a change pushes', () => {
     });
     state.inputs.peerAuths.set('shop/default', undefined);
     flush();
-    expect(state.index.podWorkloads.get(uid('backend'))?.message.authorizationPolicies).toEqual([]);
+    expect(state.index.workloads.get(uid('backend'))?.message.authorizationPolicies).toEqual([]);
   });
 });
 
@@ -199,7 +199,7 @@ describe('endpoints that slices list by hand', () => {
     const endpoint = { addresses: ['10.244.0.5'], ...(targetRef === undefined ? {} : { targetRef }) };
     state.inputs.slices.set('shop/manual-1', sliceFacts(slice([endpoint])));
     flush();
-    const found = state.index.endpointWorkloads.get(sliceUid('10.244.0.5'))?.message;
+    const found = state.index.workloads.get(sliceUid('10.244.0.5'))?.message;
     expect(found?.services[manualKey]?.ports).toMatchObject([{ servicePort: 5432, targetPort: 8080 }]);
     expect(found).toMatchObject({
       tunnelProtocol: TunnelProtocol.HBONE,
@@ -212,7 +212,7 @@ describe('endpoints that slices list by hand', () => {
     expect(found?.name).not.toBe('backend');
     // The Service's own target port must not stand in for a port the slice does not have.
     expect(state.index.services.get(manualKey)?.message.ports).toMatchObject([{ targetPort: 0 }]);
-    expect(state.index.podWorkloads.get(uid('backend'))?.services).toEqual([backendKey]);
+    expect(state.index.workloads.get(uid('backend'))?.services).toEqual([backendKey]);
   });
 
   test('what is no pod is reached in plain text, and goes with the Service', () => {
@@ -221,14 +221,14 @@ describe('endpoints that slices list by hand', () => {
     const endpoints = [{ addresses: ['192.0.2.1'], conditions: { ready: false } }];
     state.inputs.slices.set('shop/manual-1', sliceFacts(slice(endpoints)));
     flush();
-    expect(state.index.endpointWorkloads.get(sliceUid('192.0.2.1'))?.message).toMatchObject({
+    expect(state.index.workloads.get(sliceUid('192.0.2.1'))?.message).toMatchObject({
       tunnelProtocol: TunnelProtocol.NONE,
       status: WorkloadStatus.UNHEALTHY,
       extensions: [],
     });
     state.inputs.services.set('shop/manual', undefined);
     flush();
-    expect(state.index.endpointWorkloads.size).toBe(0);
+    expect(state.index.workloads.get(sliceUid('192.0.2.1'))).toBeUndefined();
   });
 
   test('of a Service with a selector come on top, once each, and those of the selector itself do not', () => {
@@ -243,7 +243,8 @@ describe('endpoints that slices list by hand', () => {
     const metadata = { namespace: 'shop', name: 'manual-2', labels: bySelector };
     state.inputs.slices.set('shop/manual-2', sliceFacts(slice(endpoints, { metadata })));
     flush();
-    expect(state.index.endpointWorkloads.list().map((w) => w.uid)).toEqual([sliceUid('192.0.2.1')]);
+    const uids = state.index.workloads.list().map((w) => w.uid);
+    expect(uids).toEqual([uid('backend'), uid('client'), sliceUid('192.0.2.1')]);
   });
 
   test.each([
@@ -258,7 +259,7 @@ describe('endpoints that slices list by hand', () => {
     set.service(manual(8080));
     state.inputs.slices.set('shop/manual-1', sliceFacts(slice([{ addresses: ['192.0.2.1'], conditions }])));
     flush();
-    const message = state.index.endpointWorkloads.get(sliceUid('192.0.2.1'))?.message;
+    const message = state.index.workloads.get(sliceUid('192.0.2.1'))?.message;
     expect(message?.status).toBe(status);
     expect(message?.extensions.map((e) => e.name)).toEqual(extensions);
   });
@@ -266,13 +267,12 @@ describe('endpoints that slices list by hand', () => {
 
 test('a pod that is deleted but still ready is marked as terminating, one that is not ready is not', () => {
   const { state, set, flush } = setUp();
-  const extensions = () =>
-    state.index.podWorkloads.get(uid('backend'))?.message.extensions.map((e) => e.name);
+  const extensions = () => state.index.workloads.get(uid('backend'))?.message.extensions.map((e) => e.name);
   const deleted = pod('backend', '10.244.0.5', { app: 'backend' });
   deleted.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
   set.pod(deleted);
   flush();
-  expect(state.index.podWorkloads.get(uid('backend'))?.message.status).toBe(WorkloadStatus.UNHEALTHY);
+  expect(state.index.workloads.get(uid('backend'))?.message.status).toBe(WorkloadStatus.UNHEALTHY);
   expect(extensions()).toEqual([terminatingExtension]);
   set.pod({ ...deleted, status: { podIP: '10.244.0.5', conditions: [{ type: 'Ready', status: 'False' }] } });
   flush();
@@ -299,7 +299,7 @@ describe('a port number of several protocols', () => {
     flush();
     return {
       service: state.index.services.get(backendKey)?.message.ports,
-      pod: state.index.podWorkloads.get(uid('backend'))?.message.services[backendKey]?.ports,
+      pod: state.index.workloads.get(uid('backend'))?.message.services[backendKey]?.ports,
     };
   };
 
@@ -356,7 +356,7 @@ describe('waypoints', () => {
     expect(held('w')).toEqual(['shop/by-service']);
     expect(held('other')).toEqual(['shop/by-gateway']);
     expect(l7.lookup('shop/by-service', waypoint('other'))).toEqual([]);
-    expect(state.index.authorizations.flatMap((c) => c.list())).toEqual([]);
+    expect(state.index.authorizations.list()).toEqual([]);
     // The Service moves to the other waypoint, and its policy with it.
     set.namespace({ 'istio.io/use-waypoint': 'other' });
     flush();
