@@ -45,11 +45,9 @@ function installNpmPackages() {
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs)
     return true;
   say('installing npm packages');
-  // Not `npm ci`: that fails when the lock file lacks the binaries of a foreign platform which a registry does
-  // not carry. Versions come from the lock file all the same, and it is not rewritten.
-  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
   const result = spawnSync('npm', args, { stdio: ['ignore', 2, 2] });
-  return result.status === 0 || fail('npm install failed; its message is above.');
+  return result.status === 0 || fail('npm ci failed; its message is above.');
 }
 
 function installSystemPackages(packages) {
