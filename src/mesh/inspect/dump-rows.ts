@@ -90,16 +90,19 @@ function workloadTable(dump: ZtunnelDump, filter: DumpFilter): DumpTable {
   };
 }
 
+/** What terminates is used when nothing is healthy, and is not healthy. */
+function isHealthy({ status }: { readonly status?: string }): boolean {
+  return status === undefined || status === 'Healthy';
+}
+
 function serviceTable(dump: ZtunnelDump, filter: DumpFilter): DumpTable {
-  const healthy = new Set(dump.workloads.filter((w) => w.status !== 'Unhealthy').map((w) => w.uid));
+  const healthy = new Set(dump.workloads.filter(isHealthy).map((w) => w.uid));
   const rows = dump.services
     .filter((s) => isSame(filter.namespace, s.namespace))
     .sort((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`))
     .map((s) => {
       const endpoints = Object.entries(s.endpoints ?? {});
-      const ready = endpoints.filter(
-        ([uid, e]) => e.status !== 'Unhealthy' && healthy.has(e.workloadUid ?? uid),
-      );
+      const ready = endpoints.filter(([uid, e]) => isHealthy(e) && healthy.has(e.workloadUid ?? uid));
       return [
         s.namespace,
         s.name,

@@ -1,23 +1,23 @@
 import type { CertificateManager } from '../identity/certificate-manager.js';
 import type { SpiffeId } from '../identity/spiffe.js';
-import type { MeshState } from './state/mesh-state.js';
-import type { Workload } from './state/model.js';
+import type { MeshView } from '../view/mesh-view.js';
+import type { KnownWorkload } from '../view/known.js';
 
 /**
  * Has certificates signed before the first connection needs them: one per identity that runs on this node with HBONE,
  * dropped when the last such workload leaves.
  */
 export function prefetchCertificates(options: {
-  state: MeshState;
+  view: MeshView;
   certificates: CertificateManager;
   /** Empty: nothing is prefetched, certificates are signed on demand. */
   nodeName: string;
 }): void {
-  const { state, certificates, nodeName } = options;
+  const { view, certificates, nodeName } = options;
   const users = new Map<SpiffeId, Set<string>>();
-  const isOurs = (w: Workload): boolean =>
+  const isOurs = (w: KnownWorkload): boolean =>
     nodeName !== '' && w.node === nodeName && (w.protocol === 'HBONE' || w.nativeTunnel);
-  state.onWorkload(({ uid, before, after }) => {
+  view.onWorkload(({ uid, before, after }) => {
     const old = before !== undefined && isOurs(before) ? before.identity : undefined;
     const now = after !== undefined && isOurs(after) ? after.identity : undefined;
     if (now !== undefined) {

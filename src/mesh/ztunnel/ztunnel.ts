@@ -16,9 +16,9 @@ import { prefetchCertificates } from './certificate-prefetch.js';
 import type { ZtunnelConfig } from './config.js';
 import { makeWorkloadMetrics, type WorkloadMetrics } from './workload-metrics.js';
 import { WorkloadProxy } from './proxy/workload-proxy.js';
-import { loadLocalConfig } from './state/local-config.js';
-import { MeshState } from './state/mesh-state.js';
-import { PolicyStore } from './state/policy-store.js';
+import { loadLocalConfig } from './local/local-config.js';
+import { MeshView } from '../view/mesh-view.js';
+import { L4PolicyStore } from '../policy/l4/l4-policy-store.js';
 import { WorkloadManager } from './zds/workload-manager.js';
 import { runZdsClient } from './zds/zds-client.js';
 
@@ -32,8 +32,8 @@ export class Ztunnel {
   readonly #config: ZtunnelConfig;
   readonly #version: string;
 
-  readonly state = new MeshState();
-  readonly policies = new PolicyStore();
+  readonly view = new MeshView();
+  readonly policies = new L4PolicyStore();
   readonly certificates: CertificateManager;
   readonly workloads: WorkloadManager;
   readonly #registry: Registry;
@@ -56,13 +56,13 @@ export class Ztunnel {
     this.#traffic = new TrafficMetrics(this.#registry);
     this.#ca = new CaClient({ endpoint: config.ca, impersonate: true, ttlSeconds: config.secretTtlSeconds });
     this.certificates = new CertificateManager({ source: this.#ca });
-    prefetchCertificates({ state: this.state, certificates: this.certificates, nodeName: config.nodeName });
+    prefetchCertificates({ view: this.view, certificates: this.certificates, nodeName: config.nodeName });
     this.workloads = new WorkloadManager({
       makeProxy: (info, netns) =>
         new WorkloadProxy({
           info,
           netns,
-          state: this.state,
+          view: this.view,
           policies: this.policies,
           certificates: this.certificates,
           traffic: this.#traffic,
@@ -80,7 +80,7 @@ export class Ztunnel {
       this.#controlPlane = new ControlPlane({
         endpoint: config.xds,
         node: config.node,
-        handlers: [this.state, this.policies],
+        handlers: [this.view, this.policies],
         log,
         events: {
           disconnected: ({ reason }) => this.#metrics.xdsTerminations.inc({ reason }),
@@ -102,7 +102,7 @@ export class Ztunnel {
     this.policies.onPush(() => {
       for (const proxy of this.workloads.proxies()) proxy.connections.reevaluate(this.policies);
     });
-    this.state.onWorkload(({ uid, before, after }) => {
+    this.view.onWorkload(({ uid, before, after }) => {
       if (before === undefined || after === undefined) return;
       if (before.authorizationPolicies.join() === after.authorizationPolicies.join()) return;
       for (const proxy of this.workloads.proxies()) {
@@ -135,7 +135,7 @@ export class Ztunnel {
   async #followControlPlane(): Promise<void> {
     const { localXdsPath } = this.#config;
     if (localXdsPath !== undefined)
-      await loadLocalConfig({ path: localXdsPath, state: this.state, policies: this.policies });
+      await loadLocalConfig({ path: localXdsPath, view: this.view, policies: this.policies });
     await (this.#controlPlane?.run(this.#stopping.signal) ?? untilAborted(this.#stopping.signal));
   }
 
@@ -174,7 +174,7 @@ export class Ztunnel {
   dump(): unknown {
     const config = this.#config;
     return configDump({
-      state: this.state,
+      view: this.view,
       policies: this.policies.list(),
       certificates: this.certificates.states(),
       workloads: this.workloads.views(),

@@ -10,23 +10,23 @@ import {
   type StringMatch,
 } from '../../xds/gen/istio/authorization_pb.js';
 import { bytesToIp } from '#base/net/address.js';
+import { formatCidr } from '#base/net/cidr.js';
 import type { ConnectionView } from '../proxy/connection.js';
-import type { MeshState } from '../state/mesh-state.js';
+import type { MeshView } from '../../view/mesh-view.js';
 import {
-  type Endpoint,
   type GatewayRef,
+  type KnownService,
+  type KnownWorkload,
   networkAddress,
   type PortMap,
-  type Service,
-  type Workload,
-} from '../state/model.js';
+} from '../../view/known.js';
 import type { WorkloadEntryView } from '../zds/workload-manager.js';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 type JsonObject = { [key: string]: Json };
 
 export interface DumpInput {
-  readonly state: MeshState;
+  readonly view: MeshView;
   readonly policies: readonly L4Policy[];
   readonly certificates: readonly CertificateState[];
   readonly workloads: readonly WorkloadEntryView[];
@@ -39,17 +39,15 @@ export interface DumpInput {
  * additionally tells the negotiated TLS.
  */
 export function configDump(input: DumpInput): JsonObject {
-  const staged: JsonObject = {};
-  for (const [key, endpoints] of input.state.stagedEndpoints()) {
-    staged[key] = endpointsJson([...endpoints.values()]);
-  }
-  const workloads = [...input.state.workloads].sort(by((w) => w.uid));
-  const services = [...input.state.services].sort(by((s) => s.hostname));
+  const { view } = input;
+  const workloads = [...view.workloads].sort(by((w) => w.uid));
+  const services = [...view.services].sort(by((s) => s.hostname));
+  const awaited = [...view.awaitedServices()].map((key) => [key, endpointsJson(key, view.members(key))]);
   return {
     workloads: workloads.map(workloadJson),
-    services: services.map((s) => serviceJson(s, input.state)),
+    services: services.map((s) => serviceJson(s, view)),
     policies: input.policies.map(policyJson),
-    stagedServices: staged,
+    stagedServices: Object.fromEntries(awaited) as JsonObject,
     staticConfig: { workloads: [], policies: [], services: [] },
     version: { version: input.version.version, istioVersion: input.version.istioVersion },
     config: input.config,
@@ -58,7 +56,7 @@ export function configDump(input: DumpInput): JsonObject {
   };
 }
 
-function workloadJson(w: Workload): JsonObject {
+function workloadJson(w: KnownWorkload): JsonObject {
   return {
     workloadIps: [...w.addresses],
     ...optional({
@@ -99,17 +97,17 @@ function workloadJson(w: Workload): JsonObject {
   };
 }
 
-function serviceJson(s: Service, state: MeshState): JsonObject {
+function serviceJson(s: KnownService, view: MeshView): JsonObject {
   return {
     name: s.name,
     namespace: s.namespace,
     hostname: s.hostname,
     vips: s.vips.map((v) => networkAddress(v.network, v.ip)),
-    ports: portsJson(s.ports),
-    endpoints: endpointsJson(state.endpoints(s)),
+    ports: Object.fromEntries([...s.ports.values()].map((p) => [String(p.port), p.targetPort])),
+    endpoints: endpointsJson(s.key, usableMembers(s, view)),
     subjectAltNames: [...s.subjectAltNames],
     ...optional({
-      cidrVips: s.cidrVips.map((v) => ({ network: v.network, cidr: `${v.ip}/${v.length}` })),
+      cidrVips: s.cidrVips.map((v) => ({ network: v.network, cidr: formatCidr(v.cidr) })),
       waypoint: s.waypoint && gatewayJson(s.waypoint),
       weightedWaypoints: s.weightedWaypoints.map((w) => ({
         destination: gatewayJson(w.destination),
@@ -129,20 +127,28 @@ function serviceJson(s: Service, state: MeshState): JsonObject {
 
 function gatewayJson(gateway: GatewayRef): JsonObject {
   const { destination, hboneMtlsPort } = gateway;
-  return {
-    destination:
-      destination.kind === 'hostname'
-        ? `${destination.namespace}/${destination.hostname}`
-        : networkAddress(destination.network, destination.ip),
-    hboneMtlsPort,
-  };
+  switch (destination.kind) {
+    case 'hostname':
+      return { destination: `${destination.namespace}/${destination.hostname}`, hboneMtlsPort };
+    case 'address':
+      return { destination: networkAddress(destination.network, destination.ip), hboneMtlsPort };
+    case 'unknown':
+      return { destination: 'unknown', hboneMtlsPort };
+  }
 }
 
-function endpointsJson(endpoints: readonly Endpoint[]): JsonObject {
+/** The workloads that may get calls to a service, now or when nothing better is left. */
+function usableMembers({ key, loadBalancer }: KnownService, view: MeshView): KnownWorkload[] {
+  const isUsable = (w: KnownWorkload) =>
+    w.status !== 'Unhealthy' || loadBalancer?.healthPolicy === 'AllowAll';
+  return [...view.members(key)].filter(isUsable);
+}
+
+function endpointsJson(key: string, members: Iterable<KnownWorkload>): JsonObject {
   return Object.fromEntries(
-    endpoints.map((e) => [
-      e.workloadUid,
-      { workloadUid: e.workloadUid, port: portsJson(e.ports), status: e.status },
+    [...members].map(({ uid, services, status }) => [
+      uid,
+      { workloadUid: uid, port: portsJson(services.get(key) ?? new Map()), status },
     ]),
   );
 }

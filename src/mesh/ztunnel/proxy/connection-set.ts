@@ -1,5 +1,5 @@
 import type { L4Connection } from '../../policy/l4/compile.js';
-import type { PolicyStore, PolicySubject } from '../state/policy-store.js';
+import type { L4PolicyStore, PolicySubject } from '../../policy/l4/l4-policy-store.js';
 import type { ConnectionView, ProxiedConnection } from './connection.js';
 
 /** An inbound connection that a later policy may forbid. */
@@ -40,7 +40,7 @@ export class ConnectionSet {
   }
 
   /** Evaluates every guarded connection again and ends those no longer allowed. */
-  reevaluate(policies: PolicyStore): void {
+  reevaluate(policies: L4PolicyStore): void {
     for (const guard of this.#guards) {
       const decision = policies.reauthorize(guard.subject(), guard.connection);
       if (decision.isAllowed) continue;

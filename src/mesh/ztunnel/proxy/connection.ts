@@ -10,7 +10,7 @@ import type { CopyCounters } from '../../hbone/copy.js';
 import type { TlsInfo } from '../../hbone/tls.js';
 import type { SpiffeId } from '../../identity/spiffe.js';
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
-import type { Service, Workload } from '../state/model.js';
+import type { KnownService, KnownWorkload } from '../../view/known.js';
 
 /** A live connection as the state dump shows it. */
 export interface ConnectionView {
@@ -25,7 +25,7 @@ export interface ConnectionView {
 export interface ConnectionInfo {
   readonly direction: 'inbound' | 'outbound';
   readonly source: HostPort;
-  readonly sourceWorkload: Workload | undefined;
+  readonly sourceWorkload: KnownWorkload | undefined;
   /** Verified by the peer's certificate, or our own when we originate mTLS. */
   readonly sourceIdentity: SpiffeId | undefined;
   /** L4 next hop (outbound) or the address the connection arrived at (inbound). */
@@ -34,11 +34,11 @@ export interface ConnectionInfo {
   readonly actualDestination: HostPort;
   /** What the application asked for, as the dump shows it. */
   readonly originalDestination: string | null;
-  readonly destinationWorkload: Workload | undefined;
+  readonly destinationWorkload: KnownWorkload | undefined;
   /** Verified identity of the far end, mTLS only. */
   readonly destinationIdentity: SpiffeId | undefined;
   readonly hboneAuthority: string | undefined;
-  readonly service: Service | undefined;
+  readonly service: KnownService | undefined;
   readonly tls: TlsInfo | undefined;
 }
 
@@ -145,13 +145,13 @@ function labelsOf(info: ConnectionInfo): TrafficLabels {
   };
 }
 
-function accessPeer(workload: Workload | undefined): AccessPeer | undefined {
+function accessPeer(workload: KnownWorkload | undefined): AccessPeer | undefined {
   if (workload === undefined) return undefined;
   const { name, canonicalName, namespace, clusterId } = workload;
   return { workload: name || canonicalName, namespace, clusterId };
 }
 
-function trafficPeer(workload: Workload | undefined): TrafficPeer | undefined {
+function trafficPeer(workload: KnownWorkload | undefined): TrafficPeer | undefined {
   if (workload === undefined) return undefined;
   const { workloadName, namespace, canonicalName, canonicalRevision, clusterId, locality } = workload;
   return { workloadName, namespace, canonicalName, canonicalRevision, clusterId, locality };

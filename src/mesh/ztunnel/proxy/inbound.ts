@@ -10,7 +10,7 @@ import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { proxyPorts, resolveInbound } from '../routing/inbound.js';
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
-import { type Service, serviceKey, type Workload } from '../state/model.js';
+import type { KnownService, KnownWorkload } from '../../view/known.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
 import { baggageOf, forwardedHost } from './request-headers.js';
@@ -34,18 +34,19 @@ export async function serveInboundHbone(context: ProxyContext, request: ConnectR
     return;
   }
   const { authority, local } = request;
-  const target = resolveInbound(context.state, { authority, local, workload });
+  const target = resolveInbound(context.view, { authority, local, workload });
   if (target.kind === 'refuse') {
     early(target.status, target.reason);
     return;
   }
   const { destination } = target;
   const service =
-    target.service ?? attributedService(context, workload, destination.port, request.headers['forwarded']);
+    target.service ??
+    attributedService(context, workload, destination, forwardedHost(request.headers['forwarded']));
   const info: ConnectionInfo = {
     direction: 'inbound',
     source: request.remote,
-    sourceWorkload: context.state.workloadAt(workload.network, request.remote.host),
+    sourceWorkload: context.view.workloadAt(workload.network, request.remote.host),
     sourceIdentity: request.peer,
     destination: local,
     actualDestination: destination,
@@ -97,7 +98,7 @@ export async function serveInboundPlaintext(context: ProxyContext, socket: Socke
   const info: ConnectionInfo = {
     direction: 'inbound',
     source,
-    sourceWorkload: context.state.workloadAt(workload.network, source.host),
+    sourceWorkload: context.view.workloadAt(workload.network, source.host),
     sourceIdentity: undefined,
     destination,
     actualDestination: destination,
@@ -105,7 +106,7 @@ export async function serveInboundPlaintext(context: ProxyContext, socket: Socke
     destinationWorkload: workload,
     destinationIdentity: undefined,
     hboneAuthority: undefined,
-    service: attributedService(context, workload, destination.port, undefined),
+    service: attributedService(context, workload, destination, undefined),
     tls: undefined,
   };
   await admit(context, {
@@ -125,7 +126,7 @@ export async function serveInboundPlaintext(context: ProxyContext, socket: Socke
 
 interface Admission {
   readonly info: ConnectionInfo;
-  readonly workload: Workload;
+  readonly workload: KnownWorkload;
   readonly connection: L4Connection;
   readonly signal: AbortSignal;
   readonly refuse: (kind: 'denied' | 'unreachable') => void;
@@ -212,16 +213,15 @@ async function dialApplication(
 /** The service a connection counts for: the one the client named, else the first whose target port it is. */
 function attributedService(
   context: ProxyContext,
-  workload: Workload,
-  port: number,
-  forwarded: string | string[] | undefined,
-): Service | undefined {
-  const host = forwardedHost(forwarded);
-  let byPort: Service | undefined;
-  for (const [key, ports] of workload.services) {
-    const service = context.state.service(key);
+  workload: KnownWorkload,
+  { host: ip, port }: HostPort,
+  calledHostname: string | undefined,
+): KnownService | undefined {
+  let byPort: KnownService | undefined;
+  for (const [key, ports] of context.view.servicesBehind(workload, ip)) {
+    const service = context.view.service(key);
     if (service === undefined) continue;
-    if (host !== undefined && service.hostname === host && serviceKey(service) === key) return service;
+    if (service.hostname === calledHostname) return service;
     if (byPort === undefined && [...ports.values()].includes(port)) byPort = service;
   }
   return byPort;

@@ -13,7 +13,7 @@ import type { ResponseFlag } from '../../telemetry/traffic-metrics.js';
 import { proxyPorts } from '../routing/inbound.js';
 import { type OutboundRoute, resolveOutbound } from '../routing/outbound.js';
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
-import type { Workload } from '../state/model.js';
+import type { KnownWorkload } from '../../view/known.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
 import { baggageOf, forwardedOf, newTraceparent } from './request-headers.js';
@@ -45,7 +45,7 @@ export async function serveOutbound(
     refuse('the control plane does not know this workload');
     return;
   }
-  const route = resolveOutbound(context.state, { source, destination, random: context.random });
+  const route = resolveOutbound(context.view, { source, destination, random: context.random });
   const describe = (tls: TlsInfo | undefined): ConnectionInfo =>
     describeOutbound({ client, destination, source, route, tls });
   if (route.kind === 'refuse') {
@@ -73,7 +73,7 @@ export async function serveOutbound(
 async function connectUpstream(o: {
   context: ProxyContext & { pool: HbonePool };
   route: Exclude<OutboundRoute, { kind: 'refuse' }>;
-  source: Workload;
+  source: KnownWorkload;
   client: HostPort;
   signal: AbortSignal;
 }): Promise<{ stream: Duplex; tls: TlsInfo | undefined }> {
@@ -107,7 +107,7 @@ async function connectUpstream(o: {
 function describeOutbound(o: {
   client: HostPort;
   destination: HostPort;
-  source: Workload;
+  source: KnownWorkload;
   route: OutboundRoute;
   tls: TlsInfo | undefined;
 }): ConnectionInfo {

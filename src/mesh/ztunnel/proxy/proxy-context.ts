@@ -1,14 +1,14 @@
 import type { CertificateManager } from '../../identity/certificate-manager.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
-import type { MeshState } from '../state/mesh-state.js';
-import type { PolicyStore } from '../state/policy-store.js';
-import type { Workload } from '../state/model.js';
+import type { MeshView } from '../../view/mesh-view.js';
+import type { L4PolicyStore } from '../../policy/l4/l4-policy-store.js';
+import type { KnownWorkload } from '../../view/known.js';
 import type { ConnectionSet } from './connection-set.js';
 
 /** Everything the proxy of one workload works with. */
 export interface ProxyContext {
-  readonly state: MeshState;
-  readonly policies: PolicyStore;
+  readonly view: MeshView;
+  readonly policies: L4PolicyStore;
   readonly certificates: CertificateManager;
   readonly traffic: TrafficMetrics;
   readonly connections: ConnectionSet;
@@ -21,7 +21,7 @@ export interface ProxyContext {
   /** In [0, 1). */
   readonly random: () => number;
   /** The workload as the control plane knows it; undefined when it does not. */
-  readonly workload: () => Workload | undefined;
+  readonly workload: () => KnownWorkload | undefined;
   /** As `workload`, waiting a moment for a pod whose description is still on its way. */
-  readonly workloadSoon: (signal: AbortSignal) => Promise<Workload | undefined>;
+  readonly workloadSoon: (signal: AbortSignal) => Promise<KnownWorkload | undefined>;
 }

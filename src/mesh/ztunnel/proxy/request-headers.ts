@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
-import type { Service, Workload } from '../state/model.js';
+import type { KnownService, KnownWorkload } from '../../view/known.js';
 
 /** A W3C trace id for a connection whose application sends none. */
 export function newTraceparent(): string {
@@ -8,7 +8,7 @@ export function newTraceparent(): string {
 }
 
 /** The workload as the `baggage` header describes it; empty values are left out. */
-export function baggageOf(workload: Workload): string {
+export function baggageOf(workload: KnownWorkload): string {
   const entries: [string, string][] = [
     ['k8s.cluster.name', workload.clusterId],
     ['k8s.namespace.name', workload.namespace],
@@ -25,7 +25,7 @@ export function baggageOf(workload: Workload): string {
 }
 
 /** The `forwarded` header: the application's socket, and the service it called by address. */
-export function forwardedOf(client: HostPort, service: Service | undefined): string {
+export function forwardedOf(client: HostPort, service: KnownService | undefined): string {
   const host = service === undefined ? '' : `;host=${service.hostname}`;
   return `for="${formatHostPort(client)}"${host}`;
 }

@@ -10,10 +10,10 @@ import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { CertificateManager } from '../../identity/certificate-manager.js';
-import type { MeshState } from '../state/mesh-state.js';
+import type { MeshView } from '../../view/mesh-view.js';
 import { formatHostPort } from '#base/net/authority.js';
-import type { Workload } from '../state/model.js';
-import type { PolicyStore } from '../state/policy-store.js';
+import type { KnownWorkload } from '../../view/known.js';
+import type { L4PolicyStore } from '../../policy/l4/l4-policy-store.js';
 import { ConnectionSet } from './connection-set.js';
 import { serveInboundHbone, serveInboundPlaintext } from './inbound.js';
 import { serveOutbound } from './outbound.js';
@@ -30,8 +30,8 @@ export interface WorkloadProxyOptions {
   readonly info: WorkloadInfo;
   /** fd of the pod's network namespace; owned by the proxy from here on. */
   readonly netns: number;
-  readonly state: MeshState;
-  readonly policies: PolicyStore;
+  readonly view: MeshView;
+  readonly policies: L4PolicyStore;
   readonly certificates: CertificateManager;
   readonly traffic: TrafficMetrics;
   /** Limits the search for the workload's description to this node; empty: any node. */
@@ -80,7 +80,7 @@ export class WorkloadProxy {
       unusedReleaseMs: options.poolUnusedReleaseMs,
     });
     this.#context = {
-      state: options.state,
+      view: options.view,
       policies: options.policies,
       certificates: options.certificates,
       traffic: options.traffic,
@@ -132,10 +132,10 @@ export class WorkloadProxy {
   }
 
   /** The description of this pod among the node's workloads. */
-  workload(): Workload | undefined {
+  workload(): KnownWorkload | undefined {
     const { info } = this;
     const options = this.#options;
-    return options.state
+    return options.view
       .workloadsNamed(info.namespace, info.name)
       .find(
         (w) =>
@@ -164,16 +164,16 @@ export class WorkloadProxy {
   }
 
   /** Trust domain as the control plane says, name and account as the node says. */
-  #identityOf(workload: Workload) {
+  #identityOf(workload: KnownWorkload) {
     const { namespace, serviceAccount } = this.info;
     return formatSpiffeId({ trustDomain: workload.trustDomain, namespace, serviceAccount });
   }
 
-  #workloadSoon(signal: AbortSignal): Promise<Workload | undefined> {
+  #workloadSoon(signal: AbortSignal): Promise<KnownWorkload | undefined> {
     const now = this.workload();
     if (now !== undefined) return Promise.resolve(now);
     return new Promise((resolve) => {
-      const done = (found: Workload | undefined): void => {
+      const done = (found: KnownWorkload | undefined): void => {
         clearTimeout(timer);
         unsubscribe();
         signal.removeEventListener('abort', give);
@@ -181,7 +181,7 @@ export class WorkloadProxy {
       };
       const give = (): void => done(undefined);
       const timer = setTimeout(give, workloadWaitMs);
-      const unsubscribe = this.#options.state.onWorkload(({ after }) => {
+      const unsubscribe = this.#options.view.onWorkload(({ after }) => {
         if (after?.name !== this.info.name) return;
         const found = this.workload();
         if (found !== undefined) done(found);

@@ -1,16 +1,16 @@
 import { isIp } from '#base/net/address.js';
-import type { MeshState } from '../state/mesh-state.js';
+import type { MeshView } from '../../view/mesh-view.js';
 import { type HostPort, parseAuthority } from '#base/net/authority.js';
-import type { Service, Workload } from '../state/model.js';
-import { gatewayTarget } from './waypoint.js';
-import { isEndpointOf } from './endpoint.js';
+import type { KnownService, KnownWorkload } from '../../view/known.js';
+import { waypointsOf } from '../../view/waypoints.js';
+import { isInstanceOf } from './waypoint.js';
 
 /** Ports that only the proxy itself listens on; dialling them would loop. */
 export const proxyPorts: ReadonlySet<number> = new Set([15001, 15006, 15008]);
 
 /** Where a CONNECT leads, or the status it is refused with. */
 export type InboundTarget =
-  | { readonly kind: 'ok'; readonly destination: HostPort; readonly service: Service | undefined }
+  | { readonly kind: 'ok'; readonly destination: HostPort; readonly service: KnownService | undefined }
   | { readonly kind: 'refuse'; readonly status: 400 | 503; readonly reason: string };
 
 /**
@@ -18,8 +18,8 @@ export type InboundTarget =
  * dialled is always the one the connection arrived on, never one the peer names.
  */
 export function resolveInbound(
-  state: MeshState,
-  request: { authority: string; local: HostPort; workload: Workload },
+  view: MeshView,
+  request: { authority: string; local: HostPort; workload: KnownWorkload },
 ): InboundTarget {
   const { local, workload } = request;
   const authority = parseAuthority(request.authority);
@@ -31,23 +31,18 @@ export function resolveInbound(
     };
   }
   if (isIp(authority.host)) {
-    if (!mayTarget(state, { ip: authority.host, local, workload })) {
+    if (!mayTarget(view, { ip: authority.host, local, workload })) {
       const reason = `ip mismatch: ${authority.host} is not ${local.host}`;
       return { kind: 'refuse', status: 400, reason };
     }
     return finish({ port: authority.port, service: undefined, local, workload });
   }
-  const services = state.servicesOfHostname(authority.host);
-  const service =
-    services.find((s) => s.namespace === workload.namespace) ??
-    services.find((s) => s.visibility === 'Public');
+  const service = view.serviceOfHostname(authority.host, workload.namespace);
   if (service === undefined) {
     return { kind: 'refuse', status: 503, reason: `service ${authority.host} is not known` };
   }
-  const endpoint = state
-    .allEndpoints(`${service.namespace}/${service.hostname}`)
-    .find((e) => e.workloadUid === workload.uid);
-  const port = endpoint?.ports.get(authority.port) || service.ports.get(authority.port) || 0;
+  const [, own] = view.servicesBehind(workload, local.host).find(([key]) => key === service.key) ?? [];
+  const port = own?.get(authority.port) || service.ports.get(authority.port)?.targetPort || 0;
   if (port === 0) {
     return {
       kind: 'refuse',
@@ -60,31 +55,29 @@ export function resolveInbound(
 
 function finish(o: {
   port: number;
-  service: Service | undefined;
+  service: KnownService | undefined;
   local: HostPort;
-  workload: Workload;
+  workload: KnownWorkload;
 }): InboundTarget {
   const override = o.workload.applicationTunnel?.port ?? 0;
   const port = override > 0 ? override : o.port;
   if (proxyPorts.has(port)) {
     return { kind: 'refuse', status: 503, reason: `port ${port} belongs to the proxy` };
   }
-  if (o.workload.applicationTunnel?.protocol === 'PROXY') {
+  const tunnel = o.workload.applicationTunnel?.protocol ?? 'NONE';
+  if (tunnel !== 'NONE') {
     // Without the header the application would take the connection for one of nobody in particular.
-    return { kind: 'refuse', status: 503, reason: 'PROXY protocol to the application is not supported' };
+    return { kind: 'refuse', status: 503, reason: `${tunnel} protocol to the application is not supported` };
   }
   return { kind: 'ok', destination: { host: o.local.host, port }, service: o.service };
 }
 
 /** The connection's own address, anything for an application tunnel, or what this workload is the waypoint of. */
-function mayTarget(state: MeshState, o: { ip: string; local: HostPort; workload: Workload }): boolean {
+function mayTarget(view: MeshView, o: { ip: string; local: HostPort; workload: KnownWorkload }): boolean {
   const { ip, local, workload } = o;
   if (ip === local.host || workload.applicationTunnel !== undefined) return true;
   const { network, namespace } = workload;
-  const target =
-    state.serviceAt({ network, ip, clientNamespace: namespace }) ?? state.workloadAt(network, ip);
-  if (target?.waypoint === undefined) return false;
-  const waypoint = gatewayTarget(state, target.waypoint, workload);
-  if (waypoint === undefined) return false;
-  return 'uid' in waypoint ? waypoint.uid === workload.uid : isEndpointOf(state, waypoint, workload);
+  const owner = view.ownerOf({ network, ip, clientNamespace: namespace });
+  if (owner === undefined) return false;
+  return waypointsOf(owner).some((waypoint) => isInstanceOf(view, waypoint, workload));
 }

@@ -1,53 +1,43 @@
-import type { MeshState } from '../state/mesh-state.js';
-import type { GatewayRef, Service, Workload } from '../state/model.js';
-import { chooseIp, isEndpointOf, selectEndpoint, type Upstream, weighted } from './endpoint.js';
+import { addressFor } from '../../view/host.js';
+import type { GatewayRef, KnownService, KnownWorkload } from '../../view/known.js';
+import type { MeshView } from '../../view/mesh-view.js';
+import { selectHost, type Upstream } from './upstream.js';
 
 /** The waypoint one connection to a service uses; undefined when the service has none. */
-export function waypointOf(service: Service, random: () => number): GatewayRef | undefined {
-  return weighted(service.weightedWaypoints, (w) => w.weight, random)?.destination ?? service.waypoint;
-}
-
-/** What a gateway reference points to. */
-export function gatewayTarget(
-  state: MeshState,
-  gateway: GatewayRef,
-  source: Workload,
-): Service | Workload | undefined {
-  const { destination } = gateway;
-  if (destination.kind === 'hostname') {
-    const key = `${destination.namespace}/${destination.hostname}`;
-    return state.service(key) ?? state.workloadOfHostname(destination.namespace, destination.hostname);
+export function waypointOf(service: KnownService, random: () => number): GatewayRef | undefined {
+  const { weightedWaypoints, waypoint } = service;
+  let left = random() * weightedWaypoints.reduce((sum, { weight }) => sum + weight, 0);
+  for (const { destination, weight } of weightedWaypoints) {
+    left -= weight;
+    if (left < 0) return destination;
   }
-  const { network, ip } = destination;
-  return state.serviceAt({ network, ip, clientNamespace: source.namespace }) ?? state.workloadAt(network, ip);
+  return waypoint;
 }
 
-/** A healthy instance of a waypoint; undefined when there is none, in which case the caller must refuse. */
+/** A usable instance of a waypoint; undefined when there is none, in which case the caller must refuse. */
 export function resolveGateway(
-  state: MeshState,
-  options: { gateway: GatewayRef; source: Workload; dialledIp: string | undefined; random: () => number },
+  view: MeshView,
+  o: { gateway: GatewayRef; source: KnownWorkload; calledIp: string; random: () => number },
 ): Upstream | undefined {
-  const { gateway, source, dialledIp, random } = options;
-  const target = gatewayTarget(state, gateway, source);
-  if (target === undefined) return undefined;
-  if ('uid' in target) {
-    const ip = chooseIp(target, undefined, dialledIp);
-    if (target.status !== 'Healthy' || ip === undefined) return undefined;
-    return { workload: target, ip, port: gateway.hboneMtlsPort, service: undefined };
-  }
-  return selectEndpoint(state, {
-    service: target,
-    servicePort: gateway.hboneMtlsPort,
-    source,
-    dialledIp,
-    random,
-    isWaypoint: true,
-  });
+  const { gateway, source, random } = o;
+  const port = gateway.hboneMtlsPort;
+  // One that is named by address is reached at that address, one that is named by name in the family of the call.
+  const calledIp = gateway.destination.kind === 'address' ? gateway.destination.ip : o.calledIp;
+  const found = view.gatewayAt(gateway, source.namespace);
+  if (found === undefined) return undefined;
+  if (found.kind === 'service')
+    return selectHost(view, { service: found.service, port, source, calledIp, random, purpose: 'waypoint' });
+  const { workload } = found;
+  const ip = addressFor(workload, calledIp);
+  const isUsable = workload.status !== 'Unhealthy' && workload.network === source.network;
+  return isUsable && ip !== undefined ? { workload, ip, port, service: undefined } : undefined;
 }
 
 /** Whether a workload is itself an instance of the waypoint; it then must not send its traffic to itself. */
-export function isInstanceOf(state: MeshState, gateway: GatewayRef, source: Workload): boolean {
-  const target = gatewayTarget(state, gateway, source);
-  if (target === undefined) return false;
-  return 'uid' in target ? target.uid === source.uid : isEndpointOf(state, target, source);
+export function isInstanceOf(view: MeshView, gateway: GatewayRef, source: KnownWorkload): boolean {
+  const found = view.gatewayAt(gateway, source.namespace);
+  if (found === undefined) return false;
+  return found.kind === 'workload'
+    ? found.workload.uid === source.uid
+    : source.services.has(found.service.key);
 }

@@ -11,7 +11,7 @@ import {
   pathOf,
   stringOf,
   stringsOf,
-} from '../../base/json.js';
+} from '../json.js';
 import { apiVersionOf, type KubeObject } from '../object.js';
 import { ageOf } from '../printing/age.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';

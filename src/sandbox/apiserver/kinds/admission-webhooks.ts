@@ -10,7 +10,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../base/json.js';
+} from '../json.js';
 import { keyProblem, nameProblem } from '../registry/names.js';
 import type { Strategy } from '../registry/resource.js';
 

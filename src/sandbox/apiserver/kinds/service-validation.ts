@@ -8,7 +8,7 @@ import {
   stringMapOf,
   stringOf,
   stringsOf,
-} from '../../base/json.js';
+} from '../json.js';
 import { keyProblem, labelErrors, nameProblems } from '../registry/names.js';
 import { addressChangeErrors, clusterIpErrors, externalIpErrors } from './service-address-errors.js';
 import {

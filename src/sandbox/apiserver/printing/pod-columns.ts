@@ -1,12 +1,4 @@
-import {
-  isObject,
-  type JsonObject,
-  numberOf,
-  objectOf,
-  objectsOf,
-  pathOf,
-  stringOf,
-} from '../../base/json.js';
+import { isObject, type JsonObject, numberOf, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
 import type { KubeObject } from '../object.js';
 import type { Column } from '../registry/resource.js';
 import { ageOf } from './age.js';

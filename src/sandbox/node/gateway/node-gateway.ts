@@ -14,7 +14,7 @@ import {
   KubeletGatewayError,
   type LogRequest,
   type PortForwardRequest,
-} from '../../base/kubelet-gateway.js';
+} from '../../apiserver/kubelet-gateway.js';
 import {
   ContainerNotRunningError,
   exitCodeOf,

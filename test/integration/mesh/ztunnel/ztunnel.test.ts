@@ -372,7 +372,7 @@ describe('policy', () => {
       putPolicy({ name, action: Action.ALLOW, rules, scope: Scope.WORKLOAD_SELECTOR });
     put('only-web', [[]]);
     named(['shop/only-web']);
-    await settled((z) => z.state.workload('Kubernetes//Pod/shop/cart')?.authorizationPolicies.length === 1);
+    await settled((z) => z.view.workload('Kubernetes//Pod/shop/cart')?.authorizationPolicies.length === 1);
     await settled((z) => z.policies.list().length === 1);
     const socket = await web.connect(cart.ip, 8080);
     socket.on('error', () => undefined);
@@ -399,7 +399,7 @@ describe('policy', () => {
       tunnelProtocol: TunnelProtocol.HBONE,
       authorizationPolicies: ['shop/missing'],
     });
-    await settled((z) => z.state.workload('Kubernetes//Pod/shop/cart')?.authorizationPolicies.length === 1);
+    await settled((z) => z.view.workload('Kubernetes//Pod/shop/cart')?.authorizationPolicies.length === 1);
     expect(await ask(web, cart.ip, 8080)).toMatch(/^(\(ECONNRESET\))?$/);
   });
 });
@@ -414,7 +414,7 @@ describe('fails closed', () => {
       hboneMtlsPort: 15008,
     };
     putService({ name: 'cart', vip: '10.96.0.7', ports: [{ servicePort: 80, targetPort: 8080 }], waypoint });
-    await settled((z) => z.state.service('shop/cart.shop.svc.cluster.local')?.waypoint !== undefined);
+    await settled((z) => z.view.service('shop/cart.shop.svc.cluster.local')?.waypoint !== undefined);
     expect(await ask(web, '10.96.0.7', 80)).toMatch(/^(\(ECONNRESET\))?$/);
     expect(lines.findLast((line) => line.includes('direction="outbound"'))).toContain('no healthy instance');
   });
@@ -429,7 +429,7 @@ describe('fails closed', () => {
       status: WorkloadStatus.UNHEALTHY,
       services: { 'shop/cart.shop.svc.cluster.local': { ports: [{ servicePort: 80, targetPort: 8080 }] } },
     });
-    await settled((z) => z.state.workload('Kubernetes//Pod/shop/cart')?.status === 'Unhealthy');
+    await settled((z) => z.view.workload('Kubernetes//Pod/shop/cart')?.status === 'Unhealthy');
     expect(await ask(web, '10.96.0.7', 80)).toMatch(/^(\(ECONNRESET\))?$/);
   });
 
@@ -451,7 +451,7 @@ describe('fails closed', () => {
       serviceAccount: 'uncertified',
       tunnelProtocol: TunnelProtocol.HBONE,
     });
-    await settled((z) => z.state.workload('Kubernetes//Pod/shop/poor') !== undefined);
+    await settled((z) => z.view.workload('Kubernetes//Pod/shop/poor') !== undefined);
     expect(
       await nodes[0]?.agent.add({
         uid: 'uid-poor',
@@ -492,9 +492,9 @@ describe('fails closed', () => {
     expect(await ask(web, cart.ip, 8080)).toBe(`hello from ${web.ip}`);
     await plane.listen();
     putWorkload({ name: 'news', ip: '10.77.9.9', node: 'node-9' });
-    await settled((z) => z.state.workload('Kubernetes//Pod/shop/news') !== undefined);
+    await settled((z) => z.view.workload('Kubernetes//Pod/shop/news') !== undefined);
     plane.remove(addressType, 'Kubernetes//Pod/shop/news');
-    await settled((z) => z.state.workload('Kubernetes//Pod/shop/news') === undefined);
+    await settled((z) => z.view.workload('Kubernetes//Pod/shop/news') === undefined);
   });
 
   test('before the control plane answered the proxy takes no pods and is not ready', async () => {
@@ -535,7 +535,7 @@ describe('shutdown', () => {
         nsPath: pod.nsPath,
       }),
     ).toBe('');
-    await eventually(() => node.ztunnel.state.workload('Kubernetes//Pod/shop/leaver')).toBeDefined();
+    await eventually(() => node.ztunnel.view.workload('Kubernetes//Pod/shop/leaver')).toBeDefined();
     const running = await pod.connect(cart.ip, 8080);
     running.write('begun ');
     await eventually(() => node.ztunnel.workloads.proxies()[0]?.connections.size).toBe(1);

@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { parseAuthority } from '#base/net/authority.js';
 import { resolveInbound } from '#mesh/ztunnel/routing/inbound.js';
 import { forwardedHost } from '#mesh/ztunnel/proxy/request-headers.js';
-import { makeService, makeState, makeWorkload, member, waypointRef } from './mesh-builder.js';
+import { makeService, makeView, makeWorkload, member, waypointRef } from '../view/known-values.js';
 
 const local = { host: '10.0.0.2', port: 15008 };
 const cart = makeWorkload({ name: 'cart', addresses: ['10.0.0.2'], services: member('cart', [[80, 8081]]) });
 
 describe('the authority of a CONNECT', () => {
-  const state = makeState({ workloads: [cart], services: [makeService({ name: 'cart' })] });
+  const state = makeView({ workloads: [cart], services: [makeService({ name: 'cart' })] });
   const resolve = (authority: string) => resolveInbound(state, { authority, local, workload: cart });
 
   test('with our own address names the port', () => {
@@ -58,7 +58,7 @@ describe('the authority of a CONNECT', () => {
       services: member('wp', [[15008, 15008]]),
     });
     const backend = makeWorkload({ name: 'b', addresses: ['10.0.0.3'], waypoint: waypointRef('wp') });
-    const meshed = makeState({ workloads: [wp, backend], services: [makeService({ name: 'wp' })] });
+    const meshed = makeView({ workloads: [wp, backend], services: [makeService({ name: 'wp' })] });
     const request = { authority: '10.0.0.3:80', local };
     expect(resolveInbound(meshed, { ...request, workload: wp })).toMatchObject({ kind: 'ok' });
     expect(resolveInbound(meshed, { ...request, workload: cart })).toMatchObject({ status: 400 });

@@ -1,21 +1,28 @@
 import { describe, expect, test } from 'vitest';
 import { resolveOutbound } from '#mesh/ztunnel/routing/outbound.js';
 import type { HostPort } from '#base/net/authority.js';
-import type { Service, Workload } from '#mesh/ztunnel/state/model.js';
-import { makeService, makeState, makeWorkload, member, waypointRef } from './mesh-builder.js';
+import type { KnownService, KnownWorkload } from '#mesh/view/known.js';
+import {
+  makeService,
+  makeView,
+  makeWorkload,
+  member,
+  servicePorts,
+  waypointRef,
+} from '../view/known-values.js';
 
 const web = makeWorkload({ name: 'web', addresses: ['10.0.0.1'] });
 const cartVip = { network: '', ip: '10.96.0.7' };
 
 function route(o: {
   to: HostPort;
-  workloads?: Workload[];
-  services?: Service[];
+  workloads?: KnownWorkload[];
+  services?: KnownService[];
   random?: number;
-  source?: Workload;
+  source?: KnownWorkload;
 }) {
   const source = o.source ?? web;
-  const state = makeState({ workloads: [source, ...(o.workloads ?? [])], services: o.services ?? [] });
+  const state = makeView({ workloads: [source, ...(o.workloads ?? [])], services: o.services ?? [] });
   return resolveOutbound(state, { source, destination: o.to, random: () => o.random ?? 0 });
 }
 
@@ -27,7 +34,7 @@ const waypointPod = makeWorkload({
 });
 const waypointService = makeService({
   name: 'wp',
-  ports: new Map([[15008, 15008]]),
+  ports: servicePorts([15008, 15008]),
   vips: [{ network: '', ip: '10.96.0.9' }],
 });
 
@@ -144,7 +151,7 @@ describe('services', () => {
   });
 
   test('endpoints may arrive before their service, and survive its replacement', () => {
-    const state = makeState({ workloads: [web, a] });
+    const state = makeView({ workloads: [web, a] });
     state.putService(cart);
     state.putService({ ...cart, canonical: true });
     expect(resolveOutbound(state, { source: web, destination: to, random: () => 0 }).kind).toBe('hbone');
@@ -161,7 +168,10 @@ describe('services', () => {
   });
 
   test('an address range stands for its service', () => {
-    const ranged = makeService({ name: 'cart', cidrVips: [{ network: '', ip: '10.96.0.0', length: 24 }] });
+    const ranged = makeService({
+      name: 'cart',
+      cidrVips: [{ network: '', cidr: { address: Uint8Array.of(10, 96, 0, 0), length: 24 } }],
+    });
     expect(route({ to, workloads: [a], services: [ranged] }).kind).toBe('hbone');
     expect(route({ to: { host: '10.96.1.7', port: 80 }, workloads: [a], services: [ranged] }).kind).toBe(
       'tcp',
@@ -171,7 +181,7 @@ describe('services', () => {
   test('failover prefers the nearest, strict refuses the rest', () => {
     const near = { ...b, locality: { region: 'r', zone: 'z', subzone: '' } };
     const source = { ...web, locality: { region: 'r', zone: 'z', subzone: '' } };
-    const balanced = (mode: 'Failover' | 'Strict', workloads: Workload[]) =>
+    const balanced = (mode: 'Failover' | 'Strict', workloads: KnownWorkload[]) =>
       route({
         to,
         source,
@@ -206,7 +216,7 @@ describe('waypoints', () => {
   });
 
   test.each([
-    ['missing altogether', [] as Workload[], [] as Service[]],
+    ['missing altogether', [] as KnownWorkload[], [] as KnownService[]],
     ['without instances', [], [waypointService]],
     ['with unhealthy instances only', [{ ...waypointPod, status: 'Unhealthy' as const }], [waypointService]],
   ])('%s refuse the call', (_name, pods, services) => {
@@ -238,7 +248,7 @@ describe('waypoints', () => {
   });
 
   test('are chosen by weight, and all zero falls back to the plain one', () => {
-    const other = makeService({ name: 'wp2', ports: new Map([[15008, 15008]]) });
+    const other = makeService({ name: 'wp2', ports: servicePorts([15008, 15008]) });
     const otherPod = makeWorkload({
       name: 'wp2-0',
       addresses: ['10.0.0.8'],

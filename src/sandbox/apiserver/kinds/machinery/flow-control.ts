@@ -7,7 +7,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../../base/json.js';
+} from '../../json.js';
 import { allMetadata, specOf, type Strategy } from '../../registry/resource.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 

@@ -1,12 +1,4 @@
-import {
-  childOf,
-  isObject,
-  type Json,
-  type JsonObject,
-  numberOf,
-  objectsOf,
-  stringOf,
-} from '../../../base/json.js';
+import { childOf, isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../json.js';
 
 function defaultProbe(probe: Json | undefined): void {
   if (!isObject(probe)) return;

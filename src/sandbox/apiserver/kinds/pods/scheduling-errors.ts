@@ -7,7 +7,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../../base/json.js';
+} from '../../json.js';
 import { labelValueProblems, nameProblems } from '../../registry/names.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 import { labelSelector, nodeSelector, nodeSelectorTerm, qualifiedName } from '../validation/selectors.js';

@@ -9,7 +9,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../../base/json.js';
+} from '../../json.js';
 import { nameProblems, qualifiedNameProblems } from '../../registry/names.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 import { containerResourceName, resourceAmount } from '../validation/quantities.js';

@@ -8,7 +8,7 @@ import {
   objectOf,
   objectsOf,
   stringOf,
-} from '../../../base/json.js';
+} from '../../json.js';
 import type { KubeObject } from '../../object.js';
 import { specOf } from '../../registry/resource.js';
 import { Checks, isUnset } from '../validation/checks.js';

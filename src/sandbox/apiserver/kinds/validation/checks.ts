@@ -7,7 +7,7 @@ import {
   numberOf,
   objectsOf,
   stringOf,
-} from '../../../base/json.js';
+} from '../../json.js';
 import { nameProblems } from '../../registry/names.js';
 import type { NameRule } from '../../registry/resource.js';
 

@@ -1,9 +1,9 @@
 import { formatSpiffeId } from '#mesh/identity/spiffe.js';
-import { MeshState } from '#mesh/ztunnel/state/mesh-state.js';
-import type { GatewayRef, Service, Workload } from '#mesh/ztunnel/state/model.js';
+import type { GatewayRef, KnownService, KnownServicePort, KnownWorkload } from '#mesh/view/known.js';
+import { MeshView } from '#mesh/view/mesh-view.js';
 
 /** A workload with everything ordinary; a test names what matters to it. */
-export function makeWorkload(o: Partial<Workload> & { name: string }): Workload {
+export function makeWorkload(o: Partial<KnownWorkload> & { name: string }): KnownWorkload {
   const namespace = o.namespace ?? 'shop';
   const serviceAccount = o.serviceAccount ?? o.name;
   return {
@@ -37,14 +37,16 @@ export function makeWorkload(o: Partial<Workload> & { name: string }): Workload 
 }
 
 /** A service `name.namespace.svc.cluster.local` with port 80 going to 8080. */
-export function makeService(o: Partial<Service> & { name: string }): Service {
+export function makeService(o: Partial<KnownService> & { name: string }): KnownService {
   const namespace = o.namespace ?? 'shop';
+  const hostname = `${o.name}.${namespace}.svc.cluster.local`;
   return {
+    key: `${namespace}/${hostname}`,
     namespace,
-    hostname: `${o.name}.${namespace}.svc.cluster.local`,
+    hostname,
     vips: [],
     cidrVips: [],
-    ports: new Map([[80, 8080]]),
+    ports: servicePorts([80, 8080]),
     subjectAltNames: [],
     waypoint: undefined,
     weightedWaypoints: [],
@@ -56,6 +58,16 @@ export function makeService(o: Partial<Service> & { name: string }): Service {
   };
 }
 
+/** Ports of a service with their targets, of undeclared protocol. */
+export function servicePorts(...ports: [number, number][]): KnownService['ports'] {
+  return new Map(
+    ports.map(([port, targetPort]): [number, KnownServicePort] => [
+      port,
+      { port, targetPort, protocol: 'Undeclared' },
+    ]),
+  );
+}
+
 /** A reference to a waypoint service of namespace `shop`. */
 export function waypointRef(name: string): GatewayRef {
   return {
@@ -64,15 +76,15 @@ export function waypointRef(name: string): GatewayRef {
   };
 }
 
-/** A state holding the given resources. */
-export function makeState(resources: { workloads?: Workload[]; services?: Service[] }): MeshState {
-  const state = new MeshState();
-  for (const workload of resources.workloads ?? []) state.putWorkload(workload);
-  for (const service of resources.services ?? []) state.putService(service);
-  return state;
+/** A view of the given resources. */
+export function makeView(resources: { workloads?: KnownWorkload[]; services?: KnownService[] }): MeshView {
+  const view = new MeshView();
+  for (const workload of resources.workloads ?? []) view.putWorkload(workload);
+  for (const service of resources.services ?? []) view.putService(service);
+  return view;
 }
 
 /** The ports of a member of `name.shop`. */
-export function member(name: string, ports: [number, number][] = [[80, 8080]]): Workload['services'] {
+export function member(name: string, ports: [number, number][] = [[80, 8080]]): KnownWorkload['services'] {
   return new Map([[`shop/${name}.shop.svc.cluster.local`, new Map(ports)]]);
 }

@@ -1,19 +1,22 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import { authorizeL4, type L4Decision } from '../../policy/l4/authorize.js';
-import { compilePolicy, type L4Connection, type L4Policy } from '../../policy/l4/compile.js';
+import { authorizeL4, type L4Decision } from './authorize.js';
+import { compilePolicy, type L4Connection, type L4Policy } from './compile.js';
 import type { ResourceHandler, XdsResource } from '../../xds/client/delta-client.js';
 import { type Authorization, AuthorizationSchema, Scope } from '../../xds/gen/istio/authorization_pb.js';
 import { authorizationType } from '../../xds/type-urls.js';
-import type { Workload } from './model.js';
 
 /** How long a connection waits for a policy its workload names. */
 const arrivalWaitMs = 1_000;
 
 /** The part of a workload that policies look at. */
-export type PolicySubject = Pick<Workload, 'namespace' | 'authorizationPolicies'>;
+export interface PolicySubject {
+  readonly namespace: string;
+  /** Keys of the policies that select it. */
+  readonly authorizationPolicies: readonly string[];
+}
 
 /** L4 policies by scope, and the decision for one connection. */
-export class PolicyStore implements ResourceHandler {
+export class L4PolicyStore implements ResourceHandler {
   readonly typeUrl = authorizationType;
   readonly #byKey = new Map<string, L4Policy>();
   readonly #listeners = new Set<() => void>();
