@@ -5,11 +5,14 @@ import { type CommandDefinition, yesOption } from '../command.js';
 /** `meshctl waypoint delete [NAME...|--all]`. */
 export const command: CommandDefinition = {
   description:
-    'Deletes waypoints. Refuses, deleting nothing, while a namespace or service is labeled to use one: its calls would be refused from then on. --detach removes those labels first.',
+    'Deletes waypoints. Refuses, deleting nothing, while a namespace, service or pod is labeled to use one: its calls would be refused from then on. --detach removes those labels first.',
   args: [{ name: '[name...]', description: 'waypoints' }],
   options: [
     { flags: '--all', description: 'all waypoints of the namespace' },
-    { flags: '--detach', description: 'remove the labels of the namespaces and services that use them' },
+    {
+      flags: '--detach',
+      description: 'remove the labels of the namespaces, services and pods that use them',
+    },
     // Nothing in use is deleted without --detach, so there is nothing to ask.
     { ...yesOption, description: 'accepted for scripts: delete never asks', hidden: true },
   ],

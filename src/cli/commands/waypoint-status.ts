@@ -36,6 +36,6 @@ function render(waypoint: WaypointReport, { style }: TextView): string {
     `  address       ${waypoint.address ?? 'none'}`,
     `  pods ready    ${pods.ready} of ${pods.total}`,
     `  traffic type  ${waypoint.trafficType}`,
-    `  used by       ${waypoint.users.join(', ') || 'nobody: label a namespace or service istio.io/use-waypoint'}`,
+    `  used by       ${waypoint.users.join(', ') || 'nobody: label a namespace, service or pod istio.io/use-waypoint'}`,
   ].join('\n');
 }

@@ -1,11 +1,13 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { isNotFound } from '#base/kube/api-error.js';
-import { waypointClass, waypointFor } from '#base/kube/labels.js';
+import { gatewayName, waypointClass } from '#base/kube/labels.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { gateways, namespaces, pods, services } from '#base/kube/resource.js';
-import type { Gateway, Namespace, Pod, Service } from '#base/kube/types.js';
-import { gatewayName, useWaypoint, useWaypointNamespace } from '#base/kube/labels.js';
+import { gatewayClasses, gateways, pods } from '#base/kube/resource.js';
+import type { Gateway, GatewayClass, Pod } from '#base/kube/types.js';
+import { waypointKey, waypointOf } from '../rules/waypoint.js';
+import { type WaypointUser, waypointUserText } from '../rules/waypoint-users.js';
 import { isPodReady } from './component-pods.js';
+import { listWaypointUsers } from './waypoint-users.js';
 
 /** A waypoint as asked for and as it is. */
 export interface WaypointReport {
@@ -17,7 +19,7 @@ export interface WaypointReport {
   readonly address: string | undefined;
   readonly programmed: { readonly status: string; readonly reason: string; readonly message: string };
   readonly pods: { readonly ready: number; readonly total: number };
-  /** What is labeled to use it, as `Namespace x`, `Service x/y`. */
+  /** What is labeled to use it, as `Namespace x`, `Service x/y`, `Pod x/y`. */
   readonly users: readonly string[];
   /** Ready in truth: programmed, with an address and a ready pod. */
   readonly isReady: boolean;
@@ -28,18 +30,18 @@ export async function listWaypoints(
   client: KubeClient,
   o: { readonly namespace?: string | undefined; readonly name?: string | undefined },
 ): Promise<readonly WaypointReport[]> {
-  const [allGateways, allPods, allNamespaces, allServices] = await Promise.all([
+  const [allGateways, gatewayClass, allPods, users] = await Promise.all([
     client.list<Gateway>(gateways, { namespace: o.namespace }),
+    client.getOrUndefined<GatewayClass>({ resource: gatewayClasses, name: waypointClass }),
     client.list<Pod>(pods, { namespace: o.namespace, labelSelector: gatewayName }),
-    client.list<Namespace>(namespaces, { labelSelector: useWaypoint }),
-    client.list<Service>(services, { labelSelector: useWaypoint }),
+    listWaypointUsers(client),
   ]);
   return allGateways
     .filter(
       (g) =>
         g.spec.gatewayClassName === waypointClass && (o.name === undefined || g.metadata.name === o.name),
     )
-    .map((gateway) => describeWaypoint({ gateway, allPods, allNamespaces, allServices }))
+    .map((gateway) => describeWaypoint({ gateway, gatewayClass, allPods, users }))
     .sort((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`));
 }
 
@@ -57,9 +59,9 @@ export async function requireWaypoints(
 
 function describeWaypoint(from: {
   gateway: Gateway;
+  gatewayClass: GatewayClass | undefined;
   allPods: readonly Pod[];
-  allNamespaces: readonly Namespace[];
-  allServices: readonly Service[];
+  users: readonly WaypointUser[];
 }): WaypointReport {
   const { gateway } = from;
   const namespace = gateway.metadata.namespace ?? '';
@@ -72,15 +74,13 @@ function describeWaypoint(from: {
   );
   const programmed = gateway.status?.conditions?.find((c) => c.type === 'Programmed');
   const address = gateway.status?.addresses?.[0]?.value;
-  const uses = (object: Namespace | Service, home: string): boolean =>
-    object.metadata.labels?.[useWaypoint] === name &&
-    (object.metadata.labels[useWaypointNamespace] ?? home) === namespace;
+  const key = waypointKey(namespace, name);
   const ready = own.filter(isPodReady).length;
   return {
     namespace,
     name,
     revision: gateway.metadata.labels?.['istio.io/rev'] ?? 'default',
-    trafficType: gateway.metadata.labels?.[waypointFor] ?? 'service',
+    trafficType: waypointOf(gateway, from.gatewayClass).traffic,
     address,
     programmed: {
       status: programmed?.status ?? 'Unknown',
@@ -88,14 +88,7 @@ function describeWaypoint(from: {
       message: programmed?.message ?? 'the controller has not reported on this Gateway yet',
     },
     pods: { ready, total: own.length },
-    users: [
-      ...from.allNamespaces
-        .filter((n) => uses(n, n.metadata.name))
-        .map((n) => `Namespace ${n.metadata.name}`),
-      ...from.allServices
-        .filter((s) => uses(s, s.metadata.namespace ?? ''))
-        .map((s) => `Service ${s.metadata.namespace}/${s.metadata.name}`),
-    ],
+    users: from.users.filter((user) => user.waypoint === key).map(waypointUserText),
     isReady: programmed?.status === 'True' && address !== undefined && ready > 0,
   };
 }

@@ -38,6 +38,7 @@ export interface BindingInput {
  * refused rather than let past its policies; policy `open` restores upstream's behavior.
  */
 export function bindWaypoint(input: BindingInput): WaypointBinding {
+  if (isPartOfWaypoint(input)) return { kind: 'none' };
   const own = namedWaypoint(input.labels, input.namespace);
   if (own === noWaypoint) return { kind: 'none' };
   const inherited = own === undefined ? namedWaypoint(input.namespaceLabels, input.namespace) : undefined;
@@ -77,7 +78,25 @@ export function bindWaypoint(input: BindingInput): WaypointBinding {
   };
 }
 
-function namedWaypoint(
+/** A waypoint's own Service and pods are never behind a waypoint. */
+function isPartOfWaypoint({ labels: own, namespace, traffic, getWaypoint }: BindingInput): boolean {
+  if (managedWaypoints.has(own[labels.gatewayManaged] ?? '')) return true;
+  const gateway = own[labels.gatewayName];
+  return (
+    traffic === 'workload' &&
+    gateway !== undefined &&
+    getWaypoint(waypointKey(namespace, gateway)) !== undefined
+  );
+}
+
+/** Values of the managed-by label on objects of a waypoint. */
+const managedWaypoints: ReadonlySet<string> = new Set([
+  'istio.io-mesh-controller',
+  'istio.io-eastwest-controller',
+]);
+
+/** The waypoint that labels name, wherever it may be; `none` opts out. An empty value names nothing. */
+export function namedWaypoint(
   from: Labels,
   ownNamespace: string,
 ): { readonly namespace: string; readonly name: string } | typeof noWaypoint | undefined {
@@ -86,6 +105,24 @@ function namedWaypoint(
   if (name === noWaypoint) return noWaypoint;
   const namespace = from[labels.useWaypointNamespace];
   return { name, namespace: namespace === undefined || namespace === '' ? ownNamespace : namespace };
+}
+
+/** What is wrong with a binding and what that does to traffic, in words; undefined when nothing is. */
+export function bindingProblemText(
+  binding: WaypointBinding,
+  traffic: BindingInput['traffic'],
+): string | undefined {
+  if (binding.kind === 'none' || binding.problem === undefined) return undefined;
+  const { waypoint } = binding;
+  const consequence = binding.kind === 'bound' ? 'traffic is refused until it is ready' : 'it is not used';
+  switch (binding.problem) {
+    case 'WaypointIsNotReady':
+      return `waypoint ${waypoint} is missing or not ready; ${consequence}`;
+    case 'AttachmentDenied':
+      return `waypoint ${waypoint} does not admit this namespace; ${consequence}`;
+    case 'UnsupportedTrafficType':
+      return `waypoint ${waypoint} is not for ${traffic}s; ${consequence}`;
+  }
 }
 
 function isNamespaceAllowed(waypoint: Waypoint, input: BindingInput): boolean {

@@ -3,9 +3,14 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import { componentPods } from '../../inspect/component-pods.js';
 import { MeshObserver } from '../../inspect/mesh-observer.js';
 import { listWaypoints } from '../../inspect/waypoint-report.js';
+import { listWaypointUsers } from '../../inspect/waypoint-users.js';
+import { waypointKey } from '../../rules/waypoint.js';
+import { waypointUserText } from '../../rules/waypoint-users.js';
 import { isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { podHttp } from '#base/kube/port-forward.js';
+import { gateways } from '#base/kube/resource.js';
+import type { Gateway } from '#base/kube/types.js';
 import { type Inventory, readInventory } from '../apply/inventory.js';
 import { renderInstallation } from '../render/installation.js';
 import { readTemplateFiles } from '../../templates/files.js';
@@ -49,6 +54,7 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     has('Deployment', 'istiod') ? checkController(client, namespace) : [],
     has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
     checkWaypoints(client),
+    checkWaypointUsers(client),
   ]);
   const finished = check({
     area: 'installation',
@@ -98,6 +104,32 @@ async function checkController(client: KubeClient, namespace: string): Promise<C
       }
     }),
   );
+}
+
+/** Everything that names a waypoint names one that exists: calls to it are refused otherwise. */
+async function checkWaypointUsers(client: KubeClient): Promise<Check[]> {
+  const [users, known] = await Promise.all([listWaypointUsers(client), gatewayKeys(client)]);
+  return users
+    .filter((user) => !known.has(user.waypoint))
+    .map((user) =>
+      check({
+        area: 'waypoint',
+        subject: waypointUserText(user),
+        fact: 'uses a waypoint that exists',
+        code: 'MESH0924',
+        problem: `there is no waypoint ${user.waypoint}`,
+      }),
+    );
+}
+
+async function gatewayKeys(client: KubeClient): Promise<ReadonlySet<string>> {
+  try {
+    const all = await client.list<Gateway>(gateways);
+    return new Set(all.map(({ metadata }) => waypointKey(metadata.namespace ?? '', metadata.name)));
+  } catch (error) {
+    if (isNotFound(error)) return new Set();
+    throw error;
+  }
 }
 
 async function checkWaypoints(client: KubeClient): Promise<Check[]> {

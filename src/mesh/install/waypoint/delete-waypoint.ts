@@ -1,6 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { listWaypoints, type WaypointReport } from '../../inspect/waypoint-report.js';
+import { listWaypointUsers } from '../../inspect/waypoint-users.js';
+import { waypointKey } from '../../rules/waypoint.js';
+import { waypointUserText } from '../../rules/waypoint-users.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { gateways } from '#base/kube/resource.js';
 import type { InstallReporter } from '../reporter.js';
@@ -31,19 +34,26 @@ export async function deleteWaypoints(request: WaypointDeletion): Promise<readon
     });
   }
   const doomed = names.length === 0 ? here : here.filter((w) => names.includes(w.name));
-  const inUse = doomed.filter((w) => w.users.length > 0);
-  if (inUse.length > 0 && !request.isDetaching) {
+  const doomedKeys = new Set(doomed.map((w) => waypointKey(w.namespace, w.name)));
+  const users = (await listWaypointUsers(client)).filter((user) => doomedKeys.has(user.waypoint));
+  if (users.length > 0 && !request.isDetaching) {
+    const inUse = doomed.filter((w) => users.some((u) => u.waypoint === waypointKey(w.namespace, w.name)));
     throw new MeshError(
       'MESH0312',
       `${inUse.map((w) => `waypoint ${w.namespace}/${w.name}`).join(', ')} in use; nothing was deleted`,
-      { evidence: inUse.flatMap((w) => w.users.map((u) => `${u} uses ${w.name}`)).join('\n') },
+      { evidence: users.map((user) => `${waypointUserText(user)} uses ${user.waypoint}`).join('\n') },
     );
   }
-  for (const user of new Set(inUse.flatMap((w) => w.users))) {
-    await detachUser(client, user);
-    reporter.info(`${user} no longer uses a waypoint`);
+  const templates = new Set<string>();
+  for (const user of users) {
+    const template = await detachUser(client, user);
+    if (template !== undefined) templates.add(template);
+    reporter.info(`${waypointUserText(user)} no longer uses a waypoint`);
   }
-  if (inUse.length > 0) await delay(detachGraceMs);
+  for (const template of templates) {
+    reporter.warn(`the pods that ${template} makes anew will name the waypoint again: change its template`);
+  }
+  if (users.length > 0) await delay(detachGraceMs);
   for (const waypoint of doomed) {
     await client.delete({ resource: gateways, namespace: waypoint.namespace, name: waypoint.name });
     reporter.info(`waypoint ${waypoint.namespace}/${waypoint.name} deleted`);

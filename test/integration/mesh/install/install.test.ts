@@ -158,6 +158,19 @@ describe('verify-install', () => {
   });
 });
 
+it('verify-install finds what uses a waypoint that does not exist', async () => {
+  await cluster.install();
+  await cluster.namespace('shop', { 'istio.io/use-waypoint': 'gone' });
+  expect(await findingsOf('Namespace shop')).toEqual([
+    'MESH0924 Namespace shop: there is no waypoint shop/gone',
+  ]);
+  await cluster.client.patch(
+    { resource: namespaces, name: 'shop' },
+    { metadata: { labels: { 'istio.io/use-waypoint': 'none' } } },
+  );
+  expect(await findingsOf('Namespace shop')).toEqual([]);
+});
+
 describe('precheck', () => {
   const look = async (): Promise<Record<string, string | undefined>> => {
     const { client, signal } = cluster;

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requireNamespace, setNamespaceLabel } from '#mesh/install/namespace-labels.js';
 import { applyWaypoint } from '#mesh/install/waypoint/apply-waypoint.js';
+import { listWaypoints } from '#mesh/inspect/waypoint-report.js';
 import { deleteWaypoints } from '#mesh/install/waypoint/delete-waypoint.js';
-import { gateways, namespaces, services } from '#base/kube/resource.js';
+import { gateways, namespaces, pods, replicaSets, services } from '#base/kube/resource.js';
 import type { Gateway, Namespace } from '#base/kube/types.js';
 import { ClusterUnderTest } from './cluster.js';
 
@@ -97,6 +98,29 @@ describe('waypoint apply', () => {
 });
 
 describe('waypoint delete', () => {
+  const spec = { containers: [{ name: 'c', image: 'meshctl/tool' }] };
+  /** A pod that names waypoint b itself; of ReplicaSet cart-1 when that one's uid is given. */
+  const podOf = (name: string, owner: string | undefined) =>
+    cluster.client.create(
+      pods,
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          name,
+          labels: { app: 'x', 'istio.io/use-waypoint': 'b' },
+          ...(owner === undefined
+            ? {}
+            : {
+                ownerReferences: [
+                  { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'cart-1', uid: owner, controller: true },
+                ],
+              }),
+        },
+        spec,
+      },
+      { namespace: 'held' },
+    );
   const remove = (names: string[], isDetaching = false): ReturnType<typeof deleteWaypoints> =>
     deleteWaypoints({
       client: cluster.client,
@@ -106,7 +130,7 @@ describe('waypoint delete', () => {
       reporter: cluster.notes,
     });
 
-  it('refuses while a namespace or a service uses one, and deletes neither', async () => {
+  it('refuses while a namespace, a service or a pod uses one, and deletes neither', async () => {
     await apply('held', { name: 'a' });
     await apply('held', { name: 'b', isEnrolling: false });
     await cluster.client.create(
@@ -119,10 +143,26 @@ describe('waypoint delete', () => {
       },
       { namespace: 'held' },
     );
+    await podOf('lone', undefined);
+    const template = { metadata: { labels: { app: 'x', 'istio.io/use-waypoint': 'b' } }, spec };
+    const owner = await cluster.client.create(
+      replicaSets,
+      {
+        apiVersion: 'apps/v1',
+        kind: 'ReplicaSet',
+        metadata: { name: 'cart-1' },
+        spec: { replicas: 0, selector: { matchLabels: { app: 'x' } }, template },
+      },
+      { namespace: 'held' },
+    );
+    await podOf('owned', owner.metadata.uid);
+    const users = ['Namespace held uses held/a', 'Service held/cart uses held/b'];
     await expect(remove([])).rejects.toMatchObject({
       code: 'MESH0312',
-      evidence: expect.stringMatching(/Namespace held uses a[^]*Service held\/cart uses b/),
+      evidence: [...users, 'Pod held/lone uses held/b', 'Pod held/owned uses held/b'].join('\n'),
     });
+    const [, b] = await listWaypoints(cluster.client, { namespace: 'held' });
+    expect(b?.users).toEqual(['Service held/cart', 'Pod held/lone', 'Pod held/owned']);
     expect(await gateway('held', 'a')).toBeDefined();
     await expect(remove(['a', 'c'], true)).rejects.toMatchObject({ code: 'MESH0905' });
     expect(await gateway('held', 'a')).toBeDefined();
@@ -134,6 +174,10 @@ describe('waypoint delete', () => {
     expect(await labels('held')).not.toHaveProperty('istio.io/use-waypoint');
     const cart = await cluster.client.get({ resource: services, namespace: 'held', name: 'cart' });
     expect(cart.metadata.labels ?? {}).not.toHaveProperty('istio.io/use-waypoint');
+    const lone = await cluster.client.get({ resource: pods, namespace: 'held', name: 'lone' });
+    expect(lone.metadata.labels).toEqual({ app: 'x' });
+    const notes = cluster.notes.lines.join('\n');
+    expect(notes).toContain('the pods that ReplicaSet held/cart-1 makes anew will name the waypoint again');
   });
 });
 
