@@ -1,6 +1,8 @@
 import type { ValuesRequest } from '#mesh/install/values/effective.js';
+import type { Finding } from '#mesh/inspect/finding.js';
 import type { OptionSpec } from '../command.js';
 import type { Options } from '../options.js';
+import type { Progress } from '../progress.js';
 
 /** Flags that choose values: the same for install, upgrade, manifest and profile. */
 export const valuesOptions: readonly OptionSpec[] = [
@@ -41,4 +43,9 @@ export function valuesRequestOf(options: Options): ValuesRequest {
     set: [...options.texts('set'), ...(revision === undefined ? [] : [`revision=${revision}`])],
     setString: options.texts('set-string'),
   };
+}
+
+/** Tells what the values ask for in vain; on stderr, also with `--quiet`. */
+export function warnOf(findings: readonly Finding[], progress: Progress): void {
+  for (const { code, message } of findings) progress.warn(`${code} ${message}`);
 }

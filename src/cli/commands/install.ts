@@ -3,7 +3,7 @@ import { applyPlan, type InstallPlan, isNoop, planInstallation } from '#mesh/ins
 import { clientVersion } from '../client-version.js';
 import { type CommandDefinition, type TextView, yesOption } from '../command.js';
 import { formatDuration } from '../duration.js';
-import { valuesOptions, valuesRequestOf } from './install-options.js';
+import { valuesOptions, valuesRequestOf, warnOf } from './install-options.js';
 
 export const command: CommandDefinition = {
   description:
@@ -18,7 +18,7 @@ export const command: CommandDefinition = {
   ],
   examples: [
     'meshctl install --profile ambient',
-    'meshctl install --set profile=ambient --skip-confirmation --set meshConfig.enableTracing=true',
+    'meshctl install --set profile=ambient --skip-confirmation --set meshConfig.waypointFailurePolicy=open',
     'meshctl install -f values.yaml --dry-run -o json',
   ],
   timeoutMs: 300_000,
@@ -36,6 +36,7 @@ export const command: CommandDefinition = {
       signal,
     });
     for (const line of inferences(plan)) progress.info(line);
+    warnOf(plan.effective.findings, progress);
     const isDryRun = options.flag('dry-run');
     if (!isDryRun) {
       await applyPlan(plan, {
@@ -66,6 +67,7 @@ export const command: CommandDefinition = {
         namespace: plan.namespace,
         platform: plan.effective.platform,
         kubernetesVersion: plan.cluster.version,
+        findings: plan.effective.findings,
         objects: items,
       },
       text: (view) => (isDryRun ? dryRunText(view, items, isNoop(plan)) : doneText(plan, elapsed)),

@@ -2,12 +2,12 @@ import { nameOf } from '#mesh/install/apply/plan-changes.js';
 import { isWrite, planInstallation } from '#mesh/install/installer.js';
 import { renderInstallation } from '#mesh/install/render/installation.js';
 import { readTemplateFiles } from '#mesh/templates/files.js';
-import { effectiveValues, givenPlatform, givenValues } from '#mesh/install/values/effective.js';
+import { supportedValues, givenPlatform, givenValues } from '#mesh/install/values/effective.js';
 import { clientVersion } from '../client-version.js';
 import type { CommandDefinition } from '../command.js';
 import { fieldChangeLines } from '../field-change.js';
 import { toYaml } from '../yaml-document.js';
-import { valuesOptions, valuesRequestOf } from './install-options.js';
+import { valuesOptions, valuesRequestOf, warnOf } from './install-options.js';
 
 /** `meshctl manifest generate`. */
 export const generateCommand: CommandDefinition = {
@@ -16,11 +16,12 @@ export const generateCommand: CommandDefinition = {
   options: valuesOptions,
   formats: ['yaml', 'json'],
   examples: ['meshctl manifest generate --profile ambient | kubectl diff -f -'],
-  run: async ({ options, meshNamespace }) => {
+  run: async ({ options, meshNamespace, progress }) => {
     const files = readTemplateFiles();
     const given = givenValues(files, valuesRequestOf(options));
     const platform = givenPlatform(given) ?? '';
-    const effective = effectiveValues(files, { given, platform, clientVersion });
+    const effective = supportedValues(files, { given, platform, clientVersion });
+    warnOf(effective.findings, progress);
     const planned = renderInstallation(files, effective, { namespace: meshNamespace, clientVersion });
     const items = planned.map((p) => p.object);
     return {
@@ -42,7 +43,7 @@ export const diffCommand: CommandDefinition = {
     'Shows how the cluster differs from what the flags ask for. The API server computes the difference; nothing is changed. Exit code 1 when there is one.',
   options: [...valuesOptions, { flags: '--force', description: 'as install --force would do' }],
   formats: ['table', 'json', 'yaml'],
-  run: async ({ options, kube, meshNamespace, signal }) => {
+  run: async ({ options, kube, meshNamespace, progress, signal }) => {
     const { client } = await kube();
     const plan = await planInstallation({
       client,
@@ -52,6 +53,7 @@ export const diffCommand: CommandDefinition = {
       force: options.flag('force'),
       signal,
     });
+    warnOf(plan.effective.findings, progress);
     const items = [
       ...plan.changes
         .filter((c) => isWrite(c) || c.action === 'release')

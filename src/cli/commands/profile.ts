@@ -1,12 +1,17 @@
 import { objectDiff } from '#mesh/install/apply/object-diff.js';
 import { readTemplateFiles } from '#mesh/templates/files.js';
-import { effectiveValues, givenPlatform, givenValues } from '#mesh/install/values/effective.js';
+import {
+  effectiveValues,
+  givenPlatform,
+  givenValues,
+  supportedValues,
+} from '#mesh/install/values/effective.js';
 import { defaultProfile, profileNames } from '#mesh/install/values/profile.js';
 import { valueAt } from '#mesh/templates/values.js';
 import { clientVersion } from '../client-version.js';
 import type { CommandDefinition } from '../command.js';
 import { toYaml } from '../yaml-document.js';
-import { valuesOptions, valuesRequestOf } from './install-options.js';
+import { valuesOptions, valuesRequestOf, warnOf } from './install-options.js';
 import { fieldChangeLines } from '../field-change.js';
 
 /** `meshctl profile list`. */
@@ -64,12 +69,13 @@ export const dumpCommand: CommandDefinition = {
   args: [{ name: '[profile]', description: `default: ${defaultProfile}` }],
   options: valuesOptions,
   formats: ['yaml', 'json'],
-  run: async ({ args, options }) => {
+  run: async ({ args, options, progress }) => {
     const files = readTemplateFiles();
     const request = valuesRequestOf(options);
     const given = givenValues(files, { ...request, profile: args[0] ?? request.profile });
     const platform = givenPlatform(given) ?? '';
-    const { profile, spec } = effectiveValues(files, { given, platform, clientVersion });
+    const { profile, spec, findings } = supportedValues(files, { given, platform, clientVersion });
+    warnOf(findings, progress);
     return {
       kind: 'Profile',
       data: { profile, spec },

@@ -23,6 +23,8 @@ export interface Settings {
     readonly image: string;
     readonly imagePullPolicy: string;
     readonly resources: unknown;
+    /** Of their logs: `json`, or anything else for text. */
+    readonly logFormat: string;
   };
   /** Connections are asked to reconnect after this long, in milliseconds. */
   readonly maxConnectionAgeMs: number | undefined;
@@ -74,6 +76,7 @@ export function readSettings(
       image,
       imagePullPolicy: env['WAYPOINT_IMAGE_PULL_POLICY'] || 'IfNotPresent',
       resources: parseResources(env['WAYPOINT_RESOURCES']),
+      logFormat: env['LOG_FORMAT'] || 'plain',
     },
     maxConnectionAgeMs: parseAgeMs(flags.get('keepaliveMaxServerConnectionAge')),
     listenHost: everyAddress(),

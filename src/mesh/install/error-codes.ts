@@ -103,8 +103,9 @@ export const installCodes = {
   MESH0316: {
     kind: 'usage',
     title: 'Value not supported',
-    cause: 'The value exists in Istio, but the component it is for refuses to run with it.',
-    fix: 'Leave the value at its default; the message names it.',
+    cause:
+      'The value exists in Istio, but this version cannot do what it asks for, and going on without it would leave open, or break, what was asked for.',
+    fix: 'Do as the message says; docs/support.md lists what is supported.',
   },
   MESH0317: {
     kind: 'timeout',
@@ -131,6 +132,13 @@ export const installCodes = {
     title: 'Name taken by another Gateway',
     cause: 'A Gateway of this name exists, but its class is not istio-waypoint.',
     fix: 'Choose another name with --name.',
+  },
+  MESH0321: {
+    kind: 'failed',
+    title: 'Value without effect',
+    cause:
+      'The value exists in Istio, but nothing in this version acts on it. The installation is sound without it.',
+    fix: 'Remove the value, or leave it for a version that knows it; docs/support.md lists what is supported.',
   },
   MESH0330: {
     kind: 'failed',

@@ -24,9 +24,9 @@ import { renderInstallation, type Stage, stages } from './render/installation.js
 import { readTemplateFiles } from '../templates/files.js';
 import {
   type EffectiveValues,
-  effectiveValues,
   givenPlatform,
   givenValues,
+  supportedValues,
   type ValuesRequest,
 } from './values/effective.js';
 
@@ -62,7 +62,7 @@ export async function planInstallation(request: InstallRequest): Promise<Install
   const given = givenValues(files, request.values);
   const cluster = await detectCluster(client, signal);
   const platform = givenPlatform(given) ?? cluster.platform;
-  const effective = effectiveValues(files, { given, platform, clientVersion });
+  const effective = supportedValues(files, { given, platform, clientVersion });
   const planned = renderInstallation(files, effective, { namespace, clientVersion });
   await requirePermissions(client, permissionsFor(planned.map((p) => p.object)));
   await requireNoForeignMesh(client);

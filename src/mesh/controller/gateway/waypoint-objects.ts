@@ -19,6 +19,8 @@ export interface WaypointSettings {
   readonly imagePullPolicy: string;
   /** Container resources; undefined leaves them to the cluster's defaults. */
   readonly resources: unknown;
+  /** Of the proxy's own log: `json` or `plain`. */
+  readonly logFormat: string;
   readonly revision: string;
   readonly clusterDomain: string;
   readonly clusterId: string;
@@ -73,6 +75,7 @@ export function createWaypointRenderer(files: TemplateFiles, settings: WaypointS
       trustDomain: context.trustDomain,
       image: settings.image,
       imagePullPolicy: settings.imagePullPolicy,
+      logFormat: settings.logFormat,
       revision: settings.revision,
       clusterDomain: settings.clusterDomain,
       clusterId: settings.clusterId,

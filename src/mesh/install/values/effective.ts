@@ -1,8 +1,9 @@
 import { MeshError } from '#base/errors/mesh-error.js';
+import type { Finding } from '../../inspect/finding.js';
 import { mapIn, type TemplateFiles } from '../../templates/files.js';
 import { defaultProfile, platformValues, profileValues } from './profile.js';
 import { ValuesSchema, withoutNulls } from './schema.js';
-import { requireSupported } from './supported.js';
+import { requireSupported, valueFindings } from './supported.js';
 import { assign, parseAssignment } from './set-path.js';
 import { isMap, mergeValues, type Value, type ValueMap, valueAt } from '../../templates/values.js';
 import { readValuesFiles } from './values-file.js';
@@ -29,6 +30,8 @@ export interface EffectiveValues {
   readonly spec: ValueMap;
   /** What the user gave, over nothing: recorded, so that an upgrade starts from it. */
   readonly given: ValueMap;
+  /** Values that nothing acts on: the user is told. */
+  readonly findings: readonly Finding[];
 }
 
 /**
@@ -65,11 +68,24 @@ export function givenPlatform(given: ValueMap): string | undefined {
   return typeof platform === 'string' && platform !== '' ? platform : undefined;
 }
 
-/** Lays defaults, profile, platform and the user's values over each other. @throws MESH0300, MESH0316 */
-export function effectiveValues(
-  files: TemplateFiles,
-  options: { given: ValueMap; platform: string; clientVersion: string },
-): EffectiveValues {
+interface LayerOptions {
+  readonly given: ValueMap;
+  readonly platform: string;
+  readonly clientVersion: string;
+}
+
+/** The values of an installation to be made: as {@link effectiveValues}, and supported. @throws MESH0300, MESH0316 */
+export function supportedValues(files: TemplateFiles, options: LayerOptions): EffectiveValues {
+  const effective = effectiveValues(files, options);
+  requireSupported(effective.spec, options.platform);
+  return effective;
+}
+
+/**
+ * Lays defaults, profile, platform and the user's values over each other. What an earlier version installed may
+ * hold values that are not supported any more. @throws MESH0300
+ */
+export function effectiveValues(files: TemplateFiles, options: LayerOptions): EffectiveValues {
   const { given, platform } = options;
   const profile = typeof given['profile'] === 'string' ? given['profile'] : defaultProfile;
   const layers: ValueMap[] = [
@@ -81,9 +97,9 @@ export function effectiveValues(
     helmSpellings(given),
   ];
   const merged = layers.reduce(mergeValues);
-  requireSupported(merged, platform);
   const tag = merged['tag'] === '' || merged['tag'] === undefined ? options.clientVersion : merged['tag'];
-  return { profile, platform, given, spec: { ...merged, tag, revision: 'default' } };
+  const spec = { ...merged, tag, revision: merged['revision'] || 'default' };
+  return { profile, platform, given, spec, findings: valueFindings(spec, given) };
 }
 
 /** `values.global.hub`, `values.global.tag` and `values.meshConfig` win over their top-level names, as upstream. */

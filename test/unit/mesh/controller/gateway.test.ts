@@ -103,6 +103,7 @@ describe('objects of a waypoint', () => {
   const render = createWaypointRenderer(readTemplateFiles(), {
     image: 'hub/waypoint:1',
     imagePullPolicy: 'IfNotPresent',
+    logFormat: 'plain',
     resources: { requests: { cpu: '1m' } },
     revision: 'default',
     clusterDomain: 'cluster.local',

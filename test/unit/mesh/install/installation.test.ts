@@ -21,6 +21,21 @@ function find<T extends KubeObject>(objects: ReturnType<typeof render>, kind: st
 
 const objects = render();
 
+describe('values of the whole mesh', () => {
+  const set = ['values.global.logAsJson=true', 'values.global.network=net-a'];
+  const environment = (kind: string, name: string): Record<string, unknown> => {
+    const { spec } = find<DaemonSet | Deployment>(render(set), kind, name);
+    const env = spec.template.spec.containers[0]?.env ?? [];
+    return Object.fromEntries(env.map((e) => [e.name, e.value]));
+  };
+
+  it('reach every component they concern', () => {
+    expect(environment('Deployment', 'istiod')).toMatchObject({ LOG_FORMAT: 'json', NETWORK: 'net-a' });
+    expect(environment('DaemonSet', 'istio-cni-node')).toMatchObject({ LOG_FORMAT: 'json' });
+    expect(environment('DaemonSet', 'ztunnel')).toMatchObject({ LOG_FORMAT: 'json', NETWORK: 'net-a' });
+  });
+});
+
 describe('the ambient profile', () => {
   it('is rendered the same every time', () => {
     expect(JSON.stringify(render())).toBe(JSON.stringify(objects));

@@ -3,7 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readTemplateFiles } from '#mesh/templates/files.js';
-import { effectiveValues, givenValues, type ValuesRequest } from '#mesh/install/values/effective.js';
+import {
+  effectiveValues,
+  givenValues,
+  supportedValues,
+  type ValuesRequest,
+} from '#mesh/install/values/effective.js';
 import { mergeValues, valueAt } from '#mesh/templates/values.js';
 
 const files = readTemplateFiles();
@@ -112,9 +117,7 @@ describe('schema', () => {
     ['values.pilot.replicaCount=two', 'not of type integer'],
     ['values.global.platform=gek', 'did you mean gke?'],
     ['meshConfig.waypointFailurePolicy=opn', 'did you mean open?'],
-    ['revision=canary', 'revision'],
     ['values.cni.cniBinDir=relative', 'values.cni.cniBinDir'],
-    ['components.ingressGateways[0].enabled=true', 'components.ingressGateways.0.enabled'],
   ])('%s', (source, why) => {
     expect(() => effective({ set: [source] })).toThrow(expect.objectContaining({ code: 'MESH0302' }));
     expect(() => effective({ set: [source] })).toThrow(why);
@@ -138,6 +141,71 @@ describe('schema', () => {
       const path = file(JSON.stringify(rest));
       expect(() => givenValues(files, { files: [path] })).not.toThrow();
     }
+  });
+});
+
+describe('what no component does', () => {
+  function supported(set: readonly string[], platform = '', profile?: string) {
+    const given = givenValues(files, { set, profile });
+    return supportedValues(files, { given, platform, clientVersion: '9.9.9' });
+  }
+
+  it.each([
+    ['meshConfig.outboundTrafficPolicy.mode=REGISTRY_ONLY', 'use a NetworkPolicy', 'at ALLOW_ANY.'],
+    ['values.meshConfig.outboundTrafficPolicy.mode=REGISTRY_ONLY', 'use a NetworkPolicy', 'at ALLOW_ANY.'],
+    ['meshConfig.discoverySelectors[0].matchLabels.a=b', 'every namespace', 'out.'],
+    ['meshConfig.enableAutoMtls=false', 'always encrypted', 'at true.'],
+    ['meshConfig.meshMTLS.minProtocolVersion=TLSV1_2', 'TLS 1.3', ''],
+    ['values.pilot.autoscaleEnabled=true', 'HorizontalPodAutoscaler', 'at false.'],
+    ['values.cni.ambient.dnsCapture=true', 'no DNS listener', 'at false.'],
+    ['components.ingressGateways[0].enabled=true', 'Gateway objects', 'at false.'],
+    ['revision=canary', 'one control plane', ''],
+  ])('%s is refused with the way', (source, why, hint) => {
+    const refusal = expect.objectContaining({
+      code: 'MESH0316',
+      message: expect.stringContaining(why),
+      hint: expect.stringContaining(hint),
+    });
+    expect(() => supported([source])).toThrow(refusal);
+  });
+
+  it('is refused all at once, with the platform that brought it', () => {
+    const set = ['meshConfig.enableAutoMtls=false', 'meshConfig.proxyListenPort=1'];
+    const evidence = expect.stringMatching(
+      /proxyListenPort=1 is not supported[^]*chained=false is not supported[^]*platform openshift/,
+    );
+    expect(() => supported(set, 'openshift')).toThrow(expect.objectContaining({ evidence }));
+    expect(() => supported(['values.cni.chained=true'], 'openshift')).not.toThrow();
+  });
+
+  it('is told, when leaving it out is harmless', () => {
+    const told = (...set: string[]) => supported(set).findings.map(({ message }) => message);
+    expect(told()).toEqual([]);
+    expect(told('meshConfig.enableTracing=false', 'meshConfig.accessLogFile=/dev/stdout')).toEqual([]);
+    expect(
+      told(
+        'meshConfig.enableTracing=true',
+        'meshConfig.accessLogFile=/var/log/x',
+        'meshConfig.extensionProviders[0].name=otel',
+        'values.pilot.env.PILOT_NO_SUCH=1',
+        'meshConfig.defaultConfig.proxyMetadata.NOBODY=1',
+        'meshConfig.defaultConfig.drainDuration=3s',
+      ),
+    ).toEqual([
+      'meshConfig.defaultConfig.proxyMetadata.NOBODY=1 has no effect: the component reads no variable of this name',
+      'meshConfig.defaultConfig.drainDuration=3s has no effect: this version does not know it',
+      'meshConfig.enableTracing=true has no effect: no component sends traces in this version',
+      'meshConfig.accessLogFile=/var/log/x has no effect: access logs go to standard output, and are always on',
+      'meshConfig.extensionProviders has no effect: no component sends anything to extension providers in this version',
+      'values.pilot.env.PILOT_NO_SUCH=1 has no effect: the component reads no variable of this name',
+    ]);
+  });
+
+  it('does not concern components that are not installed', () => {
+    const { findings } = supported(['values.cni.chained=false'], '', 'minimal');
+    expect(findings.map(({ message }) => message)).toEqual([
+      'values.cni has no effect: the component cni is not installed',
+    ]);
   });
 });
 
