@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
+import { PodCertificate } from '../identity/pod-certificate.js';
 import { adminHandler } from '../process/admin-handler.js';
 import { ControlPlane } from '../process/control-plane.js';
 import { HttpServer } from '../process/http-server.js';
@@ -64,7 +65,7 @@ export class Ztunnel {
           netns,
           view: this.view,
           policies: this.policies,
-          certificates: this.certificates,
+          certificate: new PodCertificate(this.certificates, info),
           traffic: this.#traffic,
           nodeName: config.nodeName,
           mark: config.mark,

@@ -87,7 +87,7 @@ async function connectUpstream(o: {
     });
     return { stream, tls: undefined };
   }
-  const credentials = await context.certificates.get(source.identity, signal);
+  const credentials = await context.certificate.get(source.trustDomain, signal);
   const { stream, tls } = await context.pool.connect({
     destination: route.nextHop,
     authority: route.authority,

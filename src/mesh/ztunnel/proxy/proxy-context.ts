@@ -1,4 +1,4 @@
-import type { CertificateManager } from '../../identity/certificate-manager.js';
+import type { PodCertificate } from '../../identity/pod-certificate.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { MeshView } from '../../view/mesh-view.js';
 import type { L4PolicyStore } from '../../policy/l4/l4-policy-store.js';
@@ -9,7 +9,7 @@ import type { ConnectionSet } from './connection-set.js';
 export interface ProxyContext {
   readonly view: MeshView;
   readonly policies: L4PolicyStore;
-  readonly certificates: CertificateManager;
+  readonly certificate: PodCertificate;
   readonly traffic: TrafficMetrics;
   readonly connections: ConnectionSet;
   /** fd of the workload's network namespace. */

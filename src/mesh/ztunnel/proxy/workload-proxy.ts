@@ -4,12 +4,11 @@ import { closeSync } from 'node:fs';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { HbonePool } from '../../hbone/pool.js';
 import { HboneServer } from '../../hbone/server.js';
-import { formatSpiffeId } from '../../identity/spiffe.js';
 import { listenTcp, closeFd } from '#base/system/socket.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
-import type { CertificateManager } from '../../identity/certificate-manager.js';
+import type { PodCertificate } from '../../identity/pod-certificate.js';
 import type { MeshView } from '../../view/mesh-view.js';
 import { formatHostPort } from '#base/net/authority.js';
 import type { KnownWorkload } from '../../view/known.js';
@@ -32,7 +31,7 @@ export interface WorkloadProxyOptions {
   readonly netns: number;
   readonly view: MeshView;
   readonly policies: L4PolicyStore;
-  readonly certificates: CertificateManager;
+  readonly certificate: PodCertificate;
   readonly traffic: TrafficMetrics;
   /** Limits the search for the workload's description to this node; empty: any node. */
   readonly nodeName: string;
@@ -82,7 +81,7 @@ export class WorkloadProxy {
     this.#context = {
       view: options.view,
       policies: options.policies,
-      certificates: options.certificates,
+      certificate: options.certificate,
       traffic: options.traffic,
       connections: this.connections,
       netns: options.netns,
@@ -97,7 +96,7 @@ export class WorkloadProxy {
       credentials: () => {
         const workload = this.workload();
         if (workload === undefined) throw new Error('the control plane does not know this workload');
-        return options.certificates.get(this.#identityOf(workload));
+        return options.certificate.get(workload.trustDomain);
       },
       onConnect: (request) => {
         serveInboundHbone(this.#context, request).catch((error: unknown) => {
@@ -161,12 +160,6 @@ export class WorkloadProxy {
     if (this.#isStopped) return;
     this.#isStopped = true;
     closeSync(this.#options.netns);
-  }
-
-  /** Trust domain as the control plane says, name and account as the node says. */
-  #identityOf(workload: KnownWorkload) {
-    const { namespace, serviceAccount } = this.info;
-    return formatSpiffeId({ trustDomain: workload.trustDomain, namespace, serviceAccount });
   }
 
   #workloadSoon(signal: AbortSignal): Promise<KnownWorkload | undefined> {

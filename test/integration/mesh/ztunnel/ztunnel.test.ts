@@ -487,6 +487,30 @@ describe('fails closed', () => {
     expect(await nodes[0]?.agent.remove('uid-ghost')).toBe('');
   });
 
+  test('a pod runs as the account its node names: told otherwise, it cannot talk and asks for nothing', async () => {
+    const mixed = await lab.addPod('mixed', '10.77.0.7');
+    await mixed.capture();
+    putWorkload({
+      name: 'mixed',
+      ip: mixed.ip,
+      node: 'node-1',
+      serviceAccount: 'admin',
+      tunnelProtocol: TunnelProtocol.HBONE,
+    });
+    await settled((z) => z.view.workload('Kubernetes//Pod/shop/mixed') !== undefined);
+    expect(
+      await nodes[0]?.agent.add({
+        uid: 'uid-mixed',
+        name: 'mixed',
+        serviceAccount: 'guest',
+        nsPath: mixed.nsPath,
+      }),
+    ).toBe('');
+    expect(await ask(mixed, cart.ip, 8080)).toMatch(/^(\(ECONNRESET\))?$/);
+    expect(await nodes[0]?.agent.remove('uid-mixed')).toBe('');
+    plane.remove(addressType, 'Kubernetes//Pod/shop/mixed');
+  });
+
   test('losing the control plane changes nothing for what is known', async () => {
     plane.stop();
     expect(await ask(web, cart.ip, 8080)).toBe(`hello from ${web.ip}`);
