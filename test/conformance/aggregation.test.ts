@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type JsonObject, objectOf, objectsOf } from '#sandbox/apiserver/json.js';
+import { type JsonObject, objectOf, objectsOf } from '#sandbox/base/json.js';
 import { eventually } from '../harness/cluster.js';
 import { ExtensionApiServer } from '../harness/extension-api-server.js';
 import { describeServers, type RawAnswer, type RawRequest } from './servers.js';

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { expect, test } from 'vitest';
-import type { JsonObject } from '#sandbox/apiserver/json.js';
+import type { JsonObject } from '#sandbox/base/json.js';
 import { eventually } from '../harness/cluster.js';
 import { describeServers, type ServerUnderTest } from './servers.js';
 

@@ -1,12 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import {
-  isObject,
-  type Json,
-  type JsonObject,
-  objectOf,
-  objectsOf,
-  stringOf,
-} from '#sandbox/apiserver/json.js';
+import { isObject, type Json, type JsonObject, objectOf, objectsOf, stringOf } from '#sandbox/base/json.js';
 import { decodeProtobufObject } from '#sandbox/apiserver/protobuf/decode-object.js';
 import { encodeProtobufObject } from '#sandbox/apiserver/protobuf/encode-object.js';
 import { describeServers, type RawAnswer } from './servers.js';

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { ClusterPki } from '#sandbox/apiserver/auth/pki.js';
-import type { JsonObject } from '#sandbox/apiserver/json.js';
+import { ClusterPki } from '#sandbox/base/pki.js';
+import type { JsonObject } from '#sandbox/base/json.js';
 
 /**
  * A small API server of its own, as operators put behind an APIService: it serves

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { ClusterPki } from '#sandbox/apiserver/auth/pki.js';
-import type { JsonObject } from '#sandbox/apiserver/json.js';
+import { ClusterPki } from '#sandbox/base/pki.js';
+import type { JsonObject } from '#sandbox/base/json.js';
 
 /** What a webhook was asked: the body of the request, and its path with the query. */
 export interface Asked {

@@ -1,5 +1,5 @@
 import { familyOf } from '#base/net/address.js';
-import { isObject, type JsonObject } from './json.js';
+import { isObject, type JsonObject } from '../base/json.js';
 import type { KubeObject } from './object.js';
 import { systemUser } from './auth/user.js';
 import { bootstrapRbac } from './rbac/bootstrap-roles.js';

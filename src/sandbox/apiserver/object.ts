@@ -1,4 +1,4 @@
-import type { JsonObject } from './json.js';
+import type { JsonObject } from '../base/json.js';
 
 export interface OwnerReference extends JsonObject {
   apiVersion: string;

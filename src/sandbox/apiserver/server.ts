@@ -1,13 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from '#base/telemetry/log.js';
-import { apiServerUser } from '../node/kubelet-api/caller.js';
 import {
   adminUser,
   type ApiServer,
   kubeconfigText,
+  kubeletClientUser,
   type Listener,
   servingNames,
-} from '../control-plane/api-server.js';
+} from '../base/api-server.js';
 import { AdmissionChain } from './admission/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
 import { AggregationProxy } from './aggregation/aggregation-proxy.js';
@@ -16,7 +16,7 @@ import { RemoteApis } from './aggregation/remote-apis.js';
 import { RemoteDiscovery } from './aggregation/remote-discovery.js';
 import { RemoteOpenApi } from './aggregation/remote-openapi.js';
 import { Authenticator } from './auth/authenticator.js';
-import { type CertificateAndKey, ClusterPki } from './auth/pki.js';
+import { type CertificateAndKey, ClusterPki } from '../base/pki.js';
 import { ServiceAccountTokens } from './auth/service-account-tokens.js';
 import { bootstrap } from './bootstrap.js';
 import { startApiServiceController } from './discovery/api-services.js';
@@ -33,10 +33,10 @@ import { RequestMetrics } from './http/request-metrics.js';
 import { LoopbackListener } from './http/loopback.js';
 import { Reviews } from './http/reviews.js';
 import { Router } from './http/router.js';
-import type { JsonObject } from './json.js';
+import type { JsonObject } from '../base/json.js';
 import { builtinResources } from './kinds/builtin-table.js';
 import { ServiceAddresses } from './kinds/service-addresses.js';
-import type { KubeletGateway } from './kubelet-gateway.js';
+import type { KubeletGateway } from '../base/kubelet-gateway.js';
 import { ProxyHandler } from './proxy/proxy-handler.js';
 import { Authorizer } from './rbac/authorizer.js';
 import { Operations } from './registry/operations.js';
@@ -138,7 +138,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   admission.start();
 
   const kubeletIdentity = (): Promise<CertificateAndKey> =>
-    (kubeletClient ??= pki.issueClient(apiServerUser, []));
+    (kubeletClient ??= pki.issueClient(kubeletClientUser, []));
   let kubeletClient: Promise<CertificateAndKey> | undefined;
   const proxy = new ProxyHandler(store, kubeletIdentity);
   const metrics = new RequestMetrics(

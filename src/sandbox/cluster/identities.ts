@@ -1,5 +1,5 @@
 import { KubeClient } from '#base/kube/client.js';
-import type { ApiServer } from '../control-plane/api-server.js';
+import type { ApiServer } from '../base/api-server.js';
 
 /** Users of a control plane, with the rights that every cluster's bootstrap roles give them. */
 export interface Identities {

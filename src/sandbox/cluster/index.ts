@@ -1,5 +1,5 @@
 import type { KubeClient } from '#base/kube/client.js';
-import type { ApiServer } from '../control-plane/api-server.js';
+import type { ApiServer } from '../base/api-server.js';
 import { ClusterCaches, sharedSignal } from './cache/cluster-caches.js';
 import {
   type Controller,

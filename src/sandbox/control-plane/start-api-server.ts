@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '#base/telemetry/log.js';
-import type { KubeletGateway } from '../apiserver/kubelet-gateway.js';
+import type { KubeletGateway } from '../base/kubelet-gateway.js';
 import { startApiServer } from '../apiserver/server.js';
-import type { ApiServer, Listener } from './api-server.js';
+import type { ApiServer, Listener } from '../base/api-server.js';
 
 export interface ControlPlaneOptions {
   /** Folder with kube-apiserver and etcd; the embedded server runs when absent. */

@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
-import { stringOf } from '../apiserver/json.js';
+import { stringOf } from '../base/json.js';
 import { type Command, runCommand } from './command.js';
 import { WindowSize } from './terminal-size.js';
 import { bytesOf } from './web-socket-duplex.js';

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
-import type { JsonObject } from '../apiserver/json.js';
-import type { ContainerIo } from '../apiserver/kubelet-gateway.js';
+import type { JsonObject } from '../base/json.js';
+import type { ContainerIo } from '../base/kubelet-gateway.js';
 
 /** Which streams the client of an exec or attach session asked for. */
 export interface CommandOptions {

@@ -1,5 +1,5 @@
 import { type Duplex, Writable } from 'node:stream';
-import { stringOf } from '../apiserver/json.js';
+import { stringOf } from '../base/json.js';
 import { type Command, runCommand } from './command.js';
 import { SpdyConnection, type SpdyStream } from './spdy-connection.js';
 import { WindowSize } from './terminal-size.js';

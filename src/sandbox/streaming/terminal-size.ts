@@ -1,5 +1,5 @@
-import { isObject } from '../apiserver/json.js';
-import type { TerminalSize } from '../apiserver/kubelet-gateway.js';
+import { isObject } from '../base/json.js';
+import type { TerminalSize } from '../base/kubelet-gateway.js';
 
 /** The size of a client's window: the last one is told to whoever begins to listen. */
 export class WindowSize {

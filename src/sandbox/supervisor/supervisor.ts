@@ -9,7 +9,7 @@ import { KubeClient } from '#base/kube/client.js';
 import type { DirectConnectionOptions } from '#base/kube/connection.js';
 import { untilAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
-import type { ApiServer } from '../control-plane/api-server.js';
+import type { ApiServer } from '../base/api-server.js';
 import { startSandboxApiServer } from '../control-plane/start-api-server.js';
 import {
   ClusterCaches,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type JsonObject, objectOf, objectsOf, stringOf } from '#sandbox/apiserver/json.js';
+import { type JsonObject, objectOf, objectsOf, stringOf } from '#sandbox/base/json.js';
 import { eventually } from '../../harness/cluster.js';
 import { WebhookServer } from '../../harness/webhook-server.js';
 import { describeServers, type RawAnswer } from '../servers.js';

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import type { JsonObject } from '#sandbox/apiserver/json.js';
+import type { JsonObject } from '#sandbox/base/json.js';
 import { describeServers, type RawAnswer } from '../servers.js';
 
 describeServers('node restriction', (server) => {

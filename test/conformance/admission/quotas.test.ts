@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { JsonObject } from '#sandbox/apiserver/json.js';
+import type { JsonObject } from '#sandbox/base/json.js';
 import { eventually } from '../../harness/cluster.js';
 import { describeServers, type RawAnswer } from '../servers.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type JsonObject, objectOf } from '#sandbox/apiserver/json.js';
+import { type JsonObject, objectOf } from '#sandbox/base/json.js';
 import { eventually } from '../../harness/cluster.js';
 import { patched, WebhookServer } from '../../harness/webhook-server.js';
 import { describeServers, type RawAnswer, type ServerUnderTest } from '../servers.js';

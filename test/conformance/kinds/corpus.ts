@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { isObject, type Json, type JsonObject, stringOf } from '#sandbox/apiserver/json.js';
+import { isObject, type Json, type JsonObject, stringOf } from '#sandbox/base/json.js';
 import type { ServerUnderTest } from '../servers.js';
 
 /** One manifest, or one change to a manifest, that both servers must answer alike. */

@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '#sandbox/apiserver/json.js';
+import type { Json, JsonObject } from '#sandbox/base/json.js';
 import type { ServerUnderTest } from '../servers.js';
 import { type Case, type CorpusFile, objectOfCase, type Paths } from './corpus.js';
 

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CniAttachment, CniRunner } from '#sandbox/node/cni/cni-runner.js';
+import { CniRunner } from '#sandbox/node/cni/cni-runner.js';
 import { NodeHost } from '#sandbox/node/host/node-host.js';
 import {
   createPodNamespaces,
@@ -26,6 +26,7 @@ import { prepareEmptyDir, releaseEmptyDir } from '#sandbox/node/volume/empty-dir
 import { writeCniConfig } from '#sandbox/supervisor/nodes/cni-config.js';
 import { packageRoot } from '#sandbox/launcher/package-root.js';
 import { findCniPlugins } from '#sandbox/launcher/host/programs.js';
+import type { CniAttachment } from '#sandbox/node/cni/attachment.js';
 
 // The launcher makes a user namespace for ordinary users; these tests drive the node directly and need root.
 const isRoot = process.getuid?.() === 0;

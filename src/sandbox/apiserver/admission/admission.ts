@@ -1,5 +1,5 @@
 import type { UserInfo } from '../auth/user.js';
-import type { JsonObject } from '../json.js';
+import type { JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Resource } from '../registry/resource.js';
 import type { Holds } from './holds.js';

@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { equalJson, objectOf, objectsOf, stringOf } from '../json.js';
+import { equalJson, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { UserInfo } from '../auth/user.js';
 import { parseRequest } from '../kinds/certificates/signing-request.js';

@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { equalJson, type JsonObject, objectOf, objectsOf, stringOf } from '../json.js';
+import { equalJson, type JsonObject, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import { commonNameOf, parseRequest } from '../kinds/certificates/signing-request.js';
 import type { KubeObject } from '../object.js';
 import { nodeOf } from '../rbac/node-authorizer.js';

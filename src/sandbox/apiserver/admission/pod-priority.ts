@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { numberOf, stringOf } from '../json.js';
+import { numberOf, stringOf } from '../../base/json.js';
 import { specOf } from '../registry/resource.js';
 import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin } from './admission.js';

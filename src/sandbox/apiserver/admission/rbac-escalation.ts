@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { equalJson, objectOf, stringOf } from '../json.js';
+import { equalJson, objectOf, stringOf } from '../../base/json.js';
 import { mastersGroup, type UserInfo } from '../auth/user.js';
 import { type Authorizer, type PolicyRule, rulesOf } from '../rbac/authorizer.js';
 import type { AdmissionPlugin } from './admission.js';

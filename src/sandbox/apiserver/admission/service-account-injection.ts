@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { isObject, type JsonObject, objectsOf, stringOf } from '../json.js';
+import { isObject, type JsonObject, objectsOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { specOf } from '../registry/resource.js';
 import type { Store } from '../storage/store.js';

@@ -1,5 +1,5 @@
 import { apiError, type FieldError, fieldError } from '../http/api-error.js';
-import { type JsonObject, numberOf, objectsOf } from '../json.js';
+import { type JsonObject, numberOf, objectsOf } from '../../base/json.js';
 import type { IpFamily } from '#base/net/address.js';
 import type { ServiceAddresses } from '../kinds/service-addresses.js';
 import {

@@ -1,5 +1,5 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { equalJson, type JsonObject, stringMapOf } from '../json.js';
+import { equalJson, type JsonObject, stringMapOf } from '../../base/json.js';
 import { familyOf, type IpFamily } from '#base/net/address.js';
 import { clusterIpsOf, familiesOf, invalidIps, isHeadless, policyOf } from '../kinds/service-facts.js';
 

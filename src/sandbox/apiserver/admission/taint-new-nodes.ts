@@ -1,4 +1,4 @@
-import { objectsOf } from '../json.js';
+import { objectsOf } from '../../base/json.js';
 import { specOf } from '../registry/resource.js';
 import type { AdmissionPlugin } from './admission.js';
 

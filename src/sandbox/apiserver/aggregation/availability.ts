@@ -1,5 +1,13 @@
 import { messageOf } from '#base/errors/mesh-error.js';
-import { isObject, type Json, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../json.js';
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  objectsOf,
+  stringOf,
+} from '../../base/json.js';
 import type { ObjectReader } from '../registry/resource.js';
 import type { RemoteApi, RemoteApis } from './remote-apis.js';
 

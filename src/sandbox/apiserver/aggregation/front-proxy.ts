@@ -1,5 +1,5 @@
 import type { UserInfo } from '../auth/user.js';
-import type { JsonObject } from '../json.js';
+import type { JsonObject } from '../../base/json.js';
 
 /** The name in the certificate with which the server introduces users to other API servers. */
 export const frontProxyUser = 'front-proxy-client';

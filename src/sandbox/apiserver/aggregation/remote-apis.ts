@@ -1,10 +1,10 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { readBounded } from '#base/system/bounded-bytes.js';
-import type { CertificateAndKey } from '../auth/pki.js';
+import type { CertificateAndKey } from '../../base/pki.js';
 import { mastersGroup, type UserInfo } from '../auth/user.js';
 import type { OtherPath, ResourcePath } from '../http/request-info.js';
-import { isObject, numberOf, objectOf, objectsOf, stringOf } from '../json.js';
+import { isObject, numberOf, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { identityProblem, networkProblem } from '../outbound/connection-problems.js';
 import { serviceDestination } from '../outbound/service-destination.js';

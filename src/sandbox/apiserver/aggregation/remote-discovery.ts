@@ -1,4 +1,4 @@
-import { type JsonObject, stringOf } from '../json.js';
+import { type JsonObject, stringOf } from '../../base/json.js';
 import type { RemoteApi } from './remote-apis.js';
 
 /** What other API servers said they serve, as they last said it. */

@@ -1,5 +1,5 @@
 import type { Exchange } from '../http/exchange.js';
-import { isObject, type Json, type JsonObject, objectOf } from '../json.js';
+import { isObject, type Json, type JsonObject, objectOf } from '../../base/json.js';
 import type { AggregationProxy } from './aggregation-proxy.js';
 import type { RemoteApi, RemoteApis } from './remote-apis.js';
 

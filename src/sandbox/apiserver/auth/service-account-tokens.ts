@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomUUID } from 'node:crypto';
 import { sign, verify } from 'node:crypto';
-import { isObject, type JsonObject, objectOf, stringOf, stringsOf } from '../json.js';
+import { isObject, type JsonObject, objectOf, stringOf, stringsOf } from '../../base/json.js';
 import type { ObjectReader } from '../registry/resource.js';
 import { serviceAccountGroups, type UserInfo } from './user.js';
 

@@ -1,5 +1,5 @@
 import { Duration } from '@marcbachmann/cel-js/evaluator';
-import { isObject, type Json } from '../json.js';
+import { isObject, type Json } from '../../base/json.js';
 import type { Schema } from '../schema/schema.js';
 
 const reserved: ReadonlySet<string> = new Set(

@@ -3,7 +3,7 @@ import { CostBudget, CostExceeded } from '../cel/budget.js';
 import { CompileProblem, EvaluationFailure } from '../cel/expression.js';
 import { celValue } from '../cel/values.js';
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { equalJson, isObject, type Json } from '../json.js';
+import { equalJson, isObject, type Json } from '../../base/json.js';
 import { itemStep } from '../managed-fields/typed-value.js';
 import type { CelRule, Schema } from '../schema/schema.js';
 import { ruleProgram, usesOldSelf } from './rule-programs.js';

@@ -5,7 +5,7 @@ import {
   WebhookCallError,
 } from '../admission/webhook/client.js';
 import { ApiError } from '../http/api-error.js';
-import { cloneJson, equalJson, isObject, type Json, objectOf, stringOf } from '../json.js';
+import { cloneJson, equalJson, isObject, type Json, objectOf, stringOf } from '../../base/json.js';
 import { apiVersionOf, type KubeObject } from '../object.js';
 import type { AsyncConversion } from '../registry/resource.js';
 import { applyDefaults } from '../schema/defaults.js';

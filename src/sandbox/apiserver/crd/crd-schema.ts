@@ -1,4 +1,4 @@
-import { arrayOf, isObject, type Json, numberOf, objectsOf, stringOf, stringsOf } from '../json.js';
+import { arrayOf, isObject, type Json, numberOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 import type { CelRule, Schema, SchemaType } from '../schema/schema.js';
 
 const types: ReadonlySet<string> = new Set(['object', 'array', 'string', 'integer', 'number', 'boolean']);

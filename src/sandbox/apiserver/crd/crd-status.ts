@@ -1,4 +1,4 @@
-import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
+import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import { isEstablished, type NameDecision } from './name-book.js';
 

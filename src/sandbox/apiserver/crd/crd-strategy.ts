@@ -1,4 +1,4 @@
-import { childOf, isObject, pathOf, stringOf } from '../json.js';
+import { childOf, isObject, pathOf, stringOf } from '../../base/json.js';
 import { specOf, type Strategy } from '../registry/resource.js';
 import { crdErrors, crdUpdateErrors } from './crd-validation.js';
 

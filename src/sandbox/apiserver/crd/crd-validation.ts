@@ -9,7 +9,7 @@ import {
   pathOf,
   stringOf,
   stringsOf,
-} from '../json.js';
+} from '../../base/json.js';
 import { clientConfigErrors } from '../kinds/admission-webhooks.js';
 import type { KubeObject } from '../object.js';
 import { nameProblem } from '../registry/names.js';

@@ -11,7 +11,7 @@ import {
   pathOf,
   stringOf,
   stringsOf,
-} from '../json.js';
+} from '../../base/json.js';
 import { apiVersionOf, type KubeObject } from '../object.js';
 import { ageOf } from '../printing/age.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';

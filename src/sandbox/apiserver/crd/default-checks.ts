@@ -1,5 +1,5 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { cloneJson } from '../json.js';
+import { cloneJson } from '../../base/json.js';
 import { prune } from '../schema/prune.js';
 import type { Schema } from '../schema/schema.js';
 import { validateSchema } from '../schema/validate.js';

@@ -1,6 +1,6 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { isObject, type Json, objectOf, stringOf, stringsOf } from '../json.js';
-import type { Place } from './structural-schema.js';
+import { isObject, type Json, objectOf, stringOf, stringsOf } from '../../base/json.js';
+import type { Place } from './schema-place.js';
 
 /** Problems of x-kubernetes-list-type and of what it asks of the items. */
 export function listTypeErrors(place: Place): FieldError[] {

@@ -1,4 +1,4 @@
-import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
+import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 
 /** Names that a definition asks for and may have, and what stands in the way of the others. */

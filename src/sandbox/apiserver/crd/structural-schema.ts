@@ -1,20 +1,13 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { arrayOf, isObject, type Json, type JsonObject, objectOf, stringOf } from '../json.js';
+import { arrayOf, isObject, type Json, objectOf, stringOf } from '../../base/json.js';
 import { patternProblem } from '../schema/validate.js';
-
 import { listTypeErrors } from './list-types.js';
+import type { Place } from './schema-place.js';
 
 const types = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
 /** Schemas nest; hostile ones without end. */
 const depthMax = 100;
 const combinators = ['allOf', 'anyOf', 'oneOf'] as const;
-
-/** A schema within a definition, and where it is. */
-export interface Place {
-  readonly schema: JsonObject;
-  readonly path: string;
-  readonly depth: number;
-}
 
 /**
  * Where a schema breaks the rules of OpenAPI schemas in definitions or those

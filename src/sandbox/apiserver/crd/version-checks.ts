@@ -1,5 +1,5 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { isObject, type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../json.js';
+import { isObject, type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import { parseJsonPath } from '../printing/json-path.js';
 import type { Schema } from '../schema/schema.js';
 import { simplePath } from './crd-schema.js';

@@ -9,7 +9,7 @@ import {
   type RemoteApis,
 } from '../aggregation/remote-apis.js';
 import type { RemoteDiscovery } from '../aggregation/remote-discovery.js';
-import { cloneJson, type JsonObject, objectOf, objectsOf } from '../json.js';
+import { cloneJson, type JsonObject, objectOf, objectsOf } from '../../base/json.js';
 import { availableCondition, localCondition } from '../kinds/machinery/api-service.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Json, JsonObject } from '../json.js';
+import type { Json, JsonObject } from '../../base/json.js';
 import { apiVersionOf } from '../object.js';
 import type { Registry } from '../registry/registry.js';
 import { type Resource, standardVerbs } from '../registry/resource.js';

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../json.js';
+import type { JsonObject } from '../../base/json.js';
 import { type Resource, standardVerbs } from '../registry/resource.js';
 import { subresourcesOf } from './discovery.js';
 import type { ComponentSchemas } from './openapi-schema.js';

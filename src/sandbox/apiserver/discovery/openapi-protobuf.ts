@@ -1,5 +1,5 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { isObject, type Json, type JsonObject } from '../json.js';
+import { isObject, type Json, type JsonObject } from '../../base/json.js';
 
 /** Media type of an OpenAPI v2 document as a protobuf message (gnostic's openapi.v2.Document). */
 export const openApiProtobuf = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';

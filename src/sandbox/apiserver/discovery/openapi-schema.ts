@@ -1,4 +1,4 @@
-import { type Json, type JsonObject, objectOf } from '../json.js';
+import { type Json, type JsonObject, objectOf } from '../../base/json.js';
 import type { Resource } from '../registry/resource.js';
 import { builtinSchemas } from '../schema/builtin-schema.js';
 import type { Schema } from '../schema/schema.js';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Exchange, sendJson, sendText } from '../http/exchange.js';
-import { type JsonObject, objectOf } from '../json.js';
+import { type JsonObject, objectOf } from '../../base/json.js';
 import type { RemoteOpenApi } from '../aggregation/remote-openapi.js';
 import type { Registry } from '../registry/registry.js';
 import { encodeOpenApiV2, openApiProtobuf, wantsOpenApiProtobuf } from './openapi-protobuf.js';

@@ -1,6 +1,6 @@
 import type { RemoteApi, RemoteApis } from '../aggregation/remote-apis.js';
 import type { RemoteDiscovery } from '../aggregation/remote-discovery.js';
-import type { JsonObject } from '../json.js';
+import type { JsonObject } from '../../base/json.js';
 import { type Registry, versionRank } from '../registry/registry.js';
 import { priorityOf } from './priorities.js';
 

@@ -1,6 +1,6 @@
-import type { Attributes } from '../rbac/authorizer.js';
 import { queryFlag } from './query.js';
 import type { ResourcePath } from './request-info.js';
+import type { Attributes } from '../rbac/attributes.js';
 
 /** The authorization verb of a request; methods that nothing serves are their own verb. */
 export function verbOf(method: string, path: ResourcePath, url: URL): string {

@@ -1,6 +1,6 @@
 import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { readBounded } from '#base/system/bounded-bytes.js';
-import { isObject, type Json } from '../json.js';
+import { isObject, type Json } from '../../base/json.js';
 import { decodeProtobufObject } from '../protobuf/decode-object.js';
 import type { PropertyPositions } from '../registry/write-options.js';
 import { ApiError, apiError } from './api-error.js';

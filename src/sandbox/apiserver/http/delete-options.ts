@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, numberOf, objectOf, stringOf, stringsOf } from '../json.js';
+import { isObject, type JsonObject, numberOf, objectOf, stringOf, stringsOf } from '../../base/json.js';
 import type { DeleteOptions } from '../registry/write-options.js';
 import { apiError, type FieldError } from './api-error.js';
 import { parseObject, readBody } from './body.js';

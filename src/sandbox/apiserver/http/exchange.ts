@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import { gzip } from 'node:zlib';
 import { stringify as toYaml } from 'yaml';
 import type { UserInfo } from '../auth/user.js';
-import { isObject, type Json, stringOf } from '../json.js';
+import { isObject, type Json, stringOf } from '../../base/json.js';
 import { encodeProtobufObject, hasProtobufForm } from '../protobuf/encode-object.js';
 import { type Accepted, acceptedByDefault, protobufType } from './negotiation.js';
 import type { OtherPath, ResourcePath } from './request-info.js';

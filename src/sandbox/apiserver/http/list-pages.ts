@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../json.js';
+import { isObject, type JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Store } from '../storage/store.js';
 import { apiError } from './api-error.js';

@@ -2,7 +2,7 @@ import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Listener } from '../../control-plane/api-server.js';
+import type { Listener } from '../../base/api-server.js';
 import type { ApiRequest, ApiResponse } from './exchange.js';
 
 const listenBacklog = 1024;

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, stringOf } from '../json.js';
+import { isObject, type Json, type JsonObject, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { apiError } from './api-error.js';
 

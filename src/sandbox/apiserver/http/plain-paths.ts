@@ -1,6 +1,6 @@
 import { type Discovery, versionDocument } from '../discovery/discovery.js';
 import type { OpenApi } from '../discovery/openapi.js';
-import type { JsonObject } from '../json.js';
+import type { JsonObject } from '../../base/json.js';
 import { apiError } from './api-error.js';
 import { type Exchange, sendJson, sendText } from './exchange.js';
 import { type Health, isHealthEndpoint } from './health.js';

@@ -1,4 +1,4 @@
-import { isObject, type Json, stringOf } from '../json.js';
+import { isObject, type Json, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { decodeObject } from '../registry/decode.js';
 import type { Operations } from '../registry/operations.js';

@@ -10,7 +10,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../json.js';
+} from '../../base/json.js';
 import { keyProblem, nameProblem } from '../registry/names.js';
 import type { Strategy } from '../registry/resource.js';
 

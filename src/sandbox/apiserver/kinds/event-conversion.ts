@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../json.js';
+import { isObject, type JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 
 /** [core v1 field, events.k8s.io/v1 field] where the two kinds of Event name the same thing differently. */

@@ -1,5 +1,5 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { equalJson, isObject, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
+import { equalJson, isObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Strategy } from '../registry/resource.js';
 import { Checks, isUnset } from './validation/checks.js';

@@ -1,5 +1,5 @@
 import { canonicalIp, familyOf, type IpFamily } from '#base/net/address.js';
-import { type JsonObject, objectsOf, numberOf, pathOf, stringOf, stringsOf } from '../json.js';
+import { type JsonObject, objectsOf, numberOf, pathOf, stringOf, stringsOf } from '../../base/json.js';
 import type { Store } from '../storage/store.js';
 import { AddressRange } from './address-range.js';
 

@@ -1,5 +1,5 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { type JsonObject, numberOf, objectsOf, stringOf, stringsOf } from '../json.js';
+import { type JsonObject, numberOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 
 // What the parts of a service's strategy agree on.
 

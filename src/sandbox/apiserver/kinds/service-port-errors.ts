@@ -1,5 +1,5 @@
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { type JsonObject, numberOf, stringOf } from '../json.js';
+import { type JsonObject, numberOf, stringOf } from '../../base/json.js';
 import { keyProblem, nameProblems } from '../registry/names.js';
 
 const protocols = ['SCTP', 'TCP', 'UDP'];

@@ -1,4 +1,4 @@
-import { equalJson, type JsonObject, numberOf, objectsOf, stringOf } from '../json.js';
+import { equalJson, type JsonObject, numberOf, objectsOf, stringOf } from '../../base/json.js';
 import {
   clusterIpsOf,
   hasClusterIp,

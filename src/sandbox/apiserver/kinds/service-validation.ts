@@ -8,7 +8,7 @@ import {
   stringMapOf,
   stringOf,
   stringsOf,
-} from '../json.js';
+} from '../../base/json.js';
 import { keyProblem, labelErrors, nameProblems } from '../registry/names.js';
 import { addressChangeErrors, clusterIpErrors, externalIpErrors } from './service-address-errors.js';
 import {

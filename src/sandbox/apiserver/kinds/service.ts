@@ -1,4 +1,4 @@
-import { objectsOf } from '../json.js';
+import { objectsOf } from '../../base/json.js';
 import { specOf, type Strategy } from '../registry/resource.js';
 import { hasClusterIp, hasHealthCheck, isExternal } from './service-facts.js';
 import { carryOver, fillClusterIps } from './service-transitions.js';

@@ -1,5 +1,5 @@
 import { ApiError } from '../http/api-error.js';
-import { isObject, type Json, type JsonObject } from '../json.js';
+import { isObject, type Json, type JsonObject } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import type { Schema } from '../schema/schema.js';
 import {

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, stringOf } from '../json.js';
+import { isObject, type JsonObject, stringOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import { FieldSet } from './field-set.js';
 

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from '../json.js';
+import { isObject, type Json, type JsonObject } from '../../base/json.js';
 
 /** FieldsV1 comes from clients too: deeper sets than this are refused. */
 const maxDepth = 200;

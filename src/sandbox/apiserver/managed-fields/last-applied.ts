@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from '../json.js';
+import { isObject, type Json, type JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Schema } from '../schema/schema.js';
 import { ownable } from './field-managers.js';

@@ -1,4 +1,4 @@
-import { equalJson, isObject, type Json, type JsonObject, setOwn } from '../json.js';
+import { equalJson, isObject, type Json, type JsonObject, setOwn } from '../../base/json.js';
 import { propertySchema, type Schema } from '../schema/schema.js';
 import { FieldSet } from './field-set.js';
 

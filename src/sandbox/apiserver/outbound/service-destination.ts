@@ -1,4 +1,4 @@
-import { numberOf, objectOf, objectsOf, stringOf } from '../json.js';
+import { numberOf, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import type { ObjectReader } from '../registry/resource.js';
 
 /** Where the server connects to reach a service, and the name its certificate must bear. */

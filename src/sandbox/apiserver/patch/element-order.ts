@@ -1,4 +1,4 @@
-import { equalJson, isObject, type Json } from '../json.js';
+import { equalJson, isObject, type Json } from '../../base/json.js';
 
 /** Finds an item in a list: by key, or by value in lists of scalars. */
 export function indexOfItem(list: readonly Json[], item: Json, key: string | undefined): number {

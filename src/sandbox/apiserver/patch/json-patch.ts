@@ -1,4 +1,4 @@
-import { cloneJson, equalJson, isObject, type Json, setOwn } from '../json.js';
+import { cloneJson, equalJson, isObject, type Json, setOwn } from '../../base/json.js';
 import { MalformedPatch, PatchNotApplicable } from './patch-error.js';
 
 const verbs = ['add', 'remove', 'replace', 'move', 'copy', 'test'] as const;

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, setOwn } from '../json.js';
+import { isObject, type Json, type JsonObject, setOwn } from '../../base/json.js';
 
 /** JSON merge patch (RFC 7386). The target is not changed. */
 export function mergePatch(target: Json | undefined, patch: Json): Json {

@@ -1,4 +1,4 @@
-import { type Json, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../json.js';
+import { type Json, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../../base/json.js';
 
 const shownMax = 2;
 const unknown = '<unknown>';

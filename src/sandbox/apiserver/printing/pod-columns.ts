@@ -1,4 +1,12 @@
-import { isObject, type JsonObject, numberOf, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
+import {
+  isObject,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  objectsOf,
+  pathOf,
+  stringOf,
+} from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Column } from '../registry/resource.js';
 import { ageOf } from './age.js';

@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../json.js';
+import type { Json, JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Resource } from '../registry/resource.js';
 

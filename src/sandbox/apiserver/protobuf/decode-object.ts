@@ -1,5 +1,5 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { type Json, type JsonObject, isObject, setOwn } from '../json.js';
+import { type Json, type JsonObject, isObject, setOwn } from '../../base/json.js';
 import { fieldsOf, magic, messageType } from './message-table.js';
 
 const depthMax = 100;

@@ -1,5 +1,13 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { arrayOf, isObject, type Json, type JsonObject, objectOf, stringOf, stringsOf } from '../json.js';
+import {
+  arrayOf,
+  isObject,
+  type Json,
+  type JsonObject,
+  objectOf,
+  stringOf,
+  stringsOf,
+} from '../../base/json.js';
 import { type Field, fieldsOf, magic, messageType } from './message-table.js';
 
 /** Message types with a JSON form of their own: writes the fields of one. */

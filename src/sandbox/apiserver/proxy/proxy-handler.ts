@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request as httpRequest } from
 import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { formatHostPort } from '#base/net/authority.js';
-import type { CertificateAndKey } from '../auth/pki.js';
+import type { CertificateAndKey } from '../../base/pki.js';
 import { apiError } from '../http/api-error.js';
 import type { ApiRequest, Exchange } from '../http/exchange.js';
 import type { ResourcePath } from '../http/request-info.js';

@@ -1,25 +1,11 @@
 import { mastersGroup, serviceAccountOf, type UserInfo } from '../auth/user.js';
-import { type Json, objectOf, objectsOf, stringOf, stringsOf } from '../json.js';
+import { type Json, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Store } from '../storage/store.js';
 import { NodeAuthorizer } from './node-authorizer.js';
+import type { Attributes, Decision } from './attributes.js';
 
 const group = 'rbac.authorization.k8s.io';
-
-/** What somebody wants to do. */
-export type Attributes =
-  | {
-      readonly kind: 'resource';
-      readonly verb: string;
-      readonly group: string;
-      readonly resource: string;
-      readonly subresource: string;
-      readonly namespace: string;
-      readonly name: string;
-      /** The one node whose pods a list or watch asks for; '' when it asks for others too. */
-      readonly selectedNode?: string;
-    }
-  | { readonly kind: 'path'; readonly verb: string; readonly path: string };
 
 export interface PolicyRule {
   readonly verbs: readonly string[];
@@ -27,12 +13,6 @@ export interface PolicyRule {
   readonly resources: readonly string[];
   readonly resourceNames: readonly string[];
   readonly nonResourceURLs: readonly string[];
-}
-
-export interface Decision {
-  readonly isAllowed: boolean;
-  /** Who allows it; or why not, where that is known. */
-  readonly reason: string;
 }
 
 /** Rules as stored objects hold them. */

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../json.js';
+import type { JsonObject } from '../../base/json.js';
 import data from './bootstrap-rbac.json' with { type: 'json' };
 
 const group = 'rbac.authorization.k8s.io';

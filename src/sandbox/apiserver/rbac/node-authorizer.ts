@@ -1,9 +1,9 @@
 import type { UserInfo } from '../auth/user.js';
-import { isObject, type Json, objectOf, objectsOf, pathOf, stringOf } from '../json.js';
+import { isObject, type Json, objectOf, objectsOf, pathOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { ObjectReader } from '../registry/resource.js';
 import data from './bootstrap-rbac.json' with { type: 'json' };
-import type { Attributes, Decision } from './authorizer.js';
+import type { Attributes, Decision } from './attributes.js';
 
 type ResourceAttributes = Extract<Attributes, { kind: 'resource' }>;
 

@@ -1,6 +1,6 @@
 import type { AdmissionChain, AdmissionRequest, BodyType } from '../admission/admission.js';
 import type { Holds } from '../admission/holds.js';
-import { cloneJson, equalJson, type JsonObject } from '../json.js';
+import { cloneJson, equalJson, type JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { decodeObject } from './decode.js';
 import { setDefaults } from './stored-form.js';

@@ -1,22 +1,40 @@
 import { ApiError, apiError } from '../http/api-error.js';
-import { cloneJson } from '../json.js';
+import { cloneJson } from '../../base/json.js';
 import { applyConfiguration } from '../managed-fields/apply.js';
 import type { KubeObject } from '../object.js';
+import type { Store } from '../storage/store.js';
 import { decodeObject } from './decode.js';
 import { assertDeclared } from './declared-fields.js';
 import { assertNamed } from './identity.js';
-import type { Operations, WriteResult } from './operations.js';
 import type { Resource } from './resource.js';
 import { Retries } from './retries.js';
-import type { Target, WriteOptions } from './write-options.js';
+import type { ModifyMode, Target, WriteOptions, WriteResult } from './write-options.js';
 import { writerOf } from './writer.js';
 import { configFor } from './written-part.js';
+
+/** What of the operations an apply is made of. */
+interface CreateAndModify {
+  readonly store: Store;
+  create(
+    resource: Resource,
+    namespace: string | undefined,
+    body: KubeObject,
+    options: WriteOptions,
+  ): Promise<KubeObject>;
+  modify(
+    resource: Resource,
+    target: Target,
+    build: (current: KubeObject) => KubeObject,
+    options: WriteOptions,
+    mode?: ModifyMode,
+  ): Promise<KubeObject>;
+}
 
 type ApplyOptions = WriteOptions & { readonly isForced: boolean };
 
 /** Server-side apply; creates the object when it is missing. Throws 400, 404, 409 and 422. */
 export async function applyObject(
-  operations: Operations,
+  operations: CreateAndModify,
   resource: Resource,
   target: Target,
   body: KubeObject,
@@ -50,7 +68,7 @@ export async function applyObject(
 }
 
 function applyNew(
-  operations: Operations,
+  operations: CreateAndModify,
   resource: Resource,
   target: Target,
   applied: KubeObject,
@@ -78,7 +96,7 @@ function applyNew(
 }
 
 function applyOver(
-  operations: Operations,
+  operations: CreateAndModify,
   resource: Resource,
   target: Target,
   applied: KubeObject,

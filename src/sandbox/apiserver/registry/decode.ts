@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { cloneJson } from '../json.js';
+import { cloneJson } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { prune } from '../schema/prune.js';
 import type { Resource } from './resource.js';

@@ -1,5 +1,5 @@
 import { ApiError } from '../http/api-error.js';
-import { cloneJson, isObject, numberOf } from '../json.js';
+import { cloneJson, isObject, numberOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import type { Resource } from './resource.js';
 import type { DeleteOptions } from './write-options.js';

@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { type Json, pathOf } from '../json.js';
+import { type Json, pathOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { propertySchema, type Schema } from '../schema/schema.js';
 import type { Resource } from './resource.js';

@@ -1,6 +1,6 @@
 import { apiError, fieldError } from '../http/api-error.js';
-import type { Requirement } from './label-selector.js';
 import { keyProblem, labelValueProblem } from './names.js';
+import type { Requirement } from './label-requirement.js';
 
 type TokenType =
   | 'identifier'

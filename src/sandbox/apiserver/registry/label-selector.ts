@@ -1,12 +1,6 @@
-import { type Json, objectsOf, pathOf, stringMapOf, stringOf, stringsOf } from '../json.js';
+import { type Json, objectsOf, pathOf, stringMapOf, stringOf, stringsOf } from '../../base/json.js';
 import { parseRequirements } from './label-selector-parser.js';
-
-/** One requirement on labels. */
-export interface Requirement {
-  readonly key: string;
-  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
-  readonly values: readonly string[];
-}
+import type { Requirement } from './label-requirement.js';
 
 /** A parsed selector: every requirement must hold. An empty one selects everything. */
 export class LabelSelector {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AdmissionChain, BodyType } from '../admission/admission.js';
 import { ApiError, apiError } from '../http/api-error.js';
-import { cloneJson } from '../json.js';
+import { cloneJson } from '../../base/json.js';
 import { recordUpdate } from '../managed-fields/record-update.js';
 import { type KubeObject, timestamp } from '../object.js';
 import { type Store, StoreConflict } from '../storage/store.js';
@@ -26,7 +26,7 @@ import type { ObjectReader, Resource } from './resource.js';
 import { Retries } from './retries.js';
 import { setDefaults } from './stored-form.js';
 import { dropEmptyCollections, equalApart, isSpecEqual, restoreSystemMetadata } from './system-metadata.js';
-import type { DeleteOptions, Target, WriteOptions } from './write-options.js';
+import type { DeleteOptions, ModifyMode, Target, WriteOptions, WriteResult } from './write-options.js';
 import { writerOf } from './writer.js';
 import { mergeWritten } from './written-part.js';
 
@@ -37,20 +37,6 @@ export interface DeleteResult {
   readonly object: KubeObject;
   /** False while finalizers or a grace period keep the object. */
   readonly isGone: boolean;
-}
-
-/** A written object, and whether it was not there before. */
-export interface WriteResult {
-  readonly object: KubeObject;
-  readonly isNew: boolean;
-}
-
-/** How an object is changed. */
-export interface ModifyMode {
-  /** Ownership of fields was settled by the apply itself. */
-  readonly isApply?: boolean;
-  /** The whole object was sent, not a patch: another uid is a conflict rather than a change of uid. */
-  readonly isReplacement?: boolean;
 }
 
 /** Reads and writes of objects with everything the API promises around them; HTTP and the built-in controllers both come through here. */

@@ -1,5 +1,5 @@
 import type { FieldError } from '../http/api-error.js';
-import type { Json, JsonObject } from '../json.js';
+import type { Json, JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Schema } from '../schema/schema.js';
 

@@ -1,4 +1,4 @@
-import { equalJson, isObject, type Json, type JsonObject } from '../json.js';
+import { equalJson, isObject, type Json, type JsonObject } from '../../base/json.js';
 import type { KubeObject, ObjectMeta } from '../object.js';
 
 /** Puts back, in place, the metadata that clients cannot change, and drops empty collections. */

@@ -1,5 +1,5 @@
 import { canonicalQuantity } from '../../base/exact-quantity.js';
-import { isObject, type Json } from '../json.js';
+import { isObject, type Json } from '../../base/json.js';
 import { propertySchema, type Schema } from '../schema/schema.js';
 
 const scalarNames: Readonly<Record<string, string>> = {

@@ -52,3 +52,17 @@ export interface Target {
   readonly namespace: string | undefined;
   readonly name: string;
 }
+
+/** A written object, and whether it was not there before. */
+export interface WriteResult {
+  readonly object: KubeObject;
+  readonly isNew: boolean;
+}
+
+/** How an object is changed. */
+export interface ModifyMode {
+  /** Ownership of fields was settled by the apply itself. */
+  readonly isApply?: boolean;
+  /** The whole object was sent, not a patch: another uid is a conflict rather than a change of uid. */
+  readonly isReplacement?: boolean;
+}

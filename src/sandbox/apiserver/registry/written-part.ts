@@ -1,4 +1,4 @@
-import { cloneJson } from '../json.js';
+import { cloneJson } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { KeptByStatus, Resource } from './resource.js';
 

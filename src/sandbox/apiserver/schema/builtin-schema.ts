@@ -1,4 +1,4 @@
-import type { Json } from '../json.js';
+import type { Json } from '../../base/json.js';
 import types from './builtin-types.json' with { type: 'json' };
 import type { Schema, SchemaType } from './schema.js';
 

@@ -1,4 +1,4 @@
-import { cloneJson, isObject, type Json, setOwn } from '../json.js';
+import { cloneJson, isObject, type Json, setOwn } from '../../base/json.js';
 import type { Schema } from './schema.js';
 
 /** Fills in, in place, the schema's defaults, top down, and drops nulls where a default or non-nullable field says so. */

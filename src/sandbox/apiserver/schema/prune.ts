@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from '../json.js';
+import { isObject, type Json, type JsonObject } from '../../base/json.js';
 import { builtinSchemas } from './builtin-schema.js';
 import type { Schema } from './schema.js';
 

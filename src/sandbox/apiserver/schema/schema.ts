@@ -1,4 +1,4 @@
-import type { Json } from '../json.js';
+import type { Json } from '../../base/json.js';
 
 export type SchemaType = 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
 

@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
 import { type FieldError, fieldError } from '../http/api-error.js';
-import { equalJson, isObject, type Json, type JsonObject } from '../json.js';
+import { equalJson, isObject, type Json, type JsonObject } from '../../base/json.js';
 import { itemStep } from '../managed-fields/typed-value.js';
 import { matchesFormat } from './formats.js';
 import type { Schema } from './schema.js';

@@ -1,5 +1,5 @@
 import { canonicalQuantity } from '../../base/exact-quantity.js';
-import { isObject, type Json, type JsonObject } from '../json.js';
+import { isObject, type Json, type JsonObject } from '../../base/json.js';
 import type { Schema } from './schema.js';
 
 /**

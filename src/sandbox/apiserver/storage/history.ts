@@ -1,6 +1,6 @@
-import type { Json } from '../json.js';
-import { isObject } from '../json.js';
-import type { StoreEvent } from './store.js';
+import type { Json } from '../../base/json.js';
+import { isObject } from '../../base/json.js';
+import type { StoreEvent } from './store-event.js';
 
 export interface HistoryLimits {
   /** Events kept at most. */

@@ -1,8 +1,8 @@
 import { closeSync, openSync, readdirSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { isObject, type JsonObject } from '../json.js';
+import { isObject, type JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
-import type { StoreEvent } from './store.js';
+import type { StoreEvent } from './store-event.js';
 
 /** One change as a line of a journal. */
 interface Entry {

@@ -1,11 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isObject } from '../json.js';
+import { isObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { dropJournal, JournalWriter, moveJournalAside, readJournal } from './journal.js';
 import { type FileLock, tryLockFile } from '../../base/file-lock.js';
-import { type Store, type StoreEvent, StoreUnavailable } from './store.js';
+import { type Store, StoreUnavailable } from './store.js';
+import type { StoreEvent } from './store-event.js';
 
 /** A journal of this size, and twice the size of the state, is folded into it. */
 const journalMaxBytes = 8 * 1024 * 1024;

@@ -1,16 +1,6 @@
 import type { KubeObject } from '../object.js';
 import { History, type HistoryLimits } from './history.js';
-
-export type StoreEventType = 'ADDED' | 'MODIFIED' | 'DELETED';
-
-/** One committed change; `object` carries the revision of the change, also for deletions. */
-export interface StoreEvent {
-  readonly type: StoreEventType;
-  readonly revision: number;
-  readonly resource: string;
-  readonly object: KubeObject;
-  readonly previous: KubeObject | undefined;
-}
+import type { StoreEvent, StoreEventType } from './store-event.js';
 
 export type StoreListener = (event: StoreEvent) => void;
 

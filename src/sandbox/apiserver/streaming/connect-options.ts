@@ -1,4 +1,4 @@
-import { type JsonObject, stringOf } from '../json.js';
+import { type JsonObject, stringOf } from '../../base/json.js';
 import type { ResourcePath } from '../http/request-info.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';

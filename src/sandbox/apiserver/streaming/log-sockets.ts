@@ -2,7 +2,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { apiError } from '../http/api-error.js';
 import type { KubeObject } from '../object.js';
 import type { PodLogs } from '../subresources/pod-logs.js';
-import type { UpgradeRequest } from './upgrades.js';
+import type { UpgradeRequest } from './upgrade-request.js';
 
 /** Clients have nothing to say to a log. */
 const messageMaxBytes = 64 * 1024;

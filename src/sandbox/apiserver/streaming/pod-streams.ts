@@ -5,11 +5,11 @@ import {
   UnknownProtocolError,
 } from '../../streaming/stream-acceptor.js';
 import { apiError } from '../http/api-error.js';
-import type { KubeletGateway } from '../kubelet-gateway.js';
+import type { KubeletGateway } from '../../base/kubelet-gateway.js';
 import type { Operations } from '../registry/operations.js';
 import { assertPlaced, containerOf } from '../subresources/pod-container.js';
 import { gatewayError } from '../subresources/pod-logs.js';
-import type { UpgradeRequest } from './upgrades.js';
+import type { UpgradeRequest } from './upgrade-request.js';
 
 export interface PodStreamsDeps {
   readonly operations: Operations;

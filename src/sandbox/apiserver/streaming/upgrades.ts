@@ -6,7 +6,7 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import { ApiError, apiError } from '../http/api-error.js';
 import { attributesOf, verbOf } from '../http/attributes.js';
 import { type Dispatcher, urlOf } from '../http/dispatcher.js';
-import { parsePath, type ResourcePath } from '../http/request-info.js';
+import { parsePath } from '../http/request-info.js';
 import { assertAllowed } from '../http/reviews.js';
 import { connectSubresources, type Router } from '../http/router.js';
 import type { AggregationProxy } from '../aggregation/aggregation-proxy.js';
@@ -18,6 +18,7 @@ import { admitConnection } from './connect-options.js';
 import type { LogSockets } from './log-sockets.js';
 import type { PodStreams } from './pod-streams.js';
 import type { WatchSockets } from './watch-sockets.js';
+import type { UpgradeRequest } from './upgrade-request.js';
 
 /** Upgraded connections open at a time. */
 const streamsMax = 2_000;
@@ -34,20 +35,6 @@ export interface UpgradesDeps {
   readonly remotes: RemoteApis;
   readonly aggregation: AggregationProxy;
   readonly logger: Logger;
-  readonly signal: AbortSignal;
-}
-
-/** An upgrade request whose client may make it. */
-export interface UpgradeRequest {
-  readonly request: IncomingMessage;
-  readonly socket: Duplex;
-  /** What came behind the request already. */
-  readonly head: Buffer;
-  readonly url: URL;
-  readonly path: ResourcePath;
-  /** Lower case: `websocket`, `spdy/3.1` or anything else. */
-  readonly protocol: string;
-  /** Aborts when the connection ends or the server closes. */
   readonly signal: AbortSignal;
 }
 

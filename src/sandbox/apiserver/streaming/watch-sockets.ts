@@ -2,7 +2,7 @@ import { WebSocketServer } from 'ws';
 import { apiError } from '../http/api-error.js';
 import type { Router } from '../http/router.js';
 import type { Resource } from '../registry/resource.js';
-import type { UpgradeRequest } from './upgrades.js';
+import type { UpgradeRequest } from './upgrade-request.js';
 
 /** Clients have nothing to say on a watch. */
 const messageMaxBytes = 64 * 1024;

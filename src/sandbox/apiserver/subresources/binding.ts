@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { arrayOf, cloneJson, objectOf, pathOf, stringMapOf, stringOf } from '../json.js';
+import { arrayOf, cloneJson, objectOf, pathOf, stringMapOf, stringOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import { type Resource, specOf } from '../registry/resource.js';

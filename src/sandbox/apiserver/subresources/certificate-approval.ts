@@ -7,7 +7,7 @@ import { readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { patchedObject } from '../http/write-handler.js';
 import { writeOptions } from '../http/write-options.js';
-import { cloneJson, objectOf, objectsOf } from '../json.js';
+import { cloneJson, objectOf, objectsOf } from '../../base/json.js';
 import { signingStatusErrors } from '../kinds/certificates/signing-request.js';
 import { type KubeObject, timestamp } from '../object.js';
 import type { Operations } from '../registry/operations.js';

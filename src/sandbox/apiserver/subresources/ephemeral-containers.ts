@@ -7,7 +7,7 @@ import { readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { writeOptions } from '../http/write-options.js';
 import { patchedObject } from '../http/write-handler.js';
-import { cloneJson, equalJson, objectsOf, pathOf, stringOf } from '../json.js';
+import { cloneJson, equalJson, objectsOf, pathOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import { typeOf } from '../registry/present.js';

@@ -1,5 +1,5 @@
 import { type ApiError, apiError } from '../http/api-error.js';
-import { cloneJson, numberOf, objectOf, pathOf, stringOf, stringsOf } from '../json.js';
+import { cloneJson, numberOf, objectOf, pathOf, stringOf, stringsOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import { LabelSelector } from '../registry/label-selector.js';
 import type { Operations } from '../registry/operations.js';

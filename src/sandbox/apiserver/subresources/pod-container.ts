@@ -1,5 +1,5 @@
 import { apiError } from '../http/api-error.js';
-import { objectsOf, pathOf, stringOf } from '../json.js';
+import { objectsOf, pathOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 
 const defaultContainerAnnotation = 'kubectl.kubernetes.io/default-container';

@@ -3,8 +3,8 @@ import { pipeline } from 'node:stream/promises';
 import { ApiError, apiError, type FieldError, fieldError } from '../http/api-error.js';
 import { type Exchange, setWarnings } from '../http/exchange.js';
 import { queryFlag, queryInteger } from '../http/query.js';
-import { objectsOf, pathOf, stringOf } from '../json.js';
-import { type KubeletGateway, KubeletGatewayError, type LogRequest } from '../kubelet-gateway.js';
+import { objectsOf, pathOf, stringOf } from '../../base/json.js';
+import { type KubeletGateway, KubeletGatewayError, type LogRequest } from '../../base/kubelet-gateway.js';
 import type { KubeObject } from '../object.js';
 import { containerOf } from './pod-container.js';
 

@@ -6,7 +6,7 @@ import { objectFrom } from '../http/object-form.js';
 import { applyPatch, decodePatched, readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { applyForce, writeOptions } from '../http/write-options.js';
-import { isObject, type Json, stringOf } from '../json.js';
+import { isObject, type Json, stringOf } from '../../base/json.js';
 import { applyConfiguration } from '../managed-fields/apply.js';
 import { apiVersionOf, type KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';

@@ -1,5 +1,5 @@
 import { apiError, fieldError } from '../http/api-error.js';
-import { childOf, cloneJson, type JsonObject, numberOf, pathOf } from '../json.js';
+import { childOf, cloneJson, type JsonObject, numberOf, pathOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';
 import type { Resource, ScaleMapping } from '../registry/resource.js';

@@ -4,7 +4,7 @@ import { apiError } from '../http/api-error.js';
 import { type Exchange, sendJson } from '../http/exchange.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { writeOptions } from '../http/write-options.js';
-import { cloneJson, objectOf, pathOf, stringsOf } from '../json.js';
+import { cloneJson, objectOf, pathOf, stringsOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { ProxyHandler } from '../proxy/proxy-handler.js';
 import type { Operations } from '../registry/operations.js';

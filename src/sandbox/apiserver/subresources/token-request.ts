@@ -4,7 +4,15 @@ import {
   tokenLifetime,
 } from '../auth/service-account-tokens.js';
 import { ApiError, apiError, fieldError } from '../http/api-error.js';
-import { isObject, type JsonObject, numberOf, objectOf, pathOf, stringOf, stringsOf } from '../json.js';
+import {
+  isObject,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  pathOf,
+  stringOf,
+  stringsOf,
+} from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 

@@ -3,8 +3,9 @@ import { revisionOf } from '../http/list-options.js';
 import { protobufType } from '../http/negotiation.js';
 import type { KubeObject } from '../object.js';
 import { preparePresent, present } from '../registry/present.js';
-import type { Store, StoreEvent } from '../storage/store.js';
+import type { Store } from '../storage/store.js';
 import { type FrameOptions, WatchFrames } from './watch-frames.js';
+import type { StoreEvent } from '../storage/store-event.js';
 
 const bookmarkIntervalMs = 30_000;
 const defaultTimeoutSeconds = 1800;

@@ -1,7 +1,7 @@
 import { metaApiVersion } from '../http/answer-object.js';
 import type { ApiError } from '../http/api-error.js';
 import type { Accepted } from '../http/negotiation.js';
-import type { JsonObject } from '../json.js';
+import type { JsonObject } from '../../base/json.js';
 import { apiVersionOf, type KubeObject } from '../object.js';
 import { encodeProtobufObject, encodeWatchEvent } from '../protobuf/encode-object.js';
 import { type IncludeObject, partialMetadata, toTable } from '../printing/table.js';

@@ -7,7 +7,7 @@ import {
   type TypedKind,
 } from '../../apiserver/admission/policy/type-checks.js';
 import { typedVersionsOf } from '../../apiserver/crd/custom-resource.js';
-import type { JsonObject } from '../../apiserver/json.js';
+import type { JsonObject } from '../../base/json.js';
 import { builtinResources } from '../../apiserver/kinds/builtin-table.js';
 import type { Controller, ControllerDeps, ControllerQueue } from './controller.js';
 

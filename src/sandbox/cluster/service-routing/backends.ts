@@ -1,5 +1,5 @@
 import type { EndpointSlice } from '#base/kube/types.js';
-import type { RoutingNode } from './service-route.js';
+import type { RoutingNode } from './routing-node.js';
 
 /** An endpoint packets can be sent to. */
 export interface Backend {

@@ -2,13 +2,7 @@ import { createHash } from 'node:crypto';
 import type { EndpointSlice, Service, ServicePort } from '#base/kube/types.js';
 import { type IpFamily, familyOf } from '#base/net/address.js';
 import { type Backend, backendsOf } from './backends.js';
-
-/** The node whose rules are rendered. Without a name (the root namespace) no endpoint is local. */
-export interface RoutingNode {
-  readonly name: string | undefined;
-  /** Value of the node's topology.kubernetes.io/zone label. */
-  readonly zone?: string | undefined;
-}
+import type { RoutingNode } from './routing-node.js';
 
 /** One port of one service, for one IP family, with everything the rules need. */
 export interface ServiceRoute {

@@ -12,8 +12,9 @@ import { type IpFamily, familyOf } from '#base/net/address.js';
 import { RuleLoop } from '../netfilter/rule-loop.js';
 import { HealthChecks } from './health-checks.js';
 import { serviceChainPrefix, serviceTables } from './rules.js';
-import { isRouted, type RoutingNode, serviceRoutes } from './service-route.js';
+import { isRouted, serviceRoutes } from './service-route.js';
 import { StaleFlows } from './stale-flows.js';
+import type { RoutingNode } from './routing-node.js';
 
 const zoneLabel = 'topology.kubernetes.io/zone';
 /** All pods of a sandbox live in here. */

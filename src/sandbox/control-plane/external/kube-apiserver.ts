@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '#base/telemetry/log.js';
 import { frontProxyUser } from '../../apiserver/aggregation/front-proxy.js';
-import type { ClusterPki } from '../../apiserver/auth/pki.js';
-import { apiServerUser } from '../../node/kubelet-api/caller.js';
-import { servingNames } from '../api-server.js';
+import type { ClusterPki } from '../../base/pki.js';
+import { kubeletClientUser } from '../../base/api-server.js';
+import { servingNames } from '../../base/api-server.js';
 import { etcdUrl } from './etcd.js';
 import { Program } from './program.js';
 
@@ -41,7 +41,7 @@ export async function makeKubeApiserver(o: KubeApiserverOptions): Promise<Progra
         extraNames: o.extraNames,
       }),
     ),
-    o.pki.issueClient(apiServerUser, []),
+    o.pki.issueClient(kubeletClientUser, []),
     o.frontProxyPki.issueClient(frontProxyUser, []),
   ]);
   const ca = file('ca.crt', o.pki.caPem);

@@ -1,5 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Listener } from '../api-server.js';
+import type { Listener } from '../../base/api-server.js';
 
 const listenBacklog = 1024;
 

@@ -1,30 +1,12 @@
 import type { NodeHost } from '../host/node-host.js';
-import { type CapabilityArgs, runtimeConfigOf } from './capabilities.js';
+import { runtimeConfigOf } from './capabilities.js';
 import { type CniConfigList, type CniPluginConfig, isVersionAtLeast, loadCniConfig } from './config.js';
 import { callPlugin, type CniCommand, CniPluginError } from './plugin-call.js';
 import { type CachedAttachment, ResultCache } from './result-cache.js';
+import type { CniAttachment, CniResult } from './attachment.js';
 
 const configFolder = '/etc/cni/net.d';
 const interfaceName = 'eth0';
-
-/** The pod attachment a plugin is called for. */
-export interface CniAttachment {
-  /** Id of the pod sandbox. */
-  readonly containerId: string;
-  /** Path of the pod's network namespace, on the node. */
-  readonly netns: string;
-  readonly podNamespace: string;
-  readonly podName: string;
-  readonly podUid: string;
-  readonly capabilityArgs?: CapabilityArgs;
-}
-
-/** The result of ADD, as far as a kubelet reads it. */
-export interface CniResult {
-  readonly cniVersion?: string;
-  readonly ips?: readonly { readonly address: string; readonly gateway?: string }[];
-  readonly [key: string]: unknown;
-}
 
 /** What a plugin is called with. */
 interface Call {

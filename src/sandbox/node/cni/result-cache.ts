@@ -2,7 +2,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { CniConfigList } from './config.js';
-import type { CniAttachment, CniResult } from './cni-runner.js';
+import type { CniAttachment, CniResult } from './attachment.js';
 
 /** Where results of ADD are kept for CHECK and DEL (CNI specification, section 4). */
 const folder = '/var/lib/cni/results';

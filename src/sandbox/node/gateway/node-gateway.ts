@@ -14,7 +14,7 @@ import {
   KubeletGatewayError,
   type LogRequest,
   type PortForwardRequest,
-} from '../../apiserver/kubelet-gateway.js';
+} from '../../base/kubelet-gateway.js';
 import {
   ContainerNotRunningError,
   exitCodeOf,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import type { ContainerIo } from '../../apiserver/kubelet-gateway.js';
+import type { ContainerIo } from '../../base/kubelet-gateway.js';
 import { enterCommand, exitCodeOf, killInContainer } from '../kubelet/container/container-process.js';
 import type { Container } from '../runtime/container.js';
 import { leadSession, spawnOnTerminal } from '../runtime/terminal-stream.js';

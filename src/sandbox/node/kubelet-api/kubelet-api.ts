@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { listenTcp } from '#base/system/socket.js';
 import type { Logger } from '#base/telemetry/log.js';
-import { KubeletGatewayError } from '../../apiserver/kubelet-gateway.js';
+import { KubeletGatewayError } from '../../base/kubelet-gateway.js';
 import { StreamAcceptor, UnknownProtocolError } from '../../streaming/stream-acceptor.js';
 import { NodeGateway } from '../gateway/node-gateway.js';
 import type { Kubelet } from '../kubelet/kubelet.js';

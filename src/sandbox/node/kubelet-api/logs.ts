@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { Writable } from 'node:stream';
-import type { ContainerTarget, KubeletGateway } from '../../apiserver/kubelet-gateway.js';
+import type { ContainerTarget, KubeletGateway } from '../../base/kubelet-gateway.js';
 
 /** Streams a container's log. Rejects, with nothing sent, when there is none. */
 export async function serveLogs(

@@ -1,4 +1,4 @@
-import type { ApiServerIdentity } from '../../control-plane/api-server.js';
+import type { ApiServerIdentity } from '../../base/api-server.js';
 import type { ErrorDocument } from './control-error.js';
 
 /**

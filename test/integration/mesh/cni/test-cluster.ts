@@ -12,8 +12,8 @@ import {
   serviceAccounts,
 } from '#base/kube/resource.js';
 import type { DaemonSet, KubeObject, Namespace, Pod } from '#base/kube/types.js';
-import { KubeletGatewayError } from '#sandbox/apiserver/kubelet-gateway.js';
-import type { ApiServer } from '#sandbox/control-plane/api-server.js';
+import { KubeletGatewayError } from '#sandbox/base/kubelet-gateway.js';
+import type { ApiServer } from '#sandbox/base/api-server.js';
 import { startApiControllers } from '#sandbox/cluster/index.js';
 import { startApiServer } from '#sandbox/apiserver/server.js';
 import { createLogger } from '#base/telemetry/log.js';

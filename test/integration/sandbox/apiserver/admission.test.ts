@@ -13,7 +13,7 @@ import {
 } from '#base/kube/resource.js';
 import type { KubeObject, Pod } from '#base/kube/types.js';
 import { startApiServer } from '#sandbox/apiserver/server.js';
-import type { ApiServer } from '#sandbox/control-plane/api-server.js';
+import type { ApiServer } from '#sandbox/base/api-server.js';
 import { createLogger, setLogOutput } from '#base/telemetry/log.js';
 import { localKubelet } from './api-under-test.js';
 

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
-import type { ApiServer } from '#sandbox/control-plane/api-server.js';
+import type { ApiServer } from '#sandbox/base/api-server.js';
 import { startApiServer } from '#sandbox/apiserver/server.js';
-import { type KubeletGateway, KubeletGatewayError } from '#sandbox/apiserver/kubelet-gateway.js';
+import { type KubeletGateway, KubeletGatewayError } from '#sandbox/base/kubelet-gateway.js';
 import { startApiControllers } from '#sandbox/cluster/index.js';
 import { Kubectl, type KubectlResult } from '../../../harness/kubectl.js';
 import { createLogger } from '#base/telemetry/log.js';

@@ -5,7 +5,7 @@ import { Exec, KubeConfig } from '@kubernetes/client-node';
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import type { KubeletGateway, TerminalSize } from '#sandbox/apiserver/kubelet-gateway.js';
+import type { KubeletGateway, TerminalSize } from '#sandbox/base/kubelet-gateway.js';
 import { ApiUnderTest, eventually, localKubelet } from './api-under-test.js';
 
 const large = 20 * 1024 * 1024;

@@ -10,7 +10,7 @@ import { EventRecorder } from '#sandbox/cluster/controllers/event-recorder.js';
 import { GarbageCollector } from '#sandbox/cluster/garbage-collection/garbage-collector.js';
 import { ownershipOf } from '#sandbox/cluster/garbage-collection/ownership-graph.js';
 import { MetadataWatches } from '#sandbox/cluster/metadata/metadata-watches.js';
-import type { ApiServer } from '#sandbox/control-plane/api-server.js';
+import type { ApiServer } from '#sandbox/base/api-server.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { eventually } from '../../../harness/cluster.js';
 import { localKubelet } from '../apiserver/api-under-test.js';

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ClusterPki } from '#sandbox/apiserver/auth/pki.js';
+import { ClusterPki } from '#sandbox/base/pki.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 test('keys are kept as a whole: what a killed start left of them is not taken for them', async () => {

@@ -16,7 +16,7 @@ import {
   pathOf,
   stringOf,
   stringsOf,
-} from '#sandbox/apiserver/json.js';
+} from '#sandbox/base/json.js';
 import { applyDefaults } from '#sandbox/apiserver/schema/defaults.js';
 import { prune } from '#sandbox/apiserver/schema/prune.js';
 import type { Schema } from '#sandbox/apiserver/schema/schema.js';

@@ -5,7 +5,7 @@ import { newEnvironment } from '#sandbox/apiserver/cel/environment.js';
 import { CompileProblem, compileExpression, EvaluationFailure } from '#sandbox/apiserver/cel/expression.js';
 import { prepareSource, withOriginals } from '#sandbox/apiserver/cel/source.js';
 import { celValue } from '#sandbox/apiserver/cel/values.js';
-import type { Json } from '#sandbox/apiserver/json.js';
+import type { Json } from '#sandbox/base/json.js';
 
 const environment = newEnvironment().registerVariable('self', 'dyn');
 

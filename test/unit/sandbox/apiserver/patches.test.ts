@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MalformedPatch, PatchNotApplicable } from '#sandbox/apiserver/patch/patch-error.js';
-import { cloneJson, equalJson, type Json } from '#sandbox/apiserver/json.js';
+import { cloneJson, equalJson, type Json } from '#sandbox/base/json.js';
 import { jsonPatch } from '#sandbox/apiserver/patch/json-patch.js';
 import { mergePatch } from '#sandbox/apiserver/patch/merge-patch.js';
 import { strategicMergePatch } from '#sandbox/apiserver/patch/strategic-merge-patch.js';

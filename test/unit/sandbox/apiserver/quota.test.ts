@@ -4,7 +4,7 @@ import { podAmounts, isBestEffort } from '#sandbox/apiserver/admission/pods/pod-
 import { shown } from '#sandbox/apiserver/admission/quota/amounts.js';
 import { podMatches } from '#sandbox/apiserver/admission/quota/scopes.js';
 import { isCountedIn, unspecified, usageOf } from '#sandbox/apiserver/admission/quota/usage.js';
-import type { JsonObject } from '#sandbox/apiserver/json.js';
+import type { JsonObject } from '#sandbox/base/json.js';
 import type { KubeObject } from '#sandbox/apiserver/object.js';
 
 const pods = { group: '', plural: 'pods' };

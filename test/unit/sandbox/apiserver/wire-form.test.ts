@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { JsonObject } from '#sandbox/apiserver/json.js';
+import type { JsonObject } from '#sandbox/base/json.js';
 import { BuiltinSchemas } from '#sandbox/apiserver/schema/builtin-schema.js';
 import { dropEmpty, toWireForm } from '#sandbox/apiserver/schema/wire-form.js';
 

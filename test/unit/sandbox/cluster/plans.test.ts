@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { nextRun, parseCron } from '#sandbox/cluster/controllers/batch/cron-schedule.js';
+import { nextRun, parseCron } from '#sandbox/base/cron-schedule.js';
 import { desiredSlices } from '#sandbox/cluster/controllers/service/endpoint-model.js';
 import { desiredSubsets } from '#sandbox/cluster/controllers/service/endpoint-subsets.js';
 import { chooseAddresses } from '#sandbox/cluster/controllers/service/load-balancer.js';

@@ -8,7 +8,7 @@ import {
   type Expression,
   type ResultType,
 } from '../../cel/expression.js';
-import { type JsonObject, objectsOf, stringOf } from '../../json.js';
+import { type JsonObject, objectsOf, stringOf } from '../../../base/json.js';
 
 /** A named condition that must hold for a webhook or policy to be called. */
 export interface MatchCondition {

@@ -1,4 +1,4 @@
-import type { Json } from '../../json.js';
+import type { Json } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { LabelSelector } from '../../registry/label-selector.js';
 import type { Registry } from '../../registry/registry.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Json, JsonObject } from '../../json.js';
+import type { Json, JsonObject } from '../../../base/json.js';
 import type { Resource } from '../../registry/resource.js';
 import type { AdmissionRequest, BodyType } from '../admission.js';
 import { targetOf } from './rules.js';

@@ -1,4 +1,4 @@
-import { type JsonObject, objectsOf, stringOf, stringsOf } from '../../json.js';
+import { type JsonObject, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import type { AdmissionRequest, Operation } from '../admission.js';
 
 /** A rule of a webhook or policy: which requests it is for. */

@@ -1,5 +1,5 @@
 import { safeSysctls } from '../../../base/safe-sysctls.js';
-import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
+import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import {
   allContainers,
   type Check,

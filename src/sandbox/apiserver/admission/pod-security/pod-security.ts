@@ -1,5 +1,5 @@
 import { apiError, fieldError } from '../../http/api-error.js';
-import { equalJson, isObject, type JsonObject, objectOf, pathOf, stringMapOf } from '../../json.js';
+import { equalJson, isObject, type JsonObject, objectOf, pathOf, stringMapOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionPlugin, AdmissionRequest } from '../admission.js';

@@ -1,4 +1,4 @@
-import { type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
+import { type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 
 /** A pod, or the pod that a template makes, as the checks see it. */
 export interface Subject {

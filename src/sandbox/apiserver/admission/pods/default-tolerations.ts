@@ -1,4 +1,4 @@
-import { type JsonObject, objectsOf } from '../../json.js';
+import { type JsonObject, objectsOf } from '../../../base/json.js';
 import { specOf } from '../../registry/resource.js';
 import type { AdmissionPlugin } from '../admission.js';
 

@@ -1,5 +1,5 @@
 import type { ExactQuantity } from '../../../base/exact-quantity.js';
-import { type JsonObject, objectOf, objectsOf } from '../../json.js';
+import { type JsonObject, objectOf, objectsOf } from '../../../base/json.js';
 import { type Amounts, addTo, amountsOf, largest } from '../quota/amounts.js';
 
 /**

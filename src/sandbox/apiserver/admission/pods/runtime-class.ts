@@ -1,5 +1,5 @@
 import { apiError } from '../../http/api-error.js';
-import { equalJson, isObject, objectOf, objectsOf, stringMapOf, stringOf } from '../../json.js';
+import { equalJson, isObject, objectOf, objectsOf, stringMapOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { specOf } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';

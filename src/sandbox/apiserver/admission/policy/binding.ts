@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, objectOf, stringOf, stringsOf } from '../../json.js';
+import { isObject, type JsonObject, objectOf, stringOf, stringsOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { LabelSelector } from '../../registry/label-selector.js';
 import type { Registry } from '../../registry/registry.js';

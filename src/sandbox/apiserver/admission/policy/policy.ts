@@ -1,6 +1,6 @@
 import type { Environment } from '@marcbachmann/cel-js';
 import { CompileProblem, compileExpression, type Expression } from '../../cel/expression.js';
-import { isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
+import { isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { admissionEnvironment, type MatchCondition } from '../match/conditions.js';
 import { type MatchCriteria, selectorOf } from '../match/matcher.js';

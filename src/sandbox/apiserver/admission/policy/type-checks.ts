@@ -1,7 +1,7 @@
 import { newEnvironment } from '../../cel/environment.js';
 import { CompileProblem, compileExpression } from '../../cel/expression.js';
 import { SchemaTypes } from '../../cel/schema-types.js';
-import { isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
+import { isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import { apiVersionOf } from '../../object.js';
 import type { Resource } from '../../registry/resource.js';
 import { requestTypes } from '../match/conditions.js';

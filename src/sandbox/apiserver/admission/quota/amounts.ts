@@ -1,5 +1,5 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
-import { type Json, objectOf } from '../../json.js';
+import { type Json, objectOf } from '../../../base/json.js';
 
 /** Amounts by resource name. */
 export type Amounts = ReadonlyMap<string, ExactQuantity>;

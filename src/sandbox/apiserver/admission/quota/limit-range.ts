@@ -1,6 +1,6 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { apiError } from '../../http/api-error.js';
-import { childOf, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
+import { childOf, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionPlugin } from '../admission.js';

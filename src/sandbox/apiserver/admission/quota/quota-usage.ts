@@ -1,5 +1,5 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
-import { objectOf } from '../../json.js';
+import { objectOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Resource } from '../../registry/resource.js';

@@ -1,6 +1,6 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { apiError } from '../../http/api-error.js';
-import { objectOf } from '../../json.js';
+import { objectOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Store } from '../../storage/store.js';

@@ -1,4 +1,4 @@
-import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
+import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Resource } from '../../registry/resource.js';
 import { isBestEffort } from '../pods/pod-resources.js';

@@ -1,5 +1,5 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
-import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../json.js';
+import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Resource } from '../../registry/resource.js';
 import { containersOf, podAmounts } from '../pods/pod-resources.js';

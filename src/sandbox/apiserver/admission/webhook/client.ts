@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIp } from '#base/net/address.js';
 import { readBounded } from '#base/system/bounded-bytes.js';
-import { isObject, type Json, type JsonObject } from '../../json.js';
+import { isObject, type Json, type JsonObject } from '../../../base/json.js';
 import { identityProblem, networkProblem } from '../../outbound/connection-problems.js';
 import { type ServiceDestination, serviceDestination } from '../../outbound/service-destination.js';
 import type { Store } from '../../storage/store.js';

@@ -1,4 +1,4 @@
-import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
+import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Store } from '../../storage/store.js';
 import { type MatchCondition, matchConditionsOf } from '../match/conditions.js';

@@ -1,5 +1,5 @@
 import { apiError } from '../../http/api-error.js';
-import { cloneJson, equalJson, isObject, type Json } from '../../json.js';
+import { cloneJson, equalJson, isObject, type Json } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { jsonPatch } from '../../patch/json-patch.js';
 import { MalformedPatch, PatchNotApplicable } from '../../patch/patch-error.js';

@@ -1,5 +1,13 @@
 import { ApiError, type StatusDetails } from '../../http/api-error.js';
-import { isObject, type Json, type JsonObject, numberOf, objectOf, stringOf, stringsOf } from '../../json.js';
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  stringOf,
+  stringsOf,
+} from '../../../base/json.js';
 import type { Resource } from '../../registry/resource.js';
 import type { AdmissionRequest } from '../admission.js';
 import { requestView } from '../match/request-view.js';

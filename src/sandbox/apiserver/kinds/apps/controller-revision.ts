@@ -1,4 +1,4 @@
-import { isObject } from '../../json.js';
+import { isObject } from '../../../base/json.js';
 import type { Strategy } from '../../registry/resource.js';
 import { Checks } from '../validation/checks.js';
 

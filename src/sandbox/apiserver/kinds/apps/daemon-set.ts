@@ -1,4 +1,4 @@
-import { childOf, equalJson, isObject, type JsonObject, objectOf } from '../../json.js';
+import { childOf, equalJson, isObject, type JsonObject, objectOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';

@@ -1,4 +1,4 @@
-import { childOf, isObject, numberOf, objectOf } from '../../json.js';
+import { childOf, isObject, numberOf, objectOf } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';
 import { Checks } from '../validation/checks.js';

@@ -1,4 +1,4 @@
-import { isObject, objectOf, pathOf, stringMapOf } from '../../json.js';
+import { isObject, objectOf, pathOf, stringMapOf } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';
 import { Checks } from '../validation/checks.js';

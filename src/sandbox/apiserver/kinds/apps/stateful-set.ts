@@ -1,4 +1,4 @@
-import { childOf, equalJson, isObject, type JsonObject, objectOf, objectsOf } from '../../json.js';
+import { childOf, equalJson, isObject, type JsonObject, objectOf, objectsOf } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';
 import { Checks, isUnset } from '../validation/checks.js';

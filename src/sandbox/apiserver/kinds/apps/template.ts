@@ -6,7 +6,7 @@ import {
   objectsOf,
   pathOf,
   stringMapOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { LabelSelector } from '../../registry/label-selector.js';
 import { qualifiedNameProblems } from '../../registry/names.js';

@@ -1,5 +1,13 @@
 import { canonicalQuantity } from '../../../base/exact-quantity.js';
-import { isObject, type Json, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../../json.js';
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  objectsOf,
+  stringOf,
+} from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 

@@ -8,7 +8,7 @@ import {
   objectOf,
   objectsOf,
   pathOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { autoscalerStrategy } from './autoscaler.js';

@@ -1,5 +1,5 @@
-import { parseCron } from '../../../cluster/controllers/batch/cron-schedule.js';
-import { childOf, isObject, type Json, objectOf, stringOf } from '../../json.js';
+import { parseCron } from '../../../base/cron-schedule.js';
+import { childOf, isObject, type Json, objectOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';

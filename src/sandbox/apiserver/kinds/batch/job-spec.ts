@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../../json.js';
+import { isObject, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import { templateErrors } from '../apps/template.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 import { failurePolicyErrors, successPolicyErrors } from './policies.js';

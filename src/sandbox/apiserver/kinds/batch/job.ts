@@ -10,7 +10,7 @@ import {
   objectsOf,
   pathOf,
   stringMapOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { labelValueProblems, nameProblems } from '../../registry/names.js';
 import { specOf, type Strategy } from '../../registry/resource.js';

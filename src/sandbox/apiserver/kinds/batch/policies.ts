@@ -1,4 +1,12 @@
-import { arrayOf, isObject, type JsonObject, numberOf, objectOf, objectsOf, stringOf } from '../../json.js';
+import {
+  arrayOf,
+  isObject,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  objectsOf,
+  stringOf,
+} from '../../../base/json.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 import { qualifiedName } from '../validation/selectors.js';
 

@@ -9,7 +9,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { nameProblems } from '../../registry/names.js';
 import { specOf, type Strategy } from '../../registry/resource.js';

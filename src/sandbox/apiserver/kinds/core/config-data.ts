@@ -1,4 +1,4 @@
-import { equalJson, isObject, type JsonObject, objectOf, stringMapOf, stringOf } from '../../json.js';
+import { equalJson, isObject, type JsonObject, objectOf, stringMapOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Strategy } from '../../registry/resource.js';
 import { configKey, configKeyDetail } from '../pods/env-errors.js';

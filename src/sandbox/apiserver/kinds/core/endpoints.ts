@@ -1,4 +1,4 @@
-import { objectsOf } from '../../json.js';
+import { objectsOf } from '../../../base/json.js';
 import type { Strategy } from '../../registry/resource.js';
 import { ipAddress, usableAddress } from '../validation/addresses.js';
 import { at, Checks, isUnset } from '../validation/checks.js';

@@ -1,5 +1,5 @@
 import type { FieldError } from '../../http/api-error.js';
-import { isObject, objectOf, stringOf } from '../../json.js';
+import { isObject, objectOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Strategy } from '../../registry/resource.js';
 import { Checks, isUnset } from '../validation/checks.js';

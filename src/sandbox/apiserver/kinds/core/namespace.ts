@@ -1,4 +1,4 @@
-import { childOf, objectOf, stringsOf } from '../../json.js';
+import { childOf, objectOf, stringsOf } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { qualifiedNameProblems } from '../../registry/names.js';
 import { Checks } from '../validation/checks.js';

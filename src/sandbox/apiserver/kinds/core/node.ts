@@ -1,4 +1,4 @@
-import { type Json, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
+import { type Json, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { labelValueProblems } from '../../registry/names.js';
 import { taintEffects } from '../pods/scheduling-errors.js';

@@ -7,7 +7,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { canonicalQuantity } from '../../../base/exact-quantity.js';
 import { qualifiedNameProblems } from '../../registry/names.js';

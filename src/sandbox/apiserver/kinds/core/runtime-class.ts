@@ -1,4 +1,4 @@
-import { objectOf } from '../../json.js';
+import { objectOf } from '../../../base/json.js';
 import type { Strategy } from '../../registry/resource.js';
 import { tolerationErrors } from '../pods/scheduling-errors.js';
 import { Checks } from '../validation/checks.js';

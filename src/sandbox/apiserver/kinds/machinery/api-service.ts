@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, stringOf } from '../../json.js';
+import { isObject, type JsonObject, stringOf } from '../../../base/json.js';
 import { timestamp } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { Checks, isUnset } from '../validation/checks.js';

@@ -7,7 +7,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import { allMetadata, specOf, type Strategy } from '../../registry/resource.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 

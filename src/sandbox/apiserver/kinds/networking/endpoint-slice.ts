@@ -1,5 +1,5 @@
 import { ipFamilyOf } from '#base/net/address.js';
-import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
+import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import { nameProblems } from '../../registry/names.js';
 import type { Strategy } from '../../registry/resource.js';
 import { ipAddress, usableAddress } from '../validation/addresses.js';

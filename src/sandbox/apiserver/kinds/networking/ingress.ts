@@ -1,5 +1,5 @@
 import { isIp } from '#base/net/address.js';
-import { isObject, type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
+import { isObject, type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { nameProblems } from '../../registry/names.js';
 import { specOf, type Strategy } from '../../registry/resource.js';

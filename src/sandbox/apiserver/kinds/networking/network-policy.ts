@@ -1,5 +1,5 @@
 import { isCidrInCidr, parseNetwork } from '#base/net/cidr.js';
-import { isObject, type JsonObject, numberOf, objectsOf, stringOf, stringsOf } from '../../json.js';
+import { isObject, type JsonObject, numberOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { network } from '../validation/addresses.js';
 import { at, Checks, isUnset, portNameProblems } from '../validation/checks.js';

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../json.js';
+import { isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../../base/json.js';
 import { at, type Checks, isUnset, portNameProblems } from '../validation/checks.js';
 import { envErrors, envFromErrors } from './env-errors.js';
 import { lifecycleErrors, probeErrors } from './handler-errors.js';

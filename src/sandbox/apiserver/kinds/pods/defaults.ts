@@ -1,4 +1,12 @@
-import { childOf, isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../json.js';
+import {
+  childOf,
+  isObject,
+  type Json,
+  type JsonObject,
+  numberOf,
+  objectsOf,
+  stringOf,
+} from '../../../base/json.js';
 
 function defaultProbe(probe: Json | undefined): void {
   if (!isObject(probe)) return;

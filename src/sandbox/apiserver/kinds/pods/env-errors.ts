@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, stringOf } from '../../json.js';
+import { isObject, type Json, type JsonObject, stringOf } from '../../../base/json.js';
 import { nameProblems, qualifiedNameProblems } from '../../registry/names.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 

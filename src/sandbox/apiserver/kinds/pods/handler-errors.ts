@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, numberOf, stringOf } from '../../json.js';
+import { isObject, type Json, type JsonObject, numberOf, stringOf } from '../../../base/json.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 
 const probeHandlers = ['exec', 'httpGet', 'tcpSocket', 'grpc'] as const;

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, stringOf } from '../../json.js';
+import { isObject, type Json, type JsonObject, stringOf } from '../../../base/json.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 import { localPathErrors } from './volume-errors.js';
 

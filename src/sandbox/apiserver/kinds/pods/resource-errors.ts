@@ -1,5 +1,5 @@
 import { canonicalQuantity } from '../../../base/exact-quantity.js';
-import { isObject, type Json, objectOf } from '../../json.js';
+import { isObject, type Json, objectOf } from '../../../base/json.js';
 import { at, type Checks } from '../validation/checks.js';
 import {
   compareQuantities,

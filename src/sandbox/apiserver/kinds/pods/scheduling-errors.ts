@@ -7,7 +7,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import { labelValueProblems, nameProblems } from '../../registry/names.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 import { labelSelector, nodeSelector, nodeSelectorTerm, qualifiedName } from '../validation/selectors.js';

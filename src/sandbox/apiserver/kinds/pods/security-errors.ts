@@ -1,4 +1,12 @@
-import { isObject, type Json, type JsonObject, numberOf, objectOf, stringOf, stringsOf } from '../../json.js';
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  stringOf,
+  stringsOf,
+} from '../../../base/json.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 
 const idMax = 2 ** 31 - 1;

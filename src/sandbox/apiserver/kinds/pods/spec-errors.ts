@@ -9,7 +9,7 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import { nameProblems, qualifiedNameProblems } from '../../registry/names.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 import { containerResourceName, resourceAmount } from '../validation/quantities.js';

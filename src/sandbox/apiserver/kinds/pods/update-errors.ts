@@ -8,7 +8,7 @@ import {
   objectOf,
   objectsOf,
   stringOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { specOf } from '../../registry/resource.js';
 import { Checks, isUnset } from '../validation/checks.js';

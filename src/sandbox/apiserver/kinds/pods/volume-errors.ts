@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../json.js';
+import { isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../../base/json.js';
 import { parseQuantity } from '../../../base/quantity.js';
 import { persistentClaimSpecErrors } from '../storage/claim-errors.js';
 import { at, Checks, isUnset } from '../validation/checks.js';

@@ -1,4 +1,4 @@
-import { isObject } from '../../json.js';
+import { isObject } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { Checks } from '../validation/checks.js';
 import { atMost100Percent, intOrPercent } from '../validation/int-or-percent.js';

@@ -1,4 +1,4 @@
-import { numberOf } from '../../json.js';
+import { numberOf } from '../../../base/json.js';
 import type { Strategy } from '../../registry/resource.js';
 import { Checks } from '../validation/checks.js';
 

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, objectOf, stringOf, stringsOf } from '../../json.js';
+import { isObject, type Json, type JsonObject, objectOf, stringOf, stringsOf } from '../../../base/json.js';
 import { at, type Checks, isUnset } from '../validation/checks.js';
 import { compareQuantities, resourceAmount } from '../validation/quantities.js';
 import { labelSelector } from '../validation/selectors.js';

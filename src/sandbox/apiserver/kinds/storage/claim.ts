@@ -1,4 +1,12 @@
-import { arrayOf, cloneJson, equalJson, isObject, type JsonObject, objectOf, stringOf } from '../../json.js';
+import {
+  arrayOf,
+  cloneJson,
+  equalJson,
+  isObject,
+  type JsonObject,
+  objectOf,
+  stringOf,
+} from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { Checks } from '../validation/checks.js';
 import { compareQuantities } from '../validation/quantities.js';

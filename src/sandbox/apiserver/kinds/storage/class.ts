@@ -1,4 +1,4 @@
-import { equalJson, objectsOf, stringMapOf, stringOf, stringsOf } from '../../json.js';
+import { equalJson, objectsOf, stringMapOf, stringOf, stringsOf } from '../../../base/json.js';
 import { allMetadata, type Strategy } from '../../registry/resource.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 import { qualifiedName } from '../validation/selectors.js';

@@ -1,4 +1,4 @@
-import { equalJson, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../json.js';
+import { equalJson, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { csiErrors } from '../pods/volume-errors.js';
 import { at, Checks } from '../validation/checks.js';

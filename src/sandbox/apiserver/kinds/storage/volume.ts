@@ -1,4 +1,4 @@
-import { equalJson, isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../json.js';
+import { equalJson, isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import { timestamp } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { csiErrors, hostPathErrors, nfsErrors, volumeSources } from '../pods/volume-errors.js';

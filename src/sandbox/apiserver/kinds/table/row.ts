@@ -1,4 +1,4 @@
-import { pathOf } from '../../json.js';
+import { pathOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { builtinColumns } from '../../printing/builtin-columns.js';
 import { defaultColumns } from '../../printing/default-columns.js';

@@ -1,7 +1,7 @@
 import { isIp } from '#base/net/address.js';
 import { parseNetwork } from '#base/net/cidr.js';
 import { type IpRange, isInRange } from '#base/net/ranges.js';
-import { type Json, stringOf } from '../../json.js';
+import { type Json, stringOf } from '../../../base/json.js';
 import type { Checks } from './checks.js';
 
 /** What an address that is none should look like. */

@@ -7,7 +7,7 @@ import {
   numberOf,
   objectsOf,
   stringOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import { nameProblems } from '../../registry/names.js';
 import type { NameRule } from '../../registry/resource.js';
 

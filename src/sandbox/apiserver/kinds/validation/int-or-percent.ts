@@ -1,4 +1,4 @@
-import type { Json } from '../../json.js';
+import type { Json } from '../../../base/json.js';
 import { type Checks, nonNegativeDetail } from './checks.js';
 
 const percent = /^(\d+)%$/;

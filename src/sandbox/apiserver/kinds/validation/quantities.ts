@@ -1,6 +1,6 @@
 import { canonicalQuantity } from '../../../base/exact-quantity.js';
 import { parseQuantity } from '../../../base/quantity.js';
-import type { Json } from '../../json.js';
+import type { Json } from '../../../base/json.js';
 import { qualifiedNameProblems } from '../../registry/names.js';
 import { type Checks, nonNegativeDetail } from './checks.js';
 

@@ -6,7 +6,7 @@ import {
   stringMapOf,
   stringOf,
   stringsOf,
-} from '../../json.js';
+} from '../../../base/json.js';
 import { labelErrors, labelValueProblems, qualifiedNameProblems } from '../../registry/names.js';
 import { at, type Checks } from './checks.js';
 

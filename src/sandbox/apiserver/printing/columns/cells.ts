@@ -1,4 +1,12 @@
-import { type Json, numberOf, objectOf, objectsOf, pathOf, stringMapOf, stringOf } from '../../json.js';
+import {
+  type Json,
+  numberOf,
+  objectOf,
+  objectsOf,
+  pathOf,
+  stringMapOf,
+  stringOf,
+} from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { LabelSelector } from '../../registry/label-selector.js';
 import type { Column } from '../../registry/resource.js';

@@ -1,4 +1,4 @@
-import { objectOf, objectsOf, pathOf, stringOf } from '../../json.js';
+import { objectOf, objectsOf, pathOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Column } from '../../registry/resource.js';
 import { ageOf } from '../age.js';

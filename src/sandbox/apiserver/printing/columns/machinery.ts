@@ -1,4 +1,4 @@
-import { isObject, numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../json.js';
+import { isObject, numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Column } from '../../registry/resource.js';
 import { shortDuration } from '../age.js';

@@ -1,5 +1,5 @@
 import { formatHostPort } from '#base/net/authority.js';
-import { numberOf, objectOf, objectsOf, pathOf, stringOf, stringsOf } from '../../json.js';
+import { numberOf, objectOf, objectsOf, pathOf, stringOf, stringsOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Column } from '../../registry/resource.js';
 import { ageColumn, nameColumn } from '../default-columns.js';

@@ -1,4 +1,4 @@
-import { isObject, objectsOf, pathOf, stringOf, stringsOf } from '../../json.js';
+import { isObject, objectsOf, pathOf, stringOf, stringsOf } from '../../../base/json.js';
 import type { Column } from '../../registry/resource.js';
 import { ageColumn, nameColumn } from '../default-columns.js';
 import { at, booleans, type Cell, column } from './cells.js';

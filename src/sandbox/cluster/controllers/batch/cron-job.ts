@@ -4,7 +4,7 @@ import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-
 import type { CronJob, Job } from '../../objects.js';
 import { conditionOf, timestamp } from '../conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
-import { type CronSchedule, nextRun, parseCron } from './cron-schedule.js';
+import { type CronSchedule, nextRun, parseCron } from '../../../base/cron-schedule.js';
 import { isEnded } from './job.js';
 import { ownerReference } from '../pod-control.js';
 import { writeStatus } from '../status-writer.js';

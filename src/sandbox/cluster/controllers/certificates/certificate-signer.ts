@@ -1,4 +1,4 @@
-import type { ApiServer } from '../../../control-plane/api-server.js';
+import type { ApiServer } from '../../../base/api-server.js';
 import { parseRequest } from '../../../apiserver/kinds/certificates/signing-request.js';
 import { timestamp } from '../conditions.js';
 import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';

@@ -1,6 +1,6 @@
 import type { Pkcs10CertificateRequest } from '@peculiar/x509';
 import { SubjectAlternativeNameExtension } from '@peculiar/x509';
-import type { CertificateUsage } from '../../../apiserver/auth/pki.js';
+import type { CertificateUsage } from '../../../base/pki.js';
 import { commonNameOf } from '../../../apiserver/kinds/certificates/signing-request.js';
 
 /** Signers of the cluster's own authority (kubernetes.io documentation, "Certificates and Certificate Signing Requests"). */

@@ -6,7 +6,7 @@ import type { KubeObject, Pod } from '#base/kube/types.js';
 import { addTo, amountsOf } from '../../../apiserver/admission/quota/amounts.js';
 import { isInScope, scopesOf } from '../../../apiserver/admission/quota/scopes.js';
 import { isCountedIn, usageOf } from '../../../apiserver/admission/quota/usage.js';
-import type { JsonObject } from '../../../apiserver/json.js';
+import type { JsonObject } from '../../../base/json.js';
 import type { KubeObject as StoredObject } from '../../../apiserver/object.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { isFinished } from '../pod-state.js';

@@ -1,7 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
-import type { ArchiveFile } from './archive-files.js';
-import { damaged, documentMaxBytes, tooLarge } from './limits.js';
 
 const digestPattern = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 
@@ -53,27 +51,6 @@ export class DigestStream extends Transform {
 /** The algorithm part of a digest. */
 export function algorithmOf(digest: string): string {
   return digest.slice(0, digest.indexOf(':'));
-}
-
-/** Reads a JSON document, compared with its digest when one is given. */
-export async function readDocument(
-  file: ArchiveFile,
-  digest?: string,
-): Promise<{ value: Readonly<Record<string, unknown>>; digest: string } | undefined> {
-  if (file.size > documentMaxBytes)
-    throw tooLarge(`${file.name} has ${file.size} bytes; a document may have ${documentMaxBytes}`);
-  const bytes = await file.read();
-  const found = digestOf(bytes, digest === undefined ? 'sha256' : algorithmOf(digest));
-  if (digest !== undefined && found !== digest)
-    throw damaged(`${file.name} hashes to ${found}, not to ${digest}`);
-  try {
-    const value: unknown = JSON.parse(bytes.toString('utf8'));
-    return isRecord(value) || Array.isArray(value)
-      ? { value: value as Readonly<Record<string, unknown>>, digest: found }
-      : undefined;
-  } catch (error) {
-    throw damaged(`${file.name} is not JSON`, error);
-  }
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

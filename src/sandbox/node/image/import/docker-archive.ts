@@ -1,8 +1,9 @@
 import type { ArchiveFiles } from './archive-files.js';
 import type { ArchivedImage, ArchivedLayer } from './archived-image.js';
-import { isRecord, readDocument } from './blob.js';
+import { isRecord } from './blob.js';
 import { parseImageConfig } from './image-config.js';
 import { damaged } from './limits.js';
+import { readDocument } from './document.js';
 
 /** The images of a `docker save` archive (manifest.json, format 1.2); undefined when it is none. */
 export async function readDockerArchive(files: ArchiveFiles): Promise<ArchivedImage[] | undefined> {

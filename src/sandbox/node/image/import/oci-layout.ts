@@ -1,10 +1,11 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { ArchiveFile, ArchiveFiles } from './archive-files.js';
 import type { ArchivedImage, ArchivedLayer } from './archived-image.js';
-import { blobPath, isDigest, isRecord, readDocument } from './blob.js';
+import { blobPath, isDigest, isRecord } from './blob.js';
 import { parseImageConfig } from './image-config.js';
 import { damaged, tooLarge } from './limits.js';
 import { formatPlatform, type Platform, platformOf, platformRank } from './platform.js';
+import { readDocument } from './document.js';
 
 type Document = Readonly<Record<string, unknown>>;
 

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { portMappingsOf } from '../../cni/capabilities.js';
-import type { CniAttachment, CniRunner } from '../../cni/cni-runner.js';
+import type { CniRunner } from '../../cni/cni-runner.js';
 import type { NodeHost } from '../../host/node-host.js';
 import { createPodNamespaces, type PodNamespaces, removePodNamespaces } from '../../host/pod-namespaces.js';
 import { type Pod, podKey } from '../../model/pod.js';
 import { type PauseProcess, startPause } from '../../runtime/pause-process.js';
 import { type ClusterDnsSettings, podHostname } from './pod-files.js';
+import type { CniAttachment } from '../../cni/attachment.js';
 
 /** What a pod's containers share: namespaces and addresses. */
 export interface PodSandbox {

@@ -1,7 +1,7 @@
 import type { Pkcs10CertificateRequest } from '@peculiar/x509';
 import { stringify } from 'yaml';
 import type { ClusterConnection } from '#base/kube/connection.js';
-import type { CertificateAndKey, SigningTerms } from '../apiserver/auth/pki.js';
+import type { CertificateAndKey, SigningTerms } from './pki.js';
 
 /** Where to accept connections. */
 export type Listener =
@@ -47,6 +47,9 @@ export interface ApiServer {
 
 /** User and group of the admin kubeconfig. */
 export const adminUser = { name: 'kubernetes-admin', groups: ['system:masters'] } as const;
+
+/** User that API servers are toward kubelets: the common name of their client certificate. */
+export const kubeletClientUser = 'kube-apiserver-kubelet-client';
 
 /** A kubeconfig with one context, its certificates inline. */
 export function kubeconfigText(o: {

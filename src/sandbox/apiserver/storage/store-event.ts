@@ -1,0 +1,12 @@
+import type { KubeObject } from '../object.js';
+
+export type StoreEventType = 'ADDED' | 'MODIFIED' | 'DELETED';
+
+/** One committed change; `object` carries the revision of the change, also for deletions. */
+export interface StoreEvent {
+  readonly type: StoreEventType;
+  readonly revision: number;
+  readonly resource: string;
+  readonly object: KubeObject;
+  readonly previous: KubeObject | undefined;
+}
