@@ -1,7 +1,7 @@
 import { familyOf } from '#base/net/address.js';
 import { isObject, type JsonObject } from '../base/json.js';
 import type { KubeObject } from './object.js';
-import { systemUser } from './auth/user.js';
+import { systemUser } from './user.js';
 import { bootstrapRbac } from './rbac/bootstrap-roles.js';
 import type { Operations } from './registry/operations.js';
 

@@ -8,7 +8,7 @@ import {
   type Listener,
   servingNames,
 } from '../base/api-server.js';
-import { AdmissionChain } from './admission/admission.js';
+import { AdmissionChain } from './registry/admission.js';
 import { admissionPlugins } from './admission/plugins.js';
 import { AggregationProxy } from './aggregation/aggregation-proxy.js';
 import { authenticationConfig, frontProxyUser } from './aggregation/front-proxy.js';
@@ -24,17 +24,17 @@ import { startCrdController } from './crd/crd-controller.js';
 import { Discovery, kubernetesVersion } from './discovery/discovery.js';
 import { OpenApi } from './discovery/openapi.js';
 import { ServedGroups } from './discovery/served-groups.js';
-import { Dispatcher } from './http/dispatcher.js';
+import { Dispatcher } from './serve/dispatcher.js';
 import type { ApiRequest, ApiResponse } from './http/exchange.js';
 import { Health } from './http/health.js';
 import { type HttpsListener, listenHttps } from './http/listener.js';
-import { PlainPaths } from './http/plain-paths.js';
+import { PlainPaths } from './serve/plain-paths.js';
 import { RequestMetrics } from './http/request-metrics.js';
 import { LoopbackListener } from './http/loopback.js';
-import { Reviews } from './http/reviews.js';
-import { Router } from './http/router.js';
+import { Reviews } from './serve/reviews.js';
+import { Router } from './serve/router.js';
 import type { JsonObject } from '../base/json.js';
-import { builtinResources } from './kinds/builtin-table.js';
+import { builtinResources } from './builtin/builtin-table.js';
 import { ServiceAddresses } from './kinds/service-addresses.js';
 import type { KubeletGateway } from '../base/kubelet-gateway.js';
 import { ProxyHandler } from './proxy/proxy-handler.js';

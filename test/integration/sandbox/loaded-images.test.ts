@@ -8,7 +8,7 @@ import { loadedImagesFolder, NodeHost } from '#sandbox/node/host/node-host.js';
 import { writeBuiltinImages } from '#sandbox/node/image/builtin-images.js';
 import type { ContainerImage } from '#sandbox/node/image/image.js';
 import { imageUser } from '#sandbox/node/image/image-user.js';
-import { imageVolumes } from '#sandbox/node/image/image-volumes.js';
+import { imageVolumes } from '#sandbox/node/kubelet/container/image-volumes.js';
 import { importArchive } from '#sandbox/node/image/import/index.js';
 import { LoadedImages } from '#sandbox/node/image/loaded-images.js';
 import { runInContainer } from '#sandbox/node/kubelet/container/container-process.js';

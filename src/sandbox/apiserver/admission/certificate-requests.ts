@@ -1,11 +1,11 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { equalJson, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
-import type { UserInfo } from '../auth/user.js';
+import type { UserInfo } from '../user.js';
 import { parseRequest } from '../kinds/certificates/signing-request.js';
 import type { Authorizer } from '../rbac/authorizer.js';
 import { specOf } from '../registry/resource.js';
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 
 const storage = 'certificatesigningrequests.certificates.k8s.io';
 const resource = { group: 'certificates.k8s.io', plural: 'certificatesigningrequests' };

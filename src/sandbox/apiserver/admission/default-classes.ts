@@ -1,7 +1,7 @@
 import type { KubeObject } from '../object.js';
 import { specOf } from '../registry/resource.js';
 import type { Store } from '../storage/store.js';
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 
 const storageDefault = [
   'storageclass.kubernetes.io/is-default-class',

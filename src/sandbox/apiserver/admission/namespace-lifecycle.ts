@@ -1,6 +1,6 @@
-import { apiError, ApiError } from '../http/api-error.js';
+import { apiError, ApiError } from '../api-error.js';
 import type { Store } from '../storage/store.js';
-import type { AdmissionPlugin, AdmissionRequest } from './admission.js';
+import type { AdmissionPlugin, AdmissionRequest } from '../registry/admission.js';
 import { targetOf } from './match/rules.js';
 
 const immortal: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public']);

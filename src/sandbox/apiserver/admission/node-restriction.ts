@@ -1,10 +1,10 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { equalJson, type JsonObject, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import { commonNameOf, parseRequest } from '../kinds/certificates/signing-request.js';
 import type { KubeObject } from '../object.js';
 import { nodeOf } from '../rbac/node-authorizer.js';
 import type { Store } from '../storage/store.js';
-import type { AdmissionPlugin, AdmissionRequest } from './admission.js';
+import type { AdmissionPlugin, AdmissionRequest } from '../registry/admission.js';
 import { targetOf } from './match/rules.js';
 
 const mirrorAnnotation = 'kubernetes.io/config.mirror';

@@ -3,7 +3,7 @@ import type { ServiceAddresses } from '../kinds/service-addresses.js';
 import type { Authorizer } from '../rbac/authorizer.js';
 import type { Registry } from '../registry/registry.js';
 import type { Store } from '../storage/store.js';
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 import { certificateRequests } from './certificate-requests.js';
 import { defaultClasses } from './default-classes.js';
 import { namespaceLifecycle } from './namespace-lifecycle.js';

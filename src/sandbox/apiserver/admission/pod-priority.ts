@@ -1,8 +1,8 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { numberOf, stringOf } from '../../base/json.js';
 import { specOf } from '../registry/resource.js';
 import type { Store } from '../storage/store.js';
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 
 const storage = 'priorityclasses.scheduling.k8s.io';
 

@@ -1,8 +1,8 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { equalJson, objectOf, stringOf } from '../../base/json.js';
-import { mastersGroup, type UserInfo } from '../auth/user.js';
+import { mastersGroup, type UserInfo } from '../user.js';
 import { type Authorizer, type PolicyRule, rulesOf } from '../rbac/authorizer.js';
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 
 const group = 'rbac.authorization.k8s.io';
 

@@ -1,9 +1,9 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { isObject, type JsonObject, objectsOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { specOf } from '../registry/resource.js';
 import type { Store } from '../storage/store.js';
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 
 const mountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 const volumePrefix = 'kube-api-access-';

@@ -1,4 +1,4 @@
-import { apiError, type FieldError, fieldError } from '../http/api-error.js';
+import { apiError, type FieldError, fieldError } from '../api-error.js';
 import { type JsonObject, numberOf, objectsOf } from '../../base/json.js';
 import type { IpFamily } from '#base/net/address.js';
 import type { ServiceAddresses } from '../kinds/service-addresses.js';
@@ -13,7 +13,7 @@ import {
   nodePortsOf,
 } from '../kinds/service-facts.js';
 import { specOf } from '../registry/resource.js';
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 import { decideFamilies } from './service-families.js';
 
 /**

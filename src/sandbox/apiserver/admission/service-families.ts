@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { equalJson, type JsonObject, stringMapOf } from '../../base/json.js';
 import { familyOf, type IpFamily } from '#base/net/address.js';
 import { clusterIpsOf, familiesOf, invalidIps, isHeadless, policyOf } from '../kinds/service-facts.js';

@@ -1,4 +1,4 @@
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 
 const finalizers: Readonly<Record<string, string>> = {
   persistentvolumeclaims: 'kubernetes.io/pvc-protection',

@@ -1,6 +1,6 @@
 import { objectsOf } from '../../base/json.js';
 import { specOf } from '../registry/resource.js';
-import type { AdmissionPlugin } from './admission.js';
+import type { AdmissionPlugin } from '../registry/admission.js';
 
 const key = 'node.kubernetes.io/not-ready';
 

@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { messageOf } from '#base/errors/mesh-error.js';
-import type { UserInfo } from '../auth/user.js';
-import { apiError } from '../http/api-error.js';
+import type { UserInfo } from '../user.js';
+import { apiError } from '../api-error.js';
 import { type ApiRequest, type Exchange, sendText } from '../http/exchange.js';
 import { BackendError, forward, forwardUpgrade, type UpgradedClient } from '../proxy/forward.js';
 import { backendHeaders } from '../proxy/proxy-headers.js';

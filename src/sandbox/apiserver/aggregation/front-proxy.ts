@@ -1,4 +1,4 @@
-import type { UserInfo } from '../auth/user.js';
+import type { UserInfo } from '../user.js';
 import type { JsonObject } from '../../base/json.js';
 
 /** The name in the certificate with which the server introduces users to other API servers. */

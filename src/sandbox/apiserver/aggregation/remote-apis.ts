@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:h
 import { request as httpsRequest } from 'node:https';
 import { readBounded } from '#base/system/bounded-bytes.js';
 import type { CertificateAndKey } from '../../base/pki.js';
-import { mastersGroup, type UserInfo } from '../auth/user.js';
+import { mastersGroup, type UserInfo } from '../user.js';
 import type { OtherPath, ResourcePath } from '../http/request-info.js';
 import { isObject, numberOf, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';

@@ -1,9 +1,9 @@
 import { TLSSocket } from 'node:tls';
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import type { ApiRequest } from '../http/exchange.js';
 import { LoopbackSocket } from '../http/loopback.js';
 import type { ServiceAccountTokens } from './service-account-tokens.js';
-import { anonymousUser, type UserInfo } from './user.js';
+import { anonymousUser, type UserInfo } from '../user.js';
 
 const authenticated = 'system:authenticated';
 

@@ -1,7 +1,7 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import type { ApiRequest } from '../http/exchange.js';
 import { type Authorizer, denialText } from '../rbac/authorizer.js';
-import { serviceAccountGroups, serviceAccountOf, type UserInfo } from './user.js';
+import { serviceAccountGroups, serviceAccountOf, type UserInfo } from '../user.js';
 
 const extraPrefix = 'impersonate-extra-';
 

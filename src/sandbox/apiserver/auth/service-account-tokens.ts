@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomUU
 import { sign, verify } from 'node:crypto';
 import { isObject, type JsonObject, objectOf, stringOf, stringsOf } from '../../base/json.js';
 import type { ObjectReader } from '../registry/resource.js';
-import { serviceAccountGroups, type UserInfo } from './user.js';
+import { serviceAccountGroups, type UserInfo } from '../user.js';
 
 /** Bounds on what TokenRequest may ask for (seconds). */
 export const tokenLifetime = { min: 600, default: 3600, max: 2 ** 32 } as const;

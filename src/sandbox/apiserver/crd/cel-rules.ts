@@ -2,11 +2,11 @@ import { Optional } from '@marcbachmann/cel-js';
 import { CostBudget, CostExceeded } from '../cel/budget.js';
 import { CompileProblem, EvaluationFailure } from '../cel/expression.js';
 import { celValue } from '../cel/values.js';
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { equalJson, isObject, type Json } from '../../base/json.js';
-import { itemStep } from '../managed-fields/typed-value.js';
 import type { CelRule, Schema } from '../schema/schema.js';
 import { ruleProgram, usesOldSelf } from './rule-programs.js';
+import { itemStep } from '../schema/item-step.js';
 
 const errorsMax = 50;
 

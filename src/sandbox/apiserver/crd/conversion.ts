@@ -4,7 +4,7 @@ import {
   type WebhookClientConfig,
   WebhookCallError,
 } from '../admission/webhook/client.js';
-import { ApiError } from '../http/api-error.js';
+import { ApiError } from '../api-error.js';
 import { cloneJson, equalJson, isObject, type Json, objectOf, stringOf } from '../../base/json.js';
 import { apiVersionOf, type KubeObject } from '../object.js';
 import type { AsyncConversion } from '../registry/resource.js';

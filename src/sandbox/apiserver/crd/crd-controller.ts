@@ -1,6 +1,6 @@
 import { WebhookClient } from '../admission/webhook/client.js';
-import { systemUser } from '../auth/user.js';
-import { ApiError } from '../http/api-error.js';
+import { systemUser } from '../user.js';
+import { ApiError } from '../api-error.js';
 import { cloneJson, equalJson, objectOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';

@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import {
   equalJson,
   isObject,
@@ -10,7 +10,7 @@ import {
   stringOf,
   stringsOf,
 } from '../../base/json.js';
-import { clientConfigErrors } from '../kinds/admission-webhooks.js';
+import { clientConfigErrors } from '../admission/webhook/webhook-strategies.js';
 import type { KubeObject } from '../object.js';
 import { nameProblem } from '../registry/names.js';
 import { specOf } from '../registry/resource.js';

@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import type { KubeObject } from '../object.js';
 import type { Strategy } from '../registry/resource.js';
 import type { Schema } from '../schema/schema.js';

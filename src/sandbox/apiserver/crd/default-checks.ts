@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { cloneJson } from '../../base/json.js';
 import { prune } from '../schema/prune.js';
 import type { Schema } from '../schema/schema.js';

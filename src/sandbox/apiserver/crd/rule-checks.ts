@@ -1,7 +1,7 @@
 import { newEnvironment } from '../cel/environment.js';
 import { CompileProblem, compileExpression, wrongResult } from '../cel/expression.js';
 import { SchemaTypes } from '../cel/schema-types.js';
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import type { CelRule, Schema } from '../schema/schema.js';
 
 const reasons = ['FieldValueDuplicate', 'FieldValueForbidden', 'FieldValueInvalid', 'FieldValueRequired'];

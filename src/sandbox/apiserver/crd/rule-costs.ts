@@ -2,7 +2,7 @@ import type { Environment } from '@marcbachmann/cel-js';
 import { costLimits } from '../cel/budget.js';
 import { estimatedCost, minBytes, requestMaxBytes } from '../cel/cost-estimate.js';
 import { newEnvironment } from '../cel/environment.js';
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import type { Schema } from '../schema/schema.js';
 
 /** All rules of a definition together. */

@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { arrayOf, isObject, type Json, objectOf, stringOf } from '../../base/json.js';
 import { patternProblem } from '../schema/validate.js';
 import { listTypeErrors } from './list-types.js';

@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { isObject, type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import { parseJsonPath } from '../printing/json-path.js';
 import type { Schema } from '../schema/schema.js';

@@ -1,6 +1,6 @@
 import type { Logger } from '#base/telemetry/log.js';
-import { systemUser } from '../auth/user.js';
-import { ApiError } from '../http/api-error.js';
+import { systemUser } from '../user.js';
+import { ApiError } from '../api-error.js';
 import { checkAvailability } from '../aggregation/availability.js';
 import {
   apiServiceStorage,

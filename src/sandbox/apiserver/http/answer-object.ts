@@ -1,7 +1,7 @@
 import type { KubeObject } from '../object.js';
 import { type IncludeObject, partialMetadata, toTable } from '../printing/table.js';
 import type { Resource } from '../registry/resource.js';
-import { ApiError } from './api-error.js';
+import { ApiError } from '../api-error.js';
 import { type Exchange, sendJson } from './exchange.js';
 import type { Accepted } from './negotiation.js';
 

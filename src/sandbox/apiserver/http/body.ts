@@ -3,7 +3,7 @@ import { readBounded } from '#base/system/bounded-bytes.js';
 import { isObject, type Json } from '../../base/json.js';
 import { decodeProtobufObject } from '../protobuf/decode-object.js';
 import type { PropertyPositions } from '../registry/write-options.js';
-import { ApiError, apiError } from './api-error.js';
+import { ApiError, apiError } from '../api-error.js';
 import type { ApiRequest } from './exchange.js';
 import { propertyPositions, scanJson } from './json-scan.js';
 import { protobufType, servedTypes } from './negotiation.js';

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, numberOf, objectOf, stringOf, stringsOf } from '../../base/json.js';
 import type { DeleteOptions } from '../registry/write-options.js';
-import { apiError, type FieldError } from './api-error.js';
+import { apiError, type FieldError } from '../api-error.js';
 import { parseObject, readBody } from './body.js';
 import type { Exchange } from './exchange.js';
 import { jsonTypeName } from './object-form.js';

@@ -3,7 +3,7 @@ import type { Http2ServerRequest } from 'node:http2';
 import type { Writable } from 'node:stream';
 import { gzip } from 'node:zlib';
 import { stringify as toYaml } from 'yaml';
-import type { UserInfo } from '../auth/user.js';
+import type { UserInfo } from '../user.js';
 import { isObject, type Json, stringOf } from '../../base/json.js';
 import { encodeProtobufObject, hasProtobufForm } from '../protobuf/encode-object.js';
 import { type Accepted, acceptedByDefault, protobufType } from './negotiation.js';

@@ -1,4 +1,4 @@
-import { apiError, type FieldError, fieldError } from './api-error.js';
+import { apiError, type FieldError, fieldError } from '../api-error.js';
 import { optionalFlag, queryFlag, queryInteger } from './query.js';
 
 /** The options of a list or watch as its query gives them. */

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Store } from '../storage/store.js';
-import { apiError } from './api-error.js';
+import { apiError } from '../api-error.js';
 import { type ListOptions, revisionOf } from './list-options.js';
 
 /** The revision in tokens that accept a list pieced together from different moments. */

@@ -1,4 +1,4 @@
-import { apiError, ApiError } from './api-error.js';
+import { apiError, ApiError } from '../api-error.js';
 
 /** What an answer holds: the object itself, a table for people, or only the metadata. */
 export type AnswerForm = 'object' | 'table' | 'metadata';

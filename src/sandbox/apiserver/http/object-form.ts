@@ -1,6 +1,6 @@
 import { isObject, type Json, type JsonObject, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
-import { apiError } from './api-error.js';
+import { apiError } from '../api-error.js';
 
 /** The type an endpoint takes. */
 export interface ObjectType {

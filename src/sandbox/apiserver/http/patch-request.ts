@@ -5,7 +5,7 @@ import { MalformedPatch, PatchNotApplicable } from '../patch/patch-error.js';
 import { strategicMergePatch } from '../patch/strategic-merge-patch.js';
 import type { WriteOptions } from '../registry/write-options.js';
 import type { Schema } from '../schema/schema.js';
-import { ApiError, apiError } from './api-error.js';
+import { ApiError, apiError } from '../api-error.js';
 import { mediaType, type Parsed, parseJson, parseYaml, readBody } from './body.js';
 import type { ApiRequest } from './exchange.js';
 import { jsonTypeName } from './object-form.js';

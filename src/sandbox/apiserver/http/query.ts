@@ -1,4 +1,4 @@
-import { apiError } from './api-error.js';
+import { apiError } from '../api-error.js';
 
 /** A boolean query parameter as Kubernetes reads it: present and neither `false` nor `0`. */
 export function queryFlag(query: URLSearchParams, name: string): boolean {

@@ -1,5 +1,5 @@
 import type { FieldValidation, WriteOptions } from '../registry/write-options.js';
-import { apiError, type FieldError, fieldError } from './api-error.js';
+import { apiError, type FieldError, fieldError } from '../api-error.js';
 import type { Exchange } from './exchange.js';
 import { queryFlag } from './query.js';
 import type { ResourcePath } from './request-info.js';

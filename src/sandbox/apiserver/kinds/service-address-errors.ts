@@ -1,5 +1,5 @@
 import { familyOf, isIp } from '#base/net/address.js';
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { type JsonObject, stringOf } from '../../base/json.js';
 import { clusterIpsOf, familiesOf, hasClusterIp, invalidIps, isHeadless, policyOf } from './service-facts.js';
 import { ipForm, rangeProblems } from './validation/addresses.js';

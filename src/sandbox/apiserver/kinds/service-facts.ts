@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { type JsonObject, numberOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 
 // What the parts of a service's strategy agree on.

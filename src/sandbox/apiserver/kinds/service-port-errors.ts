@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { type JsonObject, numberOf, stringOf } from '../../base/json.js';
 import { keyProblem, nameProblems } from '../registry/names.js';
 

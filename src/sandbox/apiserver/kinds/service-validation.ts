@@ -1,5 +1,5 @@
 import { parseNetwork } from '#base/net/cidr.js';
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import {
   type Json,
   type JsonObject,

@@ -1,6 +1,7 @@
 import { equalJson, isObject, type Json, type JsonObject, setOwn } from '../../base/json.js';
 import { propertySchema, type Schema } from '../schema/schema.js';
 import { FieldSet } from './field-set.js';
+import { itemStep } from '../schema/item-step.js';
 
 /** One part of a value that can be owned on its own. */
 export interface Part {
@@ -9,18 +10,6 @@ export interface Part {
   readonly schema: Schema | undefined;
   /** Items of lists and entries of maps are owned as such; struct fields only through their leaves. */
   readonly isItem: boolean;
-}
-
-/** The wire form of the step to an item of a keyed list; undefined when a key is missing. */
-export function itemStep(item: Json, schema: Schema): string | undefined {
-  if (!isObject(item)) return undefined;
-  const keys: JsonObject = {};
-  for (const key of [...(schema.listMapKeys ?? [])].sort()) {
-    const value = item[key] ?? schema.items?.properties?.[key]?.default;
-    if (value === undefined) continue;
-    keys[key] = value;
-  }
-  return Object.keys(keys).length === 0 ? undefined : `k:${JSON.stringify(keys)}`;
 }
 
 /** The separately owned parts of a value; undefined when the value is owned as a whole. */

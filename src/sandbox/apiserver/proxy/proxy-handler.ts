@@ -3,7 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { formatHostPort } from '#base/net/authority.js';
 import type { CertificateAndKey } from '../../base/pki.js';
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import type { ApiRequest, Exchange } from '../http/exchange.js';
 import type { ResourcePath } from '../http/request-info.js';
 import type { ObjectReader } from '../registry/resource.js';

@@ -1,6 +1,6 @@
 import { isIp } from '#base/net/address.js';
 import { isInRange } from '#base/net/ranges.js';
-import { ApiError, apiError } from '../http/api-error.js';
+import { ApiError, apiError } from '../api-error.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';

@@ -1,4 +1,4 @@
-import { mastersGroup, serviceAccountOf, type UserInfo } from '../auth/user.js';
+import { mastersGroup, serviceAccountOf, type UserInfo } from '../user.js';
 import { type Json, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Store } from '../storage/store.js';

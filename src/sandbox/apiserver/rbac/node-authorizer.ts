@@ -1,4 +1,4 @@
-import type { UserInfo } from '../auth/user.js';
+import type { UserInfo } from '../user.js';
 import { isObject, type Json, objectOf, objectsOf, pathOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { ObjectReader } from '../registry/resource.js';

@@ -1,5 +1,5 @@
-import type { AdmissionChain, AdmissionRequest, BodyType } from '../admission/admission.js';
-import type { Holds } from '../admission/holds.js';
+import type { AdmissionChain, AdmissionRequest, BodyType } from './admission.js';
+import type { Holds } from './holds.js';
 import { cloneJson, equalJson, type JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { decodeObject } from './decode.js';

@@ -1,4 +1,4 @@
-import { ApiError, apiError } from '../http/api-error.js';
+import { ApiError, apiError } from '../api-error.js';
 import { cloneJson } from '../../base/json.js';
 import { applyConfiguration } from '../managed-fields/apply.js';
 import type { KubeObject } from '../object.js';

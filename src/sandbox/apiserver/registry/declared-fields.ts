@@ -1,4 +1,4 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { cloneJson } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { prune } from '../schema/prune.js';

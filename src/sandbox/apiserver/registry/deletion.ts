@@ -1,4 +1,4 @@
-import { ApiError } from '../http/api-error.js';
+import { ApiError } from '../api-error.js';
 import { cloneJson, isObject, numberOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import type { Resource } from './resource.js';

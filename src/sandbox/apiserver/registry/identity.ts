@@ -1,4 +1,4 @@
-import { apiError, type FieldError, fieldError } from '../http/api-error.js';
+import { apiError, type FieldError, fieldError } from '../api-error.js';
 import type { KubeObject } from '../object.js';
 import type { Resource } from './resource.js';
 

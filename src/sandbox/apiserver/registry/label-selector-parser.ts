@@ -1,4 +1,4 @@
-import { apiError, fieldError } from '../http/api-error.js';
+import { apiError, fieldError } from '../api-error.js';
 import { keyProblem, labelValueProblem } from './names.js';
 import type { Requirement } from './label-requirement.js';
 

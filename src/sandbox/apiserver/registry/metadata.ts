@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import type { ObjectMeta, OwnerReference } from '../object.js';
 import { labelErrors, nameProblems, qualifiedNameProblems } from './names.js';
 import type { Resource } from './resource.js';

@@ -1,4 +1,4 @@
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import type { NameRule } from './resource.js';
 
 const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;

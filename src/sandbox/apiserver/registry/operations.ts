@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { AdmissionChain, BodyType } from '../admission/admission.js';
-import { ApiError, apiError } from '../http/api-error.js';
+import type { AdmissionChain, BodyType } from './admission.js';
+import { ApiError, apiError } from '../api-error.js';
 import { cloneJson } from '../../base/json.js';
 import { recordUpdate } from '../managed-fields/record-update.js';
 import { type KubeObject, timestamp } from '../object.js';
 import { type Store, StoreConflict } from '../storage/store.js';
-import { Holds } from '../admission/holds.js';
+import { Holds } from './holds.js';
 import { applyObject } from './apply-object.js';
 import { AdmissionGate } from './admission-gate.js';
 import { decodeObject } from './decode.js';

@@ -1,4 +1,4 @@
-import type { FieldError } from '../http/api-error.js';
+import type { FieldError } from '../api-error.js';
 import type { Json, JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Schema } from '../schema/schema.js';

@@ -1,4 +1,4 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 
 /** How long a write goes on when others keep getting in between: Kubernetes counts no attempts either. */
 const retryMaxMs = 34_000;

@@ -1,5 +1,5 @@
-import type { BodyType } from '../admission/admission.js';
-import type { UserInfo } from '../auth/user.js';
+import type { BodyType } from './admission.js';
+import type { UserInfo } from '../user.js';
 import type { KubeObject } from '../object.js';
 
 /** What becomes of fields the schema does not know. */

@@ -1,9 +1,9 @@
 import { RE2JS } from 're2js';
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { type FieldError, fieldError } from '../api-error.js';
 import { equalJson, isObject, type Json, type JsonObject } from '../../base/json.js';
-import { itemStep } from '../managed-fields/typed-value.js';
 import { matchesFormat } from './formats.js';
 import type { Schema } from './schema.js';
+import { itemStep } from './item-step.js';
 
 /** A validation never reports more than this many problems: hostile input must not multiply. */
 const maxErrors = 100;

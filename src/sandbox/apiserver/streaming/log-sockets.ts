@@ -1,5 +1,5 @@
 import { type WebSocket, WebSocketServer } from 'ws';
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import type { KubeObject } from '../object.js';
 import type { PodLogs } from '../subresources/pod-logs.js';
 import type { UpgradeRequest } from './upgrade-request.js';

@@ -4,7 +4,7 @@ import {
   StreamAcceptor,
   UnknownProtocolError,
 } from '../../streaming/stream-acceptor.js';
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import type { KubeletGateway } from '../../base/kubelet-gateway.js';
 import type { Operations } from '../registry/operations.js';
 import { assertPlaced, containerOf } from '../subresources/pod-container.js';

@@ -1,6 +1,6 @@
 import { WebSocketServer } from 'ws';
-import { apiError } from '../http/api-error.js';
-import type { Router } from '../http/router.js';
+import { apiError } from '../api-error.js';
+import type { Router } from '../serve/router.js';
 import type { Resource } from '../registry/resource.js';
 import type { UpgradeRequest } from './upgrade-request.js';
 

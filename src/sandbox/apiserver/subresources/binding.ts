@@ -1,4 +1,4 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { arrayOf, cloneJson, objectOf, pathOf, stringMapOf, stringOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import type { Operations } from '../registry/operations.js';

@@ -1,11 +1,10 @@
 import { answerObject } from '../http/answer-object.js';
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { parseObject, readBody } from '../http/body.js';
 import type { Exchange } from '../http/exchange.js';
 import { objectFrom } from '../http/object-form.js';
 import { readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
-import { patchedObject } from '../http/write-handler.js';
 import { writeOptions } from '../http/write-options.js';
 import { cloneJson, objectOf, objectsOf } from '../../base/json.js';
 import { signingStatusErrors } from '../kinds/certificates/signing-request.js';
@@ -13,6 +12,7 @@ import { type KubeObject, timestamp } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import { typeOf } from '../registry/present.js';
 import type { Resource } from '../registry/resource.js';
+import { patchedObject } from '../http/patched-object.js';
 
 /** New conditions get the time at which they were written. */
 function stampConditions(csr: KubeObject): void {

@@ -1,17 +1,17 @@
 import { answerObject } from '../http/answer-object.js';
-import { apiError, fieldError } from '../http/api-error.js';
+import { apiError, fieldError } from '../api-error.js';
 import { parseObject, readBody } from '../http/body.js';
 import type { Exchange } from '../http/exchange.js';
 import { objectFrom } from '../http/object-form.js';
 import { readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { writeOptions } from '../http/write-options.js';
-import { patchedObject } from '../http/write-handler.js';
 import { cloneJson, equalJson, objectsOf, pathOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import { typeOf } from '../registry/present.js';
 import { type Resource, specOf } from '../registry/resource.js';
+import { patchedObject } from '../http/patched-object.js';
 
 const field = 'spec.ephemeralContainers';
 

@@ -1,4 +1,4 @@
-import { type ApiError, apiError } from '../http/api-error.js';
+import { type ApiError, apiError } from '../api-error.js';
 import { cloneJson, numberOf, objectOf, pathOf, stringOf, stringsOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import { LabelSelector } from '../registry/label-selector.js';

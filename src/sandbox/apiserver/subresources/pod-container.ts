@@ -1,4 +1,4 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { objectsOf, pathOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 

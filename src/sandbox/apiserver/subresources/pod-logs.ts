@@ -1,6 +1,6 @@
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { ApiError, apiError, type FieldError, fieldError } from '../http/api-error.js';
+import { ApiError, apiError, type FieldError, fieldError } from '../api-error.js';
 import { type Exchange, setWarnings } from '../http/exchange.js';
 import { queryFlag, queryInteger } from '../http/query.js';
 import { objectsOf, pathOf, stringOf } from '../../base/json.js';

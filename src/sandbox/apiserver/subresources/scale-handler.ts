@@ -1,4 +1,4 @@
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { parseObject, readBody } from '../http/body.js';
 import { answerObject } from '../http/answer-object.js';
 import type { Exchange } from '../http/exchange.js';

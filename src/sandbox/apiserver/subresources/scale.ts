@@ -1,4 +1,4 @@
-import { apiError, fieldError } from '../http/api-error.js';
+import { apiError, fieldError } from '../api-error.js';
 import { childOf, cloneJson, type JsonObject, numberOf, pathOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';

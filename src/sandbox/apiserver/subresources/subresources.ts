@@ -1,6 +1,6 @@
 import type { ServiceAccountTokens } from '../auth/service-account-tokens.js';
 import { answerObject } from '../http/answer-object.js';
-import { apiError } from '../http/api-error.js';
+import { apiError } from '../api-error.js';
 import { type Exchange, sendJson } from '../http/exchange.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { writeOptions } from '../http/write-options.js';
@@ -9,7 +9,7 @@ import type { KubeObject } from '../object.js';
 import type { ProxyHandler } from '../proxy/proxy-handler.js';
 import type { Operations } from '../registry/operations.js';
 import type { Resource } from '../registry/resource.js';
-import { admitConnection } from '../streaming/connect-options.js';
+import { admitConnection } from './connect-options.js';
 import { bindPod } from './binding.js';
 import { bodyOf } from './body.js';
 import { serveApproval } from './certificate-approval.js';

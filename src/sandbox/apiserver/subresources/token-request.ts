@@ -3,7 +3,7 @@ import {
   type ServiceAccountTokens,
   tokenLifetime,
 } from '../auth/service-account-tokens.js';
-import { ApiError, apiError, fieldError } from '../http/api-error.js';
+import { ApiError, apiError, fieldError } from '../api-error.js';
 import {
   isObject,
   type JsonObject,

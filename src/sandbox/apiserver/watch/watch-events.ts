@@ -1,4 +1,4 @@
-import { ApiError, apiError } from '../http/api-error.js';
+import { ApiError, apiError } from '../api-error.js';
 import { revisionOf } from '../http/list-options.js';
 import { protobufType } from '../http/negotiation.js';
 import type { KubeObject } from '../object.js';

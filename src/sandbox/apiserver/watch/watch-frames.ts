@@ -1,5 +1,5 @@
 import { metaApiVersion } from '../http/answer-object.js';
-import type { ApiError } from '../http/api-error.js';
+import type { ApiError } from '../api-error.js';
 import type { Accepted } from '../http/negotiation.js';
 import type { JsonObject } from '../../base/json.js';
 import { apiVersionOf, type KubeObject } from '../object.js';

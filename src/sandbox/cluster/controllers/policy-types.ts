@@ -8,7 +8,7 @@ import {
 } from '../../apiserver/admission/policy/type-checks.js';
 import { typedVersionsOf } from '../../apiserver/crd/custom-resource.js';
 import type { JsonObject } from '../../base/json.js';
-import { builtinResources } from '../../apiserver/kinds/builtin-table.js';
+import { builtinResources } from '../../apiserver/builtin/builtin-table.js';
 import type { Controller, ControllerDeps, ControllerQueue } from './controller.js';
 
 /** admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy. */

@@ -7,7 +7,7 @@ import { termMatcher } from './affinity-terms.js';
 import type { ClusterView, NodeState } from './cluster-view.js';
 import { requestOf } from './filters/resources.js';
 import { spreadConstraints, spreadCounts } from './filters/topology-spread.js';
-import { tolerates } from './tolerations.js';
+import { tolerates } from '../controllers/tolerations.js';
 
 /** Raw points of one preference for each candidate; more is better after {@link scale}. */
 interface Preference {

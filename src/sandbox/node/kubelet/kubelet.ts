@@ -15,7 +15,7 @@ import { hasManyUserIds } from './container/container-security.js';
 import { EventRecorder } from './event-recorder.js';
 import { keepNodeObject } from './node/node-heartbeat.js';
 import { allocatable, type NodeIdentity } from './node/node-status.js';
-import { ObjectSource } from './object-source.js';
+import { ObjectSource } from '../model/object-source.js';
 import type { ClusterDnsSettings } from './pod/pod-files.js';
 import type { SandboxDeps } from './pod/pod-sandbox.js';
 import { PodWorker, type PodWorkerDeps } from './pod/pod-worker.js';

@@ -1,8 +1,8 @@
 import { type ContainerSpec, containerNamed, type EnvVar } from '../model/pod.js';
 import { type DownwardContext, fieldValue, resourceValue } from '../model/downward.js';
 import { expandVariables } from '../model/expand.js';
-import type { ObjectSource, SourceKind } from '../kubelet/object-source.js';
-import { ContainerConfigError } from './config-error.js';
+import type { ObjectSource, SourceKind } from '../model/object-source.js';
+import { ContainerConfigError } from '../model/config-error.js';
 import { serviceEnvironment } from './service-environment.js';
 
 export interface EnvironmentInput {

@@ -1,6 +1,6 @@
 import { urlHost } from '#base/net/authority.js';
 import type { Service } from '#base/kube/types.js';
-import type { ObjectSource } from '../kubelet/object-source.js';
+import type { ObjectSource } from '../model/object-source.js';
 import type { Pod } from '../model/pod.js';
 
 const masterNamespace = 'default';

@@ -1,7 +1,7 @@
 import { chmod, chown } from 'node:fs/promises';
 import { foreignClaimProblem } from '../../base/ephemeral-claim.js';
 import type { NodeHost } from '../host/node-host.js';
-import type { ObjectSource } from '../kubelet/object-source.js';
+import type { ObjectSource } from '../model/object-source.js';
 import type { Pod } from '../model/pod.js';
 import { prepareHostPath } from './host-path.js';
 import { VolumeError } from './volume-content.js';

@@ -1,4 +1,4 @@
-import type { ObjectSource, SourceKind } from '../kubelet/object-source.js';
+import type { ObjectSource, SourceKind } from '../model/object-source.js';
 import { type DownwardContext, fieldValue, resourceValue } from '../model/downward.js';
 import {
   containerNamed,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { podAmounts, isBestEffort } from '#sandbox/apiserver/admission/pods/pod-resources.js';
-import { shown } from '#sandbox/apiserver/admission/quota/amounts.js';
+import { shown } from '#sandbox/apiserver/admission/pods/amounts.js';
 import { podMatches } from '#sandbox/apiserver/admission/quota/scopes.js';
 import { isCountedIn, unspecified, usageOf } from '#sandbox/apiserver/admission/quota/usage.js';
 import type { JsonObject } from '#sandbox/base/json.js';

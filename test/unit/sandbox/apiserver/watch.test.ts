@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { acceptedByDefault } from '#sandbox/apiserver/http/negotiation.js';
-import { builtinResources } from '#sandbox/apiserver/kinds/builtin-table.js';
+import { builtinResources } from '#sandbox/apiserver/builtin/builtin-table.js';
 import type { KubeObject } from '#sandbox/apiserver/object.js';
 import { Store } from '#sandbox/apiserver/storage/store.js';
 import { watchEvents, type WatchOptions, type WatchSink } from '#sandbox/apiserver/watch/watch-events.js';

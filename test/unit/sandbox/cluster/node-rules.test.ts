@@ -3,7 +3,7 @@ import { judgeNode, pinToNode, rollingPlan } from '#sandbox/cluster/controllers/
 import { evictionInMs, wantedTaints } from '#sandbox/cluster/controllers/node/node-lifecycle.js';
 import { nodeMatches } from '#base/kube/node-selector.js';
 import { parseQuantity } from '#sandbox/base/quantity.js';
-import { tolerates } from '#sandbox/cluster/scheduler/tolerations.js';
+import { tolerates } from '#sandbox/cluster/controllers/tolerations.js';
 import type { DaemonSet } from '#base/kube/types.js';
 import { makeNode, makePod } from './objects.js';
 

@@ -5,7 +5,7 @@ import { hostsFile, podHostname, resolvConf } from '#sandbox/node/kubelet/pod/po
 import { podConditions } from '#sandbox/node/kubelet/pod/pod-conditions.js';
 import { podPhase } from '#sandbox/node/kubelet/pod/pod-phase.js';
 import { buildPodStatus } from '#sandbox/node/kubelet/pod/pod-status.js';
-import { qosClass } from '#sandbox/node/kubelet/pod/qos-class.js';
+import { qosClass } from '#sandbox/node/kubelet/qos-class.js';
 import type { Pod } from '#sandbox/node/model/pod.js';
 import { makeContainer, makePod } from './make-pod.js';
 

@@ -1,9 +1,9 @@
-import { serviceAccountGroups, type UserInfo } from '../../auth/user.js';
+import { serviceAccountGroups, type UserInfo } from '../../user.js';
 import { type AccessOracle, CelAuthorizer } from '../../cel/libraries/authorization.js';
 import { celValue } from '../../cel/values.js';
 import type { Authorizer } from '../../rbac/authorizer.js';
 import type { Resource } from '../../registry/resource.js';
-import type { AdmissionRequest } from '../admission.js';
+import type { AdmissionRequest } from '../../registry/admission.js';
 import { requestView } from './request-view.js';
 import { targetOf } from './rules.js';
 import type { VersionedObjects } from './versions.js';

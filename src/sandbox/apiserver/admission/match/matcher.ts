@@ -4,7 +4,7 @@ import { LabelSelector } from '../../registry/label-selector.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Resource } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
-import type { AdmissionRequest } from '../admission.js';
+import type { AdmissionRequest } from '../../registry/admission.js';
 import { type MatchRule, ruleMatches, targetOf } from './rules.js';
 
 /** Which requests a webhook or policy is for. */

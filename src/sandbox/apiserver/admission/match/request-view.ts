@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Json, JsonObject } from '../../../base/json.js';
 import type { Resource } from '../../registry/resource.js';
-import type { AdmissionRequest, BodyType } from '../admission.js';
+import type { AdmissionRequest, BodyType } from '../../registry/admission.js';
 import { targetOf } from './rules.js';
 
 const optionKinds = {

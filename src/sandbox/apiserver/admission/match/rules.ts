@@ -1,5 +1,5 @@
 import { type JsonObject, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
-import type { AdmissionRequest, Operation } from '../admission.js';
+import type { AdmissionRequest, Operation } from '../../registry/admission.js';
 
 /** A rule of a webhook or policy: which requests it is for. */
 export interface MatchRule {

@@ -1,7 +1,7 @@
 import type { KubeObject } from '../../object.js';
 import { convertObject } from '../../registry/conversion.js';
 import type { Resource } from '../../registry/resource.js';
-import type { AdmissionRequest } from '../admission.js';
+import type { AdmissionRequest } from '../../registry/admission.js';
 
 /** The objects of a request as webhooks and expressions see them; absent ones are null. */
 export interface VersionedObjects {

@@ -1,8 +1,8 @@
-import { apiError, fieldError } from '../../http/api-error.js';
+import { apiError, fieldError } from '../../api-error.js';
 import { equalJson, isObject, type JsonObject, objectOf, pathOf, stringMapOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Store } from '../../storage/store.js';
-import type { AdmissionPlugin, AdmissionRequest } from '../admission.js';
+import type { AdmissionPlugin, AdmissionRequest } from '../../registry/admission.js';
 import { baselineChecks } from './baseline.js';
 import { replacedByRestricted, restrictedChecks } from './restricted.js';
 import type { Check, Finding, Subject } from './subject.js';

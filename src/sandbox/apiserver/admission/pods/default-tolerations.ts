@@ -1,6 +1,6 @@
 import { type JsonObject, objectsOf } from '../../../base/json.js';
 import { specOf } from '../../registry/resource.js';
-import type { AdmissionPlugin } from '../admission.js';
+import type { AdmissionPlugin } from '../../registry/admission.js';
 
 const seconds = 300;
 const keys = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] as const;

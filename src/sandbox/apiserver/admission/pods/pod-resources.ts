@@ -1,6 +1,6 @@
 import type { ExactQuantity } from '../../../base/exact-quantity.js';
 import { type JsonObject, objectOf, objectsOf } from '../../../base/json.js';
-import { type Amounts, addTo, amountsOf, largest } from '../quota/amounts.js';
+import { type Amounts, addTo, amountsOf, largest } from './amounts.js';
 
 /**
  * What a pod takes on its node: its containers together, or what an init

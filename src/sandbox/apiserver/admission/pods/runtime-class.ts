@@ -1,9 +1,9 @@
-import { apiError } from '../../http/api-error.js';
+import { apiError } from '../../api-error.js';
 import { equalJson, isObject, objectOf, objectsOf, stringMapOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { specOf } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
-import type { AdmissionPlugin } from '../admission.js';
+import type { AdmissionPlugin } from '../../registry/admission.js';
 
 const storage = 'runtimeclasses.node.k8s.io';
 

@@ -1,12 +1,12 @@
 import type { Logger } from '#base/telemetry/log.js';
-import { ApiError, apiError } from '../../http/api-error.js';
+import { ApiError, apiError } from '../../api-error.js';
 import { celValue } from '../../cel/values.js';
 import type { KubeObject } from '../../object.js';
 import type { Authorizer } from '../../rbac/authorizer.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Resource } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
-import type { AdmissionPlugin, AdmissionRequest } from '../admission.js';
+import type { AdmissionPlugin, AdmissionRequest } from '../../registry/admission.js';
 import { celContext } from '../match/cel-context.js';
 import { isExempt, Matcher } from '../match/matcher.js';
 import { targetOf } from '../match/rules.js';

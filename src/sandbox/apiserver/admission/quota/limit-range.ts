@@ -1,11 +1,11 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
-import { apiError } from '../../http/api-error.js';
+import { apiError } from '../../api-error.js';
 import { childOf, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Store } from '../../storage/store.js';
-import type { AdmissionPlugin } from '../admission.js';
+import type { AdmissionPlugin } from '../../registry/admission.js';
 import { containersOf, podAmounts } from '../pods/pod-resources.js';
-import { type Amounts, amountsOf } from './amounts.js';
+import { type Amounts, amountsOf } from '../pods/amounts.js';
 
 const annotation = 'kubernetes.io/limit-ranger';
 

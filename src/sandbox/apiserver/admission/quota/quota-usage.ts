@@ -4,7 +4,7 @@ import type { KubeObject } from '../../object.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Resource } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
-import { type Amounts, addTo, amountsOf } from './amounts.js';
+import { type Amounts, addTo, amountsOf } from '../pods/amounts.js';
 import { isInScope, scopesOf } from './scopes.js';
 import { isCountedIn, usageOf } from './usage.js';
 

@@ -1,11 +1,11 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
-import { apiError } from '../../http/api-error.js';
+import { apiError } from '../../api-error.js';
 import { objectOf } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Store } from '../../storage/store.js';
-import type { AdmissionPlugin, AdmissionRequest } from '../admission.js';
-import { type Amounts, difference, shown } from './amounts.js';
+import type { AdmissionPlugin, AdmissionRequest } from '../../registry/admission.js';
+import { type Amounts, difference, shown } from '../pods/amounts.js';
 import { hardOf, usedOf } from './quota-usage.js';
 import { isInScope, podMatches, type ScopeRequirement, scopesOf } from './scopes.js';
 import { isCountedIn, unspecified, usageOf } from './usage.js';

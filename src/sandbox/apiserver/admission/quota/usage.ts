@@ -3,7 +3,7 @@ import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../../base/j
 import type { KubeObject } from '../../object.js';
 import type { Resource } from '../../registry/resource.js';
 import { containersOf, podAmounts } from '../pods/pod-resources.js';
-import { type Amounts, amountsOf } from './amounts.js';
+import { type Amounts, amountsOf } from '../pods/amounts.js';
 
 const one = ExactQuantity.of(1);
 /** Kinds whose plain plural is a quota too, besides `count/PLURAL`. */

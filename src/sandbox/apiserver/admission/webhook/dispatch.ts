@@ -1,10 +1,10 @@
 import type { Logger } from '#base/telemetry/log.js';
-import { ApiError, apiError } from '../../http/api-error.js';
+import { ApiError, apiError } from '../../api-error.js';
 import type { Authorizer } from '../../rbac/authorizer.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Resource } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
-import type { AdmissionRequest } from '../admission.js';
+import type { AdmissionRequest } from '../../registry/admission.js';
 import { celContext } from '../match/cel-context.js';
 import { conditionsHold } from '../match/conditions.js';
 import { isExempt, Matcher } from '../match/matcher.js';

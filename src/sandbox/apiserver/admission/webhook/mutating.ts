@@ -1,10 +1,10 @@
-import { apiError } from '../../http/api-error.js';
+import { apiError } from '../../api-error.js';
 import { cloneJson, equalJson, isObject, type Json } from '../../../base/json.js';
 import type { KubeObject } from '../../object.js';
 import { jsonPatch } from '../../patch/json-patch.js';
 import { MalformedPatch, PatchNotApplicable } from '../../patch/patch-error.js';
 import { convertObject } from '../../registry/conversion.js';
-import type { AdmissionPlugin, AdmissionRequest, Reinvocation } from '../admission.js';
+import type { AdmissionPlugin, AdmissionRequest, Reinvocation } from '../../registry/admission.js';
 import { configuredWebhooks, type Webhook } from './configuration.js';
 import { type Call, WebhookDispatch, type WebhookDeps } from './dispatch.js';
 

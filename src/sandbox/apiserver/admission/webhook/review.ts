@@ -1,4 +1,4 @@
-import { ApiError, type StatusDetails } from '../../http/api-error.js';
+import { ApiError, type StatusDetails } from '../../api-error.js';
 import {
   isObject,
   type Json,
@@ -9,7 +9,7 @@ import {
   stringsOf,
 } from '../../../base/json.js';
 import type { Resource } from '../../registry/resource.js';
-import type { AdmissionRequest } from '../admission.js';
+import type { AdmissionRequest } from '../../registry/admission.js';
 import { requestView } from '../match/request-view.js';
 import type { VersionedObjects } from '../match/versions.js';
 import { WebhookCallError } from './client.js';

@@ -1,4 +1,4 @@
-import type { AdmissionPlugin } from '../admission.js';
+import type { AdmissionPlugin } from '../../registry/admission.js';
 import { configuredWebhooks } from './configuration.js';
 import { firstError, WebhookDispatch, type WebhookDeps } from './dispatch.js';
 

@@ -1,5 +1,5 @@
 import { parseQuantity } from '../../../base/quantity.js';
-import type { FieldError } from '../../http/api-error.js';
+import type { FieldError } from '../../api-error.js';
 import { childOf, isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import { type KubeObject, timestamp } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';

@@ -1,5 +1,5 @@
 import { isIp } from '#base/net/address.js';
-import type { FieldError } from '../../http/api-error.js';
+import type { FieldError } from '../../api-error.js';
 import {
   isObject,
   type Json,

@@ -1,4 +1,4 @@
-import type { FieldError } from '../../http/api-error.js';
+import type { FieldError } from '../../api-error.js';
 import {
   cloneJson,
   equalJson,

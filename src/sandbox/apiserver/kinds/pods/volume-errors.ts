@@ -1,6 +1,6 @@
 import { isObject, type Json, type JsonObject, numberOf, objectsOf, stringOf } from '../../../base/json.js';
 import { parseQuantity } from '../../../base/quantity.js';
-import { persistentClaimSpecErrors } from '../storage/claim-errors.js';
+import { persistentClaimSpecErrors } from '../validation/claim-errors.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 import { fieldRefErrors, resourceFieldErrors } from './env-errors.js';
 

@@ -10,7 +10,7 @@ import {
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { Checks } from '../validation/checks.js';
 import { compareQuantities } from '../validation/quantities.js';
-import { persistentClaimSpecErrors } from './claim-errors.js';
+import { persistentClaimSpecErrors } from '../validation/claim-errors.js';
 
 /** The older field takes claims and snapshots only; anything else in it is ignored. */
 function isKnownSource({ apiGroup, kind }: JsonObject): boolean {

@@ -4,7 +4,7 @@ import { specOf, type Strategy } from '../../registry/resource.js';
 import { csiErrors, hostPathErrors, nfsErrors, volumeSources } from '../pods/volume-errors.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
 import { nodeSelector } from '../validation/selectors.js';
-import { accessModeErrors, positiveAmount, volumeModes } from './claim-errors.js';
+import { accessModeErrors, positiveAmount, volumeModes } from '../validation/claim-errors.js';
 
 const sources = ['hostPath', ...volumeSources.filter((s) => s !== 'hostPath'), 'local'];
 const reclaimPolicies = ['Delete', 'Recycle', 'Retain'];

@@ -1,7 +1,7 @@
 import type { DaemonSet, Node, Pod, Toleration } from '#base/kube/types.js';
 import { nodeTaints } from '../../objects.js';
 import { nodeMatches } from '#base/kube/node-selector.js';
-import { untolerated } from '../../scheduler/tolerations.js';
+import { untolerated } from '../tolerations.js';
 import { resolveIntOrPercent } from '../int-or-percent.js';
 import { isAvailable } from '../pod-state.js';
 

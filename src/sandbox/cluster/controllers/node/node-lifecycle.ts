@@ -3,7 +3,7 @@ import { leases as leaseResource, nodes as nodeResource, pods as podResource } f
 import type { Condition, Lease, Node, Pod, Taint } from '#base/kube/types.js';
 import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import { isSameTaint, nodeTaints } from '../../objects.js';
-import { tolerates } from '../../scheduler/tolerations.js';
+import { tolerates } from '../tolerations.js';
 import { timestamp, withCondition } from '../conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue } from '../controller.js';
 import { isFinished } from '../pod-state.js';

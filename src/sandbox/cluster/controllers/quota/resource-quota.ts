@@ -3,7 +3,7 @@ import { ExactQuantity } from '../../../base/exact-quantity.js';
 import type { ServedResource } from '../../../base/discovery.js';
 import { pods as podResource, resourceQuotas } from '#base/kube/resource.js';
 import type { KubeObject, Pod } from '#base/kube/types.js';
-import { addTo, amountsOf } from '../../../apiserver/admission/quota/amounts.js';
+import { addTo, amountsOf } from '../../../apiserver/admission/pods/amounts.js';
 import { isInScope, scopesOf } from '../../../apiserver/admission/quota/scopes.js';
 import { isCountedIn, usageOf } from '../../../apiserver/admission/quota/usage.js';
 import type { JsonObject } from '../../../base/json.js';

@@ -1,7 +1,7 @@
 import { nodeMatches } from '#base/kube/node-selector.js';
 import { nodeTaints } from '../../objects.js';
 import type { Filter } from '../cluster-view.js';
-import { untolerated } from '../tolerations.js';
+import { untolerated } from '../../controllers/tolerations.js';
 
 const never = { isResolvable: false } as const;
 

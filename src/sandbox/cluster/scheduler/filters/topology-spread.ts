@@ -4,7 +4,7 @@ import type { LabelSelector, Pod, TopologySpreadConstraint } from '#base/kube/ty
 import { isActive } from '../../controllers/pod-state.js';
 import { narrowed } from '../affinity-terms.js';
 import { type ClusterView, type Filter, type NodeState, topologyDomains } from '../cluster-view.js';
-import { untolerated } from '../tolerations.js';
+import { untolerated } from '../../controllers/tolerations.js';
 
 /** Spread constraints that must hold (`DoNotSchedule`; kubernetes.io documentation, "Pod Topology Spread Constraints"). */
 export const topologySpread: Filter = (pod, view) => {

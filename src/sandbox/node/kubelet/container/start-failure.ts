@@ -1,6 +1,6 @@
 import { messageOf } from '#base/errors/mesh-error.js';
 import { ImageError } from '../../image/find-image.js';
-import { ContainerConfigError } from '../../runtime/config-error.js';
+import { ContainerConfigError } from '../../model/config-error.js';
 import { VolumeError } from '../../volume/volume-content.js';
 import type { EventDetails } from '../event-recorder.js';
 import type { WaitingState } from './container-slot.js';

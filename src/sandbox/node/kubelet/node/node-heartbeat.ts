@@ -7,7 +7,7 @@ import type { KubeObject, Node } from '#base/kube/types.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { ListedImage } from '../../image/image.js';
 import type { EventRecorder } from '../event-recorder.js';
-import { within } from '../within.js';
+import { within } from '../../model/within.js';
 import { arch, isPublished, type NodeIdentity, type NodeStatus, nodeStatus } from './node-status.js';
 
 const leaseNamespace = 'kube-node-lease';

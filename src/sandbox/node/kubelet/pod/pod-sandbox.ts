@@ -5,18 +5,10 @@ import type { CniRunner } from '../../cni/cni-runner.js';
 import type { NodeHost } from '../../host/node-host.js';
 import { createPodNamespaces, type PodNamespaces, removePodNamespaces } from '../../host/pod-namespaces.js';
 import { type Pod, podKey } from '../../model/pod.js';
-import { type PauseProcess, startPause } from '../../runtime/pause-process.js';
+import { startPause } from '../../runtime/pause-process.js';
 import { type ClusterDnsSettings, podHostname } from './pod-files.js';
 import type { CniAttachment } from '../../cni/attachment.js';
-
-/** What a pod's containers share: namespaces and addresses. */
-export interface PodSandbox {
-  readonly id: string;
-  readonly namespaces: PodNamespaces;
-  /** Pid 1 of the namespace all containers are in (shareProcessNamespace); absent otherwise. */
-  readonly pause: PauseProcess | undefined;
-  readonly ips: readonly string[];
-}
+import type { PodSandbox } from '../running-sandbox.js';
 
 /** A pod sandbox could not be made; kubectl shows it as event FailedCreatePodSandBox. */
 export class PodSandboxError extends Error {

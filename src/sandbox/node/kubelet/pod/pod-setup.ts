@@ -12,15 +12,10 @@ import { BackOff } from '../back-off.js';
 import { podLogFolder } from '../container/container-files.js';
 import { pruneLogLinks } from '../container/log-links.js';
 import type { EventDetails } from '../event-recorder.js';
-import type { ObjectSource } from '../object-source.js';
+import type { ObjectSource } from '../../model/object-source.js';
 import { podHostname, writePodFiles } from './pod-files.js';
-import {
-  createPodSandbox,
-  type PodSandbox,
-  PodSandboxError,
-  removePodSandbox,
-  type SandboxDeps,
-} from './pod-sandbox.js';
+import { createPodSandbox, PodSandboxError, removePodSandbox, type SandboxDeps } from './pod-sandbox.js';
+import type { PodSandbox } from '../running-sandbox.js';
 
 export interface PodSetupDeps extends SandboxDeps {
   readonly logger: Logger;

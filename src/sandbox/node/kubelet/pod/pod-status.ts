@@ -3,7 +3,7 @@ import type { ContainerStatus, PodCondition, PodStatus } from '../../model/pod-s
 import type { ContainerSlot, SlotKind } from '../container/container-slot.js';
 import { podConditions } from './pod-conditions.js';
 import { podPhase } from './pod-phase.js';
-import { qosClass } from './qos-class.js';
+import { qosClass } from '../qos-class.js';
 
 /** Why the pod as a whole failed: DeadlineExceeded, Evicted, OutOfcpu. */
 export interface PodFailure {

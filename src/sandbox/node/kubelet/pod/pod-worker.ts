@@ -10,12 +10,12 @@ import type { StartDeps } from '../container/container-starter.js';
 import type { EventDetails, EventRecorder } from '../event-recorder.js';
 import { WakeableLoop } from '../wakeable-loop.js';
 import { PodContainers } from './pod-containers.js';
-import type { PodSandbox } from './pod-sandbox.js';
 import { PodSetup, type PodSetupDeps } from './pod-setup.js';
 import { isWorkOver, makeSlots, updateSlots } from './pod-slots.js';
 import { buildPodStatus, type PodFailure } from './pod-status.js';
 import { StatusPublisher } from './status-publisher.js';
 import { hasStorageLimit, storageExcess } from './storage-excess.js';
+import type { PodSandbox } from '../running-sandbox.js';
 
 export interface PodWorkerDeps extends StartDeps, PodSetupDeps {
   readonly client: KubeClient;

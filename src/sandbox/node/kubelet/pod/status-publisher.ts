@@ -5,7 +5,7 @@ import { pods } from '#base/kube/resource.js';
 import type { Logger } from '#base/telemetry/log.js';
 import { type Pod, podKey } from '../../model/pod.js';
 import type { PodCondition, PodStatus } from '../../model/pod-status.js';
-import { within } from '../within.js';
+import { within } from '../../model/within.js';
 
 /** A write that takes longer is tried again: its connection may be half-open. */
 const answerTimeoutMs = 5_000;

@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../../base/json.js';
+import type { Json, JsonObject } from '../base/json.js';
 
 /** Where a field error belongs and what is wrong there, phrased as Kubernetes does. */
 export interface FieldError {

@@ -1,42 +1,42 @@
 import { crdStrategy } from '../crd/crd-strategy.js';
 import type { Strategy } from '../registry/resource.js';
-import { admissionPolicyStrategies } from './admission-policies.js';
-import { admissionWebhookStrategies } from './admission-webhooks.js';
-import { controllerRevisionStrategy } from './apps/controller-revision.js';
-import { daemonSetStrategy } from './apps/daemon-set.js';
-import { deploymentStrategy } from './apps/deployment.js';
+import { admissionPolicyStrategies } from '../admission/policy/policy-strategies.js';
+import { admissionWebhookStrategies } from '../admission/webhook/webhook-strategies.js';
+import { controllerRevisionStrategy } from '../kinds/apps/controller-revision.js';
+import { daemonSetStrategy } from '../kinds/apps/daemon-set.js';
+import { deploymentStrategy } from '../kinds/apps/deployment.js';
 import {
   podTemplateStrategy,
   replicaSetStrategy,
   replicationControllerStrategy,
-} from './apps/replica-set.js';
-import { statefulSetStrategy } from './apps/stateful-set.js';
-import { autoscalerStrategy } from './autoscaling/autoscaler.js';
-import { cronJobStrategy } from './batch/cron-job.js';
-import { jobStrategy } from './batch/job.js';
-import { signingRequestStrategy } from './certificates/signing-request.js';
-import { configMapStrategy, secretStrategy } from './core/config-data.js';
-import { endpointsStrategy } from './core/endpoints.js';
-import { eventStrategy } from './core/event.js';
-import { leaseStrategy } from './core/lease.js';
-import { namespaceStrategy } from './core/namespace.js';
-import { nodeStrategy } from './core/node.js';
-import { limitRangeStrategy, resourceQuotaStrategy } from './core/quota.js';
-import { runtimeClassStrategy } from './core/runtime-class.js';
-import { apiServiceStrategy } from './machinery/api-service.js';
-import { flowSchemaStrategy, priorityLevelStrategy } from './machinery/flow-control.js';
-import { endpointSliceStrategy } from './networking/endpoint-slice.js';
-import { ingressClassStrategy, ingressStrategy } from './networking/ingress.js';
-import { networkPolicyStrategy } from './networking/network-policy.js';
-import { podStrategy } from './pods/pod.js';
-import { disruptionBudgetStrategy } from './policy/disruption-budget.js';
-import { priorityClassStrategy } from './policy/priority-class.js';
-import { rbacStrategies } from './rbac.js';
-import { serviceStrategy } from './service.js';
-import { persistentVolumeClaimStrategy } from './storage/claim.js';
-import { storageClassStrategy, volumeAttachmentStrategy } from './storage/class.js';
-import { csiDriverStrategy, csiNodeStrategy, csiStorageCapacityStrategy } from './storage/csi.js';
-import { persistentVolumeStrategy } from './storage/volume.js';
+} from '../kinds/apps/replica-set.js';
+import { statefulSetStrategy } from '../kinds/apps/stateful-set.js';
+import { autoscalerStrategy } from '../kinds/autoscaling/autoscaler.js';
+import { cronJobStrategy } from '../kinds/batch/cron-job.js';
+import { jobStrategy } from '../kinds/batch/job.js';
+import { signingRequestStrategy } from '../kinds/certificates/signing-request.js';
+import { configMapStrategy, secretStrategy } from '../kinds/core/config-data.js';
+import { endpointsStrategy } from '../kinds/core/endpoints.js';
+import { eventStrategy } from '../kinds/core/event.js';
+import { leaseStrategy } from '../kinds/core/lease.js';
+import { namespaceStrategy } from '../kinds/core/namespace.js';
+import { nodeStrategy } from '../kinds/core/node.js';
+import { limitRangeStrategy, resourceQuotaStrategy } from '../kinds/core/quota.js';
+import { runtimeClassStrategy } from '../kinds/core/runtime-class.js';
+import { apiServiceStrategy } from '../kinds/machinery/api-service.js';
+import { flowSchemaStrategy, priorityLevelStrategy } from '../kinds/machinery/flow-control.js';
+import { endpointSliceStrategy } from '../kinds/networking/endpoint-slice.js';
+import { ingressClassStrategy, ingressStrategy } from '../kinds/networking/ingress.js';
+import { networkPolicyStrategy } from '../kinds/networking/network-policy.js';
+import { podStrategy } from '../kinds/pods/pod.js';
+import { disruptionBudgetStrategy } from '../kinds/policy/disruption-budget.js';
+import { priorityClassStrategy } from '../kinds/policy/priority-class.js';
+import { rbacStrategies } from '../kinds/rbac.js';
+import { serviceStrategy } from '../kinds/service.js';
+import { persistentVolumeClaimStrategy } from '../kinds/storage/claim.js';
+import { storageClassStrategy, volumeAttachmentStrategy } from '../kinds/storage/class.js';
+import { csiDriverStrategy, csiNodeStrategy, csiStorageCapacityStrategy } from '../kinds/storage/csi.js';
+import { persistentVolumeStrategy } from '../kinds/storage/volume.js';
 
 /** What is particular about each built-in kind, by qualified plural. */
 export const builtinStrategies: Readonly<Record<string, Strategy>> = {

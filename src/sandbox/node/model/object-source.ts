@@ -11,7 +11,7 @@ import {
   services,
 } from '#base/kube/resource.js';
 import type { KubeObject, Service } from '#base/kube/types.js';
-import { ContainerConfigError } from '../runtime/config-error.js';
+import { ContainerConfigError } from './config-error.js';
 import { within } from './within.js';
 
 export interface ConfigMapObject extends KubeObject {

@@ -1,9 +1,9 @@
 import type { ServiceAccountTokens } from '../auth/service-account-tokens.js';
-import type { UserInfo } from '../auth/user.js';
+import type { UserInfo } from '../user.js';
 import { isObject, type Json, type JsonObject, objectOf, stringOf, stringsOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import { type Authorizer, denialText } from '../rbac/authorizer.js';
-import { apiError } from './api-error.js';
+import { apiError } from '../api-error.js';
 import type { Attributes } from '../rbac/attributes.js';
 
 function userJson(user: UserInfo): JsonObject {

@@ -1,4 +1,4 @@
-import { autoscalingV1, autoscalingV1Strategy } from '../autoscaling/autoscaling-v1.js';
+import { autoscalingV1, autoscalingV1Strategy } from '../../kinds/autoscaling/autoscaling-v1.js';
 import type { Rows } from './row.js';
 
 /** apps, batch, autoscaling, policy and scheduling. */

@@ -1,9 +1,9 @@
 import { chmod, chown, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../host/make-folder.js';
-import type { NodeHost } from '../host/node-host.js';
-import type { ContainerMount } from '../runtime/container-config.js';
-import { resolveInside } from '../host/path-inside.js';
+import { makeFolder } from '../../host/make-folder.js';
+import type { NodeHost } from '../../host/node-host.js';
+import type { ContainerMount } from '../../runtime/container-config.js';
+import { resolveInside } from '../../host/path-inside.js';
 
 const volumesMax = 64;
 

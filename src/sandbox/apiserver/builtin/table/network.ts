@@ -1,5 +1,5 @@
-import { newEventStrategy } from '../core/event.js';
-import { coreEventConversion } from '../event-conversion.js';
+import { newEventStrategy } from '../../kinds/core/event.js';
+import { coreEventConversion } from '../../kinds/event-conversion.js';
 import type { Rows } from './row.js';
 
 /** Networking, endpoint discovery, leases and the second kind of events. */

@@ -2,16 +2,22 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from '#base/telemetry/log.js';
 import type { Authenticator } from '../auth/authenticator.js';
 import { impersonate } from '../auth/impersonation.js';
-import type { UserInfo } from '../auth/user.js';
+import type { UserInfo } from '../user.js';
 import type { Authorizer } from '../rbac/authorizer.js';
 import { StoreUnavailable } from '../storage/store.js';
-import { ApiError, apiError } from './api-error.js';
-import { verbOf } from './attributes.js';
-import { type Answering, type ApiRequest, type ApiResponse, type Exchange, sendJson } from './exchange.js';
-import { acceptedByDefault, negotiate } from './negotiation.js';
-import { queryFlag } from './query.js';
-import { parsePath } from './request-info.js';
-import type { RequestMetrics } from './request-metrics.js';
+import { ApiError, apiError } from '../api-error.js';
+import { verbOf } from '../http/attributes.js';
+import {
+  type Answering,
+  type ApiRequest,
+  type ApiResponse,
+  type Exchange,
+  sendJson,
+} from '../http/exchange.js';
+import { acceptedByDefault, negotiate } from '../http/negotiation.js';
+import { queryFlag } from '../http/query.js';
+import { parsePath } from '../http/request-info.js';
+import type { RequestMetrics } from '../http/request-metrics.js';
 import { connectSubresources, type Router } from './router.js';
 
 export interface DispatcherDeps {

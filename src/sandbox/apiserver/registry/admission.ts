@@ -1,7 +1,7 @@
-import type { UserInfo } from '../auth/user.js';
+import type { UserInfo } from '../user.js';
 import type { JsonObject } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
-import type { Resource } from '../registry/resource.js';
+import type { Resource } from './resource.js';
 import type { Holds } from './holds.js';
 
 export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';

@@ -7,19 +7,19 @@ import { typeOf } from '../registry/present.js';
 import type { Registry } from '../registry/registry.js';
 import type { Resource } from '../registry/resource.js';
 import type { Subresources } from '../subresources/subresources.js';
-import { apiError } from './api-error.js';
-import { attributesOf, verbOf } from './attributes.js';
-import { parseObject, readBody } from './body.js';
-import { type Exchange, sendJson } from './exchange.js';
-import type { FormLimits } from './negotiation.js';
-import { objectFrom } from './object-form.js';
+import { apiError } from '../api-error.js';
+import { attributesOf, verbOf } from '../http/attributes.js';
+import { parseObject, readBody } from '../http/body.js';
+import { type Exchange, sendJson } from '../http/exchange.js';
+import type { FormLimits } from '../http/negotiation.js';
+import { objectFrom } from '../http/object-form.js';
 import { answerUnknownPage, type PlainPaths } from './plain-paths.js';
 import { ReadHandler } from './read-handler.js';
-import type { ResourcePath } from './request-info.js';
+import type { ResourcePath } from '../http/request-info.js';
 import { assertAllowed, type Reviews } from './reviews.js';
 import { isRouted } from './route-methods.js';
 import { WriteHandler } from './write-handler.js';
-import { writeOptions } from './write-options.js';
+import { writeOptions } from '../http/write-options.js';
 
 export interface RouterDeps {
   readonly authorizer: Authorizer;

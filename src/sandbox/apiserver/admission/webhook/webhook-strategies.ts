@@ -1,6 +1,6 @@
-import { CompileProblem } from '../cel/expression.js';
-import { admissionExpression } from '../admission/match/conditions.js';
-import { type FieldError, fieldError } from '../http/api-error.js';
+import { CompileProblem } from '../../cel/expression.js';
+import { admissionExpression } from '../match/conditions.js';
+import { type FieldError, fieldError } from '../../api-error.js';
 import {
   isObject,
   type Json,
@@ -10,9 +10,9 @@ import {
   objectsOf,
   stringOf,
   stringsOf,
-} from '../../base/json.js';
-import { keyProblem, nameProblem } from '../registry/names.js';
-import type { Strategy } from '../registry/resource.js';
+} from '../../../base/json.js';
+import { keyProblem, nameProblem } from '../../registry/names.js';
+import type { Strategy } from '../../registry/resource.js';
 
 const operations = ['*', 'CONNECT', 'CREATE', 'DELETE', 'UPDATE'];
 const scopes = ['*', 'Cluster', 'Namespaced'];

@@ -1,5 +1,5 @@
-import { parseQuantity } from '../../../base/quantity.js';
-import type { Pod, ResourceList } from '../../model/pod.js';
+import { parseQuantity } from '../../base/quantity.js';
+import type { Pod, ResourceList } from '../model/pod.js';
 
 /** Quality of service class (core/v1, PodQOSClass), from cpu and memory alone. */
 export function qosClass(pod: Pod): string {

@@ -1,9 +1,9 @@
 import { type Discovery, versionDocument } from '../discovery/discovery.js';
 import type { OpenApi } from '../discovery/openapi.js';
 import type { JsonObject } from '../../base/json.js';
-import { apiError } from './api-error.js';
-import { type Exchange, sendJson, sendText } from './exchange.js';
-import { type Health, isHealthEndpoint } from './health.js';
+import { apiError } from '../api-error.js';
+import { type Exchange, sendJson, sendText } from '../http/exchange.js';
+import { type Health, isHealthEndpoint } from '../http/health.js';
 
 export interface PlainPathsDeps {
   readonly discovery: Discovery;

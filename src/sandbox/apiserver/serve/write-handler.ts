@@ -1,21 +1,21 @@
 import { isObject, type Json, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
-import { decodeObject } from '../registry/decode.js';
 import type { Operations } from '../registry/operations.js';
 import { preparePresent, present, typeOf } from '../registry/present.js';
 import type { Resource } from '../registry/resource.js';
 import type { DeleteOptions, WriteOptions } from '../registry/write-options.js';
-import { answerObject } from './answer-object.js';
-import { ApiError, apiError, fieldError } from './api-error.js';
-import { type Parsed, parseObject, readBody } from './body.js';
-import { deleteRequest } from './delete-options.js';
-import { type Exchange, sendJson } from './exchange.js';
-import { listOptions } from './list-options.js';
-import { objectFrom } from './object-form.js';
-import { applyPatch, decodePatched, type Patch, readPatch, reportRepeatedKeys } from './patch-request.js';
+import { answerObject } from '../http/answer-object.js';
+import { ApiError, apiError, fieldError } from '../api-error.js';
+import { type Parsed, parseObject, readBody } from '../http/body.js';
+import { deleteRequest } from '../http/delete-options.js';
+import { type Exchange, sendJson } from '../http/exchange.js';
+import { listOptions } from '../http/list-options.js';
+import { objectFrom } from '../http/object-form.js';
+import { readPatch, reportRepeatedKeys } from '../http/patch-request.js';
 import { selectionOf } from './read-handler.js';
-import type { ResourcePath } from './request-info.js';
-import { applyForce, writeOptions } from './write-options.js';
+import type { ResourcePath } from '../http/request-info.js';
+import { applyForce, writeOptions } from '../http/write-options.js';
+import { patchedObject } from '../http/patched-object.js';
 
 /** How much of a body without a type is quoted. */
 const missingTypeQuoteMax = 1_000;
@@ -194,29 +194,4 @@ function appliedObject(value: Json, resource: Resource): KubeObject {
     throw apiError.badRequest(`invalid object type: ${shown}, Kind=${stringOf(given.kind)}`);
   }
   return objectFrom(value, expected);
-}
-
-/** The object a JSON, merge or strategic patch makes of another. Throws 400 and 422. */
-export function patchedObject(
-  patch: Patch,
-  current: KubeObject,
-  resource: Resource,
-  options: WriteOptions,
-): KubeObject {
-  const patched = applyPatch(patch, current, resource.schema);
-  const draft = decodePatched(patch, patched, () =>
-    decodeObject(resource, current.metadata.namespace, objectFrom(patched, typeOf(resource)), options),
-  );
-  const { name } = draft.metadata;
-  if (name === '') {
-    throw apiError.badRequest(
-      `the name of the object (${current.metadata.name} based on URL) was undeterminable: name must be provided`,
-    );
-  }
-  if (name !== current.metadata.name) {
-    throw apiError.badRequest(
-      `the name of the object (${name}) does not match the name on the URL (${current.metadata.name})`,
-    );
-  }
-  return draft;
 }

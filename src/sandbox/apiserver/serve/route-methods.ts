@@ -1,5 +1,5 @@
 import { type Resource, standardVerbs } from '../registry/resource.js';
-import type { ResourcePath } from './request-info.js';
+import type { ResourcePath } from '../http/request-info.js';
 
 const itemVerbs = ['get', 'update', 'patch', 'delete'];
 const collectionVerbs = ['list', 'watch', 'create', 'deletecollection'];

@@ -8,12 +8,12 @@ import { preparePresent, present } from '../registry/present.js';
 import type { Resource } from '../registry/resource.js';
 import { watchEvents } from '../watch/watch-events.js';
 import { WatchStream } from '../watch/watch-stream.js';
-import { answerObject, includeOf, metaApiVersion } from './answer-object.js';
-import { type Exchange, sendJson } from './exchange.js';
-import { assertReached, datedList, pageOf } from './list-pages.js';
-import { type ListOptions, listOptions, revisionOf } from './list-options.js';
-import { negotiate } from './negotiation.js';
-import type { ResourcePath } from './request-info.js';
+import { answerObject, includeOf, metaApiVersion } from '../http/answer-object.js';
+import { type Exchange, sendJson } from '../http/exchange.js';
+import { assertReached, datedList, pageOf } from '../http/list-pages.js';
+import { type ListOptions, listOptions, revisionOf } from '../http/list-options.js';
+import { negotiate } from '../http/negotiation.js';
+import type { ResourcePath } from '../http/request-info.js';
 
 /** What a request selects, as a test on presented objects. */
 export interface Selection {

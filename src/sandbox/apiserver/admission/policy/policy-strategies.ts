@@ -1,11 +1,11 @@
-import { CompileProblem, compileExpression, type ResultType } from '../cel/expression.js';
-import { policyEnvironment, undeclaredVariables } from '../admission/policy/policy.js';
-import { type FieldError, fieldError } from '../http/api-error.js';
-import { isObject, type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
-import { keyProblem } from '../registry/names.js';
-import { specOf, type Strategy } from '../registry/resource.js';
-import { choiceErrors, conditionErrors, ruleErrors } from './admission-webhooks.js';
+import { CompileProblem, compileExpression, type ResultType } from '../../cel/expression.js';
+import { policyEnvironment, undeclaredVariables } from './policy.js';
+import { type FieldError, fieldError } from '../../api-error.js';
+import { isObject, type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
+import type { KubeObject } from '../../object.js';
+import { keyProblem } from '../../registry/names.js';
+import { specOf, type Strategy } from '../../registry/resource.js';
+import { choiceErrors, conditionErrors, ruleErrors } from '../webhook/webhook-strategies.js';
 
 const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge'];
 

@@ -1,7 +1,7 @@
 import { isObject, type Json, type JsonObject, objectOf, stringOf, stringsOf } from '../../../base/json.js';
-import { at, type Checks, isUnset } from '../validation/checks.js';
-import { compareQuantities, resourceAmount } from '../validation/quantities.js';
-import { labelSelector } from '../validation/selectors.js';
+import { at, type Checks, isUnset } from './checks.js';
+import { compareQuantities, resourceAmount } from './quantities.js';
+import { labelSelector } from './selectors.js';
 
 const accessModes = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod'];
 export const volumeModes = ['Block', 'Filesystem'];
