@@ -186,6 +186,23 @@ describeServers('a CRD over ours', (server) => {
     await s.uninstall(true);
   });
 
+  test('a newer bundle of ours is not put back to an older one, and stays ours', async () => {
+    const s = new Installer(server());
+    const { changes } = await s.install();
+    const planned = changes.find((c) => c.planned.object.metadata.name === routeCrd)?.planned.object;
+    if (planned === undefined) throw new Error('no HTTPRoute CRD in the plan');
+    const newer = structuredClone(planned);
+    newer.metadata.annotations = { ...newer.metadata.annotations, [bundleVersion]: 'v1.99.0' };
+    await s.server.client.apply(customResourceDefinitions, newer, { fieldManager: 'meshctl', force: true });
+    await s.install({ set: ['values.pilot.replicaCount=2'] });
+    expect((await s.crd(routeCrd)).metadata.annotations?.[bundleVersion]).toBe('v1.99.0');
+    expect(await s.recorded()).toContain(routeCrd);
+    await s.uninstall(true);
+    expect(
+      await s.server.client.getOrUndefined({ resource: customResourceDefinitions, name: routeCrd }),
+    ).toBeUndefined();
+  });
+
   test('a release that lacks what the mesh reads is left alone, and found by verify-install', async () => {
     const s = new Installer(server());
     const { changes } = await s.install();

@@ -23,6 +23,16 @@ export function renderDocument(template: Value, scope: ValueMap, where: string):
   return rendered;
 }
 
+/** Renders values that refer to each other by name: each sees those above it. @throws MESH0304 for others */
+export function renderNamed(named: ValueMap, where: string): ValueMap {
+  const scope: Record<string, Value> = {};
+  for (const [name, node] of Object.entries(named)) {
+    const rendered = renderNode(node, scope, `${where}.${name}`);
+    if (rendered !== omitted) scope[name] = rendered;
+  }
+  return scope;
+}
+
 function renderNode(node: Value, scope: ValueMap, where: string): Rendered {
   if (typeof node === 'string') return renderText(node, scope, where);
   if (Array.isArray(node)) return renderList(node as readonly Value[], scope, where);

@@ -1,7 +1,8 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { EffectiveValues } from '../values/effective.js';
-import { isMap, type Value, type ValueMap, valueAt } from '../../templates/values.js';
+import { type Value, type ValueMap, valueAt } from '../../templates/values.js';
+import { renderCrds } from './crds.js';
 import { installScope } from './scope.js';
 import { renderDocument } from '../../templates/render.js';
 import { documentsIn, type TemplateFiles } from '../../templates/files.js';
@@ -55,12 +56,7 @@ export function renderInstallation(
   const isAnyEnabled = folders.some(({ enabled }) => isEnabled(enabled));
   if (isEnabled('base') || isAnyEnabled) addRendered('base', 'Base');
   if (isEnabled('base')) {
-    // CRDs are data, not templates: descriptions may hold braces.
-    for (const folder of ['crds', 'gateway-api']) {
-      for (const { where, document } of documentsIn(files, folder)) {
-        if (isMap(document)) add('Base', where, document);
-      }
-    }
+    for (const { where, document } of renderCrds(files)) add('Base', where, document);
   }
   for (const { folder, component, enabled } of folders) {
     if (isEnabled(enabled)) addRendered(folder, component);

@@ -5,7 +5,6 @@ import {
   customResourceDefinitions,
   gatewayClasses,
   gateways,
-  httpRoutes,
   peerAuthentications,
   type Resource,
 } from '#base/kube/resource.js';
@@ -97,13 +96,7 @@ function changesText(changes: readonly FieldChange[]): string {
 }
 
 /** Kinds that the mesh reads, in the version in which it reads them. */
-const readKinds: readonly Resource[] = [
-  gatewayClasses,
-  gateways,
-  httpRoutes,
-  authorizationPolicies,
-  peerAuthentications,
-];
+const readKinds: readonly Resource[] = [gatewayClasses, gateways, authorizationPolicies, peerAuthentications];
 
 /** Every kind the mesh is configured with is served, whoever installed it, and as the mesh reads it. */
 export async function checkCrds(client: KubeClient, names: readonly string[]): Promise<Check[]> {

@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { readFileSync } from 'node:fs';
 import { runController } from '#mesh/controller/controller.js';
 import { readSettings, type Settings } from '#mesh/controller/settings.js';
+import { renderCrds } from '#mesh/install/render/crds.js';
+import { readTemplateFiles } from '#mesh/templates/files.js';
 import { KubeClient } from '#base/kube/client.js';
 import type { DirectConnectionOptions } from '#base/kube/connection.js';
 import * as resources from '#base/kube/resource.js';
@@ -83,19 +83,8 @@ export class MeshUnderTest {
 
   /** Installs the CRDs this project ships. */
   async installCrds(): Promise<void> {
-    for (const folder of ['templates/crds', 'templates/gateway-api']) {
-      for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
-        for (const document of parseAllDocuments(readFileSync(join(folder, file), 'utf8'))) {
-          const object: unknown = document.toJS({ maxAliasCount: -1 });
-          if (
-            typeof object !== 'object' ||
-            object === null ||
-            Reflect.get(object, 'kind') !== 'CustomResourceDefinition'
-          )
-            continue;
-          await this.client.create(resources.customResourceDefinitions, object);
-        }
-      }
+    for (const { document } of renderCrds(readTemplateFiles())) {
+      await this.client.create(resources.customResourceDefinitions, document);
     }
   }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { renderCrds } from '#mesh/install/render/crds.js';
 import { readTemplateFiles } from '#mesh/templates/files.js';
 import { celErrors } from '#sandbox/apiserver/crd/cel-rules.js';
 import { ruleErrors } from '#sandbox/apiserver/crd/rule-checks.js';
@@ -22,9 +23,12 @@ import { prune } from '#sandbox/apiserver/schema/prune.js';
 import type { Schema } from '#sandbox/apiserver/schema/schema.js';
 import { validateSchema } from '#sandbox/apiserver/schema/validate.js';
 
-const istio = ['v1', 'v1beta1', 'v1alpha3'];
+const istio = ['v1!', 'v1beta1', 'v1alpha3'];
 
-/** Resource -> kind, short names, served versions with the stored one first (reference/control-plane.md 8.2). */
+/** Versions in their order: `!` stored, `-` not served, which is for objects of earlier releases. */
+const gatewayApi = ['v1!', 'v1beta1'];
+
+/** Resource -> kind, short names, versions. */
 const table: Record<string, [kind: string, short: string[], versions: string[]]> = {
   'destinationrules.networking.istio.io': ['DestinationRule', ['dr'], istio],
   'gateways.networking.istio.io': ['Gateway', ['gw'], istio],
@@ -33,19 +37,24 @@ const table: Record<string, [kind: string, short: string[], versions: string[]]>
   'virtualservices.networking.istio.io': ['VirtualService', ['vs'], istio],
   'workloadentries.networking.istio.io': ['WorkloadEntry', ['we'], istio],
   'workloadgroups.networking.istio.io': ['WorkloadGroup', ['wg'], istio],
-  'envoyfilters.networking.istio.io': ['EnvoyFilter', [], ['v1alpha3']],
-  'proxyconfigs.networking.istio.io': ['ProxyConfig', [], ['v1beta1']],
-  'authorizationpolicies.security.istio.io': ['AuthorizationPolicy', ['ap'], ['v1', 'v1beta1']],
-  'peerauthentications.security.istio.io': ['PeerAuthentication', ['pa'], ['v1', 'v1beta1']],
-  'requestauthentications.security.istio.io': ['RequestAuthentication', ['ra'], ['v1', 'v1beta1']],
-  'telemetries.telemetry.istio.io': ['Telemetry', ['telemetry'], ['v1alpha1', 'v1']],
-  'wasmplugins.extensions.istio.io': ['WasmPlugin', [], ['v1alpha1']],
-  'trafficextensions.extensions.istio.io': ['TrafficExtension', [], ['v1alpha1']],
-  'gatewayclasses.gateway.networking.k8s.io': ['GatewayClass', ['gc'], ['v1', 'v1beta1']],
-  'gateways.gateway.networking.k8s.io': ['Gateway', ['gtw'], ['v1', 'v1beta1']],
-  'httproutes.gateway.networking.k8s.io': ['HTTPRoute', [], ['v1', 'v1beta1']],
-  'grpcroutes.gateway.networking.k8s.io': ['GRPCRoute', [], ['v1']],
-  'referencegrants.gateway.networking.k8s.io': ['ReferenceGrant', ['refgrant'], ['v1beta1']],
+  'envoyfilters.networking.istio.io': ['EnvoyFilter', [], ['v1alpha3!']],
+  'proxyconfigs.networking.istio.io': ['ProxyConfig', [], ['v1beta1!']],
+  'authorizationpolicies.security.istio.io': ['AuthorizationPolicy', ['ap'], ['v1!', 'v1beta1']],
+  'peerauthentications.security.istio.io': ['PeerAuthentication', ['pa'], ['v1!', 'v1beta1']],
+  'requestauthentications.security.istio.io': ['RequestAuthentication', ['ra'], ['v1!', 'v1beta1']],
+  'telemetries.telemetry.istio.io': ['Telemetry', ['telemetry'], ['v1alpha1!', 'v1']],
+  'wasmplugins.extensions.istio.io': ['WasmPlugin', [], ['v1alpha1!']],
+  'trafficextensions.extensions.istio.io': ['TrafficExtension', [], ['v1alpha1!']],
+  'backendtlspolicies.gateway.networking.k8s.io': ['BackendTLSPolicy', ['btlspolicy'], ['v1!', '-v1alpha3']],
+  'gatewayclasses.gateway.networking.k8s.io': ['GatewayClass', ['gc'], gatewayApi],
+  'gateways.gateway.networking.k8s.io': ['Gateway', ['gtw'], gatewayApi],
+  'grpcroutes.gateway.networking.k8s.io': ['GRPCRoute', [], ['v1!']],
+  'httproutes.gateway.networking.k8s.io': ['HTTPRoute', [], gatewayApi],
+  'listenersets.gateway.networking.k8s.io': ['ListenerSet', ['lset'], ['v1!']],
+  'referencegrants.gateway.networking.k8s.io': ['ReferenceGrant', ['refgrant'], ['v1', 'v1beta1!']],
+  'tcproutes.gateway.networking.k8s.io': ['TCPRoute', [], ['v1!', '-v1alpha2']],
+  'tlsroutes.gateway.networking.k8s.io': ['TLSRoute', [], ['v1!', '-v1alpha2', '-v1alpha3']],
+  'udproutes.gateway.networking.k8s.io': ['UDPRoute', [], ['v1!', '-v1alpha2']],
 };
 
 interface Definition {
@@ -55,15 +64,12 @@ interface Definition {
   readonly versions: readonly JsonObject[];
 }
 
-const definitions: readonly Definition[] = Object.entries(readTemplateFiles())
-  .filter(([file]) => /^(crds|gateway-api)\//.test(file))
-  .flatMap(([file, documents]) =>
-    documents.map((document) => {
-      const crd = objectOf(document as Json);
-      const spec = objectOf(crd['spec']);
-      return { file, crd, spec, versions: objectsOf(spec['versions']) };
-    }),
-  );
+const definitions: readonly Definition[] = renderCrds(readTemplateFiles()).map(({ where, document }) => {
+  // Schemas that definitions share are one object; what is here must not be.
+  const crd = objectOf(cloneJson(document as Json));
+  const spec = objectOf(crd['spec']);
+  return { file: where, crd, spec, versions: objectsOf(spec['versions']) };
+});
 
 function openApiOf(version: JsonObject): Json | undefined {
   return pathOf(version, 'schema', 'openAPIV3Schema');
@@ -114,7 +120,10 @@ describe('the definitions', () => {
         [
           pathOf(spec, 'names', 'kind'),
           stringsOf(pathOf(spec, 'names', 'shortNames')),
-          versions.map((v) => v['name']),
+          versions.map(
+            (v) =>
+              `${v['served'] === true ? '' : '-'}${stringOf(v['name'])}${v['storage'] === true ? '!' : ''}`,
+          ),
         ],
       ]),
     );
@@ -126,19 +135,32 @@ describe('the definitions', () => {
     }
   });
 
-  it('store their first version, serve all, and show the age', () => {
+  it('store one version, and show the age in all that are served', () => {
     for (const { versions } of definitions) {
-      expect(versions.map((v) => v['storage'])).toEqual(versions.map((_, i) => i === 0));
-      for (const version of versions) {
-        expect(version['served']).toBe(true);
+      expect(versions.filter((v) => v['storage'] === true)).toHaveLength(1);
+      for (const version of versions.filter((v) => v['served'] === true)) {
         expect(objectsOf(version['additionalPrinterColumns']).map((c) => c['name'])).toContain('Age');
       }
     }
   });
 
-  it('have one schema for all versions, as nothing converts between them', () => {
+  it('have one schema for all served versions, as nothing converts between them', () => {
     for (const { versions } of definitions) {
-      for (const version of versions) expect(openApiOf(version)).toEqual(openApiOf(versions[0] ?? {}));
+      const served = versions.filter((v) => v['served'] === true);
+      for (const version of served) expect(openApiOf(version)).toEqual(openApiOf(served[0] ?? {}));
+    }
+  });
+
+  it('have a description of every field, but where a type says all', () => {
+    for (const { file, versions } of definitions.filter((d) => d.file.startsWith('gateway-api/'))) {
+      const { spec, status } = objectOf(pathOf(openApiOf(versions[0] ?? {}), 'properties'));
+      for (const root of [spec, status]) {
+        eachSchema(root, (schema) => {
+          for (const [name, field] of Object.entries(objectOf(schema['properties']))) {
+            expect([file, name, stringOf(objectOf(field)['description'])]).not.toEqual([file, name, '']);
+          }
+        });
+      }
     }
   });
 
@@ -163,6 +185,22 @@ describe('the definitions', () => {
         expect(required).toEqual(expect.arrayContaining(stringsOf(s['x-kubernetes-list-map-keys'])));
       }
     });
+  });
+});
+
+describe('schemas shared by definitions', () => {
+  it('are all in use, and none is named that is not there', () => {
+    const files = readTemplateFiles();
+    const { 'gateway-api/shared.yaml': shared, ...others } = files;
+    const names = Object.keys(objectOf(shared?.[0] as Json));
+    const text = JSON.stringify([
+      shared,
+      Object.entries(others).filter(([file]) => file.startsWith('gateway-api/')),
+    ]);
+    expect(
+      names.filter((name) => !text.includes(`{{ ${name} }}`) && !text.includes(`"$each":"${name}"`)),
+    ).toEqual([]);
+    expect(JSON.stringify(definitions.map((d) => d.crd))).not.toMatch(/\$merge|\$each|\{\{/);
   });
 });
 

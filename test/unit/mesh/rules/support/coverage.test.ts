@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { KubeObject } from '#base/kube/types.js';
+import { renderCrds } from '#mesh/install/render/crds.js';
 import { renderInstallation } from '#mesh/install/render/installation.js';
-import { documentsIn, mapIn, readTemplateFiles } from '#mesh/templates/files.js';
+import { mapIn, readTemplateFiles } from '#mesh/templates/files.js';
 import { effectiveValues, supportedValues } from '#mesh/install/values/effective.js';
 import { platformNames, profileNames } from '#mesh/install/values/profile.js';
 import { assign, parseAssignment } from '#mesh/install/values/set-path.js';
@@ -201,9 +202,7 @@ describe('kinds', () => {
     };
   }
   const kinds: readonly KindSupport[] = [...istioKinds, ...gatewayApiKinds];
-  const crds = ['crds', 'gateway-api'].flatMap((folder) =>
-    documentsIn(files, folder).map(({ document }) => document as unknown as Crd),
-  );
+  const crds = renderCrds(files).map(({ document }) => document as unknown as Crd);
 
   it('that are installed are all in the table', () => {
     expect(crds.length).toBeGreaterThan(15);
