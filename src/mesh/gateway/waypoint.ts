@@ -218,6 +218,7 @@ export class Waypoint {
     this.#tcpServer?.close();
     this.#hbone.drain();
     this.#http1.drain();
+    this.#http1.closeIdle();
     this.#http2.drain();
     const deadline = AbortSignal.timeout(this.#config.drainMs);
     while (this.#listener.live.length > 0 && !deadline.aborted) await pause(drainPollMs);

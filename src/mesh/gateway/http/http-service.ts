@@ -1,11 +1,12 @@
+import { STATUS_CODES } from 'node:http';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { createLogger } from '#base/telemetry/log.js';
-import type { BrokenRequest, EngineHandler } from '../../l7/codec/engine-handler.js';
+import type { EngineHandler } from '../../l7/codec/engine-handler.js';
 import { relay } from '../../l7/codec/relay.js';
 import { prepareRequestHeaders, prepareResponseHeaders } from '../../l7/layers/header-policy.js';
 import { guardRequest } from '../../l7/layers/request-guard.js';
 import { removeHopByHop } from '../../l7/message/connection-options.js';
-import type { Exchange, ExchangeEnd } from '../../l7/message/exchange.js';
+import type { BrokenRequest, Exchange, ExchangeEnd } from '../../l7/message/exchange.js';
 import { isGrpc, type LocalReply, sendLocalReply } from '../../l7/message/local-reply.js';
 import { normalizeTarget } from '../../l7/message/request-target.js';
 import type { UpstreamRequest, UpstreamResponse } from '../../l7/message/upstream-request.js';
@@ -45,11 +46,22 @@ export class HttpService implements EngineHandler<ConnectionContext> {
     void ended.then((end) => {
       if (end === 'aborted') aborted.abort(new Error('the client went away'));
     });
+    let problem: BrokenRequest | undefined;
+    exchange.onBroken((found) => {
+      problem = found;
+      aborted.abort(new Error(found.details));
+    });
     try {
       const reply = await this.#serve({ exchange, record, signal: aborted.signal });
       if (reply !== undefined) answer(exchange, record, reply);
+      // The response had begun when the rest of the request turned out unreadable.
+      else if (problem !== undefined) breakOff(exchange, record, problem);
     } catch (error) {
-      if (!aborted.signal.aborted) {
+      if (problem !== undefined) {
+        if (exchange.isStarted) breakOff(exchange, record, problem);
+        else
+          answer(exchange, record, { ...problem, body: STATUS_CODES[problem.status] ?? '', flags: ['DPE'] });
+      } else if (!aborted.signal.aborted) {
         // Nothing is known about the state of this request any more: refuse it rather than guess.
         log.error('request failed', { error: messageOf(error), path: record.path });
         if (exchange.isStarted) exchange.reset();
@@ -217,6 +229,13 @@ function answer(exchange: Exchange, record: RequestRecord, reply: LocalReply): v
   record.sentBytes = sent.bodyBytes;
   record.responseHeaderBytes = sent.headers.sizeBytes;
   record.grpcStatus = sent.grpcStatus?.toString();
+}
+
+/** Ends a response that had begun when the rest of its request turned out unreadable. */
+function breakOff(exchange: Exchange, record: RequestRecord, { details }: BrokenRequest): void {
+  record.flags.push('DPE');
+  record.details = details;
+  if (!exchange.out.writableEnded) exchange.reset();
 }
 
 /** A WebSocket handshake has no body; anything after it is of the other protocol. */

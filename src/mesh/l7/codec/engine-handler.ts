@@ -1,10 +1,4 @@
-import type { Exchange } from '../message/exchange.js';
-
-/** A connection whose bytes are not HTTP/1, or too much of it. */
-export interface BrokenRequest {
-  readonly status: number;
-  readonly details: string;
-}
+import type { BrokenRequest, Exchange } from '../message/exchange.js';
 
 /**
  * What the engines call, with what their caller said about the connection (`C`): they do not look at it. `handle`
@@ -12,5 +6,6 @@ export interface BrokenRequest {
  */
 export interface EngineHandler<C> {
   handle(exchange: Exchange, connection: C): Promise<void>;
+  /** Bytes that made no exchange were answered with this. */
   broken(connection: C, problem: BrokenRequest): void;
 }

@@ -1,6 +1,6 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import type { Exchange, ExchangeEnd, ResponseHead } from '../message/exchange.js';
+import type { BrokenRequest, Exchange, ExchangeEnd, ResponseHead } from '../message/exchange.js';
 import { HeaderList } from '../message/header-list.js';
 
 /** Where an HTTP/1 request was addressed: the host in a whole URL replaces Host (RFC 9112 3.2.2). */
@@ -31,6 +31,9 @@ export class Http1Exchange implements Exchange {
     /** Whether the connection takes no request after this one. */
     readonly isLast: () => boolean;
   };
+
+  readonly #onBroken: ((problem: BrokenRequest) => void)[] = [];
+  #problem: BrokenRequest | undefined;
 
   readonly version: '1.0' | '1.1';
   readonly method: string;
@@ -72,6 +75,22 @@ export class Http1Exchange implements Exchange {
 
   get expectsContinue(): boolean {
     return this.#options.expectsContinue;
+  }
+
+  /** Whether the whole request has come. */
+  get isComplete(): boolean {
+    return this.#request.complete;
+  }
+
+  /** Tells the handler that the rest of the body cannot be read. */
+  breakOff(problem: BrokenRequest): void {
+    this.#problem = problem;
+    for (const listener of this.#onBroken.splice(0)) listener(problem);
+  }
+
+  onBroken(listener: (problem: BrokenRequest) => void): void {
+    if (this.#problem === undefined) this.#onBroken.push(listener);
+    else listener(this.#problem);
   }
 
   get isStarted(): boolean {

@@ -76,6 +76,11 @@ export class Http2Exchange implements Exchange {
     if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
+  /** A stream whose frames cannot be read is reset, which its end tells. */
+  onBroken(): void {
+    return undefined;
+  }
+
   onEnd(listener: (end: ExchangeEnd) => void): void {
     const end = (): void => {
       const isFinished = this.#stream.headersSent && this.#stream.writableFinished && !this.#stream.aborted;

@@ -34,7 +34,7 @@ export function sniff(bytes: Buffer): Sniffed {
   );
   if (prefix !== '' && !methodPrefixes.has(prefix)) return 'tcp';
   if (blank < 0) return 'more';
-  return sniffRequestLine(bytes, prefix.trimEnd());
+  return sniffRequestLine(bytes);
 }
 
 /** Whether a connection on a port declared as HTTP speaks HTTP/2; HTTP/1 parsing judges the rest. */
@@ -50,21 +50,9 @@ function sniffPreface(bytes: Buffer): 'http2' | 'more' | 'no' {
 }
 
 /** What is behind a known method: a target, a version and the end of the line (RFC 9112 3). */
-function sniffRequestLine(bytes: Buffer, method: string): Sniffed {
-  const start = method.length + 1;
-  const end = bytes.indexOf(lineFeed, start);
-  const line = bytes.toString('latin1', start, end < 0 ? bytes.length : end);
-  if (!isTargetPrefix(line, method)) return 'tcp';
+function sniffRequestLine(bytes: Buffer): Sniffed {
+  const end = bytes.indexOf(lineFeed);
   if (end < 0) return bytes.length >= sniffMaxBytes ? 'tcp' : 'more';
   // What is wrong with the target is the parser's to answer, so that a backend does not get to guess.
-  return / HTTP\/1\.[01]\r?$/.test(line) ? 'http1' : 'tcp';
-}
-
-/** Whether a request target can begin so (RFC 9112 3.2): a path, `*`, a whole URL, or for CONNECT a host and port. */
-function isTargetPrefix(line: string, method: string): boolean {
-  if (line === '' || line.startsWith('/')) return true;
-  if (method === 'CONNECT') return !line.startsWith(' ');
-  if (/^\*(?: |$)/.test(line)) return true;
-  const scheme = line.toLowerCase();
-  return ['http://', 'https://'].some((known) => scheme.startsWith(known) || known.startsWith(scheme));
+  return / HTTP\/1\.[01]\r?$/.test(bytes.toString('latin1', 0, end)) ? 'http1' : 'tcp';
 }

@@ -9,6 +9,13 @@ export interface ResponseHead {
   readonly skipsBody?: boolean;
 }
 
+/** Bytes of a client that are no request, or of which the rest cannot be read, and how they are answered. */
+export interface BrokenRequest {
+  readonly status: number;
+  /** For `response_code_details`. */
+  readonly details: string;
+}
+
 /** How an exchange with the client ended. */
 export type ExchangeEnd = 'finished' | 'aborted';
 
@@ -45,6 +52,8 @@ export interface Exchange {
   switchProtocols(head: ResponseHead): { readonly stream: Duplex; readonly head: Buffer };
   /** Breaks the response off, so that the client cannot take it for complete. */
   reset(): void;
+  /** Calls once when the rest of the request's body turns out not to be readable, also when it did before. */
+  onBroken(listener: (problem: BrokenRequest) => void): void;
   /** Calls once, also when it already ended. */
   onEnd(listener: (end: ExchangeEnd) => void): void;
 }

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AuthorizationPolicy_Action as Action } from '#mesh/xds/gen/meshctl/l7_pb.js';
 import { AppProtocol } from '#mesh/xds/gen/istio/workload_pb.js';
@@ -21,7 +22,9 @@ const grpc = '10.96.0.4:80';
 
 async function serveApp(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = request.url ?? '';
-  const body = await buffer(request);
+  const body = await buffer(request).catch(() => undefined);
+  // The request was broken off.
+  if (body === undefined) return;
   seen.push({ method: request.method ?? '', url, headers: request.headers, rawBytes: body.length });
   if (url === '/hash') {
     response.end(createHash('sha256').update(body).digest('hex'));
@@ -331,26 +334,67 @@ describe('what two implementations may read differently is refused', () => {
       400,
     ],
     ['HTTP/1.0', 'GET / HTTP/1.0\r\nhost: a\r\n\r\n', 426],
+    ['HTTP/0.9', 'GET /\r\n\r\n', 505],
+    ['HTTP/2.0 without its preface', 'GET / HTTP/2.0\r\nhost: a\r\n\r\n', 505],
+    ['HTTP/3.0', 'GET / HTTP/3.0\r\nhost: a\r\n\r\n', 505],
+    ['unknown method', 'FOO / HTTP/1.1\r\nhost: a\r\n\r\n', 501],
+    [
+      'a coding that only looks chunked',
+      'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n',
+      501,
+    ],
+    [
+      'chunked, but not last',
+      'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n',
+      501,
+    ],
+    ['a target too long', `GET /${'y'.repeat(70_000)} HTTP/1.1\r\nhost: a\r\n\r\n`, 414],
+    ['half a head', 'GET / HTTP/1.1\r\nhost:', 400],
     ['CONNECT', 'CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n', 404],
     ['header section too large', `GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(70_000)}\r\n\r\n`, 431],
     ['too many lines', `GET / HTTP/1.1\r\nhost: a\r\n${'x: y\r\n'.repeat(120)}\r\n`, 431],
   ])('%s', async (_what, bytes, status) => {
     const before = seen.length;
+    const logged = lab.lines.length;
     const text = await exchangeRaw(await lab.tunnel(frontend), bytes);
     expect(text.slice(0, 12)).toBe(`HTTP/1.1 ${status}`);
     expect(text.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
     expect(seen.length).toBe(before);
+    // Why, the access log tells: status, flags, details.
+    const line = await eventually('the log line', () => lab.lines[logged]);
+    expect(line).toMatch(new RegExp(`" ${status} (?:-|DPE) [a-z0-9_.]+ `));
+    expect(lab.lines).toHaveLength(logged + 1);
   });
 
-  it('does not let a coding through that only looks chunked', async () => {
-    const before = seen.length;
+  it('answers a bad request behind good ones in its turn', async () => {
     const text = await exchangeRaw(
       await lab.tunnel(frontend),
-      'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n',
+      'GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\nFOO / HTTP/1.1\r\nhost: a\r\n\r\n',
     );
-    // The parser gives up on the connection, before or after our answer to the head is out.
-    expect(text).toMatch(/^$|^HTTP\/1\.1 [45]/);
-    expect(seen.length).toBe(before);
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 501']);
+  });
+
+  it('answers a request whose body never comes whole', async () => {
+    const half = 'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabc';
+    expect(await exchangeRaw(await lab.tunnel(frontend), half)).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it('answers a request whose body turns out unreadable', async () => {
+    const tunnel = await lab.tunnel(frontend);
+    tunnel.write('POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n');
+    await setTimeout(50);
+    expect(await exchangeRaw(tunnel, 'zz\r\n')).toMatch(
+      /^HTTP\/1\.1 400 Bad Request\r\n[^]*connection: close\r\n[^]*Bad Request$/i,
+    );
+    await eventually('the log line', () => lab.logged('" 400 DPE http1.codec_error '));
+  });
+
+  it('does not lose the answer of the last request to what follows it', async () => {
+    const text = await exchangeRaw(
+      await lab.tunnel(frontend),
+      'GET /last HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\nGET /no HTTP/1.1\r\nhost: a\r\n\r\n',
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 200 [^]*hello GET \/last$/);
   });
 
   it('lets policy and backend see the same normalized path', async () => {

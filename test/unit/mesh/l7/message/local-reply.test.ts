@@ -36,6 +36,7 @@ function send(reply: LocalReply, options: { method?: string; contentType?: strin
       throw new Error('not asked for');
     },
     reset: () => undefined,
+    onBroken: () => undefined,
     onEnd: () => undefined,
   };
   const sent = sendLocalReply(exchange, reply);
