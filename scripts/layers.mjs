@@ -38,7 +38,6 @@ const floors = {
     ['telemetry'],
     ['upstream'],
     ['connection'],
-    ['mesh'],
     ['error-codes'],
   ],
   'mesh/l7': [['layers'], ['route', 'codec'], ['message']],

@@ -9,6 +9,7 @@ import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
 import { Http1Engine } from '../l7/codec/http1-engine.js';
 import { Http2Engine } from '../l7/codec/http2-engine.js';
+import { L7PolicyStore } from '../policy/l7/l7-policy-store.js';
 import { adminHandler } from '../process/admin-handler.js';
 import { ControlPlane } from '../process/control-plane.js';
 import { HttpServer } from '../process/http-server.js';
@@ -17,6 +18,7 @@ import { processRegistry } from '../process/process-metrics.js';
 import { Readiness } from '../process/readiness.js';
 import { everyAddress } from '../system/every-address.js';
 import { productVersion } from '../telemetry/version.js';
+import { MeshView } from '../view/mesh-view.js';
 import type { DeltaClientOptions } from '../xds/client/delta-client.js';
 import { configDump } from './admin/config-dump.js';
 import type { WaypointConfig } from './config.js';
@@ -27,15 +29,12 @@ import { Forwarder } from './http/forwarder.js';
 import { HttpService } from './http/http-service.js';
 import { TcpProxy } from './listener/tcp-proxy.js';
 import { TunnelListener } from './listener/tunnel-listener.js';
-import { MeshView } from './mesh/mesh-view.js';
-import { PolicyStore } from './mesh/policy-store.js';
 import { AccessLog } from './telemetry/access-log.js';
 import { Metrics } from './telemetry/metrics.js';
 import type { Telemetry } from './telemetry/request-record.js';
+import { Backends } from './upstream/backends.js';
 import { ConnectionPool } from './upstream/connection-pool.js';
 import { Dialer } from './upstream/dialer.js';
-import { EndpointSource } from './upstream/endpoint-source.js';
-import { LeastRequest } from './upstream/least-request.js';
 
 const log = createLogger('waypoint');
 /** Lifetime asked for this proxy's certificate. */
@@ -52,7 +51,7 @@ export class Waypoint {
 
   readonly #view = new MeshView();
   readonly #self: GatewaySelf;
-  readonly #policies: PolicyStore;
+  readonly #policies: L7PolicyStore;
   readonly #registry = processRegistry({ component: 'proxy', tag: productVersion });
   readonly #metrics = new Metrics(this.#registry);
   readonly #readiness = new Readiness();
@@ -81,7 +80,7 @@ export class Waypoint {
 
     const { controlPlane, gateway, names, network, pod } = config;
     this.#self = { namespace: gateway.namespace, hostname: config.hostname, network, podIp: pod.ip };
-    this.#policies = new PolicyStore(names);
+    this.#policies = new L7PolicyStore(names);
     this.#ca = new CaClient({
       endpoint: controlPlane,
       impersonate: false,
@@ -90,18 +89,17 @@ export class Waypoint {
     this.#certificates = new CertificateManager({ source: this.#ca });
     const credentials = () => this.#certificates.get(config.identity);
     const telemetry = this.#telemetry();
-    const endpoints = new EndpointSource(this.#view, {
+    const backends = new Backends(this.#view, {
       network,
       clusterId: config.clusterId,
       node: pod.node,
       ip: pod.ip,
     });
-    const balancer = new LeastRequest();
     const dialer = new Dialer({ pool: this.#hbonePool, credentials });
     this.#upstream = new ConnectionPool(dialer);
     const service = new HttpService({
       filters: [new AuthorizationFilter(this.#policies)],
-      forwarder: new Forwarder({ endpoints, balancer, pool: this.#upstream, random: Math.random }),
+      forwarder: new Forwarder({ backends, pool: this.#upstream, random: Math.random }),
       telemetry,
       now: Date.now,
     });
@@ -112,7 +110,7 @@ export class Waypoint {
       self: this.#self,
       http1: this.#http1,
       http2: this.#http2,
-      tcp: new TcpProxy({ policies: this.#policies, endpoints, balancer, dialer, telemetry, now: Date.now }),
+      tcp: new TcpProxy({ policies: this.#policies, backends, dialer, telemetry, now: Date.now }),
     });
     this.#controlPlane = new ControlPlane({
       endpoint: controlPlane,

@@ -3,15 +3,17 @@ import type { CertificateState } from '../../identity/certificate-manager.js';
 import type { SpiffeId } from '../../identity/spiffe.js';
 import { productVersion } from '../../telemetry/version.js';
 import { type GatewaySelf, usesGateway } from '../connection/destination.js';
+import { portProtocol } from '../connection/port-protocol.js';
 import type { TunnelListener } from '../listener/tunnel-listener.js';
-import type { MeshView } from '../mesh/mesh-view.js';
-import type { PolicyStore } from '../mesh/policy-store.js';
+import type { L7PolicyStore } from '../../policy/l7/l7-policy-store.js';
+import type { MeshView } from '../../view/mesh-view.js';
+import { waypointsOf } from '../../view/waypoints.js';
 
 export interface DumpInput {
   readonly gateway: { readonly namespace: string; readonly name: string };
   readonly identity: SpiffeId;
   readonly certificates: readonly CertificateState[];
-  readonly policies: PolicyStore;
+  readonly policies: L7PolicyStore;
   readonly view: MeshView;
   readonly listener: TunnelListener;
   readonly self: GatewaySelf;
@@ -33,18 +35,24 @@ export function configDump({
     identity,
     certificates: certificates.map(dumpCertificate),
     policies: policies.dump(),
-    services: view
-      .services()
-      .filter((service) => service.waypoints.some((ref) => usesGateway(view, self, ref)))
+    services: [...view.services]
+      .filter((service) =>
+        waypointsOf({ kind: 'service', service }).some((ref) => usesGateway(view, self, ref)),
+      )
+      .sort((a, b) => (a.key < b.key ? -1 : 1))
       .map((service) => ({
         namespace: service.namespace,
         hostname: service.hostname,
-        ports: [...service.ports.values()].map(({ port, protocol }) => ({ port, protocol })),
+        ports: [...service.ports.values()].map((known) => ({
+          port: known.port,
+          protocol: portProtocol(known.port, known.protocol),
+        })),
         vips: service.vips.map(({ network, ip }) => `${network}/${ip}`),
-        endpoints: [...view.workloadsOf(service)].map((workload) => ({
-          uid: workload.uid,
-          ips: workload.ips,
-          isHealthy: workload.isHealthy,
+        endpoints: [...view.members(service.key)].map(({ uid, addresses, status }) => ({
+          uid,
+          ips: addresses,
+          isHealthy: status === 'Healthy',
+          status,
         })),
       })),
     connections: listener.live,

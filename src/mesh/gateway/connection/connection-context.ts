@@ -1,6 +1,6 @@
 import type { SpiffeId } from '../../identity/spiffe.js';
 import type { L7Attributes } from '../../policy/l7/attributes.js';
-import type { Workload } from '../mesh/workload.js';
+import type { KnownWorkload } from '../../view/known.js';
 import type { Destination } from './destination.js';
 
 /** A destination this gateway serves. */
@@ -13,7 +13,7 @@ export interface ConnectionContext {
   /** Address of the client pod. */
   readonly peerAddress: { readonly ip: string; readonly port: number };
   /** The client's workload, if the mesh knows its address. */
-  readonly source: Workload | undefined;
+  readonly source: KnownWorkload | undefined;
   readonly destination: ServedDestination;
 }
 

@@ -4,7 +4,7 @@ import { type LocalReply, rbacDenied } from '../../l7/message/local-reply.js';
 import type { HttpAttributes, L7Attributes } from '../../policy/l7/attributes.js';
 import { authorize, denialDetails } from '../../policy/l7/authorize.js';
 import { connectionAttributes, type ConnectionContext, serviceOf } from '../connection/connection-context.js';
-import type { PolicyStore } from '../mesh/policy-store.js';
+import type { L7PolicyStore } from '../../policy/l7/l7-policy-store.js';
 
 /** A request between being accepted and being routed. Filters may change the headers. */
 export interface FilteredRequest {
@@ -27,11 +27,11 @@ export interface HttpFilter {
 
 /** Refuses what the AuthorizationPolicies attached to the destination do not allow. */
 export class AuthorizationFilter implements HttpFilter {
-  readonly #policies: PolicyStore;
+  readonly #policies: L7PolicyStore;
 
   readonly name = 'authorization';
 
-  constructor(policies: PolicyStore) {
+  constructor(policies: L7PolicyStore) {
     this.#policies = policies;
   }
 

@@ -12,16 +12,14 @@ import {
 } from '../../l7/message/upstream-request.js';
 import { backoffMs, type Route } from '../../l7/route/route.js';
 import { type ConnectionContext, serviceOf } from '../connection/connection-context.js';
+import type { Backends } from '../upstream/backends.js';
 import type { ConnectionPool } from '../upstream/connection-pool.js';
 import { DialError, type DialPurpose } from '../upstream/dialer.js';
-import type { EndpointSource } from '../upstream/endpoint-source.js';
-import { type Endpoint, endpointKey } from '../upstream/endpoint.js';
-import type { LeastRequest } from '../upstream/least-request.js';
+import type { Endpoint } from '../upstream/endpoint.js';
 
 /** What a request needs to find its backend. */
 export interface ForwarderDeps {
-  readonly endpoints: EndpointSource;
-  readonly balancer: LeastRequest;
+  readonly backends: Backends;
   readonly pool: ConnectionPool;
   readonly random: () => number;
 }
@@ -71,15 +69,12 @@ export class Forwarder {
     let isFresh = false;
     let retryCount = 0;
     for (;;) {
-      const endpoint = this.#deps.balancer.pick(
-        this.#deps.endpoints.endpointsOf(connection.destination),
-        tried,
-      );
+      const endpoint = this.#deps.backends.pick(connection.destination, tried);
       if (endpoint === undefined) {
         return { kind: 'failed', reply: noHealthyUpstream, endpoint, transportFailure: undefined };
       }
-      tried.add(endpointKey(endpoint));
-      const release = this.#deps.balancer.begin(endpoint);
+      tried.add(endpoint.key);
+      const release = this.#deps.backends.begin(endpoint);
       try {
         const response = await this.#send(request, endpoint, isFresh);
         return { kind: 'answered', endpoint, response, release };
@@ -89,7 +84,7 @@ export class Forwarder {
         if (failure === undefined || upstream.signal.aborted) throw error;
         if (!isFresh && isStale(error, upstream)) {
           isFresh = true;
-          tried.delete(endpointKey(endpoint));
+          tried.delete(endpoint.key);
           continue;
         }
         if (!failure.isRetriable || !isRepeatable(error, upstream) || retryCount >= route.retry.retriesMax) {

@@ -3,20 +3,17 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import { relay } from '../../l7/codec/relay.js';
 import { authorize, denialDetails } from '../../policy/l7/authorize.js';
 import { type ConnectionContext, serviceOf, connectionAttributes } from '../connection/connection-context.js';
-import type { PolicyStore } from '../mesh/policy-store.js';
+import type { L7PolicyStore } from '../../policy/l7/l7-policy-store.js';
 import type { ConnectionRecord, Telemetry } from '../telemetry/request-record.js';
 import type { Dialer } from '../upstream/dialer.js';
 import { DialError } from '../upstream/dialer.js';
-import type { EndpointSource } from '../upstream/endpoint-source.js';
+import type { Backends } from '../upstream/backends.js';
 import type { Endpoint } from '../upstream/endpoint.js';
-import { endpointKey } from '../upstream/endpoint.js';
-import type { LeastRequest } from '../upstream/least-request.js';
 
 /** What passing TCP through needs. */
 export interface TcpProxyDeps {
-  readonly policies: PolicyStore;
-  readonly endpoints: EndpointSource;
-  readonly balancer: LeastRequest;
+  readonly policies: L7PolicyStore;
+  readonly backends: Backends;
   readonly dialer: Dialer;
   readonly telemetry: Pick<Telemetry, 'connectionOpened' | 'connectionClosed'>;
   /** Milliseconds since the epoch. */
@@ -120,13 +117,13 @@ export class TcpProxy {
     }
     const tried = new Set<string>();
     for (let attempt = 1; ; attempt++) {
-      const endpoint = this.#deps.balancer.pick(this.#deps.endpoints.endpointsOf(context.destination), tried);
+      const endpoint = this.#deps.backends.pick(context.destination, tried);
       if (endpoint === undefined) {
         record.flags.push('UH');
         return { status: 503, reason: 'no healthy upstream' };
       }
       record.endpoint = endpoint;
-      tried.add(endpointKey(endpoint));
+      tried.add(endpoint.key);
       try {
         return await this.#connect({ context, endpoint, record, signal });
       } catch (error) {
@@ -146,7 +143,7 @@ export class TcpProxy {
     signal: AbortSignal;
   }): Promise<TcpPath> {
     const { context, endpoint, record, signal } = target;
-    const release = this.#deps.balancer.begin(endpoint);
+    const release = this.#deps.backends.begin(endpoint);
     try {
       const serviceHostname = serviceOf(context)?.hostname;
       const backend = await this.#deps.dialer.dial(endpoint, {

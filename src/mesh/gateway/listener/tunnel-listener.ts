@@ -3,6 +3,7 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { ConnectRequest } from '../../hbone/server.js';
 import type { TlsInfo } from '../../hbone/tls.js';
+import { parseSpiffe } from '../../identity/spiffe.js';
 import { peekFirst } from '../../l7/codec/first-bytes.js';
 import type { Http1Engine } from '../../l7/codec/http1-engine.js';
 import type { Http2Engine } from '../../l7/codec/http2-engine.js';
@@ -10,7 +11,7 @@ import { sniffHttpVersion } from '../../l7/codec/sniff.js';
 import { formatAddress } from '../../l7/message/address.js';
 import type { ConnectionContext } from '../connection/connection-context.js';
 import { type GatewaySelf, resolveDestination } from '../connection/destination.js';
-import type { MeshView } from '../mesh/mesh-view.js';
+import type { MeshView } from '../../view/mesh-view.js';
 import { type Detected, ProtocolDetection } from './protocol-detection.js';
 import type { TcpProxy } from './tcp-proxy.js';
 
@@ -69,7 +70,9 @@ export class TunnelListener {
   }
 
   async #dispatch(request: ConnectRequest): Promise<void> {
-    const destination = resolveDestination(this.#deps.view, this.#deps.self, request.authority);
+    const { view, self } = this.#deps;
+    const clientNamespace = parseSpiffe(request.peer)?.namespace ?? '';
+    const destination = resolveDestination(view, self, { authority: request.authority, clientNamespace });
     if (destination.kind === 'refused') {
       const { status, reason } = destination;
       log.warn('refused', { peer: request.peer, authority: request.authority, status, reason });
@@ -80,7 +83,7 @@ export class TunnelListener {
     const context: ConnectionContext = {
       peer: request.peer,
       peerAddress: { ip: host, port },
-      source: this.#deps.view.workloadByIp(this.#deps.self.network, host),
+      source: view.workloadAt(self.network, host),
       destination,
     };
     const { protocol } = destination;

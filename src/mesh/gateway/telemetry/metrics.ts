@@ -1,7 +1,12 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { ConnectionContext } from '../connection/connection-context.js';
 import type { Endpoint } from '../upstream/endpoint.js';
-import { canonicalService, type ConnectionRecord, type RequestRecord } from './request-record.js';
+import {
+  canonicalService,
+  type ConnectionRecord,
+  type RequestRecord,
+  workloadNameFor,
+} from './request-record.js';
 
 const unknown = 'unknown';
 
@@ -125,7 +130,7 @@ function peers(
   const service = destination.kind === 'service' ? destination.service : undefined;
   return {
     reporter: 'waypoint',
-    source_workload: source?.workloadName ?? unknown,
+    source_workload: workloadNameFor(source),
     source_canonical_service: sourceName,
     source_canonical_revision: sourceRevision,
     // The certificate is proof, the address only a hint.
@@ -134,7 +139,7 @@ function peers(
     source_app: sourceName,
     source_version: sourceRevision,
     source_cluster: source?.clusterId ?? unknown,
-    destination_workload: target?.workloadName ?? unknown,
+    destination_workload: workloadNameFor(target),
     destination_workload_namespace: target?.namespace ?? unknown,
     destination_principal: target?.identity ?? unknown,
     destination_app: targetName,

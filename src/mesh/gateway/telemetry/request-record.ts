@@ -1,5 +1,5 @@
 import type { ConnectionContext } from '../connection/connection-context.js';
-import type { Workload } from '../mesh/workload.js';
+import type { KnownWorkload } from '../../view/known.js';
 import type { Endpoint } from '../upstream/endpoint.js';
 
 /** What an HTTP request leaves behind: one log line and one sample of each metric. */
@@ -58,11 +58,16 @@ export interface Telemetry {
 /** Name of what a connection is routed to, as upstream's cluster names are. */
 export function clusterName({ destination }: ConnectionContext, protocol: 'http' | 'tcp'): string {
   return destination.kind === 'service'
-    ? `inbound-vip|${destination.port.port}|${protocol}|${destination.service.hostname}`
+    ? `inbound-vip|${destination.address.port}|${protocol}|${destination.service.hostname}`
     : `direct-${protocol}`;
 }
 
+/** Name of what runs a workload, for labels. */
+export function workloadNameFor(workload: KnownWorkload | undefined): string {
+  return workload?.workloadName || workload?.name || 'unknown';
+}
+
 /** Canonical service of a workload, for labels. */
-export function canonicalService(workload: Workload | undefined): string {
-  return workload?.canonicalName || workload?.workloadName || 'unknown';
+export function canonicalService(workload: KnownWorkload | undefined): string {
+  return workload?.canonicalName || workloadNameFor(workload);
 }

@@ -1,7 +1,7 @@
 import { Http1Connection } from '../../l7/codec/http1-connection.js';
 import { Http2Connection } from '../../l7/codec/http2-connection.js';
 import type { Dialer, DialPurpose } from './dialer.js';
-import { type Endpoint, endpointKey } from './endpoint.js';
+import type { Endpoint } from './endpoint.js';
 
 /** Idle connections kept to one endpoint. */
 const idlePerEndpointMax = 64;
@@ -144,7 +144,6 @@ export class ConnectionPool {
   }
 }
 
-function groupKey(endpoint: Endpoint): string {
-  const { workload } = endpoint;
-  return `${endpointKey(endpoint)}|${workload?.isHbone === true ? workload.identity : ''}`;
+function groupKey({ ip, port, workload }: Endpoint): string {
+  return `${ip}|${port}|${workload?.protocol === 'HBONE' ? workload.identity : ''}`;
 }

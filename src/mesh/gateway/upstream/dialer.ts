@@ -55,7 +55,7 @@ export class Dialer {
   /** A stream of raw bytes to the endpoint. Rejects with {@link DialError}. */
   async dial(endpoint: Endpoint, purpose: DialPurpose): Promise<Duplex> {
     try {
-      if (endpoint.workload?.isHbone === true)
+      if (endpoint.workload?.protocol === 'HBONE')
         return await this.#tunnel(endpoint, endpoint.workload.identity, purpose);
       const { ip: host, port } = endpoint;
       return await connectTcp({ host, port, timeoutMs: connectTimeoutMs, signal: purpose.signal });

@@ -1,36 +1,30 @@
-import { type Endpoint, endpointKey } from './endpoint.js';
-
-/** Random candidates compared for each pick. */
-const choiceCount = 2;
+import type { Host } from '../../view/host.js';
+import type { HostGroup } from '../../view/ranked-hosts.js';
 
 /**
- * Load balancing by fewest active requests: of two endpoints drawn at random the less busy one is
- * used. Counts are of this process; an endpoint nobody uses takes no memory.
+ * Load balancing by fewest active requests: of two hosts drawn by capacity the less busy one for its capacity is used.
+ * Counts are of this process; a host nobody uses takes no memory, and one that changes keeps its count.
  */
 export class LeastRequest {
   readonly #random: () => number;
-
   readonly #active = new Map<string, number>();
 
   constructor(random: () => number = Math.random) {
     this.#random = random;
   }
 
-  /** Picks an endpoint, avoiding those tried before while there are others. */
-  pick(endpoints: readonly Endpoint[], tried: ReadonlySet<string>): Endpoint | undefined {
-    const fresh = endpoints.filter((endpoint) => !tried.has(endpointKey(endpoint)));
-    const candidates = fresh.length > 0 ? fresh : endpoints;
-    let best: Endpoint | undefined;
-    for (let i = 0; i < choiceCount; i++) {
-      const drawn = candidates[Math.floor(this.#random() * candidates.length)];
-      if (drawn !== undefined && (best === undefined || this.#load(drawn) < this.#load(best))) best = drawn;
-    }
-    return best;
+  /** Picks a host, avoiding those tried before while there are others. Costs the same however many there are. */
+  pick(hosts: HostGroup | undefined, tried: ReadonlySet<string>): Host | undefined {
+    const first = this.#draw(hosts, tried);
+    const second = this.#draw(hosts, tried);
+    if (first === undefined || second === undefined) return first ?? second;
+    const isSecondLess =
+      this.#load(second) * first.workload.capacity < this.#load(first) * second.workload.capacity;
+    return isSecondLess ? second : first;
   }
 
-  /** Counts a request or connection on an endpoint until the result is called. */
-  begin(endpoint: Endpoint): () => void {
-    const key = endpointKey(endpoint);
+  /** Counts a request or connection on a host, by its key, until the result is called. */
+  begin(key: string): () => void {
     this.#active.set(key, (this.#active.get(key) ?? 0) + 1);
     let isOver = false;
     return () => {
@@ -42,7 +36,13 @@ export class LeastRequest {
     };
   }
 
-  #load(endpoint: Endpoint): number {
-    return this.#active.get(endpointKey(endpoint)) ?? 0;
+  #draw(hosts: HostGroup | undefined, tried: ReadonlySet<string>): Host | undefined {
+    return tried.size === 0
+      ? hosts?.draw(this.#random)
+      : hosts?.drawOther(this.#random, ({ key }) => tried.has(key));
+  }
+
+  #load({ key }: Host): number {
+    return this.#active.get(key) ?? 0;
   }
 }

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '#mesh/gateway/config.js';
-import { LeastRequest } from '#mesh/gateway/upstream/least-request.js';
 import { backoffMs, defaultRoute } from '#mesh/l7/route/route.js';
 
 const env = {
@@ -46,29 +45,5 @@ describe('backoffMs', () => {
   it('grows with each retry up to ten times the base', () => {
     expect([1, 2, 3, 9].map((retry) => backoffMs(defaultRoute.retry, retry, 1))).toEqual([25, 75, 175, 250]);
     expect(backoffMs(defaultRoute.retry, 3, 0)).toBe(0);
-  });
-});
-
-describe('LeastRequest', () => {
-  const a = { ip: '10.0.0.1', port: 80, workload: undefined };
-  const b = { ip: '10.0.0.2', port: 80, workload: undefined };
-
-  it('prefers the less busy of two, and one not tried before', () => {
-    const draws = [0, 0.9];
-    const balancer = new LeastRequest(() => draws[0] ?? 0);
-    const end = balancer.begin(a);
-    const alternating = new LeastRequest(
-      (() => {
-        let i = 0;
-        return () => draws[i++ % 2] ?? 0;
-      })(),
-    );
-    alternating.begin(a);
-    expect(alternating.pick([a, b], new Set())).toBe(b);
-    end();
-    expect(balancer.pick([a, b], new Set())).toBe(a);
-    expect(balancer.pick([a, b], new Set(['10.0.0.1|80']))).toBe(b);
-    expect(balancer.pick([a], new Set(['10.0.0.1|80']))).toBe(a);
-    expect(balancer.pick([], new Set())).toBeUndefined();
   });
 });

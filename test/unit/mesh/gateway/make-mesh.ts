@@ -1,6 +1,6 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { formatSpiffeId } from '#mesh/identity/spiffe.js';
-import type { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
+import type { MeshView } from '#mesh/view/mesh-view.js';
 import {
   AddressSchema,
   AppProtocol,
@@ -93,12 +93,12 @@ export function addWorkload(
 
 /** The connection of pod `sleep` (10.244.1.5) to an authority, through the gateway under test. */
 export function connectionTo(view: MeshView, authority: string): ConnectionContext {
-  const destination = resolveDestination(view, self, authority);
+  const destination = resolveDestination(view, self, { authority, clientNamespace: 'shop' });
   if (destination.kind === 'refused') throw new Error(destination.reason);
   return {
     peer: formatSpiffeId({ trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'sleep' }),
     peerAddress: { ip: '10.244.1.5', port: 40000 },
-    source: view.workloadByIp('', '10.244.1.5'),
+    source: view.workloadAt('', '10.244.1.5'),
     destination,
   };
 }

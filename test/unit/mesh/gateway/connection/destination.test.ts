@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
+import { MeshView } from '#mesh/view/mesh-view.js';
 import { AppProtocol } from '#mesh/xds/gen/istio/workload_pb.js';
 import { addService, addWorkload, gatewayAt, gatewayNamed, self } from '../make-mesh.js';
 import { formatAddress, parseAddressPort } from '#mesh/l7/message/address.js';
@@ -37,7 +37,8 @@ describe('parseAddressPort', () => {
 });
 
 describe('resolveDestination', () => {
-  const resolve = (view: MeshView, authority: string) => resolveDestination(view, self, authority);
+  const resolve = (view: MeshView, authority: string, clientNamespace = 'shop') =>
+    resolveDestination(view, self, { authority, clientNamespace });
 
   it('knows a service by its address and speaks what its port declares', () => {
     const view = new MeshView();

@@ -1,9 +1,10 @@
 import type { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
-import { MeshView } from '#mesh/gateway/mesh/mesh-view.js';
+import { MeshView } from '#mesh/view/mesh-view.js';
 import { Metrics } from '#mesh/gateway/telemetry/metrics.js';
 import type { ConnectionRecord, RequestRecord } from '#mesh/gateway/telemetry/request-record.js';
 import { processRegistry } from '#mesh/process/process-metrics.js';
+import { endpointAt } from '#mesh/gateway/upstream/endpoint.js';
 import { addService, addWorkload, connectionTo } from '../make-mesh.js';
 import { AccessLog, type AccessLogEncoding } from '#mesh/gateway/telemetry/access-log.js';
 
@@ -12,7 +13,7 @@ addService(view, 'web', '10.96.0.1');
 addWorkload(view, 'sleep', '10.244.1.5');
 addWorkload(view, 'web-0', '10.244.1.7', { backs: ['web'], canonicalRevision: '' });
 const connection = connectionTo(view, '10.96.0.1:80');
-const endpoint = { ip: '10.244.1.7', port: 8080, workload: view.workloadByIp('', '10.244.1.7') };
+const endpoint = endpointAt('10.244.1.7', 8080, view.workloadAt('', '10.244.1.7'));
 
 function makeRequest(change: Partial<RequestRecord> = {}): RequestRecord {
   return {

@@ -1,11 +1,6 @@
 import { fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 import type { MeshNames } from '../../rules/trust-domain.js';
-import {
-  type CompiledPolicy,
-  compilePolicy,
-  policiesFor,
-  type ServiceName,
-} from '../../policy/l7/compile.js';
+import { type CompiledPolicy, compilePolicy, policiesFor, type ServiceName } from './compile.js';
 import type { ResourceHandler, XdsResource } from '../../xds/client/delta-client.js';
 import { type AuthorizationPolicy, AuthorizationPolicySchema } from '../../xds/gen/meshctl/l7_pb.js';
 import { l7AuthorizationType } from '../../xds/type-urls.js';
@@ -16,7 +11,7 @@ interface Entry {
 }
 
 /** The L7 policies of this gateway as last told by the control plane. */
-export class PolicyStore implements ResourceHandler {
+export class L7PolicyStore implements ResourceHandler {
   readonly #names: MeshNames;
 
   readonly typeUrl = l7AuthorizationType;
