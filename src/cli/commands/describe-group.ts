@@ -1,4 +1,4 @@
-import { describeNamespace, describeService, type GroupReport } from '#mesh/inspect/group-report.js';
+import { describeNamespace, describeService, type GroupReport } from '#mesh/inspect/pod/group-report.js';
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import { splitReference } from '#mesh/inspect/ztunnel-target.js';
 import type { CommandDefinition, CommandResult, TextView } from '../command.js';

@@ -1,5 +1,8 @@
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
-import { describePod, type PodReport } from '#mesh/inspect/pod-report.js';
+import type { EffectiveMtls, ObservedMtls } from '#mesh/inspect/mtls-report.js';
+import type { AppliedPolicy } from '#mesh/inspect/policies/applied-policy.js';
+import type { WaypointUse } from '#mesh/inspect/waypoint-bindings.js';
+import { describePod, type PodDescription } from '#mesh/inspect/pod/pod-report.js';
 import { splitReference } from '#mesh/inspect/ztunnel-target.js';
 import type { CommandDefinition, TextView } from '../command.js';
 import { failOnOption } from '../command.js';
@@ -35,7 +38,7 @@ export const command: CommandDefinition = {
   },
 };
 
-function render(report: PodReport, view: TextView): string {
+function render(report: PodDescription, view: TextView): string {
   const { pod, observed, certificate, mtls } = report;
   const { style } = view;
   const facts: (readonly [string, string])[] = [
@@ -54,20 +57,15 @@ function render(report: PodReport, view: TextView): string {
     ],
     ['Identity', report.identity],
     ['Certificate', certificateText(certificate)],
-    [
-      'Policy mode',
-      `${mtls.mode} (${mtls.source})${mtls.mode === 'PERMISSIVE' ? ': callers outside the mesh are admitted in plaintext' : ': only mTLS is admitted'}${portsText(mtls.ports)}`,
-    ],
+    ['Policy mode', modeText(mtls, observed.mtls)],
   ];
   if (!report.intent.isEnrolled) facts.splice(4, 4);
+  if (report.waypoint !== undefined) facts.push(['Waypoint', waypointText(report.waypoint, view)]);
   const lines = facts.map(([name, text]) => `${style.bold(name.padEnd(12))} ${text}`);
   if (report.services.length > 0) {
     lines.push('', style.bold('Services'));
     for (const s of report.services) {
-      const waypoint =
-        s.waypoint === undefined
-          ? 'no waypoint'
-          : `waypoint ${s.waypoint.namespace}/${s.waypoint.name} ${s.waypoint.isReady ? style.good('ready') : style.bad(`not ready: ${s.waypoint.why}`)}`;
+      const waypoint = s.waypoint === undefined ? 'no waypoint' : waypointText(s.waypoint, view);
       lines.push(`  ${s.name}  ${s.address}:${s.ports.join(',')}  ${waypoint}`);
     }
   }
@@ -77,7 +75,7 @@ function render(report: PodReport, view: TextView): string {
       `  ${p.action}`,
       `${p.namespace}/${p.name}`,
       p.enforcedBy,
-      p.isLoaded === undefined ? 'unknown' : p.isLoaded ? 'yes' : 'NO',
+      loadedText(p),
     ]);
     lines.push(view.table({ head: ['  ACTION', 'POLICY', 'ENFORCED BY', 'LOADED THERE'], rows }));
   }
@@ -104,7 +102,7 @@ function render(report: PodReport, view: TextView): string {
   return lines.join('\n');
 }
 
-function color(report: PodReport, { style }: TextView): string {
+function color(report: PodDescription, { style }: TextView): string {
   switch (report.verdict) {
     case 'mtls':
     case 'ready':
@@ -119,7 +117,7 @@ function color(report: PodReport, { style }: TextView): string {
   }
 }
 
-function captureText({ observed }: PodReport): string {
+function captureText({ observed }: PodDescription): string {
   const capture = observed.capture;
   const annotation = `annotation ${observed.annotation ?? 'absent'}`;
   if (capture === undefined)
@@ -134,7 +132,7 @@ function captureText({ observed }: PodReport): string {
   return `${rules}, ${ports} (seen in the pod's network namespace); ${annotation}`;
 }
 
-function certificateText(certificate: PodReport['certificate']): string {
+function certificateText(certificate: PodDescription['certificate']): string {
   if (certificate === undefined) return 'unknown: the node proxy could not be asked';
   if (certificate.notAfter === undefined) return certificate.state;
   const hours = (certificate.secondsLeft ?? 0) / 3600;
@@ -142,7 +140,33 @@ function certificateText(certificate: PodReport['certificate']): string {
   return `${certificate.state}, serial ${certificate.serial}, until ${certificate.notAfter} (${left})`;
 }
 
+/** What is asked for, and beside it what the node proxy enforces. */
+function modeText(asked: EffectiveMtls, enforced: ObservedMtls | undefined): string {
+  const meaning =
+    asked.mode === 'PERMISSIVE'
+      ? 'callers outside the mesh are admitted in plaintext'
+      : 'only mTLS is admitted';
+  const seen =
+    enforced === undefined
+      ? 'what is enforced was not observed'
+      : `enforced: ${enforced.mode}${portsText(enforced.ports)}`;
+  return `${asked.mode} (${asked.source}): ${meaning}${portsText(asked.ports)}; ${seen}`;
+}
+
+function waypointText({ namespace, name, isUsed, isReady, why }: WaypointUse, { style }: TextView): string {
+  const waypoint = `waypoint ${namespace}/${name}`;
+  if (!isUsed) return `${waypoint} ${style.bad(`not used: ${why}`)}`;
+  return `${waypoint} ${isReady ? style.good('ready') : style.bad(`not ready: ${why}`)}`;
+}
+
+function loadedText({ isLoaded, difference, shortfall }: AppliedPolicy): string {
+  if (isLoaded === undefined) return 'unknown';
+  if (!isLoaded) return 'NO';
+  if (difference !== undefined) return 'ANOTHER';
+  return shortfall === undefined ? 'yes' : 'yes, not as written';
+}
+
 function portsText(ports: Readonly<Record<string, string>>): string {
   const exceptions = Object.entries(ports).map(([port, mode]) => `${port}: ${mode}`);
-  return exceptions.length === 0 ? '' : `; by port ${exceptions.join(', ')}`;
+  return exceptions.length === 0 ? '' : `, by port ${exceptions.join(', ')}`;
 }

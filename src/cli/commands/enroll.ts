@@ -2,6 +2,7 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import { componentPods } from '#mesh/inspect/component-pods.js';
 import type { PodEnrollment } from '#mesh/inspect/enrollment.js';
 import { waitForEnrollment } from '#mesh/inspect/enrollment-wait.js';
+import { readMeshSettings } from '#mesh/inspect/mesh-settings.js';
 import { requireNamespace, setNamespaceLabel } from '#mesh/install/namespace-labels.js';
 import { applyWaypoint } from '#mesh/install/waypoint/apply-waypoint.js';
 import { defaultWaypointName } from '#mesh/install/waypoint/waypoint-object.js';
@@ -120,9 +121,12 @@ async function proof(
   if (!context.options.flag('wait')) return [];
   const { client } = await context.kube();
   const step = context.progress.step(of.wanted === 'captured' ? 'Capture' : 'Release');
+  const { meshNamespace } = context;
+  const settings = await readMeshSettings(client, meshNamespace);
+  for (const what of settings.assumptions) context.progress.warn(what);
   const pods = await waitForEnrollment(
     client,
-    { meshNamespace: context.meshNamespace, namespaces: of.names },
+    { meshNamespace, namespaces: of.names, settings },
     {
       timeoutMs: Math.max(of.deadline - performance.now(), 0),
       signal: context.signal,

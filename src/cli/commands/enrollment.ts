@@ -1,4 +1,5 @@
 import { observeEnrollment, type PodEnrollment } from '#mesh/inspect/enrollment.js';
+import { readMeshSettings } from '#mesh/inspect/mesh-settings.js';
 import { allNamespacesOption, type CommandDefinition } from '../command.js';
 
 /** `meshctl enrollment [-A]`: exit 1 when a pod is not what its labels ask for. */
@@ -7,12 +8,14 @@ export const command: CommandDefinition = {
     'Shows for each pod whether labels ask for it to be in the mesh, what is observed, and why the two differ. Exit code 1 when they do.',
   options: [allNamespacesOption],
   examples: ['meshctl enrollment -A', 'meshctl enrollment -n shop -o json'],
-  run: async ({ options, kube, meshNamespace }) => {
+  run: async ({ options, kube, meshNamespace, progress }) => {
     const { client, namespace } = await kube();
     const isEverywhere = options.flag('all-namespaces');
+    const settings = await readMeshSettings(client, meshNamespace);
+    for (const what of settings.assumptions) progress.warn(what);
     const items = await observeEnrollment(
       client,
-      { meshNamespace, namespaces: isEverywhere ? undefined : [namespace] },
+      { meshNamespace, namespaces: isEverywhere ? undefined : [namespace], settings },
       Date.now,
     );
     return {

@@ -10,6 +10,8 @@ export interface PodCapture {
   readonly serviceAccount?: string;
   readonly ips: readonly string[];
   readonly state: 'enabled' | 'pending' | 'none';
+  /** What the agent itself decided; older agents do not tell. */
+  readonly wanted?: { readonly enroll: boolean; readonly reason: string };
   readonly netnsInode: string | null;
   readonly rules: { readonly ok: boolean; readonly missing: readonly string[] };
   /** Port -> whether somebody listens on it in the pod's network namespace. */

@@ -1,3 +1,5 @@
+import { formatSpiffeId } from '../identity/spiffe.js';
+import { decideEnrollment, type EnrollmentDecision } from '../rules/enrollment.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { redirection } from '#base/kube/labels.js';
@@ -6,8 +8,8 @@ import type { Namespace, Pod } from '#base/kube/types.js';
 import { type CaptureReport, capturePorts, isCaptured, type PodCapture } from './capture-report.js';
 import { certificateOf } from './certificate-report.js';
 import { adminGet, componentPods, podOnNode } from './component-pods.js';
-import { type EnrollmentIntent, enrollmentIntent } from './enrollment-intent.js';
-import type { ZtunnelDump } from './ztunnel-dump.js';
+import type { MeshSettings } from './mesh-settings.js';
+import { podInDump, type ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
 
 /** How a pod stands to the mesh: what labels ask for, and what three witnesses saw. */
@@ -16,7 +18,7 @@ export interface PodEnrollment {
   readonly name: string;
   readonly node: string;
   readonly phase: string;
-  readonly intent: EnrollmentIntent;
+  readonly intent: EnrollmentDecision;
   /** Annotation of the CNI agent: `enabled`, `pending` or absent. */
   readonly annotation: string | undefined;
   /** `captured`, `free`, `partly`, or `unknown` when the node's agent could not be asked. */
@@ -41,13 +43,14 @@ export interface EnrollmentQuery {
   readonly meshNamespace: string;
   /** undefined: every namespace. */
   readonly namespaces: readonly string[] | undefined;
+  readonly settings: MeshSettings;
 }
 
 /** The pods whose enrollment can be judged: not ending, not over. */
 export async function enrollablePods(
   client: KubeClient,
   query: EnrollmentQuery,
-): Promise<readonly { readonly pod: Pod; readonly intent: EnrollmentIntent }[]> {
+): Promise<readonly { readonly pod: Pod; readonly intent: EnrollmentDecision }[]> {
   const [spaces, lists] = await Promise.all([
     client.list<Namespace>(namespaces),
     query.namespaces === undefined
@@ -64,7 +67,14 @@ export async function enrollablePods(
         status?.phase !== 'Succeeded' &&
         status?.phase !== 'Failed',
     )
-    .map((pod) => ({ pod, intent: enrollmentIntent(pod, byName.get(pod.metadata.namespace ?? '')) }))
+    .map((pod) => ({
+      pod,
+      intent: decideEnrollment(
+        pod,
+        byName.get(pod.metadata.namespace ?? '')?.metadata.labels,
+        query.settings.enrollment,
+      ),
+    }))
     .sort((a, b) => keyOf(a.pod).localeCompare(keyOf(b.pod)));
 }
 
@@ -100,14 +110,22 @@ export async function observeEnrollment(
     ),
   );
   return subjects.map(({ pod, intent }) =>
-    assessEnrollment({ pod, intent, witnesses: witnesses.get(pod.spec.nodeName ?? ''), now: now() }),
+    assessEnrollment({
+      pod,
+      intent,
+      trustDomain: query.settings.mesh.trustDomain,
+      witnesses: witnesses.get(pod.spec.nodeName ?? ''),
+      now: now(),
+    }),
   );
 }
 
 /** Compares one pod's labels with what the witnesses of its node saw. */
 export function assessEnrollment(from: {
   readonly pod: Pod;
-  readonly intent: EnrollmentIntent;
+  readonly intent: EnrollmentDecision;
+  /** Of the mesh; the node proxy's own word counts where there is one. */
+  readonly trustDomain: string;
   /** undefined: the pod has no node yet. */
   readonly witnesses: NodeWitnesses | undefined;
   readonly now: number;
@@ -131,13 +149,14 @@ export function assessEnrollment(from: {
     return { ...common, certificate: undefined, missing: [] };
   }
   if (!intent.isEnrolled) {
-    return { ...common, certificate: undefined, missing: stillThere(common, capture, witnesses) };
+    const missing = [...disagreement(intent, capture), ...stillThere(common, capture, witnesses)];
+    return { ...common, certificate: undefined, missing };
   }
+  const identity = identityOf(pod, witnesses?.dump, from.trustDomain);
   const certificate =
-    witnesses?.dump === undefined
-      ? undefined
-      : certificateOf(witnesses.dump, identityOf(pod, witnesses.dump), from.now);
+    witnesses?.dump === undefined ? undefined : certificateOf(witnesses.dump, identity, from.now);
   const missing = [
+    ...disagreement(intent, capture),
     ...(annotation === 'enabled' ? [] : [`annotation ${redirection} is ${annotation ?? 'absent'}`]),
     ...missingCapture(witnesses, capture),
     ...(witnesses?.dump === undefined
@@ -147,7 +166,7 @@ export function assessEnrollment(from: {
         : [`ztunnel has the workload ${workload?.state ?? 'not at all'}`]),
     ...(certificate === undefined || certificate.isValid
       ? []
-      : [`certificate of ${identityOf(pod, witnesses?.dump)} is ${certificate.state}`]),
+      : [`certificate of ${identity} is ${certificate.state}`]),
   ];
   return { ...common, certificate: certificate?.state, missing };
 }
@@ -166,6 +185,13 @@ function stillThere(
     ...(listening.length === 0 ? [] : [`ztunnel still listens on ${listening.join(', ')}`]),
     ...(witnesses?.dump === undefined || isZtunnelOut ? [] : ['ztunnel still has the workload']),
   ];
+}
+
+/** The agent goes by the settings it was started with, which may have changed since. */
+function disagreement(intent: EnrollmentDecision, capture: PodCapture | undefined): string[] {
+  const wanted = capture?.wanted;
+  if (wanted === undefined || wanted.enroll === intent.isEnrolled) return [];
+  return [`the CNI agent ${wanted.enroll ? 'takes it in' : 'leaves it out'}: ${wanted.reason}`];
 }
 
 function missingCapture(witnesses: NodeWitnesses | undefined, capture: PodCapture | undefined): string[] {
@@ -194,10 +220,14 @@ function redirectionState(
   return capture.rules.ok || capture.state !== 'none' ? 'partly' : 'free';
 }
 
-function identityOf(pod: Pod, dump: ZtunnelDump | undefined): string {
+function identityOf(pod: Pod, dump: ZtunnelDump | undefined, trustDomain: string): string {
   const { namespace = '', name } = pod.metadata;
-  const workload = dump?.workloads.find((w) => w.namespace === namespace && w.name === name);
-  return `spiffe://${workload?.trustDomain ?? 'cluster.local'}/ns/${namespace}/sa/${pod.spec.serviceAccountName ?? 'default'}`;
+  const workload = dump === undefined ? undefined : podInDump(dump, { namespace, name });
+  return formatSpiffeId({
+    trustDomain: workload?.trustDomain ?? trustDomain,
+    namespace,
+    serviceAccount: pod.spec.serviceAccountName ?? 'default',
+  });
 }
 
 async function capturesOf(

@@ -71,7 +71,8 @@ export const inspectCodes = {
   MESH0923: {
     kind: 'failed',
     title: 'a policy is not loaded where it is enforced',
-    cause: 'An AuthorizationPolicy applies to the pod, but its enforcement point does not have it.',
+    cause:
+      'An AuthorizationPolicy applies to the pod, but its enforcement point does not have it, or not for this pod.',
     fix: 'Look at the status of the policy and at the log of the controller.',
   },
   MESH0924: {
@@ -96,7 +97,7 @@ export const inspectCodes = {
   },
   MESH0927: {
     kind: 'failed',
-    title: 'PeerAuthentication mode DISABLE is ignored',
+    title: 'PeerAuthentication mode DISABLE is taken as PERMISSIVE',
     cause: 'Ambient mode has no way to turn encryption between captured pods off.',
     fix: 'Use PERMISSIVE, or take the workload out of the mesh with the label istio.io/dataplane-mode=none.',
   },
@@ -105,5 +106,47 @@ export const inspectCodes = {
     title: 'the pod is not ready',
     cause: 'The pod does not run or its readiness probe fails; Services do not send traffic to it.',
     fix: 'kubectl describe pod shows why.',
+  },
+  MESH0929: {
+    kind: 'failed',
+    title: 'the waypoint that labels name is not used',
+    cause:
+      'The waypoint does not admit the namespace or is not for this kind of traffic, or it is not ready and the mesh option waypointFailurePolicy is open. Traffic goes past it, and so past its policies.',
+    fix: 'Change allowedRoutes or the label istio.io/waypoint-for of the Gateway, or the istio.io/use-waypoint label.',
+  },
+  MESH0930: {
+    kind: 'failed',
+    title: 'the CNI agent decides otherwise than the settings of the mesh',
+    cause:
+      'The agent goes by the environment it was started with; ConfigMap istio-cni-config was changed since, or a variable of the DaemonSet overrides it.',
+    fix: 'kubectl rollout restart daemonset istio-cni-node in the mesh namespace, or run meshctl install again.',
+  },
+  MESH0931: {
+    kind: 'failed',
+    title: 'a policy is enforced nowhere',
+    cause:
+      'An AuthorizationPolicy concerns the pod, but nothing enforces it: its target is not bound to a waypoint, its action is not for ztunnel, or the pod is not in the mesh.',
+    fix: 'The message says why. Bind the target to a waypoint, or enroll the pod; the status of the policy says the same.',
+  },
+  MESH0932: {
+    kind: 'failed',
+    title: 'a policy is not enforced as it is written',
+    cause:
+      'The enforcement point cannot evaluate a part of the policy, such as an HTTP attribute at ztunnel. What it makes of it never admits more than was written, unless the mesh option l7PolicyAtZtunnel is ignore.',
+    fix: 'Attach the policy to a waypoint with targetRefs, or use only attributes of connections.',
+  },
+  MESH0933: {
+    kind: 'failed',
+    title: 'the enforced mTLS mode is not the one asked for',
+    cause:
+      'What the node proxy holds of the PeerAuthentications differs from what they say now: a change has not arrived, or the controller reads them otherwise.',
+    fix: 'Look again in a moment; if it stays, look at the log of the controller and at meshctl ztunnel-config policy.',
+  },
+  MESH0934: {
+    kind: 'failed',
+    title: 'a proxy enforces another policy than the one that is there',
+    cause:
+      'The enforcement point holds an older version of an AuthorizationPolicy, or one that was deleted: a change has not arrived.',
+    fix: 'Look again in a moment; if it stays, the proxy has lost the controller: look at the logs of both.',
   },
 } as const satisfies Record<string, ErrorCode>;

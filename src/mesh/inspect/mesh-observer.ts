@@ -1,15 +1,46 @@
+import { fromJson, type JsonValue } from '@bufbuild/protobuf';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { gatewayName } from '#base/kube/labels.js';
-import { authorizationPolicies, peerAuthentications, pods } from '#base/kube/resource.js';
-import { isNotFound } from '#base/kube/api-error.js';
+import {
+  authorizationPolicies,
+  gatewayClasses,
+  gateways,
+  namespaces,
+  peerAuthentications,
+  pods,
+  services,
+} from '#base/kube/resource.js';
+import { isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { Resource } from '#base/kube/resource.js';
-import type { AuthorizationPolicy, KubeObject, PeerAuthentication, Pod } from '#base/kube/types.js';
+import type {
+  AuthorizationPolicy,
+  Gateway,
+  GatewayClass,
+  KubeObject,
+  Namespace,
+  PeerAuthentication,
+  Pod,
+  Service,
+} from '#base/kube/types.js';
+import { type AuthorizationPolicy as L7Policy, AuthorizationPolicySchema } from '../xds/gen/meshctl/l7_pb.js';
 import { type CaptureReport, fetchCaptureReport } from './capture-report.js';
 import { adminGet, componentPods, isPodReady, podOnNode } from './component-pods.js';
+import { type MeshSettings, readMeshSettings } from './mesh-settings.js';
 import { listWaypoints, type WaypointReport } from './waypoint-report.js';
 import type { ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
+
+/** Throws TypeError when the text is no dump of our waypoint: another proxy's policies are unknown, not absent. */
+function parseWaypointPolicies(text: string): readonly L7Policy[] {
+  const dump: unknown = JSON.parse(text);
+  const shown: unknown =
+    typeof dump === 'object' && dump !== null && 'policies' in dump ? dump.policies : undefined;
+  if (!Array.isArray(shown)) throw new TypeError('no "policies" in the document');
+  return shown.map((policy) =>
+    fromJson(AuthorizationPolicySchema, policy as JsonValue, { ignoreUnknownFields: true }),
+  );
+}
 
 /** Something observed, or why it could not be. */
 export type Observation<T> =
@@ -22,6 +53,7 @@ export type Observation<T> =
  */
 export class MeshObserver {
   readonly #answers = new Map<string, Promise<unknown>>();
+  readonly #assumptions: string[] = [];
   readonly client: KubeClient;
   readonly meshNamespace: string;
 
@@ -52,6 +84,49 @@ export class MeshObserver {
     );
   }
 
+  /** What the mesh is set to. */
+  settings(): Promise<MeshSettings> {
+    return this.#once('settings', async () => {
+      const settings = await readMeshSettings(this.client, this.meshNamespace);
+      this.#assumptions.push(...settings.assumptions);
+      return settings;
+    });
+  }
+
+  /** What was assumed so far because it could not be read. */
+  get assumptions(): readonly string[] {
+    return this.#assumptions;
+  }
+
+  namespace(name: string): Promise<Namespace | undefined> {
+    return this.#once(`namespace ${name}`, () =>
+      this.client.getOrUndefined<Namespace>({ resource: namespaces, name }),
+    );
+  }
+
+  services(namespace: string): Promise<readonly Service[]> {
+    return this.#once(`services ${namespace}`, () => this.client.list<Service>(services, { namespace }));
+  }
+
+  gateway(namespace: string, name: string): Promise<Gateway | undefined> {
+    return this.#once(`gateway ${namespace}/${name}`, () =>
+      this.client.getOrUndefined<Gateway>({ resource: gateways, namespace, name }),
+    );
+  }
+
+  gatewayClass(name: string): Promise<GatewayClass | undefined> {
+    return this.#once(`class ${name}`, async () => {
+      try {
+        return await this.client.getOrUndefined<GatewayClass>({ resource: gatewayClasses, name });
+      } catch (error) {
+        // Whoever looks at pods need not be permitted to look at what belongs to the whole cluster.
+        if (!(error instanceof KubeApiError) || error.status !== 403) throw error;
+        this.#assumptions.push(`GatewayClass ${name}: ${error.message}; taken for one without labels`);
+        return undefined;
+      }
+    });
+  }
+
   peerAuthentications(): Promise<readonly PeerAuthentication[]> {
     return this.#once('pa', () => this.#listIfKnown<PeerAuthentication>(peerAuthentications));
   }
@@ -73,8 +148,8 @@ export class MeshObserver {
     return found[0];
   }
 
-  /** `namespace/name` of the policies a ready pod of a waypoint has loaded. */
-  waypointPolicies(namespace: string, name: string): Promise<Observation<ReadonlySet<string>>> {
+  /** The policies that a ready pod of a waypoint enforces. */
+  waypointPolicies(namespace: string, name: string): Promise<Observation<readonly L7Policy[]>> {
     return this.#once(`policies ${namespace}/${name}`, async () => {
       const instances = await this.client.list<Pod>(pods, {
         namespace,
@@ -83,10 +158,7 @@ export class MeshObserver {
       const instance = instances.find(isPodReady);
       if (instance === undefined) return { why: `waypoint ${namespace}/${name} has no ready pod` };
       return this.#guard(instance.metadata.name, () =>
-        adminGet(this.client, instance, '/config_dump', (text) => {
-          const { policies = [] } = JSON.parse(text) as { policies?: { namespace: string; name: string }[] };
-          return new Set(policies.map((p) => `${p.namespace}/${p.name}`));
-        }),
+        adminGet(this.client, instance, '/config_dump', parseWaypointPolicies),
       );
     });
   }

@@ -57,6 +57,14 @@ export async function requireWaypoints(
   }
 }
 
+/** What a waypoint lacks to be ready; undefined when it is. */
+export function waypointShortfall(waypoint: WaypointReport): string | undefined {
+  const { programmed, address, pods: own, isReady } = waypoint;
+  if (isReady) return undefined;
+  if (programmed.status !== 'True') return `${programmed.reason}: ${programmed.message}`;
+  return address === undefined ? 'it has no address' : `${own.ready} of ${own.total} pods ready`;
+}
+
 function describeWaypoint(from: {
   gateway: Gateway;
   gatewayClass: GatewayClass | undefined;

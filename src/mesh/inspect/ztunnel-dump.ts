@@ -115,6 +115,16 @@ function listOf<T>(value: unknown): readonly T[] {
   return [];
 }
 
+/** The workload that a pod is; undefined when the proxy has none. */
+export function podInDump(
+  dump: ZtunnelDump,
+  pod: { readonly namespace: string; readonly name: string },
+): DumpWorkload | undefined {
+  const named = dump.workloads.filter((w) => w.namespace === pod.namespace && w.name === pod.name);
+  // Endpoints that are no pods have the name of their slice, which may be that of a pod.
+  return named.find(({ uid }) => uid?.includes('//Pod/') === true) ?? named[0];
+}
+
 /** The live connections of one pod, by its UID. */
 export function connectionsOf(
   dump: ZtunnelDump,

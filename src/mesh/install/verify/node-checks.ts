@@ -4,15 +4,18 @@ import type { MeshObserver, Observation } from '../../inspect/mesh-observer.js';
 import type { ZtunnelDump } from '../../inspect/ztunnel-dump.js';
 import type { CaptureReport } from '../../inspect/capture-report.js';
 import type { Pod } from '#base/kube/types.js';
+import type { EnrollmentDecision } from '../../rules/enrollment.js';
 import { type Check, check } from './check.js';
 
 /** Every node: agent and proxy ready and connected, and every enrolled pod on it captured. `now` in milliseconds. */
 export async function checkNodes(observer: MeshObserver, now: number): Promise<Check[]> {
   const { client, meshNamespace } = observer;
+  const settings = await observer.settings();
+  const { trustDomain } = settings.mesh;
   const [agents, proxies, subjects] = await Promise.all([
     componentPods(client, 'cni', meshNamespace),
     componentPods(client, 'ztunnel', meshNamespace),
-    enrollablePods(client, { meshNamespace, namespaces: undefined }),
+    enrollablePods(client, { meshNamespace, namespaces: undefined, settings }),
   ]);
   const enrolled = subjects.filter(({ intent }) => intent.isEnrolled);
   const nodes = new Set(
@@ -30,7 +33,7 @@ export async function checkNodes(observer: MeshObserver, now: number): Promise<C
           captures,
           dump,
         }),
-        ...own.map(({ pod, intent }) => podFact({ pod, intent, captures, dump, now })),
+        ...own.map(({ pod, intent }) => podFact({ pod, intent, trustDomain, captures, dump, now })),
       ];
     }),
   );
@@ -87,15 +90,17 @@ function readiness(pod: Pod | undefined, component: string): string | undefined 
 
 function podFact(from: {
   pod: Pod;
-  intent: { isEnrolled: boolean; reason: string };
+  intent: EnrollmentDecision;
+  trustDomain: string;
   captures: Observation<CaptureReport>;
   dump: Observation<ZtunnelDump>;
   now: number;
 }): Check {
-  const { pod, intent, captures, dump, now } = from;
+  const { pod, intent, trustDomain, captures, dump, now } = from;
   const { missing } = assessEnrollment({
     pod,
     intent,
+    trustDomain,
     witnesses: {
       captures:
         captures.value === undefined

@@ -2,7 +2,7 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { componentPods } from '../../inspect/component-pods.js';
 import { MeshObserver } from '../../inspect/mesh-observer.js';
-import { listWaypoints } from '../../inspect/waypoint-report.js';
+import { listWaypoints, waypointShortfall } from '../../inspect/waypoint-report.js';
 import { listWaypointUsers } from '../../inspect/waypoint-users.js';
 import { waypointKey } from '../../rules/waypoint.js';
 import { waypointUserText } from '../../rules/waypoint-users.js';
@@ -141,9 +141,7 @@ async function checkWaypoints(client: KubeClient): Promise<Check[]> {
         subject: `Waypoint ${w.namespace}/${w.name}`,
         fact: 'is ready',
         code: 'MESH0924',
-        problem: w.isReady
-          ? undefined
-          : `${w.programmed.reason}: ${w.programmed.message} (${w.pods.ready} of ${w.pods.total} pods ready)`,
+        problem: waypointShortfall(w),
       }),
     );
   } catch (error) {

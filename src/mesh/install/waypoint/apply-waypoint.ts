@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { listWaypoints, type WaypointReport } from '../../inspect/waypoint-report.js';
+import { listWaypoints, type WaypointReport, waypointShortfall } from '../../inspect/waypoint-report.js';
 import { isConflict, isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { dataplaneMode, gatewayName, useWaypoint, waypointClass } from '#base/kube/labels.js';
@@ -123,7 +123,7 @@ async function waitForWaypoint(request: WaypointRequest, timeoutMs: number): Pro
       step.succeed('ready');
       return report;
     }
-    const missing = report === undefined ? 'the Gateway is gone' : missingForReady(report);
+    const missing = report === undefined ? 'the Gateway is gone' : (waypointShortfall(report) ?? 'ready');
     if (performance.now() >= deadline) {
       step.fail('not ready');
       throw new MeshError(
@@ -140,12 +140,6 @@ async function waitForWaypoint(request: WaypointRequest, timeoutMs: number): Pro
     step.update(missing);
     await delay(pollMs, undefined, { signal });
   }
-}
-
-function missingForReady({ programmed, address, pods: own }: WaypointReport): string {
-  if (programmed.status !== 'True') return `${programmed.reason}: ${programmed.message}`;
-  if (address === undefined) return 'it has no address';
-  return `${own.ready} of ${own.total} pods ready`;
 }
 
 async function explainWaypoint(

@@ -59,6 +59,9 @@ function dump(of: { state?: string; expires?: string }): ZtunnelDump {
   };
 }
 
+const assess = (of: Omit<Parameters<typeof assessEnrollment>[0], 'trustDomain'>) =>
+  assessEnrollment({ trustDomain: 'cluster.local', ...of });
+
 const sound: NodeWitnesses = {
   captures: new Map([['shop/cart-1', capture(true)]]),
   dump: dump({ state: 'Up', expires: '2030-01-02T00:00:00Z' }),
@@ -67,7 +70,7 @@ const free: NodeWitnesses = { captures: new Map([['shop/cart-1', capture(false)]
 
 describe('a pod that should be in the mesh', () => {
   it('is proven by annotation, rules, listeners, proxy and certificate together', () => {
-    const seen = assessEnrollment({ pod: pod('enabled'), intent: enrolled, witnesses: sound, now });
+    const seen = assess({ pod: pod('enabled'), intent: enrolled, witnesses: sound, now });
     expect(seen).toMatchObject({
       missing: [],
       redirection: 'captured',
@@ -107,12 +110,12 @@ describe('a pod that should be in the mesh', () => {
       identity,
     ],
   ])('is not proven when %s', (_, annotation, witnesses, text) => {
-    const { missing } = assessEnrollment({ pod: pod(annotation), intent: enrolled, witnesses, now });
+    const { missing } = assess({ pod: pod(annotation), intent: enrolled, witnesses, now });
     expect(missing.join('\n')).toContain(text);
   });
 
   it('has nothing to be observed before it runs', () => {
-    const seen = assessEnrollment({
+    const seen = assess({
       pod: pod(undefined, 'Pending'),
       intent: enrolled,
       witnesses: undefined,
@@ -124,19 +127,19 @@ describe('a pod that should be in the mesh', () => {
 
 describe('a pod that should be outside', () => {
   it('is free when nothing of the mesh is seen', () => {
-    const seen = assessEnrollment({ pod: pod(undefined), intent: outside, witnesses: free, now });
+    const seen = assess({ pod: pod(undefined), intent: outside, witnesses: free, now });
     expect(seen).toMatchObject({ missing: [], redirection: 'free' });
   });
 
   it('is free when something of its own listens where ztunnel would, as in a waypoint', () => {
     const own = { ...capture(false), listeners: { '15001': false, '15006': false, '15008': true } };
     const witnesses = { captures: new Map([['shop/cart-1', own]]), dump: dump({}) };
-    const seen = assessEnrollment({ pod: pod(undefined), intent: outside, witnesses, now });
+    const seen = assess({ pod: pod(undefined), intent: outside, witnesses, now });
     expect(seen).toMatchObject({ missing: [], redirection: 'free' });
   });
 
   it('is not free while anything is left', () => {
-    const { missing } = assessEnrollment({ pod: pod('enabled'), intent: outside, witnesses: sound, now });
+    const { missing } = assess({ pod: pod('enabled'), intent: outside, witnesses: sound, now });
     expect(missing).toHaveLength(4);
   });
 });

@@ -2,8 +2,8 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import { dataplaneMode, labelSelectorMatches, useWaypoint } from '#base/kube/labels.js';
 import { namespaces, pods, services } from '#base/kube/resource.js';
 import type { Namespace, Pod, Service } from '#base/kube/types.js';
-import type { MeshObserver } from './mesh-observer.js';
-import { describePod, type PodReport } from './pod-report.js';
+import type { MeshObserver } from '../mesh-observer.js';
+import { describePod, type PodDescription } from './pod-report.js';
 
 /** A Service or Namespace as the sum of its pods. */
 export interface GroupReport {
@@ -14,7 +14,7 @@ export interface GroupReport {
   /** Cluster IP of a Service. */
   readonly address?: string;
   readonly ports?: readonly string[];
-  readonly pods: readonly PodReport[];
+  readonly pods: readonly PodDescription[];
   /** Pods beyond the bound, not looked at. */
   readonly omittedCount: number;
 }
@@ -76,9 +76,9 @@ async function describeAll(
   observer: MeshObserver,
   members: readonly Pod[],
   now: number,
-): Promise<{ pods: readonly PodReport[]; omittedCount: number }> {
+): Promise<{ pods: readonly PodDescription[]; omittedCount: number }> {
   const looked = members.slice(0, podsMax);
-  const reports: PodReport[] = [];
+  const reports: PodDescription[] = [];
   for (let i = 0; i < looked.length; i += concurrency) {
     const batch = looked
       .slice(i, i + concurrency)
