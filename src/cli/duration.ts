@@ -1,15 +1,12 @@
-const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+import { goDurationMs } from '#base/time/duration.js';
+
 const longestMs = 24 * 3_600_000;
 
 /** Milliseconds of `30s`, `2m`, `1m30s`, `500ms`, or a bare number of seconds; undefined when it is none of these, zero, or above a day. */
 export function parseDurationMs(text: string): number | undefined {
   if (/^\d+$/.test(text)) return bounded(Number(text) * 1_000);
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined;
-  let total = 0;
-  for (const [, amount, , unit] of text.matchAll(/(\d+(\.\d+)?)(ms|s|m|h)/g)) {
-    total += Number(amount) * (unitsMs[unit ?? ''] ?? 0);
-  }
-  return bounded(Math.round(total));
+  const ms = goDurationMs(text);
+  return ms === undefined ? undefined : bounded(Math.round(ms));
 }
 
 function bounded(ms: number): number | undefined {

@@ -233,6 +233,12 @@ describeServers('HTTP', (server) => {
 
   test('a timeout that is no duration is refused', async () => {
     expect((await api.get(`${base}/a?timeout=abc`)).status).toBe(400);
-    expect((await api.get(`${base}/a?timeout=10s`)).status).toBe(200);
+    for (const timeout of ['10s', '1m0s', '1h2m3.5s', '900ms', '0', '-5s'])
+      expect((await api.get(`${base}/a?timeout=${timeout}`)).status, timeout).toBe(200);
+    const refused = await api.get(`${base}/a?timeout=30`);
+    expect([refused.status, refused.body.message]).toEqual([
+      400,
+      expect.stringContaining('time: missing unit in duration "30"'),
+    ]);
   });
 });

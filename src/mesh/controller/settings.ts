@@ -1,5 +1,6 @@
 import { everyAddress } from '../system/every-address.js';
 import { hostname } from 'node:os';
+import { goDurationMs } from '#base/time/duration.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 
 /** How the controller was started. Names of variables and flags are upstream's where it has them. */
@@ -111,7 +112,7 @@ function parseFlags(args: readonly string[]): { flags: Map<string, string>; igno
 
 function parseAgeMs(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  return parseDurationMs('--keepaliveMaxServerConnectionAge', text);
+  return parsePositiveMs('--keepaliveMaxServerConnectionAge', text);
 }
 
 function ttlSeconds<K extends string>(
@@ -121,17 +122,15 @@ function ttlSeconds<K extends string>(
 ): { [P in K]?: number } {
   const text = env[variable];
   if (text === undefined || text === '') return {};
-  const seconds = Math.floor(parseDurationMs(variable, text) / 1000);
+  const seconds = Math.floor(parsePositiveMs(variable, text) / 1000);
   if (seconds < 1) throw new MeshError('MESH0401', `${variable}: "${text}" is shorter than a second`);
   return { [key]: seconds } as { [P in K]?: number };
 }
 
-/** Durations as Go writes them, of whole hours, minutes and seconds: `30m`, `24h0m0s`. */
-function parseDurationMs(where: string, text: string): number {
-  const match = /^(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text);
-  if (match === null) throw new MeshError('MESH0401', `${where}: "${text}" is not a duration`);
-  const [hours, minutes, seconds] = match.slice(1).map((part) => Number(part ?? 0));
-  return ((hours ?? 0) * 3_600 + (minutes ?? 0) * 60 + (seconds ?? 0)) * 1_000;
+function parsePositiveMs(where: string, text: string): number {
+  const ms = goDurationMs(text);
+  if (ms === undefined || ms < 0) throw new MeshError('MESH0401', `${where}: "${text}" is not a duration`);
+  return ms;
 }
 
 function parseMonitoringPort(address: string | undefined): { monitoring?: number } {

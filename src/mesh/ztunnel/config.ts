@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { JsonObject } from '@bufbuild/protobuf';
+import { goDurationMs } from '#base/time/duration.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { defaultTrustDomain } from '../identity/spiffe.js';
 import { productVersion } from '../telemetry/version.js';
@@ -145,18 +146,13 @@ function integer(env: NodeJS.ProcessEnv, name: string, fallback: number): number
   return Number(text);
 }
 
-const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
 /** `90s`, `5m`, `1h30m`, `500ms`, in milliseconds. */
 function duration(env: NodeJS.ProcessEnv, name: string, fallbackMs: number): number {
   const text = env[name];
   if (text === undefined || text === '') return fallbackMs;
-  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(text)) throw invalid(name, text, 'a duration such as 30s');
-  let totalMs = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
-    totalMs += Number(amount) * (unitsMs[unit ?? ''] ?? 0);
-  }
-  return totalMs;
+  const ms = goDurationMs(text);
+  if (ms === undefined || ms < 0) throw invalid(name, text, 'a duration such as 30s');
+  return ms;
 }
 
 function firstExisting(path: string, fallback: string): string {

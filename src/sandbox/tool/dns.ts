@@ -48,7 +48,7 @@ export async function dns(args: readonly string[]): Promise<number> {
   let type: RecordType;
   let resolver: Resolver;
   try {
-    const flags = parseFlags(args, { type: 'text', server: 'text', timeout: 'number' });
+    const flags = parseFlags(args, { type: 'text', server: 'text', timeout: 'seconds' });
     const wanted = (flags.text('type') ?? 'A').toUpperCase();
     const known = recordTypes.find((t) => t === wanted);
     if (known === undefined) throw new FlagError(`--type is one of ${recordTypes.join(', ')}`);

@@ -1,5 +1,10 @@
-/** What a flag expects: `text` takes a value, `number` a value that must be a finite number >= 0, `switch` none. */
-export type FlagKind = 'text' | 'number' | 'switch';
+import { goDurationMs } from '#base/time/duration.js';
+
+/**
+ * What a flag expects: `text` takes a value, `number` a value that must be a finite number >= 0, `seconds` such a
+ * number or a duration like `1m30s`, `switch` none.
+ */
+export type FlagKind = 'text' | 'number' | 'seconds' | 'switch';
 
 /** A command line the tool cannot act on; the message names the argument. */
 export class FlagError extends Error {
@@ -42,10 +47,7 @@ export function parseFlags(args: readonly string[], kinds: Readonly<Record<strin
     }
     const value = equals >= 0 ? arg.slice(equals + 1) : args[++i];
     if (value === undefined) throw new FlagError(`--${name} needs a value`);
-    if (kind === 'number' && !(value.trim() !== '' && Number.isFinite(Number(value)) && Number(value) >= 0)) {
-      throw new FlagError(`--${name} needs a number, not ${JSON.stringify(value)}`);
-    }
-    values.set(name, value);
+    values.set(name, kind === 'text' ? value : String(amountOf(name, kind, value)));
   }
   return {
     positional,
@@ -63,4 +65,12 @@ export function reportUsage(command: string, error: unknown): number {
   if (!(error instanceof FlagError)) throw error;
   process.stderr.write(`tool ${command}: ${error.message}\n`);
   return 2;
+}
+
+function amountOf(name: string, kind: 'number' | 'seconds', text: string): number {
+  const ms = kind === 'seconds' ? goDurationMs(text) : undefined;
+  const amount = ms === undefined ? Number(text) : ms / 1_000;
+  if (text.trim() !== '' && Number.isFinite(amount) && amount >= 0) return amount;
+  const wanted = kind === 'seconds' ? 'a duration such as 30s, or seconds' : 'a number';
+  throw new FlagError(`--${name} needs ${wanted}, not ${JSON.stringify(text)}`);
 }

@@ -26,7 +26,7 @@ export async function tcp(args: readonly string[]): Promise<number> {
   let text: string | undefined;
   let timeoutMs: number;
   try {
-    const flags = parseFlags(args, { text: 'text', timeout: 'number' });
+    const flags = parseFlags(args, { text: 'text', timeout: 'seconds' });
     const [verb, hostArg, portArg] = flags.positional;
     port = Number(portArg);
     if (verb !== 'send' || hostArg === undefined || !(Number.isInteger(port) && port > 0 && port < 65_536)) {

@@ -17,7 +17,7 @@ export async function ws(args: readonly string[]): Promise<number> {
       message: 'text',
       count: 'number',
       header: 'text',
-      timeout: 'number',
+      timeout: 'seconds',
       insecure: 'switch',
     });
     const [text, ...more] = flags.positional;

@@ -1,4 +1,5 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { formatGoDuration } from '#base/time/duration.js';
 import { type Json, type JsonObject, isObject, setOwn } from '../../base/json.js';
 import { fieldsOf, magic, messageType } from './message-table.js';
 
@@ -12,10 +13,7 @@ const special: Readonly<Record<string, (reader: BinaryReader, depth: number) => 
     time(reader, (nanos) => `.${String(Math.floor(nanos / 1000)).padStart(6, '0')}`),
   'meta.FieldsV1': rawJson,
   'runtime.RawExtension': rawJson,
-  'meta.Duration': (reader) => {
-    const values = scalars(reader);
-    return `${Number(values.get(1) ?? 0) / 1e9}s`;
-  },
+  'meta.Duration': (reader) => formatGoDuration(BigInt(Number(scalars(reader).get(1) ?? 0))),
   'api.resource.Quantity': (reader) => text(scalars(reader).get(1)),
   'util.intstr.IntOrString': (reader) => {
     const values = scalars(reader);

@@ -1,4 +1,5 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { parseGoDuration } from '#base/time/duration.js';
 import {
   arrayOf,
   isObject,
@@ -17,7 +18,7 @@ const special: Readonly<Record<string, (writer: BinaryWriter, value: Json) => vo
   'meta.FieldsV1': rawJson,
   'runtime.RawExtension': rawJson,
   'meta.Duration': (writer, value) => {
-    writer.tag(1, WireType.Varint).int64(nanoseconds(stringOf(value)));
+    writer.tag(1, WireType.Varint).int64(parseGoDuration(stringOf(value)).ns ?? 0n);
   },
   'api.resource.Quantity': (writer, value) => {
     // Numbers are allowed where quantities are, in JSON.
@@ -69,24 +70,6 @@ function time(writer: BinaryWriter, value: Json): void {
   const fraction = /\.(\d{1,9})/.exec(text)?.[1] ?? '';
   writer.tag(1, WireType.Varint).int64(Math.floor(ms / 1000));
   writer.tag(2, WireType.Varint).int32(Number(fraction.padEnd(9, '0')));
-}
-
-const unitNanoseconds: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
-/** The nanoseconds of a duration as Go writes it, such as `1h2m0.5s`. */
-function nanoseconds(text: string): number {
-  let sum = 0;
-  for (const [, amount = '', unit = ''] of text.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g))
-    sum += Number(amount) * (unitNanoseconds[unit] ?? 0);
-  return Math.round(text.startsWith('-') ? -sum : sum);
 }
 
 /** Writes one field with its tag. Values of another type than the field's are left out. */

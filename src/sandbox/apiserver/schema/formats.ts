@@ -1,8 +1,19 @@
 import { ipFamilyOf } from '#base/net/address.js';
 import { parseNetwork } from '#base/net/cidr.js';
+import { parseGoDuration } from '#base/time/duration.js';
 
 const dateTime = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
-const goDuration = /^[+-]?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/;
+/** Longer units, and other spellings, of the `duration` format; the last of each may go on, as in `hours`. */
+const durationUnits = [
+  ['ns', 'nano'],
+  ['us', 'µs', 'micro'],
+  ['ms', 'milli'],
+  ['s', 'sec'],
+  ['m', 'min'],
+  ['h', 'hr', 'hour'],
+  ['d', 'day'],
+  ['w', 'wk', 'week'],
+];
 
 /** Whether a text has a format of OpenAPI; unknown formats accept everything. */
 export function matchesFormat(value: string, format: string): boolean {
@@ -28,9 +39,22 @@ export function matchesFormat(value: string, format: string): boolean {
     case 'hostname':
       return value.length <= 253 && /^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$/.test(value);
     case 'duration':
-      return value === '0' || goDuration.test(value);
+      return isDuration(value);
     default:
       // Unknown formats are accepted, as Kubernetes accepts them.
       return true;
   }
+}
+
+/** What Go parses, or Scala's form such as `22 ns` or `2 days` (kube-openapi's strfmt/duration.go). */
+function isDuration(text: string): boolean {
+  if (parseGoDuration(text).ns !== undefined) return true;
+  if (!/^\s*(?:\d+\s*[A-Za-zµ]+\s*)+$/.test(text)) return false;
+  return [...text.matchAll(/\d+\s*([A-Za-zµ]+)/g)].some(([, unit = '']) =>
+    durationUnits.some((names) => isUnit(unit.toLowerCase(), names)),
+  );
+}
+
+function isUnit(unit: string, names: readonly string[]): boolean {
+  return names.includes(unit) || unit.startsWith(names.at(-1) ?? '');
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { parseGoDuration } from '#base/time/duration.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { Authenticator } from '../auth/authenticator.js';
 import { impersonate } from '../auth/impersonation.js';
@@ -67,15 +68,10 @@ function isLongRunning(exchange: Exchange): boolean {
 function askedTimeoutMs(url: URL): number {
   const text = url.searchParams.get('timeout');
   if (text === null || text === '') return requestTimeoutMs;
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
-  const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
-  if (match === null) {
-    throw apiError.badRequest(
-      `invalid timeout specified in the request URL - time: invalid duration ${JSON.stringify(text)}`,
-    );
-  }
-  const asked = Number(match[1]) * units[match[2] as keyof typeof units];
-  return asked === 0 ? requestTimeoutMs : Math.min(asked, requestTimeoutMs);
+  const { ns, problem } = parseGoDuration(text);
+  if (ns === undefined)
+    throw apiError.badRequest(`invalid timeout specified in the request URL - ${problem}`);
+  return ns <= 0n ? requestTimeoutMs : Math.min(Number(ns) / 1e6, requestTimeoutMs);
 }
 
 /** Takes every request through authentication and to its route, and turns what is thrown into Status answers. */

@@ -35,7 +35,7 @@ function parseCall(args: readonly string[]): Call {
     hex: 'text',
     service: 'text',
     header: 'text',
-    timeout: 'number',
+    timeout: 'seconds',
     insecure: 'switch',
     cacert: 'text',
   });

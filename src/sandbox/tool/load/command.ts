@@ -18,11 +18,11 @@ export async function load(args: readonly string[]): Promise<number> {
   try {
     const flags = parseFlags(args, {
       rate: 'number',
-      duration: 'text',
+      duration: 'seconds',
       connections: 'number',
       'each-new-connection': 'switch',
       http2: 'switch',
-      timeout: 'number',
+      timeout: 'seconds',
     });
     const [text] = flags.positional;
     if (text === undefined || flags.positional.length > 1) throw new FlagError('expected one URL');
@@ -30,7 +30,7 @@ export async function load(args: readonly string[]): Promise<number> {
     if (!URL.canParse(full) || !full.startsWith('http://')) throw new FlagError(`not an http URL: ${text}`);
     const rate = flags.number('rate') ?? 10;
     if (rate <= 0 || rate > rateMax) throw new FlagError(`--rate must be above 0 and at most ${rateMax}`);
-    const seconds = Number((flags.text('duration') ?? '10').replace(/s$/, ''));
+    const seconds = flags.number('duration') ?? 10;
     if (!(seconds > 0)) throw new FlagError('--duration needs seconds');
     plan = {
       url: new URL(full),

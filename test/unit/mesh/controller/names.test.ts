@@ -91,6 +91,7 @@ test('lifetimes of certificates are durations as Go writes them', () => {
   expect(ttls('24h0m0s')).toEqual({ defaultTtlSeconds: 86_400 });
   expect(ttls('90s')).toEqual({ defaultTtlSeconds: 90 });
   expect(ttls('')).toEqual({});
-  for (const bad of ['1d', '0s', 'h', '5', '1.5h'])
+  expect(ttls('1.5h')).toEqual({ defaultTtlSeconds: 5_400 });
+  for (const bad of ['1d', '0s', 'h', '5', '-1h'])
     expect(() => ttls(bad)).toThrow(/DEFAULT_WORKLOAD_CERT_TTL/);
 });
