@@ -7,7 +7,10 @@ import type { KubeObject } from './types.js';
 
 export interface ReflectorChange<T extends KubeObject> {
   readonly type: 'added' | 'modified' | 'deleted';
+  /** As it is kept. */
   readonly object: T;
+  /** As it came: all of it. */
+  readonly received: T;
   /** What the cache held before, for modified and deleted. */
   readonly old?: T | undefined;
 }
@@ -151,10 +154,10 @@ export class Reflector<T extends KubeObject> {
     const old = this.#items.get(key);
     if (type === 'DELETED') {
       this.#items.delete(key);
-      this.#emit({ type: 'deleted', object, old });
+      this.#emit({ type: 'deleted', object, received, old });
     } else if (type === 'ADDED' || type === 'MODIFIED') {
       this.#items.set(key, object);
-      this.#emit(old === undefined ? { type: 'added', object } : { type: 'modified', object, old });
+      this.#emit({ type: old === undefined ? 'added' : 'modified', object, received, old });
     }
   }
 

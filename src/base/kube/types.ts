@@ -619,6 +619,12 @@ export interface Gateway extends KubeObject {
   };
 }
 
+export interface HttpRoute extends KubeObject {
+  spec?: {
+    parentRefs?: { group?: string; kind?: string; namespace?: string; name: string; sectionName?: string }[];
+  };
+}
+
 export interface GatewayClass extends KubeObject {
   spec: { controllerName: string; description?: string };
   status?: { conditions?: Condition[]; supportedFeatures?: unknown[] };

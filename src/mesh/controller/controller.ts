@@ -11,7 +11,8 @@ import { runRootDistribution } from './authority/root-distribution.js';
 import { runGatewayClasses } from './gateway/gateway-classes.js';
 import { GatewayController } from './gateway/gateway-controller.js';
 import { createWaypointRenderer } from './gateway/waypoint-objects.js';
-import { createInformers } from './informers.js';
+import { createManagedGateways } from './gateway/managed-gateways.js';
+import { startInformers } from './informers.js';
 import { runAsLeader } from './leadership.js';
 import { defaultMeshConfig } from '../rules/mesh-config.js';
 import { meshKey } from './model/inputs.js';
@@ -26,7 +27,8 @@ import { createPodDirectory } from './server/pod-directory.js';
 import { TokenAuthenticator } from './server/token-authenticator.js';
 import type { Settings } from './settings.js';
 import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
-import { runStatusWriter } from './status/status-writer.js';
+import { StatusWriter } from './status/status-writer.js';
+import { createStatusChanges } from './statuses.js';
 import { readTemplateFiles } from '../templates/files.js';
 import { productVersion } from '../telemetry/version.js';
 
@@ -64,15 +66,29 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     onError: (object, error) =>
       log.error('an object cannot be used, keeping what it last meant', { object, error: messageOf(error) }),
   });
-  const informers = createInformers({
+  const { managed, statuses } = createManagedGateways(state.graph, state.inputs, settings);
+  const statusWriter = new StatusWriter({
     client,
-    inputs: state.inputs,
-    systemNamespace: settings.systemNamespace,
-    meshDefaults,
-    log,
+    graph: state.graph,
+    changes: createStatusChanges(state, statuses),
+    log: createLogger('status'),
+  });
+  const gateways = new GatewayController({
+    client,
+    log: createLogger('gateway'),
+    graph: state.graph,
+    managed,
+    render: createWaypointRenderer(readTemplateFiles(), {
+      ...settings.waypoint,
+      ...cluster,
+      revision: settings.revision,
+      discoveryAddress: `istiod.${settings.systemNamespace}.svc:${settings.ports.secureGrpc}`,
+    }),
   });
   const trustDomain = () => (state.inputs.mesh.get(meshKey) ?? meshDefaults).trustDomain;
-  await untilDoneOrAborted(informers.start(stop), stop);
+  const { systemNamespace } = settings;
+  const read = startInformers({ client, inputs: state.inputs, systemNamespace, meshDefaults, log }, stop);
+  await untilDoneOrAborted(read, stop);
   if (stop.aborted) return client.close();
 
   const { material, source } = await loadCaMaterial({
@@ -98,7 +114,6 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     currentVersion: () => state.version,
     now: Date.now,
   });
-  const flushListeners = followFlushes(state);
   state.run();
   const grpc = await startGrpcServers(
     {
@@ -107,7 +122,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
         authority: () => authority,
         authenticator,
         nodes: {
-          pods: createPodDirectory(informers.pods),
+          pods: createPodDirectory(state.inputs.pods),
           trustedAccounts: settings.trustedNodeAccounts,
           trustDomain,
         },
@@ -151,56 +166,28 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     ),
   );
 
-  const gateways = new GatewayController({
-    client,
-    log: createLogger('gateway'),
-    gateways: informers.gateways,
-    gatewayClasses: informers.gatewayClasses,
-    pods: informers.pods,
-    namespaces: informers.namespaces,
-    render: createWaypointRenderer(readTemplateFiles(), {
-      ...settings.waypoint,
-      ...cluster,
-      revision: settings.revision,
-      discoveryAddress: `istiod.${settings.systemNamespace}.svc:${settings.ports.secureGrpc}`,
-    }),
-    clusterDomain: settings.clusterDomain,
-    trustDomain,
-    revision: settings.revision,
-  });
   const asLeader = (name: string, lead: (signal: AbortSignal) => Promise<void>) =>
     runAsLeader(
       { client, log, namespace: settings.systemNamespace, name, identity: settings.podName, lead },
       stop,
     );
   const duties = [
-    asLeader(`istio-gateway-deployment-${settings.revision}`, (signal) => gateways.run(signal)),
-    asLeader('istio-status-leader', (signal) =>
-      runStatusWriter(
-        {
-          client,
-          state,
-          policies: informers.policies,
-          services: informers.services,
-          onFlush: flushListeners,
-          clusterDomain: settings.clusterDomain,
-          log: createLogger('status'),
-        },
-        signal,
-      ),
-    ),
+    asLeader(`istio-gateway-deployment-${settings.revision}`, async (signal) => {
+      await Promise.all([gateways.run(signal), statusWriter.lead('revision', signal)]);
+    }),
+    asLeader('istio-status-leader', (signal) => statusWriter.lead('mesh', signal)),
     asLeader('istio-namespace-controller-election', (signal) =>
       runRootDistribution(
         {
           client,
-          namespaces: informers.namespaces,
+          namespaces: state.inputs.namespaces,
           rootPem: () => authority.rootPem,
           log: createLogger('ca'),
         },
         signal,
       ),
     ),
-    runGatewayClasses({ client, classes: informers.gatewayClasses, log: createLogger('gateway') }, stop),
+    runGatewayClasses({ client, classes: state.inputs.gatewayClasses, log: createLogger('gateway') }, stop),
   ];
   log.info('controller ready', { version: productVersion, revision: settings.revision });
   const [http = 0, monitoring = 0] = httpServers.map(({ port }) => port ?? 0);
@@ -231,22 +218,4 @@ function servingNames({ systemNamespace, clusterDomain, revision }: Settings): s
     `${service}.${systemNamespace}.svc.${clusterDomain}`,
     `${service}.${systemNamespace}`,
   ]);
-}
-
-type FlushListener = (changed: { policies: ReadonlySet<string>; services: ReadonlySet<string> }) => void;
-
-/** Lets leader duties, which come and go, follow the recomputations of a graph whose listeners stay. */
-function followFlushes(state: MeshState): (listener: FlushListener) => () => void {
-  const listeners = new Set<FlushListener>();
-  const none: ReadonlySet<string> = new Set();
-  state.graph.onFlush(state.index.policyOutcomes, (policies) => {
-    for (const listener of listeners) listener({ policies, services: none });
-  });
-  state.graph.onFlush(state.index.services, (services) => {
-    for (const listener of listeners) listener({ policies: none, services });
-  });
-  return (listener) => {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  };
 }

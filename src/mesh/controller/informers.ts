@@ -1,45 +1,13 @@
 import type { KubeClient } from '#base/kube/client.js';
-import { Reflector, type ReflectorChange } from '#base/kube/reflector.js';
+import { Reflector } from '#base/kube/reflector.js';
 import * as resources from '#base/kube/resource.js';
-import type {
-  AuthorizationPolicy,
-  ConfigMap,
-  EndpointSlice,
-  Gateway,
-  GatewayClass,
-  KubeObject,
-  Namespace,
-  Node,
-  PeerAuthentication,
-  Pod,
-  Service,
-} from '#base/kube/types.js';
+import type { ConfigMap, KubeObject } from '#base/kube/types.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
-import { nodeFacts, podFacts, serviceFacts, sliceFacts } from '../rules/facts.js';
-import {
-  gatewayClassFacts,
-  gatewayFacts,
-  meshKey,
-  namespaceFacts,
-  objectKey,
-  policyFacts,
-  type Inputs,
-} from './model/inputs.js';
+import type { SourceCollection } from './graph/graph.js';
+import { meshKey, objectKey, statusKey, type Inputs } from './model/inputs.js';
+import { type KindName, type KindRow, kinds } from './model/kinds.js';
 import { parseMeshConfig, type MeshConfig } from '../rules/mesh-config.js';
-import { peerAuthFacts } from '../rules/mtls-mode.js';
-
-/** Local copies of the kinds that other parts of the controller read as they are. */
-export interface Informers {
-  readonly pods: Reflector<Pod>;
-  readonly services: Reflector<Service>;
-  readonly namespaces: Reflector<Namespace>;
-  readonly gateways: Reflector<Gateway>;
-  readonly gatewayClasses: Reflector<GatewayClass>;
-  readonly policies: Reflector<AuthorizationPolicy>;
-  /** Starts every watch; resolves when all have been read once. Kinds that do not exist count as empty. */
-  start(signal: AbortSignal): Promise<void>;
-}
 
 export interface InformerDeps {
   readonly client: KubeClient;
@@ -53,84 +21,72 @@ export interface InformerDeps {
 const meshConfigMap = 'istio';
 const meshConfigKey = 'mesh';
 
-/** Watches every kind the mesh is derived from and keeps the inputs equal to it. */
-export function createInformers(deps: InformerDeps): Informers {
-  const { client, inputs } = deps;
-  const onError = (message: string) => deps.log.warn('watch failed, retrying', { error: message });
-  const reflect = <T extends KubeObject>(
-    resource: resources.Resource,
-    take: (key: string, object: T | undefined) => void,
-  ) => {
-    const reflector = new Reflector<T>({ client, resource, onError });
-    reflector.onChange((change) => {
-      const key = objectKey(change.object);
-      try {
-        take(key, presentIn(change));
-      } catch (error) {
-        // One object that cannot be read must not keep the others of its kind from being followed.
-        deps.log.error('an object cannot be used, keeping what it last meant', {
-          object: `${resource.kind} ${key}`,
-          error: messageOf(error),
-        });
-      }
-    });
-    return reflector;
-  };
-  const into =
-    <T, F>(input: { set(key: string, value: F | undefined): void }, toFacts: (object: T) => F | undefined) =>
-    (key: string, object: T | undefined) =>
-      input.set(key, object === undefined ? undefined : toFacts(object));
+/**
+ * Watches every kind of the table and keeps the inputs equal to it, until the signal ends. Resolves when all have been
+ * read once; kinds that do not exist count as empty.
+ */
+export async function startInformers(deps: InformerDeps, signal: AbortSignal): Promise<void> {
+  const names = Object.keys(kinds) as KindName[];
+  const all = [...names.map((name) => kindReflector(deps, name)), meshConfigReflector(deps)];
+  for (const reflector of all) reflector.start(signal);
+  await Promise.all(all.map((reflector) => reflector.synced()));
+}
 
-  const pods = reflect<Pod>(resources.pods, into(inputs.pods, podFacts));
-  const services = reflect<Service>(resources.services, into(inputs.services, serviceFacts));
-  const namespaces = reflect<Namespace>(resources.namespaces, into(inputs.namespaces, namespaceFacts));
-  const gateways = reflect<Gateway>(resources.gateways, into(inputs.gateways, gatewayFacts));
-  const gatewayClasses = reflect<GatewayClass>(
-    resources.gatewayClasses,
-    into(inputs.gatewayClasses, gatewayClassFacts),
-  );
-  const policies = reflect<AuthorizationPolicy>(
-    resources.authorizationPolicies,
-    into(inputs.policies, policyFacts),
-  );
-  const others = [
-    reflect<EndpointSlice>(resources.endpointSlices, into(inputs.slices, sliceFacts)),
-    reflect<Node>(resources.nodes, into(inputs.nodes, nodeFacts)),
-    reflect<PeerAuthentication>(resources.peerAuthentications, into(inputs.peerAuths, peerAuthFacts)),
-    meshConfigReflector(deps, onError),
-  ];
-  const all = [pods, services, namespaces, gateways, gatewayClasses, policies, ...others];
+function kindReflector(deps: InformerDeps, name: KindName): Reflector<KubeObject> {
+  const row: KindRow<never, unknown> = kinds[name];
+  const facts = row.facts as (object: KubeObject) => unknown;
+  const input = deps.inputs[name] as SourceCollection<unknown>;
+  const reflector = new Reflector<KubeObject>({
+    client: deps.client,
+    resource: row.resource,
+    // Everything else is in the inputs.
+    keep: identityOf,
+    onError: onErrorOf(deps),
+  });
+  reflector.onChange(({ type, received }) => {
+    const key = objectKey(received);
+    const present = type === 'deleted' ? undefined : received;
+    if (row.status !== undefined)
+      deps.inputs.liveStatuses.set(statusKey(name, key), present && liveStatusOf(present));
+    try {
+      input.set(key, present && facts(present));
+    } catch (error) {
+      // One object that cannot be read must not keep the others of its kind from being followed.
+      deps.log.error('an object cannot be used, keeping what it last meant', {
+        object: `${row.resource.kind} ${key}`,
+        error: messageOf(error),
+      });
+    }
+  });
+  return reflector;
+}
+
+function identityOf({ apiVersion, kind, metadata }: KubeObject): KubeObject {
+  const { namespace, name, resourceVersion = '' } = metadata;
   return {
-    pods,
-    services,
-    namespaces,
-    gateways,
-    gatewayClasses,
-    policies,
-    start: async (signal) => {
-      for (const reflector of all) reflector.start(signal);
-      await Promise.all(all.map((reflector) => reflector.synced()));
-    },
+    apiVersion,
+    kind,
+    metadata: { name, resourceVersion, ...(namespace === undefined ? {} : { namespace }) },
   };
 }
 
-function presentIn<T extends KubeObject>(change: ReflectorChange<T>): T | undefined {
-  return change.type === 'deleted' ? undefined : change.object;
+function liveStatusOf(object: KubeObject & { readonly status?: Readonly<Record<string, unknown>> }) {
+  return { resourceVersion: object.metadata.resourceVersion ?? '', status: object.status ?? {} };
 }
 
 /** Follows the mesh options. Options that cannot be read leave the last good ones in force. */
-function meshConfigReflector(deps: InformerDeps, onError: (message: string) => void): Reflector<ConfigMap> {
+function meshConfigReflector(deps: InformerDeps): Reflector<ConfigMap> {
   const reflector = new Reflector<ConfigMap>({
     client: deps.client,
     resource: resources.configMaps,
     namespace: deps.systemNamespace,
     fieldSelector: `metadata.name=${meshConfigMap}`,
-    onError,
+    onError: onErrorOf(deps),
   });
-  reflector.onChange((change) => {
+  reflector.onChange(({ type, object }) => {
     // A server that ignores the field selector must not make another ConfigMap the mesh options.
-    if (change.object.metadata.name !== meshConfigMap) return;
-    const text = presentIn(change)?.data?.[meshConfigKey] ?? '';
+    if (object.metadata.name !== meshConfigMap) return;
+    const text = type === 'deleted' ? '' : (object.data?.[meshConfigKey] ?? '');
     try {
       deps.inputs.mesh.set(meshKey, parseMeshConfig(text, deps.meshDefaults));
     } catch (error) {
@@ -140,4 +96,8 @@ function meshConfigReflector(deps: InformerDeps, onError: (message: string) => v
     }
   });
   return reflector;
+}
+
+function onErrorOf({ log }: InformerDeps): (message: string) => void {
+  return (message) => log.warn('watch failed, retrying', { error: message });
 }

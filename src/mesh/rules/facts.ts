@@ -11,7 +11,7 @@ export interface PodFacts {
   readonly name: string;
   readonly uid: string;
   readonly labels: Labels;
-  /** Pod addresses; never empty. */
+  /** Pod addresses; none yet before it has its network. */
   readonly ips: readonly string[];
   readonly serviceAccount: string;
   readonly node: string;
@@ -28,13 +28,12 @@ export interface PodFacts {
   readonly namedPorts: Readonly<Record<string, number>>;
 }
 
-/** Facts of a running pod; undefined for one that is completed or has no address yet. */
+/** Facts of a pod; undefined for one that is completed. */
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return undefined;
   const listed = (status?.podIPs ?? []).map(({ ip }) => ip);
   const ips = listed.length > 0 ? listed : status?.podIP === undefined ? [] : [status.podIP];
-  if (ips.length === 0 || !ips.every(isIp)) return undefined;
   const isReadyCondition =
     status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
   return {
@@ -42,7 +41,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
     name: metadata.name,
     uid: metadata.uid ?? '',
     labels: metadata.labels ?? {},
-    ips,
+    ips: ips.every(isIp) ? ips : [],
     serviceAccount: spec.serviceAccountName ?? 'default',
     node: spec.nodeName ?? '',
     isHostNetwork: spec.hostNetwork === true,
@@ -72,6 +71,8 @@ export interface ServiceFacts {
   readonly name: string;
   readonly labels: Labels;
   readonly clusterIps: readonly string[];
+  /** Where a load balancer takes its traffic. */
+  readonly externalAddresses: readonly { readonly type: 'IPAddress' | 'Hostname'; readonly value: string }[];
   readonly ipFamilies: readonly string[];
   /** TCP ports. Kubernetes routes pairs of port and protocol, and the mesh carries no other protocol. */
   readonly ports: readonly ServicePort[];
@@ -85,7 +86,7 @@ export interface ServiceFacts {
 
 /** Facts of a Service; undefined for ExternalName, which the mesh has no part in. */
 export function serviceFacts(service: Service): ServiceFacts | undefined {
-  const { metadata, spec } = service;
+  const { metadata, spec, status } = service;
   if (spec.type === 'ExternalName') return undefined;
   const listed = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]);
   const selector = spec.selector;
@@ -94,6 +95,10 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     name: metadata.name,
     labels: metadata.labels ?? {},
     clusterIps: listed.filter(isIp),
+    externalAddresses: (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => [
+      ...(ip === undefined ? [] : [{ type: 'IPAddress' as const, value: ip }]),
+      ...(hostname === undefined ? [] : [{ type: 'Hostname' as const, value: hostname }]),
+    ]),
     ipFamilies: spec.ipFamilies ?? [],
     ports: (spec.ports ?? []).filter(isTcp),
     selector: selector === undefined || Object.keys(selector).length === 0 ? undefined : selector,

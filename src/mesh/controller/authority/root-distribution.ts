@@ -3,9 +3,11 @@ import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { Reflector } from '#base/kube/reflector.js';
 import { configMaps } from '#base/kube/resource.js';
-import type { ConfigMap, Namespace } from '#base/kube/types.js';
+import type { ConfigMap } from '#base/kube/types.js';
 import type { Logger } from '#base/telemetry/log.js';
 import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
+import type { Collection } from '../graph/collection.js';
+import type { NamespaceFacts } from '../model/object-facts.js';
 import { WorkQueue } from '../work-queue.js';
 
 /** ConfigMap by which every namespace's pods learn the mesh's roots. */
@@ -17,7 +19,7 @@ const concurrency = 4;
 
 export interface RootDistributionDeps {
   readonly client: KubeClient;
-  readonly namespaces: Reflector<Namespace>;
+  readonly namespaces: Collection<NamespaceFacts>;
   readonly rootPem: () => string;
   readonly log: Logger;
 }
@@ -41,8 +43,8 @@ export async function runRootDistribution(deps: RootDistributionDeps, signal: Ab
   });
   published.start(signal);
   await untilDoneOrAborted(published.synced(), signal);
-  const stop = deps.namespaces.onChange(({ object }) => queue.add(object.metadata.name));
-  for (const namespace of deps.namespaces.list()) queue.add(namespace.metadata.name);
+  const stop = deps.namespaces.onKeyChange((name) => queue.add(name));
+  for (const name of deps.namespaces.keys()) queue.add(name);
   queue.start(signal);
   await untilAborted(signal);
   stop();
@@ -53,8 +55,8 @@ async function publish(
   name: string,
   current: ConfigMap | undefined,
 ): Promise<void> {
-  const namespace = deps.namespaces.get(undefined, name);
-  const isGoing = namespace === undefined || namespace.metadata.deletionTimestamp !== undefined;
+  const namespace = deps.namespaces.get(name);
+  const isGoing = namespace === undefined || namespace.isTerminating;
   if (isGoing || skipped.has(name)) return;
   const rootPem = deps.rootPem();
   if (current?.data?.[dataKey] === rootPem) return;

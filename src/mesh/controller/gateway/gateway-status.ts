@@ -1,9 +1,21 @@
 import type { Gateway, GatewayListener } from '#base/kube/types.js';
 import { hbonePort } from '../../rules/waypoint.js';
-import { withTransitionTimes, type WantedCondition } from '../status/conditions.js';
+import type { WantedCondition } from '../status/desired-status.js';
 
-type Status = NonNullable<Gateway['status']>;
 type Address = { readonly type: string; readonly value: string };
+
+/** A Gateway's status as it is decided, before its conditions have times. */
+export interface GatewayStatus {
+  readonly conditions: readonly WantedCondition[];
+  /** Undefined: as they are. */
+  readonly addresses?: readonly Address[];
+  readonly listeners?: readonly {
+    readonly name: string;
+    readonly attachedRoutes: number;
+    readonly supportedKinds: readonly never[];
+    readonly conditions: readonly WantedCondition[];
+  }[];
+}
 
 /** What is known of a waypoint's deployment. */
 export interface DeploymentState {
@@ -20,8 +32,7 @@ export function waypointStatus(
   gateway: Gateway,
   deployment: DeploymentState,
   routes: { readonly attachedTo: (listener: string) => number },
-  now = new Date(),
-): Status {
+): GatewayStatus {
   const generation = gateway.metadata.generation;
   const listeners = gateway.spec.listeners.map((listener) => ({
     listener,
@@ -34,25 +45,20 @@ export function waypointStatus(
     { ...accepted, observedGeneration: generation },
     { ...programmedCondition(gateway, deployment, isServing), observedGeneration: generation },
   ];
-  const addresses = isServing ? deployment.addresses : (gateway.status?.addresses ?? []);
   return {
-    ...(addresses.length === 0 ? {} : { addresses: addresses.map((address) => ({ ...address })) }),
-    conditions: withTransitionTimes(conditions, gateway.status?.conditions, now),
+    ...(isServing ? { addresses: deployment.addresses } : {}),
+    conditions,
     listeners: listeners.map(({ listener, problem }) => ({
       name: listener.name,
       attachedRoutes: routes.attachedTo(listener.name),
       supportedKinds: [],
-      conditions: withTransitionTimes(
-        listenerConditions(problem, generation),
-        gateway.status?.listeners?.find(({ name }) => name === listener.name)?.conditions,
-        now,
-      ),
+      conditions: listenerConditions(problem, generation),
     })),
   };
 }
 
 /** Status of a Gateway that is run elsewhere: it is what its spec says. */
-export function unmanagedStatus(gateway: Gateway, now = new Date()): Status {
+export function unmanagedStatus(gateway: Gateway): GatewayStatus {
   const generation = gateway.metadata.generation;
   const addresses = (gateway.spec.addresses ?? []).flatMap(({ type, value }) =>
     value === undefined ? [] : [{ type: type ?? 'IPAddress', value }],
@@ -69,29 +75,25 @@ export function unmanagedStatus(gateway: Gateway, now = new Date()): Status {
   ];
   return {
     ...(addresses.length === 0 ? {} : { addresses }),
-    conditions: withTransitionTimes(conditions, gateway.status?.conditions, now),
+    conditions,
     listeners: gateway.spec.listeners.map((listener) => ({
       name: listener.name,
       attachedRoutes: 0,
       supportedKinds: [],
-      conditions: withTransitionTimes(
-        listenerConditions(undefined, generation),
-        gateway.status?.listeners?.find(({ name }) => name === listener.name)?.conditions,
-        now,
-      ),
+      conditions: listenerConditions(undefined, generation),
     })),
   };
 }
 
 /** Status of an ingress Gateway, which this version does not deploy: nothing is claimed. */
-export function undeployedStatus(gateway: Gateway, now = new Date()): Status {
+export function undeployedStatus(gateway: Gateway): GatewayStatus {
   const generation = gateway.metadata.generation;
   const message = `Gateways of class ${gateway.spec.gatewayClassName} are not deployed by this version`;
   const conditions: WantedCondition[] = [
     { type: 'Accepted', status: 'False', reason: 'Pending', message, observedGeneration: generation },
     { type: 'Programmed', status: 'False', reason: 'Pending', message, observedGeneration: generation },
   ];
-  return { conditions: withTransitionTimes(conditions, gateway.status?.conditions, now) };
+  return { conditions };
 }
 
 /** Why a listener cannot be a waypoint's; undefined when it can. */

@@ -8,7 +8,7 @@ type ChangeListener<T> = (key: string, old: T | undefined, value: T | undefined)
 export abstract class Collection<T> implements Followed {
   readonly #readers = new ReaderTable();
   readonly #listReaders = new ReaderTable();
-  readonly #listeners: ChangeListener<T>[] = [];
+  readonly #listeners = new Set<ChangeListener<T>>();
 
   abstract get size(): number;
   abstract keys(): Iterable<string>;
@@ -32,13 +32,17 @@ export abstract class Collection<T> implements Followed {
     return new Index(this, keysOf);
   }
 
-  /** Calls the listener for every value that appears, changes or goes, before anything is recomputed. */
-  onChange(listener: ChangeListener<T>): void {
-    this.#listeners.push(listener);
+  /**
+   * Calls the listener for every value that appears, changes or goes, before anything is recomputed; returns how to
+   * stop that.
+   */
+  onChange(listener: ChangeListener<T>): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
-  onKeyChange(listener: (key: string) => void): void {
-    this.onChange((key) => listener(key));
+  onKeyChange(listener: (key: string) => void): () => void {
+    return this.onChange((key) => listener(key));
   }
 
   /** Tells indexes and readers of a change that `peek` already shows. */

@@ -1,52 +1,34 @@
-import type { AuthorizationPolicy, Gateway, GatewayClass, KubeObject, Namespace } from '#base/kube/types.js';
-import type { Graph, SourceCollection } from '../graph/graph.js';
-import type { PeerAuthFacts } from '../../rules/mtls-mode.js';
-import {
-  trafficDistribution,
-  type NodeFacts,
-  type PodFacts,
-  type ServiceFacts,
-  type SliceFacts,
-} from '../../rules/facts.js';
+import type { KubeObject } from '#base/kube/types.js';
 import type { MeshConfig } from '../../rules/mesh-config.js';
-
-/** What the mesh needs of a Namespace. */
-export interface NamespaceFacts {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly trafficDistribution: string | undefined;
-}
+import type { Graph, SourceCollection } from '../graph/graph.js';
+import { type FactsOf, type KindName, kinds } from './kinds.js';
 
 /** Key under which the mesh options are kept. */
 export const meshKey = 'mesh';
 
-/** Everything the mesh state is derived from. Keys are `namespace/name`, or the name of cluster-wide objects. */
-export interface Inputs {
-  readonly mesh: SourceCollection<MeshConfig>;
-  readonly namespaces: SourceCollection<NamespaceFacts>;
-  readonly nodes: SourceCollection<NodeFacts>;
-  readonly pods: SourceCollection<PodFacts>;
-  readonly services: SourceCollection<ServiceFacts>;
-  readonly slices: SourceCollection<SliceFacts>;
-  readonly gateways: SourceCollection<Gateway>;
-  readonly gatewayClasses: SourceCollection<GatewayClass>;
-  readonly policies: SourceCollection<AuthorizationPolicy>;
-  readonly peerAuths: SourceCollection<PeerAuthFacts>;
+/** The status an object carries, whoever wrote it. */
+export interface LiveStatus {
+  readonly resourceVersion: string;
+  readonly status: Readonly<Record<string, unknown>>;
 }
+
+/** Facts of the objects of each kind. Keys are `namespace/name`, or the name of cluster-wide objects. */
+type KindInputs = { readonly [K in KindName]: SourceCollection<FactsOf<K>> };
+
+/** Everything the mesh state is derived from. */
+export type Inputs = KindInputs & {
+  readonly mesh: SourceCollection<MeshConfig>;
+  /** Of the kinds whose status this controller writes; by {@link statusKey}. */
+  readonly liveStatuses: SourceCollection<LiveStatus>;
+};
 
 /** Empty inputs of a graph, with the mesh options set. */
 export function createInputs(graph: Graph, mesh: MeshConfig): Inputs {
+  const byKind = Object.fromEntries(Object.keys(kinds).map((name) => [name, graph.source()]));
   const inputs: Inputs = {
+    ...(byKind as unknown as KindInputs),
     mesh: graph.source(),
-    namespaces: graph.source(),
-    nodes: graph.source(),
-    pods: graph.source(),
-    services: graph.source(),
-    slices: graph.source(),
-    gateways: graph.source(),
-    gatewayClasses: graph.source(),
-    policies: graph.source(),
-    peerAuths: graph.source(),
+    liveStatuses: graph.source(),
   };
   inputs.mesh.set(meshKey, mesh);
   return inputs;
@@ -58,51 +40,7 @@ export function objectKey(object: KubeObject): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
-/** Facts of a Namespace. */
-export function namespaceFacts(namespace: Namespace): NamespaceFacts {
-  return {
-    name: namespace.metadata.name,
-    labels: namespace.metadata.labels ?? {},
-    trafficDistribution: namespace.metadata.annotations?.[trafficDistribution],
-  };
-}
-
-/** An object without the parts that change with every write and concern nobody here. */
-export function withoutBookkeeping<T extends KubeObject>(object: T): T {
-  const { managedFields: _fields, resourceVersion: _version, ...metadata } = object.metadata;
-  return { ...object, metadata };
-}
-
-/** A Gateway reduced to what binding and policies read of it. */
-export function gatewayFacts(gateway: Gateway): Gateway {
-  const { namespace, name, labels } = gateway.metadata;
-  const addresses = gateway.status?.addresses;
-  return {
-    apiVersion: gateway.apiVersion,
-    kind: gateway.kind,
-    metadata: {
-      name,
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(labels === undefined ? {} : { labels }),
-    },
-    spec: { gatewayClassName: gateway.spec.gatewayClassName, listeners: gateway.spec.listeners },
-    ...(addresses === undefined ? {} : { status: { addresses } }),
-  };
-}
-
-/** A GatewayClass reduced to what binding and policies read of it. */
-export function gatewayClassFacts(gatewayClass: GatewayClass): GatewayClass {
-  const { name, labels } = gatewayClass.metadata;
-  return {
-    apiVersion: gatewayClass.apiVersion,
-    kind: gatewayClass.kind,
-    metadata: { name, ...(labels === undefined ? {} : { labels }) },
-    spec: { controllerName: gatewayClass.spec.controllerName },
-  };
-}
-
-/** A policy without its status, which this controller itself writes. */
-export function policyFacts(policy: AuthorizationPolicy): AuthorizationPolicy {
-  const { status: _status, ...rest } = withoutBookkeeping(policy);
-  return rest;
+/** Key of a status: the kind, and the object's own key. */
+export function statusKey(kind: KindName, key: string): string {
+  return `${kind} ${key}`;
 }

@@ -83,6 +83,7 @@ export function createWorkloads(o: {
     from: inputs.pods,
     follows: [selectingServices, selectingPolicies, selectingPeerAuths],
     compute: (pod, reader) => {
+      if (pod.ips.length === 0) return [];
       const key = `${pod.namespace}/${pod.name}`;
       const { trustDomain, rootNamespace, strictBy, binding } =
         podDefaults.get(pod.namespace, reader) ?? view.podDefaults(pod.namespace, reader);

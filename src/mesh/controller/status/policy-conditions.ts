@@ -1,10 +1,7 @@
 import type { PolicyOutcome } from '../model/ambient-index.js';
 import { l4Shortfall } from '../../rules/l4-authorization.js';
 import { unsupportedReason } from '../../rules/l7-authorization.js';
-import type { WantedCondition } from './conditions.js';
-
-/** Condition types on an AuthorizationPolicy; upstream's. */
-export const policyConditionTypes = ['ZtunnelAccepted', 'WaypointAccepted'] as const;
+import type { WantedCondition } from './desired-status.js';
 
 /**
  * What to say of an AuthorizationPolicy: accepted only by an enforcement point that enforces it as it is written.

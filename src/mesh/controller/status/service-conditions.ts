@@ -1,9 +1,9 @@
 import type { MeshService } from '../model/service.js';
 import { bindingProblemText } from '../../rules/waypoint-binding.js';
-import type { WantedCondition } from './conditions.js';
+import type { WantedCondition } from './desired-status.js';
 
 /** Condition type on a Service; upstream's. */
-export const waypointBound = 'istio.io/WaypointBound';
+const waypointBound = 'istio.io/WaypointBound';
 
 /** What to say of a Service's waypoint; nothing of one that names none. */
 export function serviceConditions({ binding }: MeshService): readonly WantedCondition[] {

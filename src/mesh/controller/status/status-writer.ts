@@ -1,123 +1,121 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { isConflict, isNotFound } from '#base/kube/api-error.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { authorizationPolicies, type Resource, services } from '#base/kube/resource.js';
-import type { Condition, KubeObject } from '#base/kube/types.js';
+import type { KubeObject } from '#base/kube/types.js';
 import type { Logger } from '#base/telemetry/log.js';
-import { objectKey } from '../model/inputs.js';
-import type { MeshState } from '../model/mesh-state.js';
-import { serviceKey } from '../model/service.js';
 import { untilAborted } from '#base/system/until.js';
+import type { Collection } from '../graph/collection.js';
+import type { Graph } from '../graph/graph.js';
+import { kinds, type StatusLease } from '../model/kinds.js';
 import { WorkQueue } from '../work-queue.js';
-import { hasConditions, type WantedCondition, withTransitionTimes } from './conditions.js';
-import { policyConditions, policyConditionTypes } from './policy-conditions.js';
-import { serviceConditions, waypointBound } from './service-conditions.js';
+import { type StatusChange, withTimes } from './desired-status.js';
 
+/** Statuses written at a time. */
 const concurrency = 4;
+/** Writes in a second, and how many may come at once after a pause: a policy for a whole mesh must not flood the API. */
+const writesPerSecond = 50;
+const burst = 100;
 
 export interface StatusWriterDeps {
   readonly client: KubeClient;
-  readonly state: MeshState;
-  readonly policies: Live;
-  readonly services: Live;
-  /** Calls the listener with the keys that changed at every recomputation; returns how to stop. */
-  readonly onFlush: (
-    listener: (changed: { policies: ReadonlySet<string>; services: ReadonlySet<string> }) => void,
-  ) => () => void;
-  readonly clusterDomain: string;
+  readonly graph: Graph;
+  /** Everything that is to be written now. */
+  readonly changes: Collection<StatusChange>;
   readonly log: Logger;
 }
 
-/** The objects as they are now. */
-interface Live {
-  get(namespace: string, name: string): WithConditions | undefined;
-  /** Calls the listener when an object changes, its status included; returns how to stop. */
-  onChange(listener: (change: { readonly object: KubeObject }) => void): () => void;
-}
+/**
+ * Writes what objects' statuses lack, nothing else: a status that says already what is wanted is not touched. Only
+ * kinds whose lease this replica holds are written; a write that meets another's is made anew from what that left.
+ */
+export class StatusWriter {
+  readonly #deps: StatusWriterDeps;
+  readonly #queues = new Map<StatusLease, WorkQueue>();
+  readonly #rate = new WriteRate();
+  /** What the API server did not keep when it was written: written again it would be dropped again, for ever. */
+  readonly #unkept = new Map<string, string>();
 
-type WithConditions = KubeObject & { status?: { conditions?: Condition[] } };
+  constructor(deps: StatusWriterDeps) {
+    this.#deps = deps;
+    deps.graph.onFlush(deps.changes, (keys) => {
+      for (const key of keys) this.#enqueue(key);
+    });
+  }
 
-/** Writes conditions of policies and Services while this replica leads; ends with the signal. */
-export async function runStatusWriter(deps: StatusWriterDeps, signal: AbortSignal): Promise<void> {
-  const { index } = deps.state;
-  const onError = (key: string, error: unknown) => {
-    // A conflict only means that our copy is behind; the retry works on the newer one.
-    const level = isConflict(error) ? 'debug' : 'warn';
-    deps.log[level]('a status could not be written, retrying', { object: key, error: messageOf(error) });
-  };
-  const policyQueue = new WorkQueue({
-    reconcile: async (key) => {
-      const outcome = index.policyOutcomes.get(key);
-      if (outcome === undefined) return;
-      await write(deps.client, {
-        resource: authorizationPolicies,
-        live: deps.policies.get(...split(key)),
-        wanted: policyConditions(outcome),
-        types: policyConditionTypes,
+  /** Writes the statuses of the lease's kinds; ends with the signal. */
+  async lead(lease: StatusLease, signal: AbortSignal): Promise<void> {
+    const queue = new WorkQueue({
+      reconcile: (key, workSignal) => this.#write(key, workSignal),
+      onError: (key, error) => {
+        // A conflict only means that our copy is behind; the retry works on the newer one.
+        const level = isConflict(error) ? 'debug' : 'warn';
+        this.#deps.log[level]('a status could not be written, retrying', {
+          object: key,
+          error: messageOf(error),
+        });
+      },
+      concurrency,
+    });
+    this.#queues.set(lease, queue);
+    for (const key of this.#deps.changes.keys()) this.#enqueue(key);
+    queue.start(signal);
+    await untilAborted(signal);
+    this.#queues.delete(lease);
+  }
+
+  #enqueue(key: string): void {
+    const change = this.#deps.changes.get(key);
+    const lease = change === undefined ? undefined : kinds[change.kind].status?.lease;
+    if (lease !== undefined) this.#queues.get(lease)?.add(key);
+  }
+
+  async #write(key: string, signal: AbortSignal): Promise<void> {
+    await this.#rate.take(signal);
+    const change = this.#deps.changes.get(key);
+    if (change === undefined || signal.aborted) return;
+    const content = JSON.stringify(change.status);
+    if (this.#unkept.get(key) === content) return;
+    this.#unkept.delete(key);
+    const { namespace, name, resourceVersion } = change;
+    const status = withTimes(change.status, new Date());
+    try {
+      const answer = await this.#deps.client.patch<KubeObject & { readonly status?: typeof status }>(
+        {
+          resource: kinds[change.kind].resource,
+          name,
+          ...(namespace === '' ? {} : { namespace }),
+          subresource: 'status',
+        },
+        { metadata: { resourceVersion }, status },
+      );
+      const lost = Object.keys(status).filter(
+        (field) => !isDeepStrictEqual(answer.status?.[field], status[field]),
+      );
+      if (lost.length === 0) return;
+      this.#unkept.set(key, content);
+      this.#deps.log.warn('the API server does not keep all of a status', {
+        object: key,
+        fields: lost.join(' '),
       });
-    },
-    onError,
-    concurrency,
-  });
-  const serviceQueue = new WorkQueue({
-    reconcile: async (key) => {
-      const service = index.services.get(key);
-      if (service === undefined) return;
-      await write(deps.client, {
-        resource: services,
-        live: deps.services.get(service.facts.namespace, service.facts.name),
-        wanted: serviceConditions(service),
-        types: [waypointBound],
-      });
-    },
-    onError,
-    concurrency,
-  });
-  const serviceOf = ({ metadata }: KubeObject) =>
-    serviceKey(metadata.namespace ?? '', metadata.name, deps.clusterDomain);
-  const stops = [
-    deps.onFlush((changed) => {
-      for (const key of changed.policies) policyQueue.add(key);
-      for (const key of changed.services) serviceQueue.add(key);
-    }),
-    // Somebody may have taken our conditions away: a change that the mesh state does not see.
-    deps.policies.onChange(({ object }) => policyQueue.add(objectKey(object))),
-    deps.services.onChange(({ object }) => serviceQueue.add(serviceOf(object))),
-  ];
-  for (const key of index.policyOutcomes.keys()) policyQueue.add(key);
-  for (const key of index.services.keys()) serviceQueue.add(key);
-  policyQueue.start(signal);
-  serviceQueue.start(signal);
-  await untilAborted(signal);
-  for (const stop of stops) stop();
+    } catch (error) {
+      // Deleted meanwhile: there is nothing left to describe.
+      if (!isNotFound(error)) throw error;
+    }
+  }
 }
 
-function split(key: string): [namespace: string, name: string] {
-  const slash = key.indexOf('/');
-  return [key.slice(0, slash), key.slice(slash + 1)];
-}
+/** Spaces writes out: `burst` at once, then `writesPerSecond`. */
+class WriteRate {
+  /** When the next write would be due if all came evenly, in milliseconds of the monotonic clock. */
+  #dueMs = 0;
 
-/** Replaces our conditions among those of others; writes nothing when they are there already. */
-async function write(
-  client: KubeClient,
-  o: {
-    readonly resource: Resource;
-    readonly live: WithConditions | undefined;
-    readonly wanted: readonly WantedCondition[];
-    readonly types: readonly string[];
-  },
-): Promise<void> {
-  if (o.live === undefined || hasConditions(o.live.status?.conditions, o.wanted, o.types)) return;
-  const { namespace, name, resourceVersion } = o.live.metadata;
-  const others = (o.live.status?.conditions ?? []).filter(({ type }) => !o.types.includes(type));
-  const conditions = [...others, ...withTransitionTimes(o.wanted, o.live.status?.conditions, new Date())];
-  try {
-    await client.patch(
-      { resource: o.resource, namespace, name, subresource: 'status' },
-      // The version makes a stale look fail instead of dropping a condition somebody wrote meanwhile.
-      { metadata: { resourceVersion }, status: { conditions } },
-    );
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
+  async take(signal: AbortSignal): Promise<void> {
+    const spacingMs = 1_000 / writesPerSecond;
+    const nowMs = performance.now();
+    this.#dueMs = Math.max(this.#dueMs, nowMs - burst * spacingMs) + spacingMs;
+    const waitMs = this.#dueMs - nowMs;
+    if (waitMs > 0) await delay(waitMs, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { objectKey, namespaceFacts, policyFacts, meshKey } from '#mesh/controller/model/inputs.js';
+import { objectKey, meshKey } from '#mesh/controller/model/inputs.js';
+import { namespaceFacts, policyFacts } from '#mesh/controller/model/object-facts.js';
 import { podFacts, serviceFacts, sliceFacts } from '#mesh/rules/facts.js';
 import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
 import { MeshState } from '#mesh/controller/model/mesh-state.js';
@@ -105,6 +106,16 @@ describe('what a change pushes', () => {
       metadata: { ...same.metadata, resourceVersion: '99', annotations: { heartbeat: 'now' } },
     });
     expect(flush()).toEqual({});
+  });
+
+  test('a pod becomes a workload when it gets its address', () => {
+    const { state, set, flush } = setUp();
+    const starting = { ...pod('new', '', { app: 'client' }), status: {} };
+    set.pod(starting);
+    expect(flush()).toEqual({});
+    expect(state.inputs.pods.get('shop/new')).toBeDefined();
+    set.pod(pod('new', '10.244.0.9', { app: 'client' }));
+    expect(flush()).toEqual({ [addressType]: [uid('new')] });
   });
 
   test('a label that changes membership pushes that workload only', () => {

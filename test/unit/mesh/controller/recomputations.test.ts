@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { FlushOutcome } from '#mesh/controller/graph/graph.js';
-import { namespaceFacts, objectKey, policyFacts } from '#mesh/controller/model/inputs.js';
+import { objectKey } from '#mesh/controller/model/inputs.js';
+import { namespaceFacts, policyFacts } from '#mesh/controller/model/object-facts.js';
 import { MeshState } from '#mesh/controller/model/mesh-state.js';
 import { nodeFacts, podFacts, serviceFacts, sliceFacts } from '#mesh/rules/facts.js';
 import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';

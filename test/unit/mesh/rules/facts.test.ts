@@ -46,10 +46,15 @@ function pod(
 test.each<[string, Pod]>([
   ['completed', pod({ status: { phase: 'Succeeded' } })],
   ['failed', pod({ status: { phase: 'Failed' } })],
+])('a pod that is %s is no workload', (_name, of) => {
+  expect(podFacts(of)).toBeUndefined();
+});
+
+test.each<[string, Pod]>([
   ['without address', { ...pod(), status: {} }],
   ['with an address that is none', pod({ status: { podIPs: [{ ip: 'x' }] } })],
-])('a pod %s is no workload', (_name, of) => {
-  expect(podFacts(of)).toBeUndefined();
+])('a pod %s is known, and has none', (_name, of) => {
+  expect(podFacts(of)?.ips).toEqual([]);
 });
 
 test('a pod is ready only with the condition and while it is not being deleted', () => {

@@ -81,7 +81,7 @@ describe('object cache', () => {
   class Watch extends Reflector<Pod> {
     listener: (change: { type: 'added' | 'modified' | 'deleted'; object: Pod }) => void = () => undefined;
     override onChange(listener: Parameters<Reflector<Pod>['onChange']>[0]): () => void {
-      this.listener = listener;
+      this.listener = (change) => listener({ ...change, received: change.object });
       return () => undefined;
     }
   }
