@@ -9,6 +9,7 @@ import { defaultWaypointName } from '#mesh/install/waypoint/waypoint-object.js';
 import { dataplaneMode } from '#base/kube/labels.js';
 import type { CommandDefinition, CommandResult } from '../command.js';
 import type { CommandContext } from '../context.js';
+import { observedText } from '../enrollment-text.js';
 
 const waitOption = {
   flags: '-w, --wait',
@@ -80,7 +81,7 @@ export const enrollCommand: CommandDefinition = {
         });
       }
     }
-    return result({ kind: 'Enrollment', names, changed, pods, word: 'captured' });
+    return result({ kind: 'Enrollment', names, changed, pods });
   },
 };
 
@@ -107,9 +108,10 @@ export const unenrollCommand: CommandDefinition = {
     }
     const deadline = performance.now() + context.timeoutMs;
     const pods = await proof(context, { names, wanted: 'free', deadline });
-    const staying = pods.filter((p) => p.intent.isEnrolled);
-    for (const p of staying) context.progress.warn(`pod ${p.namespace}/${p.name} stays: ${p.intent.reason}`);
-    return result({ kind: 'Unenrollment', names, changed, pods, word: 'free' });
+    for (const p of pods.filter(({ intent }) => intent.isEnrolled)) {
+      context.progress.warn(`pod ${p.namespace}/${p.name} stays: ${p.intent.reason}`);
+    }
+    return result({ kind: 'Unenrollment', names, changed, pods });
   },
 };
 
@@ -135,18 +137,37 @@ async function proof(
   );
   const left = pods.filter((p) => p.missing.length > 0);
   if (left.length > 0) {
-    step.fail(`${left.length} of ${pods.length} pods not ${of.wanted}`);
-    throw new MeshError('MESH0317', `${left.length} of ${pods.length} pods are not proven ${of.wanted}`, {
-      evidence: left
-        .map((p) => `pod ${p.namespace}/${p.name} on ${p.node}: ${p.missing.join('; ')}`)
-        .join('\n'),
-    });
+    step.fail(`${left.length} of ${pods.length} pods not as their labels ask; ${tally(pods)}`);
+    throw new MeshError(
+      'MESH0317',
+      `${left.length} of ${pods.length} pods are not proven to be what their labels ask for`,
+      {
+        evidence: left
+          .map(
+            (p) => `pod ${p.namespace}/${p.name} on ${p.node} is ${observedText(p)}: ${p.missing.join('; ')}`,
+          )
+          .join('\n'),
+      },
+    );
   }
-  const proven = pods.filter(
-    (p) => p.phase === 'Running' && p.intent.isEnrolled === (of.wanted === 'captured'),
-  );
-  step.succeed(`${proven.length} pods ${of.wanted}`);
+  step.succeed(tally(pods));
+  for (const p of pods) {
+    if (p.notStarted === undefined) continue;
+    const then = p.intent.isEnrolled ? 'it is captured when it starts' : 'it is not captured when it starts';
+    context.progress.info(`pod ${p.namespace}/${p.name} has not started (${p.notStarted.why}): ${then}`);
+  }
   return pods;
+}
+
+/** The rows of the table, counted: `3 captured, 1 free, 1 not started`. */
+function tally(pods: readonly PodEnrollment[]): string {
+  if (pods.length === 0) return 'no pods';
+  const counts = new Map<string, number>();
+  for (const p of pods) counts.set(observedText(p), (counts.get(observedText(p)) ?? 0) + 1);
+  return ['captured', 'partly', 'free', 'not started', 'unknown']
+    .filter((state) => counts.has(state))
+    .map((state) => `${counts.get(state)} ${state}`)
+    .join(', ');
 }
 
 function result(of: {
@@ -154,7 +175,6 @@ function result(of: {
   names: readonly string[];
   changed: readonly string[];
   pods: readonly PodEnrollment[];
-  word: string;
 }): CommandResult {
   return {
     kind: of.kind,
@@ -171,8 +191,8 @@ function result(of: {
               p.namespace,
               p.name,
               p.node,
-              p.phase === 'Running' ? p.redirection : p.phase.toLowerCase(),
-              p.intent.reason,
+              observedText(p),
+              p.notStarted?.why ?? p.intent.reason,
             ]),
           }),
   };

@@ -1,5 +1,6 @@
 import { observeEnrollment, type PodEnrollment } from '#mesh/inspect/enrollment.js';
 import { readMeshSettings } from '#mesh/inspect/mesh-settings.js';
+import { observedText } from '../enrollment-text.js';
 import { allNamespacesOption, type CommandDefinition } from '../command.js';
 
 /** `meshctl enrollment [-A]`: exit 1 when a pod is not what its labels ask for. */
@@ -40,9 +41,9 @@ function row(p: PodEnrollment): string[] {
     p.name,
     p.node,
     p.intent.isEnrolled ? 'mesh' : 'none',
-    p.phase === 'Running' ? p.redirection : p.phase.toLowerCase(),
+    observedText(p),
     p.ztunnel,
     p.certificate ?? '',
-    p.missing.length > 0 ? p.missing.join('; ') : p.intent.reason,
+    p.missing.length > 0 ? p.missing.join('; ') : (p.notStarted?.why ?? p.intent.reason),
   ];
 }

@@ -13,7 +13,12 @@ export interface PodCapture {
   /** What the agent itself decided; older agents do not tell. */
   readonly wanted?: { readonly enroll: boolean; readonly reason: string };
   readonly netnsInode: string | null;
-  readonly rules: { readonly ok: boolean; readonly missing: readonly string[] };
+  readonly rules: {
+    readonly ok: boolean;
+    readonly missing: readonly string[];
+    /** Rules, chains and routes of the mesh that are there; older agents do not tell. */
+    readonly presentCount?: number;
+  };
   /** Port -> whether somebody listens on it in the pod's network namespace. */
   readonly listeners: Readonly<Record<string, boolean>>;
   readonly error?: string;

@@ -5,11 +5,13 @@ import { enrollablePods, type EnrollmentQuery, observeEnrollment, type PodEnroll
 
 /** Between two looks, in milliseconds: the labels cost one request, the witnesses one for each node. */
 const pollMs = 120;
+/** Pods that are about to start are waited for so long, in milliseconds, so that they are among those proven. */
+const startGraceMs = 10_000;
 
 /**
- * Waits until what is observed of every pod of the namespaces agrees with its labels,
- * also of pods that are still starting. Resolves with the last observation, also when `timeoutMs` passed: then some
- * pods have something `missing`.
+ * Waits until what is observed of every pod of the namespaces agrees with its labels, for a moment also of pods that
+ * are starting. One that cannot start holds nothing up: the plugin captures it before its first container runs.
+ * Resolves with the last observation, also when `timeoutMs` passed: then some pods have something `missing`.
  */
 export async function waitForEnrollment(
   client: KubeClient,
@@ -21,6 +23,7 @@ export async function waitForEnrollment(
   },
 ): Promise<readonly PodEnrollment[]> {
   const deadline = performance.now() + o.timeoutMs;
+  const startDeadline = performance.now() + Math.min(startGraceMs, o.timeoutMs);
   for (;;) {
     o.signal.throwIfAborted();
     const isLate = performance.now() >= deadline;
@@ -30,7 +33,10 @@ export async function waitForEnrollment(
     } else {
       const seen = await observeEnrollment(client, query, Date.now);
       const proven = seen.map(withoutBenefitOfDoubt);
-      const left = proven.filter((p) => p.missing.length > 0);
+      const isStartAwaited = performance.now() < startDeadline;
+      const left = proven.filter(
+        (p) => p.missing.length > 0 || (isStartAwaited && p.notStarted?.isHeldUp === false),
+      );
       if (left.length === 0 || isLate) return proven;
       o.onWait(`pods left: ${left.length} of ${seen.length}`);
     }
@@ -42,14 +48,14 @@ export async function waitForEnrollment(
 async function laggingAnnotations(client: KubeClient, query: EnrollmentQuery): Promise<number> {
   const subjects = await enrollablePods(client, query);
   return subjects.filter(({ pod, intent }) => {
-    if (pod.status?.phase !== 'Running') return intent.isEnrolled;
     const annotation = pod.metadata.annotations?.[redirection];
-    return intent.isEnrolled ? annotation !== 'enabled' : annotation !== undefined;
+    if (!intent.isEnrolled) return annotation !== undefined;
+    return pod.status?.phase === 'Running' && annotation !== 'enabled';
   }).length;
 }
 
-/** Proof was asked for: a pod that has not started yet has given none. */
+/** Proof was asked for: where nobody could look, there is none. */
 function withoutBenefitOfDoubt(seen: PodEnrollment): PodEnrollment {
-  if (!seen.intent.isEnrolled || seen.phase === 'Running' || seen.missing.length > 0) return seen;
-  return { ...seen, missing: [`the pod is ${seen.phase}: its capture cannot be observed before it runs`] };
+  if (seen.unobserved === undefined || seen.missing.length > 0) return seen;
+  return { ...seen, missing: [`capture not observed: ${seen.unobserved}`] };
 }

@@ -9,8 +9,15 @@ import { type CaptureReport, capturePorts, isCaptured, type PodCapture } from '.
 import { certificateOf } from './certificate-report.js';
 import { adminGet, componentPods, podOnNode } from './component-pods.js';
 import type { MeshSettings } from './mesh-settings.js';
+import { isHeldUp, podReason } from './pod-reason.js';
 import { podInDump, type ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
+
+/**
+ * What the network namespace of a pod shows: everything of the capture, nothing of it, or something. `notStarted`:
+ * the pod has no network namespace yet. `unknown`: the agent of the node could not be asked.
+ */
+export type RedirectionState = 'captured' | 'free' | 'partly' | 'notStarted' | 'unknown';
 
 /** How a pod stands to the mesh: what labels ask for, and what three witnesses saw. */
 export interface PodEnrollment {
@@ -21,14 +28,19 @@ export interface PodEnrollment {
   readonly intent: EnrollmentDecision;
   /** Annotation of the CNI agent: `enabled`, `pending` or absent. */
   readonly annotation: string | undefined;
-  /** `captured`, `free`, `partly`, or `unknown` when the node's agent could not be asked. */
-  readonly redirection: 'captured' | 'free' | 'partly' | 'unknown';
+  readonly redirection: RedirectionState;
+  /** The verdict of all witnesses: `captured` and `free` only when none of them has an objection. */
+  readonly observed: RedirectionState;
   /** `Up`, `Pending`, `absent`, or `unknown` when the node proxy could not be asked. */
   readonly ztunnel: string;
   /** State of the certificate of the pod's identity; undefined when it needs none. */
   readonly certificate: string | undefined;
-  /** Why observation and intent differ; empty when they agree. */
+  /** Why observation and intent differ; empty when they agree, and while there is nothing to observe. */
   readonly missing: readonly string[];
+  /** Why the pod has no network namespace yet, and whether more than a moment is missing; set when it has none. */
+  readonly notStarted?: { readonly why: string; readonly isHeldUp: boolean };
+  /** Why the pod's network namespace could not be looked at. */
+  readonly unobserved?: string;
 }
 
 /** What the components of one node told; undefined: could not be asked, and why. */
@@ -120,7 +132,7 @@ export async function observeEnrollment(
   );
 }
 
-/** Compares one pod's labels with what the witnesses of its node saw. */
+/** Compares one pod's labels with what the witnesses of its node saw, whatever the pod's readiness. */
 export function assessEnrollment(from: {
   readonly pod: Pod;
   readonly intent: EnrollmentDecision;
@@ -133,31 +145,42 @@ export function assessEnrollment(from: {
   const { pod, intent, witnesses } = from;
   const capture = witnesses?.captures?.get(keyOf(pod));
   const workload = witnesses?.dump?.workloadState[pod.metadata.uid ?? ''];
-  const annotation = pod.metadata.annotations?.[redirection];
   const common = {
     namespace: pod.metadata.namespace ?? '',
     name: pod.metadata.name,
     node: pod.spec.nodeName ?? '',
     phase: pod.status?.phase ?? 'Unknown',
     intent,
-    annotation,
-    redirection: redirectionState(witnesses, capture),
+    annotation: pod.metadata.annotations?.[redirection],
     ztunnel: witnesses?.dump === undefined ? 'unknown' : (workload?.state ?? 'absent'),
   };
-  if (common.phase !== 'Running') {
-    // The plugin captures it before its containers start; until then there is nothing to observe.
-    return { ...common, certificate: undefined, missing: [] };
+  if (!hasStarted({ pod, intent }, witnesses, capture)) {
+    // The plugin captures it before the first of its containers starts; until then there is nothing to observe.
+    const state = { redirection: 'notStarted', observed: 'notStarted' } as const;
+    const notStarted = { why: podReason(pod), isHeldUp: isHeldUp(pod) };
+    return { ...common, ...state, certificate: undefined, missing: [], notStarted };
   }
+  const isUnobserved = witnesses?.captures === undefined && pod.spec.hostNetwork !== true;
+  const seen = {
+    ...common,
+    redirection: isUnobserved ? ('unknown' as const) : redirectionState(capture, common.ztunnel),
+    ...(isUnobserved ? { unobserved: whyUnobserved(witnesses) } : {}),
+  };
   if (!intent.isEnrolled) {
-    const missing = [...disagreement(intent, capture), ...stillThere(common, capture, witnesses)];
-    return { ...common, certificate: undefined, missing };
+    const left = stillThere(seen, capture, witnesses);
+    const observed = left.length > 0 && seen.redirection === 'free' ? 'partly' : seen.redirection;
+    return {
+      ...seen,
+      observed,
+      certificate: undefined,
+      missing: [...disagreement(intent, capture), ...left],
+    };
   }
   const identity = identityOf(pod, witnesses?.dump, from.trustDomain);
   const certificate =
     witnesses?.dump === undefined ? undefined : certificateOf(witnesses.dump, identity, from.now);
-  const missing = [
-    ...disagreement(intent, capture),
-    ...(annotation === 'enabled' ? [] : [`annotation ${redirection} is ${annotation ?? 'absent'}`]),
+  const lacking = [
+    ...(seen.annotation === 'enabled' ? [] : [`annotation ${redirection} is ${seen.annotation ?? 'absent'}`]),
     ...missingCapture(witnesses, capture),
     ...(witnesses?.dump === undefined
       ? [`ztunnel not observed: ${witnesses?.dumpError ?? 'no node'}`]
@@ -168,7 +191,27 @@ export function assessEnrollment(from: {
       ? []
       : [`certificate of ${identity} is ${certificate.state}`]),
   ];
-  return { ...common, certificate: certificate?.state, missing };
+  const observed = lacking.length > 0 && seen.redirection === 'captured' ? 'partly' : seen.redirection;
+  const missing = [...disagreement(intent, capture), ...lacking];
+  return { ...seen, observed, certificate: certificate?.state, missing };
+}
+
+/** Whether the pod has a network namespace (its own, or its node's): by its phase, or because the agent found one. */
+function hasStarted(
+  { pod, intent }: { readonly pod: Pod; readonly intent: EnrollmentDecision },
+  witnesses: NodeWitnesses | undefined,
+  capture: PodCapture | undefined,
+): boolean {
+  if (pod.status?.phase !== 'Pending' || pod.spec.hostNetwork === true) return true;
+  if (witnesses === undefined) return false;
+  // An agent that is not asked for one namespace tells of the pods of the mesh only.
+  if (witnesses.captures !== undefined && capture === undefined) return !intent.isEnrolled;
+  if (capture !== undefined) return capture.netnsInode !== null;
+  // Nobody can tell: containers that have run, or run now, need one.
+  const { initContainerStatuses = [], containerStatuses = [] } = pod.status;
+  return [...initContainerStatuses, ...containerStatuses].some(
+    ({ state }) => state?.running !== undefined || state?.terminated !== undefined,
+  );
 }
 
 function stillThere(
@@ -176,14 +219,15 @@ function stillThere(
   capture: PodCapture | undefined,
   witnesses: NodeWitnesses | undefined,
 ): string[] {
-  // A waypoint listens on 15008 itself: a listener is ztunnel's only while ztunnel has the workload.
-  const isZtunnelOut = witnesses?.dump !== undefined && seen.ztunnel === 'absent';
-  const listening = isZtunnelOut ? [] : capturePorts.filter((port) => capture?.listeners[port] === true);
+  const listening = capture === undefined ? [] : proxyListeners(capture, seen.ztunnel);
   return [
     ...(seen.annotation === undefined ? [] : [`annotation ${redirection} is still ${seen.annotation}`]),
-    ...(capture !== undefined && capture.rules.ok ? ['redirection rules are still in place'] : []),
+    ...(capture !== undefined && hasRules(capture) ? ['redirection rules are still in place'] : []),
+    ...(capture !== undefined && capture.state !== 'none'
+      ? [`the CNI agent still has the pod as ${capture.state}`]
+      : []),
     ...(listening.length === 0 ? [] : [`ztunnel still listens on ${listening.join(', ')}`]),
-    ...(witnesses?.dump === undefined || isZtunnelOut ? [] : ['ztunnel still has the workload']),
+    ...(witnesses?.dump === undefined || seen.ztunnel === 'absent' ? [] : ['ztunnel still has the workload']),
   ];
 }
 
@@ -194,9 +238,18 @@ function disagreement(intent: EnrollmentDecision, capture: PodCapture | undefine
   return [`the CNI agent ${wanted.enroll ? 'takes it in' : 'leaves it out'}: ${wanted.reason}`];
 }
 
+/** Capture ports somebody listens on. A waypoint listens on 15008 itself: ztunnel's only while it has the workload. */
+function proxyListeners(capture: PodCapture, ztunnel: string): readonly string[] {
+  return ztunnel === 'absent' ? [] : capturePorts.filter((port) => capture.listeners[port] === true);
+}
+
+function hasRules({ rules }: PodCapture): boolean {
+  return rules.presentCount === undefined ? rules.ok : rules.presentCount > 0;
+}
+
 function missingCapture(witnesses: NodeWitnesses | undefined, capture: PodCapture | undefined): string[] {
   if (witnesses?.captures === undefined) {
-    return [`capture not observed: ${witnesses?.captureError ?? 'no node'}`];
+    return [`capture not observed: ${whyUnobserved(witnesses)}`];
   }
   if (capture === undefined) return ['the CNI agent does not know the pod'];
   const shownMax = 3;
@@ -210,14 +263,16 @@ function missingCapture(witnesses: NodeWitnesses | undefined, capture: PodCaptur
   ];
 }
 
-function redirectionState(
-  witnesses: NodeWitnesses | undefined,
-  capture: PodCapture | undefined,
-): PodEnrollment['redirection'] {
-  if (witnesses?.captures === undefined) return 'unknown';
+function redirectionState(capture: PodCapture | undefined, ztunnel: string): 'captured' | 'free' | 'partly' {
   if (capture === undefined) return 'free';
   if (isCaptured(capture)) return 'captured';
-  return capture.rules.ok || capture.state !== 'none' ? 'partly' : 'free';
+  const isSomethingThere =
+    hasRules(capture) || capture.state !== 'none' || proxyListeners(capture, ztunnel).length > 0;
+  return isSomethingThere ? 'partly' : 'free';
+}
+
+function whyUnobserved(witnesses: NodeWitnesses | undefined): string {
+  return witnesses?.captureError ?? 'the pod has no node';
 }
 
 function identityOf(pod: Pod, dump: ZtunnelDump | undefined, trustDomain: string): string {

@@ -192,27 +192,67 @@ test('a new pod is captured before its containers start', async () => {
   await kubectl(['delete', 'pod', 'early', '-n', bank]);
 });
 
-test('enroll --wait proves also pods that are still starting, and names one that never starts', async () => {
-  const { kubectl, meshctl } = sandbox();
+test('enroll --wait proves pods that are still starting, and those in their init containers', async () => {
+  const { client, kubectl, meshctl } = sandbox();
   await kubectl(['create', 'namespace', 'fresh']);
-  await kubectl([
-    'create',
-    'deployment',
-    'web',
-    '-n',
-    'fresh',
-    '--image=meshctl/tool:latest',
-    '--replicas=2',
-  ]);
+  const created = await kubectl(['apply', '-f', `${fixtures}/starting.yaml`]);
+  expect(created.exitCode, created.stderr).toBe(0);
   const enrolled = await meshctl(['enroll', 'fresh', '--wait', '-o', 'json']);
   expect(enrolled.exitCode, enrolled.stderr).toBe(0);
-  expect(enrolled.stdout.match(/"redirection": "captured"/g)).toHaveLength(2);
-  await kubectl(['create', 'deployment', 'never', '-n', 'fresh', '--image=example.com/never:1']);
-  const given = await meshctl(['enroll', 'fresh', '--wait', '--timeout', '3s']);
-  expect(given.exitCode).toBe(4);
-  expect(given.stderr).toMatch(/never-.*Pending/);
+  expect(observations(enrolled.stdout)).toEqual({
+    'initializing captured': 1,
+    'lost notStarted': 1,
+    'node-bound free': 1,
+    'opted-out free': 1,
+    // Its image cannot be pulled, but its network namespace is there, and captured.
+    'unpullable captured': 1,
+    'web captured': 2,
+  });
+  expect(enrolled.stderr).toContain('Capture: 4 captured, 2 free, 1 not started');
+  expect(enrolled.stderr).toMatch(
+    /pod fresh\/lost\S* has not started \(not scheduled: .*it is captured when it starts/,
+  );
+  const initializing = await client.get<Pod>({ resource: pods, namespace: 'fresh', name: 'initializing' });
+  expect(initializing.status?.phase).toBe('Pending');
+
+  const shown = await meshctl(['enrollment', '-n', 'fresh']);
+  expect(shown.exitCode, shown.stdout).toBe(0);
+  expect(shown.stdout).toMatch(/initializing +mesh +captured/);
+  expect(shown.stdout).toMatch(/lost +mesh +not started +not scheduled: /);
+  expect(shown.stdout).toMatch(/node-bound +none +free +the pod uses the (host )?network/);
+  expect(shown.stdout).toMatch(/opted-out +none +free +\S/);
+
+  const verified = await meshctl(['verify-install', '-o', 'json']);
+  expect(verified.stdout).toContain('Pod fresh/initializing');
+  expect(verified.stdout).not.toContain('Pod fresh/lost');
+});
+
+test('unenroll --wait counts what its rows say, also of pods in their init containers', async () => {
+  const { kubectl, meshctl } = sandbox();
+  const released = await meshctl(['unenroll', 'fresh', '--wait', '-o', 'json']);
+  expect(released.exitCode, released.stderr).toBe(0);
+  expect(observations(released.stdout)).toEqual({
+    'initializing free': 1,
+    'lost notStarted': 1,
+    'node-bound free': 1,
+    'opted-out free': 1,
+    'unpullable free': 1,
+    'web free': 2,
+  });
+  expect(released.stderr).toContain('Release: 6 free, 1 not started');
   await kubectl(['delete', 'namespace', 'fresh', '--wait=false']);
 });
+
+/** `name observed` of the pods a command told of, without the suffixes of ReplicaSets, counted. */
+function observations(json: string): Record<string, number> {
+  const { pods: seen } = JSON.parse(json) as { pods: { name: string; observed: string }[] };
+  const counts: Record<string, number> = {};
+  for (const { name, observed } of seen) {
+    const key = `${name.replace(/-[0-9a-z]{6,10}-[0-9a-z]{5}$/, '')} ${observed}`;
+    counts[key] = (counts[key] ?? 0) + 1;
+  }
+  return counts;
+}
 
 test('unenrolling releases running pods, which go on talking', async () => {
   const { client } = sandbox();

@@ -21,8 +21,12 @@ export interface PodReport {
   /** What the labels ask for, and why. */
   readonly wanted: { readonly enroll: boolean; readonly reason: string };
   readonly netnsInode: string | null;
-  /** Observed in the pod's namespace while answering: are all capture rules there? */
-  readonly rules: { readonly ok: boolean; readonly missing: readonly string[] };
+  /** Observed in the pod's namespace while answering: are all capture rules there, and how many rules, chains and routes of the mesh are? */
+  readonly rules: {
+    readonly ok: boolean;
+    readonly missing: readonly string[];
+    readonly presentCount: number;
+  };
   /** Observed likewise: ports of the proxy with a listening socket. */
   readonly listeners: Readonly<Record<ProxyPort, boolean>>;
   readonly error?: string;
@@ -95,7 +99,7 @@ async function observePod(deps: ReportDeps, pod: Pod): Promise<PodReport> {
   };
   const unseen = {
     netnsInode: null,
-    rules: { ok: false, missing: [] },
+    rules: { ok: false, missing: [], presentCount: 0 },
     listeners: { '15001': false, '15006': false, '15008': false },
   };
   const lastError = deps.agent.errorOf(keyOf(pod));
@@ -121,14 +125,14 @@ function wantedOf(decision: EnrollmentDecision | undefined): PodReport['wanted']
 
 async function observeNetns(deps: ReportDeps, pod: Pod, netns: NetnsHandle) {
   const rules = deps.mesh.get(pod.metadata.uid ?? '')?.rules ?? deps.agent.rulesFor(pod);
-  const { missing: missingRules } = await deps.redirection.inspect(netns.fd, rules);
+  const { missing: missingRules, present } = await deps.redirection.inspect(netns.fd, rules);
   const uncaptured = deps.redirection
     .uncaptured(netns.fd)
     .map((ip) => `v6: IPv6 is not captured here, and the pod has ${ip}`);
   const missing = [...missingRules, ...uncaptured];
   return {
     netnsInode: String(netns.inode),
-    rules: { ok: missing.length === 0, missing },
+    rules: { ok: missing.length === 0, missing, presentCount: present.length },
     listeners: listenersIn(netns.fd),
   };
 }

@@ -22,6 +22,8 @@ export interface PodRedirectionOptions {
 export interface RedirectionState {
   readonly missing: readonly string[];
   readonly unexpected: readonly string[];
+  /** Everything of the mesh that is there, wanted or not. */
+  readonly present: readonly string[];
 }
 
 /**
@@ -102,21 +104,7 @@ export class PodRedirection {
 
   /** Rules and routes of the mesh found in the namespace, in words; empty when it is clean. */
   async leftovers(netns: number, signal?: AbortSignal): Promise<readonly string[]> {
-    const found: string[] = [];
-    const state = await readPodState(this.#target(netns, signal), this.#families(netns));
-    for (const [family, { rules, routing }] of state) {
-      const ours = meshRules(rules);
-      found.push(...labeled(family, ours.rules.map(describeRule)));
-      found.push(
-        ...labeled(
-          family,
-          [...ours.chains].map((name) => `chain ${name}`),
-        ),
-      );
-      if (routing.rule) found.push(`${family}: ip rule fwmark 0x111`);
-      if (routing.route) found.push(`${family}: ip route table 100`);
-    }
-    return found;
+    return presentIn(await readPodState(this.#target(netns, signal), this.#families(netns)));
   }
 
   #families(netns: number): readonly Family[] {
@@ -146,7 +134,20 @@ function compareState(
     missing.push(...labeled(family, [...routingMissing(netns, family, routing), ...delta.missing]));
     unexpected.push(...labeled(family, delta.unexpected));
   }
-  return { missing, unexpected };
+  return { missing, unexpected, present: presentIn(state) };
+}
+
+/** Rules, chains and routes of the mesh, in words. */
+function presentIn(state: ReadonlyMap<Family, FamilyState>): readonly string[] {
+  return [...state].flatMap(([family, { rules, routing }]) => {
+    const ours = meshRules(rules);
+    return labeled(family, [
+      ...ours.rules.map(describeRule),
+      ...[...ours.chains].map((name) => `chain ${name}`),
+      ...(routing.rule ? ['ip rule fwmark 0x111'] : []),
+      ...(routing.route ? ['ip route table 100'] : []),
+    ]);
+  });
 }
 
 function routingMissing(netns: number, family: Family, state: PolicyRoutingState): readonly string[] {

@@ -1,6 +1,7 @@
 import type { KubeClient } from '#base/kube/client.js';
 import { events, pathOf, pods } from '#base/kube/resource.js';
 import type { KubeEvent, Pod } from '#base/kube/types.js';
+import { podReason } from '../../inspect/pod-reason.js';
 
 const logLinesMax = 5;
 const logMaxBytes = 20_000;
@@ -16,26 +17,6 @@ export async function explainPod(client: KubeClient, pod: Pod): Promise<string |
   if (event !== undefined) lines.push(`  event: ${event}`);
   for (const line of await lastLogLines(client, pod)) lines.push(`  log: ${line}`);
   return lines.join('\n');
-}
-
-/** The one reason that matters most. */
-export function podReason(pod: Pod): string {
-  const unscheduled = pod.status?.conditions?.find((c) => c.type === 'PodScheduled' && c.status === 'False');
-  if (unscheduled !== undefined) return `not scheduled: ${unscheduled.message ?? unscheduled.reason ?? ''}`;
-  for (const container of pod.status?.containerStatuses ?? []) {
-    const { waiting, terminated } = container.state ?? {};
-    if (waiting !== undefined) {
-      const last = container.lastState?.terminated;
-      const ended = last === undefined ? '' : `, last exit code ${last.exitCode}`;
-      return (
-        `container ${container.name} waits: ${waiting.reason ?? ''} ${waiting.message ?? ''}`.trim() + ended
-      );
-    }
-    if (terminated !== undefined)
-      return `container ${container.name} ended with exit code ${terminated.exitCode}`;
-    if (container.ready !== true) return `container ${container.name} runs but its readiness probe fails`;
-  }
-  return `phase ${pod.status?.phase ?? 'unknown'}`;
 }
 
 async function lastWarning(client: KubeClient, pod: Pod): Promise<string | undefined> {

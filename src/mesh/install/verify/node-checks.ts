@@ -25,7 +25,7 @@ export async function checkNodes(observer: MeshObserver, now: number): Promise<C
   const checks = await Promise.all(
     [...nodes].sort().map(async (node) => {
       const [captures, dump] = await Promise.all([observer.captures(node), observer.dump(node)]);
-      const own = enrolled.filter(({ pod }) => pod.spec.nodeName === node && pod.status?.phase === 'Running');
+      const own = enrolled.filter(({ pod }) => pod.spec.nodeName === node);
       return [
         ...nodeFacts(node, {
           agent: podOnNode(agents, node),
@@ -33,7 +33,7 @@ export async function checkNodes(observer: MeshObserver, now: number): Promise<C
           captures,
           dump,
         }),
-        ...own.map(({ pod, intent }) => podFact({ pod, intent, trustDomain, captures, dump, now })),
+        ...own.flatMap(({ pod, intent }) => podFact({ pod, intent, trustDomain, captures, dump, now })),
       ];
     }),
   );
@@ -88,6 +88,7 @@ function readiness(pod: Pod | undefined, component: string): string | undefined 
   return isPodReady(pod) ? undefined : `${component} pod ${pod.metadata.name} is not ready`;
 }
 
+/** Nothing of a pod that has not started. */
 function podFact(from: {
   pod: Pod;
   intent: EnrollmentDecision;
@@ -95,9 +96,9 @@ function podFact(from: {
   captures: Observation<CaptureReport>;
   dump: Observation<ZtunnelDump>;
   now: number;
-}): Check {
+}): Check[] {
   const { pod, intent, trustDomain, captures, dump, now } = from;
-  const { missing } = assessEnrollment({
+  const { missing, notStarted } = assessEnrollment({
     pod,
     intent,
     trustDomain,
@@ -112,11 +113,15 @@ function podFact(from: {
     },
     now,
   });
-  return check({
-    area: 'pod',
-    subject: `Pod ${pod.metadata.namespace}/${pod.metadata.name}`,
-    fact: 'is captured and has a valid certificate',
-    code: 'MESH0920',
-    problem: missing.length === 0 ? undefined : missing.join('; '),
-  });
+  // Captured before its first container starts: there is nothing to look at yet, and nothing wrong.
+  if (notStarted !== undefined) return [];
+  return [
+    check({
+      area: 'pod',
+      subject: `Pod ${pod.metadata.namespace}/${pod.metadata.name}`,
+      fact: 'is captured and has a valid certificate',
+      code: 'MESH0920',
+      problem: missing.length === 0 ? undefined : missing.join('; '),
+    }),
+  ];
 }

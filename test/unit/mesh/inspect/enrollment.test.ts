@@ -114,14 +114,71 @@ describe('a pod that should be in the mesh', () => {
     expect(missing.join('\n')).toContain(text);
   });
 
-  it('has nothing to be observed before it runs', () => {
-    const seen = assess({
-      pod: pod(undefined, 'Pending'),
-      intent: enrolled,
-      witnesses: undefined,
-      now,
+  it('is called captured only when no witness objects', () => {
+    const proxyless = { ...sound, dump: dump({}) };
+    const seen = assess({ pod: pod('enabled'), intent: enrolled, witnesses: proxyless, now });
+    expect(seen).toMatchObject({ redirection: 'captured', observed: 'partly' });
+  });
+});
+
+describe('a pod that is pending', () => {
+  const unscheduled: Pod = {
+    ...pod(undefined, 'Pending'),
+    status: {
+      phase: 'Pending',
+      conditions: [
+        { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/2 nodes fit' },
+      ],
+    },
+  };
+
+  it('has not started without a node, and is not held against anybody', () => {
+    const seen = assess({ pod: unscheduled, intent: enrolled, witnesses: undefined, now });
+    expect(seen).toMatchObject({
+      missing: [],
+      observed: 'notStarted',
+      notStarted: { why: 'not scheduled: 0/2 nodes fit', isHeldUp: true },
     });
-    expect(seen.missing).toEqual([]);
+  });
+
+  it('has not started while the agent finds no network namespace', () => {
+    const unseen = { ...capture(false), netnsInode: null, error: 'its network namespace was not found' };
+    for (const captures of [new Map([['shop/cart-1', unseen]]), new Map()]) {
+      const witnesses = { captures, dump: dump({}) };
+      const seen = assess({ pod: pod(undefined, 'Pending'), intent: enrolled, witnesses, now });
+      expect(seen).toMatchObject({ missing: [], observed: 'notStarted', notStarted: { isHeldUp: false } });
+    }
+  });
+
+  it('is judged by its network namespace once it has one: init containers run in the mesh', () => {
+    const pending = pod('enabled', 'Pending');
+    expect(assess({ pod: pending, intent: enrolled, witnesses: sound, now })).toMatchObject({
+      missing: [],
+      observed: 'captured',
+    });
+    const leaking = assess({ pod: pending, intent: enrolled, witnesses: free, now });
+    expect(leaking.observed).toBe('free');
+    expect(leaking.missing.join()).toContain('-A ISTIO_OUTPUT');
+  });
+
+  it('is judged by its containers when the agent is silent', () => {
+    const silent = { captures: undefined, captureError: 'connection refused', dump: undefined };
+    const running = {
+      name: 'init',
+      image: '',
+      imageID: '',
+      state: { running: {} },
+      ready: false,
+      restartCount: 0,
+    };
+    const initializing: Pod = {
+      ...pod('enabled', 'Pending'),
+      status: { phase: 'Pending', initContainerStatuses: [running] },
+    };
+    const of = (p: Pod) => assess({ pod: p, intent: enrolled, witnesses: silent, now });
+    expect(of(initializing)).toMatchObject({ observed: 'unknown', unobserved: 'connection refused' });
+    expect(of(initializing).missing.join()).toContain('connection refused');
+    expect(of(pod(undefined, 'Pending'))).toMatchObject({ observed: 'notStarted', missing: [] });
   });
 });
 
@@ -140,6 +197,32 @@ describe('a pod that should be outside', () => {
 
   it('is not free while anything is left', () => {
     const { missing } = assess({ pod: pod('enabled'), intent: outside, witnesses: sound, now });
-    expect(missing).toHaveLength(4);
+    expect(missing).toHaveLength(5);
+  });
+
+  it.each<[string, PodCapture, Partial<NodeWitnesses>]>([
+    [
+      'one rule',
+      { ...capture(false), rules: { ok: false, missing: ['-A ISTIO_OUTPUT'], presentCount: 1 } },
+      {},
+    ],
+    ["the agent's record", { ...capture(false), state: 'pending' }, {}],
+    ['the proxy', capture(false), { dump: dump({ state: 'Pending' }) }],
+  ])('is not called free while %s is left', (_, seen, more) => {
+    const witnesses = { captures: new Map([['shop/cart-1', seen]]), dump: dump({}), ...more };
+    const found = assess({ pod: pod(undefined), intent: outside, witnesses, now });
+    expect(found.missing).toHaveLength(1);
+    expect(found.observed).toBe('partly');
+  });
+
+  it('is not known to be free when the agent is silent', () => {
+    const silent = { captures: undefined, captureError: 'connection refused', dump: undefined };
+    const seen = assess({ pod: pod(undefined), intent: outside, witnesses: silent, now });
+    expect(seen).toMatchObject({ observed: 'unknown', unobserved: 'connection refused' });
+    const onHost = { ...pod(undefined), spec: { ...pod(undefined).spec, hostNetwork: true } };
+    expect(assess({ pod: onHost, intent: outside, witnesses: silent, now })).toMatchObject({
+      observed: 'free',
+      missing: [],
+    });
   });
 });
