@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { BenchSandbox } from './bench/bench-sandbox.js';
 import { measureCliStart } from './bench/cli-start.js';
 import { DataPath } from './bench/data-path.js';
+import { measureHostPick } from './bench/host-pick.js';
 import { Measurements } from './bench/measurements.js';
 import { renderPage, renderTable } from './bench/report.js';
 import { useTwoCores } from './bench/two-cores.js';
@@ -53,6 +54,8 @@ async function measure(
   const isTimeLeft = (latestMs: number) => Date.now() - o.startedAt < latestMs;
   say('start of the command line');
   await measureCliStart(measurements);
+  say('picking hosts');
+  measureHostPick(measurements);
   const sandbox = new BenchSandbox(o.signal);
   try {
     for (let round = 1; round <= roundsMax; round++) {

@@ -28,7 +28,9 @@ same through two ztunnels (HBONE with mutual TLS), \`through the waypoint\` the 
 New connections are one request each, offered faster and faster until a path completes less than 90 % of them in
 time. Round trips are at 200 requests per second on kept connections. The large response is 128 MiB twice on one
 connection. Memory is the proportional set size; the program text that all Node.js processes of the machine share
-is divided among them, so a lone component takes more than its line says.
+is divided among them, so a lone component takes more than its line says. A host for a connection is ztunnel's whole
+decision about an outbound connection, an endpoint for a request the L7 proxy's choice among the hosts of a Service;
+in the last three of these rows every tenth decision comes after a changed host, decoded from its message.
 `;
 }
 

@@ -1,9 +1,11 @@
+import { hostCounts } from './host-pick.js';
+
 /** One line of the table: how a measurement is called, printed and judged. */
 export interface RowSpec {
   /** Name of the measurement. */
   readonly name: string;
   readonly label: string;
-  readonly unit: 'ms' | 's' | 'MB' | 'MB/s' | '/s';
+  readonly unit: 'us' | 'ms' | 's' | 'MB' | 'MB/s' | '/s';
   /** Measurement of the same rounds it is divided by. */
   readonly peer?: string;
   readonly goal?: Goal;
@@ -54,6 +56,9 @@ export const rows: readonly RowSpec[] = [
   { name: 'memory ztunnels', label: 'memory: both ztunnels', unit: 'MB' },
   { name: 'memory CNI agents', label: 'memory: both CNI agents', unit: 'MB' },
   { name: 'memory waypoint', label: 'memory: waypoint', unit: 'MB' },
+  ...ofHostCounts('ztunnel', 'host for a connection'),
+  ...ofHostCounts('gateway', 'endpoint for a request'),
+  ...ofHostCounts('changing', 'host for a connection, 1 change in 10'),
   ...ofPaths('connections', 'new connections', '/s'),
   ...ofPaths('p50', 'round trip p50', 'ms'),
   ...ofPaths('p99', 'round trip p99', 'ms'),
@@ -63,6 +68,18 @@ export const rows: readonly RowSpec[] = [
       : row,
   ),
 ];
+
+/** Picking from the smallest service is the peer of picking from the larger ones. */
+function ofHostCounts(name: string, label: string): RowSpec[] {
+  const peer = `pick ${name} ${hostCounts[0]}`;
+  return hostCounts.map((count) => ({
+    name: `pick ${name} ${count}`,
+    label: `${label}: ${count} hosts`,
+    unit: 'us',
+    ...(count === hostCounts[0] ? {} : { peer }),
+    ...(name === 'changing' ? {} : { goal: atMost(5) }),
+  }));
+}
 
 function ofPaths(name: string, label: string, unit: RowSpec['unit']): RowSpec[] {
   const peer = `${name} direct`;
