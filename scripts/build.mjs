@@ -1,6 +1,6 @@
 // Bundles every process entry into dist/. Code that only one command or one
 // process needs stays in its own chunk, loaded when that code runs.
-import { chmod, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
 import { parseAllDocuments } from 'yaml';
@@ -40,20 +40,8 @@ await build({
   logLevel: 'warning',
 });
 
-// The CNI plugin runs once for each pod, copied to nodes that have nothing but it and an
-// interpreter: one file, only Node's own modules. CommonJS, because it loads faster.
-await build({
-  entryPoints: { 'istio-cni': 'src/mesh/cni/plugin/main.ts' },
-  outdir: staging,
-  outExtension: { '.js': '.cjs' },
-  bundle: true,
-  format: 'cjs',
-  platform: 'node',
-  target: 'node20',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  logLevel: 'warning',
-});
+// The CNI plugin is a shell script that the agent fills in and puts on its node.
+await copyFile('src/mesh/cni/plugin/istio-cni.sh', `${staging}/istio-cni.sh`);
 
 // Installation templates as JSON, beside the bundle: parsing the CRDs as YAML would cost every install a second.
 const templates = {};

@@ -12,6 +12,8 @@ const systemPackages = {
   iptables: () => hasProgram('iptables-restore'),
   ipset: () => hasProgram('ipset'),
   bubblewrap: () => hasProgram('bwrap'),
+  // It runs the CNI plugin on the nodes of a sandbox; any busybox does there.
+  'busybox-static': () => hasProgram('busybox'),
   'util-linux': () => hasProgram('unshare') && hasProgram('nsenter'),
   'containernetworking-plugins': () =>
     ['/usr/lib/cni', '/opt/cni/bin'].some(
@@ -19,8 +21,9 @@ const systemPackages = {
     ),
 };
 
-/** What only the tests need: a second opinion on what is on the wire. */
+/** What only the tests need: a second opinion on what is on the wire, a busybox that runs on an empty disk. */
 const testPackages = {
+  'busybox-static': () => isStatic('busybox'),
   tcpdump: () => hasProgram('tcpdump'),
 };
 
@@ -97,15 +100,29 @@ function build() {
 }
 
 function hasProgram(name) {
+  return findProgram(name) !== undefined;
+}
+
+function findProgram(name) {
   const path = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`;
-  return path.split(delimiter).some((dir) => {
+  const isThere = (file) => {
     try {
-      accessSync(join(dir, name), constants.X_OK);
+      accessSync(file, constants.X_OK);
       return true;
     } catch {
       return false;
     }
-  });
+  };
+  return path
+    .split(delimiter)
+    .map((dir) => join(dir, name))
+    .find(isThere);
+}
+
+/** Whether a program is there and names no loader at its beginning: it runs without any library. */
+function isStatic(name) {
+  const file = findProgram(name);
+  return file !== undefined && !readFileSync(file).subarray(0, 4096).includes('/ld-');
 }
 
 /** Version of the project, for messages. */

@@ -1,4 +1,4 @@
-import type { BuiltinImageTable, KernelTrial } from '#sandbox/launcher/index.js';
+import type { BuiltinImageTable, HostPrograms, KernelTrial } from '#sandbox/launcher/index.js';
 
 /** The images of the mesh, which no sandbox has to pull; by the last part of their upstream names. */
 export const meshImages: BuiltinImageTable = {
@@ -24,3 +24,17 @@ export const meshKernelTrials: readonly KernelTrial[] = [
     modules: 'xt_connmark nf_conntrack',
   },
 ];
+
+/** What the images take from the machine, besides what every sandbox needs. */
+export const meshPrograms: HostPrograms = {
+  busybox: {
+    use: 'runs the CNI plugin of the mesh on the nodes',
+    packages: {
+      apt: 'busybox-static',
+      dnf: 'busybox',
+      zypper: 'busybox-static',
+      pacman: 'busybox',
+      apk: 'busybox-static',
+    },
+  },
+};

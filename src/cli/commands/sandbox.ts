@@ -11,7 +11,7 @@ import {
 } from '#sandbox/launcher/index.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandDefinition, TextView } from '../command.js';
-import { meshImages, meshKernelTrials } from '../mesh-in-sandbox.js';
+import { meshImages, meshKernelTrials, meshPrograms } from '../mesh-in-sandbox.js';
 import { sandboxNameOf, sandboxNameOption } from './sandbox-options.js';
 
 /** `meshctl sandbox up`. */
@@ -51,6 +51,7 @@ export const upCommand: CommandDefinition = {
         noKubeconfig: !options.flag('kubeconfig'),
         images: meshImages,
         kernelTrials: meshKernelTrials,
+        programs: meshPrograms,
         onProgress: (what, detail) => step.update(`${what}: ${detail}`),
         signal,
         timeoutMs,

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { canonicalIp, type IpFamily, ipFamilyOf } from '#base/net/address.js';
 import { MeshError } from '#base/errors/mesh-error.js';
@@ -21,9 +22,12 @@ export interface AgentConfig extends EnrollmentRules {
   readonly cniNetDir: string;
   /** File to chain to; empty picks the first valid one. */
   readonly cniConfName: string;
-  /** The plugin's single-file bundle and the interpreter to install next to it. */
-  readonly pluginSource: string;
-  readonly nodeBinary: string;
+  /** The node's root as it can be reached from here, and what the node calls its folder of CNI binaries. */
+  readonly hostRoot: string;
+  readonly hostBinDir: string;
+  /** The plugin's template, and where the busybox that is to run it may be. */
+  readonly pluginTemplate: string;
+  readonly busyboxes: readonly string[];
   readonly dnsCapture: boolean;
   readonly ipv6: boolean;
   readonly reconcileOnStartup: boolean;
@@ -47,6 +51,9 @@ const fixedSettings: Readonly<Record<string, boolean>> = {
   ISTIO_OWNED_CNI_CONFIG: false,
   NATIVE_NFTABLES: false,
 };
+
+/** Where distributions put it, statically linked ones first (Alpine, Debian and most, Fedora). */
+const busyboxPaths = ['/bin/busybox.static', '/bin/busybox', '/usr/bin/busybox', '/usr/sbin/busybox'];
 
 /** Reads the environment. Throws MESH0708 naming the variable that cannot be used. */
 export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
@@ -89,8 +96,10 @@ export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
     cniBinDir: text('MOUNTED_CNI_BIN_DIR', '/host/opt/cni/bin'),
     cniNetDir: text('MOUNTED_CNI_NET_DIR', '/host/etc/cni/net.d'),
     cniConfName: text('CNI_CONF_NAME', ''),
-    pluginSource: text('CNI_PLUGIN_BUNDLE', fileURLToPath(new URL('./istio-cni.cjs', import.meta.url))),
-    nodeBinary: text('CNI_NODE_BINARY', process.execPath),
+    hostRoot: text('HOST_ROOT_DIR', join(text('HOST_PROC_DIR', '/host/proc'), '1', 'root')),
+    hostBinDir: text('HOST_CNI_BIN_DIR', '/opt/cni/bin'),
+    pluginTemplate: text('CNI_PLUGIN_TEMPLATE', fileURLToPath(new URL('./istio-cni.sh', import.meta.url))),
+    busyboxes: env['CNI_BUSYBOX'] === undefined ? busyboxPaths : [env['CNI_BUSYBOX']],
     dnsCapture: flag('AMBIENT_DNS_CAPTURE', false),
     ipv6: flag('AMBIENT_IPV6', true),
     reconcileOnStartup: flag('AMBIENT_RECONCILE_POD_RULES_ON_STARTUP', true),

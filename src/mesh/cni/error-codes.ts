@@ -53,4 +53,25 @@ export const cniCodes = {
     cause: 'An environment variable of the istio-cni-node DaemonSet is missing or malformed.',
     fix: 'Compare the DaemonSet with `meshctl manifest diff`.',
   },
+  MESH0709: {
+    kind: 'failed',
+    title: 'a pod waits because the CNI agent of its node does not answer',
+    cause:
+      'The CNI plugin asks the agent before a pod starts. The agent does not run, is stuck, or its run directory is full, and nothing says that the namespace of the pod is outside the mesh. Pods of other namespaces, of excluded ones and the agent itself start.',
+    fix: 'Run `kubectl -n istio-system get pods -l k8s-app=istio-cni-node -o wide` and look at the log of the one on this node. Kubernetes tries again by itself.',
+  },
+  MESH0710: {
+    kind: 'failed',
+    title: 'a pod waits on a node that the CNI agent left for good',
+    cause:
+      'The DaemonSet istio-cni-node no longer selects the node, or is gone, while pods on it were still in the mesh. They stay captured; new pods of the mesh would start uncaptured and are held back.',
+    fix: 'Let the DaemonSet select the node again, move the pods to another node, or take them out of the mesh with the label istio.io/dataplane-mode=none. To remove the mesh, run `meshctl uninstall` while the agents are there.',
+  },
+  MESH0711: {
+    kind: 'failed',
+    title: 'the CNI plugin does not run on the node',
+    cause:
+      'The agent tries the plugin in the root of the node before it chains it into the network configuration, since a plugin that cannot run keeps every pod from starting. The busybox in the image of the agent is missing, not statically linked or for another machine, the folder of CNI binaries has another name on the node or forbids programs, or the agent may not enter the root of the node.',
+    fix: 'Read the evidence. Check the installation value cni.cniBinDir, that the folder is not mounted noexec, and that the agent has SYS_CHROOT and SYS_PTRACE. In a sandbox, install the Debian package busybox-static.',
+  },
 } as const satisfies Record<string, ErrorCode>;

@@ -1,12 +1,8 @@
 import { KubeClient } from '#base/kube/client.js';
-import { createLogger } from '#base/telemetry/log.js';
 import { runProgram, withoutLogLevel } from '../process/program.js';
 import { cleanUpFromOutside } from './agent/cleanup-command.js';
-import { PluginAccessSource } from './agent/plugin-access.js';
 import { runAgent } from './agent/run-agent.js';
 import { type AgentConfig, readConfig } from './config.js';
-
-const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /**
  * The CNI agent. `install-cni` runs it until SIGTERM or SIGINT; `cleanup` takes the
@@ -37,15 +33,8 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
 
 async function runInstalled(config: AgentConfig, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
   const client = KubeClient.inCluster(env);
-  const access = new PluginAccessSource({
-    client,
-    server: client.connection.server,
-    caFile: `${serviceAccountDir}/ca.crt`,
-    tokenFile: `${serviceAccountDir}/token`,
-    log: createLogger('install'),
-  });
   try {
-    await runAgent({ config, client, kubeconfig: () => access.kubeconfig(), signal });
+    await runAgent({ config, client, signal });
   } finally {
     client.close();
   }

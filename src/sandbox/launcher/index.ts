@@ -1,6 +1,7 @@
 export { checkHost } from './host/host-check.js';
 export type { KernelTrial } from './host/kernel-trial.js';
 export type { MissingPiece } from './host/missing-piece.js';
+export type { HostPrograms } from './host/programs.js';
 export { sandboxCapture, type SandboxCaptureOptions } from './sandbox-capture.js';
 export { sandboxDown, type SandboxDownOptions, type SandboxDownResult } from './sandbox-down.js';
 export { sandboxExec, type SandboxExecOptions } from './sandbox-exec.js';

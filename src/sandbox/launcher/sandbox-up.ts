@@ -14,6 +14,7 @@ import type { BuiltinImageTable } from '../node/image/builtin-images.js';
 import { checkHost } from './host/host-check.js';
 import type { KernelTrial } from './host/kernel-trial.js';
 import type { MissingPiece } from './host/missing-piece.js';
+import type { HostPrograms } from './host/programs.js';
 import { addContext, userKubeconfigPath } from './kubeconfig-file.js';
 import { withLaunchLock } from './launch-lock.js';
 import { packageRoot } from './package-root.js';
@@ -34,8 +35,9 @@ export interface SandboxUpOptions {
   readonly ipFamilies?: readonly IpFamilyName[] | undefined;
   /** Images it has from the start, besides the tool image. */
   readonly images?: BuiltinImageTable | undefined;
-  /** What those need of the kernel. */
+  /** What those need of the kernel, and of the machine's programs. */
   readonly kernelTrials?: readonly KernelTrial[] | undefined;
+  readonly programs?: HostPrograms | undefined;
   /** Leave the user's kubeconfig alone. */
   readonly noKubeconfig?: boolean | undefined;
   readonly onProgress?: ((step: string, detail: string) => void) | undefined;
@@ -88,7 +90,8 @@ async function upLocked(paths: SandboxPaths, o: SandboxUpOptions): Promise<Sandb
   const progress = o.onProgress ?? (() => undefined);
   progress('check', 'looking at the machine');
   const ipFamilies = before?.isPersistent === true ? familiesOf(before) : (o.ipFamilies ?? ipFamiliesDefault);
-  const missing = await checkHost({ ipv6: ipFamilies.includes('ipv6'), kernelTrials: o.kernelTrials });
+  const { kernelTrials, programs } = o;
+  const missing = await checkHost({ ipv6: ipFamilies.includes('ipv6'), kernelTrials, programs });
   if (missing.length > 0) throw missingPieces(missing);
   const assets = assetsFolder();
   if (assets !== undefined) await findAssets(assets);

@@ -1,16 +1,21 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { errorCatalog } from '#cli/error-catalog.js';
 
-/** Codes named in string literals of the sources below a folder; the tables of codes have them as bare keys. */
+/** How a code stands in string literals of the sources: the tables of codes have them as bare keys. */
+const codeIn: Readonly<Record<string, RegExp>> = {
+  '.ts': /(?<=['"`])MESH\d{4}(?=['"`])/g,
+  '.sh': /MESH\d{4}(?=: )/g,
+};
+
+/** Codes named in the sources below a folder. */
 function codesInUse(folder = 'src'): Set<string> {
-  const files = readdirSync(folder, { recursive: true })
-    .map(String)
-    .filter((f) => f.endsWith('.ts'));
-  const codes = files.flatMap(
-    (f) => readFileSync(join(folder, f), 'utf8').match(/(?<=['"`])MESH\d{4}(?=['"`])/g) ?? [],
-  );
+  const files = readdirSync(folder, { recursive: true }).map(String);
+  const codes = files.flatMap((f) => {
+    const pattern = codeIn[extname(f)];
+    return pattern === undefined ? [] : (readFileSync(join(folder, f), 'utf8').match(pattern) ?? []);
+  });
   return new Set(codes);
 }
 

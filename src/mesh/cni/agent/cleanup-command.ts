@@ -7,10 +7,10 @@ import { createLogger, setLogOutput } from '#base/telemetry/log.js';
 import type { AgentConfig } from '../config.js';
 import { annotatedState } from '../../rules/enrollment.js';
 import { Installer, pluginEntry } from '../installer/installer.js';
-import { PluginFiles } from '../installer/plugin-files.js';
 import { annotatePod } from './annotation.js';
 import { type CleanupReport, cleanUpNode } from './cleanup.js';
 import { openNode } from './node-context.js';
+import { pluginFiles } from './plugin-of-node.js';
 import { controlSocketName } from './unix-sockets.js';
 
 /** The whole of a cleanup: a node with hundreds of pods takes a while. */
@@ -64,16 +64,11 @@ async function cleanUpAlone(config: AgentConfig, client: KubeClient): Promise<Cl
   log.warn('no agent runs on this node, cleaning up without it', { runDir: config.runDir });
   const node = await openNode(config, log);
   const installer = new Installer({
-    files: new PluginFiles({
-      binDir: config.cniBinDir,
-      pluginSource: config.pluginSource,
-      nodeBinary: config.nodeBinary,
-    }),
+    files: pluginFiles(config),
     netDir: config.cniNetDir,
     confName: config.cniConfName,
     runDir: config.runDir,
     entry: pluginEntry(config),
-    kubeconfig: () => Promise.reject(new Error('not used during cleanup')),
     log,
     onState: () => undefined,
     onInstall: () => undefined,

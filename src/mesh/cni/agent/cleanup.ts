@@ -105,9 +105,9 @@ async function sweepNamespaces({ node }: CleanupDeps): Promise<readonly string[]
 async function removeRunFiles(runDir: string): Promise<readonly string[]> {
   const names = await readdir(runDir).catch(() => []);
   const ours = names.filter((name) =>
-    /^(istio-cni.*|xtables-.*\.lock|pluginevent\.sock|log\.sock)$/.test(name),
+    /^(istio-cni.*|xtables-.*\.lock|plugin|pluginevent\.sock|log\.sock)$/.test(name),
   );
-  for (const name of ours) await rm(join(runDir, name), { force: true });
+  for (const name of ours) await rm(join(runDir, name), { recursive: true, force: true });
   return ours.map((name) => join(runDir, name));
 }
 

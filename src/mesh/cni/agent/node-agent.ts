@@ -1,8 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import type { KubeClient } from '#base/kube/client.js';
 import type { Reflector } from '#base/kube/reflector.js';
-import { pods as podResource } from '#base/kube/resource.js';
 import type { Namespace, Pod } from '#base/kube/types.js';
 import type { Logger } from '#base/telemetry/log.js';
 import {
@@ -12,7 +9,7 @@ import {
   type EnrollmentRules,
   podPreferences,
 } from '../../rules/enrollment.js';
-import { NetnsHandle } from '../netns-handle.js';
+import type { NetnsHandle } from '../netns-handle.js';
 import {
   chooseNetns,
   type FoundNetns,
@@ -24,12 +21,10 @@ import type { HostProbes } from '../redirection/host-probes.js';
 import type { PodRuleOptions, ProbeAddresses } from '../redirection/pod-rules.js';
 import type { AgentMetrics } from './agent-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
-import { mountedNetnsPath, type PodAddedEvent } from './plugin-events.js';
 import { isTerminal, keyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
 import type { PodMesh } from './pod-mesh.js';
 
 export interface NodeAgentDeps {
-  readonly client: KubeClient;
   /** Pods of this node. */
   readonly pods: Reflector<Pod>;
   readonly namespaces: Reflector<Namespace>;
@@ -43,9 +38,6 @@ export interface NodeAgentDeps {
   readonly metrics: AgentMetrics;
   readonly log: Logger;
 }
-
-const cacheLookupsMax = 10;
-const cacheLookupPauseMs = 10;
 
 /**
  * Brings every pod of the node to the state its labels ask for. Triggers: pod and
@@ -186,54 +178,6 @@ export class NodeAgent {
   /** The rules that the pod's annotations and the mesh's settings ask for. */
   rulesFor(pod: Pod): PodRuleOptions {
     return { probes: this.#deps.probes, ...podPreferences(pod, { dnsCapture: this.#deps.dnsCapture }) };
-  }
-
-  /** Enrolls a starting pod for the plugin. Rejects when it must not start yet. */
-  async handleStarting(event: PodAddedEvent): Promise<void> {
-    const key = `${event.namespace}/${event.name}`;
-    await this.queue.exclusive(key, async () => {
-      if (this.#isDraining) return;
-      const pod = await this.#eligiblePod(event);
-      if (pod === undefined) {
-        this.#deps.log.info('a pod the plugin asked for is not selected (any more)', { pod: key });
-        return;
-      }
-      const ips = event.ips.length > 0 ? event.ips : podIps(pod);
-      const netns = NetnsHandle.open(mountedNetnsPath(event.netns, this.#deps.finder));
-      try {
-        if (netns.inode === this.#deps.finder.hostInode) throw new Error('the namespace is that of the node');
-        await this.#deps.mesh.addStarting({
-          workload: workloadOf(pod),
-          ips,
-          netns,
-          rules: this.rulesFor(pod),
-        });
-      } finally {
-        netns.release();
-      }
-      this.#deps.log.info('pod enrolled before its start', { pod: key });
-    });
-    // The annotation is written by the queue: the pod may start without it.
-    this.queue.add(key);
-  }
-
-  /** The pod as the informer, or failing that the API server, knows it; undefined when it is not selected. */
-  async #eligiblePod(event: PodAddedEvent): Promise<Pod | undefined> {
-    const { pods, client } = this.#deps;
-    for (let i = 0; i < cacheLookupsMax; i++) {
-      const cached = pods.get(event.namespace, event.name);
-      if (cached !== undefined && this.decide(cached)?.isEnrolled === true) return cached;
-      await delay(cacheLookupPauseMs);
-    }
-    const fresh = await client.getOrUndefined<Pod>({
-      resource: podResource,
-      namespace: event.namespace,
-      name: event.name,
-    });
-    if (fresh === undefined) throw new Error(`Pod ${event.namespace}/${event.name} is not known`);
-    const decision = this.decide(fresh);
-    if (decision === undefined) throw new Error(`Namespace ${event.namespace} is not known yet`);
-    return decision.isEnrolled ? fresh : undefined;
   }
 
   /** Stops enrolling, for good: the node is being cleaned up. */

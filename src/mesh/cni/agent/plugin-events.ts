@@ -1,16 +1,11 @@
 import { posix } from 'node:path';
+import type { StartingPod } from '../requests/cni-answers.js';
 
-/** What the CNI plugin reports about a pod that is about to start. */
-export interface PodAddedEvent {
-  /** Path of the namespace as the node sees it. */
-  readonly netns: string;
-  readonly name: string;
-  readonly namespace: string;
-  readonly ips: readonly string[];
-}
-
-/** Parses the body of POST /cmdadd (Go's default naming). Throws with the reason when it is malformed. */
-export function parseCmdAdd(text: string): PodAddedEvent {
+/**
+ * Parses the body of POST /cmdadd, upstream's plugin's report of a pod that starts (Go's default naming). Throws with
+ * the reason when it is malformed.
+ */
+export function parseCmdAdd(text: string): StartingPod {
   const value: unknown = JSON.parse(text);
   if (!isRecord(value)) throw new Error('the body is not a JSON object');
   const { Netns: netns, PodName: name, PodNamespace: namespace, IPs: ips } = value;
@@ -18,7 +13,7 @@ export function parseCmdAdd(text: string): PodAddedEvent {
     throw new Error('Netns, PodName and PodNamespace must be given');
   }
   if (ips !== null && ips !== undefined && !Array.isArray(ips)) throw new Error('IPs is not a list');
-  return { netns, name, namespace, ips: (ips ?? []).map(addressOf) };
+  return { netns, name, namespace, uid: undefined, ips: (ips ?? []).map(addressOf) };
 }
 
 function addressOf(entry: unknown): string {

@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { everyAddress } from '../../system/every-address.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -11,11 +13,14 @@ import { HttpServer, jsonAnswer, route } from '../../process/http-server.js';
 import { metricsHandler } from '../../process/metrics-handler.js';
 import { Readiness } from '../../process/readiness.js';
 import { Installer, pluginEntry } from '../installer/installer.js';
-import { PluginFiles } from '../installer/plugin-files.js';
+import { answerCni } from '../requests/cni-answers.js';
+import { RequestFolder } from '../requests/request-folder.js';
 import { ZdsServer } from '../zds/zds-server.js';
 import { AgentMetrics } from './agent-metrics.js';
 import { annotatePod } from './annotation.js';
 import { type CleanupReport, cleanUpNode, findLeftovers } from './cleanup.js';
+import { checkCapture } from './capture-check.js';
+import { DecisionRecord } from './decision-record.js';
 import { decideDeparture } from './departure.js';
 import { watchDrift } from './drift-watch.js';
 import { reportEnrollment } from './enrollment-report.js';
@@ -23,17 +28,20 @@ import { NodeAgent } from './node-agent.js';
 import { type NodeContext, openNode } from './node-context.js';
 import { isTerminal } from './pod-facts.js';
 import { PodMesh } from './pod-mesh.js';
+import { pluginFiles, pluginFolder } from './plugin-of-node.js';
+import { StartingPods } from './starting-pods.js';
 import { serveControl, servePlugin } from './unix-sockets.js';
 
 export interface RunAgentDeps {
   readonly config: AgentConfig;
   readonly client: KubeClient;
-  /** Text of the kubeconfig the plugin gets. */
-  readonly kubeconfig: () => Promise<string>;
   /** Ends the agent. */
   readonly signal: AbortSignal;
 }
 
+/** How often the API server is asked about a starting pod; the larger one with ENABLE_AMBIENT_DETECTION_RETRY. */
+const lookups = 2;
+const lookupsRetrying = 31;
 const hostSetupAttempts = 10;
 const hostSetupPauseMs = 2_000;
 
@@ -82,7 +90,6 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
   });
   const namespaces = new Reflector<Namespace>({ client, resource: namespaceResource, onError });
   const agent: NodeAgent = new NodeAgent({
-    client,
     pods,
     namespaces,
     mesh,
@@ -95,17 +102,38 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     metrics,
     log,
   });
+  const startingPods = new StartingPods({
+    client,
+    pods,
+    namespaces,
+    agent,
+    mesh,
+    finder: node.finder,
+    rules: config,
+    lookupsMax: config.detectionRetry ? lookupsRetrying : lookups,
+    log,
+  });
+  const pluginDir = join(config.runDir, pluginFolder);
+  const requests = new RequestFolder({
+    dir: pluginDir,
+    answer: async (text) => {
+      const answer = await answerCni(text, {
+        admit: (pod) => startingPods.admit(pod),
+        check: (pod) => checkCapture({ pods, mesh, redirection }, pod),
+        log: createLogger('cni-plugin'),
+      });
+      metrics.pluginRequests.inc({ response_code: answer.exitCode === 0 ? '200' : '500' });
+      return answer;
+    },
+    log: createLogger('cni-plugin'),
+  });
+  const record = new DecisionRecord({ dir: pluginDir, pods, namespaces, agent, log });
   const installer = new Installer({
-    files: new PluginFiles({
-      binDir: config.cniBinDir,
-      pluginSource: config.pluginSource,
-      nodeBinary: config.nodeBinary,
-    }),
+    files: pluginFiles(config),
     netDir: config.cniNetDir,
     confName: config.cniConfName,
     runDir: config.runDir,
     entry: pluginEntry(config),
-    kubeconfig: deps.kubeconfig,
     log: createLogger('install'),
     onState: (problem) => {
       metrics.installReady.set(problem === undefined ? 1 : 0);
@@ -115,6 +143,9 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     onInstall: (result) => metrics.installs.inc({ result }),
   });
 
+  // Ends also when the node is cleaned up, which removes the files of it.
+  const serving = new AbortController();
+  let pluginServed: Promise<void> | undefined;
   let cleanup: Promise<CleanupReport> | undefined;
   const cleanUp = (): Promise<CleanupReport> => {
     cleanup ??= (async () => {
@@ -133,7 +164,11 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
             return (isKnown || annotatedState(pod) !== undefined) && !isTerminal(pod);
           }),
         release: (leaving) => mesh.removeRunning(leaving),
-        closeSockets: async () => zds.close(),
+        closeSockets: async () => {
+          serving.abort();
+          await pluginServed;
+          zds.close();
+        },
       });
     })();
     return cleanup;
@@ -186,10 +221,15 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     await untilAborted(Promise.all([pods.synced(), namespaces.synced()]), signal);
     await agent.adoptEnrolled();
     agent.start(work.signal);
-    servers.push(await serveControl(config, cleanUp), ...(await servePlugin(config, agent, metrics)));
+    servers.push(await serveControl(config, cleanUp), ...(await servePlugin(config, startingPods, metrics)));
     adopted.resolve();
     problems.delete('ambient');
+    mkdirSync(pluginDir, { recursive: true, mode: 0o700 });
+    const served = AbortSignal.any([work.signal, serving.signal]);
+    await record.follow(served);
+    pluginServed = requests.serve(served);
     background.push(
+      pluginServed,
       installer.run(work.signal),
       agent.sweepReleased(work.signal),
       watchDrift({ mesh, agent, hostProbes, metrics, log, intervalMs: config.driftIntervalMs }, work.signal),

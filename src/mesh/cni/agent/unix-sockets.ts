@@ -5,8 +5,8 @@ import type { AgentConfig } from '../config.js';
 import { HttpServer, jsonAnswer, route } from '../../process/http-server.js';
 import type { AgentMetrics } from './agent-metrics.js';
 import type { CleanupReport } from './cleanup.js';
-import type { NodeAgent } from './node-agent.js';
 import { parseCmdAdd, parseLogLines } from './plugin-events.js';
+import type { StartingPods } from './starting-pods.js';
 
 /** Socket on which `mesh-cni cleanup` reaches the running agent, below the run directory. */
 export const controlSocketName = 'istio-cni-control.sock';
@@ -25,10 +25,10 @@ export function serveControl(
   );
 }
 
-/** Serves the plugin: its reports of starting pods, and its log lines. */
+/** Serves upstream's plugin, which asks over HTTP: its reports of starting pods, and its log lines. */
 export async function servePlugin(
   config: AgentConfig,
-  agent: NodeAgent,
+  startingPods: StartingPods,
   metrics: AgentMetrics,
 ): Promise<readonly HttpServer[]> {
   const log = createLogger('cni-plugin');
@@ -46,7 +46,7 @@ export async function servePlugin(
         return answer(400, `${messageOf(error)}\n`);
       }
       try {
-        await agent.handleStarting(event);
+        await startingPods.admit(event);
         return answer(200);
       } catch (error) {
         log.warn('pod may not start yet', {

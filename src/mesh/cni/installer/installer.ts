@@ -1,7 +1,7 @@
 import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '#base/errors/mesh-error.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { EnrollmentSelector } from '../../rules/enrollment.js';
 import { writeAtomically } from './atomic-file.js';
@@ -23,8 +23,6 @@ export interface InstallerDeps {
   readonly confName: string;
   readonly runDir: string;
   readonly entry: PluginEntry;
-  /** Text of the plugin's kubeconfig, fresh. */
-  readonly kubeconfig: () => Promise<string>;
   readonly log: Logger;
   /** Told of each attempt: undefined when all is in place, else what is wrong. */
   readonly onState: (problem: string | undefined) => void;
@@ -35,8 +33,8 @@ export interface InstallerDeps {
 const checkIntervalMs = 1_000;
 /** A configuration that a cluster component keeps rewriting is repaired at most this often. */
 const repairPauseMs = 1_000;
+/** Access to the API server for upstream's plugin, and ours of earlier versions; nobody needs it any more. */
 const kubeconfigName = 'istio-cni-kubeconfig';
-const kubeconfigMode = 0o600;
 
 /** Builds the plugin's entry (reference/ztunnel-and-cni.md 7.8). */
 export function pluginEntry(o: {
@@ -89,8 +87,15 @@ export class Installer {
         this.#deps.onState(undefined);
       } catch (error) {
         this.#deps.onInstall('FAILURE');
-        this.#deps.onState(messageOf(error));
-        this.#deps.log.warn('the CNI plugin is not installed', { error: messageOf(error) });
+        const { code, evidence, hint } = error instanceof MeshError ? error : {};
+        const parts = [code, messageOf(error), evidence].filter((part) => part !== undefined);
+        this.#deps.onState(parts.join(': '));
+        this.#deps.log.warn('the CNI plugin is not installed', {
+          code,
+          error: messageOf(error),
+          evidence,
+          hint,
+        });
       }
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
@@ -106,13 +111,13 @@ export class Installer {
 
   async #ensure(): Promise<boolean> {
     const hasNewFiles = await this.#deps.files.install();
-    const hasNewAccess = await this.#writeKubeconfig();
     const hasNewConfig = await this.#writeConfig();
+    await this.#removeKubeconfig();
     if (hasNewFiles || hasNewConfig) this.#deps.log.info('CNI plugin installed', { dir: this.#deps.netDir });
-    return hasNewFiles || hasNewAccess || hasNewConfig;
+    return hasNewFiles || hasNewConfig;
   }
 
-  /** Takes entry, plugin and kubeconfig away, in that order; returns what it removed. Ends {@link run}. */
+  /** Takes entry and plugin away, in that order; returns what it removed. Ends {@link run}. */
   async uninstall(): Promise<readonly string[]> {
     this.#isStopped = true;
     // A pass under way would put back what is removed here.
@@ -124,11 +129,7 @@ export class Installer {
       await writeAtomically(path, removePlugin(text));
       removed.push(`istio-cni in ${path}`);
     }
-    const kubeconfig = join(this.#deps.runDir, kubeconfigName);
-    if ((await stat(kubeconfig).catch(() => undefined)) !== undefined) {
-      await rm(kubeconfig, { force: true });
-      removed.push(kubeconfig);
-    }
+    removed.push(...(await this.#removeKubeconfig()));
     removed.push(...(await this.#deps.files.uninstall()));
     return removed;
   }
@@ -142,14 +143,11 @@ export class Installer {
     return [...found, ...(await this.#deps.files.present())];
   }
 
-  async #writeKubeconfig(): Promise<boolean> {
+  async #removeKubeconfig(): Promise<readonly string[]> {
     const path = join(this.#deps.runDir, kubeconfigName);
-    const wanted = await this.#deps.kubeconfig();
-    const mode = (await stat(path).catch(() => undefined))?.mode ?? 0;
-    const have = await readFile(path, 'utf8').catch(() => undefined);
-    if (have === wanted && (mode & 0o777) === kubeconfigMode) return false;
-    await writeAtomically(path, wanted, { mode: kubeconfigMode });
-    return true;
+    if ((await stat(path).catch(() => undefined)) === undefined) return [];
+    await rm(path, { force: true });
+    return [path];
   }
 
   async #writeConfig(): Promise<boolean> {

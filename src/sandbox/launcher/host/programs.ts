@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { installCommand, type PackageManager } from './distribution.js';
 import type { MissingPiece } from './missing-piece.js';
 
-type Packages = Readonly<Record<PackageManager, string>>;
+/** What a program is called by the package managers. */
+export type Packages = Readonly<Record<PackageManager, string>>;
 
 function everywhere(name: string, others: Partial<Packages> = {}): Packages {
   return { apt: name, dnf: name, zypper: name, pacman: name, apk: name, ...others };
@@ -17,12 +18,10 @@ const cniPackages = everywhere('containernetworking-plugins', {
   apk: 'cni-plugins',
 });
 
-interface Program {
-  readonly use: string;
-  readonly packages: Packages;
-}
+/** Programs of the machine by name: what each is for, and what brings it. */
+export type HostPrograms = Readonly<Record<string, { readonly use: string; readonly packages: Packages }>>;
 
-const programs: Readonly<Record<string, Program>> = {
+const programs: HostPrograms = {
   bwrap: { use: 'runs containers', packages: everywhere('bubblewrap') },
   unshare: { use: 'makes namespaces', packages: utilLinux },
   nsenter: { use: 'enters namespaces', packages: utilLinux },
@@ -57,12 +56,14 @@ export interface ProgramSearch {
   readonly path?: string;
   /** Where CNI plugins are looked for. */
   readonly cniFolders?: readonly string[];
+  /** What is needed besides the sandbox's own programs. */
+  readonly programs?: HostPrograms | undefined;
 }
 
 /** The programs that are not installed, each with the one command that installs all of them. */
 export function missingPrograms(o: ProgramSearch = {}): MissingPiece[] {
   const path = (o.path ?? systemPath()).split(':');
-  const lacking = Object.entries(programs).filter(
+  const lacking = Object.entries({ ...programs, ...o.programs }).filter(
     ([name]) => !path.some((folder) => isExecutable(join(folder, name))),
   );
   const hasCni = findCniPlugins(o.cniFolders) !== undefined;

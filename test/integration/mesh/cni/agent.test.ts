@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pods as podsResource } from '#base/kube/resource.js';
 import { setLogOutput } from '#base/telemetry/log.js';
 import { conflist, TestAgent } from './test-agent.js';
@@ -11,8 +8,6 @@ import { TestCluster } from './test-cluster.js';
 import { eventually, isRoot, joinPtp, makeNetns, type TestNetns } from './test-netns.js';
 import { TestZtunnel } from './test-ztunnel.js';
 
-const buildDir = mkdtempSync(join(tmpdir(), 'cni-plugin-'));
-const bundle = join(buildDir, 'istio-cni.cjs');
 const podIp = '10.9.0.2';
 const hostIp = '10.9.0.1';
 
@@ -26,18 +21,6 @@ describe.runIf(isRoot)('CNI agent', () => {
   let netnsPath: string;
   const logged: string[] = [];
 
-  beforeAll(async () => {
-    await build({
-      entryPoints: ['src/mesh/cni/plugin/main.ts'],
-      outfile: bundle,
-      bundle: true,
-      format: 'cjs',
-      platform: 'node',
-      target: 'node20',
-    });
-  });
-  afterAll(() => rmSync(buildDir, { recursive: true }));
-
   beforeEach(async ({ onTestFailed }) => {
     logged.length = 0;
     setLogOutput((line) => logged.push(line));
@@ -50,7 +33,7 @@ describe.runIf(isRoot)('CNI agent', () => {
     host = makeNetns();
     pod = makeNetns();
     joinPtp(host, pod, { podIp, hostIp });
-    agent = new TestAgent(cluster, host, bundle);
+    agent = new TestAgent(cluster, host);
     netnsPath = agent.mountNetns(pod);
     ztunnel = new TestZtunnel();
   });
@@ -71,6 +54,8 @@ describe.runIf(isRoot)('CNI agent', () => {
     eventually(async () => (await cluster.annotation('demo', 'app')) === state, {
       describe: () => `annotation ${state}\n${logged.join('')}`,
     });
+  const startPod = (namespace = 'demo') =>
+    agent.startPod({ namespace, name: 'app', netns: netnsPath, ip: podIp });
   const rules = (): string => pod.exec('iptables-nft-save');
   const probeSet = (): string => host.exec('ipset', 'save', 'istio-inpod-probes-v4');
 
@@ -185,11 +170,11 @@ describe.runIf(isRoot)('CNI agent', () => {
       return '';
     };
     await startWithZtunnel();
-    const started = runPlugin(agent, netnsPath);
+    const started = startPod();
     await eventually(() => ztunnel.seen.includes(`add ${metadata.uid} ${pod.handle.inode}`));
     expect(rules()).toContain('--to-ports 15001');
     release();
-    expect(await started).toMatchObject({ exitCode: 0, result: { ips: [{ address: `${podIp}/24` }] } });
+    expect(await started).toMatchObject({ exitCode: 0, json: { ips: [{ address: `${podIp}/24` }] } });
     await annotated('enabled');
     expect(probeSet()).toContain(podIp);
   });
@@ -200,15 +185,121 @@ describe.runIf(isRoot)('CNI agent', () => {
     await cluster.pod('demo', 'app');
     await cluster.pod('plain', 'app');
     await agent.start();
-    expect(await runPlugin(agent, netnsPath)).toMatchObject({
+    expect(await startPod()).toMatchObject({
       exitCode: 1,
-      result: { code: 100, details: expect.stringContaining('no ztunnel') },
+      json: { code: 100, details: expect.stringContaining('no ztunnel') },
     });
     expect((await agent.enrollment('?namespace=demo')).pods[0]).toMatchObject({ state: 'none' });
     await agent.stop();
-    expect(await runPlugin(agent, netnsPath)).toMatchObject({ exitCode: 1, result: { code: 11 } });
-    expect(await runPlugin(agent, netnsPath, 'plain')).toMatchObject({ exitCode: 0 });
-    expect(await runPlugin(agent, netnsPath, 'kube-system')).toMatchObject({ exitCode: 0 });
+    expect(await startPod()).toMatchObject({ exitCode: 1, json: { code: 11 } });
+    expect(await startPod('plain')).toMatchObject({ exitCode: 0 });
+    expect(await startPod('kube-system')).toMatchObject({ exitCode: 0 });
+  });
+
+  it("holds back, while it is away, pods of a namespace with a pod that is enrolled by the pod's own label", async () => {
+    await cluster.namespace('mixed');
+    await cluster.namespace('plain');
+    await cluster.pod('mixed', 'own', [], { 'istio.io/dataplane-mode': 'ambient' });
+    await agent.start();
+    await agent.stop();
+    expect(await startPod('mixed')).toMatchObject({ exitCode: 1, json: { code: 11 } });
+    expect(await startPod('plain')).toMatchObject({ exitCode: 0 });
+  });
+
+  it('writes down what a label changes, also when it stops right after', async () => {
+    await cluster.pod('demo', 'app');
+    await agent.start();
+    await cluster.label('demo', 'ambient');
+    await eventually(async () => {
+      const [report] = (await agent.enrollment('?namespace=demo')).pods;
+      return report?.wanted.enroll === true;
+    });
+    await agent.stop();
+    expect(await startPod('demo')).toMatchObject({ exitCode: 1, json: { code: 11 } });
+    await cluster.label('demo', null);
+    await agent.start();
+    await agent.stop();
+    expect(await startPod('demo')).toMatchObject({ exitCode: 0 });
+  });
+
+  it('captures a pod whose namespace was labeled a moment ago', async () => {
+    await startWithZtunnel();
+    for (let i = 0; i < 5; i++) {
+      // The watch tells of the label when it tells of it; the runtime asks at once.
+      await cluster.namespace(`new-${i}`);
+      await cluster.pod(`new-${i}`, 'app');
+      await cluster.label(`new-${i}`, 'ambient');
+      expect(await startPod(`new-${i}`)).toMatchObject({ exitCode: 0 });
+      expect(rules()).toContain('--to-ports 15001');
+      await cluster.deletePod(`new-${i}`, 'app');
+      pod.exec('sh', '-c', 'iptables-nft -t nat -F && ip6tables-nft -t nat -F');
+    }
+  });
+
+  it('does not take a pod for its successor of the same name', async () => {
+    await cluster.label('demo', 'ambient');
+    await cluster.pod('demo', 'app');
+    await startWithZtunnel();
+    const uid = '0a1b2c3d-1111-2222-3333-444455556666';
+    const run = await agent.startPod({ namespace: 'demo', name: 'app', netns: netnsPath, ip: podIp, uid });
+    expect(run).toMatchObject({ exitCode: 1, json: { code: 11 } });
+    expect(run.json['details']).toContain('UID');
+    expect(rules()).not.toContain('ISTIO');
+  });
+
+  it('goes by what it knows while the API server is away', async () => {
+    await cluster.namespace('plain');
+    await cluster.label('demo', 'ambient');
+    await cluster.pod('demo', 'app');
+    await cluster.pod('plain', 'app');
+    await startWithZtunnel();
+    await cluster.stopServer();
+    expect(await startPod('plain')).toMatchObject({ exitCode: 0 });
+    expect(rules()).not.toContain('ISTIO');
+    const unknown = await agent.startPod({ namespace: 'plain', name: 'new', netns: netnsPath, ip: podIp });
+    expect(unknown).toMatchObject({ exitCode: 1, json: { code: 11 } });
+    expect(await startPod('demo')).toMatchObject({ exitCode: 0 });
+    expect(rules()).toContain('--to-ports 15001');
+  });
+
+  it("still serves upstream's plugin, which reports over HTTP", async () => {
+    await cluster.label('demo', 'ambient');
+    await cluster.pod('demo', 'app');
+    await agent.start();
+    const body = JSON.stringify({
+      Netns: netnsPath,
+      PodName: 'app',
+      PodNamespace: 'demo',
+      IPs: [{ Interface: 0, Address: { IP: podIp, Mask: '////AA==' }, Gateway: hostIp }],
+    });
+    expect(await agent.post('/cmdadd', body)).toMatchObject({
+      status: 500,
+      body: expect.stringContaining('no ztunnel'),
+    });
+    await ztunnel.connect(agent.zdsPath);
+    await eventually(async () => (await agent.enrollment()).ztunnel.connected);
+    expect(await agent.post('/cmdadd', body)).toEqual({ status: 200, body: '' });
+    expect(rules()).toContain('--to-ports 15001');
+    expect(await agent.post('/cmdadd', '{}')).toMatchObject({ status: 400 });
+  });
+
+  it('answers CHECK with the rules that are missing', async () => {
+    await cluster.label('demo', 'ambient');
+    await cluster.pod('demo', 'app', [podIp]);
+    await startWithZtunnel();
+    await annotated('enabled');
+    const check = () =>
+      agent.node.run(
+        { CNI_COMMAND: 'CHECK', CNI_ARGS: 'K8S_POD_NAMESPACE=demo;K8S_POD_NAME=app' },
+        JSON.stringify({ cniVersion: '1.0.0', name: 'net' }),
+      );
+    expect(await check()).toMatchObject({ exitCode: 0, stdout: '' });
+    // The agent puts it back within a moment; one look in between is enough.
+    await eventually(async () => {
+      pod.exec('iptables-nft', '-t', 'nat', '-F', 'ISTIO_OUTPUT');
+      const { exitCode, json } = await check();
+      return exitCode === 1 && json['code'] === 100 && String(json['details']).includes('ISTIO_OUTPUT');
+    });
   });
 
   it('lets go of a deleted pod', async () => {
@@ -348,35 +439,7 @@ describe.runIf(isRoot)('CNI agent', () => {
       type: 'istio-cni',
       enable_ambient_detection_retry: false,
     });
-    const kubeconfig = readFileSync(join(agent.runDir, 'istio-cni-kubeconfig'), 'utf8');
-    expect(kubeconfig).toContain(cluster.url);
-    expect(kubeconfig).not.toContain(readFileSync(cluster.tokenFile, 'utf8').trim());
     writeFileSync(join(agent.netDir, '10-ptp.conflist'), conflist);
     await eventually(() => agent.config().plugins.length === 2);
   });
 });
-
-function runPlugin(
-  agent: TestAgent,
-  netns: string,
-  namespace = 'demo',
-): Promise<{ exitCode: number | null; result: Record<string, unknown> }> {
-  const entry = agent.config().plugins.at(-1);
-  const prevResult = { cniVersion: '1.0.0', ips: [{ address: `${podIp}/24` }] };
-  const stdin = JSON.stringify({ ...entry, cniVersion: '1.0.0', name: 'net', prevResult });
-  const env = {
-    CNI_COMMAND: 'ADD',
-    CNI_NETNS: netns,
-    CNI_ARGS: `K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=app`,
-  };
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bundle], { env, stdio: ['pipe', 'pipe', 'inherit'] });
-    let stdout = '';
-    child.stdout.on('data', (chunk) => (stdout += String(chunk)));
-    child.on('error', reject);
-    child.on('close', (exitCode) =>
-      resolve({ exitCode, result: JSON.parse(stdout) as Record<string, unknown> }),
-    );
-    child.stdin.end(stdin);
-  });
-}

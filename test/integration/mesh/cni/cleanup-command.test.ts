@@ -1,8 +1,5 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { build } from 'esbuild';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { readdirSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CleanupReport } from '#mesh/cni/agent/cleanup.js';
 import { cleanUpFromOutside } from '#mesh/cni/agent/cleanup-command.js';
 import { setLogOutput } from '#base/telemetry/log.js';
@@ -11,8 +8,6 @@ import { TestCluster } from './test-cluster.js';
 import { eventually, isRoot, joinPtp, makeNetns, type TestNetns } from './test-netns.js';
 import { TestZtunnel } from './test-ztunnel.js';
 
-const buildDir = mkdtempSync(join(tmpdir(), 'cni-plugin-'));
-const bundle = join(buildDir, 'istio-cni.cjs');
 const podIp = '10.9.0.2';
 
 describe.runIf(isRoot)('mesh-cni cleanup', () => {
@@ -22,12 +17,6 @@ describe.runIf(isRoot)('mesh-cni cleanup', () => {
   let agent: TestAgent;
   let ztunnel: TestZtunnel;
 
-  beforeAll(async () => {
-    const entryPoints = ['src/mesh/cni/plugin/main.ts'];
-    await build({ entryPoints, outfile: bundle, bundle: true, format: 'cjs', platform: 'node' });
-  });
-  afterAll(() => rmSync(buildDir, { recursive: true }));
-
   beforeEach(async () => {
     setLogOutput(() => undefined);
     cluster = await TestCluster.start();
@@ -36,7 +25,7 @@ describe.runIf(isRoot)('mesh-cni cleanup', () => {
     host = makeNetns();
     pod = makeNetns();
     joinPtp(host, pod, { podIp, hostIp: '10.9.0.1' });
-    agent = new TestAgent(cluster, host, bundle);
+    agent = new TestAgent(cluster, host);
     agent.mountNetns(pod);
     await cluster.pod('demo', 'app', [podIp]);
     await agent.start();

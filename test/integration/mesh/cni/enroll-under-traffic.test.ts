@@ -1,9 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { build } from 'esbuild';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectTcp, listenTcp } from '#base/system/socket.js';
 import { setLogOutput } from '#base/telemetry/log.js';
 import { TestAgent } from './test-agent.js';
@@ -11,8 +7,6 @@ import { TestCluster } from './test-cluster.js';
 import { eventually, isRoot, joinPtp, makeNetns, type TestNetns } from './test-netns.js';
 import { TestZtunnel } from './test-ztunnel.js';
 
-const buildDir = mkdtempSync(join(tmpdir(), 'cni-plugin-'));
-const bundle = join(buildDir, 'istio-cni.cjs');
 const podIp = '10.9.0.2';
 const peerIp = '10.9.0.3';
 const hostIp = '10.9.0.1';
@@ -61,12 +55,6 @@ describe.runIf(isRoot)('enrollment under traffic', () => {
   const accepted = new Map<Server, Set<Socket>>();
   const callers: Caller[] = [];
 
-  beforeAll(async () => {
-    const entryPoints = ['src/mesh/cni/plugin/main.ts'];
-    await build({ entryPoints, outfile: bundle, bundle: true, format: 'cjs', platform: 'node' });
-  });
-  afterAll(() => rmSync(buildDir, { recursive: true }));
-
   beforeEach(async () => {
     setLogOutput(() => undefined);
     cluster = await TestCluster.start();
@@ -77,7 +65,7 @@ describe.runIf(isRoot)('enrollment under traffic', () => {
     peer = makeNetns();
     joinPtp(host, pod, { podIp, hostIp });
     joinPtp(host, peer, { podIp: peerIp, hostIp });
-    agent = new TestAgent(cluster, host, bundle);
+    agent = new TestAgent(cluster, host);
     agent.mountNetns(pod);
     await cluster.pod('demo', 'app', [podIp]);
     await serve(pod, 8080, 'app');

@@ -1,5 +1,7 @@
 import {
+  appendFileSync,
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -7,7 +9,6 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { execFileSync } from 'node:child_process';
@@ -18,38 +19,58 @@ import { defaultSelectors } from '#mesh/rules/enrollment.js';
 import { Installer, pluginEntry } from '#mesh/cni/installer/installer.js';
 import { PluginFiles } from '#mesh/cni/installer/plugin-files.js';
 import { createLogger, setLogOutput } from '#base/telemetry/log.js';
-import { eventually } from './test-netns.js';
+import { eventually, isRoot } from './test-netns.js';
 
 const list = { cniVersion: '1.0.0', name: 'net', plugins: [{ type: 'ptp' }] };
 
-describe('installer', () => {
+describe.runIf(isRoot)('installer', () => {
   let dir: string;
   let netDir: string;
   let binDir: string;
   let runDir: string;
-  let kubeconfig: string;
+  let busybox: string;
+  let template: string;
   const problems: (string | undefined)[] = [];
 
   beforeEach(() => {
     setLogOutput(() => undefined);
     problems.length = 0;
-    kubeconfig = 'one';
     dir = mkdtempSync(join(tmpdir(), 'cni-install-'));
     netDir = join(dir, 'net.d');
     binDir = join(dir, 'bin');
     runDir = join(dir, 'run');
     for (const path of [netDir, binDir, runDir]) mkdirSync(path);
-    writeFileSync(join(dir, 'node'), '#!/bin/sh\necho "$@"\n', { mode: 0o755 });
-    writeFileSync(join(dir, 'plugin.cjs'), 'first');
+    busybox = join(dir, 'busybox');
+    copyFileSync('/bin/busybox', busybox);
+    template = join(dir, 'istio-cni.sh');
+    copyFileSync('src/mesh/cni/plugin/istio-cni.sh', template);
   });
   afterEach(() => rmSync(dir, { recursive: true }));
 
-  const make = (confName = '', access = () => Promise.resolve(kubeconfig)): Installer =>
+  const versions = (): string =>
+    execFileSync('/usr/sbin/chroot', [dir, '/bin/istio-cni'], {
+      env: { CNI_COMMAND: 'VERSION' },
+      input: '{}',
+      encoding: 'utf8',
+    });
+  const make = ({
+    confName = '',
+    hostBinDir = '/bin',
+  }: {
+    confName?: string;
+    access?: () => Promise<string>;
+    hostBinDir?: string;
+  } = {}): Installer =>
     new Installer({
       files: new PluginFiles({
         binDir,
-        pluginSource: join(dir, 'plugin.cjs'),
-        nodeBinary: join(dir, 'node'),
+        hostBinDir,
+        hostRoot: dir,
+        template,
+        busyboxes: [join(dir, 'absent'), busybox],
+        runDir,
+        excludeNamespaces: ['kube-system'],
+        agentNamespace: 'istio-system',
       }),
       netDir,
       confName,
@@ -62,7 +83,6 @@ describe('installer', () => {
         detectionRetry: false,
         logLevel: 'info',
       }),
-      kubeconfig: access,
       log: createLogger('install'),
       onState: (problem) => problems.push(problem),
       onInstall: () => undefined,
@@ -80,27 +100,68 @@ describe('installer', () => {
 
   it('installs once, keeps the mode of the configuration, and then has nothing to do', async () => {
     const path = conf('10-net.conflist', list, 0o600);
+    writeFileSync(join(runDir, 'istio-cni-kubeconfig'), 'of an earlier version');
     const installer = make();
     expect(await installer.ensure()).toBe(true);
     expect(types(path)).toEqual(['ptp', 'istio-cni']);
     expect(statSync(path).mode & 0o777).toBe(0o600);
-    expect(statSync(join(runDir, 'istio-cni-kubeconfig')).mode & 0o777).toBe(0o600);
     expect(await installer.ensure()).toBe(false);
     expect(readdirSync(netDir)).toEqual(['10-net.conflist']);
+    expect(readdirSync(runDir)).toEqual([]);
   });
 
-  it('makes a launcher that runs the bundle with the interpreter beside it', async () => {
+  it('makes a plugin that runs in the root of the node', async () => {
     conf('10-net.conflist', list);
     await make().ensure();
-    const output = execFileSync(join(binDir, 'istio-cni'), ['x'], { encoding: 'utf8' });
-    expect(output.trim()).toBe(`--no-warnings ${binDir}/.istio-cni/plugin.cjs x`);
+    expect(versions()).toContain('"1.1.0"');
+  });
+
+  it.each([
+    ['needs libraries that the node lacks', () => copyFileSync('/bin/sh', busybox), /No such file/],
+    ['is for another machine', () => writeFileSync(busybox, `\x7fELF${'x'.repeat(99)}`), /exit code/],
+    [
+      'is for another machine, and a shell of the node takes over',
+      () => {
+        writeFileSync(busybox, `\x7fELF${'x'.repeat(99)}`);
+        copyFileSync('/bin/busybox', join(binDir, 'sh'));
+      },
+      /exit code/,
+    ],
+    ['is not there', () => rmSync(busybox), /looked for .*absent/],
+  ])('chains nothing when the busybox %s, and says so', async (_, spoil, evidence) => {
+    const path = conf('10-net.conflist', list);
+    spoil();
+    const stop = new AbortController();
+    const ended = make().run(stop.signal);
+    await eventually(() => problems.length > 0);
+    stop.abort();
+    await ended;
+    expect(problems[0]).toMatch(/^MESH0711: /);
+    expect(problems[0]).toMatch(evidence);
+    expect(types(path)).toEqual(['ptp']);
+    expect(existsSync(join(binDir, 'istio-cni'))).toBe(false);
+  });
+
+  it('chains nothing when the node calls the folder otherwise', async () => {
+    const path = conf('10-net.conflist', list);
+    await expect(make({ hostBinDir: '/opt/other' }).ensure()).rejects.toMatchObject({ code: 'MESH0711' });
+    expect(types(path)).toEqual(['ptp']);
+  });
+
+  it('leaves a plugin that runs in place when the next one does not', async () => {
+    const path = conf('10-net.conflist', list);
+    await make().ensure();
+    copyFileSync('/bin/sh', busybox);
+    await expect(make().ensure()).rejects.toMatchObject({ code: 'MESH0711' });
+    expect(types(path)).toEqual(['ptp', 'istio-cni']);
+    expect(versions()).toContain('"1.1.0"');
   });
 
   it('chains to the first valid file, or to the one named', async () => {
     writeFileSync(join(netDir, '00-broken.conflist'), '{');
     const first = conf('10-a.conflist', list);
     const second = conf('20-b.conflist', list);
-    await make('20-b.conflist').ensure();
+    await make({ confName: '20-b.conflist' }).ensure();
     expect([types(first), types(second)]).toEqual([['ptp'], ['ptp', 'istio-cni']]);
     await make().ensure();
     expect(types(first)).toEqual(['ptp', 'istio-cni']);
@@ -108,11 +169,11 @@ describe('installer', () => {
 
   it('turns a .conf into a .conflist and finds it again by its old name', async () => {
     conf('10-net.conf', { cniVersion: '0.3.1', type: 'bridge' }, 0o640);
-    expect(await make('10-net.conf').ensure()).toBe(true);
+    expect(await make({ confName: '10-net.conf' }).ensure()).toBe(true);
     expect(readdirSync(netDir)).toEqual(['10-net.conflist']);
     expect(types(join(netDir, '10-net.conflist'))).toEqual(['bridge', 'istio-cni']);
     expect(statSync(join(netDir, '10-net.conflist')).mode & 0o777).toBe(0o640);
-    expect(await make('10-net.conf').ensure()).toBe(false);
+    expect(await make({ confName: '10-net.conf' }).ensure()).toBe(false);
   });
 
   it('repairs each file that somebody changes or removes', async () => {
@@ -123,43 +184,40 @@ describe('installer', () => {
     await eventually(() => problems.includes(undefined));
     conf('10-net.conflist', list);
     rmSync(join(binDir, 'istio-cni'));
-    rmSync(join(binDir, '.istio-cni', 'node'));
-    chmodSync(join(runDir, 'istio-cni-kubeconfig'), 0o644);
+    const [program = ''] = readdirSync(join(binDir, '.istio-cni'));
+    rmSync(join(binDir, '.istio-cni', program));
     await eventually(
       () =>
         types(path).length === 2 &&
         existsSync(join(binDir, 'istio-cni')) &&
-        existsSync(join(binDir, '.istio-cni', 'node')) &&
-        (statSync(join(runDir, 'istio-cni-kubeconfig')).mode & 0o777) === 0o600,
+        existsSync(join(binDir, '.istio-cni', program)),
     );
-    kubeconfig = 'two';
-    await eventually(() => readFileSync(join(runDir, 'istio-cni-kubeconfig'), 'utf8') === 'two');
     stop.abort();
     await ended;
   });
 
-  it('replaces the bundle when a new one comes with the agent', async () => {
+  it('replaces the plugin when a new one comes with the agent, and takes the old parts away', async () => {
     conf('10-net.conflist', list);
+    mkdirSync(join(binDir, '.istio-cni'));
+    writeFileSync(join(binDir, '.istio-cni', 'node'), 'of an earlier version');
     await make().ensure();
-    writeFileSync(join(dir, 'plugin.cjs'), 'later');
-    utimesSync(join(dir, 'plugin.cjs'), new Date(), new Date(Date.now() + 5_000));
+    const before = readdirSync(join(binDir, '.istio-cni'));
+    expect(before).toEqual([expect.stringMatching(/^busybox-/)]);
+    appendFileSync(template, '# later\n');
+    appendFileSync(busybox, 'later');
     expect(await make().ensure()).toBe(true);
-    expect(readFileSync(join(binDir, '.istio-cni', 'plugin.cjs'), 'utf8')).toBe('later');
+    expect(readFileSync(join(binDir, 'istio-cni'), 'utf8')).toContain('# later');
+    const after = readdirSync(join(binDir, '.istio-cni'));
+    expect(after).toHaveLength(1);
+    expect(after).not.toEqual(before);
+    expect(versions()).toContain('"1.1.0"');
   });
 
   it('removes what a pass under way puts there', async () => {
     const path = conf('10-net.conflist', list);
-    let answer: (text: string) => void = () => undefined;
-    let ask: () => void = () => undefined;
-    const asked = new Promise<void>((resolve) => (ask = resolve));
-    const installer = make('', () => {
-      ask();
-      return new Promise<string>((resolve) => (answer = resolve));
-    });
+    const installer = make();
     const pass = installer.ensure();
-    await asked;
     const removal = installer.uninstall();
-    answer('late');
     await Promise.all([pass, removal]);
     expect(types(path)).toEqual(['ptp']);
     expect(await installer.leftovers()).toEqual([]);
@@ -171,7 +229,7 @@ describe('installer', () => {
     const installer = make();
     await installer.ensure();
     expect(await installer.leftovers()).toHaveLength(3);
-    expect(await installer.uninstall()).toHaveLength(4);
+    expect(await installer.uninstall()).toHaveLength(3);
     expect(await installer.leftovers()).toEqual([]);
     expect(types(path)).toEqual(['ptp']);
     expect(readdirSync(binDir)).toEqual(['ptp']);

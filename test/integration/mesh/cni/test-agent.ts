@@ -1,24 +1,23 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PluginAccessSource } from '#mesh/cni/agent/plugin-access.js';
 import { runAgent } from '#mesh/cni/agent/run-agent.js';
 import type { EnrollmentReport } from '#mesh/cni/agent/enrollment-report.js';
 import { type AgentConfig, readConfig } from '#mesh/cni/config.js';
-import { createLogger } from '#base/telemetry/log.js';
 import { nodeName, type TestCluster } from './test-cluster.js';
 import { eventually, type TestNetns } from './test-netns.js';
+import { type PluginRun, TestNodeRoot } from './test-node-root.js';
 
 let nextPort = 20_000 + (process.pid % 2_000) * 10;
 
 /** The folders of a node as the agent has them mounted, and the agent itself, in this process. */
 export class TestAgent {
-  readonly dir = mkdtempSync(join(tmpdir(), 'cni-node-'));
+  readonly node = new TestNodeRoot();
+  readonly dir = this.node.dir;
   readonly zdsPath = join(this.dir, 'ztunnel.sock');
-  readonly runDir = join(this.dir, 'run');
+  readonly runDir = this.node.runDir;
   readonly netDir = join(this.dir, 'net.d');
-  readonly binDir = join(this.dir, 'bin');
+  readonly binDir = this.node.binDir;
   readonly #cluster: TestCluster;
   readonly #netnsDir = join(this.dir, 'netns');
   readonly #env: Record<string, string>;
@@ -27,18 +26,16 @@ export class TestAgent {
   #healthPort = 0;
   #monitoringPort = 0;
 
-  constructor(cluster: TestCluster, host: TestNetns, bundle: string, env: Record<string, string> = {}) {
+  constructor(cluster: TestCluster, host: TestNetns, env: Record<string, string> = {}) {
     this.#cluster = cluster;
     this.#env = env;
-    for (const dir of ['proc/1/ns', 'netns', 'run', 'net.d', 'bin']) {
+    for (const dir of ['proc/1/ns', 'netns', 'net.d']) {
       mkdirSync(join(this.dir, dir), { recursive: true });
     }
-    // The node's procfs: only its first process, whose namespace is the test's "host".
+    // The node's procfs: only its first process, whose namespace is the test's "host", in a root with nothing in it.
     symlinkSync(host.path, join(this.dir, 'proc/1/ns/net'));
+    symlinkSync(this.node.root, join(this.dir, 'proc/1/root'));
     writeFileSync(join(this.netDir, '10-ptp.conflist'), conflist);
-    // Stands in for the interpreter: its size does not matter here.
-    writeFileSync(join(this.dir, 'node'), '#!/bin/sh\n', { mode: 0o755 });
-    writeFileSync(join(this.dir, 'plugin.cjs'), readFileSync(bundle));
   }
 
   /** Makes a pod's namespace visible on the node, as a runtime does; returns its path there. */
@@ -53,15 +50,8 @@ export class TestAgent {
     this.#monitoringPort = nextPort++;
     const config = this.settings();
     const client = this.#cluster.agentClient();
-    const access = new PluginAccessSource({
-      client,
-      server: this.#cluster.url,
-      caFile: this.#cluster.caFile,
-      tokenFile: this.#cluster.tokenFile,
-      log: createLogger('install'),
-    });
     const stop = new AbortController();
-    const ended = runAgent({ config, client, kubeconfig: () => access.kubeconfig(), signal: stop.signal });
+    const ended = runAgent({ config, client, signal: stop.signal });
     ended.catch(() => undefined);
     this.#running = { stop, ended };
     await eventually(async () => {
@@ -80,8 +70,7 @@ export class TestAgent {
       HOST_NETNS_DIR: this.#netnsDir,
       MOUNTED_CNI_BIN_DIR: this.binDir,
       MOUNTED_CNI_NET_DIR: this.netDir,
-      CNI_PLUGIN_BUNDLE: join(this.dir, 'plugin.cjs'),
-      CNI_NODE_BINARY: join(this.dir, 'node'),
+      CNI_PLUGIN_TEMPLATE: 'src/mesh/cni/plugin/istio-cni.sh',
       EXCLUDE_NAMESPACES: 'kube-system',
       MONITORING_PORT: String(this.#monitoringPort),
       HEALTH_PORT: String(this.#healthPort),
@@ -113,6 +102,11 @@ export class TestAgent {
     return (JSON.parse(answer.body) as { left: string[] }).left;
   }
 
+  /** What upstream's plugin asks. */
+  post(path: string, body: string): Promise<{ status: number; body: string }> {
+    return http({ socketPath: join(this.runDir, 'pluginevent.sock'), path, method: 'POST' }, body);
+  }
+
   /** What `mesh-cni cleanup` asks of a running agent. */
   async cleanup(): Promise<Record<string, readonly string[]>> {
     const answer = await http({
@@ -123,6 +117,24 @@ export class TestAgent {
     return JSON.parse(answer.body) as Record<string, readonly string[]>;
   }
 
+  /** What a container runtime does before the pod's first container: our plugin in the root of the node. */
+  startPod(o: {
+    namespace: string;
+    name: string;
+    netns: string;
+    ip: string;
+    uid?: string;
+  }): Promise<PluginRun> {
+    const prevResult = { cniVersion: '1.0.0', ips: [{ address: `${o.ip}/24` }] };
+    const entry = this.config().plugins.at(-1);
+    const stdin = JSON.stringify({ ...entry, cniVersion: '1.0.0', name: 'net', prevResult });
+    const uid = o.uid === undefined ? '' : `;K8S_POD_UID=${o.uid}`;
+    return this.node.add(o.namespace, o.name, stdin, {
+      CNI_NETNS: o.netns,
+      CNI_ARGS: `K8S_POD_NAMESPACE=${o.namespace};K8S_POD_NAME=${o.name}${uid}`,
+    });
+  }
+
   config(): { plugins: { type: string }[] } {
     const text = readFileSync(join(this.netDir, '10-ptp.conflist'), 'utf8');
     return JSON.parse(text) as { plugins: { type: string }[] };
@@ -130,7 +142,7 @@ export class TestAgent {
 
   async dispose(): Promise<void> {
     await this.stop();
-    rmSync(this.dir, { recursive: true });
+    this.node.remove();
   }
 
   #nextTick(): Promise<void> {
@@ -147,13 +159,10 @@ export class TestAgent {
 
 export const conflist = JSON.stringify({ cniVersion: '1.0.0', name: 'net', plugins: [{ type: 'ptp' }] });
 
-function http(options: {
-  host?: string;
-  port?: number;
-  socketPath?: string;
-  path: string;
-  method: string;
-}): Promise<{ status: number; body: string }> {
+function http(
+  options: { host?: string; port?: number; socketPath?: string; path: string; method: string },
+  sent = '',
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const started = request({ ...options, headers: { host: 'agent' }, agent: false }, (response) => {
       let body = '';
@@ -162,6 +171,6 @@ function http(options: {
       response.on('error', reject);
     });
     started.on('error', reject);
-    started.end();
+    started.end(sent);
   });
 }

@@ -73,12 +73,6 @@ export class TestCluster {
         { apiGroups: [''], resources: ['pods', 'nodes', 'namespaces'], verbs: watch },
         { apiGroups: [''], resources: ['pods/status'], verbs: ['patch', 'update'] },
         { apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: ['istio-cni-node'], verbs: ['get'] },
-        {
-          apiGroups: [''],
-          resources: ['serviceaccounts/token'],
-          resourceNames: ['istio-cni'],
-          verbs: ['create'],
-        },
       ],
     });
     await this.#create(clusterRoleBindings, {
@@ -113,11 +107,16 @@ export class TestCluster {
   }
 
   /** Creates a pod bound to the node; with addresses it counts as running. */
-  async pod(namespace: string, name: string, ips: readonly string[] = []): Promise<Pod> {
+  async pod(
+    namespace: string,
+    name: string,
+    ips: readonly string[] = [],
+    labels: Record<string, string> = {},
+  ): Promise<Pod> {
     const pod = await this.#create<Pod>(pods, {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name, namespace },
+      metadata: { name, namespace, labels },
       spec: { nodeName, containers: [{ name: 'app', image: 'app' }] },
     });
     if (ips.length > 0) await this.setIps(namespace, name, ips);

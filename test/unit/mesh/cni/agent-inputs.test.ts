@@ -5,10 +5,11 @@ import { mountedNetnsPath, parseCmdAdd, parseLogLines } from '#mesh/cni/agent/pl
 import { podAddress } from '#mesh/cni/agent/pod-facts.js';
 import { readConfig } from '#mesh/cni/config.js';
 import { parseSelectors } from '#mesh/rules/enrollment-config.js';
-import { accountOfToken, formatKubeconfig } from '#mesh/cni/installer/kubeconfig.js';
 import { chooseNetns, type NetnsFacts, podUidOfCgroup } from '#mesh/cni/netns-finder.js';
 import type { ContainerStatus, Pod } from '#base/kube/types.js';
-import { agentIps, parseCniArgs, parseNetConf } from '#mesh/cni/plugin/netconf.js';
+import { addressesIn, parseCniConf } from '#mesh/cni/requests/cni-conf.js';
+import { parseCniRequest } from '#mesh/cni/requests/cni-request.js';
+import { pluginScript } from '#mesh/cni/installer/plugin-script.js';
 
 describe('the report of the plugin', () => {
   it('is read with the names and nulls that Go writes', () => {
@@ -18,6 +19,7 @@ describe('the report of the plugin', () => {
       netns: '/var/run/netns/cni-abc',
       name: 'p',
       namespace: 'n',
+      uid: undefined,
       ips: ['10.0.0.5', 'fd00::5'],
     });
     expect(parseCmdAdd('{"Netns":"/a","PodName":"p","PodNamespace":"n","IPs":null}').ips).toEqual([]);
@@ -68,28 +70,69 @@ describe('the report of the plugin', () => {
   });
 });
 
-describe('the configuration of the plugin', () => {
-  it('turns results of every CNI version into addresses with masks', () => {
-    expect(agentIps({ ips: [{ interface: 2, address: 'fd00::5/64', gateway: 'fd00::1' }] })).toEqual([
-      { Interface: 2, Address: { IP: 'fd00::5', Mask: '//////////8AAAAAAAAAAA==' }, Gateway: 'fd00::1' },
-    ]);
-    expect(agentIps({ ip4: { ip: '10.0.0.5/20' } })).toEqual([
-      { Interface: null, Address: { IP: '10.0.0.5', Mask: '///wAA==' }, Gateway: '' },
-    ]);
-    expect(agentIps(undefined)).toEqual([]);
+describe('a request of the plugin', () => {
+  it('is read as it was laid down, whatever the values hold', () => {
+    const args = 'IgnoreUnknown=1;K8S_POD_NAME=p;bad;=x;K8S_POD_NAMESPACE=n;K8S_POD_UID=a=b';
+    const text = `CNI_COMMAND=ADD\nCNI_NETNS=/var/run/netns/a\nCNI_ARGS=${args}\n\n{"a":\n\n1}\n`;
+    expect(parseCniRequest(text)).toEqual({
+      command: 'ADD',
+      netns: '/var/run/netns/a',
+      pod: { namespace: 'n', name: 'p', uid: 'a=b' },
+      conf: '{"a":\n\n1}\n',
+    });
   });
 
-  it('reads CNI_ARGS', () => {
-    expect(Object.fromEntries(parseCniArgs('IgnoreUnknown=1;K8S_POD_NAME=p;bad;=x'))).toEqual({
-      IgnoreUnknown: '1',
-      K8S_POD_NAME: 'p',
-    });
-    expect(parseCniArgs(undefined).size).toBe(0);
+  it.each(['', 'CNI_COMMAND=ADD\n', 'CNI_COMMAND=ADD\nCNI_ARGS=K8S_POD_NA'])(
+    'is refused when it is cut off: %j',
+    (text) => {
+      expect(() => parseCniRequest(text)).toThrow('cut off');
+    },
+  );
+});
+
+describe('the configuration of the plugin', () => {
+  it('tells the addresses in results of every CNI version', () => {
+    expect(addressesIn({ ips: [{ address: 'fd00::5/64' }, { address: 3 }, null] })).toEqual(['fd00::5']);
+    expect(addressesIn({ ip4: { ip: '10.0.0.5/20' }, ip6: { ip: 'fd00::5/64' } })).toEqual([
+      '10.0.0.5',
+      'fd00::5',
+    ]);
+    expect(addressesIn({ ips: 'x', ip4: null })).toEqual([]);
+    expect(addressesIn(undefined)).toEqual([]);
   });
 
   it('takes null for an absent previous result', () => {
-    expect(parseNetConf('{"cniVersion":"1.0.0","prevResult":null}').prevResult).toBeUndefined();
-    expect(() => parseNetConf('{"cniVersion":"1.0.0","prevResult":3}')).toThrow(/prevResult/);
+    expect(parseCniConf('{"cniVersion":"1.0.0","prevResult":null}').prevResult).toBeUndefined();
+    expect(() => parseCniConf('{"cniVersion":"1.0.0","prevResult":3}')).toThrow(/prevResult/);
+    expect(() => parseCniConf('{"cniVersion":"1.2.0"}')).toThrow('1.2.0');
+  });
+});
+
+describe('the plugin for a node', () => {
+  const settings = {
+    busybox: '/opt/cni/bin/.istio-cni/busybox-1',
+    runDir: '/var/run/istio-cni',
+    excludeNamespaces: ['kube-system', 'a'],
+    agentNamespace: 'istio-system',
+  };
+  const template = "#!@BUSYBOX@ sh\nrun='@RUN_DIR@'\nx=' @EXCLUDED_NAMESPACES@ '\nn=@AGENT_NAMESPACE@\n";
+
+  it('has its settings written into it', () => {
+    expect(pluginScript(template, settings)).toBe(
+      "#!/opt/cni/bin/.istio-cni/busybox-1 sh\nrun='/var/run/istio-cni'\nx=' kube-system a '\nn=istio-system\n",
+    );
+  });
+
+  it.each([
+    { busybox: "/opt/cni'/bin" },
+    { busybox: '/opt/my bin' },
+    { runDir: '/run\n/x' },
+    { runDir: 'run' },
+    { excludeNamespaces: ['kube-system', '$(reboot)'] },
+    { excludeNamespaces: ['a b'] },
+    { agentNamespace: "x';y" },
+  ])('is not written with %j, which would be read as shell', (bad) => {
+    expect(() => pluginScript(template, { ...settings, ...bad })).toThrow('cannot be written');
   });
 });
 
@@ -223,28 +266,6 @@ describe('the settings of the agent', () => {
   it('write an address as the kernel does', () => {
     const config = readConfig({ NODE_NAME: 'n', HOST_PROBE_SNAT_IPV6: 'FD16:0:0:0::0001' });
     expect(config.probes.v6).toBe('fd16::1');
-  });
-});
-
-describe('the kubeconfig of the plugin', () => {
-  it('is JSON, so also YAML', () => {
-    const config = JSON.parse(formatKubeconfig({ server: 'https://10.96.0.1', ca: 'PEM', token: 't' })) as {
-      clusters: { cluster: Record<string, string> }[];
-    };
-    expect(config.clusters[0]?.cluster).toEqual({
-      server: 'https://10.96.0.1',
-      'certificate-authority-data': Buffer.from('PEM').toString('base64'),
-    });
-  });
-
-  it('finds the account a token belongs to', () => {
-    const token = (claims: unknown) => `h.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.s`;
-    expect(accountOfToken(token({ sub: 'system:serviceaccount:istio-system:istio-cni' }))).toEqual({
-      namespace: 'istio-system',
-      name: 'istio-cni',
-    });
-    expect(accountOfToken(token({ sub: 'admin' }))).toBeUndefined();
-    expect(accountOfToken('opaque')).toBeUndefined();
   });
 });
 

@@ -18,6 +18,14 @@ test('what is not installed is named, with one command that installs all of it',
   expect(missing[0]?.fix).toMatch(/bubblewrap.*(containernetworking|cni)-plugins/);
 });
 
+test('what its images need of the machine is looked for too', async () => {
+  const packages = { apt: 'brewer', dnf: 'brewer', zypper: 'brewer', pacman: 'brewer', apk: 'brewer' };
+  const programs = { brew: { use: 'makes the tea', packages } };
+  const missing = await checkHost({ path: empty, cniFolders: [empty], platform: 'linux', programs });
+  expect(missing.find(({ piece }) => piece === 'brew')?.reason).toBe('brew makes the tea');
+  expect(missing[0]?.fix).toContain('brewer');
+});
+
 test.each(['darwin', 'win32'] as const)('on %s it points to kind', async (platform) => {
   const [missing] = await checkHost({ platform });
   expect(missing?.reason).toContain(platform);
