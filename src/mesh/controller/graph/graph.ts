@@ -30,13 +30,8 @@ export type ComputeFailed = (key: string, error: unknown) => void;
 /** Called once per flush with the keys of one collection that changed. */
 type FlushListener = (changed: ReadonlySet<string>) => void;
 
-/** What one flush did. */
-export interface FlushOutcome {
-  /** Whether a collection that somebody listens to changed. */
-  readonly hasChanged: boolean;
-  /** Computations that ran, by name of the collection; those that did not run at all are left out. */
-  readonly recomputations: ReadonlyMap<string, number>;
-}
+/** Computations that ran, by name of the collection; those that did not run at all are left out. */
+export type Recomputations = ReadonlyMap<string, number>;
 
 /**
  * Collections derived from one another, kept up to date incrementally: a change marks exactly the
@@ -82,22 +77,20 @@ export class Graph {
     this.#records.push(record);
   }
 
-  /** Recomputes whatever is stale. */
-  flush(): FlushOutcome {
+  /** Recomputes whatever is stale, and says what that was. */
+  flush(): Recomputations {
     const recomputations = new Map<string, number>();
     for (const node of this.#nodes) {
       const count = node.refresh();
       if (count > 0) recomputations.set(node.name, (recomputations.get(node.name) ?? 0) + count);
     }
-    let hasChanged = false;
     for (const record of this.#records) {
       const { changed } = record;
       if (changed.size === 0) continue;
-      hasChanged = true;
       record.changed = new Set();
       record.listener(changed);
     }
-    return { hasChanged, recomputations };
+    return recomputations;
   }
 }
 

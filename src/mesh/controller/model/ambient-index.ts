@@ -6,7 +6,7 @@ import {
 } from '../../xds/gen/meshctl/l7_pb.js';
 import { encodeResource, isSameWire, type WireResource } from '../../xds/server/resource.js';
 import type { AuthorizationPolicy } from '#base/kube/types.js';
-import type { Collection } from '../graph/collection.js';
+import type { Collection, Index } from '../graph/collection.js';
 import type { Graph, Keyed } from '../graph/graph.js';
 import { convertToL4, type L4Conversion } from '../../rules/l4-authorization.js';
 import { convertToL7 } from '../../rules/l7-authorization.js';
@@ -48,6 +48,8 @@ export interface AmbientIndex {
   readonly services: Collection<MeshService>;
   /** By uid; of whatever kind their sources are. */
   readonly workloads: Collection<MeshWorkload>;
+  /** By key of a service they are endpoints of. */
+  readonly workloadsByService: Index<MeshWorkload>;
   /** By resource name, `namespace/name`. */
   readonly authorizations: Collection<L4Resource>;
   /** By `gateway|namespace/name`. */
@@ -150,10 +152,12 @@ export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: Cluste
       return [{ key, value: { policy, l4, targets } }];
     },
   });
+  const workloads = createWorkloads({ graph, inputs, cluster, view, conversions });
   return {
     waypoints,
     services,
-    workloads: createWorkloads({ graph, inputs, cluster, view, conversions }),
+    workloads,
+    workloadsByService: workloads.index((workload) => workload.services),
     authorizations: graph.join(policyAuthorizations, portLevel, strict),
     l7Policies,
     policyOutcomes,

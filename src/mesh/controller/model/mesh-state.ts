@@ -1,4 +1,4 @@
-import { type FlushOutcome, Graph } from '../graph/graph.js';
+import { Graph, type Recomputations } from '../graph/graph.js';
 import type { ChangedNames, ResourceSource } from '../../xds/server/source.js';
 import { createAmbientIndex, type AmbientIndex } from './ambient-index.js';
 import type { ClusterFacts } from './input-view.js';
@@ -17,7 +17,10 @@ export interface MeshStateOptions {
   /** Called after every recomputation that changed something. */
   readonly onPush: (changed: ChangedNames) => void;
   /** Told of every recomputation; `tookMs` includes handing the change to `onPush`. */
-  readonly onRecomputed?: (flush: FlushOutcome & { readonly tookMs: number }) => void;
+  readonly onRecomputed?: (flush: {
+    readonly recomputations: Recomputations;
+    readonly tookMs: number;
+  }) => void;
   /** Told of an object that cannot be made sense of; what it last meant stays in force. */
   readonly onError: (key: string, error: unknown) => void;
 }
@@ -90,7 +93,7 @@ export class MeshState {
     this.#timer = setTimeout(() => this.#flush(), waitMs);
   }
 
-  #recompute(): FlushOutcome {
+  #recompute(): Recomputations {
     this.#isFlushing = true;
     try {
       return this.graph.flush();
@@ -102,12 +105,12 @@ export class MeshState {
   #flush(): void {
     this.#firstStaleMs = undefined;
     const startedAt = performance.now();
-    const outcome = this.#recompute();
-    if (outcome.hasChanged) {
+    const recomputations = this.#recompute();
+    const changed = this.#collector.take();
+    if (changed.size > 0) {
       this.#pushCount += 1;
-      const changed = this.#collector.take();
-      if (changed.size > 0) this.#options.onPush(changed);
+      this.#options.onPush(changed);
     }
-    this.#options.onRecomputed?.({ ...outcome, tookMs: performance.now() - startedAt });
+    this.#options.onRecomputed?.({ recomputations, tookMs: performance.now() - startedAt });
   }
 }

@@ -24,12 +24,16 @@ class AddressSource implements ResourceSource {
     this.#workloads = index.workloads;
     this.#servicesByAddress = index.services.index(({ wire }) => wire.aliases);
     this.#workloadsByAddress = index.workloads.index(({ wire }) => wire.aliases);
-    this.#workloadsByService = index.workloads.index(({ services }) => services);
+    this.#workloadsByService = index.workloadsByService;
   }
 
   *all(): Iterable<WireResource> {
     for (const [, { wire }] of this.#services.entries()) yield wire;
     for (const [, { wire }] of this.#workloads.entries()) yield wire;
+  }
+
+  find(name: string): WireResource | undefined {
+    return (this.#workloads.get(name) ?? this.#services.get(name))?.wire;
   }
 
   /** A workload by uid or address, else a service by name or address together with its workloads. */
@@ -42,8 +46,6 @@ class AddressSource implements ResourceSource {
     const services = named === undefined ? this.#servicesByAddress.get(name) : [named];
     return services.flatMap((service) => [
       service.wire,
-      // A proxy keeps or drops unhealthy endpoints by the service's health policy when it receives
-      // them, so a changed service brings its endpoints along.
       ...this.#workloadsByService.get(service.key).map(({ wire }) => wire),
     ]);
   }
@@ -65,9 +67,13 @@ class AuthorizationSource implements ResourceSource {
     for (const { wire } of this.#policies.list()) yield wire;
   }
 
+  find(name: string): WireResource | undefined {
+    return this.#policies.get(name)?.wire;
+  }
+
   lookup(name: string): readonly WireResource[] {
-    const found = this.#policies.get(name);
-    return found === undefined ? [] : [found.wire];
+    const found = this.find(name);
+    return found === undefined ? [] : [found];
   }
 }
 
@@ -85,7 +91,8 @@ class L7AuthorizationSource implements ResourceSource {
     this.#byGateway = index.l7Policies.index(({ gateway }) => [gateway]);
   }
 
-  *all(subscriber: Subscriber): Iterable<WireResource> {
+  *all(subscriber: Subscriber | undefined): Iterable<WireResource> {
+    if (subscriber === undefined) return;
     for (const { wire } of this.#byGateway.get(gatewayOf(subscriber))) yield wire;
   }
 
@@ -109,9 +116,19 @@ export function createSources(index: AmbientIndex): readonly ResourceSource[] {
 
 /** Collects the names every flush changes and hands them over with `take`. */
 export class ChangeCollector {
+  readonly #index: AmbientIndex;
   #changed = new Map<string, Set<string>>();
+  /** Services that came to take other endpoints than before. */
+  #takers = new Set<string>();
 
   constructor(graph: Graph, index: AmbientIndex) {
+    this.#index = index;
+    // A proxy keeps or drops unhealthy endpoints by the service's health policy when it receives them, so a change of
+    // that brings the endpoints along.
+    index.services.onChange((key, old, value) => {
+      if (old !== undefined && old.facts.publishesUnready !== value?.facts.publishesUnready)
+        this.#takers.add(key);
+    });
     const record = (typeUrl: string) => (keys: ReadonlySet<string>) => {
       const names = this.#changed.get(typeUrl) ?? new Set<string>();
       for (const key of keys) names.add(key);
@@ -129,6 +146,11 @@ export class ChangeCollector {
   /** What changed since the last call. */
   take(): ChangedNames {
     const changed = this.#changed;
+    for (const service of this.#takers) {
+      const names = changed.get(addressType);
+      for (const { uid } of this.#index.workloadsByService.get(service)) names?.add(uid);
+    }
+    this.#takers = new Set();
     this.#changed = new Map();
     return changed;
   }

@@ -1,10 +1,14 @@
 import type { DeltaDiscoveryRequest } from '../gen/envoy/discovery_pb.js';
-import { encodeDeltaResponse, type WireResource } from './resource.js';
-import type { ChangedNames, ResourceSource, Subscriber } from './source.js';
+import { type CompleteStates, Push } from './push.js';
+import { encodeDeltaResponse, encodeEntries } from './resource.js';
+import type { ResourceSource, Subscriber } from './source.js';
 import { Subscription, type Answer, type RequestOutcome, type SubscriptionStatus } from './subscription.js';
+import type { WriteBudget } from './write-budget.js';
 
 /** Requests of one client waiting to be served; beyond it the stream is not read any further. */
 export const maxQueuedRequests = 64;
+/** Pushes waiting for one client before they are merged: most clients take each as it comes. */
+const separatePushes = 8;
 /**
  * Changed names waiting for one slow client. A client that falls further behind is disconnected:
  * on reconnecting it states what it holds and gets exactly the difference.
@@ -36,6 +40,8 @@ export interface ConnectionDeps {
   /** Version of the state that reads see now. */
   readonly currentVersion: () => string;
   readonly now: () => number;
+  /** What the streams of a server share: complete states, and room for large responses. */
+  readonly shared?: { readonly complete: CompleteStates; readonly budget: WriteBudget };
 }
 
 /** One type's share of a push. */
@@ -53,7 +59,8 @@ export class Connection {
   readonly #deps: ConnectionDeps;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #requests: DeltaDiscoveryRequest[] = [];
-  readonly #pending = new Map<string, Set<string>>();
+  /** Pushes this client is still owed, and how many names they hold. */
+  #pending: Push[] = [];
   #pendingCount = 0;
   #nonceCount = 0;
   #isReading = true;
@@ -76,18 +83,14 @@ export class Connection {
     this.#wake();
   }
 
-  /** Merges a push into what this client is still owed. */
-  push(changed: ChangedNames): void {
+  /** Queues a push; those that arrive while the client is busy are served as one. */
+  push(push: Push): void {
     if (this.#isClosed) return;
-    for (const [typeUrl, names] of changed) {
-      // Nothing is owed for a type that was not asked for: its first request gets the current state.
-      if (!this.#subscriptions.has(typeUrl)) continue;
-      const pending = this.#pending.get(typeUrl) ?? new Set<string>();
-      this.#pendingCount -= pending.size;
-      for (const name of names) pending.add(name);
-      this.#pendingCount += pending.size;
-      this.#pending.set(typeUrl, pending);
-    }
+    // Nothing is owed for a type that was not asked for: its first request gets the current state.
+    if (![...push.changed.keys()].some((typeUrl) => this.#subscriptions.has(typeUrl))) return;
+    this.#pending.push(push);
+    if (this.#pending.length > separatePushes) this.#pending = [Push.merge(this.#pending)];
+    this.#pendingCount = this.#pending.reduce((count, { changed }) => count + countNames(changed), 0);
     if (this.#pendingCount > maxPendingNames) {
       this.close();
       this.#deps.stream.fail('overloaded', 'too many changes are waiting for this client');
@@ -100,7 +103,7 @@ export class Connection {
   close(): void {
     this.#isClosed = true;
     this.#requests.length = 0;
-    this.#pending.clear();
+    this.#pending = [];
     this.#pendingCount = 0;
   }
 
@@ -111,7 +114,7 @@ export class Connection {
 
   /** Whether every response so far was acknowledged and no change is waiting. */
   get isCaughtUp(): boolean {
-    if (this.#pendingCount > 0 || this.#requests.length > 0) return false;
+    if (this.#pending.length > 0 || this.#requests.length > 0) return false;
     return [...this.#subscriptions.values()].every(({ status }) => status.sentNonce === status.ackedNonce);
   }
 
@@ -132,7 +135,7 @@ export class Connection {
         if (request !== undefined) {
           this.#resumeReading();
           await this.#serve(request);
-        } else if (this.#pendingCount > 0) {
+        } else if (this.#pending.length > 0) {
           await this.#servePush();
         } else {
           return;
@@ -169,16 +172,15 @@ export class Connection {
    * moment in which a workload runs without its policy.
    */
   async #servePush(): Promise<void> {
-    const owed = new Map(this.#pending);
-    this.#pending.clear();
+    const owed = Push.merge(this.#pending);
+    this.#pending = [];
     this.#pendingCount = 0;
     const steps: Step[] = [];
     const removals: Step[] = [];
     for (const source of this.#deps.sources) {
       const subscription = this.#subscriptions.get(source.typeUrl);
-      const names = owed.get(source.typeUrl);
-      if (subscription === undefined || names === undefined) continue;
-      const answer = subscription.onPush(names);
+      if (subscription === undefined || !owed.changed.has(source.typeUrl)) continue;
+      const answer = subscription.onPush(owed);
       if (answer === undefined) continue;
       if (source.removesLast && answer.removed.length > 0) {
         removals.push({ subscription, answer: { resources: [], removed: answer.removed } });
@@ -194,31 +196,32 @@ export class Connection {
   }
 
   async #send({ subscription, answer }: Step): Promise<void> {
+    const encoded = answer.encoded ?? encodeEntries(answer.resources);
+    const write = () => this.#write(subscription, { encoded, removed: answer.removed });
+    await (this.#deps.shared?.budget.spend(encoded.length, write) ?? write());
+  }
+
+  async #write(
+    subscription: Subscription,
+    content: { readonly encoded: Buffer; readonly removed: readonly string[] },
+  ): Promise<void> {
+    if (this.#isClosed) return;
     const version = this.#deps.currentVersion();
     const nonce = this.#nextNonce(version);
     const startMs = this.#deps.now();
-    const bytes = encodeDeltaResponse({
-      typeUrl: subscription.typeUrl,
-      pushVersion: version,
-      nonce,
-      ...answer,
-    });
+    const { typeUrl } = subscription;
+    const bytes = encodeDeltaResponse({ typeUrl, pushVersion: version, nonce, ...content });
     // Recorded before the write: the acknowledgement can arrive while the write is still pending.
     subscription.sent({ nonce, version, atMs: startMs });
     await this.#deps.stream.write(bytes);
-    this.#deps.events.sent({
-      typeUrl: subscription.typeUrl,
-      sizeBytes: bytes.length,
-      tookMs: this.#deps.now() - startMs,
-    });
+    this.#deps.events.sent({ typeUrl, sizeBytes: bytes.length, tookMs: this.#deps.now() - startMs });
   }
 
   async #sendUnknown(typeUrl: string): Promise<void> {
     const version = this.#deps.currentVersion();
     const nonce = this.#nextNonce(version);
-    const none: readonly WireResource[] = [];
     await this.#deps.stream.write(
-      encodeDeltaResponse({ typeUrl, pushVersion: version, nonce, resources: none, removed: [] }),
+      encodeDeltaResponse({ typeUrl, pushVersion: version, nonce, encoded: encodeEntries([]), removed: [] }),
     );
   }
 
@@ -232,8 +235,14 @@ export class Connection {
     if (existing !== undefined) return existing;
     const source = this.#deps.sources.find((candidate) => candidate.typeUrl === typeUrl);
     if (source === undefined) return undefined;
-    const subscription = new Subscription(source, this.subscriber);
+    const subscription = new Subscription(source, this.subscriber, this.#deps.shared?.complete);
     this.#subscriptions.set(typeUrl, subscription);
     return subscription;
   }
+}
+
+function countNames(changed: Push['changed']): number {
+  let count = 0;
+  for (const names of changed.values()) count += names.size;
+  return count;
 }

@@ -65,7 +65,8 @@ export interface DeltaResponse {
   readonly typeUrl: string;
   readonly pushVersion: string;
   readonly nonce: string;
-  readonly resources: readonly WireResource[];
+  /** The resources, by {@link encodeEntries}. */
+  readonly encoded: Buffer;
   readonly removed: readonly string[];
 }
 
@@ -73,9 +74,34 @@ export interface DeltaResponse {
 export function encodeDeltaResponse(response: DeltaResponse): Buffer {
   const writer = new BinaryWriter();
   writer.tag(1, WireType.LengthDelimited).string(response.pushVersion);
-  for (const resource of response.resources) writer.tag(2, WireType.LengthDelimited).bytes(resource.bytes);
   writer.tag(4, WireType.LengthDelimited).string(response.typeUrl);
   writer.tag(5, WireType.LengthDelimited).string(response.nonce);
   for (const name of response.removed) writer.tag(6, WireType.LengthDelimited).string(name);
-  return Buffer.from(writer.finish());
+  // Fields may come in any order.
+  return Buffer.concat([writer.finish(), response.encoded]);
+}
+
+const entryTag = (2 << 3) | WireType.LengthDelimited;
+
+/** The resources as entries of a response, to be shared by all responses that hold the same ones. */
+export function encodeEntries(resources: readonly WireResource[]): Buffer {
+  let sizeBytes = 0;
+  for (const { bytes } of resources) sizeBytes += 1 + varintSize(bytes.length) + bytes.length;
+  const entries = Buffer.allocUnsafe(sizeBytes);
+  let at = 0;
+  for (const { bytes } of resources) {
+    entries[at++] = entryTag;
+    let rest = bytes.length;
+    for (; rest > 0x7f; rest >>>= 7) entries[at++] = (rest & 0x7f) | 0x80;
+    entries[at++] = rest;
+    entries.set(bytes, at);
+    at += bytes.length;
+  }
+  return entries;
+}
+
+function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest > 0x7f; rest >>>= 7) size += 1;
+  return size;
 }

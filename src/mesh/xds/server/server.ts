@@ -9,7 +9,9 @@ import {
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryRequest } from '../gen/envoy/discovery_pb.js';
 import { deltaXdsPath } from '../type-urls.js';
 import { Connection, type ConnectionEvents, type DeltaStream } from './connection.js';
+import { CompleteStates, Push } from './push.js';
 import type { ChangedNames, ResourceSource, Subscriber } from './source.js';
+import { WriteBudget } from './write-budget.js';
 
 /** A refusal to be told to the client; everything else is reported as an internal error. */
 export class StreamRefused extends Error {
@@ -54,12 +56,14 @@ export interface ConnectionRecord {
  */
 export class DeltaXdsServer {
   readonly #deps: DeltaXdsServerDeps;
+  readonly #shared: { readonly complete: CompleteStates; readonly budget: WriteBudget };
   readonly #records = new Map<number, ConnectionRecord>();
   readonly #streams = new Map<number, Stream>();
   #idCount = 0;
 
   constructor(deps: DeltaXdsServerDeps) {
     this.#deps = deps;
+    this.#shared = { complete: new CompleteStates(deps.currentVersion), budget: new WriteBudget() };
   }
 
   /** Live streams whose first request was admitted. */
@@ -69,7 +73,8 @@ export class DeltaXdsServer {
 
   /** Announces changed names to every stream. */
   push(changed: ChangedNames): void {
-    for (const record of this.#records.values()) record.connection.push(changed);
+    const push = new Push(changed);
+    for (const record of this.#records.values()) record.connection.push(push);
   }
 
   /** Ends every stream, telling clients to reconnect elsewhere. */
@@ -154,7 +159,12 @@ export class DeltaXdsServer {
     if (subscriber === undefined)
       throw new StreamRefused(status.INVALID_ARGUMENT, 'the first request names no node');
     await admit(call, subscriber);
-    const connection = new Connection({ ...this.#deps, subscriber, stream: deltaStream(call) });
+    const connection = new Connection({
+      ...this.#deps,
+      subscriber,
+      stream: deltaStream(call),
+      shared: this.#shared,
+    });
     this.#records.set(id, { id, peer: call.getPeer(), connectedAtMs: this.#deps.now(), connection });
     return connection;
   }

@@ -22,13 +22,18 @@ export interface ResourceSource {
   readonly removesLast: boolean;
   /** True: an on-demand subscription is honored. False: every subscription is a wildcard. */
   readonly allowsOnDemand: boolean;
-  /** Everything this subscriber may see. */
-  all(subscriber: Subscriber): Iterable<WireResource>;
+  /** Everything this subscriber may see; undefined stands for any, where all of them see the same. */
+  all(subscriber: Subscriber | undefined): Iterable<WireResource>;
   /**
    * The resources a name stands for, for this subscriber: usually one, several when a service name
    * brings its workloads, none when the name is gone or not for this subscriber.
    */
   lookup(name: string, subscriber: Subscriber): readonly WireResource[];
+  /**
+   * Present where all wildcard subscribers see the same: the one resource of a name that a push announces, without
+   * others that the name stands for. What is to come along with a changed resource is announced by its own name.
+   */
+  find?(name: string): WireResource | undefined;
 }
 
 /** The change that a push announces: per type URL, the names that changed, appeared or vanished. */

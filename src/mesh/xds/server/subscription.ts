@@ -1,4 +1,5 @@
 import type { DeltaDiscoveryRequest } from '../gen/envoy/discovery_pb.js';
+import type { CompleteStates, Push } from './push.js';
 import type { WireResource } from './resource.js';
 import type { ResourceSource, Subscriber } from './source.js';
 
@@ -9,6 +10,8 @@ export const maxSubscribedNames = 200_000;
 export interface Answer {
   readonly resources: readonly WireResource[];
   readonly removed: readonly string[];
+  /** The resources encoded, where that is shared with others. */
+  readonly encoded?: Buffer;
 }
 
 /** What diagnostics show of one subscription. Times are milliseconds since the epoch. */
@@ -48,9 +51,13 @@ export class Subscription {
   #rejectCount = 0;
   #lastError: string | undefined;
 
-  constructor(source: ResourceSource, subscriber: Subscriber) {
+  readonly #complete: CompleteStates | undefined;
+
+  /** `complete`: what those who come with nothing share. */
+  constructor(source: ResourceSource, subscriber: Subscriber, complete?: CompleteStates) {
     this.#source = source;
     this.#subscriber = subscriber;
+    this.#complete = complete;
   }
 
   get typeUrl(): string {
@@ -85,8 +92,15 @@ export class Subscription {
   }
 
   /** What a push means for this subscription; undefined when nothing in it concerns the subscriber. */
-  onPush(changed: Iterable<string>): Answer | undefined {
+  onPush(push: Push): Answer | undefined {
     if (!this.#isStarted) return undefined;
+    const shared = this.#isWildcard ? push.shared(this.#source) : undefined;
+    if (shared !== undefined) {
+      const removed = shared.removed.filter((name) => this.#mayHold(name));
+      if (shared.resources.length === 0 && removed.length === 0) return undefined;
+      return this.#remember({ ...shared, removed });
+    }
+    const changed = push.changed.get(this.typeUrl) ?? [];
     const resources = new Map<string, WireResource>();
     const removed = new Set<string>();
     for (const name of changed) {
@@ -122,7 +136,11 @@ export class Subscription {
     if (!this.#isWildcard || this.#source.tracksNames) {
       for (const name of Object.keys(held)) this.#held.add(name);
     }
-    if (this.#isWildcard) return this.#remember(this.#diffAgainst(held, this.#source.all(this.#subscriber)));
+    if (this.#isWildcard) {
+      const isEmpty = Object.keys(held).length === 0;
+      const complete = isEmpty ? this.#complete?.of(this.#source) : undefined;
+      return this.#remember(complete ?? this.#diffAgainst(held, this.#source.all(this.#subscriber)));
+    }
     this.#addNames([...asked, ...Object.keys(held)].filter((name) => name !== '*' && !withdrawn.has(name)));
     return this.#remember(this.#diffAgainst(held, this.#lookupAll(this.#names).resources, this.#names));
   }

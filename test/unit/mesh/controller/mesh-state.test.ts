@@ -118,6 +118,14 @@ describe('what a change pushes', () => {
     expect(flush()).toEqual({ [addressType]: [uid('new')] });
   });
 
+  test('a Service is announced alone, and with its endpoints when it comes to take others than before', () => {
+    const { set, flush } = setUp();
+    set.service(service('backend', { selector: { app: 'backend' }, trafficDistribution: 'PreferClose' }));
+    expect(flush()).toEqual({ [addressType]: [backendKey] });
+    set.service(service('backend', { selector: { app: 'backend' }, publishNotReadyAddresses: true }));
+    expect(flush()).toEqual({ [addressType]: [uid('backend'), backendKey] });
+  });
+
   test('a label that changes membership pushes that workload only', () => {
     const { state, set, flush } = setUp();
     set.pod(pod('client', '10.244.0.6', { app: 'backend' }));

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { FlushOutcome } from '#mesh/controller/graph/graph.js';
+import type { Recomputations } from '#mesh/controller/graph/graph.js';
 import { objectKey } from '#mesh/controller/model/inputs.js';
 import { namespaceFacts, policyFacts } from '#mesh/controller/model/object-facts.js';
 import { MeshState } from '#mesh/controller/model/mesh-state.js';
@@ -64,13 +64,13 @@ const slice = (name: string, of: string, notReady: number | undefined, managed: 
 });
 
 let state: MeshState;
-let last: FlushOutcome | undefined;
+let last: Recomputations | undefined;
 
 /** Runs a change and says how many computations of each collection it cost. */
 function costOf(change: () => void): Record<string, number> {
   change();
   state.flush();
-  return Object.fromEntries(last?.recomputations ?? []);
+  return Object.fromEntries(last ?? []);
 }
 
 beforeEach(() => {
@@ -78,8 +78,8 @@ beforeEach(() => {
     cluster: { clusterId: 'Kubernetes', clusterDomain: 'cluster.local', network: '' },
     mesh: defaultMeshConfig('istio-system'),
     onPush: () => undefined,
-    onRecomputed: (outcome) => {
-      last = outcome;
+    onRecomputed: ({ recomputations }) => {
+      last = recomputations;
     },
     onError: (key, error) => {
       throw new Error(key, { cause: error });
@@ -137,8 +137,8 @@ const setPeerAuth = (
 
 describe('in a namespace of 200 pods and 20 Services', () => {
   test('the first state computes everything once', () => {
-    expect(last?.recomputations.get('pod-workloads')).toBe(podCount);
-    expect(last?.recomputations.get('services')).toBe(podCount / podsPerService + 1);
+    expect(last?.get('pod-workloads')).toBe(podCount);
+    expect(last?.get('services')).toBe(podCount / podsPerService + 1);
   });
 
   test('an endpoint that flips: its slice', () => {

@@ -12,6 +12,7 @@ import {
   maxQueuedRequests,
   type DeltaStream,
 } from '#mesh/xds/server/connection.js';
+import { Push } from '#mesh/xds/server/push.js';
 import { encodeResource, type WireResource } from '#mesh/xds/server/resource.js';
 import type { ResourceSource } from '#mesh/xds/server/source.js';
 
@@ -97,10 +98,12 @@ test('new policies leave before the addresses that name them, obsolete ones afte
   policies.add('new');
   addresses.add('w2');
   connection.push(
-    new Map([
-      ['address', new Set(['w2'])],
-      ['policy', new Set(['old', 'new'])],
-    ]),
+    new Push(
+      new Map([
+        ['address', new Set(['w2'])],
+        ['policy', new Set(['old', 'new'])],
+      ]),
+    ),
   );
   await settle();
   const sent = stream.written
@@ -120,7 +123,7 @@ test('pushes that arrive while the client is slow are merged into one', async ()
   await settle();
   for (const name of ['a', 'b', 'a', 'w']) {
     addresses.add(name);
-    connection.push(new Map([['address', new Set([name])]]));
+    connection.push(new Push(new Map([['address', new Set([name])]])));
   }
   await settle();
   expect(stream.written).toHaveLength(1);
@@ -136,7 +139,7 @@ test('a client that never reads is disconnected at the bound', async () => {
   ask('address');
   await settle();
   connection.push(
-    new Map([['address', new Set(Array.from({ length: maxPendingNames + 1 }, (_, i) => `n${i}`))]]),
+    new Push(new Map([['address', new Set(Array.from({ length: maxPendingNames + 1 }, (_, i) => `n${i}`))]])),
   );
   expect(stream.failure).toBe('overloaded');
 });

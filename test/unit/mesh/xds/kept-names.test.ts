@@ -2,7 +2,10 @@ import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { DeltaDiscoveryRequestSchema } from '#mesh/xds/gen/envoy/discovery_pb.js';
 import type { WireResource } from '#mesh/xds/server/resource.js';
+import { Push } from '#mesh/xds/server/push.js';
 import { Subscription } from '#mesh/xds/server/subscription.js';
+
+const pushOf = (names: readonly string[]) => new Push(new Map([['type', new Set(names)]]));
 
 const subscriber = { nodeId: 'waypoint~1~w.ns~ns', proxyType: 'waypoint', metadata: {} };
 const resource = (name: string, version: string, groups: string[] = []): WireResource => ({
@@ -51,8 +54,8 @@ test('a policy that a returning proxy kept is removed from it later', () => {
     removed: [],
   });
   content.clear();
-  expect(subscription.onPush(['ns/p'])).toEqual({ resources: [], removed: ['ns/p'] });
-  expect(subscription.onPush(['ns/p'])).toBeUndefined();
+  expect(subscription.onPush(pushOf(['ns/p']))).toEqual({ resources: [], removed: ['ns/p'] });
+  expect(subscription.onPush(pushOf(['ns/p']))).toBeUndefined();
 });
 
 // A workload sent because of its service changed so that it left the service: nobody asked for it any more, so
@@ -64,9 +67,9 @@ test('a workload that left the service it was sent for is sent once more', () =>
     content.get('w'),
   ]);
   content.set('w', resource('w', 'v2'));
-  expect(subscription.onPush(['w'])?.resources).toEqual([content.get('w')]);
+  expect(subscription.onPush(pushOf(['w']))?.resources).toEqual([content.get('w')]);
   content.clear();
-  expect(subscription.onPush(['w'])).toEqual({ resources: [], removed: ['w'] });
+  expect(subscription.onPush(pushOf(['w']))).toEqual({ resources: [], removed: ['w'] });
 });
 
 test('what only a withdrawn name stood for is not pushed any more', () => {
@@ -79,5 +82,5 @@ test('what only a withdrawn name stood for is not pushed any more', () => {
   subscription.onRequest(request({ unsubscribe: ['svc'] }), 1);
   content.set('w', resource('w', 'v2', ['svc']));
   content.set('x', resource('x', 'v2', ['svc']));
-  expect(subscription.onPush(['w', 'x'])?.resources.map(({ name }) => name)).toEqual(['x']);
+  expect(subscription.onPush(pushOf(['w', 'x']))?.resources.map(({ name }) => name)).toEqual(['x']);
 });

@@ -5,9 +5,17 @@ import {
   DeltaDiscoveryResponseSchema,
 } from '#mesh/xds/gen/envoy/discovery_pb.js';
 import { AddressSchema, ServiceSchema } from '#mesh/xds/gen/istio/workload_pb.js';
-import { encodeDeltaResponse, encodeResource, type WireResource } from '#mesh/xds/server/resource.js';
+import {
+  encodeDeltaResponse,
+  encodeEntries,
+  encodeResource,
+  type WireResource,
+} from '#mesh/xds/server/resource.js';
+import { Push } from '#mesh/xds/server/push.js';
 import type { ResourceSource } from '#mesh/xds/server/source.js';
 import { Subscription } from '#mesh/xds/server/subscription.js';
+
+const pushOf = (names: readonly string[]) => new Push(new Map([['type', new Set(names)]]));
 
 const subscriber = { nodeId: 'ztunnel~1~z.ns~ns', proxyType: 'ztunnel', metadata: {} };
 
@@ -96,14 +104,16 @@ describe('wildcard', () => {
     const subscription = new Subscription(of, subscriber);
     subscription.onRequest(request({}), 0);
     content.delete('b');
-    const answer = subscription.onPush(['a', 'b']);
+    const answer = subscription.onPush(pushOf(['a', 'b']));
     expect(names(answer)).toEqual(['a']);
     expect(answer?.removed).toEqual(['b']);
-    expect(subscription.onPush([])).toBeUndefined();
+    expect(subscription.onPush(pushOf([]))).toBeUndefined();
   });
 
   test('nothing is pushed before the first request', () => {
-    expect(new Subscription(source([resource('a')]).source, subscriber).onPush(['a'])).toBeUndefined();
+    expect(
+      new Subscription(source([resource('a')]).source, subscriber).onPush(pushOf(['a'])),
+    ).toBeUndefined();
   });
 
   test('where names are tracked, only what the client holds is removed', () => {
@@ -111,8 +121,8 @@ describe('wildcard', () => {
     const subscription = new Subscription(of, subscriber);
     subscription.onRequest(request({}), 0);
     content.delete('a');
-    expect(subscription.onPush(['a', 'never-seen'])?.removed).toEqual(['a']);
-    expect(subscription.onPush(['a'])).toBeUndefined();
+    expect(subscription.onPush(pushOf(['a', 'never-seen']))?.removed).toEqual(['a']);
+    expect(subscription.onPush(pushOf(['a']))).toBeUndefined();
   });
 
   test('naming something on a wildcard stream brings the complete set again', () => {
@@ -164,7 +174,7 @@ describe('on demand', () => {
     const { answer } = subscription.onRequest(request({ subscribe: ['*'], unsubscribe: ['*'] }), 0);
     expect(answer).toEqual({ resources: [], removed: [] });
     expect(subscription.status.isWildcard).toBe(false);
-    expect(subscription.onPush(['a'])).toBeUndefined();
+    expect(subscription.onPush(pushOf(['a']))).toBeUndefined();
   });
 
   test('only new names are answered; unknown ones come back as removed', () => {
@@ -184,9 +194,9 @@ describe('on demand', () => {
     const subscription = new Subscription(of, subscriber);
     subscription.onRequest(request({ subscribe: ['svc'] }), 0);
     content.set('w', workload('w'));
-    expect(names(subscription.onPush(['w']))).toEqual(['w']);
+    expect(names(subscription.onPush(pushOf(['w'])))).toEqual(['w']);
     content.delete('w');
-    expect(subscription.onPush(['w'])?.removed).toEqual(['w']);
+    expect(subscription.onPush(pushOf(['w']))?.removed).toEqual(['w']);
   });
 
   test('a type without on-demand treats every subscription as a wildcard', () => {
@@ -198,11 +208,12 @@ describe('on demand', () => {
 
 test('a response decodes to what was put in', () => {
   const a = resource('a', 'content', { aliases: ['/10.0.0.1'] });
+  const long = resource('x'.repeat(40_000));
   const bytes = encodeDeltaResponse({
     typeUrl: 'type',
     pushVersion: 'v',
     nonce: 'n',
-    resources: [a],
+    encoded: encodeEntries([a, long]),
     removed: ['b'],
   });
   const decoded = fromBinary(DeltaDiscoveryResponseSchema, bytes);
@@ -212,6 +223,7 @@ test('a response decodes to what was put in', () => {
     nonce: 'n',
     removedResources: ['b'],
   });
+  expect(decoded.resources.map(({ name }) => name)).toEqual(['a', long.name]);
   const [only] = decoded.resources;
   expect(only).toMatchObject({ name: 'a', version: a.version, aliases: ['/10.0.0.1'] });
   const address = fromBinary(AddressSchema, only?.resource?.value ?? new Uint8Array());
