@@ -29,7 +29,7 @@ in no table is unknown to this version: refused in values, ignored with a warnin
     '## Kinds\n',
     table(
       ['kind', 'group', 'treatment', 'since', 'remark'],
-      kinds.map((kind) => [kind.kind, kind.group, ...cells(kind)]),
+      kinds.map((kind) => [kind.resource.kind, kind.resource.group, ...cells(kind)]),
     ),
     ...kinds.flatMap(fieldSection),
     '\n## Mesh options\n',
@@ -57,7 +57,7 @@ in no table is unknown to this version: refused in values, ignored with a warnin
 function fieldSection(kind: KindSupport): readonly string[] {
   if (kind.fields === undefined) return [];
   return [
-    `\n## Fields of ${kind.kind}\n`,
+    `\n## Fields of ${kind.resource.kind}\n`,
     table(
       ['field of spec', 'treatment', 'since', 'remark'],
       rowsOf(kind.fields).map(([path, row]) => [`\`${path}\``, ...cells(row)]),

@@ -69,6 +69,21 @@ export const selfSubjectAccessReviews = clusterScoped(
 export const gateways = namespaced('gateway.networking.k8s.io/v1', 'gateways', 'Gateway');
 export const gatewayClasses = clusterScoped('gateway.networking.k8s.io/v1', 'gatewayclasses', 'GatewayClass');
 export const httpRoutes = namespaced('gateway.networking.k8s.io/v1', 'httproutes', 'HTTPRoute');
+export const grpcRoutes = namespaced('gateway.networking.k8s.io/v1', 'grpcroutes', 'GRPCRoute');
+export const tlsRoutes = namespaced('gateway.networking.k8s.io/v1', 'tlsroutes', 'TLSRoute');
+export const tcpRoutes = namespaced('gateway.networking.k8s.io/v1', 'tcproutes', 'TCPRoute');
+export const udpRoutes = namespaced('gateway.networking.k8s.io/v1', 'udproutes', 'UDPRoute');
+export const listenerSets = namespaced('gateway.networking.k8s.io/v1', 'listenersets', 'ListenerSet');
+export const backendTlsPolicies = namespaced(
+  'gateway.networking.k8s.io/v1',
+  'backendtlspolicies',
+  'BackendTLSPolicy',
+);
+export const referenceGrants = namespaced(
+  'gateway.networking.k8s.io/v1',
+  'referencegrants',
+  'ReferenceGrant',
+);
 export const authorizationPolicies = namespaced(
   'security.istio.io/v1',
   'authorizationpolicies',
@@ -86,6 +101,20 @@ export const requestAuthentications = namespaced(
 );
 export const serviceEntries = namespaced('networking.istio.io/v1', 'serviceentries', 'ServiceEntry');
 export const workloadEntries = namespaced('networking.istio.io/v1', 'workloadentries', 'WorkloadEntry');
+export const workloadGroups = namespaced('networking.istio.io/v1', 'workloadgroups', 'WorkloadGroup');
+export const virtualServices = namespaced('networking.istio.io/v1', 'virtualservices', 'VirtualService');
+export const destinationRules = namespaced('networking.istio.io/v1', 'destinationrules', 'DestinationRule');
+export const istioGateways = namespaced('networking.istio.io/v1', 'gateways', 'Gateway');
+export const sidecars = namespaced('networking.istio.io/v1', 'sidecars', 'Sidecar');
+export const envoyFilters = namespaced('networking.istio.io/v1alpha3', 'envoyfilters', 'EnvoyFilter');
+export const proxyConfigs = namespaced('networking.istio.io/v1beta1', 'proxyconfigs', 'ProxyConfig');
+export const telemetries = namespaced('telemetry.istio.io/v1', 'telemetries', 'Telemetry');
+export const wasmPlugins = namespaced('extensions.istio.io/v1alpha1', 'wasmplugins', 'WasmPlugin');
+export const trafficExtensions = namespaced(
+  'extensions.istio.io/v1alpha1',
+  'trafficextensions',
+  'TrafficExtension',
+);
 
 /** `v1` or `group/version`. */
 export function apiVersionOf(resource: Resource): string {

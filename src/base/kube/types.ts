@@ -619,10 +619,27 @@ export interface Gateway extends KubeObject {
   };
 }
 
-export interface HttpRoute extends KubeObject {
-  spec?: {
-    parentRefs?: { group?: string; kind?: string; namespace?: string; name: string; sectionName?: string }[];
+/** What a route or a ListenerSet is attached to. */
+export interface ParentReference {
+  group?: string;
+  kind?: string;
+  namespace?: string;
+  name: string;
+  sectionName?: string;
+  port?: number;
+}
+
+/** What all kinds of routes have in common. */
+export interface Route extends KubeObject {
+  spec?: { parentRefs?: ParentReference[] };
+  status?: {
+    parents: { parentRef: ParentReference; controllerName: string; conditions?: Condition[] }[];
   };
+}
+
+export interface ListenerSet extends KubeObject {
+  spec: { parentRef: ParentReference };
+  status?: { conditions?: Condition[] };
 }
 
 export interface GatewayClass extends KubeObject {

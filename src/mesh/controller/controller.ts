@@ -66,18 +66,18 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     onError: (object, error) =>
       log.error('an object cannot be used, keeping what it last meant', { object, error: messageOf(error) }),
   });
-  const { managed, statuses } = createManagedGateways(state.graph, state.inputs, settings);
+  const gatewayCollections = createManagedGateways(state.graph, state.inputs, settings);
   const statusWriter = new StatusWriter({
     client,
     graph: state.graph,
-    changes: createStatusChanges(state, statuses),
+    changes: createStatusChanges(state, gatewayCollections),
     log: createLogger('status'),
   });
   const gateways = new GatewayController({
     client,
     log: createLogger('gateway'),
     graph: state.graph,
-    managed,
+    managed: gatewayCollections.managed,
     render: createWaypointRenderer(readTemplateFiles(), {
       ...settings.waypoint,
       ...cluster,

@@ -2,11 +2,15 @@ import type { PolicyOutcome } from './model/ambient-index.js';
 import type { Collection } from './graph/collection.js';
 import type { MeshState } from './model/mesh-state.js';
 import type { MeshService } from './model/service.js';
-import { statusKey } from './model/inputs.js';
+import { meshKey, statusKey } from './model/inputs.js';
+import type { PeerAuthFacts } from '../rules/mtls-mode.js';
+import type { GatewayCollections } from './gateway/managed-gateways.js';
+import { createRouteStatuses } from './gateway/route-statuses.js';
 import { createGatewayClassStatuses } from './gateway/gateway-classes.js';
 import { type DesiredStatus, type StatusChange, statusChange } from './status/desired-status.js';
-import { policyConditions } from './status/policy-conditions.js';
+import { peerAuthConditions, policyConditions } from './status/policy-conditions.js';
 import { serviceConditions } from './status/service-conditions.js';
+import { createUnhonoredStatuses } from './status/unhonored.js';
 
 /**
  * Everything the controller has to say in the statuses of objects, less what they say already. It is derived from what
@@ -14,7 +18,7 @@ import { serviceConditions } from './status/service-conditions.js';
  */
 export function createStatusChanges(
   { graph, index, inputs }: Pick<MeshState, 'graph' | 'index' | 'inputs'>,
-  gatewayStatuses: Collection<DesiredStatus>,
+  gateways: GatewayCollections,
 ): Collection<StatusChange> {
   const services = graph.derive<MeshService, DesiredStatus>({
     name: 'service-statuses',
@@ -34,11 +38,25 @@ export function createStatusChanges(
       return [{ key: statusKey('policies', `${namespace}/${name}`), value }];
     },
   });
+  const peerAuthentications = graph.derive<PeerAuthFacts, DesiredStatus>({
+    name: 'peer-authentication-statuses',
+    from: inputs.peerAuths,
+    compute: (policy, reader) => {
+      const { namespace, name } = policy;
+      const rootNamespace = inputs.mesh.get(meshKey, reader)?.rootNamespace ?? '';
+      const conditions = peerAuthConditions(policy, rootNamespace);
+      const value = { kind: 'peerAuths', namespace, name, conditions } as const;
+      return [{ key: statusKey('peerAuths', `${namespace}/${name}`), value }];
+    },
+  });
   const desired = graph.join<DesiredStatus>(
     services,
     policies,
-    gatewayStatuses,
+    peerAuthentications,
+    gateways.statuses,
     createGatewayClassStatuses(graph, inputs.gatewayClasses),
+    ...createRouteStatuses(graph, inputs, gateways.managed),
+    ...createUnhonoredStatuses(graph, inputs),
   );
   return graph.derive<DesiredStatus, StatusChange>({
     name: 'status-changes',

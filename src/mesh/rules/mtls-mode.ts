@@ -37,6 +37,21 @@ export function peerAuthFacts(policy: PeerAuthentication): PeerAuthFacts {
   };
 }
 
+/** What of a PeerAuthentication is not done, in words; undefined when all of it is. */
+export function peerAuthShortfall(policy: PeerAuthFacts, rootNamespace: string): string | undefined {
+  const { namespace, selector, ports, hasDisable } = policy;
+  const shortfalls = [
+    ...(namespace === rootNamespace && selector !== undefined
+      ? ['in the root namespace a policy with a selector concerns nobody']
+      : []),
+    ...(selector === undefined && ports.length > 0
+      ? ['modes of ports count only in a policy with a selector']
+      : []),
+    ...(hasDisable ? ['DISABLE counts as PERMISSIVE: captured pods always talk mTLS to each other'] : []),
+  ];
+  return shortfalls.length === 0 ? undefined : shortfalls.join('; ');
+}
+
 function parseMode(mode: string | undefined): MtlsMode | undefined {
   if (mode === 'STRICT') return 'STRICT';
   return mode === 'PERMISSIVE' || mode === 'DISABLE' ? 'PERMISSIVE' : undefined;

@@ -28,11 +28,7 @@ export interface DeploymentState {
 }
 
 /** Status of a waypoint's Gateway. An address once reported is kept: clients already depend on it. */
-export function waypointStatus(
-  gateway: Gateway,
-  deployment: DeploymentState,
-  routes: { readonly attachedTo: (listener: string) => number },
-): GatewayStatus {
+export function waypointStatus(gateway: Gateway, deployment: DeploymentState): GatewayStatus {
   const generation = gateway.metadata.generation;
   const listeners = gateway.spec.listeners.map((listener) => ({
     listener,
@@ -50,7 +46,8 @@ export function waypointStatus(
     conditions,
     listeners: listeners.map(({ listener, problem }) => ({
       name: listener.name,
-      attachedRoutes: routes.attachedTo(listener.name),
+      // No kind of route is attached: see route-statuses.ts.
+      attachedRoutes: 0,
       supportedKinds: [],
       conditions: listenerConditions(problem, generation),
     })),

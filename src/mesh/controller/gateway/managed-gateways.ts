@@ -4,7 +4,6 @@ import type { PodFacts, ServiceFacts } from '../../rules/facts.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
 import { meshKey, objectKey, statusKey, type Inputs } from '../model/inputs.js';
-import type { RouteFacts } from '../model/object-facts.js';
 import { serviceHostname } from '../model/service.js';
 import type { DesiredStatus } from '../status/desired-status.js';
 import { builtInClasses, gatewayController, isOurController, unmanagedController } from './classes.js';
@@ -40,7 +39,7 @@ export interface GatewayCollections {
   readonly statuses: Collection<DesiredStatus>;
 }
 
-/** Derives which Gateways to deploy and what to say of each, from the class, the objects made for it and its routes. */
+/** Derives which Gateways to deploy and what to say of each, from the class and the objects made for it. */
 export function createManagedGateways(
   graph: Graph,
   inputs: Inputs,
@@ -71,7 +70,6 @@ export function createManagedGateways(
     const name = pod.labels[labels.gatewayName];
     return name === undefined ? [] : [`${pod.namespace}/${name}`];
   });
-  const routesByGateway = inputs.httpRoutes.index(({ parents }) => parents.map(({ gateway }) => gateway));
   const statuses = graph.derive<ManagedGateway, DesiredStatus>({
     name: 'gateway-statuses',
     from: managed,
@@ -91,10 +89,7 @@ export function createManagedGateways(
         problem,
         clusterDomain: settings.clusterDomain,
       });
-      const routes = routesByGateway.get(key, reader);
-      return say(
-        waypointStatus(gateway, state, { attachedTo: (listener) => attachedCount(routes, key, listener) }),
-      );
+      return say(waypointStatus(gateway, state));
     },
   });
   return { managed, statuses };
@@ -157,16 +152,6 @@ function addressesOf(service: ServiceFacts, clusterDomain: string): { type: stri
     ...service.clusterIps.map((value) => ({ type: 'IPAddress', value })),
     { type: 'Hostname', value: hostname },
   ];
-}
-
-/** Routes whose parent is the Gateway as a whole or this listener of it. */
-function attachedCount(routes: readonly RouteFacts[], gatewayKey: string, listenerName: string): number {
-  return routes.filter(({ parents }) =>
-    parents.some(
-      ({ gateway, listener }) =>
-        gateway === gatewayKey && (listener === undefined || listener === listenerName),
-    ),
-  ).length;
 }
 
 /** More than one address, or a host name, means that the user runs the proxy. */

@@ -4,17 +4,26 @@ import type {
   EndpointSlice,
   Gateway,
   GatewayClass,
-  HttpRoute,
   KubeObject,
+  ListenerSet,
   Namespace,
   Node,
   PeerAuthentication,
   Pod,
+  Route,
   Service,
 } from '#base/kube/types.js';
 import { nodeFacts, podFacts, serviceFacts, sliceFacts } from '../../rules/facts.js';
 import { peerAuthFacts } from '../../rules/mtls-mode.js';
-import { gatewayClassFacts, gatewayFacts, namespaceFacts, policyFacts, routeFacts } from './object-facts.js';
+import {
+  gatewayClassFacts,
+  gatewayFacts,
+  listenerSetFacts,
+  namespaceFacts,
+  policyFacts,
+  routeFacts,
+  unhonoredFacts,
+} from './object-facts.js';
 
 /** Who writes the status of a kind: one replica for the whole mesh, or one of each revision for what is its own. */
 export type StatusLease = 'mesh' | 'revision';
@@ -38,6 +47,48 @@ export interface KindRow<O extends KubeObject, F> {
 function row<O extends KubeObject, F>(kind: KindRow<O, F>): KindRow<O, F> {
   return kind;
 }
+
+/** A row of a kind that nothing acts on: whoever writes such an object is told. */
+const unhonored = (resource: resources.Resource) =>
+  row({
+    resource,
+    facts: (object: KubeObject) => unhonoredFacts(object),
+    status: { conditions: ['Accepted'], lease: 'mesh' },
+  });
+
+/** A row of a kind of routes. Their conditions stand below each of their parents. */
+const route = (resource: resources.Resource) =>
+  row({
+    resource,
+    facts: (object: Route) => routeFacts(object),
+    status: { conditions: [], lease: 'mesh' },
+  });
+
+/** Kinds that nothing acts on. */
+const unhonoredRows = {
+  requestAuthentications: unhonored(resources.requestAuthentications),
+  virtualServices: unhonored(resources.virtualServices),
+  destinationRules: unhonored(resources.destinationRules),
+  istioGateways: unhonored(resources.istioGateways),
+  serviceEntries: unhonored(resources.serviceEntries),
+  workloadEntries: unhonored(resources.workloadEntries),
+  workloadGroups: unhonored(resources.workloadGroups),
+  sidecars: unhonored(resources.sidecars),
+  envoyFilters: unhonored(resources.envoyFilters),
+  proxyConfigs: unhonored(resources.proxyConfigs),
+  telemetries: unhonored(resources.telemetries),
+  wasmPlugins: unhonored(resources.wasmPlugins),
+  trafficExtensions: unhonored(resources.trafficExtensions),
+};
+
+/** Kinds of routes. */
+const routeRows = {
+  httpRoutes: route(resources.httpRoutes),
+  grpcRoutes: route(resources.grpcRoutes),
+  tlsRoutes: route(resources.tlsRoutes),
+  tcpRoutes: route(resources.tcpRoutes),
+  udpRoutes: route(resources.udpRoutes),
+};
 
 /**
  * Every kind the controller follows. Informers, inputs, statuses and permissions are made of these rows: adding a kind
@@ -67,7 +118,12 @@ export const kinds = {
     verbs: ['create'],
     status: { conditions: ['Accepted'], lease: 'mesh' },
   }),
-  httpRoutes: row({ resource: resources.httpRoutes, facts: (object: HttpRoute) => routeFacts(object) }),
+  listenerSets: row({
+    resource: resources.listenerSets,
+    facts: (object: ListenerSet) => listenerSetFacts(object),
+    status: { conditions: ['Accepted', 'Programmed'], lease: 'mesh' },
+  }),
+  ...routeRows,
   policies: row({
     resource: resources.authorizationPolicies,
     facts: (object: AuthorizationPolicy) => policyFacts(object),
@@ -76,11 +132,21 @@ export const kinds = {
   peerAuths: row({
     resource: resources.peerAuthentications,
     facts: (object: PeerAuthentication) => peerAuthFacts(object),
+    status: { conditions: ['ZtunnelAccepted'], lease: 'mesh' },
   }),
+  ...unhonoredRows,
 };
 
 /** Name of a row. */
 export type KindName = keyof typeof kinds;
+
+/** Name of the row of a kind that nothing acts on. */
+export type UnhonoredKind = keyof typeof unhonoredRows;
+export const unhonoredKinds = Object.keys(unhonoredRows) as UnhonoredKind[];
+
+/** Name of the row of a kind of routes. */
+export type RouteKind = keyof typeof routeRows;
+export const routeKinds = Object.keys(routeRows) as RouteKind[];
 
 /** What is kept of the objects of a kind. */
 export type FactsOf<K extends KindName> = NonNullable<ReturnType<(typeof kinds)[K]['facts']>>;

@@ -2,11 +2,15 @@ import type {
   AuthorizationPolicy,
   Gateway,
   GatewayClass,
-  HttpRoute,
   KubeObject,
+  ListenerSet,
   Namespace,
+  ParentReference,
+  Route,
 } from '#base/kube/types.js';
 import { trafficDistribution } from '../../rules/facts.js';
+
+const gatewayApiGroup = 'gateway.networking.k8s.io';
 
 /** What the mesh needs of a Namespace. */
 export interface NamespaceFacts {
@@ -16,14 +20,22 @@ export interface NamespaceFacts {
   readonly isTerminating: boolean;
 }
 
-/** What the mesh needs of an HTTPRoute. */
-export interface RouteFacts {
-  /** Gateways it names as its parents; a listener only where it names one. */
-  readonly parents: readonly {
-    /** `namespace/name`. */
-    readonly gateway: string;
-    readonly listener: string | undefined;
-  }[];
+/** What the mesh needs of an object that nothing acts on: who to tell. */
+export interface UnhonoredFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly generation: number | undefined;
+}
+
+/** What the mesh needs of a route: what it wants to be attached to. */
+export interface RouteFacts extends UnhonoredFacts {
+  readonly parentRefs: readonly ParentReference[];
+}
+
+/** What the mesh needs of a ListenerSet. */
+export interface ListenerSetFacts extends UnhonoredFacts {
+  /** `namespace/name` of the Gateway whose listeners it adds to; undefined when its parent is none. */
+  readonly gateway: string | undefined;
 }
 
 /** Facts of a Namespace. */
@@ -58,20 +70,28 @@ export function policyFacts(policy: AuthorizationPolicy): AuthorizationPolicy {
   return rest;
 }
 
-/** Facts of an HTTPRoute. */
-export function routeFacts({ metadata, spec }: HttpRoute): RouteFacts {
-  return {
-    parents: (spec?.parentRefs ?? [])
-      .filter(
-        ({ group, kind }) =>
-          (group ?? 'gateway.networking.k8s.io') === 'gateway.networking.k8s.io' &&
-          (kind ?? 'Gateway') === 'Gateway',
-      )
-      .map(({ namespace, name, sectionName }) => ({
-        gateway: `${namespace ?? metadata.namespace ?? ''}/${name}`,
-        listener: sectionName,
-      })),
-  };
+/** Facts of an object that nothing acts on. */
+export function unhonoredFacts({ metadata }: KubeObject): UnhonoredFacts {
+  return { namespace: metadata.namespace ?? '', name: metadata.name, generation: metadata.generation };
+}
+
+/** Facts of a route of any kind. */
+export function routeFacts(route: Route): RouteFacts {
+  return { ...unhonoredFacts(route), parentRefs: route.spec?.parentRefs ?? [] };
+}
+
+/** Facts of a ListenerSet. */
+export function listenerSetFacts(set: ListenerSet): ListenerSetFacts {
+  const facts = unhonoredFacts(set);
+  return { ...facts, gateway: gatewayOf(set.spec.parentRef, facts.namespace) };
+}
+
+/** `namespace/name` of the Gateway a reference is to; undefined when it is to something else. */
+export function gatewayOf(reference: ParentReference, namespace: string): string | undefined {
+  const { group = gatewayApiGroup, kind = 'Gateway' } = reference;
+  return group === gatewayApiGroup && kind === 'Gateway'
+    ? `${reference.namespace ?? namespace}/${reference.name}`
+    : undefined;
 }
 
 /** An object without the parts that change with every write and concern nobody here. */

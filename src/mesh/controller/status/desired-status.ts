@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Condition } from '#base/kube/types.js';
+import type { Condition, ParentReference, Route } from '#base/kube/types.js';
 import { type KindName, kinds } from '../model/kinds.js';
 import type { LiveStatus } from '../model/inputs.js';
 
@@ -25,6 +25,14 @@ export interface DesiredStatus {
    * {@link WantedCondition}s, of list elements that are known by their `name`.
    */
   readonly fields?: Readonly<Record<string, unknown>>;
+  /** Of a route: our entries of `status.parents`; those of other controllers stay as they are. */
+  readonly parents?: readonly WantedParent[];
+}
+
+/** What this controller says of a route at one of its parents. */
+export interface WantedParent {
+  readonly parentRef: ParentReference;
+  readonly conditions: readonly WantedCondition[];
 }
 
 /** A status to be written: where the object's own differs from what is wanted. */
@@ -38,6 +46,9 @@ export interface StatusChange {
   readonly status: Readonly<Record<string, unknown>>;
 }
 
+/** Under which name this controller speaks of routes; upstream's, whatever their parents. */
+export const routeController = 'istio.io/gateway-controller';
+
 /** Longest message the API accepts in a condition. */
 const maxMessage = 32_000;
 
@@ -50,6 +61,9 @@ export function statusChange(desired: DesiredStatus, live: LiveStatus): StatusCh
   };
   for (const [field, value] of Object.entries(desired.fields ?? {})) {
     wanted[field] = settle(value, live.status[field]);
+  }
+  if (desired.parents !== undefined) {
+    wanted['parents'] = settleParents(desired.parents, live.status['parents']);
   }
   const status = Object.fromEntries(
     Object.entries(wanted).filter(([field, value]) => !isDeepStrictEqual(value, live.status[field] ?? [])),
@@ -88,6 +102,23 @@ function settle(wanted: unknown, present: unknown): unknown {
         : settle(value, before[key]),
     ]),
   );
+}
+
+/** The entries of other controllers where they are, then ours. */
+function settleParents(wanted: readonly WantedParent[], present: unknown): readonly unknown[] {
+  const before = (Array.isArray(present) ? present : []) as NonNullable<Route['status']>['parents'];
+  const others = before.filter(({ controllerName }) => controllerName !== routeController);
+  const ours = wanted.map(({ parentRef, conditions }) => {
+    const known = before.find(
+      (entry) => entry.controllerName === routeController && isDeepStrictEqual(entry.parentRef, parentRef),
+    );
+    return {
+      parentRef,
+      controllerName: routeController,
+      conditions: settleConditions(conditions, known?.conditions, () => true),
+    };
+  });
+  return [...others, ...ours];
 }
 
 /** The conditions of others where they are, ours among them where they were, new ones at the end. */

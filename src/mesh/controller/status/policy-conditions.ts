@@ -1,6 +1,7 @@
 import type { PolicyOutcome } from '../model/ambient-index.js';
 import { l4Shortfall } from '../../rules/l4-authorization.js';
 import { unsupportedReason } from '../../rules/l7-authorization.js';
+import { type PeerAuthFacts, peerAuthShortfall } from '../../rules/mtls-mode.js';
 import type { WantedCondition } from './desired-status.js';
 
 /**
@@ -34,4 +35,15 @@ export function policyConditions(outcome: PolicyOutcome): readonly WantedConditi
   const shortfall = l4Shortfall(l4);
   if (shortfall !== undefined) return condition('ZtunnelAccepted', false, 'UnsupportedValue', shortfall);
   return condition('ZtunnelAccepted', true, 'Accepted', 'attached to ztunnel');
+}
+
+/** What to say of a PeerAuthentication: accepted when node proxies do all it asks for. */
+export function peerAuthConditions(policy: PeerAuthFacts, rootNamespace: string): readonly WantedCondition[] {
+  const shortfall = peerAuthShortfall(policy, rootNamespace);
+  const type = 'ZtunnelAccepted';
+  return [
+    shortfall === undefined
+      ? { type, status: 'True', reason: 'Accepted', message: 'attached to ztunnel' }
+      : { type, status: 'False', reason: 'UnsupportedValue', message: shortfall },
+  ];
 }

@@ -1,6 +1,6 @@
+import * as resources from '#base/kube/resource.js';
 import { honored, ignored, type KindSupport, refused, type SupportTable } from './support.js';
 
-const group = 'gateway.networking.k8s.io';
 const noRoutes = 'routing is not changed in this version: every call goes to the service that was called';
 
 const gateway: SupportTable = {
@@ -30,35 +30,27 @@ const gatewayClass: SupportTable = {
 
 /** Kinds of the Gateway API. */
 export const gatewayApiKinds: readonly KindSupport[] = [
-  { group, kind: 'GatewayClass', plural: 'gatewayclasses', ...honored(), fields: gatewayClass },
+  { resource: resources.gatewayClasses, ...honored(), fields: gatewayClass },
   {
-    group,
-    kind: 'Gateway',
-    plural: 'gateways',
+    resource: resources.gateways,
     ...honored({ why: 'waypoints only: class istio-waypoint; Gateways of class istio are not deployed' }),
     fields: gateway,
   },
-  { group, kind: 'HTTPRoute', plural: 'httproutes', ...ignored(noRoutes) },
-  { group, kind: 'GRPCRoute', plural: 'grpcroutes', ...ignored(noRoutes) },
-  { group, kind: 'TLSRoute', plural: 'tlsroutes', ...ignored(noRoutes) },
-  { group, kind: 'TCPRoute', plural: 'tcproutes', ...ignored(noRoutes) },
-  { group, kind: 'UDPRoute', plural: 'udproutes', ...ignored('UDP is not captured') },
+  { resource: resources.httpRoutes, ...ignored(noRoutes) },
+  { resource: resources.grpcRoutes, ...ignored(noRoutes) },
+  { resource: resources.tlsRoutes, ...ignored(noRoutes) },
+  { resource: resources.tcpRoutes, ...ignored(noRoutes) },
+  { resource: resources.udpRoutes, ...ignored('UDP is not captured') },
   {
-    group,
-    kind: 'ListenerSet',
-    plural: 'listenersets',
+    resource: resources.listenerSets,
     ...ignored('a waypoint has the listeners of its Gateway only'),
   },
   {
-    group,
-    kind: 'BackendTLSPolicy',
-    plural: 'backendtlspolicies',
+    resource: resources.backendTlsPolicies,
     ...ignored('TLS to backends is not originated in this version'),
   },
   {
-    group,
-    kind: 'ReferenceGrant',
-    plural: 'referencegrants',
+    resource: resources.referenceGrants,
     ...ignored('no reference across namespaces is followed in this version'),
   },
 ];

@@ -1,8 +1,5 @@
+import * as resources from '#base/kube/resource.js';
 import { honored, ignored, type KindSupport, refused, type Support, type SupportTable } from './support.js';
-
-const networking = 'networking.istio.io';
-const security = 'security.istio.io';
-const extensions = 'extensions.istio.io';
 
 const everywhere = honored({ at: ['ztunnel', 'waypoint'] });
 const atWaypoints = honored({ at: ['waypoint'] });
@@ -66,82 +63,58 @@ const noSidecars = 'it configures sidecars, which an ambient mesh has none of';
 /** Istio's kinds: those that do something, and those that are accepted by the API server and then by nobody. */
 export const istioKinds: readonly KindSupport[] = [
   {
-    group: security,
-    kind: 'AuthorizationPolicy',
-    plural: 'authorizationpolicies',
+    resource: resources.authorizationPolicies,
     ...honored(),
     fields: authorizationPolicy,
   },
   {
-    group: security,
-    kind: 'PeerAuthentication',
-    plural: 'peerauthentications',
+    resource: resources.peerAuthentications,
     ...honored(),
     fields: peerAuthentication,
   },
   {
-    group: security,
-    kind: 'RequestAuthentication',
-    plural: 'requestauthentications',
+    resource: resources.requestAuthentications,
     ...refused(
       'tokens are not validated in this version: invalid ones are not refused, and rules on requestPrincipals match nobody',
     ),
   },
-  { group: networking, kind: 'VirtualService', plural: 'virtualservices', ...ignored(noRoutes) },
+  { resource: resources.virtualServices, ...ignored(noRoutes) },
   {
-    group: networking,
-    kind: 'DestinationRule',
-    plural: 'destinationrules',
+    resource: resources.destinationRules,
     ...ignored('load balancing, subsets, limits and TLS to services are not changed in this version'),
   },
   {
-    group: networking,
-    kind: 'Gateway',
-    plural: 'gateways',
+    resource: resources.istioGateways,
     ...ignored('use a Gateway of the Gateway API (gateway.networking.k8s.io)'),
   },
   {
-    group: networking,
-    kind: 'ServiceEntry',
-    plural: 'serviceentries',
+    resource: resources.serviceEntries,
     ...ignored('services outside the cluster are not added to the mesh in this version'),
   },
   {
-    group: networking,
-    kind: 'WorkloadEntry',
-    plural: 'workloadentries',
+    resource: resources.workloadEntries,
     ...ignored('workloads outside the cluster are not added to the mesh in this version'),
   },
   {
-    group: networking,
-    kind: 'WorkloadGroup',
-    plural: 'workloadgroups',
+    resource: resources.workloadGroups,
     ...ignored('workloads outside the cluster are not added to the mesh in this version'),
   },
-  { group: networking, kind: 'Sidecar', plural: 'sidecars', ...ignored(noSidecars) },
+  { resource: resources.sidecars, ...ignored(noSidecars) },
   {
-    group: networking,
-    kind: 'EnvoyFilter',
-    plural: 'envoyfilters',
+    resource: resources.envoyFilters,
     ...ignored('the proxies of this mesh are not Envoy'),
   },
-  { group: networking, kind: 'ProxyConfig', plural: 'proxyconfigs', ...ignored(noSidecars) },
+  { resource: resources.proxyConfigs, ...ignored(noSidecars) },
   {
-    group: 'telemetry.istio.io',
-    kind: 'Telemetry',
-    plural: 'telemetries',
+    resource: resources.telemetries,
     ...ignored('metrics and access logs are as built in, and no traces are sent in this version'),
   },
   {
-    group: extensions,
-    kind: 'WasmPlugin',
-    plural: 'wasmplugins',
+    resource: resources.wasmPlugins,
     ...ignored('proxies run no WebAssembly in this version'),
   },
   {
-    group: extensions,
-    kind: 'TrafficExtension',
-    plural: 'trafficextensions',
+    resource: resources.trafficExtensions,
     ...ignored('proxies run no extensions in this version'),
   },
 ];

@@ -1,3 +1,5 @@
+import type { Resource } from '#base/kube/resource.js';
+
 /**
  * What becomes of something a user may write:
  * - honored: it does what its documentation says
@@ -34,9 +36,7 @@ export type SupportTable = Readonly<Record<string, Support>>;
 
 /** A kind of object, and the fields of its `spec`. */
 export interface KindSupport extends Support {
-  readonly group: string;
-  readonly kind: string;
-  readonly plural: string;
+  readonly resource: Resource;
   /** Of `spec`; absent when the kind as a whole is not honored. */
   readonly fields?: SupportTable;
 }

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { KubeClient, type ApiRequest } from '#base/kube/client.js';
 import * as resources from '#base/kube/resource.js';
-import type { ConfigMap, Gateway, KubeObject, Service } from '#base/kube/types.js';
+import { kinds, routeKinds, unhonoredKinds } from '#mesh/controller/model/kinds.js';
+import type { Condition, ConfigMap, Gateway, KubeObject, Service } from '#base/kube/types.js';
 import { eventually } from '../../sandbox/apiserver/api-under-test.js';
 import { createCertificate } from './delta-client.js';
 import { controllerRbac, MeshUnderTest, startReplica } from './mesh-under-test.js';
@@ -62,6 +63,13 @@ class ObservedClient extends KubeClient {
     }
   }
 }
+
+/** Conditions of an object, or of a route at its parents. */
+interface Told {
+  readonly conditions?: readonly Condition[];
+  readonly parents?: readonly { readonly conditions: readonly Condition[] }[];
+}
+type Live = KubeObject & { readonly status?: Told };
 
 function readRbac(): Role[] {
   return parseAllDocuments(controllerRbac()).map((document) => document.toJS() as Role);
@@ -158,6 +166,22 @@ describe('the controller under the rights it is installed with', () => {
       );
     });
     await eventually(async () => (await conditionOf('backend'))?.status === 'True');
+    await mesh.api.ok(['apply', '-f', 'test/integration/mesh/controller/unhonored.yaml']);
+    const told = (status: Told): boolean =>
+      [...(status.conditions ?? []), ...(status.parents ?? []).flatMap(({ conditions }) => conditions)].some(
+        (condition) => /^(Ztunnel)?Accepted$/.test(condition.type) && condition.status === 'False',
+      );
+    const silent = async () => {
+      const objects = [...unhonoredKinds, ...routeKinds, 'listenerSets' as const, 'peerAuths' as const].map(
+        (kind) => kinds[kind].resource,
+      );
+      const statuses = await Promise.all(
+        objects.map(async (resource) => (await mesh.client.get<Live>(inShop(resource, 'x'))).status ?? {}),
+      );
+      return objects.filter((_, index) => !told(statuses[index] ?? {})).map(({ kind }) => kind);
+    };
+    await eventually(async () => (await silent()).length === 0).catch(() => undefined);
+    expect(await silent()).toEqual([]);
     const refused = createCertificate({
       target: `127.0.0.1:${ports.secureGrpc}`,
       rootPem: await mesh.rootPem(),

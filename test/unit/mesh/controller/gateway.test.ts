@@ -32,7 +32,6 @@ const addresses = [
   { type: 'IPAddress', value: '10.96.0.9' },
   { type: 'Hostname', value: 'w.shop.svc.cluster.local' },
 ];
-const routes = { attachedTo: () => 2 };
 const short = (status: GatewayStatus) =>
   status.conditions.map(({ type, status: value, reason }) => `${type}=${value} ${reason}`);
 
@@ -40,16 +39,16 @@ describe('status of a waypoint', () => {
   const state = { addresses, readyPodCount: 1, podCount: 1, problem: undefined };
 
   test('is programmed with addresses once a pod is ready', () => {
-    const status = waypointStatus(gateway(), state, routes);
+    const status = waypointStatus(gateway(), state);
     expect(short(status)).toEqual(['Accepted=True Accepted', 'Programmed=True Programmed']);
     expect(status.addresses).toEqual(addresses);
-    expect(status.listeners).toMatchObject([{ name: 'mesh', attachedRoutes: 2, supportedKinds: [] }]);
+    expect(status.listeners).toMatchObject([{ name: 'mesh', attachedRoutes: 0, supportedKinds: [] }]);
     expect(status.conditions[0]).toMatchObject({ observedGeneration: 3 });
   });
 
   test('says nothing of addresses without a ready pod: what was reported once stays', () => {
     const unready = { ...state, readyPodCount: 0 };
-    const first = waypointStatus(gateway(), unready, routes);
+    const first = waypointStatus(gateway(), unready);
     expect(short(first)).toEqual(['Accepted=True Accepted', 'Programmed=False AddressNotAssigned']);
     expect(first.addresses).toBeUndefined();
   });
@@ -59,7 +58,7 @@ describe('status of a waypoint', () => {
     [[mesh, { name: 'web', port: 80, protocol: 'HTTP' }], 'Accepted=True ListenersNotValid'],
     [[{ name: 'mesh', port: 15009, protocol: 'HBONE' }], 'Accepted=False ListenersNotValid'],
   ])('with listeners %j is %s', (listeners, expected) => {
-    expect(short(waypointStatus(gateway({ listeners }), state, routes))[0]).toBe(expected);
+    expect(short(waypointStatus(gateway({ listeners }), state))[0]).toBe(expected);
   });
 });
 

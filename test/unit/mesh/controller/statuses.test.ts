@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import { apiVersionOf } from '#base/kube/resource.js';
 import type { Condition, Gateway, KubeObject, Pod, Service } from '#base/kube/types.js';
 import { createManagedGateways } from '#mesh/controller/gateway/managed-gateways.js';
 import { meshKey, objectKey, statusKey } from '#mesh/controller/model/inputs.js';
-import { type KindName, kinds } from '#mesh/controller/model/kinds.js';
+import { type KindName, kinds, routeKinds, unhonoredKinds } from '#mesh/controller/model/kinds.js';
 import { MeshState } from '#mesh/controller/model/mesh-state.js';
 import { withTimes } from '#mesh/controller/status/desired-status.js';
 import { createStatusChanges } from '#mesh/controller/statuses.js';
 import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
+import { kindSupport } from '#mesh/rules/support/kinds.js';
 
 const at = new Date('2026-01-01T00:00:00Z');
 const later = new Date('2026-02-02T00:00:00Z');
@@ -24,8 +26,9 @@ function setUp(revision = 'default') {
     },
   });
   const settings = { clusterDomain: 'cluster.local', revision };
-  const { managed, statuses } = createManagedGateways(state.graph, state.inputs, settings);
-  const changes = createStatusChanges(state, statuses);
+  const gateways = createManagedGateways(state.graph, state.inputs, settings);
+  const { managed } = gateways;
+  const changes = createStatusChanges(state, gateways);
   const objects = new Map<string, Live>();
   let version = 0;
   const set = (kind: KindName, object: Live) => {
@@ -182,17 +185,10 @@ describe('the status of a waypoint', () => {
     write(later);
     expect(conditionsOf(status())[1]).toContain('AddressNotAssigned');
     expect(status()['addresses']).toEqual(addresses);
-    set('httpRoutes', {
-      apiVersion: 'gateway.networking.k8s.io/v1',
-      kind: 'HTTPRoute',
-      metadata: { namespace: 'shop', name: 'r' },
-      spec: { parentRefs: [{ name: 'w' }, { name: 'other', namespace: 'else' }] },
-    } as KubeObject);
-    expect(write(later)).toEqual([{ kind: 'gateways', name: 'w', fields: ['listeners'] }]);
     expect(status()['listeners']).toMatchObject([
       {
         name: 'mesh',
-        attachedRoutes: 1,
+        attachedRoutes: 0,
         conditions: [{ type: 'Accepted', lastTransitionTime: '2026-01-01T00:00:00Z' }, {}, {}, {}],
       },
     ]);
@@ -258,5 +254,125 @@ describe('the status of a waypoint', () => {
     state.inputs.mesh.set(meshKey, { ...defaultMeshConfig('istio-system'), trustDomain: 'td2.example' });
     state.flush();
     expect(managed.get('shop/w')?.trustDomain).toBe('td2.example');
+  });
+});
+
+describe('what nothing in the mesh acts on', () => {
+  const object = (kind: KindName, spec: object = {}, status?: object): Live => {
+    const { resource } = kinds[kind];
+    const made = {
+      apiVersion: apiVersionOf(resource),
+      kind: resource.kind,
+      metadata: { namespace: 'shop', name: 'x', generation: 7 },
+      spec,
+    };
+    return status === undefined ? made : { ...made, status };
+  };
+
+  test('has a row of the controller for every kind of the table, or no status to say it in', () => {
+    const silent = kindSupport
+      .map(({ resource }) => resource)
+      .filter((resource) => !Object.values(kinds).some((row) => row.resource === resource));
+    // A policy about TLS to backends has a status for each Gateway that routes to them: there is none. A grant has none.
+    expect(silent.map(({ kind }) => kind)).toEqual(['BackendTLSPolicy', 'ReferenceGrant']);
+  });
+
+  test.each(unhonoredKinds)('%s say so', (kind) => {
+    const { set, write, statusOf } = setUp();
+    const lastTransitionTime = '2025-01-01T00:00:00Z';
+    const others = { type: 'Reconciled', status: 'True', reason: 'x', message: '', lastTransitionTime };
+    set(kind, object(kind, {}, { conditions: [others], validationMessages: [] }));
+    expect(write()).toEqual([{ kind, name: 'x', fields: ['conditions'] }]);
+    expect(statusOf(kind, 'shop/x')).toEqual({
+      conditions: [
+        others,
+        {
+          type: 'Accepted',
+          status: 'False',
+          reason: 'NotSupported',
+          message: expect.stringMatching(/^nothing in the mesh acts on it: ./),
+          observedGeneration: 7,
+          lastTransitionTime: '2026-01-01T00:00:00Z',
+        },
+      ],
+      validationMessages: [],
+    });
+    expect(write(later)).toEqual([]);
+  });
+
+  describe.each(routeKinds)('%s', (kind) => {
+    const mine = { name: 'w' };
+    const foreign = { name: 'other', namespace: 'else' };
+    const service = { group: '', kind: 'Service', name: 'backend', port: 80 };
+    const entryOf = (parentRef: object, reason: string) => ({
+      parentRef,
+      controllerName: 'istio.io/gateway-controller',
+      conditions: [
+        {
+          type: 'Accepted',
+          status: 'False',
+          reason,
+          message: expect.stringContaining('nothing in the mesh acts on it'),
+          observedGeneration: 7,
+          lastTransitionTime: '2026-01-01T00:00:00Z',
+        },
+      ],
+    });
+
+    test('are refused at the parents that are ours, and do not count as attached', () => {
+      const { set, write, statusOf } = setUp();
+      set('gateways', gateway());
+      write();
+      const theirs = { parentRef: foreign, controllerName: 'example.com/gateways', conditions: [] };
+      set(kind, object(kind, { parentRefs: [foreign, mine, service] }, { parents: [theirs] }));
+      expect(write()).toEqual([{ kind, name: 'x', fields: ['parents'] }]);
+      expect(statusOf(kind, 'shop/x')).toEqual({
+        parents: [theirs, entryOf(mine, 'NotAllowedByListeners'), entryOf(service, 'UnsupportedValue')],
+      });
+      expect(write(later)).toEqual([]);
+      expect(statusOf('gateways', 'shop/w')['listeners']).toMatchObject([{ attachedRoutes: 0 }]);
+      // Its entry goes with the parent; the time of the other one stays.
+      set(kind, object(kind, { parentRefs: [service] }, statusOf(kind, 'shop/x')));
+      write(later);
+      expect(statusOf(kind, 'shop/x')).toEqual({ parents: [theirs, entryOf(service, 'UnsupportedValue')] });
+    });
+
+    test('are told when their Gateway comes to this mesh', () => {
+      const { set, write, statusOf } = setUp();
+      set(kind, object(kind, { parentRefs: [mine] }));
+      expect(write()).toEqual([]);
+      set('gateways', gateway({ className: 'foreign' }));
+      expect(write()).toEqual([]);
+      set('gateways', gateway());
+      write();
+      expect(statusOf(kind, 'shop/x')).toEqual({ parents: [entryOf(mine, 'NotAllowedByListeners')] });
+    });
+  });
+
+  test('a ListenerSet of our Gateway, and routes attached to it', () => {
+    const { set, write, statusOf } = setUp();
+    set('gateways', gateway());
+    set('listenerSets', object('listenerSets', { parentRef: { name: 'w' } }));
+    const parentRef = { group: 'gateway.networking.k8s.io', kind: 'ListenerSet', name: 'x' };
+    set('httpRoutes', object('httpRoutes', { parentRefs: [parentRef] }));
+    write();
+    expect(conditionsOf(statusOf('listenerSets', 'shop/x'))).toEqual([
+      'Accepted=False NotAllowed 2026-01-01T00:00:00Z',
+      'Programmed=False NotAllowed 2026-01-01T00:00:00Z',
+    ]);
+    expect(statusOf('httpRoutes', 'shop/x')).toMatchObject({ parents: [{ parentRef }] });
+  });
+
+  test.each([
+    [{ mtls: { mode: 'STRICT' } }, 'True', 'attached to ztunnel'],
+    [{ mtls: { mode: 'DISABLE' } }, 'False', 'counts as PERMISSIVE'],
+    [{ portLevelMtls: { '80': { mode: 'STRICT' } } }, 'False', 'only in a policy with a selector'],
+  ])('parts of PeerAuthentications: %j', (spec, value, message) => {
+    const { set, write, statusOf } = setUp();
+    set('peerAuths', object('peerAuths', spec));
+    write();
+    expect(statusOf('peerAuths', 'shop/x')).toMatchObject({
+      conditions: [{ type: 'ZtunnelAccepted', status: value, message: expect.stringContaining(message) }],
+    });
   });
 });

@@ -209,7 +209,7 @@ describe('kinds', () => {
     const missing = crds.filter(
       ({ spec }) =>
         !kinds.some(
-          ({ group, kind, plural }) =>
+          ({ resource: { group, kind, plural } }) =>
             group === spec.group && kind === spec.names.kind && plural === spec.names.plural,
         ),
     );
@@ -218,8 +218,8 @@ describe('kinds', () => {
 
   const withFields = kinds.filter((kind) => kind.fields !== undefined);
   it.each(withFields)(
-    '$kind: every field of every version is in the table',
-    ({ group, kind, fields = {} }) => {
+    '$resource.kind: every field of every version is in the table',
+    ({ resource: { group, kind }, fields = {} }) => {
       const crd = crds.find(({ spec }) => spec.group === group && spec.names.kind === kind);
       const all = (crd?.spec.versions ?? []).flatMap(({ schema }) => {
         const spec = schema.openAPIV3Schema.properties?.['spec'];
