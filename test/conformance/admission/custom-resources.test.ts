@@ -265,6 +265,33 @@ describeServers('custom resources', (server) => {
     );
   });
 
+  test('an integer has 64 bits, whatever its format says', async () => {
+    const spec = { type: 'object', properties: { n: { type: 'integer', format: 'int32', minimum: 1 } } };
+    await define(definition('sums', 'Sum', [version('v1', spec)]));
+    const path = `${at('sums', 'v1')}?dryRun=All`;
+    const tried = async (n: number): Promise<string> => {
+      const answer = await send('POST', path, object('Sum', 'v1', 's', { n }));
+      return `${n} ${answer.status === 201 ? 'taken' : messageOf(answer)}`;
+    };
+    expect([await tried(2 ** 31), await tried(2 ** 53), await tried(2 ** 65)]).toEqual([
+      `${2 ** 31} taken`,
+      `${2 ** 53} taken`,
+      `${2 ** 65} Sum.${group} "s" is invalid: spec.n: Invalid value: "number": spec.n in body must be of type integer: "number"`,
+    ]);
+  });
+
+  test('a value of another type is none of the enumerated ones either', async () => {
+    const spec = { type: 'object', properties: { s: { type: 'string', enum: ['a', 'b'] } } };
+    await define(definition('picks', 'Pick', [version('v1', spec)]));
+    const answer = await send('POST', at('picks', 'v1'), object('Pick', 'v1', 'p', { s: 1 }));
+    const { causes = [] } = answer.json<{ details: { causes?: { reason: string; message: string }[] } }>()
+      .details;
+    expect(causes.map((c) => `${c.reason} ${c.message}`).toSorted()).toEqual([
+      'FieldValueNotSupported Unsupported value: 1: supported values: "a", "b"',
+      'FieldValueTypeInvalid Invalid value: "integer": spec.s in body must be of type string: "integer"',
+    ]);
+  });
+
   test('a name is given once', async () => {
     const anything = { type: 'object' };
     await define(definition('cups', 'Cup', [version('v1', anything)]));

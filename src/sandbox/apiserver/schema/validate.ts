@@ -58,8 +58,16 @@ function codePoints(value: string): number {
 function typeName(value: Json | undefined): string {
   if (value === null || value === undefined) return 'null';
   if (Array.isArray(value)) return 'array';
-  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
+  if (typeof value === 'number') return isInteger(value) ? 'integer' : 'number';
   return typeof value;
+}
+
+/** 2^63 passes, as it cannot be told from the largest integer there is. */
+const integerMax = 2 ** 63;
+
+/** As kube-apiserver has it: whole, of 64 bits, whatever `format` says. */
+function isInteger(value: Json): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= integerMax;
 }
 
 function check(
@@ -76,23 +84,27 @@ function check(
     errors.push(mismatch(path, value, schema.type));
     return;
   }
-  if (schema.isIntOrString === true && !(typeof value === 'string' || Number.isInteger(value))) {
+  if (schema.isIntOrString === true && !(typeof value === 'string' || isInteger(value))) {
     errors.push(mismatch(path, value, 'integer,string'));
     return;
   }
   if (schema.type !== undefined && !hasType(value, schema.type)) {
     errors.push(mismatch(path, value, schema.type));
+    checkEnum(value, schema, path, errors);
     if (typeof value === 'number' && schema.type === 'integer') checkNumber(value, schema, path, errors);
     return;
   }
-  if (schema.enum !== undefined && !schema.enum.some((e) => equalJson(e, value))) {
-    errors.push(fieldError.notSupported(path, value, schema.enum.map(String)));
-  }
+  checkEnum(value, schema, path, errors);
   if (typeof value === 'string') checkString(value, schema, path, errors);
   else if (typeof value === 'number') checkNumber(value, schema, path, errors);
   else if (Array.isArray(value)) checkArray(value, schema, path, errors, old);
   else if (isObject(value)) checkObject(value, schema, path, errors, old);
   checkCombinators(value, schema, path, errors);
+}
+
+function checkEnum(value: Json, schema: Schema, path: string, errors: FieldError[]): void {
+  if (schema.enum === undefined || schema.enum.some((e) => equalJson(e, value))) return;
+  errors.push(fieldError.notSupported(path, value, schema.enum.map(String)));
 }
 
 function mismatch(path: string, value: Json, wanted: string): FieldError {
@@ -110,7 +122,7 @@ function hasType(value: Json, type: string): boolean {
     case 'array':
       return Array.isArray(value);
     case 'integer':
-      return Number.isInteger(value);
+      return isInteger(value);
     case 'number':
       return typeof value === 'number';
     default:
@@ -149,9 +161,6 @@ function checkNumber(value: number, schema: Schema, path: string, errors: FieldE
   if (maximum !== undefined && (schema.exclusiveMaximum === true ? value >= maximum : value > maximum)) {
     const relation = schema.exclusiveMaximum === true ? 'less than' : 'less than or equal to';
     errors.push(fieldError.invalid(path, value, `${where} should be ${relation} ${maximum}`));
-  }
-  if (schema.format === 'int32' && (value > 2147483647 || value < -2147483648)) {
-    errors.push(fieldError.invalid(path, value, `${where} must be of type int32: "${value}"`));
   }
   if (schema.multipleOf !== undefined && value % schema.multipleOf !== 0) {
     errors.push(fieldError.invalid(path, value, `${where} should be a multiple of ${schema.multipleOf}`));
