@@ -267,6 +267,93 @@ describeServers('validating admission policies', (server) => {
     );
   });
 
+  test('do not keep a definition that is deleted, nor its objects', async () => {
+    const name = 'lids.policies.example.com';
+    const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const lids = `/apis/policies.example.com/v1/namespaces/${namespace}/lids`;
+    const openAPIV3Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+    const crd = await post(definitions, {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name },
+      spec: {
+        group: 'policies.example.com',
+        scope: 'Namespaced',
+        names: { plural: 'lids', kind: 'Lid', singular: 'lid', listKind: 'LidList' },
+        versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema } }],
+      },
+    });
+    expect(crd.status, crd.text).toBe(201);
+    const lid = (of: string, finalizers: string[] = []): JsonObject => ({
+      apiVersion: 'policies.example.com/v1',
+      kind: 'Lid',
+      metadata: { name: of, finalizers },
+    });
+    await eventually(
+      async () => {
+        const made = await post(lids, lid('guarded', ['example.com/hold']));
+        if (made.status !== 201) throw new Error(made.text);
+      },
+      { timeoutMs: 5_000 },
+    );
+    const rule = (group: string, resource: string, operation: string): JsonObject => ({
+      apiGroups: [group],
+      apiVersions: ['*'],
+      resources: [resource],
+      operations: [operation],
+    });
+    const rules = [
+      configMapRule,
+      rule('apiextensions.k8s.io', 'customresourcedefinitions', 'UPDATE'),
+      rule('policies.example.com', 'lids', 'DELETE'),
+    ];
+    await enforced(
+      {
+        matchConstraints: { resourceRules: rules },
+        validations: [{ expression: "request.resource.resource == 'configmaps'", message: 'never' }],
+      },
+      { matchResources: {} },
+    );
+    const remove = (path: string): Promise<RawAnswer> => server().raw({ method: 'DELETE', path });
+    expect((await remove(`${lids}/guarded`)).json()).toMatchObject({ code: 422 });
+    expect((await remove(`${definitions}/${name}`)).status).toBe(200);
+    await eventually(
+      async () => {
+        const answer = await post(lids, lid('late'));
+        expect(answer.json()).toMatchObject({
+          code: 403,
+          message: expect.stringContaining(
+            'create not allowed while custom resource definition is terminating',
+          ) as string,
+        });
+      },
+      { timeoutMs: 10_000 },
+    );
+    const conditions = (await server().raw({ path: `${definitions}/${name}` })).json();
+    expect(conditions).toMatchObject({
+      status: {
+        conditions: expect.arrayContaining([
+          expect.objectContaining({
+            type: 'Terminating',
+            status: 'True',
+            reason: 'InstanceDeletionInProgress',
+          }),
+        ]) as unknown,
+      },
+    });
+    const released = await server().raw({
+      method: 'PATCH',
+      path: `${lids}/guarded`,
+      headers: { 'content-type': 'application/merge-patch+json' },
+      body: { metadata: { finalizers: null } },
+    });
+    expect(released.status, released.text).toBe(200);
+    await eventually(
+      async () => expect((await server().raw({ path: `${definitions}/${name}` })).status).toBe(404),
+      { timeoutMs: 20_000 },
+    );
+  });
+
   test('say so of custom kinds as well', async () => {
     const names = { plural: 'jars', kind: 'Jar', singular: 'jar', listKind: 'JarList' };
     const openAPIV3Schema = {

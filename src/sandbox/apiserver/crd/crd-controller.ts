@@ -6,13 +6,14 @@ import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import type { Logger } from '#base/telemetry/log.js';
 import { WorkQueue } from '../work-queue.js';
-import { crdStatus } from './crd-status.js';
+import { beginTermination, cleanup, crdStatus, endTermination, isTerminating } from './crd-status.js';
 import { resourcesOf } from './custom-resource.js';
 import { isEstablished, NameBook } from './name-book.js';
 
 const storage = 'customresourcedefinitions.apiextensions.k8s.io';
-const cleanup = 'customresourcecleanup.apiextensions.k8s.io';
 const options = { user: systemUser, manager: 'kube-apiserver' };
+/** Also for the finalizer, as in kube-apiserver: rules about definitions do not see it, and cannot keep one for ever. */
+const asStatus = { ...options, subresource: 'status' };
 
 /** Serves what CRDs define: adds their resources to the registry, reports Established, cleans up when they go. */
 export function startCrdController({
@@ -47,13 +48,13 @@ export function startCrdController({
           resource,
           target,
           (o) => ({ ...cloneJson(o), status: cloneJson(crdStatus(o, book.decide(o))) }),
-          {
-            ...options,
-            subresource: 'status',
-          },
+          asStatus,
         );
         return 'done';
       }
+      if (crd.metadata.finalizers?.includes(cleanup) !== true) return 'done';
+      if (!isTerminating(crd) && store.list(name).length > 0)
+        await operations.modify(resource, target, beginTermination, asStatus);
       const custom = registry.findStorage(name);
       if (custom !== undefined) {
         for (const object of store.list(name)) {
@@ -62,21 +63,13 @@ export function startCrdController({
             custom,
             { namespace: object.metadata.namespace, name: object.metadata.name },
             { propagationPolicy: 'Background' },
-            options,
+            // As in kube-apiserver, what guards single objects has no say when their kind goes.
+            { ...options, isAdmitted: true },
           );
         }
       }
       if (store.list(name).length > 0) return 'again';
-      await operations.modify(
-        resource,
-        target,
-        (o) => {
-          const next = cloneJson(o);
-          next.metadata.finalizers = (next.metadata.finalizers ?? []).filter((f) => f !== cleanup);
-          return next;
-        },
-        options,
-      );
+      await operations.modify(resource, target, endTermination, asStatus);
       return 'done';
     },
     (name, error) => {
@@ -104,7 +97,9 @@ export function startCrdController({
       return;
     }
     // Served from the moment the definition is stored: clients that wait for Established find it there.
-    if (previous === undefined || !equalJson(previous.spec, object.spec)) register(object);
+    const isSame =
+      equalJson(previous?.spec, object.spec) && isTerminating(previous) === isTerminating(object);
+    if (!isSame) register(object);
     queue.add(object.metadata.name);
   });
   return {

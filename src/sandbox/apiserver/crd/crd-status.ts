@@ -1,7 +1,9 @@
-import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
+import { cloneJson, type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
 import { type KubeObject, timestamp } from '../object.js';
 import { isEstablished, type NameDecision } from './name-book.js';
 
+/** Holds a definition until its objects are gone. */
+export const cleanup = 'customresourcecleanup.apiextensions.k8s.io';
 const approval = 'api-approved.kubernetes.io';
 
 function storedVersionsOf(crd: KubeObject): string[] {
@@ -59,4 +61,29 @@ export function crdStatus(crd: KubeObject, { accepted, conflict }: NameDecision)
     conditions: [...conditions, ...known.filter((c) => !own.has(stringOf(c.type)))],
     storedVersions: storedVersionsOf(crd),
   };
+}
+
+/** Whether the objects of a definition are being deleted: then no new ones are made. */
+export function isTerminating(crd: KubeObject | undefined): boolean {
+  const conditions = objectsOf(objectOf(crd?.status).conditions);
+  return conditions.some((c) => c.type === 'Terminating' && c.status === 'True');
+}
+
+export function beginTermination(crd: KubeObject): KubeObject {
+  return withTerminating(crd, 'True', 'InstanceDeletionInProgress', 'CustomResource deletion is in progress');
+}
+
+/** Lets a definition go whose objects are gone. */
+export function endTermination(crd: KubeObject): KubeObject {
+  const next = withTerminating(crd, 'False', 'InstanceDeletionCompleted', 'removed all instances');
+  next.metadata.finalizers = (next.metadata.finalizers ?? []).filter((f) => f !== cleanup);
+  return next;
+}
+
+function withTerminating(crd: KubeObject, status: string, reason: string, message: string): KubeObject {
+  const next = cloneJson(crd);
+  const others = objectsOf(objectOf(crd.status).conditions).filter((c) => c.type !== 'Terminating');
+  const condition = { type: 'Terminating', status, lastTransitionTime: timestamp(), reason, message };
+  next.status = { ...objectOf(next.status), conditions: [...others, condition] };
+  return next;
 }

@@ -1,5 +1,6 @@
 import { childOf, isObject, pathOf, stringOf } from '../../base/json.js';
 import { specOf, type Strategy } from '../registry/resource.js';
+import { cleanup } from './crd-status.js';
 import { crdErrors, crdUpdateErrors } from './crd-validation.js';
 
 /** CustomResourceDefinitions: defaults and validation. */
@@ -19,9 +20,7 @@ export const crdStrategy: Strategy = {
   },
   prepareCreate: (draft) => {
     // Held until the custom objects are gone.
-    draft.metadata.finalizers = [
-      ...new Set([...(draft.metadata.finalizers ?? []), 'customresourcecleanup.apiextensions.k8s.io']),
-    ];
+    draft.metadata.finalizers = [...new Set([...(draft.metadata.finalizers ?? []), cleanup])];
   },
   validate: crdErrors,
   validateUpdate: crdUpdateErrors,

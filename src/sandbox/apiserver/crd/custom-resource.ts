@@ -1,3 +1,4 @@
+import { isTerminating } from './crd-status.js';
 import type { TypedKind } from '../admission/policy/type-checks.js';
 import type { WebhookClient } from '../admission/webhook/client.js';
 import { clientConfigOf } from '../admission/webhook/configuration.js';
@@ -154,6 +155,7 @@ export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] 
           client,
         ),
         isCustom: true,
+        isTerminating: isTerminating(crd),
         createsOnUpdate: false,
         ...(v.deprecated === true
           ? {

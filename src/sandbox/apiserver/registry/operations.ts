@@ -116,6 +116,10 @@ export class Operations {
     await this.#admission.admitCreate(resource, draft, options, isNameGenerated);
     setDefaults(resource, draft);
     this.#validate(resource, draft, undefined, { subresource: '', warnings: options.warnings });
+    if (resource.isTerminating === true) {
+      const detail = 'create not allowed while custom resource definition is terminating';
+      throw apiError.forbidden(resource, meta.name, detail);
+    }
     const { storage } = resource;
     const holds = new Holds();
     try {

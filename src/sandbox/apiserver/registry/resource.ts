@@ -99,6 +99,8 @@ export interface Resource {
   readonly selectableFields: readonly string[];
   /** Custom resources differ: no strategic patch, metadata untouched by status writes, schema validation. */
   readonly isCustom: boolean;
+  /** Its definition is being deleted: nothing new is created. */
+  readonly isTerminating?: boolean;
   /** PUT of a missing object creates it. */
   readonly createsOnUpdate: boolean;
   /** PUT without a resourceVersion is refused. */
