@@ -52,7 +52,9 @@ export function startController(
     signal: deps.signal,
     onError: (key, error, attempt) => {
       // Someone else changed the object first, or it is going away: nothing to report.
-      if (isConflict(error) || isNotFound(error) || isTerminatingNamespace(error)) return;
+      const answers = [error, error instanceof Error ? error.cause : undefined];
+      if (answers.some((each) => isConflict(each) || isNotFound(each) || isTerminatingNamespace(each)))
+        return;
       const fields = { key, attempt, error: messageOf(error) };
       // A first failure is mostly a race that the next attempt settles.
       if (attempt > 2) log.warn('reconcile failed', fields);

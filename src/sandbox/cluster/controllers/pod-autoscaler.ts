@@ -16,6 +16,7 @@ import {
 import { timestamp, withCondition } from './conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
 import { findScale, qualifiedName, type Scale } from './scale-subresource.js';
+import { reportAfter } from './report-after.js';
 import { writeStatus } from './status-writer.js';
 
 const scalable: readonly Resource[] = [deployments, replicaSets, statefulSets, replicationControllers];
@@ -60,10 +61,15 @@ export function podAutoscalerController(deps: ControllerDeps, queue: ControllerQ
       const found = await targetOf(deps, autoscaler).catch((error: unknown) => messageOf(error));
       const target = typeof found === 'string' ? undefined : found;
       const verdict = target === undefined ? undefined : judgeScale(autoscaler, target.replicas);
-      if (target !== undefined && verdict?.desired !== undefined)
-        await scale(deps, { autoscaler, target, verdict });
       const at = { resource: horizontalPodAutoscalers, cache: autoscalers };
-      await writeStatus(deps.client, at, autoscaler, statusOf(autoscaler, found, verdict));
+      await reportAfter(
+        async () => {
+          if (target !== undefined && verdict?.desired !== undefined)
+            await scale(deps, { autoscaler, target, verdict });
+        },
+        (failure) =>
+          writeStatus(deps.client, at, autoscaler, statusOf({ autoscaler, found, verdict, failure })),
+      );
     },
   };
 }
@@ -128,45 +134,53 @@ async function scale(
   const { name } = o.autoscaler.spec.scaleTargetRef;
   const { namespace } = o.autoscaler.metadata;
   const replicas = o.verdict.desired;
-  await deps.client.patch(
-    { resource: o.target.resource, name, namespace, subresource: 'scale' },
-    { spec: { replicas } },
-  );
-  deps.events.record({
-    about: o.autoscaler,
-    type: 'Normal',
-    reason: 'SuccessfulRescale',
-    message: `New size: ${replicas ?? 0}; reason: ${o.verdict.reason}`,
-  });
+  const message = `New size: ${replicas ?? 0}; reason: ${o.verdict.reason}`;
+  const note = (type: 'Normal' | 'Warning', reason: string, text: string): void =>
+    deps.events.record({ about: o.autoscaler, type, reason, message: text });
+  try {
+    await deps.client.patch(
+      { resource: o.target.resource, name, namespace, subresource: 'scale' },
+      { spec: { replicas } },
+    );
+  } catch (error) {
+    note('Warning', 'FailedRescale', `${message}; error: ${messageOf(error)}`);
+    throw error;
+  }
+  note('Normal', 'SuccessfulRescale', message);
 }
 
-function statusOf(
-  autoscaler: HorizontalPodAutoscaler,
-  found: Target | string,
-  verdict: AutoscalerVerdict | undefined,
-): NonNullable<HorizontalPodAutoscaler['status']> {
+function statusOf(o: {
+  readonly autoscaler: HorizontalPodAutoscaler;
+  readonly found: Target | string;
+  readonly verdict: AutoscalerVerdict | undefined;
+  readonly failure: unknown;
+}): NonNullable<HorizontalPodAutoscaler['status']> {
+  const { autoscaler, found, verdict, failure } = o;
   const nowMs = Date.now();
   const target = typeof found === 'string' ? undefined : found;
-  const able =
-    typeof found === 'string'
-      ? {
-          status: 'False' as const,
-          reason: 'FailedGetScale',
-          message: `the HPA controller was unable to get the target's current scale: ${found}`,
-        }
-      : {
-          status: 'True' as const,
-          reason: 'SucceededGetScale',
-          message: "the HPA controller was able to get the target's current scale",
-        };
+  const isScaled = verdict?.desired !== undefined && failure === undefined;
+  const able = abilityOf(found, failure);
   let conditions = withCondition(autoscaler.status?.conditions, { type: 'AbleToScale', ...able }, { nowMs });
   if (verdict !== undefined)
     conditions = withCondition(conditions, { type: 'ScalingActive', ...verdict.active }, { nowMs });
   return {
     ...autoscaler.status,
-    ...(verdict?.desired === undefined ? {} : { lastScaleTime: timestamp(nowMs) }),
+    ...(isScaled ? { lastScaleTime: timestamp(nowMs) } : {}),
     currentReplicas: target?.currentReplicas ?? 0,
     desiredReplicas: verdict?.desired ?? target?.replicas ?? 0,
     conditions,
   };
+}
+
+function abilityOf(
+  found: Target | string,
+  failure: unknown,
+): { readonly status: 'True' | 'False'; readonly reason: string; readonly message: string } {
+  const unable = (reason: string, what: string) =>
+    ({ status: 'False', reason, message: `the HPA controller was unable to ${what}` }) as const;
+  if (typeof found === 'string') return unable('FailedGetScale', `get the target's current scale: ${found}`);
+  if (failure !== undefined)
+    return unable('FailedUpdateScale', `update the target scale: ${messageOf(failure)}`);
+  const message = "the HPA controller was able to get the target's current scale";
+  return { status: 'True', reason: 'SucceededGetScale', message };
 }

@@ -5,6 +5,7 @@ import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } 
 import { judgeNode, nodeOf, type NodePods, pinToNode, rollingPlan } from './daemon-rollout.js';
 import { type NewPod, PodControl, podFromTemplate } from '../pod-control.js';
 import { isAvailable, isFinished, isReady, nextAvailabilityMs } from '../pod-state.js';
+import { reportAfter } from '../report-after.js';
 import { RetryDelays } from '../retry-delays.js';
 import { writeStatus } from '../status-writer.js';
 import { RevisionHistory, revisionHashLabel } from './controller-revisions.js';
@@ -55,8 +56,10 @@ export function daemonSetController(deps: ControllerDeps, queue: ControllerQueue
       }
       const revision = await context.history.current(set, set.spec.template.metadata?.labels ?? {});
       const hash = revision.metadata.labels?.[revisionHashLabel] ?? '';
-      await manage(context, set, hash);
-      await report(context, set, hash);
+      await reportAfter(
+        () => manage(context, set, hash),
+        () => report(context, set, hash),
+      );
       await context.history.prune(set, revisionsInUse(context, set));
     },
   };

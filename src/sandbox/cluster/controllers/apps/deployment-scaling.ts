@@ -1,3 +1,4 @@
+import { messageOf } from '#base/errors/mesh-error.js';
 import { isAlreadyExists } from '#base/kube/api-error.js';
 import { replicaSets } from '#base/kube/resource.js';
 import type { Deployment, ReplicaSet } from '#base/kube/types.js';
@@ -8,7 +9,15 @@ import { type DeploymentContext, hashLabel, type Rollout } from './deployment-co
 import { newRevisionAnnotations } from './deployment-revisions.js';
 import { type RolloutBounds, type Scale, sizeAnnotations, sizeOf } from './deployment-rollout.js';
 
-/** Makes the replica set of the current template. */
+/** As events and conditions name it. */
+export const setCreateError = 'ReplicaSetCreateError';
+
+/** The replica set of a template was refused; the cause is what the API server said. */
+export class SetCreateError extends Error {
+  override readonly name = 'SetCreateError';
+}
+
+/** Makes the replica set of the current template. Throws SetCreateError. */
 export async function createSet(
   context: DeploymentContext,
   o: Rollout & { readonly replicas: number },
@@ -58,7 +67,9 @@ export async function createSet(
         return;
       }
     }
-    throw error;
+    const message = `Failed to create new replica set "${body.metadata.name}": ${messageOf(error)}`;
+    context.deps.events.record({ about: deployment, type: 'Warning', reason: setCreateError, message });
+    throw new SetCreateError(message, { cause: error });
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Condition, Deployment, ReplicaSet } from '#base/kube/types.js';
 import { conditionOf, timestamp, withCondition, withoutCondition } from '../conditions.js';
+import { SetCreateError, setCreateError } from './deployment-scaling.js';
 import { type RolloutBounds, type RolloutSets } from './deployment-rollout.js';
 
 type Status = NonNullable<Deployment['status']>;
@@ -19,6 +20,8 @@ export function deploymentStatus(o: {
   readonly bounds: RolloutBounds;
   /** The template just changed: an earlier rollout's "complete" does not stand for this one. */
   readonly isNewRevision: boolean;
+  /** Why the last step failed. */
+  readonly failure?: unknown;
   readonly nowMs: number;
 }): Status {
   const { deployment, sets, bounds, nowMs } = o;
@@ -54,7 +57,10 @@ export function deploymentStatus(o: {
         },
     { nowMs, tracksUpdates: true },
   );
-  conditions = withProgress({ ...o, desired: bounds.desired, conditions, counts });
+  conditions =
+    o.failure instanceof SetCreateError
+      ? withoutProgress(conditions, o.failure.message, { deployment, nowMs })
+      : withProgress({ ...o, desired: bounds.desired, conditions, counts });
   conditions = withReplicaFailure(conditions, all, nowMs);
   return {
     ...counts,
@@ -74,6 +80,16 @@ export function deadlineInMs(deployment: Deployment, status: Status, nowMs: numb
   if (progressing.reason === complete || progressing.reason === timedOut) return undefined;
   const since = Date.parse(progressing.lastUpdateTime ?? progressing.lastTransitionTime ?? '');
   return Number.isNaN(since) ? undefined : Math.max(0, since + deadline * 1000 - nowMs);
+}
+
+function withoutProgress(
+  conditions: Condition[],
+  message: string,
+  o: { readonly deployment: Deployment; readonly nowMs: number },
+): Condition[] {
+  if (deadlineSeconds(o.deployment) === undefined) return withoutCondition(conditions, 'Progressing');
+  const condition = { type: 'Progressing', status: 'False', reason: setCreateError, message } as const;
+  return withCondition(conditions, condition, { nowMs: o.nowMs, tracksUpdates: true });
 }
 
 function withProgress(o: {

@@ -3,6 +3,7 @@ import type { Deployment, Pod, ReplicaSet } from '#base/kube/types.js';
 import { controllerOf, keyOfObject } from '../../cache/object-cache.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { isFinished } from '../pod-state.js';
+import { reportAfter } from '../report-after.js';
 import { writeStatus } from '../status-writer.js';
 import type { DeploymentContext, Rollout } from './deployment-context.js';
 import { prune, recordRevision } from './deployment-revisions.js';
@@ -51,32 +52,36 @@ async function reconcile(
   seen: Deployment,
 ): Promise<NonNullable<Deployment['status']>> {
   let deployment = seen;
-  let isNewRevision = false;
   const bounds = rolloutBounds(deployment);
   let sets = await claimSets(context, deployment);
-  if (deployment.metadata.deletionTimestamp === undefined) {
-    const resize = resizeSteps(bounds, sets, { isPaused: deployment.spec.paused === true });
-    if (resize !== undefined) {
-      await scaleAll(context, { deployment, bounds, steps: resize });
-    } else if (deployment.spec.strategy?.type === 'Recreate') {
-      await recreate(context, { deployment, bounds, sets });
-    } else {
-      await roll(context, { deployment, bounds, sets });
-    }
-    sets = await claimSets(context, deployment);
-    deployment = await recordRevision(context, deployment, sets);
-    isNewRevision = deployment !== seen;
-  }
-  const status = deploymentStatus({ deployment, sets, bounds, isNewRevision, nowMs: Date.now() });
-  await writeStatus(
-    context.deps.client,
-    { resource: deployments, cache: context.deployments },
-    deployment,
-    status,
+  const isGoing = deployment.metadata.deletionTimestamp !== undefined;
+  const status = await reportAfter(
+    async () => {
+      if (isGoing) return;
+      await advance(context, { deployment, bounds, sets });
+      sets = await claimSets(context, deployment);
+      deployment = await recordRevision(context, deployment, sets);
+    },
+    async (failure) => {
+      const isNewRevision = deployment !== seen;
+      const nowMs = Date.now();
+      const next = deploymentStatus({ deployment, sets, bounds, isNewRevision, failure, nowMs });
+      const at = { resource: deployments, cache: context.deployments };
+      await writeStatus(context.deps.client, at, deployment, next);
+      return next;
+    },
   );
   const isDone = status.updatedReplicas === bounds.desired && status.replicas === bounds.desired;
-  if (isDone && deployment.metadata.deletionTimestamp === undefined) await prune(context, deployment, sets);
+  if (isDone && !isGoing) await prune(context, deployment, sets);
   return status;
+}
+
+async function advance(context: DeploymentContext, rollout: Rollout): Promise<void> {
+  const { deployment, bounds, sets } = rollout;
+  const resize = resizeSteps(bounds, sets, { isPaused: deployment.spec.paused === true });
+  if (resize !== undefined) await scaleAll(context, { deployment, bounds, steps: resize });
+  else if (deployment.spec.strategy?.type === 'Recreate') await recreate(context, rollout);
+  else await roll(context, rollout);
 }
 
 async function roll(context: DeploymentContext, rollout: Rollout): Promise<void> {

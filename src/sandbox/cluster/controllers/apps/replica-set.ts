@@ -7,6 +7,7 @@ import { withCondition, withoutCondition } from '../conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { PodControl, podFromTemplate } from '../pod-control.js';
 import { compareForDeletion, isActive, isAvailable, isReady, nextAvailabilityMs } from '../pod-state.js';
+import { reportAfter } from '../report-after.js';
 import { writeStatus } from '../status-writer.js';
 
 /** Pods created or deleted in one pass; the rest follows in the next. */
@@ -65,24 +66,15 @@ function replicaController(
       const set = sets.get(namespace, name);
       if (set === undefined) return;
       const pods = (await control.claim(set, o.selectorOf(set))).filter(isActive);
-      let failure: unknown;
-      if (set.metadata.deletionTimestamp === undefined) {
-        try {
-          await adjust(control, set, pods);
-        } catch (error) {
-          failure = error;
-        }
-      }
-      const current = control.pods.ownedBy(set.metadata.uid).filter(isActive);
-      await writeStatus(
-        deps.client,
-        { resource: o.resource, cache: sets },
-        set,
-        statusOf({ set, pods: current, failure }),
-      );
-      const wait = nextAvailabilityMs(current, set.spec.minReadySeconds ?? 0, Date.now());
-      if (wait !== undefined) queue.addAfter(key, wait);
-      if (failure !== undefined) throw failure;
+      const report = async (failure: unknown): Promise<void> => {
+        const current = control.pods.ownedBy(set.metadata.uid).filter(isActive);
+        const status = statusOf({ set, pods: current, failure });
+        await writeStatus(deps.client, { resource: o.resource, cache: sets }, set, status);
+        const wait = nextAvailabilityMs(current, set.spec.minReadySeconds ?? 0, Date.now());
+        if (wait !== undefined) queue.addAfter(key, wait);
+      };
+      if (set.metadata.deletionTimestamp !== undefined) await report(undefined);
+      else await reportAfter(() => adjust(control, set, pods), report);
     },
   };
 }

@@ -5,6 +5,7 @@ import type { ControllerRevision, StatefulSet } from '../../objects.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { PodControl } from '../pod-control.js';
 import { isAvailable, isReady, nextAvailabilityMs } from '../pod-state.js';
+import { reportAfter } from '../report-after.js';
 import { writeStatus } from '../status-writer.js';
 import { RevisionHistory, revisionHashLabel, templateOf } from './controller-revisions.js';
 import { StatefulClaims } from './stateful-claims.js';
@@ -41,12 +42,10 @@ export function statefulSetController(deps: ControllerDeps, queue: ControllerQue
       const set = context.sets.get(namespace, name);
       if (set === undefined || set.metadata.deletionTimestamp !== undefined) return;
       const update = await context.history.current(set, set.spec.selector.matchLabels ?? {});
-      await manage(context, set, update);
-      const pods = context.control.pods
-        .ownedBy(set.metadata.uid)
-        .filter((pod) => ordinalOf(set, pod) !== undefined);
-      const status = statusOf({ set, pods, update: update.metadata.name, nowMs: Date.now() });
-      await writeStatus(deps.client, { resource: statefulSets, cache: context.sets }, set, status);
+      const { pods, status } = await reportAfter(
+        () => manage(context, set, update),
+        () => report(context, set, update.metadata.name),
+      );
       const inUse = pods.map((pod) => pod.metadata.labels?.[revisionHashLabel] ?? '');
       await context.history.prune(
         set,
@@ -56,6 +55,19 @@ export function statefulSetController(deps: ControllerDeps, queue: ControllerQue
       if (wait !== undefined) queue.addAfter(key, wait);
     },
   };
+}
+
+async function report(
+  context: Context,
+  set: StatefulSet,
+  update: string,
+): Promise<{ readonly pods: readonly Pod[]; readonly status: NonNullable<StatefulSet['status']> }> {
+  const pods = context.control.pods
+    .ownedBy(set.metadata.uid)
+    .filter((pod) => ordinalOf(set, pod) !== undefined);
+  const status = statusOf({ set, pods, update, nowMs: Date.now() });
+  await writeStatus(context.deps.client, { resource: statefulSets, cache: context.sets }, set, status);
+  return { pods, status };
 }
 
 async function manage(context: Context, set: StatefulSet, update: ControllerRevision): Promise<void> {

@@ -1,3 +1,4 @@
+import { messageOf } from '#base/errors/mesh-error.js';
 import { cronJobs, jobs } from '#base/kube/resource.js';
 import { isAlreadyExists } from '#base/kube/api-error.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
@@ -7,6 +8,7 @@ import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } 
 import { type CronSchedule, nextRun, parseCron } from '../../../base/cron-schedule.js';
 import { isEnded } from './job.js';
 import { ownerReference } from '../pod-control.js';
+import { reportAfter } from '../report-after.js';
 import { writeStatus } from '../status-writer.js';
 
 /** Missed times looked at after a pause; only the latest is run. */
@@ -40,9 +42,14 @@ export function cronJobController(deps: ControllerDeps, queue: ControllerQueue):
       const { namespace, name } = splitKey(key);
       const cron = context.cronJobs.get(namespace, name);
       if (cron === undefined || cron.metadata.deletionTimestamp !== undefined) return;
-      await trimHistory(context, cron);
-      const ranAt = await runDue(context, cron);
-      await report(context, cron, ranAt);
+      let ranAt: number | undefined;
+      await reportAfter(
+        async () => {
+          await trimHistory(context, cron);
+          ranAt = await runDue(context, cron);
+        },
+        () => report(context, cron, ranAt),
+      );
     },
   };
 }
@@ -123,7 +130,9 @@ async function startJob(context: Context, cron: CronJob, due: number): Promise<v
     context.jobs.remember(created);
     note(context, cron, 'Normal', 'SuccessfulCreate', `Created job ${name}`);
   } catch (error) {
-    if (!isAlreadyExists(error)) throw error;
+    if (isAlreadyExists(error)) return;
+    note(context, cron, 'Warning', 'FailedCreate', `Error creating job: ${messageOf(error)}`);
+    throw error;
   }
 }
 

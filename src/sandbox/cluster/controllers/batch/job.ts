@@ -6,6 +6,7 @@ import { conditionOf } from '../conditions.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
 import { PodControl } from '../pod-control.js';
 import { isReady } from '../pod-state.js';
+import { reportAfter } from '../report-after.js';
 import { RetryDelays } from '../retry-delays.js';
 import { writeStatus } from '../status-writer.js';
 import { earlierFailures, indexOf } from './job-indexes.js';
@@ -80,10 +81,14 @@ async function advance(context: Context, seen: Job): Promise<void> {
   const wait = plan.toCreate.length > 0 ? backoffMs(context, job, tally) : 0;
   // Pods that are stopped for no fault of theirs are not counted as failures.
   if (plan.outcome === undefined) await untrack(context.deps, context.control.pods, plan.toDelete);
-  await context.control.deleteMany(job, plan.toDelete);
   if (wait > 0) context.queue.addAfter(key, wait);
-  else await createPods(context, { job, plan, pods });
-  const written = await report(context, { job, tally, plan, nowMs });
+  const written = await reportAfter(
+    async () => {
+      await context.control.deleteMany(job, plan.toDelete);
+      if (wait === 0) await createPods(context, { job, plan, pods });
+    },
+    () => report(context, { job, tally, plan, nowMs }),
+  );
   announce(context, seen, written);
   if (isEnded(written)) {
     await expire(context, written);
