@@ -47,20 +47,18 @@ export function bindWaypoint(input: BindingInput): WaypointBinding {
 
   const key = waypointKey(named.namespace, named.name);
   const waypoint = input.getWaypoint(key);
-  if (waypoint !== undefined && !isNamespaceAllowed(waypoint, input)) {
-    return { kind: 'refused', waypoint: key, problem: 'AttachmentDenied' };
-  }
   // An unknown Gateway is taken for what one without a label would be: a waypoint for services.
   // Only an object that names it itself is bound to it whatever it is for.
   const isServed =
     waypoint === undefined
       ? input.traffic === 'service' || own !== undefined
       : waypoint.traffic === 'all' || waypoint.traffic === input.traffic;
-  if (!isServed) {
-    // A workload that inherits a waypoint for services is the normal case, not a mistake.
-    if (input.traffic === 'workload' && own === undefined) return { kind: 'none' };
-    return { kind: 'refused', waypoint: key, problem: 'UnsupportedTrafficType' };
+  // A workload that inherits a waypoint for services is the normal case, not a mistake.
+  if (!isServed && input.traffic === 'workload' && own === undefined) return { kind: 'none' };
+  if (waypoint !== undefined && !isNamespaceAllowed(waypoint, input)) {
+    return { kind: 'refused', waypoint: key, problem: 'AttachmentDenied' };
   }
+  if (!isServed) return { kind: 'refused', waypoint: key, problem: 'UnsupportedTrafficType' };
   const isReady = (waypoint?.addresses.length ?? 0) > 0;
   if (!isReady && input.failurePolicy === 'open') {
     return { kind: 'refused', waypoint: key, problem: 'WaypointIsNotReady' };
