@@ -25,6 +25,27 @@ export const builtInClasses: readonly BuiltInClass[] = [
   },
 ];
 
+/**
+ * Features of the Gateway API, by the controller of the class, as its conformance suite names them: what Gateways of
+ * the class do today, each whole. Routing adds its own here.
+ */
+const features: Readonly<Record<string, readonly string[]>> = {
+  // Ingress gateways are not deployed yet, and those elsewhere are what somebody else made of them.
+  [gatewayController]: [],
+  [unmanagedController]: [],
+  [waypointController]: [
+    // Calls to Services pass through the mesh, and through waypoints, unchanged; `HTTPRoute` is one of its own.
+    'Mesh',
+    // spec.infrastructure.labels and annotations are on all that is made for a waypoint.
+    'GatewayInfrastructurePropagation',
+  ],
+};
+
+/** What a GatewayClass says in `status.supportedFeatures`: sorted, as the Gateway API wants them. */
+export function supportedFeatures(controllerName: string): { readonly name: string }[] {
+  return (features[controllerName] ?? []).toSorted().map((name) => ({ name }));
+}
+
 /** Whether this project answers for classes of that controller. */
 export function isOurController(controllerName: string): boolean {
   return builtInClasses.some((builtIn) => builtIn.controllerName === controllerName);

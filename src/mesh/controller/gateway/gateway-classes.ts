@@ -10,12 +10,12 @@ import type { Graph } from '../graph/graph.js';
 import { statusKey } from '../model/inputs.js';
 import type { DesiredStatus } from '../status/desired-status.js';
 import { WorkQueue } from '../work-queue.js';
-import { builtInClasses, isOurController } from './classes.js';
+import { builtInClasses, isOurController, supportedFeatures } from './classes.js';
 
 /** While the Gateway API is not installed, its absence is looked at this often, in milliseconds. */
 const absentPollMs = 3_000;
 
-/** What to say of Gateway classes: those of our controllers are accepted. */
+/** What to say of Gateway classes: those of our controllers are accepted, and what they can do. */
 export function createGatewayClassStatuses(
   graph: Graph,
   classes: Collection<GatewayClass>,
@@ -37,6 +37,7 @@ export function createGatewayClassStatuses(
         namespace: '',
         name: metadata.name,
         conditions: [accepted],
+        fields: { supportedFeatures: supportedFeatures(spec.controllerName) },
       } as const;
       return [{ key: statusKey('gatewayClasses', metadata.name), value }];
     },

@@ -311,6 +311,8 @@ test('what people change is put back', async () => {
     async () =>
       (await mesh.client.get<GatewayClass>(gatewayClass)).status?.conditions?.[0]?.status === 'True',
   );
+  const { status } = await mesh.client.get<GatewayClass>(gatewayClass);
+  expect(status?.supportedFeatures).toEqual([{ name: 'GatewayInfrastructurePropagation' }, { name: 'Mesh' }]);
 
   const policy = inShop(resources.authorizationPolicies, 'any');
   await mesh.create(resources.authorizationPolicies, {

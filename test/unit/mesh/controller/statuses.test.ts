@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { apiVersionOf } from '#base/kube/resource.js';
 import type { Condition, Gateway, KubeObject, Pod, Service } from '#base/kube/types.js';
+import { builtInClasses, supportedFeatures } from '#mesh/controller/gateway/classes.js';
 import { createManagedGateways } from '#mesh/controller/gateway/managed-gateways.js';
 import { meshKey, objectKey, statusKey } from '#mesh/controller/model/inputs.js';
 import { type KindName, kinds, routeKinds, unhonoredKinds } from '#mesh/controller/model/kinds.js';
@@ -8,6 +9,7 @@ import { MeshState } from '#mesh/controller/model/mesh-state.js';
 import { withTimes } from '#mesh/controller/status/desired-status.js';
 import { createStatusChanges } from '#mesh/controller/statuses.js';
 import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
+import { gatewayApiKinds } from '#mesh/rules/support/gateway-api-kinds.js';
 import { kindSupport } from '#mesh/rules/support/kinds.js';
 
 const at = new Date('2026-01-01T00:00:00Z');
@@ -144,7 +146,7 @@ describe('what is written', () => {
   });
 
   test('is of the object as it is: the class of another controller gets nothing', () => {
-    const { set, write } = setUp();
+    const { set, write, statusOf } = setUp();
     const gatewayClass = (name: string, controllerName: string) => ({
       apiVersion: 'gateway.networking.k8s.io/v1',
       kind: 'GatewayClass',
@@ -153,7 +155,38 @@ describe('what is written', () => {
     });
     set('gatewayClasses', gatewayClass('istio-waypoint', 'istio.io/mesh-controller'));
     set('gatewayClasses', gatewayClass('other', 'example.com/controller'));
-    expect(write()).toEqual([{ kind: 'gatewayClasses', name: 'istio-waypoint', fields: ['conditions'] }]);
+    expect(write()).toEqual([
+      { kind: 'gatewayClasses', name: 'istio-waypoint', fields: ['conditions', 'supportedFeatures'] },
+    ]);
+    expect(statusOf('gatewayClasses', 'istio-waypoint')['supportedFeatures']).toEqual([
+      { name: 'GatewayInfrastructurePropagation' },
+      { name: 'Mesh' },
+    ]);
+    expect(write()).toEqual([]);
+  });
+
+  test('claims features of kinds and fields only that are honored', () => {
+    const kindsByName = new Map(gatewayApiKinds.map((kind) => [kind.resource.kind, kind]));
+    const fields = kindsByName.get('Gateway')?.fields ?? {};
+    /** What a feature is about, where its name does not say so. */
+    const about: Readonly<Record<string, readonly string[]>> = {
+      Mesh: [],
+      GatewayInfrastructurePropagation: ['infrastructure.labels', 'infrastructure.annotations'],
+    };
+    for (const { controllerName } of builtInClasses) {
+      const names = supportedFeatures(controllerName).map(({ name }) => name);
+      expect(names).toEqual([...new Set(names)].toSorted());
+      for (const name of names) {
+        // Gateway and GatewayClass are in the names of features that ask for less than all of them.
+        const routed = [...kindsByName.values()].filter(
+          ({ resource: { kind } }) => !kind.startsWith('Gateway') && name.includes(kind),
+        );
+        expect([name, routed.filter((kind) => kind.treatment !== 'honored')]).toEqual([name, []]);
+        const paths = about[name];
+        if (routed.length === 0) expect([name, paths]).not.toEqual([name, undefined]);
+        for (const path of paths ?? []) expect([path, fields[path]?.treatment]).toEqual([path, 'honored']);
+      }
+    }
   });
 });
 
