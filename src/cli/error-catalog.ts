@@ -7,6 +7,7 @@ import { hboneCodes } from '#mesh/hbone/error-codes.js';
 import { identityCodes } from '#mesh/identity/error-codes.js';
 import { inspectCodes } from '#mesh/inspect/error-codes.js';
 import { installCodes } from '#mesh/install/error-codes.js';
+import { rulesCodes } from '#mesh/rules/error-codes.js';
 import { ztunnelCodes } from '#mesh/ztunnel/error-codes.js';
 import { sandboxCodes } from '#sandbox/error-codes.js';
 import { cliCodes } from './error-codes.js';
@@ -17,6 +18,7 @@ export const errorCatalog: Readonly<Record<string, ErrorCode>> = {
   ...baseCodes,
   ...installCodes,
   ...controllerCodes,
+  ...rulesCodes,
   ...identityCodes,
   ...ztunnelCodes,
   ...hboneCodes,

@@ -47,12 +47,6 @@ export const cniCodes = {
     cause: 'The configuration directory has no valid .conf or .conflist to chain the plugin to.',
     fix: 'Check the network plugin of the node and the installation value cni.cniConfDir.',
   },
-  MESH0708: {
-    kind: 'usage',
-    title: 'the CNI agent was started with settings it cannot use',
-    cause: 'An environment variable of the istio-cni-node DaemonSet is missing or malformed.',
-    fix: 'Compare the DaemonSet with `meshctl manifest diff`.',
-  },
   MESH0709: {
     kind: 'failed',
     title: 'a pod waits because the CNI agent of its node does not answer',

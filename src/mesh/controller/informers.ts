@@ -7,7 +7,7 @@ import type { Logger } from '#base/telemetry/log.js';
 import type { SourceCollection } from './graph/graph.js';
 import { meshKey, objectKey, statusKey, type Inputs } from './model/inputs.js';
 import { type KindName, type KindRow, kinds } from './model/kinds.js';
-import { parseMeshConfig, type MeshConfig } from '../rules/mesh-config.js';
+import { type MeshConfig, meshConfigMap, parseMeshConfig } from '../rules/mesh-config.js';
 
 export interface InformerDeps {
   readonly client: KubeClient;
@@ -16,10 +16,6 @@ export interface InformerDeps {
   readonly meshDefaults: MeshConfig;
   readonly log: Logger;
 }
-
-/** Name of the ConfigMap with the mesh options, and its key. */
-const meshConfigMap = 'istio';
-const meshConfigKey = 'mesh';
 
 /**
  * Watches every kind of the table and keeps the inputs equal to it, until the signal ends. Resolves when all have been
@@ -80,13 +76,13 @@ function meshConfigReflector(deps: InformerDeps): Reflector<ConfigMap> {
     client: deps.client,
     resource: resources.configMaps,
     namespace: deps.systemNamespace,
-    fieldSelector: `metadata.name=${meshConfigMap}`,
+    fieldSelector: `metadata.name=${meshConfigMap.name}`,
     onError: onErrorOf(deps),
   });
   reflector.onChange(({ type, object }) => {
     // A server that ignores the field selector must not make another ConfigMap the mesh options.
-    if (object.metadata.name !== meshConfigMap) return;
-    const text = type === 'deleted' ? '' : (object.data?.[meshConfigKey] ?? '');
+    if (object.metadata.name !== meshConfigMap.name) return;
+    const text = type === 'deleted' ? '' : (object.data?.[meshConfigMap.key] ?? '');
     try {
       deps.inputs.mesh.set(meshKey, parseMeshConfig(text, deps.meshDefaults));
     } catch (error) {

@@ -38,7 +38,9 @@ export interface BindingInput {
  * refused rather than let past its policies; policy `open` restores upstream's behavior.
  */
 export function bindWaypoint(input: BindingInput): WaypointBinding {
-  if (isPartOfWaypoint(input)) return { kind: 'none' };
+  if (isPartOfWaypoint(input, input.traffic, (key) => input.getWaypoint(key) !== undefined)) {
+    return { kind: 'none' };
+  }
   const own = namedWaypoint(input.labels, input.namespace);
   if (own === noWaypoint) return { kind: 'none' };
   const inherited = own === undefined ? namedWaypoint(input.namespaceLabels, input.namespace) : undefined;
@@ -77,14 +79,21 @@ export function bindWaypoint(input: BindingInput): WaypointBinding {
 }
 
 /** A waypoint's own Service and pods are never behind a waypoint. */
-function isPartOfWaypoint({ labels: own, namespace, traffic, getWaypoint }: BindingInput): boolean {
-  if (managedWaypoints.has(own[labels.gatewayManaged] ?? '')) return true;
-  const gateway = own[labels.gatewayName];
+export function isPartOfWaypoint(
+  object: { readonly namespace: string; readonly labels: Labels },
+  traffic: BindingInput['traffic'],
+  isWaypoint: (key: string) => boolean,
+): boolean {
+  if (managedWaypoints.has(object.labels[labels.gatewayManaged] ?? '')) return true;
+  const gateway = object.labels[labels.gatewayName];
   return (
-    traffic === 'workload' &&
-    gateway !== undefined &&
-    getWaypoint(waypointKey(namespace, gateway)) !== undefined
+    traffic === 'workload' && gateway !== undefined && isWaypoint(waypointKey(object.namespace, gateway))
   );
+}
+
+/** Whether an object's own label decides about its waypoint; an empty one does not. */
+export function namesWaypoint(from: Labels): boolean {
+  return (from[labels.useWaypoint] ?? '') !== '';
 }
 
 /** Values of the managed-by label on objects of a waypoint. */
@@ -99,7 +108,7 @@ export function namedWaypoint(
   ownNamespace: string,
 ): { readonly namespace: string; readonly name: string } | typeof noWaypoint | undefined {
   const name = from[labels.useWaypoint];
-  if (name === undefined || name === '') return undefined;
+  if (name === undefined || !namesWaypoint(from)) return undefined;
   if (name === noWaypoint) return noWaypoint;
   const namespace = from[labels.useWaypointNamespace];
   return { name, namespace: namespace === undefined || namespace === '' ? ownNamespace : namespace };

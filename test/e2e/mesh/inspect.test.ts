@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest';
 import { execInPod } from '#base/kube/exec.js';
-import { bank, deployBank, enrollNamespace, installMesh, onePod, outsider } from '../../harness/bank.js';
+import {
+  bank,
+  curlFrom,
+  deployBank,
+  enrollNamespace,
+  installMesh,
+  loadgenerator,
+  onePod,
+  outsider,
+  sleep,
+} from '../../harness/bank.js';
 import { eventually } from '../../harness/cluster.js';
 import { useSandbox } from '../../harness/sandbox.js';
 
@@ -140,6 +150,113 @@ test('verify-install passes on a sound mesh, as a table, as JSON and as JUnit', 
   expect(JSON.parse(json.stdout)).toMatchObject({ apiVersion: 'meshctl.dev/v1' });
   const junit = await meshctl(['verify-install', '-o', 'junit']);
   expect(junit.stdout).toMatch(/<testsuites?[ >]/);
+});
+
+/** As `eventually`, within the time that a change takes to reach the proxies of a busy machine. */
+const soon = (attempt: () => Promise<unknown>) => eventually(attempt, { timeoutMs: 20_000 });
+
+/** What describe says of a frontend pod, with its exit code. */
+async function describeFrontend(name: string) {
+  const outcome = await sandbox().meshctl(['describe', 'pod', `${name}.${bank}`, '-o', 'json']);
+  const report = JSON.parse(outcome.stdout) as {
+    verdict: string;
+    summary: string;
+    mtls: { mode: string };
+    observed: { mtls: { mode: string } };
+    policies: { name: string; enforcedBy: string; isLoaded: boolean; shortfall?: string }[];
+    findings: { code: string; message: string }[];
+  };
+  return { exitCode: outcome.exitCode, report };
+}
+
+test('a DENY with an HTTP attribute refuses whom the rest of it matches; status and describe say so', async () => {
+  const { client, kubectl } = sandbox();
+  const pod = await onePod(client, bank, 'app=frontend,at=far');
+  const url = `http://${pod.status?.podIP}:8080/`;
+  expect((await curlFrom(client, sleep, url)).status).toBe(200);
+  const denial = {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { name: 'no-delete', namespace: bank },
+    spec: {
+      selector: { matchLabels: { app: 'frontend' } },
+      action: 'DENY',
+      rules: [
+        {
+          from: [{ source: { principals: [`cluster.local/ns/${bank}/sa/sleep`] } }],
+          to: [{ operation: { methods: ['DELETE'] } }],
+        },
+      ],
+    },
+  };
+  expect((await kubectl(['apply', '-f', '-'], { input: JSON.stringify(denial) })).exitCode).toBe(0);
+  await soon(async () => {
+    // A GET, which the policy does not name: its sender is refused all the same, others are not.
+    expect((await curlFrom(client, sleep, url)).status).toBe(0);
+    expect((await curlFrom(client, loadgenerator, url)).status).toBe(200);
+    const { report } = await describeFrontend(pod.metadata.name);
+    expect(report.policies).toMatchObject([{ name: 'no-delete', enforcedBy: 'ztunnel', isLoaded: true }]);
+    expect(report.findings.map(({ code }) => code)).toContain('MESH0932');
+    const jsonpath = '{.status.conditions[?(@.type=="ZtunnelAccepted")].message}';
+    const status = await kubectl(['get', 'ap', 'no-delete', '-n', bank, '-o', `jsonpath=${jsonpath}`]);
+    expect(status.stdout).toContain(report.policies[0]?.shortfall);
+  });
+  expect((await kubectl(['delete', 'ap', 'no-delete', '-n', bank])).exitCode).toBe(0);
+  await soon(async () => expect((await curlFrom(client, sleep, url)).status).toBe(200));
+});
+
+test('describe says the mode that is enforced: strict for the namespace, disabled for the workload', async () => {
+  const { client, kubectl } = sandbox();
+  const pod = await onePod(client, bank, 'app=frontend,at=near');
+  const url = `http://${pod.status?.podIP}:8080/`;
+  const policy = (name: string, spec: object) => ({
+    apiVersion: 'security.istio.io/v1',
+    kind: 'PeerAuthentication',
+    metadata: { name, namespace: bank },
+    spec,
+  });
+  const apply = (object: object) => kubectl(['apply', '-f', '-'], { input: JSON.stringify(object) });
+  const says = async (mode: string, status: number) =>
+    soon(async () => {
+      expect((await curlFrom(client, outsider, url)).status).toBe(status);
+      const { report } = await describeFrontend(pod.metadata.name);
+      expect([report.mtls.mode, report.observed.mtls.mode]).toEqual([mode, mode]);
+    });
+  await apply(policy('default', { mtls: { mode: 'STRICT' } }));
+  await says('STRICT', 0);
+  const disable = { selector: { matchLabels: { app: 'frontend' } }, mtls: { mode: 'DISABLE' } };
+  await apply(policy('frontend', disable));
+  await says('PERMISSIVE', 200);
+  expect((await kubectl(['delete', 'pa', 'default', 'frontend', '-n', bank])).exitCode).toBe(0);
+});
+
+test('a pod whose waypoint is deleted by force is not called ready: calls to it are refused', async () => {
+  const { client, kubectl, meshctl } = sandbox();
+  const pod = await onePod(client, bank, 'app=frontend,at=far');
+  const { name } = pod.metadata;
+  const url = `http://${pod.status?.podIP}:8080/`;
+  const applied = await meshctl(['waypoint', 'apply', 'wl', '-n', bank, '--for', 'workload', '--wait']);
+  expect(applied.exitCode, applied.stderr).toBe(0);
+  await kubectl(['label', 'pod', name, '-n', bank, 'istio.io/use-waypoint=wl']);
+  await soon(async () => {
+    const status = await meshctl(['waypoint', 'status', 'wl', '-n', bank]);
+    expect(status.stdout).toContain(`used by       Pod ${bank}/${name}`);
+  });
+  const refused = await meshctl(['waypoint', 'delete', 'wl', '-n', bank]);
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain(`Pod ${bank}/${name} uses ${bank}/wl`);
+  await soon(async () => expect((await curlFrom(client, sleep, url)).status).toBe(200));
+  await kubectl(['delete', 'gtw', 'wl', '-n', bank]);
+  await soon(async () => {
+    expect((await curlFrom(client, sleep, url)).status).toBe(0);
+    const { exitCode, report } = await describeFrontend(name);
+    expect(exitCode).toBe(1);
+    expect(report.verdict).toBe('broken');
+    expect(report.summary).toContain('calls to its address are refused');
+    expect(report.findings.map(({ code }) => code)).toContain('MESH0924');
+  });
+  await kubectl(['label', 'pod', name, '-n', bank, 'istio.io/use-waypoint-']);
+  await soon(async () => expect((await curlFrom(client, sleep, url)).status).toBe(200));
 });
 
 test('verify-install and describe fail when a component is gone, and say which', async () => {

@@ -27,8 +27,9 @@ const raisedIn: Readonly<Record<string, readonly string[]>> = {
   'src/mesh/hbone': ['src/base', 'src/mesh/identity'],
   'src/mesh/ztunnel': ['src/base', 'src/mesh/identity', 'src/mesh/hbone'],
   'src/mesh/gateway': ['src/base', 'src/mesh/identity', 'src/mesh/hbone'],
-  'src/mesh/cni': ['src/base'],
-  'src/mesh/controller': ['src/base', 'src/mesh/identity'],
+  'src/mesh/rules': ['src/base'],
+  'src/mesh/cni': ['src/base', 'src/mesh/rules'],
+  'src/mesh/controller': ['src/base', 'src/mesh/identity', 'src/mesh/rules'],
   'src/mesh/inspect': ['src/base'],
   'src/mesh/install': ['src/base', 'src/mesh/inspect'],
 };

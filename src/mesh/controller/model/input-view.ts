@@ -1,4 +1,3 @@
-import * as labels from '#base/kube/labels.js';
 import type { AuthorizationPolicy } from '#base/kube/types.js';
 import type { Collection, Index } from '../graph/collection.js';
 import type { Reader } from '../graph/readers.js';
@@ -8,7 +7,12 @@ import type { MeshConfig } from '../../rules/mesh-config.js';
 import { modeAt, type PeerAuthFacts, type PeerAuthScope } from '../../rules/mtls-mode.js';
 import type { TargetLookup } from '../../rules/policy-targets.js';
 import { waypointKey, type Waypoint } from '../../rules/waypoint.js';
-import { bindWaypoint, type WaypointBinding } from '../../rules/waypoint-binding.js';
+import {
+  bindWaypoint,
+  isPartOfWaypoint,
+  namesWaypoint,
+  type WaypointBinding,
+} from '../../rules/waypoint-binding.js';
 import { meshKey, type Inputs } from './inputs.js';
 import { serviceKey, type MeshService } from './service.js';
 
@@ -49,11 +53,12 @@ export interface PodDefaults {
   readonly binding: WaypointBinding;
 }
 
-/** Values of the managed-by label on objects of a waypoint. */
-const managedWaypoints: ReadonlySet<string> = new Set([
-  'istio.io-mesh-controller',
-  'istio.io-eastwest-controller',
-]);
+/** An object whose waypoint is asked for. */
+interface BindingQuestion {
+  readonly of: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
+  readonly traffic: 'service' | 'workload';
+  readonly reader: Reader;
+}
 
 /** Lets ingress gateways route through the waypoint: label of Services and namespaces. */
 const ingressUseWaypoint = 'istio.io/ingress-use-waypoint';
@@ -118,9 +123,7 @@ export class InputView {
   }
 
   bindService(service: ServiceFacts, inherited: WaypointBinding, reader: Reader): WaypointBinding {
-    if (managedWaypoints.has(service.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
-    if (!namesWaypoint(service.labels)) return inherited;
-    return this.#bind({ of: service, traffic: 'service', reader });
+    return this.#bindOr(inherited, { of: service, traffic: 'service', reader });
   }
 
   ingressUsesWaypoint(service: ServiceFacts, inherited: boolean): boolean {
@@ -129,17 +132,7 @@ export class InputView {
   }
 
   bindPod(pod: PodFacts, inherited: WaypointBinding, reader: Reader): WaypointBinding {
-    const gateway = pod.labels[labels.gatewayName];
-    // A waypoint's own pods are never behind a waypoint.
-    if (managedWaypoints.has(pod.labels[labels.gatewayManaged] ?? '')) return { kind: 'none' };
-    if (
-      gateway !== undefined &&
-      this.#waypoints.get(waypointKey(pod.namespace, gateway), reader) !== undefined
-    ) {
-      return { kind: 'none' };
-    }
-    if (!namesWaypoint(pod.labels)) return inherited;
-    return this.#bind({ of: pod, traffic: 'workload', reader });
+    return this.#bindOr(inherited, { of: pod, traffic: 'workload', reader });
   }
 
   targetLookup(services: Collection<MeshService>, reader: Reader): TargetLookup {
@@ -166,11 +159,15 @@ export class InputView {
     };
   }
 
-  #bind(input: {
-    readonly of: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
-    readonly traffic: 'service' | 'workload';
-    readonly reader: Reader;
-  }): WaypointBinding {
+  /** What an object without a name of its own inherits was worked out for its namespace. */
+  #bindOr(inherited: WaypointBinding, input: BindingQuestion): WaypointBinding {
+    const { of, traffic, reader } = input;
+    const isWaypoint = (key: string) => this.#waypoints.get(key, reader) !== undefined;
+    if (isPartOfWaypoint(of, traffic, isWaypoint)) return { kind: 'none' };
+    return namesWaypoint(of.labels) ? this.#bind(input) : inherited;
+  }
+
+  #bind(input: BindingQuestion): WaypointBinding {
     const { of, traffic, reader } = input;
     return bindWaypoint({
       namespace: of.namespace,
@@ -182,9 +179,4 @@ export class InputView {
       ...this.#cluster,
     });
   }
-}
-
-/** Whether an object's own label decides about its waypoint; an empty one does not. */
-function namesWaypoint(of: Readonly<Record<string, string>>): boolean {
-  return (of[labels.useWaypoint] ?? '') !== '';
 }
