@@ -123,7 +123,8 @@ class Cell implements Reader {
   readonly #key: string;
   /** Where it is entered as a reader: tables and keys by turns. */
   #entries: (ReaderTable | string)[] = [];
-  outputs: readonly string[] = [];
+  /** Keys of what it made; one, which most make, without a list around it. */
+  outputs: string | readonly string[] = [];
 
   constructor(owner: CellOwner, key: string) {
     this.#owner = owner;
@@ -216,8 +217,11 @@ class DerivedCollection<I, O> extends StoredCollection<O> implements CellOwner {
       }
     }
     const before = cell.outputs;
-    cell.outputs = [...outputs.keys()];
-    for (const gone of before) if (!outputs.has(gone)) this.store(gone, undefined);
+    const [first] = outputs.keys();
+    cell.outputs = first !== undefined && outputs.size === 1 ? first : [...outputs.keys()];
+    for (const gone of typeof before === 'string' ? [before] : before) {
+      if (!outputs.has(gone)) this.store(gone, undefined);
+    }
     for (const [outputKey, value] of outputs) {
       const old = this.peek(outputKey);
       if (old !== undefined && (this.#options.isEqual ?? isDeepStrictEqual)(old, value)) continue;

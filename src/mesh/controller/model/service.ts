@@ -15,20 +15,38 @@ import {
   NetworkAddressSchema,
   type Service,
 } from '../../xds/gen/istio/workload_pb.js';
-import { encodeResource, type WireResource } from '../../xds/server/resource.js';
+import { decodeResource, encodeResource, type WireResource } from '../../xds/server/resource.js';
 import { addressType } from '../../xds/type-urls.js';
 import { appProtocolOf } from '../../rules/app-protocol.js';
 import type { ServiceFacts } from '../../rules/facts.js';
 import type { WaypointBinding } from '../../rules/waypoint-binding.js';
 
 /** A Service as the mesh sees it. */
-export interface MeshService {
-  /** `namespace/hostname`, its resource name. */
-  readonly key: string;
+export class MeshService {
   readonly facts: ServiceFacts;
   readonly binding: WaypointBinding;
-  readonly message: Service;
   readonly wire: WireResource;
+
+  constructor(o: {
+    readonly facts: ServiceFacts;
+    readonly binding: WaypointBinding;
+    readonly wire: WireResource;
+  }) {
+    this.facts = o.facts;
+    this.binding = o.binding;
+    this.wire = o.wire;
+  }
+
+  /** `namespace/hostname`, its resource name. */
+  get key(): string {
+    return this.wire.name;
+  }
+
+  get message(): Service {
+    const { type } = decodeResource(AddressSchema, this.wire);
+    if (type.case !== 'service') throw new Error(`${this.key} is encoded as a ${type.case}`);
+    return type.value;
+  }
 }
 
 /** What a Service's message depends on beyond itself. */
@@ -74,16 +92,15 @@ export function meshService(facts: ServiceFacts, context: ServiceContext): MeshS
     canonical: true,
     ingressUseWaypoint: context.ingressUsesWaypoint && context.binding.kind === 'bound',
   });
-  const key = `${facts.namespace}/${hostname}`;
   const wire = encodeResource({
-    name: key,
+    name: `${facts.namespace}/${hostname}`,
     typeUrl: addressType,
     schema: AddressSchema,
     message: create(AddressSchema, { type: { case: 'service', value: message } }),
     aliases: facts.clusterIps.map((ip) => `${context.network}/${ip}`),
     isVersioned: true,
   });
-  return { key, facts, binding: context.binding, message, wire };
+  return new MeshService({ facts, binding: context.binding, wire });
 }
 
 /** Zero leaves it to each workload's own port map: a named port differs by pod, and hand-made endpoints say their own. */

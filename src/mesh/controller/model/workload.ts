@@ -18,7 +18,7 @@ import {
   type PortList,
   type Workload,
 } from '../../xds/gen/istio/workload_pb.js';
-import { encodeResource, type WireResource } from '../../xds/server/resource.js';
+import { decodeResource, encodeResource, type WireResource } from '../../xds/server/resource.js';
 import { addressType } from '../../xds/type-urls.js';
 import { defaultTrustDomain } from '../../identity/spiffe.js';
 import { appProtocolOf } from '../../rules/app-protocol.js';
@@ -30,13 +30,28 @@ import { canonicalNameOf, canonicalRevisionOf } from '../../rules/workload-name.
 /** What workloads read of a Service: they are not touched when something else of it changes. */
 export type ServicePorts = Pick<ServiceFacts, 'namespace' | 'name' | 'selector' | 'ports'>;
 
-/** A workload as the mesh sees it. */
-export interface MeshWorkload {
-  readonly uid: string;
-  /** Keys of the services it is an endpoint of. */
-  readonly services: readonly string[];
-  readonly message: Workload;
+/** A workload as the mesh sees it. A mesh has tens of thousands: nothing is kept but what is sent. */
+export class MeshWorkload {
   readonly wire: WireResource;
+
+  constructor(wire: WireResource) {
+    this.wire = wire;
+  }
+
+  get uid(): string {
+    return this.wire.name;
+  }
+
+  /** Keys of the services it is an endpoint of. */
+  get services(): readonly string[] {
+    return this.wire.groups;
+  }
+
+  get message(): Workload {
+    const { type } = decodeResource(AddressSchema, this.wire);
+    if (type.case !== 'workload') throw new Error(`${this.uid} is encoded as a ${type.case}`);
+    return type.value;
+  }
 }
 
 /** Facts about the mesh that every workload carries. */
@@ -200,15 +215,14 @@ function podTargetPort(port: ServicePort, pod: PodFacts): number | undefined {
 }
 
 function finish(message: Workload, ips: readonly string[]): MeshWorkload {
-  const services = Object.keys(message.services);
   const wire = encodeResource({
     name: message.uid,
     typeUrl: addressType,
     schema: AddressSchema,
     message: create(AddressSchema, { type: { case: 'workload', value: message } }),
     aliases: ips.map((ip) => `${message.network}/${ip}`),
-    groups: services,
+    groups: Object.keys(message.services),
     isVersioned: true,
   });
-  return { uid: message.uid, services, message, wire };
+  return new MeshWorkload(wire);
 }

@@ -13,7 +13,7 @@ const resource = (name: string, version: string, groups: string[] = []): WireRes
   version,
   aliases: [],
   groups,
-  bytes: new Uint8Array(),
+  encoded: '',
 });
 
 function subscriptionTo(
