@@ -154,8 +154,21 @@ export class KubeClient {
     o: ListOptions = {},
   ): Promise<{ items: T[]; resourceVersion: string }> {
     const items: T[] = [];
+    let version = '';
+    for await (const page of this.pages<T>(resource, o)) {
+      items.push(...page.items);
+      version = page.resourceVersion;
+    }
+    return { items, resourceVersion: version };
+  }
+
+  /** Every object of a kind, page by page: of a large kind, never all of it at once. All pages have the same version. */
+  async *pages<T extends KubeObject>(
+    resource: Resource,
+    o: ListOptions = {},
+  ): AsyncGenerator<{ readonly items: T[]; readonly resourceVersion: string }, void, undefined> {
     let token: string | undefined;
-    for (;;) {
+    do {
       const page: KubeList<T> = await this.request({
         method: 'GET',
         path: pathOf(resource, { namespace: o.namespace }),
@@ -171,12 +184,10 @@ export class KubeClient {
       // Items of a list carry no kind of their own.
       const typeMeta = { apiVersion: page.apiVersion, kind: resource.kind };
       // A Go server writes an empty list of metadata as null.
-      for (const item of page.items ?? []) items.push({ ...typeMeta, ...item });
+      const items = (page.items ?? []).map((item) => ({ ...typeMeta, ...item }));
+      yield { items, resourceVersion: page.metadata.resourceVersion ?? '' };
       token = page.metadata.continue;
-      if (token === undefined || token === '') {
-        return { items, resourceVersion: page.metadata.resourceVersion ?? '' };
-      }
-    }
+    } while (token !== undefined && token !== '');
   }
 
   create<T extends KubeObject>(

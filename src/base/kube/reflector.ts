@@ -85,21 +85,14 @@ export class Reflector<T extends KubeObject> {
     let backoffMs = backoffMinMs;
     while (!signal.aborted) {
       try {
-        const { items, resourceVersion } = await this.#o.client.listWithVersion<T>(this.#o.resource, {
-          namespace: this.#o.namespace,
-          labelSelector: this.#o.labelSelector,
-          fieldSelector: this.#o.fieldSelector,
-          isMetadataOnly: this.#o.isMetadataOnly,
-          signal,
-        });
-        this.#replace(items);
+        const resourceVersion = await this.#list(signal);
         this.#markSynced();
         backoffMs = backoffMinMs;
         await this.#watch(resourceVersion, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (isNotFound(error)) {
-          this.#replace([]);
+          this.#removeAllBut(new Set());
           this.#markSynced();
           await pause(absentKindPollMs, signal);
           continue;
@@ -109,6 +102,25 @@ export class Reflector<T extends KubeObject> {
         backoffMs = Math.min(backoffMs * 2, backoffMaxMs);
       }
     }
+  }
+
+  /** Takes every object there is, and lets go those that are not; returns the version it is a list of. */
+  async #list(signal: AbortSignal): Promise<string> {
+    const { namespace, labelSelector, fieldSelector, isMetadataOnly } = this.#o;
+    const options = { namespace, labelSelector, fieldSelector, isMetadataOnly, signal };
+    const listed = new Set<string>();
+    let version = '';
+    for await (const page of this.#o.client.pages<T>(this.#o.resource, options)) {
+      version = page.resourceVersion;
+      for (const object of page.items) {
+        const key = keyOf(object);
+        listed.add(key);
+        const isCurrent = this.#items.get(key)?.metadata.resourceVersion === object.metadata.resourceVersion;
+        if (!isCurrent) this.#take('MODIFIED', object);
+      }
+    }
+    this.#removeAllBut(listed);
+    return version;
   }
 
   /** Watches from `resourceVersion`, reconnecting where it left off, until an error asks for a new list. */
@@ -161,16 +173,8 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  #replace(items: readonly T[]): void {
-    const gone = new Map(this.#items);
-    for (const object of items) {
-      const key = keyOf(object);
-      const old = gone.get(key);
-      gone.delete(key);
-      if (old !== undefined && old.metadata.resourceVersion === object.metadata.resourceVersion) continue;
-      this.#take('MODIFIED', object);
-    }
-    for (const old of gone.values()) this.#take('DELETED', old);
+  #removeAllBut(keys: ReadonlySet<string>): void {
+    for (const [key, old] of [...this.#items]) if (!keys.has(key)) this.#take('DELETED', old);
   }
 
   #markSynced(): void {
