@@ -210,7 +210,7 @@ export class ZtunnelUnderTest {
 
 /** A resource as it comes out of the stream. */
 export function received(wire: WireResource): XdsResource {
-  const { name, version, resource } = fromBinary(ResourceSchema, wire.bytes);
+  const { name, version, resource } = fromBinary(ResourceSchema, Buffer.from(wire.encoded, 'latin1'));
   if (resource === undefined) throw new Error(`resource ${name} is empty`);
   return { name, version, value: resource.value };
 }
