@@ -174,7 +174,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   #removeAllBut(keys: ReadonlySet<string>): void {
-    for (const [key, old] of [...this.#items]) if (!keys.has(key)) this.#take('DELETED', old);
+    for (const [key, old] of this.#items) if (!keys.has(key)) this.#take('DELETED', old);
   }
 
   #markSynced(): void {

@@ -20,15 +20,24 @@ class ForgetfulClient extends KubeClient {
     const forgotten = new AbortController();
     this.#forget = () => forgotten.abort();
     const signal = o.signal === undefined ? forgotten.signal : AbortSignal.any([o.signal, forgotten.signal]);
-    try {
-      yield* super.stream({ ...o, signal });
-    } finally {
-      if (forgotten.signal.aborted) throw new KubeApiError('MESH0207', 410, { message: 'too old' });
-    }
+    for await (const line of lines(super.stream({ ...o, signal }), forgotten.signal)) yield line;
+    if (forgotten.signal.aborted) throw new KubeApiError('MESH0207', 410, { message: 'too old' });
   }
 
   forgetPosition(): void {
     this.#forget?.();
+  }
+}
+
+/** Lines until the signal ends them, which is no failure. */
+async function* lines(
+  source: AsyncGenerator<string, void, undefined>,
+  signal: AbortSignal,
+): AsyncGenerator<string, void, undefined> {
+  try {
+    yield* source;
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }
 
