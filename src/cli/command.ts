@@ -76,8 +76,8 @@ export interface CommandDefinition {
   readonly formats?: readonly string[];
   /** `--timeout` when the user gives none, in milliseconds. Default 30 s. */
   readonly timeoutMs?: number;
-  /** Everything after the positional arguments belongs to another program (`sandbox exec`). */
-  readonly passThrough?: boolean;
+  /** What follows this many arguments, or `--`, belongs to another program (`sandbox exec`). */
+  readonly passThroughAfter?: number;
   /** Resolves to the result, or to a bare exit code when the command printed by itself through `context.write`. */
   readonly run: (context: CommandContext) => Promise<CommandResult | number>;
 }

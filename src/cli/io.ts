@@ -6,6 +6,11 @@ export interface Io {
   readonly isInteractive: boolean;
   readonly isStdoutTty: boolean;
   readonly env: NodeJS.ProcessEnv;
+  /**
+   * Tells a listener of SIGTERM, SIGHUP and SIGINT, for another program to end by, until the returned function is
+   * called; of SIGINT only where no terminal sends it to that program as well.
+   */
+  readonly signals: (listener: (name: NodeJS.Signals) => void) => () => void;
 }
 
 /** The process's own streams. */
@@ -16,5 +21,22 @@ export function processIo(env: NodeJS.ProcessEnv): Io {
     isInteractive: process.stdin.isTTY && process.stderr.isTTY,
     isStdoutTty: process.stdout.isTTY,
     env,
+    signals: processSignals,
+  };
+}
+
+function processSignals(listener: (name: NodeJS.Signals) => void): () => void {
+  const passed: NodeJS.Signals[] = [
+    'SIGTERM',
+    'SIGHUP',
+    ...(process.stdin.isTTY ? [] : (['SIGINT'] as const)),
+  ];
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (passed.includes(name)) listener(name);
+  };
+  const names = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
+  for (const name of names) process.on(name, onSignal);
+  return () => {
+    for (const name of names) process.removeListener(name, onSignal);
   };
 }

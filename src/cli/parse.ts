@@ -40,7 +40,6 @@ export function parseArguments(
     .showSuggestionAfterError(false)
     .helpOption('-h, --help', 'this text')
     .action(() => undefined);
-  if (definition.passThrough === true) command.passThroughOptions();
   for (const arg of definition.args ?? []) command.addArgument(new Argument(arg.name, arg.description));
   for (const spec of own) command.addOption(commanderOption(spec));
   command.optionsGroup('Global options:');
@@ -50,7 +49,9 @@ export function parseArguments(
     command.addHelpText('after', `\nExamples:\n${examples.map((e) => `  ${e}`).join('\n')}`);
   }
   try {
-    command.parse(withoutAliases(specs, args), { from: 'user' });
+    const count = definition.passThroughAfter;
+    const words = count === undefined ? args : separated(specs, args, count);
+    command.parse(withoutAliases(specs, words), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.helpDisplayed') return { what: 'help', text: helpText };
@@ -85,6 +86,20 @@ function commanderOption(spec: OptionSpec): Option {
     });
   }
   return option;
+}
+
+/** The arguments with `--` after the first `count` that are no flags, unless it is there already. */
+function separated(specs: readonly OptionSpec[], args: readonly string[], count: number): string[] {
+  const takesValue = new Set(specs.filter((spec) => spec.flags.includes('<')).flatMap(flagNames));
+  let operands = 0;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? '';
+    if (arg === '--') return [...args];
+    if (takesValue.has(arg)) i++;
+    else if ((arg === '-' || !arg.startsWith('-')) && operands++ === count)
+      return [...args.slice(0, i), '--', ...args.slice(i)];
+  }
+  return [...args];
 }
 
 /** Other spellings of a flag become the one commander knows. */

@@ -16,6 +16,8 @@ export interface CommandOptions {
   readonly cwd?: string;
   /** Milliseconds until the command is killed; default 120 000. */
   readonly timeoutMs?: number;
+  /** Told of each piece of standard output as it arrives, with what sends the process a signal. */
+  readonly onStdout?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
   /** Told of each piece of standard error as it arrives. */
   readonly onStderr?: (text: string) => void;
 }
@@ -50,7 +52,10 @@ export function command(
     });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout.push(chunk);
+      o.onStdout?.(chunk.toString('utf8'), (signal) => child.kill(signal));
+    });
     child.stderr.on('data', (chunk: Buffer) => {
       stderr.push(chunk);
       o.onStderr?.(chunk.toString('utf8'));

@@ -167,16 +167,14 @@ export const execCommand: CommandDefinition = {
     { name: '<command...>', description: 'command and its arguments, after --' },
   ],
   options: [sandboxNameOption],
-  passThrough: true,
+  passThroughAfter: 1,
   examples: [
     'meshctl sandbox exec node-1 -- iptables-save -t nat',
-    'meshctl sandbox exec node-1 -- tcpdump -n -i eth0',
+    'meshctl sandbox exec node-1 --name ci -- tcpdump -n -i eth0',
   ],
-  run: ({ args, options, signal }) => {
-    const [node = '', ...rest] = args;
-    // Options pass through from the first operand on, and the separator with them.
-    const command = rest[0] === '--' ? rest.slice(1) : rest;
-    return sandboxExec({ name: sandboxNameOf(options), node, command, signal });
+  run: ({ args, options, io }) => {
+    const [node = '', ...command] = args;
+    return sandboxExec({ name: sandboxNameOf(options), node, command, signals: io.signals });
   },
 };
 

@@ -4,7 +4,7 @@ export type { MissingPiece } from './host/missing-piece.js';
 export type { HostPrograms } from './host/programs.js';
 export { sandboxCapture, type SandboxCaptureOptions } from './sandbox-capture.js';
 export { sandboxDown, type SandboxDownOptions, type SandboxDownResult } from './sandbox-down.js';
-export { sandboxExec, type SandboxExecOptions } from './sandbox-exec.js';
+export { sandboxExec, type SandboxExecOptions, type SignalSource } from './sandbox-exec.js';
 export {
   type LoadedArchive,
   type SandboxImage,

@@ -1,12 +1,15 @@
-import { spawn, type StdioOptions } from 'node:child_process';
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { constants } from 'node:os';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { nearMiss } from '#base/errors/near-miss.js';
+import { descendantsOf, exitCodeOfSignal, signalProcess } from '../node/host/process-tree.js';
 import { supervisorStatus } from './control-client.js';
 import { systemPath } from './host/programs.js';
 import { nestedPids, parentOf } from './process-identity.js';
 import { runningSandbox } from './sandbox-status.js';
+
+/** Tells of signals until the function it returns is called. */
+export type SignalSource = (onSignal: (name: NodeJS.Signals) => void) => () => void;
 
 export interface SandboxExecOptions {
   readonly name: string;
@@ -14,29 +17,68 @@ export interface SandboxExecOptions {
   readonly command: readonly string[];
   /** Default: this process's own streams. */
   readonly stdio?: StdioOptions | undefined;
+  /** Ends the command as SIGTERM does. */
   readonly signal?: AbortSignal | undefined;
+  /** What is passed on to the command. */
+  readonly signals?: SignalSource | undefined;
 }
+
+/** Time between a signal that is to end the command and SIGKILL, in milliseconds. */
+const endGraceMs = 10_000;
 
 /**
  * Runs a command on a node, with the given streams, a terminal included: the command
- * joins the node's namespaces directly, so nothing stands between. Resolves to its
- * exit code. Throws MESH0803 or MESH0807.
+ * joins the node's namespaces directly, so nothing stands between. A signal goes to the command and all it started;
+ * what does not end in ten seconds, or has a second one, is killed. So is the command when this process dies. Resolves to
+ * the command's exit code, 128 + N after signal N. Throws MESH0803 or MESH0807.
  */
 export async function sandboxExec(o: SandboxExecOptions): Promise<number> {
   const pid = await nodePid(o.name, o.node);
   const user = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials'];
-  const args = [...user, '--mount', '--net', '--pid', '--uts', '--ipc', '--', ...o.command];
-  const child = spawn('nsenter', ['--target', String(pid), ...args], {
+  const namespaces = [...user, '--mount', '--net', '--pid', '--uts', '--ipc'];
+  // nsenter waits for the command and would leave it behind: each dies with its parent.
+  const untilParentDies = ['setpriv', '--pdeathsig', 'KILL', '--'];
+  const enter = ['nsenter', '--target', String(pid), ...namespaces, '--'];
+  const [program = '', ...args] = [...untilParentDies, ...enter, ...untilParentDies, ...o.command];
+  const child = spawn(program, args, {
     stdio: o.stdio ?? 'inherit',
     env: { ...process.env, PATH: systemPath() },
-    ...(o.signal === undefined ? {} : { signal: o.signal }),
   });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) =>
-      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
-    );
-  });
+  const stopPassing = passSignals(child, o);
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) => resolve(code ?? exitCodeOfSignal(signal)));
+    });
+  } finally {
+    stopPassing();
+  }
+}
+
+/** Passes signals on to a command and its descendants until the returned function is called. */
+function passSignals(child: ChildProcess, o: Pick<SandboxExecOptions, 'signal' | 'signals'>): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const pass = (name: NodeJS.Signals): void => {
+    const isSecond = timer !== undefined;
+    timer ??= setTimeout(() => sendToCommand(child, 'SIGKILL'), endGraceMs);
+    sendToCommand(child, isSecond ? 'SIGKILL' : name);
+  };
+  const onAbort = (): void => pass('SIGTERM');
+  const stopSignals = o.signals?.(pass);
+  if (o.signal?.aborted === true) onAbort();
+  o.signal?.addEventListener('abort', onAbort);
+  return () => {
+    clearTimeout(timer);
+    stopSignals?.();
+    o.signal?.removeEventListener('abort', onAbort);
+  };
+}
+
+function sendToCommand(child: ChildProcess, signal: NodeJS.Signals): void {
+  const command = descendantsOf(child.pid ?? 0);
+  for (const pid of command) signalProcess(pid, signal);
+  // It has not started yet, and will not.
+  if (command.length === 0) child.kill(signal);
 }
 
 /** The pid, here, of a node's init. Throws MESH0803 or MESH0807. */

@@ -112,6 +112,39 @@ describe('nodes of a running sandbox', () => {
     expect(await statesOfNodes()).toEqual(before);
   });
 
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+    ['SIGHUP', 129],
+  ] as const)('%s to exec ends the command and all it started', async (signal, exitCode) => {
+    const { name, meshctl } = sandbox();
+    const seconds = String(900_000 + exitCode);
+    const onNode = (...words: string[]) =>
+      meshctl(['sandbox', 'exec', 'node-1', '--name', name, '--', ...words]);
+    const outcome = await meshctl(
+      ['sandbox', 'exec', 'node-1', '--name', name, '--', 'sh', '-c', `echo begun; sleep ${seconds}; true`],
+      { onStdout: (_text, kill) => kill(signal), timeoutMs: 30_000 },
+    );
+    expect(outcome).toMatchObject({ exitCode, stdout: 'begun\n', stderr: '' });
+    expect((await onNode('pgrep', '-x', '-f', `sleep ${seconds}`)).stdout).toBe('');
+  });
+
+  test('a command that does not end is killed by the second signal, and one is when exec is killed', async () => {
+    const { name, meshctl } = sandbox();
+    const stubborn = `trap 'echo no' TERM; echo begun; while :; do sleep 0.1; done # ${name}`;
+    const words = ['sandbox', 'exec', 'node-1', '--name', name, '--', 'sh', '-c', stubborn];
+    const outcome = await meshctl(words, { onStdout: (_text, kill) => kill('SIGTERM'), timeoutMs: 30_000 });
+    expect(outcome).toMatchObject({ exitCode: 137, stdout: 'begun\nno\n' });
+    await meshctl(words, { onStdout: (_text, kill) => kill('SIGKILL') }).catch(() => undefined);
+    await eventually(
+      async () => {
+        const search = ['sandbox', 'exec', 'node-1', '--name', name, '--', 'pgrep', '-f', `[#] ${name}`];
+        expect((await meshctl(search)).stdout).toBe('');
+      },
+      { timeoutMs: 5_000 },
+    );
+  });
+
   test('one that is removed is gone with its Node, its pods and the routes to them', async () => {
     const { name, client, meshctl } = sandbox();
     const web = await podOf('app=web', 'node-3');

@@ -10,6 +10,7 @@ async function meshctl(...args: string[]): Promise<{ code: number; stdout: strin
     stderr: (text: string) => void (stderr += text),
     isInteractive: false,
     isStdoutTty: false,
+    signals: () => () => undefined,
     // No cluster: what needs one must not be reached.
     env: { KUBECONFIG: '/nonexistent' },
   };

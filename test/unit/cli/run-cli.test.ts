@@ -10,6 +10,7 @@ async function meshctl(...args: string[]): Promise<{ code: number; stdout: strin
     stderr: (text: string) => void (stderr += text),
     isInteractive: false,
     isStdoutTty: false,
+    signals: () => () => undefined,
     env: {},
   };
   const code = await runCli({ args, io, signal: new AbortController().signal });

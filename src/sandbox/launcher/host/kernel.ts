@@ -21,7 +21,7 @@ const trials: readonly KernelTrial[] = [
   { piece: 'ipset hash:ip,port', attempt: { set: 'trial2 hash:ip,port' }, modules: 'ip_set_hash_ipport' },
   { piece: 'ipset hash:net', attempt: { set: 'trial3 hash:net' }, modules: 'ip_set_hash_net' },
   {
-    piece: 'iptables nat and mark',
+    piece: 'iptables nat',
     attempt: {
       table: 'nat',
       rule: 'OUTPUT -p tcp -m mark ! --mark 0x1/0x1 -j MARK --or-mark 0x1',

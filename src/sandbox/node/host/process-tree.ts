@@ -11,6 +11,14 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
+/** Pids of all descendants of a process, parents before their children. */
+export function descendantsOf(pid: number): number[] {
+  const all = childrenOf(pid);
+  // The list grows while it is walked.
+  for (const child of all) all.push(...childrenOf(child));
+  return all;
+}
+
 /** Path of the program a process runs; undefined when it is gone or a zombie. */
 export function executableOf(pid: number): string | undefined {
   try {

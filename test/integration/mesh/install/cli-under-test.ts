@@ -43,6 +43,7 @@ export class CliUnderTest {
       stderr: (text: string) => void (stderr += text),
       isInteractive: false,
       isStdoutTty: false,
+      signals: () => () => undefined,
       env: {},
     };
     const signal = new AbortController().signal;
