@@ -1,5 +1,6 @@
 import * as labels from '#base/kube/labels.js';
 import type { AuthorizationPolicy, PolicyTargetReference } from '#base/kube/types.js';
+import { serviceHostname } from './service-name.js';
 
 /** Whether a policy is attached to an enforcement point by reference rather than by selector. */
 export function hasTargetRefs(policy: AuthorizationPolicy): boolean {
@@ -129,7 +130,7 @@ function resolveTarget(
       return {
         target,
         gateways: [waypoint.gateway],
-        service: { namespace, hostname: `${ref.name}.${namespace}.svc.${lookup.clusterDomain}` },
+        service: { namespace, hostname: serviceHostname(namespace, ref.name, lookup.clusterDomain) },
         problem: waypoint.isReady
           ? undefined
           : { reason: 'AncestorNotBound', message: `waypoint ${waypoint.gateway} is not ready` },

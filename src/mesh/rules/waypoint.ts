@@ -3,6 +3,7 @@ import type { Gateway, GatewayClass } from '#base/kube/types.js';
 import { ipToBytes } from '#base/net/address.js';
 import { create } from '@bufbuild/protobuf';
 import { GatewayAddressSchema, type GatewayAddress } from '../xds/gen/istio/workload_pb.js';
+import { serviceHostname } from './service-name.js';
 
 /** Port on which every waypoint takes HBONE. */
 export const hbonePort = 15008;
@@ -72,7 +73,7 @@ export function gatewayAddressOf(input: {
   return create(GatewayAddressSchema, {
     destination: {
       case: 'hostname',
-      value: { namespace, hostname: hostname ?? `${name}.${namespace}.svc.${clusterDomain}` },
+      value: { namespace, hostname: hostname ?? serviceHostname(namespace, name, clusterDomain) },
     },
     hboneMtlsPort: hbonePort,
   });

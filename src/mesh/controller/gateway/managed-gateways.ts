@@ -4,7 +4,7 @@ import type { PodFacts, ServiceFacts } from '../../rules/facts.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
 import { meshKey, objectKey, statusKey, type Inputs } from '../model/inputs.js';
-import { serviceHostname } from '../model/service.js';
+import { serviceHostname } from '../../rules/service-name.js';
 import type { DesiredStatus } from '../status/desired-status.js';
 import { builtInClasses, gatewayController, isOurController, unmanagedController } from './classes.js';
 import {

@@ -14,7 +14,8 @@ import {
   type WaypointBinding,
 } from '../../rules/waypoint-binding.js';
 import { meshKey, type Inputs } from './inputs.js';
-import { serviceKey, type MeshService } from './service.js';
+import { serviceKey } from '../../rules/service-name.js';
+import type { MeshService } from './service.js';
 
 /** Facts about this cluster that do not change while the controller runs. */
 export interface ClusterFacts {

@@ -19,6 +19,7 @@ import { decodeResource, encodeResource, type WireResource } from '../../xds/ser
 import { addressType } from '../../xds/type-urls.js';
 import { appProtocolOf } from '../../rules/app-protocol.js';
 import type { ServiceFacts } from '../../rules/facts.js';
+import { serviceHostname } from '../../rules/service-name.js';
 import type { WaypointBinding } from '../../rules/waypoint-binding.js';
 
 /** A Service as the mesh sees it. */
@@ -58,16 +59,6 @@ export interface ServiceContext {
   readonly ingressUsesWaypoint: boolean;
   /** Traffic distribution of the namespace, used when the Service names none. */
   readonly namespaceTrafficDistribution: string | undefined;
-}
-
-/** Hostname by which the cluster knows a Service. */
-export function serviceHostname(namespace: string, name: string, clusterDomain: string): string {
-  return `${name}.${namespace}.svc.${clusterDomain}`;
-}
-
-/** Resource name of a Service, `namespace/hostname`. */
-export function serviceKey(namespace: string, name: string, clusterDomain: string): string {
-  return `${namespace}/${serviceHostname(namespace, name, clusterDomain)}`;
 }
 
 /** Builds a Service's resource. */

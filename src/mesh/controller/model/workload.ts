@@ -23,7 +23,7 @@ import { addressType } from '../../xds/type-urls.js';
 import { defaultTrustDomain } from '../../identity/spiffe.js';
 import { appProtocolOf } from '../../rules/app-protocol.js';
 import type { NodeFacts, PodFacts, ServiceFacts, SliceFacts } from '../../rules/facts.js';
-import { serviceKey } from './service.js';
+import { serviceKey } from '../../rules/service-name.js';
 import type { WaypointBinding } from '../../rules/waypoint-binding.js';
 import { canonicalNameOf, canonicalRevisionOf } from '../../rules/workload-name.js';
 

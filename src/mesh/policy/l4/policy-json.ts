@@ -1,11 +1,15 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import {
   Action,
+  type Address,
   type Authorization,
   AuthorizationSchema,
+  type Match,
   type MatchSchema,
   Scope,
+  type StringMatch,
 } from '../../xds/gen/istio/authorization_pb.js';
+import { bytesToIp } from '#base/net/address.js';
 import { parseCidr } from '#base/net/cidr.js';
 
 const scopes: Readonly<Record<string, Scope>> = {
@@ -32,6 +36,65 @@ export function parsePolicyJson(value: unknown): Authorization {
       clauses: listOf(rule).map((clause) => ({ matches: listOf(clause).map(matchOf) })),
     })),
   });
+}
+
+/** A policy as the configuration dump of a node proxy shows it; what is empty is left out. */
+export function policyJson(policy: Authorization) {
+  return {
+    name: policy.name,
+    namespace: policy.namespace,
+    scope: wordOf(scopes, policy.scope),
+    action: wordOf(actions, policy.action),
+    rules: policy.rules.map(({ clauses }) => clauses.map(({ matches }) => matches.map(matchJson))),
+    dryRun: policy.dryRun,
+  };
+}
+
+type MatchValue = string | number | Record<string, string | never[]>;
+
+function matchJson(match: Match): Record<string, MatchValue[]> {
+  const all: Record<string, MatchValue[]> = {
+    namespaces: match.namespaces.map(stringMatchJson),
+    notNamespaces: match.notNamespaces.map(stringMatchJson),
+    serviceAccounts: match.serviceAccounts.map(accountJson),
+    notServiceAccounts: match.notServiceAccounts.map(accountJson),
+    principals: match.principals.map(stringMatchJson),
+    notPrincipals: match.notPrincipals.map(stringMatchJson),
+    sourceIps: match.sourceIps.map(rangeJson),
+    notSourceIps: match.notSourceIps.map(rangeJson),
+    destinationIps: match.destinationIps.map(rangeJson),
+    notDestinationIps: match.notDestinationIps.map(rangeJson),
+    destinationPorts: [...match.destinationPorts],
+    notDestinationPorts: [...match.notDestinationPorts],
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, values]) => values.length > 0));
+}
+
+function stringMatchJson({ matchType }: StringMatch): MatchValue {
+  switch (matchType.case) {
+    case 'exact':
+      return { Exact: matchType.value };
+    case 'prefix':
+      return { Prefix: matchType.value };
+    case 'suffix':
+      return { Suffix: matchType.value };
+    case 'presence':
+      return { Presence: [] };
+    default:
+      return {};
+  }
+}
+
+function accountJson(of: { readonly namespace: string; readonly serviceAccount: string }): MatchValue {
+  return { namespace: of.namespace, serviceAccount: of.serviceAccount };
+}
+
+function rangeJson({ address, length }: Address): MatchValue {
+  return `${bytesToIp(address) ?? '(invalid)'}/${length}`;
+}
+
+function wordOf(words: Readonly<Record<string, number>>, value: number): string {
+  return Object.entries(words).find(([, each]) => each === value)?.[0] ?? String(value);
 }
 
 function matchOf(value: unknown): MessageInitShape<typeof MatchSchema> {

@@ -1,15 +1,7 @@
 import { dumpCertificate } from '../../identity/certificate-dump.js';
 import type { CertificateState } from '../../identity/certificate-manager.js';
 import type { L4Policy } from '../../policy/l4/compile.js';
-import {
-  Action,
-  type Address,
-  type Match,
-  Scope,
-  type ServiceAccountMatch,
-  type StringMatch,
-} from '../../xds/gen/istio/authorization_pb.js';
-import { bytesToIp } from '#base/net/address.js';
+import { policyJson } from '../../policy/l4/policy-json.js';
 import { formatCidr } from '#base/net/cidr.js';
 import type { ConnectionView } from '../proxy/connection.js';
 import type { MeshView } from '../../view/mesh-view.js';
@@ -46,7 +38,7 @@ export function configDump(input: DumpInput): JsonObject {
   return {
     workloads: workloads.map(workloadJson),
     services: services.map((s) => serviceJson(s, view)),
-    policies: input.policies.map(policyJson),
+    policies: input.policies.map(({ source }) => policyJson(source)),
     stagedServices: Object.fromEntries(awaited) as JsonObject,
     staticConfig: { workloads: [], policies: [], services: [] },
     version: { version: input.version.version, istioVersion: input.version.istioVersion },
@@ -155,63 +147,6 @@ function endpointsJson(key: string, members: Iterable<KnownWorkload>): JsonObjec
 
 function portsJson(ports: PortMap): JsonObject {
   return Object.fromEntries([...ports].map(([from, to]) => [String(from), to]));
-}
-
-const scopeNames: Readonly<Record<number, string>> = {
-  [Scope.GLOBAL]: 'Global',
-  [Scope.NAMESPACE]: 'Namespace',
-  [Scope.WORKLOAD_SELECTOR]: 'WorkloadSelector',
-};
-
-function policyJson({ source }: L4Policy): JsonObject {
-  return {
-    name: source.name,
-    namespace: source.namespace,
-    scope: scopeNames[source.scope] ?? String(source.scope),
-    action: source.action === Action.DENY ? 'Deny' : 'Allow',
-    rules: source.rules.map((rule) => rule.clauses.map((clause) => clause.matches.map(matchJson))),
-    dryRun: source.dryRun,
-  };
-}
-
-function matchJson(m: Match): JsonObject {
-  return optional({
-    namespaces: m.namespaces.map(stringMatchJson),
-    notNamespaces: m.notNamespaces.map(stringMatchJson),
-    serviceAccounts: m.serviceAccounts.map(serviceAccountJson),
-    notServiceAccounts: m.notServiceAccounts.map(serviceAccountJson),
-    principals: m.principals.map(stringMatchJson),
-    notPrincipals: m.notPrincipals.map(stringMatchJson),
-    sourceIps: m.sourceIps.map(cidrJson),
-    notSourceIps: m.notSourceIps.map(cidrJson),
-    destinationIps: m.destinationIps.map(cidrJson),
-    notDestinationIps: m.notDestinationIps.map(cidrJson),
-    destinationPorts: [...m.destinationPorts],
-    notDestinationPorts: [...m.notDestinationPorts],
-  });
-}
-
-function stringMatchJson({ matchType }: StringMatch): Json {
-  switch (matchType.case) {
-    case 'exact':
-      return { Exact: matchType.value };
-    case 'prefix':
-      return { Prefix: matchType.value };
-    case 'suffix':
-      return { Suffix: matchType.value };
-    case 'presence':
-      return { Presence: [] };
-    default:
-      return {};
-  }
-}
-
-function serviceAccountJson(m: ServiceAccountMatch): Json {
-  return { namespace: m.namespace, serviceAccount: m.serviceAccount };
-}
-
-function cidrJson(a: Address): Json {
-  return `${bytesToIp(a.address) ?? '(invalid)'}/${a.length}`;
 }
 
 function workloadStateJson(entry: WorkloadEntryView): JsonObject {
