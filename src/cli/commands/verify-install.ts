@@ -76,6 +76,7 @@ const titles: Readonly<Record<string, string>> = {
   controller: 'Controller, ready',
   node: 'Nodes, served',
   pod: 'Enrolled pods, captured and certified',
+  trust: 'Proxies, trusting each other',
   waypoint: 'Waypoints, ready',
 };
 

@@ -2,12 +2,16 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { urlHost } from '#base/net/authority.js';
 import { messageOf } from '#base/errors/mesh-error.js';
-import { CertificateAuthority } from '../identity/ca/authority.js';
+import { CertificateAuthority, maxLeafTtlSeconds } from '../identity/ca/authority.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { createLogger, type Logger } from '#base/telemetry/log.js';
 import { DeltaXdsServer } from '../xds/server/server.js';
-import { loadCaMaterial } from './authority/ca-store.js';
+import { loadCaMaterial, watchPlugged } from './authority/ca-store.js';
+import { MeshTrust } from './authority/mesh-trust.js';
+import { proxiesWaitedFor } from './authority/proxies-waited-for.js';
 import { runRootDistribution } from './authority/root-distribution.js';
+import { trustChange, TrustSource } from './authority/trust-source.js';
+import { TrustStore } from './authority/trust-store.js';
 import { runGatewayClasses } from './gateway/gateway-classes.js';
 import { GatewayController } from './gateway/gateway-controller.js';
 import { createWaypointRenderer } from './gateway/waypoint-objects.js';
@@ -24,6 +28,7 @@ import { Readiness } from '../process/readiness.js';
 import { debugHandler } from './server/debug-http.js';
 import { startGrpcServers } from './server/grpc-servers.js';
 import { createPodDirectory } from './server/pod-directory.js';
+import { ServingIdentity } from './server/serving-identity.js';
 import { TokenAuthenticator } from './server/token-authenticator.js';
 import type { Settings } from './settings.js';
 import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
@@ -34,6 +39,8 @@ import { productVersion } from '../telemetry/version.js';
 
 /** How long calls under way get when the process is asked to stop, in milliseconds. */
 const shutdownDeadlineMs = 5_000;
+/** How long the former serving certificate is shown after the certificate authority changed, in milliseconds. */
+const servingDelayMs = 10 * 60_000;
 
 export interface ControllerDeps {
   readonly settings: Settings;
@@ -97,9 +104,8 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     trustDomain: trustDomain(),
     pluggedDir: settings.pluggedCaDir,
   });
-  const authority = await CertificateAuthority.load(material, settings.workloadCertificates);
+  let authority = await CertificateAuthority.load(material, settings.workloadCertificates);
   log.info('certificate authority loaded', { source, expires: new Date(authority.expiresMs).toISOString() });
-  const serving = await authority.serve(servingNames(settings));
 
   const metrics = new ControllerMetrics({
     connectionCount: () => xds?.connections.length ?? 0,
@@ -107,8 +113,27 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     rootExpiresMs: () => authority.rootExpiresMs,
   });
   const authenticator = new TokenAuthenticator(client);
+  const rootListeners = new Set<() => void>();
+  const trust = new MeshTrust({
+    store: new TrustStore(client, settings.systemNamespace),
+    leafTtlMs: (settings.workloadCertificates.maxTtlSeconds ?? maxLeafTtlSeconds) * 1_000,
+    waitingFor: () =>
+      proxiesWaitedFor({
+        pods: state.inputs.pods.list(),
+        connections: xds?.connections ?? [],
+        systemNamespace: settings.systemNamespace,
+      }),
+    onChange: () => {
+      xds?.push(trustChange);
+      for (const listener of rootListeners) listener();
+    },
+    log: createLogger('ca'),
+  });
+  await trust.adopt(authority);
+  const serving = new ServingIdentity(await authority.serve(servingNames(settings)), trust.rootsPem);
   xds = new DeltaXdsServer({
-    sources: state.sources,
+    // Roots before anything that is verified with them.
+    sources: [new TrustSource(trust), ...state.sources],
     events: metrics.xdsEvents,
     isReady: () => state.isRunning,
     currentVersion: () => state.version,
@@ -119,7 +144,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
     {
       xds,
       certificates: {
-        authority: () => authority,
+        trust,
         authenticator,
         nodes: {
           pods: createPodDirectory(state.inputs.pods),
@@ -137,7 +162,6 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
         self: { podName: settings.podName, version: productVersion },
       },
       serving,
-      rootPem: authority.rootPem,
       maxConnectionAgeMs: settings.maxConnectionAgeMs,
     },
     {
@@ -181,11 +205,31 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
         {
           client,
           namespaces: state.inputs.namespaces,
-          rootPem: () => authority.rootPem,
+          rootPem: () => trust.rootsPem,
+          onRootChange: (listener) => {
+            rootListeners.add(listener);
+            return () => rootListeners.delete(listener);
+          },
           log: createLogger('ca'),
         },
         signal,
       ),
+    ),
+    trust.run(stop),
+    watchPlugged(
+      settings.pluggedCaDir,
+      {
+        material: async (changed) => {
+          authority = await CertificateAuthority.load(changed, settings.workloadCertificates);
+          await trust.adopt(authority);
+          // Proxies read the root file of their pod, which kubelet brings up to date with a delay.
+          const next = await authority.serve(servingNames(settings));
+          setTimeout(() => serving.set(next, trust.rootsPem), servingDelayMs).unref();
+        },
+        error: (error) =>
+          log.error('the plugged-in certificate authority cannot be used', { error: messageOf(error) }),
+      },
+      stop,
     ),
     runGatewayClasses({ client, classes: state.inputs.gatewayClasses, log: createLogger('gateway') }, stop),
   ];

@@ -7,6 +7,7 @@ import { HbonePool } from '../hbone/pool.js';
 import { HboneServer } from '../hbone/server.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
+import { TrustBundleHandler } from '../identity/trust-bundle.js';
 import { Http1Engine } from '../l7/codec/http1-engine.js';
 import { Http2Engine } from '../l7/codec/http2-engine.js';
 import { L7PolicyStore } from '../policy/l7/l7-policy-store.js';
@@ -116,7 +117,11 @@ export class Waypoint {
       endpoint: controlPlane,
       node: xdsNode(config),
       // Policies first: no address is known before the policies that guard it are.
-      handlers: [this.#policies, this.#view],
+      handlers: [
+        new TrustBundleHandler((bundle) => this.#certificates.setTrust(bundle)),
+        this.#policies,
+        this.#view,
+      ],
       log,
     });
     this.#requireReady();

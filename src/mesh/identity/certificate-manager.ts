@@ -1,8 +1,11 @@
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { CertificateSource } from './ca-client.js';
 import { systemClock, type Clock } from './clock.js';
-import type { Credentials } from './credentials.js';
+import { X509Certificate } from 'node:crypto';
+import { rootOf } from './chain.js';
+import { type Credentials, withRoots } from './credentials.js';
 import type { SpiffeId } from './spiffe.js';
+import type { TrustBundle } from './trust-bundle.js';
 
 /** What a state dump shows of one identity. `Unavailable` texts start with that word and carry the last error. */
 export interface CertificateState {
@@ -47,6 +50,7 @@ export class CertificateManager {
   readonly #random: () => number;
   readonly #stopped = new AbortController();
   #runningCount = 0;
+  #trust: TrustBundle | undefined;
 
   constructor(options: { source: CertificateSource; clock?: Clock; random?: () => number }) {
     this.#source = options.source;
@@ -82,6 +86,22 @@ export class CertificateManager {
     const entry = this.#entry(identity);
     if (entry.credentials === undefined && entry.cancelTimer === undefined)
       this.#want(entry, priority.warmup);
+  }
+
+  /**
+   * Trusts the mesh's roots from now on, in new connections of every identity. Certificates under another root than the
+   * signing one are renewed, once for each bundle.
+   */
+  setTrust(bundle: TrustBundle): void {
+    this.#trust = bundle;
+    const signingRoot = new X509Certificate(bundle.signingRoot);
+    for (const entry of this.#entries.values()) {
+      const { credentials } = entry;
+      if (credentials === undefined) continue;
+      entry.credentials = withRoots(credentials, bundle.roots);
+      const chain = credentials.chain.map(({ pem }) => new X509Certificate(pem));
+      if (rootOf(chain, [signingRoot]) === undefined) this.#want(entry, priority.background);
+    }
   }
 
   /** Drops an identity whose last workload is gone; its key leaves memory with it. */
@@ -180,7 +200,7 @@ export class CertificateManager {
     entry.running = true;
     this.#runningCount++;
     try {
-      entry.credentials = await this.#source.fetch(entry.identity, this.#stopped.signal);
+      entry.credentials = this.#trusting(await this.#source.fetch(entry.identity, this.#stopped.signal));
       entry.error = undefined;
       entry.failureCount = 0;
     } catch (error) {
@@ -193,6 +213,12 @@ export class CertificateManager {
     if (this.#entries.get(entry.identity) === entry && !this.#stopped.signal.aborted) this.#schedule(entry);
     this.#release(entry);
     this.#pump();
+  }
+
+  /** What came with the certificate is trusted as well: the authority may be ahead of the bundle. */
+  #trusting(fetched: Credentials): Credentials {
+    if (this.#trust === undefined) return fetched;
+    return withRoots(fetched, [...this.#trust.roots, ...fetched.roots.map(({ pem }) => pem)]);
   }
 
   #schedule(entry: Entry): void {

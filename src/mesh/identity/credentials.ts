@@ -41,6 +41,16 @@ export function certificateInfo(pem: string): CertificateInfo {
   };
 }
 
+/** The same key and certificate with other roots to trust. */
+export function withRoots(credentials: Credentials, roots: readonly string[]): Credentials {
+  const unique = [...new Set(roots)];
+  return {
+    ...credentials,
+    rootsPem: unique.map((pem) => `${pem}\n`).join(''),
+    roots: unique.map(certificateInfo),
+  };
+}
+
 /** Assembles credentials from PEM texts. Throws when a certificate cannot be read or the chain is empty. */
 export function makeCredentials(options: {
   identity: SpiffeId;

@@ -149,4 +149,11 @@ export const inspectCodes = {
       'The enforcement point holds an older version of an AuthorizationPolicy, or one that was deleted: a change has not arrived.',
     fix: 'Look again in a moment; if it stays, the proxy has lost the controller: look at the logs of both.',
   },
+  MESH0935: {
+    kind: 'failed',
+    title: 'proxies do not trust each other',
+    cause:
+      'Certificates in use lead to a root that another proxy does not trust, so calls between the two fail. This happens when the certificate authority was replaced and its root was not distributed first.',
+    fix: 'Restart the proxies named (kubectl rollout restart daemonset ztunnel in the mesh namespace), so that they fetch certificates of the present authority.',
+  },
 } as const satisfies Record<string, ErrorCode>;

@@ -1,7 +1,7 @@
 import { fromJson, type JsonValue } from '@bufbuild/protobuf';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { gatewayName } from '#base/kube/labels.js';
+import { gatewayManaged, gatewayName } from '#base/kube/labels.js';
 import {
   authorizationPolicies,
   gatewayClasses,
@@ -28,7 +28,8 @@ import { type CaptureReport, fetchCaptureReport } from './capture-report.js';
 import { adminGet, componentPods, isPodReady, podOnNode } from './component-pods.js';
 import { type MeshSettings, readMeshSettings } from './mesh-settings.js';
 import { listWaypoints, type WaypointReport } from './waypoint-report.js';
-import type { ZtunnelDump } from './ztunnel-dump.js';
+import type { ProxyTrust } from './trust.js';
+import type { DumpIdentity, ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
 
 /** Throws TypeError when the text is no dump of our waypoint: another proxy's policies are unknown, not absent. */
@@ -41,6 +42,17 @@ function parseWaypointPolicies(text: string): readonly L7Policy[] {
     fromJson(AuthorizationPolicySchema, policy as JsonValue, { ignoreUnknownFields: true }),
   );
 }
+
+function parseIdentities(text: string): readonly DumpIdentity[] {
+  const dump: unknown = JSON.parse(text);
+  const shown: unknown =
+    typeof dump === 'object' && dump !== null && 'certificates' in dump ? dump.certificates : undefined;
+  if (!Array.isArray(shown)) throw new TypeError('no "certificates" in the document');
+  return shown as DumpIdentity[];
+}
+
+/** Proxies of each kind with which one is compared. */
+const othersAskedMax = 5;
 
 /** Something observed, or why it could not be. */
 export type Observation<T> =
@@ -160,6 +172,39 @@ export class MeshObserver {
       return this.#guard(instance.metadata.name, () =>
         adminGet(this.client, instance, '/config_dump', parseWaypointPolicies),
       );
+    });
+  }
+
+  /**
+   * What the proxies of the mesh trust and show to others; those that cannot be asked are left out. With `around`, a
+   * node's proxy and a few others: enough to see that it is alone, in a cluster of any size.
+   */
+  trust(around?: string): Promise<readonly ProxyTrust[]> {
+    return this.#once(`trust ${around ?? ''}`, async () => {
+      const [nodeProxies, allGateways] = await Promise.all([
+        componentPods(this.client, 'ztunnel', this.meshNamespace),
+        this.client.list<Pod>(pods, { labelSelector: gatewayManaged }),
+      ]);
+      const own = nodeProxies.filter(({ spec }) => spec.nodeName === around);
+      const others = nodeProxies.filter(({ spec }) => spec.nodeName !== around);
+      const limit = around === undefined ? undefined : othersAskedMax;
+      const gatewayPods = allGateways.filter(isPodReady).slice(0, limit);
+      const ztunnels = [...own, ...others.slice(0, limit)].map(
+        async ({ metadata, spec }): Promise<ProxyTrust[]> => {
+          const { value } = await this.dump(spec.nodeName ?? '');
+          return value === undefined
+            ? []
+            : [{ proxy: `${metadata.name} on ${spec.nodeName}`, identities: value.certificates }];
+        },
+      );
+      const gatewayTrust = gatewayPods.map(async (pod): Promise<ProxyTrust[]> => {
+        const { namespace = '', name } = pod.metadata;
+        const seen = await this.#guard(name, () =>
+          adminGet(this.client, pod, '/config_dump', parseIdentities),
+        );
+        return seen.value === undefined ? [] : [{ proxy: `${namespace}/${name}`, identities: seen.value }];
+      });
+      return (await Promise.all([...ztunnels, ...gatewayTrust])).flat();
     });
   }
 

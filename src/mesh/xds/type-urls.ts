@@ -5,11 +5,15 @@ export const authorizationType = 'type.googleapis.com/istio.security.Authorizati
 /** L7 authorization policies of one waypoint: this project's own resource type. */
 export const l7AuthorizationType = 'type.googleapis.com/meshctl.l7.v1.AuthorizationPolicy';
 
+/** The roots of the mesh: this project's own resource type. */
+export const trustBundleType = 'type.googleapis.com/meshctl.identity.v1.TrustBundle';
+
 /** Short names of the types, as the metrics label them. */
 export const typeLabels: Readonly<Record<string, string>> = {
   [addressType]: 'wds',
   [authorizationType]: 'wads',
   [l7AuthorizationType]: 'l7',
+  [trustBundleType]: 'trust',
 };
 
 /** Full method path of the delta xDS stream. */

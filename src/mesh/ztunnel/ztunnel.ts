@@ -3,6 +3,7 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
 import { PodCertificate } from '../identity/pod-certificate.js';
+import { TrustBundleHandler } from '../identity/trust-bundle.js';
 import { adminHandler } from '../process/admin-handler.js';
 import { ControlPlane } from '../process/control-plane.js';
 import { HttpServer } from '../process/http-server.js';
@@ -81,7 +82,11 @@ export class Ztunnel {
       this.#controlPlane = new ControlPlane({
         endpoint: config.xds,
         node: config.node,
-        handlers: [this.view, this.policies],
+        handlers: [
+          new TrustBundleHandler((bundle) => this.certificates.setTrust(bundle)),
+          this.view,
+          this.policies,
+        ],
         log,
         events: {
           disconnected: ({ reason }) => this.#metrics.xdsTerminations.inc({ reason }),

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MeshError } from '#base/errors/mesh-error.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { type CaMaterial, generateRoot } from '../../identity/ca/material.js';
 import { isAlreadyExists } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -10,6 +11,7 @@ import type { Secret } from '#base/kube/types.js';
 /** Secret of the self-signed root; name, type and keys are upstream's. */
 const secretName = 'istio-ca-secret';
 const secretType = 'istio.io/ca-root';
+const pluggedPollMs = 5_000;
 
 export interface CaStoreOptions {
   readonly client: KubeClient;
@@ -39,6 +41,40 @@ export async function loadCaMaterial(o: CaStoreOptions): Promise<{ material: CaM
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
     return { material: fromSecret(await o.client.get<Secret>(ref)), source };
+  }
+}
+
+/**
+ * Calls `onMaterial` when another plugged-in authority lies in the folder: kubelet replaces the mounted files some time
+ * after the Secret changed. What cannot be read is told to `onError` once and looked at again with the next change.
+ */
+export async function watchPlugged(
+  dir: string,
+  on: {
+    readonly material: (material: CaMaterial) => Promise<void>;
+    readonly error: (error: unknown) => void;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const look = (): string => {
+    try {
+      return JSON.stringify(readPlugged(dir) ?? '');
+    } catch (error) {
+      return messageOf(error);
+    }
+  };
+  let seen = look();
+  while (!signal.aborted) {
+    await delay(pluggedPollMs, undefined, { signal }).catch(() => undefined);
+    const now = look();
+    if (now === seen || signal.aborted) continue;
+    try {
+      const material = readPlugged(dir);
+      if (material !== undefined) await on.material(material);
+      seen = now;
+    } catch (error) {
+      on.error(error);
+    }
   }
 }
 

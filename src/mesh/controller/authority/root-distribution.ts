@@ -21,6 +21,8 @@ export interface RootDistributionDeps {
   readonly client: KubeClient;
   readonly namespaces: Collection<NamespaceFacts>;
   readonly rootPem: () => string;
+  /** Calls the listener when the roots changed; returns how to stop. */
+  readonly onRootChange: (listener: () => void) => () => void;
   readonly log: Logger;
 }
 
@@ -43,11 +45,14 @@ export async function runRootDistribution(deps: RootDistributionDeps, signal: Ab
   });
   published.start(signal);
   await untilDoneOrAborted(published.synced(), signal);
-  const stop = deps.namespaces.onKeyChange((name) => queue.add(name));
-  for (const name of deps.namespaces.keys()) queue.add(name);
+  const addAll = (): void => {
+    for (const name of deps.namespaces.keys()) queue.add(name);
+  };
+  const stops = [deps.namespaces.onKeyChange((name) => queue.add(name)), deps.onRootChange(addAll)];
+  addAll();
   queue.start(signal);
   await untilAborted(signal);
-  stop();
+  for (const stop of stops) stop();
 }
 
 async function publish(

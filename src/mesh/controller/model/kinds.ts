@@ -187,6 +187,7 @@ export function otherPermissions(revision: string): readonly Permission[] {
     // The mesh options, the certificate authority's key and the elections.
     { resource: configMaps, verbs: ['list', 'watch'], names: ['istio'], scope: 'own namespace' },
     { resource: secrets, verbs: ['get'], names: ['istio-ca-secret'], scope: 'own namespace' },
+    { resource: secrets, verbs: ['get', 'update'], names: ['istio-ca-trust'], scope: 'own namespace' },
     { resource: secrets, verbs: ['create'], scope: 'own namespace' },
     { resource: leases, verbs: ['get', 'update'], names: leaders, scope: 'own namespace' },
     { resource: leases, verbs: ['create'], scope: 'own namespace' },

@@ -6,7 +6,6 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import type { CertificateAuthority } from '../../identity/ca/authority.js';
 import { formatSpiffeId, parseSpiffe, type SpiffeId } from '../../identity/spiffe.js';
 import {
   IstioCertificateRequestSchema,
@@ -16,6 +15,7 @@ import {
 } from '../../xds/gen/istio/ca_pb.js';
 import { createCertificatePath } from '../../xds/type-urls.js';
 import type { Logger } from '#base/telemetry/log.js';
+import type { MeshTrust } from '../authority/mesh-trust.js';
 import { callerFrom } from './call-credentials.js';
 import { refuseImpersonation, type NodeAuthorizerDeps } from './node-authorizer.js';
 import type { Caller, TokenAuthenticator } from './token-authenticator.js';
@@ -30,7 +30,7 @@ export interface CertificateEvents {
 }
 
 export interface CertificateServiceDeps {
-  readonly authority: () => CertificateAuthority;
+  readonly trust: Pick<MeshTrust, 'signer' | 'rootsPem'>;
   readonly authenticator: TokenAuthenticator;
   readonly nodes: NodeAuthorizerDeps;
   /** False until pods are known; requests before that are told to retry. */
@@ -91,11 +91,18 @@ async function issue(
     throw new Refusal(status.UNAUTHENTICATED, refusal);
   }
   const identity = identityFor(deps, { caller, request: call.request });
+  const { signer, rootsPem } = deps.trust;
+  if (signer === undefined)
+    throw new Refusal(
+      status.UNAVAILABLE,
+      'the new root is being distributed; certificates follow in a moment',
+    );
   try {
-    const chain = await deps.authority().signLeaf({
+    const chain = await signer.signLeaf({
       csrPem: call.request.csr,
       identity,
       ttlSeconds: Number(call.request.validityDuration),
+      rootsPem,
     });
     deps.events.issued();
     deps.log.debug('issued a certificate', { identity });

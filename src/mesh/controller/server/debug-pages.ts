@@ -4,7 +4,7 @@ import { ServiceSchema, WorkloadSchema } from '../../xds/gen/istio/workload_pb.j
 import { AuthorizationPolicySchema } from '../../xds/gen/meshctl/l7_pb.js';
 import type { DeltaXdsServer } from '../../xds/server/server.js';
 import type { AmbientIndex } from '../model/ambient-index.js';
-import { podOfNode } from './node-id.js';
+import { podOfNode } from '../../xds/server/node-id.js';
 
 export interface DebugPagesDeps {
   readonly index: AmbientIndex;

@@ -2,10 +2,10 @@ import { Server, ServerCredentials, status, type ServerOptions } from '@grpc/grp
 import type { DeltaXdsServer, AdmitStream } from '../../xds/server/server.js';
 import { StreamRefused } from '../../xds/server/server.js';
 import type { Subscriber } from '../../xds/server/source.js';
-import type { ServingCertificate } from '../../identity/ca/authority.js';
 import { callerFrom } from './call-credentials.js';
 import { certificateService, type CertificateServiceDeps } from './certificate-service.js';
-import { podOfNode } from './node-id.js';
+import { podOfNode } from '../../xds/server/node-id.js';
+import type { ServingIdentity } from './serving-identity.js';
 import { statusService, type StatusServiceDeps } from './status-service.js';
 import type { Caller } from './token-authenticator.js';
 
@@ -25,8 +25,7 @@ export interface GrpcServersDeps {
   readonly xds: DeltaXdsServer;
   readonly certificates: CertificateServiceDeps;
   readonly status: Omit<StatusServiceDeps, 'xds' | 'authenticator'>;
-  readonly serving: ServingCertificate;
-  readonly rootPem: string;
+  readonly serving: ServingIdentity;
   /** Connections are asked to reconnect after this long, in milliseconds; undefined: never. */
   readonly maxConnectionAgeMs: number | undefined;
 }
@@ -78,10 +77,7 @@ export async function startGrpcServers(
     servers.push(server);
     return port;
   };
-  const key = Buffer.from(deps.serving.keyPem);
-  const secure = ServerCredentials.createSsl(null, [
-    { private_key: key, cert_chain: Buffer.from(deps.serving.chainPem + deps.rootPem) },
-  ]);
+  const secure = deps.serving.credentials();
   const securePort = await start(listen.secure, secure, (call, subscriber) =>
     admitAuthenticated(deps, { metadata: call.metadata, subscriber }),
   );

@@ -18,7 +18,7 @@ import type { SubscriptionStatus } from '../../xds/server/subscription.js';
 import { stateOfTheWorldXdsPath } from '../../xds/type-urls.js';
 import { callerFrom } from './call-credentials.js';
 import { type DebugPagesDeps, debugPages } from './debug-pages.js';
-import { podOfNode } from './node-id.js';
+import { podOfNode } from '../../xds/server/node-id.js';
 import type { Caller, TokenAuthenticator } from './token-authenticator.js';
 
 export interface StatusServiceDeps extends DebugPagesDeps {

@@ -3,6 +3,7 @@ import { webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { SpiffeId } from '../spiffe.js';
+import { rootOf } from '../chain.js';
 import { splitPem } from '../credentials.js';
 import { backdateMs, importSigningKey, randomSerial, type CaMaterial, type SigningKey } from './material.js';
 
@@ -20,6 +21,8 @@ export interface LeafRequest {
   readonly identity: SpiffeId;
   /** Seconds; 0 or less means the default. */
   readonly ttlSeconds: number;
+  /** What the holder shall trust, when that is more than this authority's own roots. */
+  readonly rootsPem?: string;
 }
 
 /** A certificate with its key, for a server this process runs itself. */
@@ -97,10 +100,16 @@ export class CertificateAuthority {
     return first === undefined ? 0 : Date.parse(new X509Certificate(first).validTo);
   }
 
+  /** The root to which everything this authority signs leads, in PEM. */
+  get signingRootPem(): string {
+    const root = this.#rootCertificate();
+    return splitPem(this.rootPem).find((pem) => root?.raw.equals(new X509Certificate(pem).raw)) ?? '';
+  }
+
   /**
    * Signs a leaf for `identity`. Names in the request are ignored, except that a request with a
    * common name gets the identity as common name. Returns one PEM certificate per element: leaf,
-   * intermediates, and the root bundle last. Throws MESH0403 for a request that is malformed, not
+   * intermediates, and the roots to trust last. Throws MESH0403 for a request that is malformed, not
    * self-signed, weak, or asks for too long a life.
    */
   async signLeaf(request: LeafRequest): Promise<string[]> {
@@ -119,7 +128,11 @@ export class CertificateAuthority {
       names: [{ type: 'url', value: request.identity }],
       ttlSeconds,
     });
-    return [leaf, ...this.#intermediates.map((pem) => `${pem}\n`), ensureNewline(this.rootPem)];
+    return [
+      leaf,
+      ...this.#intermediates.map((pem) => `${pem}\n`),
+      ensureNewline(request.rootsPem ?? this.rootPem),
+    ];
   }
 
   /** A serving certificate for the given DNS names that lives as long as the authority itself. */
@@ -199,18 +212,17 @@ export class CertificateAuthority {
     return `${cert.toString('pem')}\n`;
   }
 
+  #rootCertificate(): X509Certificate | undefined {
+    const roots = splitPem(this.rootPem).map((pem) => new X509Certificate(pem));
+    return rootOf(
+      [this.#issuerDetails, ...this.#intermediates.map((pem) => new X509Certificate(pem))],
+      roots,
+    );
+  }
+
   /** Proxies trust the roots and are sent the chain: if it does not lead there, no connection would ever be made. */
   #checkChainReachesRoot(): void {
-    const roots = splitPem(this.rootPem).map((pem) => new X509Certificate(pem));
-    const links = this.#intermediates.map((pem) => new X509Certificate(pem));
-    let at = this.#issuerDetails;
-    // Each link is used once at most, so the walk ends.
-    for (let step = 0; step <= links.length; step++) {
-      if (roots.some((root) => root.raw.equals(at.raw) || isSignedBy(at, root))) return;
-      const next = links.find((link) => !link.raw.equals(at.raw) && isSignedBy(at, link));
-      if (next === undefined) break;
-      at = next;
-    }
+    if (this.#rootCertificate() !== undefined) return;
     throw new MeshError('MESH0402', "the certificate authority's chain does not lead to one of its roots");
   }
 
@@ -231,11 +243,6 @@ export class CertificateAuthority {
     }
     this.#checkChainReachesRoot();
   }
-}
-
-/** Whether one certificate was signed by another, names and key both. */
-function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 function ensureNewline(text: string): string {

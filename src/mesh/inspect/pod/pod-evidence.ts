@@ -1,5 +1,6 @@
 import { redirection } from '#base/kube/labels.js';
 import { pods } from '#base/kube/resource.js';
+import { type Distrust, distrustBetween } from '../trust.js';
 import type { Pod } from '#base/kube/types.js';
 import { formatSpiffeId } from '../../identity/spiffe.js';
 import { decideEnrollment, type EnrollmentDecision } from '../../rules/enrollment.js';
@@ -54,6 +55,8 @@ export interface PodEvidence {
   readonly services: readonly ServiceBinding[];
   readonly policies: readonly AppliedPolicy[];
   readonly connections: readonly ConnectionReport[];
+  /** Proxies with which the pod's node proxy cannot speak, in either direction. */
+  readonly distrust: readonly Distrust[];
   /** Settings of the mesh that could not be read: there the defaults were assumed. */
   readonly assumptions: readonly string[];
 }
@@ -120,8 +123,22 @@ export async function gatherPodEvidence(
     services: bindings.services.map(serviceBinding),
     policies: await gatherPolicies(observer, { pod, isEnrolled: intent.isEnrolled, dump, bindings }),
     connections: dump === undefined ? [] : connectionReports(dump, uid),
+    distrust:
+      intent.isEnrolled && dumpSeen.value !== undefined
+        ? await gatherDistrust(observer, pod, dumpSeen.by)
+        : [],
     assumptions: observer.assumptions,
   };
+}
+
+async function gatherDistrust(
+  observer: MeshObserver,
+  pod: Pod,
+  ztunnel: string,
+): Promise<readonly Distrust[]> {
+  const isOwn = (proxy: string): boolean => proxy.startsWith(`${ztunnel} `);
+  const distrust = distrustBetween(await observer.trust(pod.spec.nodeName ?? ''));
+  return distrust.filter(({ proxy, holder }) => isOwn(proxy) || isOwn(holder));
 }
 
 async function gatherPolicies(

@@ -3,6 +3,7 @@ import type { Finding, Severity } from '../finding.js';
 import { mtlsDifference } from '../mtls-report.js';
 import type { AppliedPolicy } from '../policies/applied-policy.js';
 import type { WaypointUse } from '../waypoint-bindings.js';
+import { distrustText } from '../trust.js';
 import type { PodEvidence } from './pod-evidence.js';
 
 /** Where a pod's intent and observation differ, and what a reader should know besides. */
@@ -13,6 +14,7 @@ export function podFindings(evidence: PodEvidence): readonly Finding[] {
     ...captureFindings(evidence),
     ...(isEnrolled ? proxyFindings(evidence) : []),
     ...evidence.policies.flatMap((policy) => policyFindings(policy, isEnrolled)),
+    ...evidence.distrust.map((d) => finding('error', 'MESH0935', distrustText(d))),
     ...(isEnrolled ? connectionFindings(evidence) : []),
     ...(evidence.waypoint === undefined ? [] : waypointFindings('the pod', evidence.waypoint)),
     ...evidence.services.flatMap(({ name, waypoint }) =>

@@ -3,6 +3,7 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import { componentPods } from '../../inspect/component-pods.js';
 import { MeshObserver } from '../../inspect/mesh-observer.js';
 import { listWaypoints, waypointShortfall } from '../../inspect/waypoint-report.js';
+import { distrustBetween, distrustText } from '../../inspect/trust.js';
 import { listWaypointUsers } from '../../inspect/waypoint-users.js';
 import { waypointKey } from '../../rules/waypoint.js';
 import { waypointUserText } from '../../rules/waypoint-users.js';
@@ -55,6 +56,7 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
     checkWaypoints(client),
     checkWaypointUsers(client),
+    checkTrust(observer),
   ]);
   const finished = check({
     area: 'installation',
@@ -130,6 +132,24 @@ async function gatewayKeys(client: KubeClient): Promise<ReadonlySet<string>> {
     if (isNotFound(error)) return new Set();
     throw error;
   }
+}
+
+/** Every proxy accepts the certificates of all others. */
+async function checkTrust(observer: MeshObserver): Promise<Check[]> {
+  const proxies = await observer.trust();
+  const distrust = distrustBetween(proxies);
+  return proxies.map(({ proxy }) => {
+    const refused = distrust.filter((d) => d.proxy === proxy);
+    const [first] = refused;
+    const others = refused.length > 1 ? `; likewise ${refused.length - 1} more proxies` : '';
+    return check({
+      area: 'trust',
+      subject: `Proxy ${proxy}`,
+      fact: 'trusts the certificates of all proxies',
+      code: 'MESH0935',
+      problem: first === undefined ? undefined : `${distrustText(first)}${others}`,
+    });
+  });
 }
 
 async function checkWaypoints(client: KubeClient): Promise<Check[]> {

@@ -30,6 +30,8 @@ export interface ResourceHandler {
   /** Adds or replaces. Throwing rejects this resource only (partial NACK); the message is sent to the server. */
   upsert(resource: XdsResource): void;
   remove(name: string): void;
+  /** True: a server may not know the type; nobody waits for its first push. */
+  readonly isOptional?: boolean;
   /** A push was applied completely. */
   pushed?(): void;
 }
@@ -90,9 +92,11 @@ export class DeltaClient {
     return this.#isConnectedNow;
   }
 
-  /** Whether every type was received and answered at least once. */
+  /** Whether every type that is not optional was received and answered at least once. */
   get isSynced(): boolean {
-    return [...this.#types.values()].every((type) => type.isSynced);
+    return [...this.#types.values()].every(
+      ({ handler, isSynced }) => isSynced || handler.isOptional === true,
+    );
   }
 
   /** Resolves once every type was received; rejects when aborted. */

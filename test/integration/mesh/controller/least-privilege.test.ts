@@ -3,7 +3,7 @@ import { parseAllDocuments } from 'yaml';
 import { KubeClient, type ApiRequest } from '#base/kube/client.js';
 import * as resources from '#base/kube/resource.js';
 import { kinds, routeKinds, unhonoredKinds } from '#mesh/controller/model/kinds.js';
-import type { Condition, ConfigMap, Gateway, KubeObject, Service } from '#base/kube/types.js';
+import type { Condition, ConfigMap, Gateway, KubeObject, Secret, Service } from '#base/kube/types.js';
 import { eventually } from '../../sandbox/apiserver/api-under-test.js';
 import { createCertificate } from './delta-client.js';
 import { controllerRbac, MeshUnderTest, startReplica } from './mesh-under-test.js';
@@ -127,6 +127,16 @@ describe('the controller under the rights it is installed with', () => {
           'root-cert.pem'
         ]?.startsWith('-----') === true,
     );
+    // A root that another replica found is told to the proxies, of which there are none.
+    const trust = { resource: resources.secrets, namespace: 'istio-system', name: 'istio-ca-trust' };
+    const recordOf = async (): Promise<string> => {
+      const { data } = await mesh.client.get<Secret>(trust);
+      return Buffer.from(data?.['trust.json'] ?? '', 'base64').toString('utf8');
+    };
+    const staged = (await recordOf()).replace('"isDistributed":true', '"isDistributed":false');
+    await mesh.client.patch(trust, { data: { 'trust.json': Buffer.from(staged).toString('base64') } });
+    expect(await recordOf()).toBe(staged);
+    await eventually(async () => (await recordOf()).includes('"isDistributed":true'), 20_000);
     await mesh.create(resources.services, {
       metadata: { namespace: 'shop', name: 'backend', labels: { 'istio.io/use-waypoint': 'waypoint' } },
       spec: { ports: [{ port: 80 }] },

@@ -247,6 +247,7 @@ function evidence(o: Partial<PodEvidence> & { readonly capture?: PodCapture }): 
     services: [],
     policies: [],
     connections: [],
+    distrust: [],
     assumptions: [],
     ...rest,
   };

@@ -1,4 +1,4 @@
-import type { Subscriber } from '../../xds/server/source.js';
+import type { Subscriber } from './source.js';
 
 /** The pod in a node id, `type~ip~pod.namespace~domain`; `id` is undefined in one of fewer parts. */
 export function podOfNode({ nodeId }: Subscriber): {

@@ -1,0 +1,67 @@
+import { X509Certificate } from 'node:crypto';
+import { rootOf } from '../identity/chain.js';
+import type { DumpIdentity } from './ztunnel-dump.js';
+
+/** A proxy with the identities it speaks for, as it shows them. */
+export interface ProxyTrust {
+  /** `ztunnel-abc on node-1`, `waypoint shop/waypoint`. */
+  readonly proxy: string;
+  readonly identities: readonly DumpIdentity[];
+}
+
+/** A certificate in use that a proxy would refuse. */
+export interface Distrust {
+  /** The proxy that refuses. */
+  readonly proxy: string;
+  /** The proxy whose certificate it refuses, and for whom it was issued. */
+  readonly holder: string;
+  readonly identity: string;
+  /** Issuer of the certificate. */
+  readonly issuer: string;
+}
+
+/**
+ * Certificates that do not lead to a root which the other proxies trust: calls between such proxies fail, in both
+ * directions. One entry for each pair of proxies, with the first such identity. What a proxy does not show (upstream's
+ * leaves certificates out that it has not fetched) counts neither way.
+ */
+export function distrustBetween(proxies: readonly ProxyTrust[]): readonly Distrust[] {
+  const read = proxies.map(({ proxy, identities }) => ({
+    proxy,
+    holders: identities.flatMap(({ identity, certChain }) => {
+      const chain = certificatesOf(certChain);
+      return chain.length === 0 ? [] : [{ identity, chain }];
+    }),
+    roots: unique(identities.flatMap(({ rootCerts }) => certificatesOf(rootCerts))),
+  }));
+  return read.flatMap(({ proxy, roots }) =>
+    roots.length === 0
+      ? []
+      : read.flatMap((holder) => {
+          const refused = holder.holders.find(({ chain }) => rootOf(chain, roots) === undefined);
+          if (refused === undefined) return [];
+          const issuer = refused.chain[0]?.issuer.replaceAll('\n', ', ') || 'unknown';
+          return [{ proxy, holder: holder.proxy, identity: refused.identity, issuer }];
+        }),
+  );
+}
+
+/** What to say of it in one line. */
+export function distrustText({ proxy, holder, identity, issuer }: Distrust): string {
+  return `${proxy} does not trust the certificate of ${identity} at ${holder} (issued by ${issuer})`;
+}
+
+function certificatesOf(dumped: DumpIdentity['certChain']): X509Certificate[] {
+  return (dumped ?? []).flatMap(({ pem }) => {
+    if (pem === undefined) return [];
+    try {
+      return [new X509Certificate(Buffer.from(pem, 'base64'))];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function unique(certificates: readonly X509Certificate[]): X509Certificate[] {
+  return [...new Map(certificates.map((certificate) => [certificate.fingerprint256, certificate])).values()];
+}
