@@ -5,15 +5,15 @@ import { type Endpoint, endpointAt, endpointOf } from './endpoint.js';
 import { LeastRequest } from './least-request.js';
 
 /** Where this proxy says it runs; its locality is looked up in the mesh. */
-export type Placement = Omit<Viewpoint, 'locality'> & { readonly ip: string };
+export type ProxyPlacement = Omit<Viewpoint, 'locality'> & { readonly ip: string };
 
 /** Chooses where the calls to a destination go, by the mesh as it is now. */
 export class Backends {
   readonly #view: MeshView;
-  readonly #placement: Placement;
+  readonly #placement: ProxyPlacement;
   readonly #balancer: LeastRequest;
 
-  constructor(view: MeshView, placement: Placement, balancer = new LeastRequest()) {
+  constructor(view: MeshView, placement: ProxyPlacement, balancer = new LeastRequest()) {
     this.#view = view;
     this.#placement = placement;
     this.#balancer = balancer;

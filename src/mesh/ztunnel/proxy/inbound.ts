@@ -8,7 +8,7 @@ import type { L4Connection } from '../../policy/l4/compile.js';
 import { connectTcp, originalDestination } from '#base/system/socket.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { createLogger } from '#base/telemetry/log.js';
-import { proxyPorts, resolveInbound } from '../routing/inbound.js';
+import { listenerPorts, resolveInbound } from '../routing/inbound.js';
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import type { KnownService, KnownWorkload } from '../../view/known.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
@@ -80,7 +80,7 @@ export async function serveInboundPlaintext(context: ProxyContext, socket: Socke
   const problem =
     workload === undefined
       ? 'the control plane does not know this workload'
-      : proxyPorts.has(destination.port)
+      : listenerPorts.has(destination.port)
         ? `port ${destination.port} belongs to the proxy`
         : undefined;
   if (workload === undefined || problem !== undefined) {

@@ -10,7 +10,7 @@ import type { TlsInfo } from '../../hbone/tls.js';
 import { connectTcp, originalDestination } from '#base/system/socket.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
 import type { ResponseFlag } from '../../telemetry/traffic-metrics.js';
-import { proxyPorts } from '../routing/inbound.js';
+import { listenerPorts } from '../routing/inbound.js';
 import { type OutboundRoute, resolveOutbound } from '../routing/outbound.js';
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import type { KnownWorkload } from '../../view/known.js';
@@ -35,7 +35,7 @@ export async function serveOutbound(
     socket.destroy();
   };
   const isOwnListener = destination.host === client.host || isInRange(destination.host, 'loopback');
-  if (isOwnListener && proxyPorts.has(destination.port)) {
+  if (isOwnListener && listenerPorts.has(destination.port)) {
     refuse('the connection leads back to the proxy itself');
     return;
   }

@@ -6,7 +6,7 @@ import { waypointsOf } from '../../view/waypoints.js';
 import { isInstanceOf } from './waypoint.js';
 
 /** Ports that only the proxy itself listens on; dialling them would loop. */
-export const proxyPorts: ReadonlySet<number> = new Set([15001, 15006, 15008]);
+export const listenerPorts: ReadonlySet<number> = new Set([15001, 15006, 15008]);
 
 /** Where a CONNECT leads, or the status it is refused with. */
 export type InboundTarget =
@@ -61,7 +61,7 @@ function finish(o: {
 }): InboundTarget {
   const override = o.workload.applicationTunnel?.port ?? 0;
   const port = override > 0 ? override : o.port;
-  if (proxyPorts.has(port)) {
+  if (listenerPorts.has(port)) {
     return { kind: 'refuse', status: 503, reason: `port ${port} belongs to the proxy` };
   }
   const tunnel = o.workload.applicationTunnel?.protocol ?? 'NONE';

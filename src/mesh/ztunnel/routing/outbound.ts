@@ -5,7 +5,7 @@ import { addressFor } from '../../view/host.js';
 import type { GatewayRef, KnownService, KnownWorkload } from '../../view/known.js';
 import type { MeshView } from '../../view/mesh-view.js';
 import { selectHost, type Upstream } from './upstream.js';
-import { isInstanceOf, resolveGateway, waypointOf } from './waypoint.js';
+import { isInstanceOf, resolveGateway, sampleWaypoint } from './waypoint.js';
 
 /** What to do with a connection leaving a workload. */
 export type OutboundRoute =
@@ -59,7 +59,7 @@ export function resolveOutbound(view: MeshView, request: OutboundRequest): Outbo
 
 function toService(view: MeshView, request: OutboundRequest, service: KnownService): OutboundRoute {
   const { source, destination, random } = request;
-  const waypoint = waypointOf(service, random);
+  const waypoint = sampleWaypoint(service, random);
   if (waypoint !== undefined) return viaWaypoint(view, { request, waypoint, service, workload: undefined });
   if (service.loadBalancer?.mode === 'Passthrough')
     return { kind: 'tcp', destination, workload: undefined, service };

@@ -4,7 +4,7 @@ import type { MeshView } from '../../view/mesh-view.js';
 import { selectHost, type Upstream } from './upstream.js';
 
 /** The waypoint one connection to a service uses; undefined when the service has none. */
-export function waypointOf(service: KnownService, random: () => number): GatewayRef | undefined {
+export function sampleWaypoint(service: KnownService, random: () => number): GatewayRef | undefined {
   const { weightedWaypoints, waypoint } = service;
   let left = random() * weightedWaypoints.reduce((sum, { weight }) => sum + weight, 0);
   for (const { destination, weight } of weightedWaypoints) {
