@@ -7,6 +7,7 @@ import { MeshView } from '#mesh/view/mesh-view.js';
 import { AddressSchema, TunnelProtocol } from '#mesh/xds/gen/istio/workload_pb.js';
 import { resolveOutbound } from '#mesh/ztunnel/routing/outbound.js';
 import type { Measurements } from './measurements.js';
+import { ClientAffinity } from '#mesh/view/client-affinity.js';
 
 /** Sizes of the service; the first one is what the others are compared with. */
 export const hostCounts = [3, 300, 3_000] as const;
@@ -54,13 +55,19 @@ function setUp(count: number): { picks: Readonly<Record<string, (i: number) => v
   const destination = served(view, { ...waypoint, network: '', podIp: gatewayIp });
   if (source === undefined) throw new Error('the client is not known');
   const backends = new Backends(view, { network: '', clusterId: 'Kubernetes', node: 'n1', ip: gatewayIp });
-  const request = { source, destination: { host: serviceIp, port: 80 }, random: Math.random };
+  const request = {
+    source,
+    destination: { host: serviceIp, port: 80 },
+    random: Math.random,
+    affinity: new ClientAffinity(),
+  };
+  const call = { destination, peerAddress: { ip: clientIp, port: 40_000 } };
   const nobody = new Set<string>();
   const ztunnel = (): void => {
     if (resolveOutbound(view, request).kind !== 'hbone') throw new Error('no host was picked');
   };
   const gateway = (): void => {
-    if (backends.pick(destination, nobody) === undefined) throw new Error('no host was picked');
+    if (backends.pick(call, nobody) === undefined) throw new Error('no host was picked');
   };
   const changing = (i: number): void => {
     if (i % picksPerChange === 0) hosts[(i / picksPerChange) % hosts.length]?.();

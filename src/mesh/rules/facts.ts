@@ -80,6 +80,8 @@ export interface ServiceFacts {
   readonly selector: Labels | undefined;
   readonly isLocalOnly: boolean;
   readonly publishesUnready: boolean;
+  /** Seconds without a call for which a client stays with its endpoint; undefined: calls are spread. */
+  readonly affinitySeconds: number | undefined;
   /** From the spec, else the annotation. */
   readonly trafficDistribution: string | undefined;
 }
@@ -104,9 +106,16 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     selector: selector === undefined || Object.keys(selector).length === 0 ? undefined : selector,
     isLocalOnly: spec.internalTrafficPolicy === 'Local',
     publishesUnready: spec.publishNotReadyAddresses === true,
+    affinitySeconds:
+      spec.sessionAffinity === 'ClientIP'
+        ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? affinityDefaultSeconds)
+        : undefined,
     trafficDistribution: spec.trafficDistribution ?? metadata.annotations?.[trafficDistribution],
   };
 }
+
+/** What Kubernetes makes of a Service with client affinity that does not say for how long. */
+const affinityDefaultSeconds = 3 * 3600;
 
 /** Annotation of Services and Namespaces naming the traffic distribution. */
 export const trafficDistribution = 'networking.istio.io/traffic-distribution';

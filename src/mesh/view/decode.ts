@@ -1,7 +1,8 @@
 import { fromBinary } from '@bufbuild/protobuf';
+import { anyUnpack, DurationSchema } from '@bufbuild/protobuf/wkt';
 import { bytesToIp } from '#base/net/address.js';
 import { defaultTrustDomain, formatSpiffeId, isSpiffeId } from '../identity/spiffe.js';
-import { terminatingExtension } from '../xds/extensions.js';
+import { affinityExtension, terminatingExtension } from '../xds/extensions.js';
 import {
   AddressSchema,
   AppProtocol,
@@ -35,6 +36,8 @@ import type {
 /** Cluster a workload belongs to when the control plane names none. */
 const defaultClusterId = 'Kubernetes';
 const portMax = 65_535;
+/** For client affinity whose length cannot be read: the default of Kubernetes. */
+const affinityDefaultSeconds = 3 * 3600;
 
 /** What an Address message says. */
 export type DecodedAddress =
@@ -134,6 +137,7 @@ export function decodeService(wire: Service): KnownService {
       weight,
     })),
     loadBalancer: decodeLoadBalancing(wire),
+    affinitySeconds: decodeAffinity(wire),
     ipFamilies: families[wire.ipFamilies],
     canonical: wire.canonical,
     // As upstream: a service that were hidden by mistake would be passed by with its waypoint.
@@ -194,6 +198,13 @@ function decodeLoadBalancing({ loadBalancing }: Service): LoadBalancing | undefi
     healthPolicy:
       loadBalancing.healthPolicy === LoadBalancing_HealthPolicy.ALLOW_ALL ? 'AllowAll' : 'OnlyHealthy',
   };
+}
+
+function decodeAffinity({ extensions }: Service): number | undefined {
+  const extension = extensions.find(({ name }) => name === affinityExtension);
+  if (extension === undefined) return undefined;
+  const duration = extension.config && anyUnpack(extension.config, DurationSchema);
+  return duration === undefined ? affinityDefaultSeconds : Number(duration.seconds);
 }
 
 function decodeIp(bytes: Uint8Array): string {

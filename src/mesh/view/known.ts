@@ -100,6 +100,8 @@ export interface KnownService {
   readonly waypoint: GatewayRef | undefined;
   readonly weightedWaypoints: readonly { readonly destination: GatewayRef; readonly weight: number }[];
   readonly loadBalancer: LoadBalancing | undefined;
+  /** Seconds without a call for which a client stays with its host; undefined: calls are spread. */
+  readonly affinitySeconds: number | undefined;
   /** Undefined: whatever families its hosts have. */
   readonly ipFamilies: 'IPv4' | 'IPv6' | 'Dual' | undefined;
   readonly canonical: boolean;

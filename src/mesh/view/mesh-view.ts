@@ -12,7 +12,7 @@ import {
   type PortMap,
 } from './known.js';
 import { MultiMap } from './multi-map.js';
-import type { HostGroup } from './ranked-hosts.js';
+import type { RankedHosts } from './ranked-hosts.js';
 import { ServiceHosts } from './service-hosts.js';
 import type { Viewpoint } from './viewpoint.js';
 
@@ -164,13 +164,13 @@ export class MeshView implements ResourceHandler {
     }
   }
 
-  /** The hosts of a service's port to use from a place; undefined when there is none. */
+  /** The hosts of a service's port as seen from a place; undefined when there is no such service or port. */
   hosts(o: {
     readonly service: KnownService;
     readonly port: number;
     readonly from: Viewpoint;
     readonly purpose: PortPurpose;
-  }): HostGroup | undefined {
+  }): RankedHosts | undefined {
     // The one that is known now: the caller's may be older.
     const service = this.#services.get(o.service.key);
     if (service === undefined) return undefined;
@@ -179,7 +179,7 @@ export class MeshView implements ResourceHandler {
       hosts = new ServiceHosts(service, this.#membersOf(service.key));
       this.#hosts.set(service.key, hosts);
     }
-    return hosts.best(o.port, o.purpose, o.from);
+    return hosts.of(o.port, o.purpose, o.from);
   }
 
   /** Workloads of a service key, whatever their health. */

@@ -30,6 +30,12 @@ export class RankedHosts {
     return this.#groups.get(this.#bestWorth);
   }
 
+  /** The host that a workload is, if it is one to use now. */
+  bestOf(uid: string): Host | undefined {
+    const placed = this.#placed.get(uid);
+    return placed?.worth === this.#bestWorth ? placed.host : undefined;
+  }
+
   /** Adds, replaces or, for undefined, removes the host a workload is. */
   put(uid: string, host: Host | undefined): void {
     const before = this.#placed.get(uid);

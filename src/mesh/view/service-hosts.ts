@@ -1,6 +1,6 @@
 import { type Host, hostOf, type PortPurpose } from './host.js';
 import type { KnownService, KnownWorkload } from './known.js';
-import { type HostGroup, RankedHosts } from './ranked-hosts.js';
+import { RankedHosts } from './ranked-hosts.js';
 import type { Viewpoint } from './viewpoint.js';
 
 /** Places from which one process looks at a service: its node's, rarely a second one while the node is relabeled. */
@@ -30,13 +30,13 @@ export class ServiceHosts {
     this.#members = members;
   }
 
-  /** The hosts of a port to use from a place; undefined when there is none. */
-  best(port: number, purpose: PortPurpose, from: Viewpoint): HostGroup | undefined {
+  /** The hosts of a port as seen from a place; undefined when the service has no such port. */
+  of(port: number, purpose: PortPurpose, from: Viewpoint): RankedHosts | undefined {
     // Whoever tries ports that the service does not have must neither fill the memory nor cost time.
     if (purpose === 'application' && !this.#service.ports.has(port)) return undefined;
     const set = this.#sets[purpose].get(port) ?? this.#makeSet(port, purpose);
     const place = placeOf(this.#service, from);
-    return (set.byPlace.get(place) ?? this.#rank(set, place, from)).best();
+    return set.byPlace.get(place) ?? this.#rank(set, place, from);
   }
 
   /** A workload was added, changed or, with undefined, removed. */

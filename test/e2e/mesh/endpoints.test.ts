@@ -34,6 +34,16 @@ spec: { nodeName: node-2, containers: [${tool('tool', ['serve', '--host', '0.0.0
 ---
 apiVersion: apps/v1
 kind: Deployment
+metadata: { name: many, namespace: ${namespace} }
+spec:
+  replicas: 3
+  selector: { matchLabels: { app: many } }
+  template:
+    metadata: { labels: { app: many } }
+    spec: { containers: [${tool('tool', ['serve'])}] }
+---
+apiVersion: apps/v1
+kind: Deployment
 metadata: { name: leaver, namespace: ${namespace} }
 spec:
   selector: { matchLabels: { app: leaver } }
@@ -82,6 +92,14 @@ apiVersion: v1
 kind: Service
 metadata: { name: leaver, namespace: ${namespace} }
 spec: { selector: { app: leaver }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: sticky, namespace: ${namespace} }
+spec:
+  selector: { app: many }
+  sessionAffinity: ClientIP
+  ports: [{ name: http, port: 80, targetPort: 8080 }]
 ${byHand
   .map(
     ({ name, targetPort, targetRef }) => `---
@@ -116,7 +134,7 @@ const sandbox = useSandbox(
     for (const namespace of namespaces) await applyYaml(s.client, app(namespace));
     await Promise.all(
       namespaces.map((namespace) =>
-        waitForPods(s.client, { namespace, labelSelector: 'app', count: 4, timeoutMs: 60_000 }),
+        waitForPods(s.client, { namespace, labelSelector: 'app', count: 7, timeoutMs: 60_000 }),
       ),
     );
     for (const namespace of namespaces) {
@@ -162,6 +180,15 @@ describe.each([...meshed, outside])('from namespace %s', (namespace) => {
     const { client } = sandbox();
     expect((await onePod(client, namespace, 'app=four')).status?.podIP).toContain(':');
     await answers(namespace, `http://four.${namespace}/`);
+  });
+
+  test('a client of a Service with affinity stays with one pod', async () => {
+    const url = `http://sticky.${namespace}/`;
+    await answers(namespace, url);
+    const hosts = new Set<string | undefined>();
+    for (let i = 0; i < 12; i++)
+      hosts.add(/"hostname": *"([^"]+)"/.exec((await call(namespace, url)).body)?.[1]);
+    expect([...hosts]).toEqual([expect.stringMatching(/^many-/)]);
   });
 
   test('a dual-stack Service keeps the family that was called', async () => {

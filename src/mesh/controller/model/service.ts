@@ -1,8 +1,12 @@
 import { create } from '@bufbuild/protobuf';
+import { anyPack, DurationSchema } from '@bufbuild/protobuf/wkt';
 import type { ServicePort } from '#base/kube/types.js';
 import { ipToBytes } from '#base/net/address.js';
+import { affinityExtension } from '../../xds/extensions.js';
 import {
   AddressSchema,
+  type Extension,
+  ExtensionSchema,
   IPFamilies,
   LoadBalancing_HealthPolicy,
   LoadBalancing_Mode,
@@ -80,6 +84,7 @@ export function meshService(facts: ServiceFacts, context: ServiceContext): MeshS
     ...(context.binding.kind === 'bound' ? { waypoint: context.binding.address } : {}),
     ...(loadBalancing === undefined ? {} : { loadBalancing }),
     ipFamilies: ipFamiliesOf(facts.ipFamilies),
+    ...(facts.affinitySeconds === undefined ? {} : { extensions: [affinity(facts.affinitySeconds)] }),
     canonical: true,
     ingressUseWaypoint: context.ingressUsesWaypoint && context.binding.kind === 'bound',
   });
@@ -92,6 +97,11 @@ export function meshService(facts: ServiceFacts, context: ServiceContext): MeshS
     isVersioned: true,
   });
   return new MeshService({ facts, binding: context.binding, wire });
+}
+
+function affinity(seconds: number): Extension {
+  const config = anyPack(DurationSchema, create(DurationSchema, { seconds: BigInt(seconds) }));
+  return create(ExtensionSchema, { name: affinityExtension, config });
 }
 
 /** Zero leaves it to each workload's own port map: a named port differs by pod, and hand-made endpoints say their own. */

@@ -69,7 +69,7 @@ export class Forwarder {
     let isFresh = false;
     let retryCount = 0;
     for (;;) {
-      const endpoint = this.#deps.backends.pick(connection.destination, tried);
+      const endpoint = this.#deps.backends.pick(connection, tried);
       if (endpoint === undefined) {
         return { kind: 'failed', reply: noHealthyUpstream, endpoint, transportFailure: undefined };
       }

@@ -117,7 +117,7 @@ export class TcpProxy {
     }
     const tried = new Set<string>();
     for (let attempt = 1; ; attempt++) {
-      const endpoint = this.#deps.backends.pick(context.destination, tried);
+      const endpoint = this.#deps.backends.pick(context, tried);
       if (endpoint === undefined) {
         record.flags.push('UH');
         return { status: 503, reason: 'no healthy upstream' };

@@ -1,17 +1,22 @@
+import { ClientAffinity } from '../../view/client-affinity.js';
 import type { MeshView } from '../../view/mesh-view.js';
 import type { Viewpoint } from '../../view/viewpoint.js';
-import type { ServedDestination } from '../connection/connection-context.js';
+import type { ConnectionContext } from '../connection/connection-context.js';
 import { type Endpoint, endpointAt, endpointOf } from './endpoint.js';
 import { LeastRequest } from './least-request.js';
 
 /** Where this proxy says it runs; its locality is looked up in the mesh. */
 export type ProxyPlacement = Omit<Viewpoint, 'locality'> & { readonly ip: string };
 
+/** What matters of a connection for where its calls go. */
+type Call = Pick<ConnectionContext, 'destination' | 'peerAddress'>;
+
 /** Chooses where the calls to a destination go, by the mesh as it is now. */
 export class Backends {
   readonly #view: MeshView;
   readonly #placement: ProxyPlacement;
   readonly #balancer: LeastRequest;
+  readonly #affinity = new ClientAffinity();
 
   constructor(view: MeshView, placement: ProxyPlacement, balancer = new LeastRequest()) {
     this.#view = view;
@@ -20,10 +25,10 @@ export class Backends {
   }
 
   /**
-   * An endpoint of a destination, rather not one whose key was tried before. Undefined when there is none that may be
-   * used.
+   * An endpoint for a call: the one the client is bound to, else one of the less busy; rather not one whose key was
+   * tried before. Undefined when there is none that may be used.
    */
-  pick(destination: ServedDestination, tried: ReadonlySet<string>): Endpoint | undefined {
+  pick({ destination, peerAddress }: Call, tried: ReadonlySet<string>): Endpoint | undefined {
     const { ip, port } = destination.address;
     // Read again: the service may have changed, the pod may have left the mesh, since the connection began.
     if (destination.kind === 'workload') return this.#endpointAt(ip, port, { isWorkload: true });
@@ -32,7 +37,16 @@ export class Backends {
     if (service.loadBalancer?.mode === 'Passthrough')
       return this.#endpointAt(ip, port, { isWorkload: false });
     const hosts = this.#view.hosts({ service, port, from: this.#here(), purpose: 'application' });
-    const host = this.#balancer.pick(hosts, tried);
+    const host =
+      hosts &&
+      this.#affinity.pick({
+        service,
+        port,
+        client: peerAddress.ip,
+        hosts,
+        draw: (group) => this.#balancer.pick(group, tried),
+        isExcluded: ({ key }) => tried.has(key),
+      });
     return host && endpointOf(host, ip);
   }
 

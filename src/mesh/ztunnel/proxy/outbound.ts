@@ -45,7 +45,12 @@ export async function serveOutbound(
     refuse('the control plane does not know this workload');
     return;
   }
-  const route = resolveOutbound(context.view, { source, destination, random: context.random });
+  const route = resolveOutbound(context.view, {
+    source,
+    destination,
+    random: context.random,
+    affinity: context.affinity,
+  });
   const describe = (tls: TlsInfo | undefined): ConnectionInfo =>
     describeOutbound({ client, destination, source, route, tls });
   if (route.kind === 'refuse') {

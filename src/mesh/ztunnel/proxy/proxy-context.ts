@@ -1,5 +1,6 @@
 import type { PodCertificate } from '../../identity/pod-certificate.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
+import type { ClientAffinity } from '../../view/client-affinity.js';
 import type { MeshView } from '../../view/mesh-view.js';
 import type { L4PolicyStore } from '../../policy/l4/l4-policy-store.js';
 import type { KnownWorkload } from '../../view/known.js';
@@ -18,6 +19,8 @@ export interface ProxyContext {
   readonly mark: number;
   /** Whether applications are dialled from the client's own address. */
   readonly preservesSource: boolean;
+  /** Hosts this workload is bound to. */
+  readonly affinity: ClientAffinity;
   /** In [0, 1). */
   readonly random: () => number;
   /** The workload as the control plane knows it; undefined when it does not. */

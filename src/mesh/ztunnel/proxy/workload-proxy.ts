@@ -9,6 +9,7 @@ import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { PodCertificate } from '../../identity/pod-certificate.js';
+import { ClientAffinity } from '../../view/client-affinity.js';
 import type { MeshView } from '../../view/mesh-view.js';
 import { formatHostPort } from '#base/net/authority.js';
 import type { KnownWorkload } from '../../view/known.js';
@@ -87,6 +88,7 @@ export class WorkloadProxy {
       netns: options.netns,
       mark: options.mark,
       preservesSource: options.preservesSource,
+      affinity: new ClientAffinity(),
       random: Math.random,
       workload: () => this.workload(),
       workloadSoon: (signal) => this.#workloadSoon(signal),

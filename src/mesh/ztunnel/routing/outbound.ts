@@ -1,6 +1,7 @@
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import { isSpiffeId, type SpiffeId } from '../../identity/spiffe.js';
 import { hbonePort } from '../../hbone/parameters.js';
+import type { ClientAffinity } from '../../view/client-affinity.js';
 import { addressFor } from '../../view/host.js';
 import type { GatewayRef, KnownService, KnownWorkload } from '../../view/known.js';
 import type { MeshView } from '../../view/mesh-view.js';
@@ -37,6 +38,7 @@ export interface OutboundRequest {
   readonly destination: HostPort;
   /** In [0, 1). */
   readonly random: () => number;
+  readonly affinity: ClientAffinity;
 }
 
 /**
@@ -58,13 +60,21 @@ export function resolveOutbound(view: MeshView, request: OutboundRequest): Outbo
 }
 
 function toService(view: MeshView, request: OutboundRequest, service: KnownService): OutboundRoute {
-  const { source, destination, random } = request;
+  const { source, destination, random, affinity } = request;
   const waypoint = sampleWaypoint(service, random);
   if (waypoint !== undefined) return viaWaypoint(view, { request, waypoint, service, workload: undefined });
   if (service.loadBalancer?.mode === 'Passthrough')
     return { kind: 'tcp', destination, workload: undefined, service };
   const { host: calledIp, port } = destination;
-  const upstream = selectHost(view, { service, port, source, calledIp, random, purpose: 'application' });
+  const upstream = selectHost(view, {
+    service,
+    port,
+    source,
+    calledIp,
+    random,
+    affinity,
+    purpose: 'application',
+  });
   if (upstream !== undefined) return direct(upstream);
   const reason = `no healthy upstream for ${service.key} port ${port}`;
   return { kind: 'refuse', reason, service, workload: undefined };
@@ -88,9 +98,10 @@ function viaWaypoint(
     workload: KnownWorkload | undefined;
   },
 ): OutboundRoute {
-  const { source, destination, random } = o.request;
+  const { source, destination, random, affinity } = o.request;
+  const { service, waypoint: gateway } = o;
   const calledIp = destination.host;
-  const upstream = resolveGateway(view, { gateway: o.waypoint, source, calledIp, random });
+  const upstream = resolveGateway(view, { gateway, service, source, calledIp, random, affinity });
   if (upstream === undefined) {
     const reason = `waypoint ${describeGateway(o.waypoint)} has no healthy instance, refusing to go around it`;
     return { kind: 'refuse', reason, service: o.service, workload: o.workload };

@@ -1,6 +1,8 @@
+import type { ClientAffinity } from '../../view/client-affinity.js';
 import { addressFor, type PortPurpose } from '../../view/host.js';
 import type { KnownService, KnownWorkload } from '../../view/known.js';
 import type { MeshView } from '../../view/mesh-view.js';
+import type { HostGroup } from '../../view/ranked-hosts.js';
 
 /** A chosen backend. */
 export interface Upstream {
@@ -11,11 +13,13 @@ export interface Upstream {
   readonly service: KnownService | undefined;
 }
 
-/** Picks a host of a service's port by capacity; undefined when there is none. */
+/** Picks a host of a service's port by affinity, else by capacity; undefined when there is none. */
 export function selectHost(
   view: MeshView,
   o: {
     readonly service: KnownService;
+    /** The service whose affinity counts: the one in front of which `service` is the waypoint. */
+    readonly bindsBy?: KnownService | undefined;
     readonly port: number;
     /** Who calls; decides what is near. */
     readonly source: KnownWorkload;
@@ -23,11 +27,15 @@ export function selectHost(
     readonly calledIp: string;
     /** In [0, 1). */
     readonly random: () => number;
+    readonly affinity: ClientAffinity;
     readonly purpose: PortPurpose;
   },
 ): Upstream | undefined {
   const { service, port, source, purpose } = o;
-  const host = view.hosts({ service, port, from: source, purpose })?.draw(o.random);
+  const hosts = view.hosts({ service, port, from: source, purpose });
+  const draw = (group: HostGroup | undefined) => group?.draw(o.random);
+  const host =
+    hosts && o.affinity.pick({ service: o.bindsBy ?? service, port, client: source.uid, hosts, draw });
   const ip = host && addressFor(host, o.calledIp);
   return host === undefined || ip === undefined
     ? undefined

@@ -1,3 +1,4 @@
+import type { ClientAffinity } from '../../view/client-affinity.js';
 import { addressFor } from '../../view/host.js';
 import type { GatewayRef, KnownService, KnownWorkload } from '../../view/known.js';
 import type { MeshView } from '../../view/mesh-view.js';
@@ -17,16 +18,34 @@ export function sampleWaypoint(service: KnownService, random: () => number): Gat
 /** A usable instance of a waypoint; undefined when there is none, in which case the caller must refuse. */
 export function resolveGateway(
   view: MeshView,
-  o: { gateway: GatewayRef; source: KnownWorkload; calledIp: string; random: () => number },
+  o: {
+    gateway: GatewayRef;
+    /** The service that was called, if one was. */
+    service: KnownService | undefined;
+    source: KnownWorkload;
+    calledIp: string;
+    random: () => number;
+    affinity: ClientAffinity;
+  },
 ): Upstream | undefined {
-  const { gateway, source, random } = o;
+  const { gateway, source, random, affinity } = o;
   const port = gateway.hboneMtlsPort;
   // One that is named by address is reached at that address, one that is named by name in the family of the call.
   const calledIp = gateway.destination.kind === 'address' ? gateway.destination.ip : o.calledIp;
   const found = view.gatewayAt(gateway, source.namespace);
   if (found === undefined) return undefined;
   if (found.kind === 'service')
-    return selectHost(view, { service: found.service, port, source, calledIp, random, purpose: 'waypoint' });
+    return selectHost(view, {
+      service: found.service,
+      // A client that stays with a host stays with the waypoint that knows which.
+      bindsBy: o.service,
+      port,
+      source,
+      calledIp,
+      random,
+      affinity,
+      purpose: 'waypoint',
+    });
   const { workload } = found;
   const ip = addressFor(workload, calledIp);
   const isUsable = workload.status !== 'Unhealthy' && workload.network === source.network;

@@ -8,6 +8,7 @@ import { peerAuthFacts } from '#mesh/rules/mtls-mode.js';
 import { policyConditions } from '#mesh/controller/status/policy-conditions.js';
 import { serviceConditions } from '#mesh/controller/status/service-conditions.js';
 import type { AuthorizationPolicy, EndpointSlice, Pod, Service } from '#base/kube/types.js';
+import { decodeService } from '#mesh/view/decode.js';
 import { terminatingExtension } from '#mesh/xds/extensions.js';
 import { AppProtocol, NetworkMode, TunnelProtocol, WorkloadStatus } from '#mesh/xds/gen/istio/workload_pb.js';
 import { addressType, authorizationType, l7AuthorizationType } from '#mesh/xds/type-urls.js';
@@ -296,6 +297,20 @@ test('a pod that is deleted but still ready is marked as terminating, one that i
   set.pod({ ...deleted, status: { podIP: '10.244.0.5', conditions: [{ type: 'Ready', status: 'False' }] } });
   flush();
   expect(extensions()).toEqual([]);
+});
+
+test.each([
+  [{ sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } } }, 60],
+  [{ sessionAffinity: 'ClientIP' }, 10_800],
+  [{ sessionAffinity: 'None' }, undefined],
+  [{}, undefined],
+])('client affinity %j reaches the proxies', (spec, seconds) => {
+  const { state, set, flush } = setUp();
+  set.service(service('backend', { selector: { app: 'backend' }, ...spec }));
+  flush();
+  const message = state.index.services.get(backendKey)?.message;
+  if (message === undefined) throw new Error('no service');
+  expect(decodeService(message).affinitySeconds).toBe(seconds);
 });
 
 describe('a port number of several protocols', () => {

@@ -4,6 +4,7 @@ import type { KnownWorkload, LoadBalancing } from '#mesh/view/known.js';
 import type { MeshView } from '#mesh/view/mesh-view.js';
 import { resolveOutbound } from '#mesh/ztunnel/routing/outbound.js';
 import { makeService, makeView, makeWorkload, member, servicePorts } from './known-values.js';
+import { ClientAffinity } from '#mesh/view/client-affinity.js';
 
 /**
  * How many hosts are looked at, not how long it takes: a workload that anything is read of counts as visited.
@@ -59,14 +60,18 @@ function setUp(hostCount: number, loadBalancer: LoadBalancing | undefined) {
     service,
     protocol: 'http1',
   } as const;
+  const call = { destination, peerAddress: { ip: '10.0.0.1', port: 40_000 } };
   const picks: Record<string, () => unknown> = {
-    ztunnel: () => resolveOutbound(view, { source: client, destination: to, random: Math.random }),
-    gateway: () => backends.pick(destination, new Set()),
+    ztunnel: () =>
+      resolveOutbound(view, {
+        source: client,
+        destination: to,
+        random: Math.random,
+        affinity: new ClientAffinity(),
+      }),
+    gateway: () => backends.pick(call, new Set()),
     'gateway, trying again': () =>
-      backends.pick(
-        destination,
-        new Set(['Kubernetes//Pod/shop/web-0|8080', 'Kubernetes//Pod/shop/web-1|8080']),
-      ),
+      backends.pick(call, new Set(['Kubernetes//Pod/shop/web-0|8080', 'Kubernetes//Pod/shop/web-1|8080'])),
   };
   return { visits, view, picks };
 }
@@ -107,7 +112,12 @@ describe.each([
 test('a port the service does not have makes no host set', () => {
   const { visits, view } = setUp(300, undefined);
   const scan = (port: number) =>
-    resolveOutbound(view, { source: client, destination: { ...to, port }, random: Math.random }).kind;
+    resolveOutbound(view, {
+      source: client,
+      destination: { ...to, port },
+      random: Math.random,
+      affinity: new ClientAffinity(),
+    }).kind;
   expect(visits.during(() => expect(scan(81)).toBe('refuse'))).toBe(0);
 });
 
@@ -115,7 +125,12 @@ describe('host sets stay current', () => {
   const placesOf = (view: MeshView): string[] => {
     const found = new Set<string>();
     for (let i = 0; i < 120; i++) {
-      const route = resolveOutbound(view, { source: client, destination: to, random: () => (i + 0.5) / 120 });
+      const route = resolveOutbound(view, {
+        source: client,
+        destination: to,
+        random: () => (i + 0.5) / 120,
+        affinity: new ClientAffinity(),
+      });
       found.add(route.kind === 'hbone' ? route.authority : route.kind);
     }
     return [...found].sort();
@@ -173,7 +188,12 @@ describe('host sets stay current', () => {
     const nodes = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6'];
     const view = makeView({ workloads: nodes.map(on), services: [balanced] });
     const target = (node: string) => {
-      const route = resolveOutbound(view, { source: near(node), destination: to, random: () => 0 });
+      const route = resolveOutbound(view, {
+        source: near(node),
+        destination: to,
+        random: () => 0,
+        affinity: new ClientAffinity(),
+      });
       return route.kind === 'hbone' ? route.workload.name : route.kind;
     };
     for (let round = 0; round < 2; round++) expect(nodes.map(target)).toEqual(nodes);

@@ -51,6 +51,7 @@ export function makeService(o: Partial<KnownService> & { name: string }): KnownS
     waypoint: undefined,
     weightedWaypoints: [],
     loadBalancer: undefined,
+    affinitySeconds: undefined,
     ipFamilies: undefined,
     canonical: false,
     visibility: 'Public',

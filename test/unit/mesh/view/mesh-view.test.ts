@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { KnownWorkload } from '#mesh/view/known.js';
 import { MeshView, type WorkloadChange } from '#mesh/view/mesh-view.js';
 import { waypointsOf } from '#mesh/view/waypoints.js';
+import { affinityExtension } from '#mesh/xds/extensions.js';
 import { AddressSchema } from '#mesh/xds/gen/istio/workload_pb.js';
 import { makeService, makeView, makeWorkload, member, waypointRef } from './known-values.js';
 
@@ -68,6 +69,16 @@ describe('messages', () => {
       status: 'Healthy',
     });
   });
+});
+
+test('client affinity whose length cannot be read lasts as long as that of Kubernetes', () => {
+  const view = new MeshView();
+  const value = { namespace: 'shop', hostname: 'web', extensions: [{ name: affinityExtension }] };
+  upsert(view, { case: 'service', value });
+  expect(view.service('shop/web')?.affinitySeconds).toBe(10_800);
+  const config = { typeUrl: 'type.googleapis.com/newer.Affinity', value: Uint8Array.of(1, 2, 3) };
+  upsert(view, { case: 'service', value: { ...value, extensions: [{ name: affinityExtension, config }] } });
+  expect(view.service('shop/web')?.affinitySeconds).toBe(10_800);
 });
 
 test('workloads come before their services, and services may go before their workloads', () => {

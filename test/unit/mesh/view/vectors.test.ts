@@ -11,6 +11,7 @@ import { MeshView } from '#mesh/view/mesh-view.js';
 import { terminatingExtension } from '#mesh/xds/extensions.js';
 import { AddressSchema, ServiceSchema, WorkloadSchema } from '#mesh/xds/gen/istio/workload_pb.js';
 import { resolveOutbound } from '#mesh/ztunnel/routing/outbound.js';
+import { ClientAffinity } from '#mesh/view/client-affinity.js';
 
 /**
  * Where a call goes, asked of everybody who decides it: ztunnel's outbound decision and the L7 proxy's choice of an
@@ -68,7 +69,7 @@ function byZtunnel(vector: Vector): unknown {
   const destination = parseAuthority(vector.call);
   if (source === undefined || destination === undefined) throw new Error('no client or no destination');
   return outcomes((random) => {
-    const route = resolveOutbound(view, { source, destination, random });
+    const route = resolveOutbound(view, { source, destination, random, affinity: new ClientAffinity() });
     if (route.kind === 'refuse') return 'refused';
     if (route.kind === 'hbone') return `${route.workload.name} ${route.authority}`;
     if (route.workload !== undefined) return `${route.workload.name} ${formatHostPort(route.destination)}`;
@@ -83,7 +84,7 @@ function byGateway(vector: Vector): unknown {
   const placement = { network: '', clusterId: 'Kubernetes', node: place.node, ip: gateway.podIp };
   return outcomes((random) => {
     const backends = new Backends(view, placement, new LeastRequest(random));
-    const endpoint = backends.pick(destination, new Set());
+    const endpoint = backends.pick({ destination, peerAddress: { ip: '10.8.8.8', port: 1 } }, new Set());
     if (endpoint === undefined) return 'refused';
     const { workload, ip: host, port } = endpoint;
     const address = formatHostPort({ host, port });

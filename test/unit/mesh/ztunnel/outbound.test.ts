@@ -10,6 +10,7 @@ import {
   servicePorts,
   waypointRef,
 } from '../view/known-values.js';
+import { ClientAffinity } from '#mesh/view/client-affinity.js';
 
 const web = makeWorkload({ name: 'web', addresses: ['10.0.0.1'] });
 const cartVip = { network: '', ip: '10.96.0.7' };
@@ -23,7 +24,12 @@ function route(o: {
 }) {
   const source = o.source ?? web;
   const state = makeView({ workloads: [source, ...(o.workloads ?? [])], services: o.services ?? [] });
-  return resolveOutbound(state, { source, destination: o.to, random: () => o.random ?? 0 });
+  return resolveOutbound(state, {
+    source,
+    destination: o.to,
+    random: () => o.random ?? 0,
+    affinity: new ClientAffinity(),
+  });
 }
 
 const waypointPod = makeWorkload({
@@ -154,7 +160,14 @@ describe('services', () => {
     const state = makeView({ workloads: [web, a] });
     state.putService(cart);
     state.putService({ ...cart, canonical: true });
-    expect(resolveOutbound(state, { source: web, destination: to, random: () => 0 }).kind).toBe('hbone');
+    expect(
+      resolveOutbound(state, {
+        source: web,
+        destination: to,
+        random: () => 0,
+        affinity: new ClientAffinity(),
+      }).kind,
+    ).toBe('hbone');
   });
 
   test('a namespace-private service is invisible elsewhere', () => {

@@ -20,13 +20,13 @@ const placement = { network: '', clusterId: 'Kubernetes', node: 'node-1', ip: se
 function picked(view: MeshView, authority = '10.96.0.1:80'): string[] {
   addWorkload(view, 'self', self.podIp, { locality: { region: 'r1', zone: 'z1' } });
   const backends = new Backends(view, placement);
-  const { destination } = connectionTo(view, authority);
+  const connection = connectionTo(view, authority);
   const tried = new Set<string>();
   const found: string[] = [];
   for (
-    let endpoint = backends.pick(destination, tried);
+    let endpoint = backends.pick(connection, tried);
     endpoint;
-    endpoint = backends.pick(destination, tried)
+    endpoint = backends.pick(connection, tried)
   ) {
     if (tried.has(endpoint.key)) break;
     tried.add(endpoint.key);
@@ -71,10 +71,10 @@ describe('the endpoints of a service', () => {
     addService(view, 'web', '10.96.0.1');
     addWorkload(view, 'a', '10.244.1.1', { backs: ['web'] });
     const backends = new Backends(view, placement);
-    const { destination } = connectionTo(view, '10.96.0.1:80');
-    expect(backends.pick(destination, new Set())?.workload?.name).toBe('a');
+    const connection = connectionTo(view, '10.96.0.1:80');
+    expect(backends.pick(connection, new Set())?.workload?.name).toBe('a');
     view.remove('shop/web.shop.svc.cluster.local');
-    expect(backends.pick(destination, new Set())).toBeUndefined();
+    expect(backends.pick(connection, new Set())).toBeUndefined();
   });
 
   it.each([
@@ -111,9 +111,9 @@ describe('the endpoint of a workload', () => {
       addresses: [ipBytes('fd00::7'), ipBytes('10.244.1.7')],
     });
     expect(picked(view, '10.244.1.7:9000')).toEqual(['pod 10.244.1.7:9000']);
-    const { destination } = connectionTo(view, '10.244.1.7:9000');
+    const connection = connectionTo(view, '10.244.1.7:9000');
     view.remove('Kubernetes//Pod/shop/pod');
-    expect(new Backends(view, placement).pick(destination, new Set())).toBeUndefined();
+    expect(new Backends(view, placement).pick(connection, new Set())).toBeUndefined();
   });
 
   it('is none when the workload takes a tunnel that is not known: it would be plain text', () => {
