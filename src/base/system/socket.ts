@@ -19,7 +19,7 @@ const ipv6V6only = 26;
 const ipv6Transparent = 75;
 const soOriginalDst = 80;
 
-/** Default connect timeout; the HBONE client's (reference/ztunnel-and-cni.md 2.5). */
+/** Default connect timeout; the HBONE client's. */
 const connectTimeoutDefaultMs = 10_000;
 
 export interface SocketOptions {

@@ -20,7 +20,7 @@ const output: { isJson: boolean; write: (line: string) => void } = {
 /**
  * A logger whose lines look as the node proxy's do upstream: RFC 3339 time, level,
  * scope, message, `key=value` fields, tab separated; or one JSON object a line with
- * LOG_FORMAT=json (reference/ztunnel-and-cni.md 9.2). Callers never pass secrets.
+ * LOG_FORMAT=json. Callers never pass secrets.
  */
 export function createLogger(scope: string): Logger {
   const log = (level: LogLevel) => (message: string, fields?: LogFields) => {

@@ -6,7 +6,7 @@ import { type EnrollmentRules, parseBoolean } from '../rules/enrollment.js';
 import { parseEnrollmentRules } from '../rules/enrollment-config.js';
 import { defaultProbeAddresses, type ProbeAddresses } from './redirection/pod-rules.js';
 
-/** Everything the agent reads from its environment (reference/ztunnel-and-cni.md 11). */
+/** Everything the agent reads from its environment; names are upstream's (istio/istio cni/pkg/constants). */
 export interface AgentConfig extends EnrollmentRules {
   readonly nodeName: string;
   readonly podName: string;

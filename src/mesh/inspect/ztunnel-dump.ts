@@ -1,6 +1,6 @@
 /**
  * The node proxy's `/config_dump` as read from outside: ours or upstream's, current
- * or older (reference/ztunnel-and-cni.md 8.1). Readers tolerate what is missing.
+ * or older. Readers tolerate what is missing.
  */
 export interface DumpGatewayAddress {
   /** `namespace/hostname` or `network/ip`. */

@@ -19,7 +19,7 @@ const eintr = 4;
  */
 const pauseMinMs = 1;
 const pauseMaxMs = 20;
-/** Both sides of ZDS read into buffers of this size (reference/ztunnel-and-cni.md 6). */
+/** Both sides of ZDS read into buffers of this size (istio/ztunnel src/inpod/packet.rs). */
 const messageMaxBytes = 1_024;
 /** Room for the descriptors of one message; more than that is an error of the peer. */
 const fdsMax = 4;

@@ -2,7 +2,7 @@ import { Counter, Gauge } from 'prom-client';
 import { processRegistry } from '../../process/process-metrics.js';
 import { productVersion } from '../../telemetry/version.js';
 
-/** The agent's metrics, under upstream's names (reference/ztunnel-and-cni.md 9). */
+/** The agent's metrics, under upstream's names. */
 export class AgentMetrics {
   readonly registry = processRegistry({ component: 'cni', tag: productVersion });
   readonly installs = new Counter({

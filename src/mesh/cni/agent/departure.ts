@@ -11,7 +11,7 @@ export interface Departure {
   readonly reason: string;
 }
 
-/** Decides by what the API server says about the agent's own DaemonSet (reference/ztunnel-and-cni.md 7.9). */
+/** Decides by what the API server says about the agent's own DaemonSet. */
 export async function decideDeparture(
   client: KubeClient,
   o: {

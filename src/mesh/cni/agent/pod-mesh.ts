@@ -49,8 +49,7 @@ export interface LeavingPod {
 }
 
 /**
- * The enrolled pods of the node and the steps in and out (reference/ztunnel-and-cni.md
- * 7.6). All steps can be repeated; callers never run two for the same pod at once.
+ * The enrolled pods of the node and the steps in and out. All steps can be repeated; callers never run two for the same pod at once.
  */
 export class PodMesh {
   readonly #deps: PodMeshDeps;

@@ -46,7 +46,7 @@ const hostSetupAttempts = 10;
 const hostSetupPauseMs = 2_000;
 
 /**
- * The node agent from start to end. Order (reference/ztunnel-and-cni.md 7.9): ZDS
+ * The node agent from start to end. Order: ZDS
  * socket and host rules; informers; the pods an earlier agent enrolled; handlers;
  * ztunnel; the plugin on the node. Resolves after a graceful end.
  */

@@ -1,6 +1,6 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 
-/** The plugin's entry in a configuration list (reference/ztunnel-and-cni.md 7.8). */
+/** The plugin's entry in a configuration list. */
 export interface PluginEntry {
   readonly type: 'istio-cni';
   readonly name: 'istio-cni';

@@ -36,7 +36,7 @@ const repairPauseMs = 1_000;
 /** Access to the API server for upstream's plugin, and ours of earlier versions; nobody needs it any more. */
 const kubeconfigName = 'istio-cni-kubeconfig';
 
-/** Builds the plugin's entry (reference/ztunnel-and-cni.md 7.8). */
+/** Builds the plugin's entry. */
 export function pluginEntry(o: {
   readonly runDir: string;
   readonly selectors: readonly EnrollmentSelector[];

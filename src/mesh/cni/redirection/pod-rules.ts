@@ -1,6 +1,6 @@
 import { canonicalRule, type Family, type Rule, type RuleSet, type TableName } from './rule.js';
 
-/** Source addresses of kubelet probes after the host's SNAT (reference/ztunnel-and-cni.md 7.3). */
+/** Source addresses of kubelet probes after the host's SNAT (istio/istio cni/pkg/iptables). */
 export interface ProbeAddresses {
   readonly v4: string;
   readonly v6: string;
@@ -38,7 +38,7 @@ export const outputChain = 'ISTIO_OUTPUT';
 export const postroutingChain = 'ISTIO_POSTRT';
 const meshChains: readonly string[] = [preroutingChain, outputChain, postroutingChain];
 
-/** The rules of one family in an enrolled pod, in the order of reference/ztunnel-and-cni.md 7.1. */
+/** The rules of one family in an enrolled pod, in upstream's order (istio/istio cni/pkg/iptables). */
 export function podRules(family: Family, options: PodRuleOptions): readonly Rule[] {
   const local = family === 'v4' ? '127.0.0.1/32' : '::1/128';
   const probe = family === 'v4' ? `${options.probes.v4}/32` : `${options.probes.v6}/128`;

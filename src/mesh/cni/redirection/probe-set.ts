@@ -11,7 +11,7 @@ export interface ProbeEntry {
 
 const commandTimeoutMs = 10_000;
 
-/** Name of the ipset of a family (reference/ztunnel-and-cni.md 7.3). */
+/** Name of the ipset of a family (istio/istio cni/pkg/ipset). */
 export function probeSetName(family: Family): string {
   return `istio-inpod-probes-${family}`;
 }

@@ -3,7 +3,7 @@ import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { SeqpacketConnection } from '../../system/seqpacket.js';
 import { checkHello, decodeAck } from './messages.js';
 
-/** Bounds of one exchange with a node proxy, in milliseconds (reference/ztunnel-and-cni.md 6). */
+/** Bounds of one exchange with a node proxy, in milliseconds (istio/istio cni/pkg/nodeagent/ztunnelserver.go). */
 export interface ZdsTimeouts {
   readonly sendMs: number;
   readonly ackMs: number;

@@ -13,7 +13,7 @@ import { WorkQueue } from '../work-queue.js';
 /** ConfigMap by which every namespace's pods learn the mesh's roots. */
 const configMapName = 'istio-ca-root-cert';
 const dataKey = 'root-cert.pem';
-/** Namespaces that hold no workloads (reference/control-plane.md 7.4). */
+/** Namespaces that hold no workloads; upstream leaves out the same. */
 const skipped: ReadonlySet<string> = new Set(['kube-public', 'kube-node-lease', 'local-path-storage']);
 const concurrency = 4;
 

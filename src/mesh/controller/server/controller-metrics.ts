@@ -11,7 +11,7 @@ const typeLabels: Readonly<Record<string, string>> = {
   'type.googleapis.com/meshctl.l7.v1.AuthorizationPolicy': 'l7authz',
 };
 
-/** The controller's metrics, under upstream's names (reference/control-plane.md 6.7). */
+/** The controller's metrics, under upstream's names (istio/istio pilot/pkg/xds/monitoring.go). */
 export class ControllerMetrics {
   readonly registry = processRegistry({ component: 'pilot', tag: productVersion });
   readonly #pushes = this.#counter('pilot_xds_pushes', 'Responses sent', ['type']);

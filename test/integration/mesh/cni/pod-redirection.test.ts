@@ -13,7 +13,7 @@ const options: PodRuleOptions = {
   virtualInterfaces: [],
 };
 
-/** IPv4 rules of reference/ztunnel-and-cni.md 7.1 with DNS capture, in the words of iptables-save. */
+/** Upstream's IPv4 rules with DNS capture, in the words of iptables-save. */
 const documented = [
   'mangle: -A PREROUTING -j ISTIO_PRERT',
   'mangle: -A OUTPUT -j ISTIO_OUTPUT',

@@ -7,7 +7,7 @@ import { connectTcp, listenTcp } from '#base/system/socket.js';
 
 const probe = '169.254.7.127';
 
-/** The redirection of an enrolled pod (reference/ztunnel-and-cni.md 7.1), IPv4, without DNS capture. */
+/** The redirection of an enrolled pod as upstream lays it out, IPv4, without DNS capture. */
 const captureRules = `*mangle
 :ISTIO_PRERT - [0:0]
 :ISTIO_OUTPUT - [0:0]
