@@ -27,6 +27,7 @@ export const command: CommandDefinition = {
     const startedAt = performance.now();
     const { client } = await context.kube();
     const force = options.flag('force');
+    const isDryRun = options.flag('dry-run');
     const plan = await planInstallation({
       client,
       namespace: context.meshNamespace,
@@ -36,8 +37,8 @@ export const command: CommandDefinition = {
       signal,
     });
     for (const line of inferences(plan)) progress.info(line);
+    if (isDryRun && plan.preparation !== undefined) progress.info(plan.preparation.why);
     warnOf(plan.effective.findings, progress);
-    const isDryRun = options.flag('dry-run');
     if (!isDryRun) {
       await applyPlan(plan, {
         client,

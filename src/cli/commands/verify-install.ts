@@ -77,6 +77,7 @@ const titles: Readonly<Record<string, string>> = {
   node: 'Nodes, served',
   pod: 'Enrolled pods, captured and certified',
   trust: 'Proxies, trusting each other',
+  options: 'Mesh options, current in every component',
   waypoint: 'Waypoints, ready',
 };
 

@@ -92,7 +92,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
       discoveryAddress: `istiod.${settings.systemNamespace}.svc:${settings.ports.secureGrpc}`,
     }),
   });
-  const trustDomain = () => (state.inputs.mesh.get(meshKey) ?? meshDefaults).trustDomain;
+  const mesh = () => state.inputs.mesh.get(meshKey) ?? meshDefaults;
   const { systemNamespace } = settings;
   const read = startInformers({ client, inputs: state.inputs, systemNamespace, meshDefaults, log }, stop);
   await untilDoneOrAborted(read, stop);
@@ -101,7 +101,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
   const { material, source } = await loadCaMaterial({
     client,
     systemNamespace: settings.systemNamespace,
-    trustDomain: trustDomain(),
+    trustDomain: mesh().trustDomain,
     pluggedDir: settings.pluggedCaDir,
   });
   let authority = await CertificateAuthority.load(material, settings.workloadCertificates);
@@ -149,7 +149,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
         nodes: {
           pods: createPodDirectory(state.inputs.pods),
           trustedAccounts: settings.trustedNodeAccounts,
-          trustDomain,
+          names: mesh,
         },
         isReady: () => state.isRunning,
         events: metrics.certificateEvents,
@@ -158,6 +158,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
       status: {
         index: state.index,
         clusterId: settings.clusterId,
+        mesh,
         systemNamespace: settings.systemNamespace,
         self: { podName: settings.podName, version: productVersion },
       },
@@ -179,6 +180,7 @@ export async function runController(deps: ControllerDeps, stop: AbortSignal): Pr
       version: productVersion,
       index: state.index,
       clusterId: settings.clusterId,
+      mesh,
       xds,
       authenticator,
       systemNamespace: settings.systemNamespace,

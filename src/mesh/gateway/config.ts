@@ -1,6 +1,6 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import { defaultTrustDomain, formatSpiffeId, type SpiffeId } from '../identity/spiffe.js';
-import type { MeshNames } from '../rules/trust-domain.js';
+import { formatSpiffeId, type SpiffeId } from '../identity/spiffe.js';
+import { type MeshNames, namesFromEnvironment } from '../rules/trust-domain.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
 import type { AccessLogEncoding } from './telemetry/access-log.js';
 
@@ -47,7 +47,7 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv): Way
   const podName = required(env, 'POD_NAME');
   const gatewayName = env['GATEWAY_NAME'] || required(env, 'ISTIO_META_WORKLOAD_NAME');
   const serviceAccount = required(env, 'SERVICE_ACCOUNT');
-  const trustDomain = env['TRUST_DOMAIN'] || defaultTrustDomain;
+  const names = namesFromEnvironment(env);
   const clusterId = env['ISTIO_META_CLUSTER_ID'] || 'Kubernetes';
   const domain = flagValue(args, '--domain') || `${namespace}.svc.cluster.local`;
   return {
@@ -55,8 +55,8 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv): Way
     hostname: `${gatewayName}.${domain}`,
     pod: { name: podName, ip: required(env, 'INSTANCE_IP'), node: env['NODE_NAME'] ?? '' },
     serviceAccount,
-    identity: formatSpiffeId({ trustDomain, namespace, serviceAccount }),
-    names: { trustDomain, trustDomainAliases: list(env['TRUST_DOMAIN_ALIASES']) },
+    identity: formatSpiffeId({ trustDomain: names.trustDomain, namespace, serviceAccount }),
+    names,
     clusterId,
     network: env['ISTIO_META_NETWORK'] ?? '',
     controlPlane: {
@@ -78,13 +78,6 @@ function required(env: NodeJS.ProcessEnv, name: string): string {
     throw new MeshError('MESH0600', `the environment variable ${name} is not set`);
   }
   return value;
-}
-
-function list(text: string | undefined): string[] {
-  return (text ?? '')
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
 }
 
 /** The value of `--flag value` or `--flag=value`. */

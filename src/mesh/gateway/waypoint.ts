@@ -17,6 +17,7 @@ import { HttpServer } from '../process/http-server.js';
 import { metricsHandler } from '../process/metrics-handler.js';
 import { processRegistry } from '../process/process-metrics.js';
 import { Readiness } from '../process/readiness.js';
+import { isOwnIdentity } from '../rules/trust-domain.js';
 import { everyAddress } from '../system/every-address.js';
 import { productVersion } from '../telemetry/version.js';
 import { MeshView } from '../view/mesh-view.js';
@@ -96,7 +97,7 @@ export class Waypoint {
       node: pod.node,
       ip: pod.ip,
     });
-    const dialer = new Dialer({ pool: this.#hbonePool, credentials });
+    const dialer = new Dialer({ pool: this.#hbonePool, credentials, names });
     this.#upstream = new ConnectionPool(dialer);
     const service = new HttpService({
       filters: [new AuthorizationFilter(this.#policies)],
@@ -127,6 +128,7 @@ export class Waypoint {
     this.#requireReady();
     this.#hbone = new HboneServer({
       credentials,
+      admits: (peer) => isOwnIdentity(peer, names),
       onConnect: (request) => void this.#listener.serve(request),
       onRefused: ({ remote, flag, error }) =>
         log.warn('connection refused', { peer: `${remote.host}:${remote.port}`, flag, error: error.message }),
@@ -233,6 +235,7 @@ export class Waypoint {
     return configDump({
       gateway: this.#config.gateway,
       identity: this.#config.identity,
+      names: this.#config.names,
       certificates: this.#certificates.states(),
       policies: this.#policies,
       view: this.#view,

@@ -63,6 +63,8 @@ export interface RefusedConnection {
 export interface HboneServerOptions {
   /** The server's own credentials, asked for at every connection: a renewal takes effect at the next one. */
   readonly credentials: () => Promise<Credentials>;
+  /** Peers that are admitted besides those of the trust domain of the server's own credentials. */
+  readonly admits?: (peer: SpiffeId) => boolean;
   readonly onConnect: (request: ConnectRequest) => void;
   readonly onRefused?: (refused: RefusedConnection) => void;
   /** Connections served at a time; further ones are closed at once. Default 8192. */
@@ -148,7 +150,8 @@ export class HboneServer {
     if (peer === undefined)
       throw new HandshakeError('TLS_FAILURE', 'the peer certificate names no SPIFFE identity');
     const own = parseSpiffe(credentials.identity)?.trustDomain;
-    if (own === undefined || parseSpiffe(peer)?.trustDomain !== own) {
+    const isOfOwnDomain = own !== undefined && parseSpiffe(peer)?.trustDomain === own;
+    if (!isOfOwnDomain && this.#options.admits?.(peer) !== true) {
       throw new HandshakeError('TLS_FAILURE', `${peer} is not of trust domain ${own ?? '(none)'}`);
     }
     return { tls, info: tlsInfo(tls, peer) };

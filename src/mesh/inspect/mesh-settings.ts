@@ -10,6 +10,8 @@ import { defaultMeshConfig, type MeshConfig, meshConfigMap, parseMeshConfig } fr
 export interface MeshSettings {
   readonly mesh: MeshConfig;
   readonly enrollment: EnrollmentRules;
+  /** Why the mesh options could not be read; undefined when they could. */
+  readonly meshProblem: string | undefined;
   /** What could not be read, and why: there the defaults stand in. */
   readonly assumptions: readonly string[];
 }
@@ -32,6 +34,7 @@ export async function readMeshSettings(client: KubeClient, meshNamespace: string
   return {
     mesh: mesh.value,
     enrollment: enrollment.value,
+    meshProblem: mesh.problem,
     assumptions: [mesh, enrollment].flatMap(({ problem }) => problem ?? []),
   };
 

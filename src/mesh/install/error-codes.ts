@@ -140,6 +140,13 @@ export const installCodes = {
       'The value exists in Istio, but nothing in this version acts on it. The installation is sound without it.',
     fix: 'Remove the value, or leave it for a version that knows it; docs/support.md lists what is supported.',
   },
+  MESH0322: {
+    kind: 'usage',
+    title: 'Trust domain of a running mesh',
+    cause:
+      'The trust domain is to change while proxies run that know only the old one: calls between old and new ones would be refused.',
+    fix: 'Keep the old trust domain as an alias, as the message says; install then changes it step by step.',
+  },
   MESH0330: {
     kind: 'failed',
     title: 'Object of the installation missing',
@@ -181,6 +188,13 @@ export const installCodes = {
     title: 'Installation not finished',
     cause: 'The inventory says that the last installation was interrupted.',
     fix: 'Run the same "meshctl install" again; it continues where it stopped.',
+  },
+  MESH0337: {
+    kind: 'failed',
+    title: 'Component with other mesh options',
+    cause:
+      'A component goes by other mesh options than ConfigMap istio holds: it was started before they changed, or could not read them.',
+    fix: 'Run "meshctl install" with the values of the installation, which rolls out what reads an option once; for the controller, look at its log.',
   },
   MESH0340: {
     kind: 'failed',

@@ -1,3 +1,4 @@
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { releaseCrd } from './apply/crd-ownership.js';
@@ -14,12 +15,14 @@ import {
 } from './apply/inventory.js';
 import { asRefusal, nameOf, planChanges, type PlannedChange, refOf } from './apply/plan-changes.js';
 import { waitUntilReady } from './apply/readiness.js';
+import { waitForWaypoints } from './apply/waypoint-rollout.js';
 import { detectCluster, type ClusterFacts } from './cluster/platform.js';
 import { requireNoForeignMesh, requireOneNamespace } from './cluster/foreign-mesh.js';
 import { permissionsFor, requirePermissions } from './cluster/permissions.js';
 import { mapConcurrently } from './concurrency.js';
 import { resourceOf } from './kinds.js';
 import type { InstallReporter } from './reporter.js';
+import { meshNamesOf, planTrustDomainChange, runningNames } from './trust-domain-change.js';
 import { renderInstallation, type Stage, stages } from './render/installation.js';
 import { readTemplateFiles } from '../templates/files.js';
 import {
@@ -49,12 +52,23 @@ export interface InstallPlan {
   readonly changes: readonly PlannedChange[];
   readonly prune: readonly KubeObject[];
   readonly earlier: Inventory | undefined;
+  /** What has to be installed before, so that the change cuts nobody off. */
+  readonly preparation: Preparation | undefined;
+}
+
+/** The first of two steps. */
+interface Preparation {
+  readonly plan: InstallPlan;
+  /** What is to be known of it, in words. */
+  readonly why: string;
+  /** Plans the second step, once the first is done. */
+  readonly replan: () => Promise<InstallPlan>;
 }
 
 /**
  * Everything short of writing: checks values, cluster, rights and conflicts, and
  * asks the API server what would change.
- * @throws MESH0300 to MESH0307, MESH0311
+ * @throws MESH0300 to MESH0307, MESH0311, MESH0316, MESH0322
  */
 export async function planInstallation(request: InstallRequest): Promise<InstallPlan> {
   const { client, namespace, signal, clientVersion } = request;
@@ -68,31 +82,69 @@ export async function planInstallation(request: InstallRequest): Promise<Install
   await requireNoForeignMesh(client);
   await requireOneNamespace(client, namespace);
   const earlier = await readInventory(client, namespace);
-  const changes = await planChanges(client, planned, { force: request.force, signal });
+  const change = planTrustDomainChange(await runningNames(client, namespace, earlier), effective.spec);
+  const plan = await planValues(request, cluster, effective);
+  if (change === undefined) return plan;
+  const preparation: Preparation = {
+    plan: await planValues(request, cluster, { ...effective, spec: change.preparation }),
+    why: `Trust domain ${change.from} becomes ${change.to} in two steps: first every proxy accepts both`,
+    replan: () => planValues(request, cluster, effective),
+  };
+  return { ...plan, preparation };
+}
+
+/** What it takes to have these values. */
+async function planValues(
+  request: InstallRequest,
+  cluster: ClusterFacts,
+  effective: EffectiveValues,
+): Promise<InstallPlan> {
+  const { client, namespace, clientVersion, force, signal } = request;
+  const planned = renderInstallation(readTemplateFiles(), effective, { namespace, clientVersion });
+  const earlier = await readInventory(client, namespace);
+  const changes = await planChanges(client, planned, { force, signal });
   const prune = prunable(
     earlier,
     planned.map((p) => p.object),
   );
-  return { cluster, effective, namespace, changes, prune, earlier };
+  return { cluster, effective, namespace, changes, prune, earlier, preparation: undefined };
+}
+
+export interface ApplyOptions {
+  readonly client: KubeClient;
+  readonly clientVersion: string;
+  /** Waits for readiness when given; milliseconds for the whole installation. */
+  readonly timeoutMs: number | undefined;
+  readonly signal: AbortSignal;
+  readonly reporter: InstallReporter;
 }
 
 /**
  * Applies a plan stage by stage. Running it again continues where it stopped.
- * @throws MESH0307, MESH0308, MESH0311
+ * @throws MESH0307, MESH0308, MESH0311, MESH0322
  */
-export async function applyPlan(
+export async function applyPlan(plan: InstallPlan, options: ApplyOptions): Promise<void> {
+  const { timeoutMs, reporter } = options;
+  const deadlineMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
+  const { preparation } = plan;
+  if (preparation === undefined) return applyOnce(plan, { ...options, deadlineMs, isFinal: true });
+  if (deadlineMs === undefined) {
+    throw new MeshError('MESH0322', 'a trust domain can only be changed by an install that waits', {
+      hint: 'Repeat without --no-wait.',
+    });
+  }
+  reporter.info(preparation.why);
+  await applyOnce(preparation.plan, { ...options, deadlineMs, isFinal: false });
+  reporter.info('Every proxy accepts both: identities change now');
+  await applyOnce(await preparation.replan(), { ...options, deadlineMs, isFinal: true });
+}
+
+/** One pass; `deadlineMs` of performance.now. One that is not final leaves the installation marked as unfinished. */
+async function applyOnce(
   plan: InstallPlan,
-  options: {
-    client: KubeClient;
-    clientVersion: string;
-    /** Waits for readiness when given; milliseconds for the whole installation. */
-    timeoutMs: number | undefined;
-    signal: AbortSignal;
-    reporter: InstallReporter;
-  },
+  options: ApplyOptions & { readonly deadlineMs: number | undefined; readonly isFinal: boolean },
 ): Promise<void> {
-  const { client, signal, reporter } = options;
-  const deadlineMs = options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
+  const { client, signal, reporter, deadlineMs, isFinal } = options;
   const foreign = plan.changes.filter((c) => !c.isOwn).map((c) => c.planned.object);
   const earlier = without(plan.earlier?.objects ?? [], foreign);
   const own = plan.changes
@@ -127,8 +179,14 @@ export async function applyPlan(
       reporter.info(`released ${nameOf(planned.object)}: ${note}`);
     }
   }
-  const isRecorded = plan.earlier?.isComplete === true && isSame(plan.earlier.objects, own);
-  if (isChanging || !isRecorded) await record(own, true);
+  const hasController = plan.changes.some(
+    ({ planned: { component, object } }) => component === 'Pilot' && object.kind === 'Deployment',
+  );
+  if (deadlineMs !== undefined && hasController) {
+    await waitForWaypoints(client, meshNamesOf(plan.effective), { deadlineMs, signal, reporter });
+  }
+  const isRecorded = plan.earlier?.isComplete === isFinal && isSame(plan.earlier.objects, own);
+  if (isChanging || !isRecorded) await record(own, isFinal);
 
   async function applyStage(stage: Stage, changes: readonly PlannedChange[]): Promise<void> {
     const waiters = groupByStep(stage, changes);

@@ -50,7 +50,10 @@ export interface L4Conversion {
 }
 
 /** What of the mesh a conversion depends on. */
-export type L4Context = Pick<MeshConfig, 'rootNamespace' | 'trustDomain' | 'l7PolicyAtZtunnel'>;
+export type L4Context = Pick<
+  MeshConfig,
+  'rootNamespace' | 'trustDomain' | 'trustDomainAliases' | 'l7PolicyAtZtunnel'
+>;
 
 /**
  * How a rule is read that holds something a node proxy cannot evaluate:
@@ -86,8 +89,7 @@ export function convertToL4(policy: AuthorizationPolicy, mesh: L4Context): L4Con
   const converter = new RuleConverter({
     reading: action === 'ALLOW' ? 'admitting' : refusing,
     namespace: policy.metadata.namespace ?? '',
-    // Aliases are for waypoints: a node proxy admits certificates of its own trust domain only.
-    names: { trustDomain: mesh.trustDomain, trustDomainAliases: [] },
+    names: mesh,
   });
   const outcomes = (policy.spec?.rules ?? []).map((rule, index) => ({
     number: index + 1,

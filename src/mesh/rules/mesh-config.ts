@@ -1,6 +1,7 @@
 import { parse } from 'yaml';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { defaultTrustDomain, parseSpiffe } from '../identity/spiffe.js';
+import type { MeshNames } from './trust-domain.js';
 
 /** What happens to traffic bound for a waypoint that is missing or not ready. */
 export type WaypointFailurePolicy = 'closed' | 'open';
@@ -12,8 +13,7 @@ export type L7PolicyAtZtunnel = 'deny' | 'ignore';
 export const meshConfigMap = { name: 'istio', key: 'mesh' } as const;
 
 /** The mesh-wide options this mesh honors. */
-export interface MeshConfig {
-  readonly trustDomain: string;
+export interface MeshConfig extends MeshNames {
   /** Namespace whose policies apply to the whole mesh. */
   readonly rootNamespace: string;
   readonly waypointFailurePolicy: WaypointFailurePolicy;
@@ -24,6 +24,7 @@ export interface MeshConfig {
 export function defaultMeshConfig(systemNamespace: string): MeshConfig {
   return {
     trustDomain: defaultTrustDomain,
+    trustDomainAliases: [],
     rootNamespace: systemNamespace,
     waypointFailurePolicy: 'closed',
     l7PolicyAtZtunnel: 'deny',
@@ -58,11 +59,17 @@ export function parseMeshConfig(text: string, defaults: MeshConfig): MeshConfig 
     throw new MeshError('MESH0401', `mesh option ${key} is ${value}, not ${choices.join(' or ')}`);
   };
   const trustDomain = read('trustDomain', defaults.trustDomain);
-  if (parseSpiffe(`spiffe://${trustDomain}/ns/a/sa/a`) === undefined) {
-    throw new MeshError('MESH0401', `mesh option trustDomain "${trustDomain}" is not a domain name`);
+  const aliases: unknown = Reflect.get(parsed, 'trustDomainAliases') ?? defaults.trustDomainAliases;
+  if (!Array.isArray(aliases) || !aliases.every((alias) => typeof alias === 'string')) {
+    throw new MeshError('MESH0401', 'mesh option trustDomainAliases is not a list of texts');
+  }
+  for (const domain of [trustDomain, ...aliases]) {
+    if (isTrustDomain(domain)) continue;
+    throw new MeshError('MESH0401', `mesh options: trust domain "${domain}" is not a domain name`);
   }
   return {
     trustDomain,
+    trustDomainAliases: aliases,
     rootNamespace: read('rootNamespace', defaults.rootNamespace),
     waypointFailurePolicy: choose('waypointFailurePolicy', defaults.waypointFailurePolicy, [
       'closed',
@@ -70,4 +77,8 @@ export function parseMeshConfig(text: string, defaults: MeshConfig): MeshConfig 
     ]),
     l7PolicyAtZtunnel: choose('l7PolicyAtZtunnel', defaults.l7PolicyAtZtunnel, ['deny', 'ignore']),
   };
+}
+
+function isTrustDomain(text: string): boolean {
+  return parseSpiffe(`spiffe://${text}/ns/a/sa/a`) !== undefined;
 }

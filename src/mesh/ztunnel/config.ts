@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { goDurationMs } from '#base/time/duration.js';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { defaultTrustDomain } from '../identity/spiffe.js';
+import { type MeshNames, namesFromEnvironment } from '../rules/trust-domain.js';
 import { productVersion } from '../telemetry/version.js';
 import type { ControlPlaneEndpoint } from '../xds/client/endpoint.js';
 
@@ -16,7 +16,8 @@ export interface ZtunnelConfig {
   readonly nodeName: string;
   readonly clusterId: string;
   readonly network: string;
-  readonly trustDomain: string;
+  /** The trust domains whose identities are this mesh's. */
+  readonly names: MeshNames;
   readonly zdsPath: string;
   readonly mark: number;
   readonly preservesSource: boolean;
@@ -85,7 +86,7 @@ export function readConfig(env: NodeJS.ProcessEnv): ZtunnelConfig {
     nodeName,
     clusterId,
     network: env['NETWORK'] ?? '',
-    trustDomain: env['TRUST_DOMAIN'] ?? defaultTrustDomain,
+    names: namesFromEnvironment(env),
     zdsPath: env['INPOD_UDS'] ?? '/var/run/ztunnel/ztunnel.sock',
     mark: integer(env, 'PACKET_MARK', 1337),
     preservesSource: flag(env, 'ENABLE_ORIG_SRC', true),

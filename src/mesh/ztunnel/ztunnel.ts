@@ -68,6 +68,7 @@ export class Ztunnel {
           policies: this.policies,
           certificate: new PodCertificate(this.certificates, info),
           traffic: this.#traffic,
+          names: config.names,
           nodeName: config.nodeName,
           mark: config.mark,
           preservesSource: config.preservesSource,
@@ -188,6 +189,8 @@ export class Ztunnel {
       config: {
         proxy: true,
         dnsProxy: false,
+        trustDomain: config.names.trustDomain,
+        trustDomainAliases: [...config.names.trustDomainAliases],
         clusterId: config.clusterId,
         network: config.network,
         localNode: config.nodeName,

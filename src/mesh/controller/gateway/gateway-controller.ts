@@ -64,7 +64,7 @@ export class GatewayController {
   async #deploy(key: string, work: Work): Promise<void> {
     const managed = this.#deps.managed.get(key);
     if (managed?.isDeployed !== true) return;
-    const context = { controllerName: waypointController, trustDomain: managed.trustDomain };
+    const context = { controllerName: waypointController, names: managed.names };
     for (const rendered of this.#deps.render(managed.gateway, context)) {
       const { namespace, name } = rendered.object.metadata;
       const outcome = await this.#applier.apply(rendered, {

@@ -1,6 +1,7 @@
 import * as labels from '#base/kube/labels.js';
 import type { Gateway } from '#base/kube/types.js';
 import type { PodFacts, ServiceFacts } from '../../rules/facts.js';
+import type { MeshNames } from '../../rules/trust-domain.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
 import { meshKey, objectKey, statusKey, type Inputs } from '../model/inputs.js';
@@ -29,7 +30,8 @@ export interface ManagedGateway {
   readonly isDeployed: boolean;
   /** Why nothing is deployed although it should be. */
   readonly problem: DeploymentState['problem'];
-  readonly trustDomain: string;
+  /** What its proxy is told of the mesh; a change rolls it out. */
+  readonly names: MeshNames;
 }
 
 /** What is known of Gateways: which are to be deployed, and what their statuses say. */
@@ -62,8 +64,12 @@ export function createManagedGateways(
         inputs.namespaces.get(namespace, reader)?.labels[labels.revision] ??
         'default';
       if (revision !== settings.revision || gateway.metadata.deletionTimestamp !== undefined) return [];
-      const trustDomain = inputs.mesh.get(meshKey, reader)?.trustDomain ?? '';
-      return [{ key: objectKey(gateway), value: managedGateway(gateway, controllerName, trustDomain) }];
+      const mesh = inputs.mesh.get(meshKey, reader);
+      const names = {
+        trustDomain: mesh?.trustDomain ?? '',
+        trustDomainAliases: mesh?.trustDomainAliases ?? [],
+      };
+      return [{ key: objectKey(gateway), value: managedGateway(gateway, controllerName, names) }];
     },
   });
   const podsByGateway = inputs.pods.index((pod) => {
@@ -95,8 +101,8 @@ export function createManagedGateways(
   return { managed, statuses };
 }
 
-function managedGateway(gateway: Gateway, controllerName: string, trustDomain: string): ManagedGateway {
-  const none = { gateway, isDeployed: false, problem: undefined, trustDomain };
+function managedGateway(gateway: Gateway, controllerName: string, names: MeshNames): ManagedGateway {
+  const none = { gateway, isDeployed: false, problem: undefined, names };
   if (controllerName === unmanagedController) return { ...none, role: 'unmanaged' };
   if (controllerName === gatewayController) return { ...none, role: 'ingress' };
   const waypoint = { ...none, role: 'waypoint' } as const;

@@ -1,5 +1,6 @@
 import * as labels from '#base/kube/labels.js';
 import { deployments, serviceAccounts, services, type Resource } from '#base/kube/resource.js';
+import type { MeshNames } from '../../rules/trust-domain.js';
 import type {
   Deployment,
   Gateway,
@@ -38,7 +39,7 @@ export interface RenderedObject {
 /** Renders the objects of a waypoint. */
 export type WaypointRenderer = (
   gateway: Gateway,
-  context: { readonly controllerName: string; readonly trustDomain: string },
+  context: { readonly controllerName: string; readonly names: MeshNames },
 ) => readonly RenderedObject[];
 
 const serviceAccountAnnotation = 'gateway.istio.io/service-account';
@@ -72,7 +73,8 @@ export function createWaypointRenderer(files: TemplateFiles, settings: WaypointS
       gateway: gateway.metadata.name,
       namespace: gateway.metadata.namespace ?? '',
       serviceAccount: gateway.metadata.annotations?.[serviceAccountAnnotation] ?? name,
-      trustDomain: context.trustDomain,
+      trustDomain: context.names.trustDomain,
+      trustDomainAliases: context.names.trustDomainAliases,
       image: settings.image,
       imagePullPolicy: settings.imagePullPolicy,
       logFormat: settings.logFormat,

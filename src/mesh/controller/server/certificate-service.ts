@@ -7,6 +7,7 @@ import {
 } from '@grpc/grpc-js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { formatSpiffeId, parseSpiffe, type SpiffeId } from '../../identity/spiffe.js';
+import { sameIdentities } from '../../rules/trust-domain.js';
 import {
   IstioCertificateRequestSchema,
   IstioCertificateResponseSchema,
@@ -101,6 +102,8 @@ async function issue(
     const chain = await signer.signLeaf({
       csrPem: call.request.csr,
       identity,
+      // A proxy that was started with the trust domain of before, or of after, keeps its name until it is replaced.
+      alternatives: sameIdentities(identity, deps.nodes.names()),
       ttlSeconds: Number(call.request.validityDuration),
       rootsPem,
     });
@@ -124,7 +127,7 @@ function identityFor(
   const { caller, request } = input;
   const requested = request.metadata?.['ImpersonatedIdentity'];
   if (requested === undefined || requested === '') {
-    return formatSpiffeId({ trustDomain: deps.nodes.trustDomain(), ...caller });
+    return formatSpiffeId({ trustDomain: deps.nodes.names().trustDomain, ...caller });
   }
   const parsed = typeof requested === 'string' ? parseSpiffe(requested) : undefined;
   const reason =

@@ -3,6 +3,7 @@ import { AuthorizationSchema } from '../../xds/gen/istio/authorization_pb.js';
 import { ServiceSchema, WorkloadSchema } from '../../xds/gen/istio/workload_pb.js';
 import { AuthorizationPolicySchema } from '../../xds/gen/meshctl/l7_pb.js';
 import type { DeltaXdsServer } from '../../xds/server/server.js';
+import type { MeshConfig } from '../../rules/mesh-config.js';
 import type { AmbientIndex } from '../model/ambient-index.js';
 import { podOfNode } from '../../xds/server/node-id.js';
 
@@ -10,6 +11,8 @@ export interface DebugPagesDeps {
   readonly index: AmbientIndex;
   readonly xds: DeltaXdsServer;
   readonly clusterId: string;
+  /** The mesh options in force. */
+  readonly mesh: () => MeshConfig;
 }
 
 /** Diagnostic documents by path, as upstream names them. */
@@ -18,6 +21,7 @@ export const debugPages: Readonly<Record<string, (deps: DebugPagesDeps) => unkno
   '/debug/list': () => Object.keys(debugPages),
   // One cluster, the controller's own: others are not joined.
   '/debug/clusterz': ({ clusterId }) => [{ id: clusterId, secretName: '', syncStatus: 'synced' }],
+  '/debug/mesh': ({ mesh }) => mesh(),
   '/debug/ambientz': ({ index }) => ({
     workloads: index.workloads.list().map(({ message }) => toJson(WorkloadSchema, message)),
     services: index.services.list().map(({ message }) => toJson(ServiceSchema, message)),

@@ -1,4 +1,5 @@
 import type { SpiffeParts } from '../../identity/spiffe.js';
+import { type MeshNames, ownTrustDomains } from '../../rules/trust-domain.js';
 import type { Caller } from './token-authenticator.js';
 
 /** Pods as the authorizer needs them: current, and found by where an identity runs. */
@@ -16,7 +17,8 @@ export interface NodeAuthorizerDeps {
   readonly pods: PodDirectory;
   /** Accounts of node proxies, as `namespace/serviceaccount`. */
   readonly trustedAccounts: ReadonlySet<string>;
-  readonly trustDomain: () => string;
+  /** The trust domains whose identities are this mesh's. */
+  readonly names: () => MeshNames;
 }
 
 /**
@@ -30,7 +32,8 @@ export function refuseImpersonation(
   const { caller, requested } = input;
   const account = `${caller.namespace}/${caller.serviceAccount}`;
   if (!deps.trustedAccounts.has(account)) return `${account} is not a trusted node account`;
-  if (requested.trustDomain !== deps.trustDomain()) {
+  // While the trust domain is changed, node proxies hold descriptions of before.
+  if (!ownTrustDomains(deps.names()).includes(requested.trustDomain)) {
     return `trust domain ${requested.trustDomain} is not this mesh's`;
   }
   if (caller.pod === undefined) return "the caller's token is not bound to a pod";

@@ -1,6 +1,7 @@
 import { dumpCertificate } from '../../identity/certificate-dump.js';
 import type { CertificateState } from '../../identity/certificate-manager.js';
 import type { SpiffeId } from '../../identity/spiffe.js';
+import type { MeshNames } from '../../rules/trust-domain.js';
 import { productVersion } from '../../telemetry/version.js';
 import { type GatewaySelf, usesGateway } from '../connection/destination.js';
 import { portProtocol } from '../connection/port-protocol.js';
@@ -12,6 +13,8 @@ import { waypointsOf } from '../../view/waypoints.js';
 export interface DumpInput {
   readonly gateway: { readonly namespace: string; readonly name: string };
   readonly identity: SpiffeId;
+  /** What it was told of the mesh when it was started. */
+  readonly names: MeshNames;
   readonly certificates: readonly CertificateState[];
   readonly policies: L7PolicyStore;
   readonly view: MeshView;
@@ -23,6 +26,7 @@ export interface DumpInput {
 export function configDump({
   gateway,
   identity,
+  names,
   certificates,
   policies,
   view,
@@ -33,6 +37,7 @@ export function configDump({
     version: productVersion,
     gateway,
     identity,
+    config: names,
     certificates: certificates.map(dumpCertificate),
     policies: policies.dump(),
     services: [...view.services]

@@ -4,6 +4,7 @@ import { connectTcp } from '#base/system/socket.js';
 import { HboneError } from '../../hbone/hbone-error.js';
 import { hbonePort } from '../../hbone/parameters.js';
 import type { HbonePool } from '../../hbone/pool.js';
+import { type MeshNames, sameIdentities } from '../../rules/trust-domain.js';
 import type { Credentials } from '../../identity/credentials.js';
 import { formatAddress } from '../../l7/message/address.js';
 import type { ResetReason } from '../../l7/message/local-reply.js';
@@ -34,6 +35,8 @@ export interface DialPurpose {
 export interface DialerDeps {
   readonly pool: HbonePool;
   readonly credentials: () => Promise<Credentials>;
+  /** The trust domains whose identities are this mesh's. */
+  readonly names: MeshNames;
 }
 
 const connectTimeoutMs = 10_000;
@@ -82,7 +85,7 @@ export class Dialer {
       authority: formatAddress(endpoint),
       headers: forwarded === '' ? {} : { forwarded },
       credentials: await this.#deps.credentials(),
-      expectedIdentities: [identity],
+      expectedIdentities: sameIdentities(identity, this.#deps.names),
       signal,
     });
     return stream;

@@ -19,6 +19,8 @@ const minRsaBits = 2048;
 export interface LeafRequest {
   readonly csrPem: string;
   readonly identity: SpiffeId;
+  /** Identities that are signed instead when the request names one of them. */
+  readonly alternatives?: readonly SpiffeId[];
   /** Seconds; 0 or less means the default. */
   readonly ttlSeconds: number;
   /** What the holder shall trust, when that is more than this authority's own roots. */
@@ -121,11 +123,13 @@ export class CertificateAuthority {
         `requested lifetime ${ttlSeconds}s is above the limit ${this.#options.maxTtlSeconds}s`,
       );
     }
+    const wanted = uriNamesOf(csr);
+    const identity = request.alternatives?.find((id) => wanted.includes(id)) ?? request.identity;
     const hasCommonName = csr.subjectName.getField('CN').length > 0;
     const leaf = await this.#issue({
       publicKey: csr.publicKey,
-      subject: hasCommonName ? [{ CN: [request.identity] }] : [],
-      names: [{ type: 'url', value: request.identity }],
+      subject: hasCommonName ? [{ CN: [identity] }] : [],
+      names: [{ type: 'url', value: identity }],
       ttlSeconds,
     });
     return [
@@ -247,4 +251,10 @@ export class CertificateAuthority {
 
 function ensureNewline(text: string): string {
   return text.endsWith('\n') ? text : `${text}\n`;
+}
+
+/** URIs the request names as alternative names. */
+function uriNamesOf(csr: x509.Pkcs10CertificateRequest): readonly string[] {
+  const extension = csr.extensions.find((e) => e instanceof x509.SubjectAlternativeNameExtension);
+  return (extension?.names.items ?? []).flatMap(({ type, value }) => (type === 'url' ? [value] : []));
 }

@@ -2,7 +2,7 @@ import type { Finding } from '../../inspect/finding.js';
 
 /** One fact that holds in a sound installation, and whether it does. */
 export interface Check {
-  /** What is checked: `object`, `crd`, `rollout`, `node`, `pod`, `waypoint`, `controller`, `trust`, `installation`. */
+  /** What is checked: `object`, `crd`, `rollout`, `node`, `pod`, `waypoint`, `controller`, `trust`, `options`, ... */
   readonly area: string;
   /** The concrete thing, such as `Deployment istio-system/istiod`. */
   readonly subject: string;

@@ -19,6 +19,7 @@ import { effectiveValues } from '../values/effective.js';
 import { type Check, check } from './check.js';
 import { checkNodes } from './node-checks.js';
 import { checkCrds, checkObjects } from './object-checks.js';
+import { checkMeshOptions } from './option-checks.js';
 
 /** What was found, against what was installed. */
 export interface Verification {
@@ -54,6 +55,7 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     checkCrds(client, crdNames(inventory, namespace)),
     has('Deployment', 'istiod') ? checkController(client, namespace) : [],
     has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
+    checkMeshOptions(observer),
     checkWaypoints(client),
     checkWaypointUsers(client),
     checkTrust(observer),

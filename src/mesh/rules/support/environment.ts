@@ -117,6 +117,7 @@ export const nodeProxyEnvironment: SupportTable = {
     'STATS_PORT',
     'TERMINATION_GRACE_PERIOD_SECONDS',
     'TRUST_DOMAIN',
+    'TRUST_DOMAIN_ALIASES',
     'XDS_ADDRESS',
     'XDS_HEADER_*',
     'XDS_ROOT_CA',

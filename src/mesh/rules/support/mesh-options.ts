@@ -13,9 +13,7 @@ const noProviders = 'no component sends anything to extension providers in this 
  */
 export const meshOptionSupport: SupportTable = {
   trustDomain: honored({ takenUp: 'restart' }),
-  trustDomainAliases: refused(
-    'peers of other trust domains are not accepted in this version; leave it out, identities are of trustDomain alone',
-  ),
+  trustDomainAliases: honored({ takenUp: 'restart', isWhole: true }),
   rootNamespace: honored({ takenUp: 'live' }),
   waypointFailurePolicy: honored({ takenUp: 'live' }),
   l7PolicyAtZtunnel: honored({ takenUp: 'live' }),

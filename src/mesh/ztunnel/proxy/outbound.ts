@@ -12,6 +12,7 @@ import { logEarlyFailure } from '../../telemetry/access-log.js';
 import type { ResponseFlag } from '../../telemetry/traffic-metrics.js';
 import { listenerPorts } from '../routing/inbound.js';
 import { type OutboundRoute, resolveOutbound } from '../routing/outbound.js';
+import { sameIdentities } from '../../rules/trust-domain.js';
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import type { KnownWorkload } from '../../view/known.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
@@ -102,7 +103,7 @@ async function connectUpstream(o: {
       traceparent: newTraceparent(),
     },
     credentials,
-    expectedIdentities: route.expectedIdentities,
+    expectedIdentities: route.expectedIdentities.flatMap((id) => sameIdentities(id, context.names)),
     sourceIp: client.host,
     signal,
   });

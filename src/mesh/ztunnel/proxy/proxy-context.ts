@@ -1,4 +1,5 @@
 import type { PodCertificate } from '../../identity/pod-certificate.js';
+import type { MeshNames } from '../../rules/trust-domain.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { ClientAffinity } from '../../view/client-affinity.js';
 import type { MeshView } from '../../view/mesh-view.js';
@@ -12,6 +13,8 @@ export interface ProxyContext {
   readonly policies: L4PolicyStore;
   readonly certificate: PodCertificate;
   readonly traffic: TrafficMetrics;
+  /** The trust domains whose identities are this mesh's. */
+  readonly names: MeshNames;
   readonly connections: ConnectionSet;
   /** fd of the workload's network namespace. */
   readonly netns: number;

@@ -7,6 +7,7 @@ import { HboneServer } from '../../hbone/server.js';
 import { listenTcp, closeFd } from '#base/system/socket.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { createLogger } from '#base/telemetry/log.js';
+import { isOwnIdentity, type MeshNames } from '../../rules/trust-domain.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { PodCertificate } from '../../identity/pod-certificate.js';
 import { ClientAffinity } from '../../view/client-affinity.js';
@@ -34,6 +35,7 @@ export interface WorkloadProxyOptions {
   readonly policies: L4PolicyStore;
   readonly certificate: PodCertificate;
   readonly traffic: TrafficMetrics;
+  readonly names: MeshNames;
   /** Limits the search for the workload's description to this node; empty: any node. */
   readonly nodeName: string;
   readonly mark: number;
@@ -84,6 +86,7 @@ export class WorkloadProxy {
       policies: options.policies,
       certificate: options.certificate,
       traffic: options.traffic,
+      names: options.names,
       connections: this.connections,
       netns: options.netns,
       mark: options.mark,
@@ -100,6 +103,7 @@ export class WorkloadProxy {
         if (workload === undefined) throw new Error('the control plane does not know this workload');
         return options.certificate.get(workload.trustDomain);
       },
+      admits: (peer) => isOwnIdentity(peer, options.names),
       onConnect: (request) => {
         serveInboundHbone(this.#context, request).catch((error: unknown) => {
           log.error('inbound stream failed', { error: messageOf(error) });

@@ -36,9 +36,10 @@ interface Running {
 async function startServer(
   onConnect: (request: ConnectRequest) => void,
   credentials: () => Promise<Credentials> = () => Promise.resolve(cart),
+  options: { readonly admits?: (peer: SpiffeId) => boolean } = {},
 ): Promise<Running> {
   const refused: RefusedConnection[] = [];
-  const hbone = new HboneServer({ credentials, onConnect, onRefused: (r) => refused.push(r) });
+  const hbone = new HboneServer({ ...options, credentials, onConnect, onRefused: (r) => refused.push(r) });
   const sockets = new Set<Socket>();
   const listener: Server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     sockets.add(socket);
@@ -172,6 +173,15 @@ describe('identity', () => {
     await failure(makePool().connect(target(running, { credentials: foreign })));
     await expect.poll(() => running.refused[0]?.error.message).toContain('trust domain');
     expect(requestCount).toBe(0);
+  });
+
+  test('a client of another trust domain is served when the server counts it as its own', async () => {
+    const foreign = await authority.issue(identityOf('web', 'old.example'));
+    const stranger = await authority.issue(identityOf('web', 'other.example'));
+    const running = await startServer(echo, undefined, { admits: (peer) => peer === foreign.identity });
+    const { peer } = await makePool().connect(target(running, { credentials: foreign }));
+    expect(peer).toBe(cart.identity);
+    await failure(makePool().connect(target(running, { credentials: stranger })));
   });
 
   test('a client without a certificate is refused', async () => {

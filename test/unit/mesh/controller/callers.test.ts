@@ -75,7 +75,7 @@ describe('impersonation', () => {
   const deps = {
     pods,
     trustedAccounts: new Set(['istio-system/ztunnel']),
-    trustDomain: () => 'cluster.local',
+    names: () => ({ trustDomain: 'cluster.local', trustDomainAliases: ['old.example'] }),
   };
   const ztunnel: Caller = {
     namespace: 'istio-system',
@@ -86,6 +86,8 @@ describe('impersonation', () => {
 
   test('a node proxy may speak for what runs on its node', () => {
     expect(refuseImpersonation({ caller: ztunnel, requested: web }, deps)).toBeUndefined();
+    const renamed = { ...web, trustDomain: 'old.example' };
+    expect(refuseImpersonation({ caller: ztunnel, requested: renamed }, deps)).toBeUndefined();
   });
 
   test.each<[string, Partial<Caller>, Partial<typeof web>]>([

@@ -81,7 +81,10 @@ describe('objects of a waypoint', () => {
     discoveryAddress: 'istiod.istio-system.svc:15012',
   });
   const objects = (of: Gateway) => {
-    const all = render(of, { controllerName: 'istio.io/mesh-controller', trustDomain: 'cluster.local' });
+    const all = render(of, {
+      controllerName: 'istio.io/mesh-controller',
+      names: { trustDomain: 'cluster.local', trustDomainAliases: [] },
+    });
     return Object.fromEntries(all.map(({ object }) => [object.kind, object]));
   };
 

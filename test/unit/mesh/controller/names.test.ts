@@ -34,7 +34,10 @@ test('a waypoint under another name still knows its Gateway, and is still select
         listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }],
       },
     },
-    { controllerName: 'istio.io/mesh-controller', trustDomain: 'cluster.local' },
+    {
+      controllerName: 'istio.io/mesh-controller',
+      names: { trustDomain: 'cluster.local', trustDomainAliases: [] },
+    },
   ).map(({ object }) => object);
   expect([account, deployment, service].map((object) => object?.metadata.name)).toEqual([
     'other',

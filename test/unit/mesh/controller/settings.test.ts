@@ -42,20 +42,26 @@ test('mesh options: known keys are read, others are somebody else’s', () => {
   expect(parseMeshConfig('', defaults)).toEqual(defaults);
   expect(
     parseMeshConfig(
-      'trustDomain: corp\nwaypointFailurePolicy: open\nl7PolicyAtZtunnel: ignore\naccessLogFile: x\n',
+      'trustDomain: corp\ntrustDomainAliases: [old.corp]\nwaypointFailurePolicy: open\nl7PolicyAtZtunnel: ignore\naccessLogFile: x\n',
       defaults,
     ),
   ).toEqual({
     trustDomain: 'corp',
+    trustDomainAliases: ['old.corp'],
     rootNamespace: 'istio-system',
     waypointFailurePolicy: 'open',
     l7PolicyAtZtunnel: 'ignore',
   });
 });
 
-test.each(['- a', 'x: [', 'trustDomain: 3', 'waypointFailurePolicy: maybe', 'l7PolicyAtZtunnel: allow'])(
-  'mesh options "%s" are refused',
-  (text) => {
-    expect(() => parseMeshConfig(text, defaults)).toThrow(expect.objectContaining({ code: 'MESH0401' }));
-  },
-);
+test.each([
+  '- a',
+  'x: [',
+  'trustDomain: 3',
+  'trustDomainAliases: old',
+  'trustDomainAliases: [A_b]',
+  'waypointFailurePolicy: maybe',
+  'l7PolicyAtZtunnel: allow',
+])('mesh options "%s" are refused', (text) => {
+  expect(() => parseMeshConfig(text, defaults)).toThrow(expect.objectContaining({ code: 'MESH0401' }));
+});

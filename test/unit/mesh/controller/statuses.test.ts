@@ -283,10 +283,10 @@ describe('the status of a waypoint', () => {
     const { state, managed, set } = setUp();
     set('gateways', gateway());
     state.flush();
-    expect(managed.get('shop/w')?.trustDomain).toBe('cluster.local');
+    expect(managed.get('shop/w')?.names.trustDomain).toBe('cluster.local');
     state.inputs.mesh.set(meshKey, { ...defaultMeshConfig('istio-system'), trustDomain: 'td2.example' });
     state.flush();
-    expect(managed.get('shop/w')?.trustDomain).toBe('td2.example');
+    expect(managed.get('shop/w')?.names.trustDomain).toBe('td2.example');
   });
 });
 

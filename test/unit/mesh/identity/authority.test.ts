@@ -58,6 +58,21 @@ describe('certificate authority', () => {
     expect(new X509Certificate(leaf).subjectAltName).toBe(`URI:${identity}`);
   });
 
+  test('among several identities that are decided for, the request chooses', async () => {
+    const names = ['old.example', 'evil.example'].map((trustDomain) =>
+      formatSpiffeId({ trustDomain, namespace: 'shop', serviceAccount: 'web' }),
+    );
+    const [old = identity, evil = identity] = names;
+    const signed = async (wanted: typeof identity) => {
+      const { csrPem } = await createSigningRequest(wanted);
+      const request = { csrPem, identity, alternatives: [identity, old], ttlSeconds: 0 };
+      const [leaf = ''] = await authority.signLeaf(request);
+      return new X509Certificate(leaf).subjectAltName;
+    };
+    expect(await signed(old)).toBe(`URI:${old}`);
+    expect(await signed(evil)).toBe(`URI:${identity}`);
+  });
+
   test('no leaf outlives its signer', async () => {
     const almostOver = await CertificateAuthority.load(material, { now: () => authority.expiresMs - 60_000 });
     const { csrPem } = await createSigningRequest(identity);

@@ -82,6 +82,16 @@ test('a principal of "this mesh" is one of its trust domain', () => {
   ]);
 });
 
+test('a principal of one of its trust domains means the same name in all of them', () => {
+  const rules = [{ from: [{ source: { principals: ['td.example/ns/a/sa/b'] } }] }];
+  const names = { trustDomain: 'td2.example', trustDomainAliases: ['td.example'] };
+  const { authorization } = convertToL4(policy({ rules }), { ...mesh, ...names });
+  expect(authorization?.rules[0]?.clauses[0]?.matches[0]?.principals).toMatchObject([
+    { matchType: { value: 'td2.example/ns/a/sa/b' } },
+    { matchType: { value: 'td.example/ns/a/sa/b' } },
+  ]);
+});
+
 describe('rules', () => {
   test('no rules stay none; an empty rule matches everything', () => {
     expect(json({})).not.toHaveProperty('rules');

@@ -108,6 +108,7 @@ describe('mesh options', () => {
   /** A value of each honored option that is not its default. */
   const samples: Readonly<Record<string, string>> = {
     trustDomain: 'td2.example',
+    trustDomainAliases: '["td2.example"]',
     rootNamespace: 'mesh-root',
     waypointFailurePolicy: 'open',
     l7PolicyAtZtunnel: 'ignore',
@@ -115,7 +116,7 @@ describe('mesh options', () => {
   };
   const honored = Object.entries(meshOptionSupport).filter(([, row]) => row.treatment === 'honored');
   const given = (path: string, text: string): ValueMap => {
-    const value = text.startsWith('{') ? (JSON.parse(text) as ValueMap) : text;
+    const value = /^[[{]/.test(text) ? (JSON.parse(text) as ValueMap) : text;
     const assignment = { ...parseAssignment(`${path}=`, { isString: true }), value };
     return { meshConfig: assign({}, assignment) };
   };
@@ -177,7 +178,7 @@ describe('environment', () => {
   it.each([
     ['controller', ['src/mesh/controller/settings.ts'], controllerEnvironment],
     ['CNI agent', ['src/mesh/cni/config.ts', 'src/mesh/rules/enrollment-config.ts'], agentEnvironment],
-    ['node proxy', ['src/mesh/ztunnel/config.ts'], nodeProxyEnvironment],
+    ['node proxy', ['src/mesh/ztunnel/config.ts', 'src/mesh/rules/trust-domain.ts'], nodeProxyEnvironment],
   ])('of the %s is what it reads', (_, source, table) => {
     const honoredNames = Object.entries(table)
       .filter(([, row]) => row.treatment === 'honored')

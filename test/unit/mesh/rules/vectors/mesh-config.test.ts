@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { defaultMeshConfig, meshConfigMap, parseMeshConfig } from '#mesh/rules/mesh-config.js';
 import { ruleVectors, systemNamespace, VectorWorld } from '../../../../harness/rule-vectors.js';
 
-type Expected = Readonly<Record<string, string>>;
+type Expected = Readonly<Record<string, unknown>> & { readonly refused?: string };
 
 describe.each(ruleVectors<Expected>('mesh-config'))('mesh options: $name', ({ given, expect: expected }) => {
   test('the rule', () => {

@@ -1,0 +1,31 @@
+import type { MeshObserver } from '../../inspect/mesh-observer.js';
+import { observeRunningOptions, optionDifferences } from '../../inspect/running-options.js';
+import { meshConfigMap } from '../../rules/mesh-config.js';
+import { type Check, check } from './check.js';
+
+/** Every component goes by the mesh options as they are: none runs with those of before. */
+export async function checkMeshOptions(observer: MeshObserver): Promise<Check[]> {
+  const [settings, running] = await Promise.all([observer.settings(), observeRunningOptions(observer)]);
+  const readable = check({
+    area: 'options',
+    subject: `ConfigMap ${observer.meshNamespace}/${meshConfigMap.name}`,
+    fact: 'holds mesh options that can be read',
+    code: 'MESH0337',
+    problem: settings.meshProblem,
+  });
+  const ofComponents = running.map(({ pod, options }) => {
+    const problems =
+      options.value === undefined
+        ? [`its mesh options could not be asked for: ${options.why}`]
+        : optionDifferences(options.value, settings.mesh);
+    return check({
+      area: 'options',
+      subject: `Pod ${pod.metadata.namespace}/${pod.metadata.name}`,
+      fact: 'goes by the current mesh options',
+      code: 'MESH0337',
+      problem: problems.length === 0 ? undefined : problems.join('; '),
+    });
+  });
+  // Without the intent nothing can be compared with it.
+  return settings.meshProblem === undefined ? [readable, ...ofComponents] : [readable];
+}
