@@ -7,6 +7,7 @@ import { applyPlan, type InstallPlan, isNoop, planInstallation } from '#mesh/ins
 import type { ValuesRequest } from '#mesh/install/values/effective.js';
 import { planUninstall, uninstall, type UninstallReport } from '#mesh/install/uninstall/uninstall.js';
 import { verifyInstallation } from '#mesh/install/verify/verify.js';
+import { eventually } from '../harness/cluster.js';
 import { Notes } from '../harness/notes.js';
 import { describeServers, type ServerUnderTest } from './servers.js';
 
@@ -18,6 +19,7 @@ const bundleVersion = 'gateway.networking.k8s.io/bundle-version';
 /** The installer at a server that runs no pods. */
 class Installer {
   readonly server: ServerUnderTest;
+  readonly notes = new Notes();
 
   constructor(server: ServerUnderTest) {
     this.server = server;
@@ -38,7 +40,7 @@ class Installer {
   async install(values: ValuesRequest = {}): Promise<InstallPlan> {
     const plan = await this.plan(values);
     const { client } = this.server;
-    await applyPlan(plan, { client, clientVersion, timeoutMs: undefined, signal, reporter: new Notes() });
+    await applyPlan(plan, { client, clientVersion, timeoutMs: undefined, signal, reporter: this.notes });
     return plan;
   }
 
@@ -52,7 +54,7 @@ class Installer {
       isForced: false,
       timeoutMs: 20_000,
       signal,
-      reporter: new Notes(),
+      reporter: this.notes,
     });
   }
 
@@ -99,30 +101,75 @@ function published(planned: KubeObject, release = 'v1.99.0'): CustomResourceDefi
   return { ...crd, spec: { ...crd.spec, versions } };
 }
 
+/** Stands for the file with the definition. */
+const file = 'FILE';
+const fromFile = (...command: readonly string[]): string[] => [...command, '-f', file];
+
 /** Ways in which a published definition comes over ours, and once more when it is its owner's. */
-const ways: Record<string, { over: string[]; again: string[] }> = {
-  'client-side apply': { over: ['apply'], again: ['apply'] },
+const ways: Record<string, { over: string[]; again: string[]; names: string[] }> = {
+  'client-side apply': { over: fromFile('apply'), again: fromFile('apply'), names: [gatewayCrd, istioCrd] },
   'server-side apply': {
-    over: ['apply', '--server-side', '--force-conflicts'],
-    again: ['apply', '--server-side'],
+    over: fromFile('apply', '--server-side', '--force-conflicts'),
+    again: fromFile('apply', '--server-side'),
+    names: [gatewayCrd, istioCrd],
   },
-  'kubectl replace': { over: ['replace'], again: ['replace'] },
+  'kubectl replace': { over: fromFile('replace'), again: fromFile('replace'), names: [gatewayCrd, istioCrd] },
+  // As a program does that reads, changes and writes back. Only the Gateway API says in it whose it is.
+  'an update': {
+    over: ['patch', 'crd', gatewayCrd, '--type=merge', '--patch-file', file],
+    again: ['patch', 'crd', gatewayCrd, '--type=merge', '--patch-file', file],
+    names: [gatewayCrd],
+  },
 };
+/** Of a release of their own, and of that which ours is of. */
+const releases = ['v1.99.0', 'v1.6.1'];
+
+/** A policy, and its binding, under which a CRD keeps a label that it has. */
+function keepsLabel(label: string): string {
+  const name = 'labels-stay';
+  const rules = [
+    {
+      apiGroups: ['apiextensions.k8s.io'],
+      apiVersions: ['v1'],
+      operations: ['UPDATE'],
+      resources: ['customresourcedefinitions'],
+    },
+  ];
+  const has = (object: string): string =>
+    `(has(${object}.metadata.labels) && '${label}' in ${object}.metadata.labels)`;
+  const kinds = {
+    ValidatingAdmissionPolicy: {
+      failurePolicy: 'Fail',
+      matchConstraints: { resourceRules: rules },
+      validations: [{ expression: `!${has('oldObject')} || ${has('object')}`, message: 'labels stay' }],
+    },
+    ValidatingAdmissionPolicyBinding: { policyName: name, validationActions: ['Deny'] },
+  };
+  return Object.entries(kinds)
+    .map(([kind, spec]) =>
+      stringify({ apiVersion: 'admissionregistration.k8s.io/v1', kind, metadata: { name }, spec }),
+    )
+    .join('---\n');
+}
 
 describeServers('a CRD over ours', (server) => {
-  const cases = Object.entries(ways).flatMap(([way, commands]) => [
-    { way, ...commands, name: gatewayCrd },
-    { way, ...commands, name: istioCrd },
-  ]);
+  const cases = Object.entries(ways).flatMap(([way, { names, ...commands }]) =>
+    names.flatMap((name) =>
+      (name === gatewayCrd ? releases : ['']).map((release) => ({ way, ...commands, name, release })),
+    ),
+  );
 
-  test.each(cases)("$name by $way is its owner's from then on", async ({ over, again, name }) => {
+  test.each(cases)("$name $release by $way is its owner's from then on", async (given) => {
+    const { over, again, name, release } = given;
     const s = new Installer(server());
     const { changes } = await s.install();
     const planned = changes.find((c) => c.planned.object.metadata.name === name)?.planned.object;
     if (planned === undefined) throw new Error(`no ${name} in the plan`);
-    const theirs = published(planned);
-    const text = stringify(theirs);
-    await s.server.ok([...over, '-f', '-'], text);
+    const theirs = published(planned, release);
+    const path = s.server.file('published.yaml', stringify(theirs));
+    const run = (command: readonly string[]): Promise<string> =>
+      s.server.ok(command.map((word) => (word === file ? path : word)));
+    await run(over);
 
     // Before the next installation: verify and uninstall know already.
     expect(await s.findings(name)).toEqual([]);
@@ -137,7 +184,7 @@ describeServers('a CRD over ours', (server) => {
     expect(live.spec.versions).toMatchObject(
       theirs.spec.versions.map(() => ({ schema: { openAPIV3Schema: { description: 'As published.' } } })),
     );
-    expect(live.metadata.annotations?.[bundleVersion]).toBe(theirs.metadata.annotations?.[bundleVersion]);
+    expect(live.metadata.annotations ?? {}).toMatchObject(theirs.metadata.annotations ?? {});
     expect(live.metadata.labels ?? {}).toEqual(theirs.metadata.labels ?? {});
     expect((live.metadata.managedFields ?? []).map((entry) => entry.manager)).not.toContain('meshctl');
     expect(await s.recorded()).not.toContain(name);
@@ -145,7 +192,7 @@ describeServers('a CRD over ours', (server) => {
     expect(isNoop(await s.plan())).toBe(true);
 
     // Its owner meets no conflict.
-    await s.server.ok([...again, '-f', '-'], text);
+    await run(again);
     const report = await s.uninstall(true);
     expect(report.left).toEqual([]);
     expect((await s.crd(name)).metadata.deletionTimestamp).toBeUndefined();
@@ -171,6 +218,34 @@ describeServers('a CRD over ours', (server) => {
       expect(live.metadata.labels ?? {}).toEqual(metadata.labels ?? {});
       await s.server.client.delete({ resource: customResourceDefinitions, name: metadata.name });
     }
+  });
+
+  test('an admission policy that keeps our labels on it holds nothing up', async () => {
+    const s = new Installer(server());
+    const { changes } = await s.install();
+    const planned = changes.find((c) => c.planned.object.metadata.name === gatewayCrd)?.planned.object;
+    if (planned === undefined) throw new Error('no Gateway CRD in the plan');
+    await s.server.ok(['apply', '-f', '-'], stringify(published(planned)));
+    const label = 'app.kubernetes.io/part-of';
+    const policy = keepsLabel(label);
+    await s.server.ok(['apply', '-f', '-'], policy);
+    // A policy is in force a moment after it is there.
+    await eventually(
+      async () => {
+        const tried = await s.server.kubectl(['label', 'crd', gatewayCrd, `${label}-`, '--dry-run=server']);
+        if (tried.exitCode === 0) throw new Error('not in force');
+      },
+      { timeoutMs: 20_000 },
+    );
+    const notes = await s.install().then(() => s.notes);
+    expect(notes.lines.filter((line) => line.startsWith('! ')).join()).toContain('labels stay');
+    expect(await s.recorded()).not.toContain(gatewayCrd);
+    expect(await s.findings(gatewayCrd)).toEqual([]);
+    const report = await s.uninstall(true);
+    expect(report.left).toEqual([]);
+    expect((await s.crd(gatewayCrd)).metadata.labels).toHaveProperty([label]);
+    await s.server.ok(['delete', '-f', '-'], policy);
+    await s.server.client.delete({ resource: customResourceDefinitions, name: gatewayCrd });
   });
 
   test('an edit is drift: it is reported, and put back', async () => {

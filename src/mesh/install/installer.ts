@@ -174,10 +174,8 @@ async function applyOnce(
     await client.delete(refOf(object));
     reporter.info(`removed ${nameOf(object)}, which this installation no longer has`);
   }
-  for (const { planned, note } of plan.changes.filter((c) => c.action === 'release')) {
-    if (await releaseCrd(client, planned.object.metadata.name)) {
-      reporter.info(`released ${nameOf(planned.object)}: ${note}`);
-    }
+  for (const { planned } of plan.changes.filter((c) => c.action === 'release')) {
+    await releaseCrd(client, planned.object.metadata.name, reporter);
   }
   const hasController = plan.changes.some(
     ({ planned: { component, object } }) => component === 'Pilot' && object.kind === 'Deployment',

@@ -1,12 +1,15 @@
-import { isConflict, isNotFound } from '#base/kube/api-error.js';
+import { isConflict, isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { customResourceDefinitions } from '#base/kube/resource.js';
 import type { CustomResourceDefinition, KubeObject, ManagedFieldsEntry } from '#base/kube/types.js';
+import type { InstallReporter } from '../reporter.js';
 import { isMap } from '../../templates/values.js';
 import { fieldManager, isOurs } from './field-manager.js';
 
 /** Says which release of the Gateway API a definition is; written by the published CRDs and by ours. */
 export const bundleVersion = 'gateway.networking.k8s.io/bundle-version';
+/** Which of the two channels it is of; likewise. */
+const channel = 'gateway.networking.k8s.io/channel';
 /** Where the API group's owners approved it: differs between the published CRDs and ours. */
 const approval = 'api-approved.kubernetes.io';
 /** Left by client-side `kubectl apply`. */
@@ -51,44 +54,79 @@ const attemptsMax = 5;
 /**
  * Takes our labels and annotations off a CRD that became somebody else's, and gives up
  * every field we still own, so that its owner's next apply meets no conflict. The
- * definition itself stays as it is. Resolves to whether there was something to release.
+ * definition itself stays as it is. Marks that an admission policy keeps do no harm: that is
+ * reported, not thrown.
  */
-export async function releaseCrd(client: KubeClient, name: string): Promise<boolean> {
+export async function releaseCrd(client: KubeClient, name: string, reporter: InstallReporter): Promise<void> {
   const ref = { resource: customResourceDefinitions, name };
   for (let attempt = 1; ; attempt++) {
     const live = await client.getOrUndefined<CustomResourceDefinition>(ref);
-    if (live === undefined || !isToBeReleased(live)) return false;
+    if (live === undefined || !isToBeReleased(live)) return;
     try {
       await client.patch(ref, releasePatch(live), 'json', { fieldManager });
-      return true;
+      reporter.info(`${nameOfCrd(name)} is ${declarerOf(live)}'s now and no longer carries our labels`);
+      return;
     } catch (error) {
-      if (isNotFound(error)) return false;
+      if (isNotFound(error)) return;
       // Written since it was read: whose it is has to be looked at again.
-      if (!isConflict(error) || attempt >= attemptsMax) throw error;
+      if (isConflict(error) && attempt < attemptsMax) continue;
+      if (!(error instanceof KubeApiError)) throw error;
+      reporter.warn(
+        `${nameOfCrd(name)} is ${declarerOf(live)}'s now, and keeps our labels: ${error.message}`,
+      );
+      return;
     }
   }
 }
 
+function nameOfCrd(name: string): string {
+  return `${customResourceDefinitions.kind} ${name}`;
+}
+
 function releasePatch(live: KubeObject): unknown[] {
-  const { resourceVersion, labels = {}, annotations = {} } = live.metadata;
-  const ours = entriesOf(live).filter(isOurEntry);
+  const { resourceVersion } = live.metadata;
   const others = entriesOf(live).filter((entry) => !isOurEntry(entry));
-  const removed = (section: 'labels' | 'annotations', present: Readonly<Record<string, string>>): unknown[] =>
-    Object.keys(present)
-      // The server refuses a CRD of a reserved group without it.
-      .filter((key) => key !== approval)
-      .filter((key) => {
-        const path = ['f:metadata', `f:${section}`, `f:${key}`];
-        return ours.some((entry) => owns(entry, path)) && !others.some((entry) => owns(entry, path));
-      })
-      .map((key) => ({ op: 'remove', path: `/metadata/${section}/${escapePointer(key)}` }));
   return [
     // Makes the server refuse the patch when the CRD changed meanwhile.
     { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
-    ...removed('labels', labels),
-    ...removed('annotations', annotations),
+    ...(['labels', 'annotations'] as const).flatMap((section) =>
+      leftBehind(live, section).map((key) => ({
+        op: 'remove',
+        path: `/metadata/${section}/${escapePointer(key)}`,
+      })),
+    ),
     { op: 'replace', path: '/metadata/managedFields', value: others },
   ];
+}
+
+/** Labels or annotations that only an installation of ours put there. */
+function leftBehind(live: KubeObject, section: 'labels' | 'annotations'): string[] {
+  // Replaced as a whole, it has nothing that is not its owner's.
+  if (!isOurs(live)) return [];
+  const ours = entriesOf(live).filter(isOurEntry);
+  const others = entriesOf(live).filter((entry) => !isOurEntry(entry));
+  const declared = lastAppliedOf(live)?.[section];
+  // A plain update takes over nothing that it leaves as it is: it may say the same release as we did.
+  const isKnown = declared !== undefined || others.some((entry) => entry.operation === 'Apply');
+  return Object.keys(live.metadata[section] ?? {}).filter((key) => {
+    // The server refuses a CRD of a reserved group without it.
+    if (key === approval || (isMap(declared) && key in declared)) return false;
+    if (!isKnown && (key === bundleVersion || key === channel)) return false;
+    const path = ['f:metadata', `f:${section}`, `f:${key}`];
+    return ours.some((entry) => owns(entry, path)) && !others.some((entry) => owns(entry, path));
+  });
+}
+
+/** The metadata that client-side `kubectl apply` was given; undefined when it was not used, or left something else. */
+function lastAppliedOf(live: KubeObject): Readonly<Record<string, unknown>> | undefined {
+  const text = live.metadata.annotations?.[lastApplied];
+  if (text === undefined) return undefined;
+  try {
+    const { metadata } = JSON.parse(text) as { metadata?: unknown };
+    return isMap(metadata) ? { labels: {}, annotations: {}, ...metadata } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function entriesOf(live: KubeObject): readonly ManagedFieldsEntry[] {

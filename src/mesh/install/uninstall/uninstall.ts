@@ -180,7 +180,7 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
       return `${crds.length} removed, with all objects of these kinds`;
     });
   }
-  for (const { metadata } of plan.released) await releaseCrd(client, metadata.name);
+  for (const { metadata } of plan.released) await releaseCrd(client, metadata.name, reporter);
   await client.delete({ resource: configMaps, name: inventoryName, namespace });
   const kept: { object: string; why: string }[] = plan.released.map((crd) => ({
     object: nameOf(crd),
