@@ -1,4 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { KnownWorkload } from '#mesh/view/known.js';
 import { MeshView, type WorkloadChange } from '#mesh/view/mesh-view.js';
@@ -56,6 +57,37 @@ describe('messages', () => {
     upsert(view, { case: 'workload', value });
     expect(() => upsert(view, { case: 'workload', value: { ...value, namespace: '/' } })).toThrow();
     expect(view.workloadAt('', '10.0.0.1')?.namespace).toBe('shop');
+  });
+
+  test('of any bytes at all are read or refused, and nothing else happens', () => {
+    const start = toBinary(
+      AddressSchema,
+      create(AddressSchema, {
+        type: { case: 'workload', value: { uid: 'u', namespace: 'shop', services: { 'a/b': {} } } },
+      } as never),
+    );
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 64 }),
+      // Close to a message: one with a few bytes changed.
+      fc.array(fc.tuple(fc.nat(start.length - 1), fc.nat(255)), { maxLength: 4 }).map((changes) => {
+        const changed = Uint8Array.from(start);
+        for (const [at, to] of changes) changed[at] = to;
+        return changed;
+      }),
+    );
+    fc.assert(
+      fc.property(bytes, (value) => {
+        const view = new MeshView();
+        let isRefused = false;
+        try {
+          view.upsert({ name: '', version: '', value });
+        } catch (error) {
+          isRefused = true;
+          expect(error).toBeInstanceOf(Error);
+        }
+        expect([...view.workloads, ...view.services].length).toBe(isRefused ? 0 : 1);
+      }),
+    );
   });
 
   test('have defaults for what the control plane leaves out', () => {
