@@ -19,7 +19,7 @@ controller and \`verify-install\` go by (\`npx vitest run --project unit test/un
 
 - **honored**: it does what Istio's or the Gateway API's documentation says.
 - **refused**: going on without it would leave open, or break, what it asks for. \`install\` and \`manifest\` refuse it
-  (MESH0316); objects get a condition that says so, and \`verify-install\` a warning (MESH0930).
+  (MESH0316); objects get a condition that says so, and \`verify-install\` a warning (MESH0936).
 - **ignored**: nothing acts on it. \`install\` warns (MESH0321); objects get a condition that says so, and
   \`verify-install\` a warning.
 

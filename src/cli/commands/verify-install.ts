@@ -1,3 +1,4 @@
+import type { Check } from '#mesh/install/verify/check.js';
 import { type Verification, verifyInstallation } from '#mesh/install/verify/verify.js';
 import { type CommandDefinition, failOnOption, type TextView } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
@@ -50,22 +51,30 @@ function render({ version, profile, namespace, checks }: Verification, view: Tex
         lines.push(`${style.good('✔')} ${c.subject} ${c.fact}`);
       }
     } else {
-      const mark = failed.length === 0 ? style.good('✔') : style.bad('✘');
+      const mark =
+        failed.length === 0 ? style.good('✔') : failed.some(isError) ? style.bad('✘') : style.warn('!');
       lines.push(`${mark} ${titles[area] ?? area}: ${passed} of ${own.length} checks hold`);
     }
     for (const { finding } of failed) {
       lines.push(
-        `  ${style.bad('✘')} ${finding?.code} ${(finding?.message ?? '').split('\n').join('\n      ')}`,
+        `  ${finding?.severity === 'warning' ? style.warn('!') : style.bad('✘')} ${finding?.code} ${(finding?.message ?? '').split('\n').join('\n      ')}`,
       );
     }
   }
-  const failures = checks.filter((c) => c.finding !== undefined).length;
+  const failures = checks.filter(isError).length;
+  const warnings = checks.filter((c) => c.finding !== undefined && !isError(c)).length;
+  if (warnings > 0) lines.push(style.warn(`${warnings} warnings.`));
   lines.push(
     failures === 0
-      ? style.good(`All ${checks.length} checks hold.`)
+      ? style.good(`All ${checks.length - warnings} checks hold.`)
       : style.bad(`${failures} of ${checks.length} checks fail.`),
   );
   return lines.join('\n');
+}
+
+/** Whether the check fails; a warning does not make it. */
+function isError({ finding }: Check): boolean {
+  return finding?.severity === 'error';
 }
 
 const titles: Readonly<Record<string, string>> = {
@@ -78,6 +87,7 @@ const titles: Readonly<Record<string, string>> = {
   pod: 'Enrolled pods, captured and certified',
   trust: 'Proxies, trusting each other',
   options: 'Mesh options, current in every component',
+  honored: 'Configuration, acted on',
   waypoint: 'Waypoints, ready',
 };
 
@@ -87,7 +97,9 @@ function junit({ checks }: Verification): string {
     checks.map((c) => ({
       group: c.area,
       name: `${c.subject} ${c.fact}`,
-      ...(c.finding === undefined ? {} : { failure: { type: c.finding.code, message: c.finding.message } }),
+      ...(c.finding === undefined || !isError(c)
+        ? {}
+        : { failure: { type: c.finding.code, message: c.finding.message } }),
     })),
   );
 }

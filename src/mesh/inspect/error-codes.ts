@@ -156,4 +156,11 @@ export const inspectCodes = {
       'Certificates in use lead to a root that another proxy does not trust, so calls between the two fail. This happens when the certificate authority was replaced and its root was not distributed first.',
     fix: 'Restart the proxies named (kubectl rollout restart daemonset ztunnel in the mesh namespace), so that they fetch certificates of the present authority.',
   },
+  MESH0936: {
+    kind: 'failed',
+    title: 'nothing in the mesh acts on it',
+    cause:
+      'An object, field, label or annotation asks the mesh for something that this version does not do. Nothing else is wrong.',
+    fix: 'Remove it, or leave it for a version that does; docs/support.md lists what is supported.',
+  },
 } as const satisfies Record<string, ErrorCode>;

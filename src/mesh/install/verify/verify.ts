@@ -5,6 +5,7 @@ import { MeshObserver } from '../../inspect/mesh-observer.js';
 import { listWaypoints, waypointShortfall } from '../../inspect/waypoint-report.js';
 import { distrustBetween, distrustText } from '../../inspect/trust.js';
 import { listWaypointUsers } from '../../inspect/waypoint-users.js';
+import { unhonoredFindings } from '../../inspect/unhonored-report.js';
 import { waypointKey } from '../../rules/waypoint.js';
 import { waypointUserText } from '../../rules/waypoint-users.js';
 import { isNotFound } from '#base/kube/api-error.js';
@@ -56,6 +57,7 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     has('Deployment', 'istiod') ? checkController(client, namespace) : [],
     has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
     checkMeshOptions(observer),
+    checkHonored(client),
     checkWaypoints(client),
     checkWaypointUsers(client),
     checkTrust(observer),
@@ -108,6 +110,13 @@ async function checkController(client: KubeClient, namespace: string): Promise<C
       }
     }),
   );
+}
+
+/** What the cluster holds for the mesh is acted on. Warnings: nothing is broken, but somebody waits in vain. */
+async function checkHonored(client: KubeClient): Promise<Check[]> {
+  const of = { area: 'honored', subject: 'Configuration', fact: 'is all acted on' };
+  const findings = await unhonoredFindings(client);
+  return findings.length === 0 ? [of] : findings.map((finding) => ({ ...of, finding }));
 }
 
 /** Everything that names a waypoint names one that exists: calls to it are refused otherwise. */
