@@ -1,7 +1,7 @@
 import type { CertificateState } from './certificate-manager.js';
 import type { CertificateInfo } from './credentials.js';
 
-/** One certificate as proxies' state dumps show it; keys are upstream's (istio/ztunnel src/config_dump). */
+/** One certificate as proxies' state dumps show it; keys are upstream's (istio/ztunnel src/admin.rs). */
 export type DumpedCertificate = {
   /** Base64 of the PEM text. */
   pem: string;

@@ -49,7 +49,8 @@ export interface LeavingPod {
 }
 
 /**
- * The enrolled pods of the node and the steps in and out. All steps can be repeated; callers never run two for the same pod at once.
+ * The enrolled pods of the node and the steps in and out. All steps can be repeated; callers never run two for the
+ * same pod at once.
  */
 export class PodMesh {
   readonly #deps: PodMeshDeps;
