@@ -168,8 +168,9 @@ export const installCodes = {
   MESH0333: {
     kind: 'failed',
     title: 'Node not served by the mesh',
-    cause: 'The CNI agent or the node proxy of a node is not ready, or the two are not connected.',
-    fix: 'Look at the logs of the pod that the message names.',
+    cause:
+      'The CNI agent or the node proxy of a node is not ready, or the two are not connected; or their DaemonSets no longer select the node while pods on it are captured.',
+    fix: 'Look at the logs of the pod that the message names. Let the DaemonSet select the node again, or move the pods of the mesh to another one.',
   },
   MESH0334: {
     kind: 'failed',

@@ -53,6 +53,8 @@ export async function cleanUpNode(deps: CleanupDeps): Promise<CleanupReport> {
   await step('release pods', () => releasePods(deps, unenrolled));
   await step('sweep namespaces', () => sweepNamespaces(deps));
   await step('remove host rules', async () => {
+    // A pod that could not be released needs them: the kubelet's probes would not reach it.
+    if ((await capturedNamespaces(deps.node)).length > 0) return [];
     const there = await deps.node.hostProbes.leftovers();
     await deps.node.hostProbes.uninstall();
     return there.map((what) => `host ${what}`);
@@ -115,15 +117,25 @@ async function removeRunFiles(runDir: string): Promise<readonly string[]> {
 export async function findLeftovers(node: NodeContext, installer: Installer): Promise<readonly string[]> {
   const left: string[] = [];
   for (const what of await node.hostProbes.leftovers()) left.push(`host ${what}`);
+  for (const { where, rules } of await capturedNamespaces(node))
+    left.push(...rules.map((what) => `pod namespace (${where}) ${what}`));
+  return [...left, ...(await installer.leftovers())];
+}
+
+/** Namespaces of the node with anything of the mesh in them, by their addresses. */
+async function capturedNamespaces(
+  node: NodeContext,
+): Promise<readonly { readonly where: string; readonly rules: readonly string[] }[]> {
+  const captured: { where: string; rules: readonly string[] }[] = [];
   const found = scanNamespaces(node.finder);
   try {
     for (const { handle, addresses } of found) {
       const where = [...addresses].filter((ip) => !isInRange(ip, 'loopback')).join(', ');
-      for (const what of await node.redirection.leftovers(handle.fd))
-        left.push(`pod namespace (${where}) ${what}`);
+      const rules = await node.redirection.leftovers(handle.fd);
+      if (rules.length > 0) captured.push({ where, rules });
     }
   } finally {
     releaseAll(found);
   }
-  return [...left, ...(await installer.leftovers())];
+  return captured;
 }

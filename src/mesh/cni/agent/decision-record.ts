@@ -63,6 +63,12 @@ export class DecisionRecord {
     return this.#write(`left ${departure.replaceAll(/[^A-Za-z0-9 .,:/_-]/g, ' ')}\n`);
   }
 
+  /** Takes the folder away: no plugin is left that could read it. */
+  discard(): Promise<void> {
+    this.#last = this.#last.then(() => rmSync(this.#deps.dir, { recursive: true, force: true }));
+    return this.#last;
+  }
+
   #write(head: string): Promise<void> {
     this.#last = this.#last.then(async () => {
       const text =

@@ -10,14 +10,7 @@ import {
   podPreferences,
 } from '../../rules/enrollment.js';
 import type { NetnsHandle } from '../netns-handle.js';
-import {
-  chooseNetns,
-  type FoundNetns,
-  type NetnsFinderOptions,
-  releaseAll,
-  scanNamespaces,
-} from '../netns-finder.js';
-import type { HostProbes } from '../redirection/host-probes.js';
+import { chooseNetns, type NetnsFinderOptions, releaseAll, scanNamespaces } from '../netns-finder.js';
 import type { PodRuleOptions, ProbeAddresses } from '../redirection/pod-rules.js';
 import type { AgentMetrics } from './agent-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
@@ -29,12 +22,10 @@ export interface NodeAgentDeps {
   readonly pods: Reflector<Pod>;
   readonly namespaces: Reflector<Namespace>;
   readonly mesh: PodMesh;
-  readonly hostProbes: HostProbes;
   readonly finder: NetnsFinderOptions;
   readonly rules: EnrollmentRules;
   readonly dnsCapture: boolean;
   readonly probes: ProbeAddresses;
-  readonly reconcileOnStartup: boolean;
   readonly metrics: AgentMetrics;
   readonly log: Logger;
 }
@@ -65,47 +56,6 @@ export class NodeAgent {
     return this.#errors.get(key);
   }
 
-  /**
-   * Takes over the pods an earlier agent enrolled. Runs before ztunnel is let in, so
-   * that its snapshot names them all; those whose namespace is not found are kept there.
-   */
-  async adoptEnrolled(): Promise<void> {
-    const enrolled = this.#deps.pods
-      .list()
-      .filter((pod) => annotatedState(pod) !== undefined && !isTerminal(pod));
-    const found = scanNamespaces(this.#deps.finder);
-    let isComplete = true;
-    try {
-      for (const pod of enrolled) {
-        const ips = podIps(pod);
-        if (ips.length === 0) isComplete = false;
-        if (ips.length === 0 || !this.decide(pod)?.isEnrolled) continue;
-        await this.#adopt(pod, ips, found);
-      }
-    } finally {
-      releaseAll(found);
-    }
-    // With a pod's address unknown, its probe entry would be taken for a stale one.
-    if (isComplete) await this.#deps.hostProbes.prune();
-  }
-
-  async #adopt(pod: Pod, ips: readonly string[], found: readonly FoundNetns[]): Promise<void> {
-    const { mesh, log, reconcileOnStartup } = this.#deps;
-    const workload = workloadOf(pod);
-    const netns = chooseNetns(podAddress(pod), found)?.handle;
-    const state = annotatedState(pod) ?? 'pending';
-    mesh.adopt({ workload, ips, rules: this.rulesFor(pod), state }, netns);
-    await this.#deps.hostProbes.add(workload.uid, ips);
-    const record = mesh.get(workload.uid);
-    if (!reconcileOnStartup || record === undefined) return;
-    try {
-      const repaired = await mesh.repair(record);
-      if (repaired.length > 0) log.warn('rules of a running pod repaired', { pod: keyOf(pod), repaired });
-    } catch (error) {
-      log.warn('rules of a running pod could not be checked', { pod: keyOf(pod), error: messageOf(error) });
-    }
-  }
-
   /** Follows pods and namespaces from now on, beginning with all that are there. */
   start(signal: AbortSignal): void {
     const { pods, namespaces, metrics } = this.#deps;
@@ -130,41 +80,6 @@ export class NodeAgent {
   retryPending(): void {
     for (const { workload, state } of this.#deps.mesh.list()) {
       if (state === 'pending') this.queue.add(`${workload.namespace}/${workload.name}`);
-    }
-  }
-
-  /**
-   * Once after the start: removes rules from pods outside the mesh. An agent that was
-   * killed while it released a pod leaves them, with no annotation to tell. A namespace
-   * that belongs to no known pod is not touched: its pod may just be starting.
-   */
-  async sweepReleased(signal: AbortSignal): Promise<void> {
-    for (const { metadata } of this.#deps.pods.list()) {
-      if (signal.aborted) return;
-      const key = `${metadata.namespace ?? ''}/${metadata.name}`;
-      try {
-        await this.queue.exclusive(key, () => this.#sweep(metadata.namespace ?? '', metadata.name));
-      } catch (error) {
-        this.#deps.log.warn('a pod could not be checked for old rules', {
-          pod: key,
-          error: messageOf(error),
-        });
-      }
-    }
-  }
-
-  async #sweep(namespace: string, name: string): Promise<void> {
-    const pod = this.#deps.pods.get(namespace, name);
-    if (pod === undefined || isTerminal(pod) || pod.spec?.hostNetwork === true) return;
-    const isOutside = this.decide(pod)?.isEnrolled === false && annotatedState(pod) === undefined;
-    if (!isOutside || podIps(pod).length === 0) return;
-    const netns = this.openNetnsOf(pod);
-    if (netns === undefined) return;
-    try {
-      const left = await this.#deps.mesh.clean(netns);
-      if (left.length > 0) this.#deps.log.warn('old rules removed', { pod: keyOf(pod), count: left.length });
-    } finally {
-      netns.release();
     }
   }
 

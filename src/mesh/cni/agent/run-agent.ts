@@ -1,35 +1,25 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { everyAddress } from '../../system/every-address.js';
-import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { Reflector } from '#base/kube/reflector.js';
-import { namespaces as namespaceResource, pods as podResource } from '#base/kube/resource.js';
-import type { Namespace, Pod } from '#base/kube/types.js';
-import { createLogger } from '#base/telemetry/log.js';
-import type { AgentConfig } from '../config.js';
-import { annotatedState } from '../../rules/enrollment.js';
-import { HttpServer, jsonAnswer, route } from '../../process/http-server.js';
-import { metricsHandler } from '../../process/metrics-handler.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import { createLogger, type Logger } from '#base/telemetry/log.js';
+import type { HttpServer } from '../../process/http-server.js';
 import { Readiness } from '../../process/readiness.js';
-import { Installer, pluginEntry } from '../installer/installer.js';
-import { answerCni } from '../requests/cni-answers.js';
-import { RequestFolder } from '../requests/request-folder.js';
-import { ZdsServer } from '../zds/zds-server.js';
+import { annotatedState } from '../../rules/enrollment.js';
+import type { AgentConfig } from '../config.js';
+import { serveAdmin } from './admin-servers.js';
+import { adoptEnrolled } from './adoption.js';
 import { AgentMetrics } from './agent-metrics.js';
-import { annotatePod } from './annotation.js';
-import { type CleanupReport, cleanUpNode, findLeftovers } from './cleanup.js';
-import { checkCapture } from './capture-check.js';
-import { DecisionRecord } from './decision-record.js';
+import { type AgentParts, makeAgentParts } from './agent-parts.js';
+import { type CleanupReport, cleanUpNode } from './cleanup.js';
+import { depart } from './depart.js';
 import { decideDeparture } from './departure.js';
 import { watchDrift } from './drift-watch.js';
-import { reportEnrollment } from './enrollment-report.js';
-import { NodeAgent } from './node-agent.js';
 import { type NodeContext, openNode } from './node-context.js';
+import { recordNodeEvent } from './node-event.js';
+import { pluginFolder } from './plugin-of-node.js';
 import { isTerminal } from './pod-facts.js';
-import { PodMesh } from './pod-mesh.js';
-import { pluginFiles, pluginFolder } from './plugin-of-node.js';
-import { StartingPods } from './starting-pods.js';
+import { sweepReleased } from './release-sweep.js';
 import { serveControl, servePlugin } from './unix-sockets.js';
 
 export interface RunAgentDeps {
@@ -39,200 +29,88 @@ export interface RunAgentDeps {
   readonly signal: AbortSignal;
 }
 
-/** How often the API server is asked about a starting pod; the larger one with ENABLE_AMBIENT_DETECTION_RETRY. */
-const lookups = 2;
-const lookupsRetrying = 31;
+/** The node proxy's, in the system namespace. */
+const proxyDaemonSet = 'ztunnel';
 const hostSetupAttempts = 10;
 const hostSetupPauseMs = 2_000;
+const pluginFolderMode = 0o700;
 
 /**
- * The node agent from start to end. Order: ZDS
- * socket and host rules; informers; the pods an earlier agent enrolled; handlers;
- * ztunnel; the plugin on the node. Resolves after a graceful end.
+ * The node agent from start to end. Order (upstream's): ZDS socket and host rules; informers; the pods an earlier
+ * agent enrolled; handlers; ztunnel; the plugin on the node. Resolves after a graceful end.
  */
-export async function runAgent(deps: RunAgentDeps): Promise<void> {
-  const { config, client, signal } = deps;
+export async function runAgent({ config, client, signal }: RunAgentDeps): Promise<void> {
   const log = createLogger('cni');
-  const metrics = new AgentMetrics();
-  const node = await openNode(config, log, signal);
-  const { redirection, hostProbes } = node;
   const work = new AbortController();
   const problems = new Map<string, string>([
     ['installer', 'not installed yet'],
     ['ambient', 'starting'],
   ]);
-
+  const readiness = new Readiness();
+  for (const part of problems.keys()) readiness.require(part, () => problems.get(part));
   const adopted = deferred();
-  const zds: ZdsServer = new ZdsServer({
-    path: config.zdsPath,
-    snapshot: () => mesh.snapshot(),
-    ready: adopted.promise,
-    log: createLogger('zds'),
-    onConnections: (count) => {
-      metrics.ztunnelConnected.set(count);
-      if (count > 0) agent.retryPending();
-    },
-  });
-  const mesh: PodMesh = new PodMesh({
-    redirection,
-    hostProbes,
-    zds,
-    annotate: (workload, state) => annotatePod(client, workload, state),
-    log,
-    leaveGraceMs: config.leaveGraceMs,
-  });
-  const onError = (message: string): void => log.warn('watch failed, will try again', { error: message });
-  const pods = new Reflector<Pod>({
+  let isAdopted = false;
+  const parts = makeAgentParts({
+    config,
     client,
-    resource: podResource,
-    fieldSelector: `spec.nodeName=${config.nodeName}`,
-    onError,
-  });
-  const namespaces = new Reflector<Namespace>({ client, resource: namespaceResource, onError });
-  const agent: NodeAgent = new NodeAgent({
-    pods,
-    namespaces,
-    mesh,
-    hostProbes,
-    finder: node.finder,
-    rules: config,
-    dnsCapture: config.dnsCapture,
-    probes: config.probes,
-    reconcileOnStartup: config.reconcileOnStartup,
-    metrics,
-    log,
-  });
-  const startingPods = new StartingPods({
-    client,
-    pods,
-    namespaces,
-    agent,
-    mesh,
-    finder: node.finder,
-    rules: config,
-    lookupsMax: config.detectionRetry ? lookupsRetrying : lookups,
-    log,
-  });
-  const pluginDir = join(config.runDir, pluginFolder);
-  const requests = new RequestFolder({
-    dir: pluginDir,
-    answer: async (text) => {
-      const answer = await answerCni(text, {
-        admit: (pod) => startingPods.admit(pod),
-        check: (pod) => checkCapture({ pods, mesh, redirection }, pod),
-        log: createLogger('cni-plugin'),
-      });
-      metrics.pluginRequests.inc({ response_code: answer.exitCode === 0 ? '200' : '500' });
-      return answer;
-    },
-    log: createLogger('cni-plugin'),
-  });
-  const record = new DecisionRecord({ dir: pluginDir, pods, namespaces, agent, log });
-  const installer = new Installer({
-    files: pluginFiles(config),
-    netDir: config.cniNetDir,
-    confName: config.cniConfName,
-    runDir: config.runDir,
-    entry: pluginEntry(config),
-    log: createLogger('install'),
-    onState: (problem) => {
-      metrics.installReady.set(problem === undefined ? 1 : 0);
+    node: await openNode(config, log, signal),
+    metrics: new AgentMetrics(),
+    adopted: adopted.promise,
+    onInstallState: (problem) => {
       if (problem === undefined) problems.delete('installer');
       else problems.set('installer', problem);
     },
-    onInstall: (result) => metrics.installs.inc({ result }),
   });
+  const { node, pods, namespaces, zds, agent, mesh, record, requests, installer } = parts;
+  const { hostProbes } = node;
 
   // Ends also when the node is cleaned up, which removes the files of it.
   const serving = new AbortController();
   let pluginServed: Promise<void> | undefined;
   let cleanup: Promise<CleanupReport> | undefined;
   const cleanUp = (): Promise<CleanupReport> => {
-    cleanup ??= (async () => {
-      log.info('cleaning up this node', { node: config.nodeName });
-      problems.set('ambient', 'the mesh is being removed from this node');
-      agent.beginDrain();
-      await agent.queue.settled();
-      return cleanUpNode({
-        nodeName: config.nodeName,
-        node,
-        installer,
-        runDir: config.runDir,
-        enrolled: async () =>
-          pods.list().filter((pod) => {
-            const isKnown = mesh.get(pod.metadata.uid ?? '') !== undefined;
-            return (isKnown || annotatedState(pod) !== undefined) && !isTerminal(pod);
-          }),
-        release: (leaving) => mesh.removeRunning(leaving),
-        closeSockets: async () => {
-          serving.abort();
-          await pluginServed;
-          zds.close();
-        },
-      });
-    })();
+    cleanup ??= cleanUpWhole(config, parts, {
+      log,
+      onBegin: () => problems.set('ambient', 'the mesh is being removed from this node'),
+      stopServing: async () => {
+        serving.abort();
+        await pluginServed;
+      },
+    });
     return cleanup;
   };
 
-  const readiness = new Readiness();
-  for (const part of ['installer', 'ambient']) readiness.require(part, () => problems.get(part));
   const servers: HttpServer[] = [];
   const background: Promise<void>[] = [];
   try {
-    const everywhere = [everyAddress()];
-    servers.push(
-      await HttpServer.listen(
-        { hosts: everywhere, port: config.healthPort },
-        route('GET', '/healthz', () => ({ status: 200, body: 'ok\n' })),
-        readiness.handler('/readyz', 503),
-      ),
-      await HttpServer.listen(
-        { hosts: everywhere, port: config.monitoringPort },
-        metricsHandler(metrics.registry, { layout: 'prometheus' }),
-      ),
-      await HttpServer.listen(
-        { hosts: ['127.0.0.1'], port: config.adminPort },
-        route('GET', '/debug/enrollment', async ({ query }) =>
-          jsonAnswer(
-            200,
-            await reportEnrollment(
-              {
-                nodeName: config.nodeName,
-                agent,
-                mesh,
-                redirection,
-                hostProbes,
-                pods: () => pods.list(),
-                connectionCount: () => zds.connectionCount,
-              },
-              { namespace: query.get('namespace') ?? undefined, pod: query.get('pod') ?? undefined },
-            ),
-          ),
-        ),
-        route('GET', '/debug/leftovers', async () =>
-          jsonAnswer(200, { node: config.nodeName, left: await findLeftovers(node, installer) }),
-        ),
-      ),
-    );
+    servers.push(...(await serveAdmin(config, parts, readiness)));
     zds.listen();
     await setUpHost(node, log, signal);
     pods.start(work.signal);
     namespaces.start(work.signal);
     await untilAborted(Promise.all([pods.synced(), namespaces.synced()]), signal);
-    await agent.adoptEnrolled();
+    const { reconcileOnStartup } = config;
+    await adoptEnrolled({ pods, agent, mesh, hostProbes, finder: node.finder, reconcileOnStartup, log });
     agent.start(work.signal);
-    servers.push(await serveControl(config, cleanUp), ...(await servePlugin(config, startingPods, metrics)));
+    servers.push(
+      await serveControl(config, cleanUp),
+      ...(await servePlugin(config, parts.startingPods, parts.metrics)),
+    );
     adopted.resolve();
+    isAdopted = true;
     problems.delete('ambient');
-    mkdirSync(pluginDir, { recursive: true, mode: 0o700 });
+    mkdirSync(join(config.runDir, pluginFolder), { recursive: true, mode: pluginFolderMode });
     const served = AbortSignal.any([work.signal, serving.signal]);
     await record.follow(served);
     pluginServed = requests.serve(served);
     background.push(
       pluginServed,
       installer.run(work.signal),
-      agent.sweepReleased(work.signal),
-      watchDrift({ mesh, agent, hostProbes, metrics, log, intervalMs: config.driftIntervalMs }, work.signal),
+      sweepReleased({ pods, agent, mesh, log }, work.signal),
+      watchDrift(
+        { mesh, agent, hostProbes, metrics: parts.metrics, log, intervalMs: config.driftIntervalMs },
+        work.signal,
+      ),
     );
     log.info('agent started', { node: config.nodeName, adopted: mesh.list().length });
     await untilAborted(new Promise<never>(() => undefined), signal);
@@ -243,37 +121,67 @@ export async function runAgent(deps: RunAgentDeps): Promise<void> {
     adopted.resolve();
     await Promise.all(background);
     await agent.queue.close();
-    if (signal.aborted) await depart(deps, { installer, node });
+    // One that never knew its pods cannot tell what is captured, and a node that was cleaned up is left already.
+    if (signal.aborted && isAdopted && cleanup === undefined) {
+      await leave({ config, client, signal }, parts, { cleanUp, log });
+    }
     zds.close();
     for (const server of servers) server.close();
   }
 }
 
-/** On the way out: leaves everything for a successor, or takes plugin and host rules away (7.9). */
-async function depart(
+async function leave(
   { config, client }: RunAgentDeps,
-  { installer, node }: { installer: Installer; node: NodeContext },
+  parts: AgentParts,
+  { cleanUp, log }: { readonly cleanUp: () => Promise<CleanupReport>; readonly log: Logger },
 ): Promise<void> {
-  const log = createLogger('cni');
+  const { nodeName } = config;
   const departure = await decideDeparture(client, {
     namespace: config.podNamespace,
     daemonSet: config.daemonSetName,
-    nodeName: config.nodeName,
+    nodeName,
+    proxy: { namespace: config.systemNamespace, daemonSet: proxyDaemonSet },
     disableSafeUpgrade: config.disableSafeUpgrade,
   });
-  log.info(departure.uninstall ? 'taking the plugin away' : 'leaving the node as it is', {
-    reason: departure.reason,
+  await depart({
+    ...parts,
+    departure,
+    cleanUp,
+    report: (type, message) =>
+      recordNodeEvent(client, { nodeName, type, reason: 'MeshAgentLeft', message, log }),
+    log,
   });
-  if (!departure.uninstall) return;
-  try {
-    await installer.uninstall();
-    await node.hostProbes.uninstall();
-  } catch (error) {
-    log.error('could not take everything away', { error: messageOf(error) });
-  }
 }
 
-async function setUpHost(node: NodeContext, log: ReturnType<typeof createLogger>, signal: AbortSignal) {
+/** Takes the mesh off the node, pods and all, and keeps out what comes meanwhile. */
+async function cleanUpWhole(
+  config: AgentConfig,
+  { node, installer, pods, agent, mesh, zds }: AgentParts,
+  o: { readonly log: Logger; readonly onBegin: () => void; readonly stopServing: () => Promise<void> },
+): Promise<CleanupReport> {
+  o.log.info('cleaning up this node', { node: config.nodeName });
+  o.onBegin();
+  agent.beginDrain();
+  await agent.queue.settled();
+  return cleanUpNode({
+    nodeName: config.nodeName,
+    node,
+    installer,
+    runDir: config.runDir,
+    enrolled: async () =>
+      pods.list().filter((pod) => {
+        const isKnown = mesh.get(pod.metadata.uid ?? '') !== undefined;
+        return (isKnown || annotatedState(pod) !== undefined) && !isTerminal(pod);
+      }),
+    release: (leaving) => mesh.removeRunning(leaving),
+    closeSockets: async () => {
+      await o.stopServing();
+      zds.close();
+    },
+  });
+}
+
+async function setUpHost(node: NodeContext, log: Logger, signal: AbortSignal) {
   for (let attempt = 1; ; attempt++) {
     try {
       await node.hostProbes.install();

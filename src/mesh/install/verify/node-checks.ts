@@ -3,8 +3,10 @@ import { componentPods, isPodReady, podOnNode } from '../../inspect/component-po
 import type { MeshObserver, Observation } from '../../inspect/mesh-observer.js';
 import type { ZtunnelDump } from '../../inspect/ztunnel-dump.js';
 import type { CaptureReport } from '../../inspect/capture-report.js';
-import type { Pod } from '#base/kube/types.js';
-import type { EnrollmentDecision } from '../../rules/enrollment.js';
+import { nodeMatches } from '#base/kube/node-selector.js';
+import { daemonSets, nodes } from '#base/kube/resource.js';
+import type { DaemonSet, KubeObject, Pod } from '#base/kube/types.js';
+import { annotatedState, type EnrollmentDecision } from '../../rules/enrollment.js';
 import { type Check, check } from './check.js';
 
 /** Every node: agent and proxy ready and connected, and every enrolled pod on it captured. `now` in milliseconds. */
@@ -18,17 +20,23 @@ export async function checkNodes(observer: MeshObserver, now: number): Promise<C
     enrollablePods(client, { meshNamespace, namespaces: undefined, settings }),
   ]);
   const enrolled = subjects.filter(({ intent }) => intent.isEnrolled);
-  const nodes = new Set(
-    [...agents, ...proxies, ...enrolled.map(({ pod }) => pod)].map((p) => p.spec.nodeName ?? ''),
+  const captured = subjects.map(({ pod }) => pod).filter((pod) => annotatedState(pod) !== undefined);
+  const nodeNames = new Set(
+    [...agents, ...proxies, ...captured, ...enrolled.map(({ pod }) => pod)].map((p) => p.spec.nodeName ?? ''),
   );
-  nodes.delete('');
+  nodeNames.delete('');
   const checks = await Promise.all(
-    [...nodes].sort().map(async (node) => {
+    [...nodeNames].sort().map(async (node) => {
       const [captures, dump] = await Promise.all([observer.captures(node), observer.dump(node)]);
       const own = enrolled.filter(({ pod }) => pod.spec.nodeName === node);
+      const agent = podOnNode(agents, node);
       return [
         ...nodeFacts(node, {
-          agent: podOnNode(agents, node),
+          agent,
+          absence:
+            agent === undefined
+              ? await agentAbsence(observer, { node, captured: captured.filter(isOn(node)) })
+              : undefined,
           proxy: podOnNode(proxies, node),
           captures,
           dump,
@@ -44,6 +52,8 @@ function nodeFacts(
   node: string,
   seen: {
     agent: Pod | undefined;
+    /** Why there is no agent, and what that means there. */
+    absence: string | undefined;
     proxy: Pod | undefined;
     captures: Observation<CaptureReport>;
     dump: Observation<ZtunnelDump>;
@@ -53,7 +63,11 @@ function nodeFacts(
   const report = seen.captures.value;
   const unseen = seen.captures.value === undefined ? seen.captures.why : undefined;
   return [
-    check({ ...of, fact: 'runs a ready CNI agent', problem: readiness(seen.agent, 'CNI agent') }),
+    check({
+      ...of,
+      fact: 'runs a ready CNI agent',
+      problem: seen.absence ?? readiness(seen.agent, 'CNI agent'),
+    }),
     check({ ...of, fact: 'runs a ready node proxy', problem: readiness(seen.proxy, 'ztunnel') }),
     check({
       ...of,
@@ -81,6 +95,42 @@ function nodeFacts(
       problem: seen.dump.value === undefined ? `ztunnel could not be asked: ${seen.dump.why}` : undefined,
     }),
   ];
+}
+
+const namedMax = 5;
+
+/** A node that the agent left for good keeps its captured pods and lets no new ones of the mesh in. */
+async function agentAbsence(
+  { client, meshNamespace }: MeshObserver,
+  { node, captured }: { readonly node: string; readonly captured: readonly Pod[] },
+): Promise<string> {
+  const [daemonSet, subject] = await Promise.all([
+    client.getOrUndefined<DaemonSet>({
+      resource: daemonSets,
+      namespace: meshNamespace,
+      name: 'istio-cni-node',
+    }),
+    client.getOrUndefined<KubeObject>({ resource: nodes, name: node }),
+  ]);
+  const isSelected =
+    daemonSet === undefined || subject === undefined || nodeMatches(daemonSet.spec.template.spec, subject);
+  const why =
+    daemonSet === undefined
+      ? ': the DaemonSet istio-cni-node is gone'
+      : isSelected
+        ? ''
+        : ': the DaemonSet istio-cni-node does not select it';
+  if (captured.length === 0) return `no CNI agent runs on it${why}`;
+  const names = captured.slice(0, namedMax).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  const more = captured.length - names.length;
+  return (
+    `no CNI agent runs on it${why}; nobody repairs or releases the pods that are captured there ` +
+    `(${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}), and new pods of the mesh are held back`
+  );
+}
+
+function isOn(node: string): (pod: Pod) => boolean {
+  return (pod) => pod.spec.nodeName === node;
 }
 
 function readiness(pod: Pod | undefined, component: string): string | undefined {

@@ -417,18 +417,6 @@ describe.runIf(isRoot)('CNI agent', () => {
     });
   });
 
-  it('takes plugin and host rules away at its end when its DaemonSet is gone', async () => {
-    await cluster.pod('demo', 'app', [podIp]);
-    await startWithZtunnel();
-    await cluster.label('demo', 'ambient');
-    await annotated('enabled');
-    await cluster.deleteDaemonSet();
-    await agent.stop();
-    expect(agent.config().plugins.map((plugin) => plugin.type)).toEqual(['ptp']);
-    expect(host.exec('iptables-nft-save')).not.toContain('ISTIO');
-    expect(rules()).toContain('ISTIO');
-  });
-
   it('is not ready without a network configuration, and installs when one appears', async () => {
     rmSync(join(agent.netDir, '10-ptp.conflist'));
     const started = agent.start();

@@ -70,8 +70,11 @@ describe.runIf(isRoot)('redirection in a pod namespace', () => {
           { ...options, dnsCapture: true, bypassInbound: true, virtualInterfaces: ['tap0', 'veth.1'] },
         ]) {
           await redirection().apply(pod.handle.fd, variant);
-          expect(await redirection().apply(pod.handle.fd, variant)).toEqual({ missing: [], unexpected: [] });
-          expect(await redirection().inspect(pod.handle.fd, variant)).toEqual({
+          expect(await redirection().apply(pod.handle.fd, variant)).toMatchObject({
+            missing: [],
+            unexpected: [],
+          });
+          expect(await redirection().inspect(pod.handle.fd, variant)).toMatchObject({
             missing: [],
             unexpected: [],
           });
@@ -117,7 +120,7 @@ describe.runIf(isRoot)('redirection in a pod namespace', () => {
         expect(
           rulesOf(pod, `iptables-${backend}-save`).filter((line) => /15053|-j CT|tap0/.test(line)),
         ).toEqual([]);
-        expect(await r.inspect(pod.handle.fd, options)).toEqual({ missing: [], unexpected: [] });
+        expect(await r.inspect(pod.handle.fd, options)).toMatchObject({ missing: [], unexpected: [] });
       });
     });
   }

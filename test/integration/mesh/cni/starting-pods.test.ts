@@ -49,13 +49,11 @@ describe.runIf(isRoot)('a starting pod whose labels the watches have not told of
       pods,
       namespaces,
       mesh,
-      hostProbes,
       log,
       finder: node.finder,
       rules: config,
       dnsCapture: false,
       probes: config.probes,
-      reconcileOnStartup: false,
       metrics: new AgentMetrics(),
     });
     startingPods = new StartingPods({

@@ -6,7 +6,9 @@ import {
   clusterRoleBindings,
   clusterRoles,
   daemonSets,
+  events,
   namespaces,
+  nodes,
   pods,
   type Resource,
   serviceAccounts,
@@ -51,6 +53,7 @@ export class TestCluster {
     const cluster = new TestCluster(server, admin, url);
     await startApiControllers({ signal: cluster.#controllers.signal, api: server });
     await cluster.#grantAgent();
+    await cluster.#create(nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName } });
     return cluster;
   }
 
@@ -72,7 +75,13 @@ export class TestCluster {
       rules: [
         { apiGroups: [''], resources: ['pods', 'nodes', 'namespaces'], verbs: watch },
         { apiGroups: [''], resources: ['pods/status'], verbs: ['patch', 'update'] },
-        { apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: ['istio-cni-node'], verbs: ['get'] },
+        {
+          apiGroups: ['apps'],
+          resources: ['daemonsets'],
+          resourceNames: ['istio-cni-node', 'ztunnel'],
+          verbs: ['get'],
+        },
+        { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
       ],
     });
     await this.#create(clusterRoleBindings, {
@@ -152,22 +161,44 @@ export class TestCluster {
     await this.admin.patch({ resource: pods, namespace, name }, { metadata: { annotations } });
   }
 
-  /** Makes the agent's own DaemonSet exist: it then leaves the node as it is when it ends. */
-  async daemonSet(): Promise<void> {
-    const labels = { 'k8s-app': 'istio-cni-node' };
+  /** Makes a DaemonSet exist. With its own there the agent leaves the node as it is when it ends. */
+  async daemonSet(name = 'istio-cni-node'): Promise<void> {
+    const labels = { 'k8s-app': name };
     await this.#create<DaemonSet>(daemonSets, {
       apiVersion: 'apps/v1',
       kind: 'DaemonSet',
-      metadata: { name: 'istio-cni-node', namespace: 'istio-system' },
+      metadata: { name, namespace: 'istio-system' },
       spec: {
         selector: { matchLabels: labels },
-        template: { metadata: { labels }, spec: { containers: [{ name: 'install-cni', image: 'cni' }] } },
+        template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'cni' }] } },
       },
     });
   }
 
-  async deleteDaemonSet(): Promise<void> {
-    await this.admin.delete({ resource: daemonSets, namespace: 'istio-system', name: 'istio-cni-node' });
+  /** Has the agent's DaemonSet select nodes with a label; null: all. */
+  async selectNodes(label: string | null): Promise<void> {
+    const ref = { resource: daemonSets, namespace: 'istio-system', name: 'istio-cni-node' };
+    const nodeSelector = label === null ? null : { [label]: 'true' };
+    await this.admin.patch(ref, { spec: { template: { spec: { nodeSelector } } } });
+  }
+
+  async deleteDaemonSet(name = 'istio-cni-node'): Promise<void> {
+    await this.admin.delete({ resource: daemonSets, namespace: 'istio-system', name });
+  }
+
+  /** Takes the agent's permissions away. */
+  async forbidAgent(): Promise<void> {
+    await this.admin.delete({ resource: clusterRoleBindings, name: 'istio-cni' });
+  }
+
+  /** What `kubectl describe node` shows, as `Type: message`. */
+  async nodeEvents(): Promise<readonly string[]> {
+    const found = await this.admin.list<KubeObject & Record<string, unknown>>(events, {
+      namespace: 'default',
+    });
+    return found
+      .filter((event) => (event['involvedObject'] as { name?: string } | undefined)?.name === nodeName)
+      .map((event) => `${String(event['type'])}: ${String(event['message'])}`);
   }
 
   /** Takes the API server away for good. */
