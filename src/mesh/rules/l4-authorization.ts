@@ -157,6 +157,8 @@ const l7Source = [
   'notRemoteIpBlocks',
   'requestPrincipals',
   'notRequestPrincipals',
+  'trustDomains',
+  'notTrustDomains',
 ] as const;
 
 /** One kind of values of a rule that node proxies compare: which, and the fields of a match for them. */

@@ -11,6 +11,9 @@ import {
   type AuthorizationPolicy as L7Policy,
   type AuthorizationPolicy_Rule,
 } from '../xds/gen/meshctl/l7_pb.js';
+import { unhonoredIn } from './support/assess.js';
+import { authorizationPolicyFields } from './support/istio-kinds.js';
+import type { Json } from './support/support.js';
 import { isDryRun } from './l4-authorization.js';
 
 /** The policy as one waypoint gets it. `services` empty: all its traffic. */
@@ -36,7 +39,11 @@ export function unsupportedReason(policy: AuthorizationPolicy): string | undefin
   if (actions[action] === undefined) return `action ${action} is unknown`;
   if (action === 'CUSTOM')
     return 'action CUSTOM needs an external authorizer, which waypoints do not call yet';
-  return undefined;
+  // A condition that is left out would let a rule match more than it was written for.
+  const [first] = unhonoredIn(authorizationPolicyFields, {
+    rules: (policy.spec?.rules ?? []) as unknown as Json,
+  });
+  return first === undefined ? undefined : `${first.path}: ${first.why}`;
 }
 
 const actions: Readonly<Record<string, AuthorizationPolicy_Action>> = {

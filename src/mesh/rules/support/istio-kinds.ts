@@ -20,8 +20,8 @@ function pairs(at: string, row: Support, ...names: readonly string[]): SupportTa
 
 const targetFields = ['group', 'kind', 'name', 'namespace'];
 
-/** Which conditions of `when` an enforcement point can evaluate is a matter of their keys: see the rules. */
-const authorizationPolicy: SupportTable = {
+/** Fields of an AuthorizationPolicy. Which conditions of `when` an enforcement point can evaluate is a matter of their keys: see the rules. */
+export const authorizationPolicyFields: SupportTable = {
   action: refused(
     'CUSTOM needs an external authorizer, which no proxy calls in this version; AUDIT is for waypoints',
     'ALLOW',
@@ -33,7 +33,14 @@ const authorizationPolicy: SupportTable = {
   ...Object.fromEntries(targetFields.map((name) => [`targetRef.${name}`, atWaypoints])),
   ...Object.fromEntries(targetFields.map((name) => [`targetRefs[].${name}`, atWaypoints])),
   ...pairs('rules[].from[].source', everywhere, 'principals', 'namespaces', 'serviceAccounts', 'ipBlocks'),
-  ...pairs('rules[].from[].source', atWaypoints, 'requestPrincipals', 'remoteIpBlocks', 'trustDomains'),
+  ...pairs('rules[].from[].source', atWaypoints, 'requestPrincipals', 'remoteIpBlocks'),
+  ...pairs(
+    'rules[].from[].source',
+    refused(
+      'trust domains are compared in this version only by the condition source.trustDomain at waypoints',
+    ),
+    'trustDomains',
+  ),
   ...pairs('rules[].to[].operation', everywhere, 'ports'),
   ...pairs('rules[].to[].operation', atWaypoints, 'hosts', 'methods', 'paths'),
   'rules[].when[].key': everywhere,
@@ -65,7 +72,7 @@ export const istioKinds: readonly KindSupport[] = [
   {
     resource: resources.authorizationPolicies,
     ...honored(),
-    fields: authorizationPolicy,
+    fields: authorizationPolicyFields,
   },
   {
     resource: resources.peerAuthentications,
