@@ -236,6 +236,25 @@ describe.runIf(isRoot)('CNI agent', () => {
     }
   });
 
+  it('captures a burst of fifty pods, each before it starts', async () => {
+    await cluster.label('demo', 'ambient');
+    await startWithZtunnel();
+    const burst = Array.from({ length: 50 }, (_, i) => ({ name: `p-${i}`, netns: makeNetns() }));
+    try {
+      for (const { name } of burst) await cluster.pod('demo', name);
+      const runs = await Promise.all(
+        burst.map(({ name, netns }) =>
+          agent.startPod({ namespace: 'demo', name, netns: agent.mountNetns(netns), ip: podIp }),
+        ),
+      );
+      expect(runs.filter(({ exitCode }) => exitCode !== 0)).toEqual([]);
+      for (const { netns } of burst) expect(netns.exec('iptables-nft-save')).toContain('--to-ports 15001');
+      expect(new Set(ztunnel.seen.filter((seen) => seen.startsWith('add'))).size).toBe(50);
+    } finally {
+      for (const { netns } of burst) netns.remove();
+    }
+  });
+
   it('does not take a pod for its successor of the same name', async () => {
     await cluster.label('demo', 'ambient');
     await cluster.pod('demo', 'app');
