@@ -14,6 +14,8 @@ const systemPackages = {
   bubblewrap: () => hasProgram('bwrap'),
   // It runs the CNI plugin on the nodes of a sandbox; any busybox does there.
   'busybox-static': () => hasProgram('busybox'),
+  // The client in the sandbox's tool image.
+  curl: () => hasProgram('curl'),
   'util-linux': () => hasProgram('unshare') && hasProgram('nsenter'),
   'containernetworking-plugins': () =>
     ['/usr/lib/cni', '/opt/cni/bin'].some(

@@ -4,7 +4,7 @@ type Command = (args: readonly string[], env: NodeJS.ProcessEnv) => Promise<numb
 // Each command is its own chunk, so that a pod that only sleeps loads nothing else.
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./echo/serve.js')).serve,
-  curl: async () => (await import('./curl/command.js')).curl,
+  curl: async () => (await import('./curl.js')).curl,
   tcp: async () => (await import('./tcp.js')).tcp,
   ws: async () => (await import('./ws.js')).ws,
   grpc: async () => (await import('./grpc/command.js')).grpc,

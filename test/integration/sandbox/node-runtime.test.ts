@@ -1,4 +1,5 @@
-import { readlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readlinkSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -128,6 +129,30 @@ describe.skipIf(!isRoot)('a node', () => {
     expect(name).toBe('node-t');
     expect(netns).not.toBe(readlinkSync('/proc/self/ns/net'));
     expect(zombies).toBe('0');
+  });
+
+  test.skipIf(!existsSync('/usr/bin/curl'))("curl in the tool image is the machine's own", async () => {
+    const version = execFileSync('/usr/bin/curl', ['--version'], { encoding: 'utf8' }).trim().split('\n')[0];
+    const refused = ['-sS', '-m', '5', 'http://127.0.0.1:1/'];
+    for (const words of [['curl'], ['tool', 'curl'], ['tool-entrypoint', 'curl']])
+      expect(
+        await output(
+          await start([...words, '--version'], { user: { uid: 65_534, gid: 65_534, groups: [] } }),
+        ),
+      ).toContain(version);
+    const container = await start(['curl', ...refused]);
+    expect(await output(container)).toMatch(/^curl: \(7\) /);
+    expect(await container.exited).toMatchObject({ exitCode: 7 });
+  });
+
+  test('curl in the tool image is a stand-in where the machine has none', async () => {
+    const mounts = existsSync('/usr/bin/curl')
+      ? [{ source: '/dev/null', target: '/usr/bin/curl', isReadOnly: true }]
+      : [];
+    const container = await start(['curl', '-sS', '-m', '5', 'http://127.0.0.1:1/'], { mounts });
+    expect(await output(container)).toMatch(/^curl: \(7\) /);
+    expect(await container.exited).toMatchObject({ exitCode: 7 });
+    expect(await output(await start(['tool', 'curl', '--version'], { mounts }))).toContain('stand-in');
   });
 
   test('gives pods memory volumes that are like /tmp, and belong to their group', async () => {

@@ -28,11 +28,17 @@ const toolEntrypoint = [
   'exec tool "$@"',
 ].join('\n');
 
+/** The machine's curl where it has one: the tool's own knows a few flags only. */
+const curl = [
+  'for curl in /usr/bin/curl /bin/curl; do [ -x "$curl" ] && exec "$curl" "$@"; done',
+  packageProgram(['tool.js', 'curl']),
+].join('\n');
+
 /** The sandbox's own image: its programs, as shell scripts. */
 const toolImage: Readonly<Record<string, string>> = {
   'tool-entrypoint': toolEntrypoint,
-  tool: packageProgram(['tool.js']),
-  curl: packageProgram(['tool.js', 'curl']),
+  tool: ['[ "$1" = curl ] && { shift; exec curl "$@"; }', packageProgram(['tool.js'])].join('\n'),
+  curl,
 };
 
 /** Image name -> programs in /usr/local/bin, as shell scripts; the first is the entrypoint. */

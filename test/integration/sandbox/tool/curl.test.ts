@@ -49,64 +49,33 @@ describe('echo server and curl', () => {
     });
   });
 
-  it('speak HTTP/2 with prior knowledge', async () => {
-    const { stdout } = await curl(
-      '-s',
-      '--http2-prior-knowledge',
-      '-d',
-      'x',
-      '-w',
-      '\n%{http_version}',
-      `${base}/h2`,
-    );
-    const [body = '', version] = stdout.split('\n').filter((line) => line !== '');
-    expect(JSON.parse(body)).toMatchObject({ httpVersion: '2.0', method: 'POST', body: 'x' });
-    expect(version).toBe('2');
-  });
-
-  it('reuse a connection for several URLs', async () => {
-    const format = '%{http_code} %{num_connects}\\n';
-    const { stdout } = await curl(
-      '-s',
-      '-o',
-      '/dev/null',
-      '-o',
-      '/dev/null',
-      '-w',
-      format,
-      base,
-      `${base}?status=404`,
-    );
-    expect(stdout).toBe('200 1\n404 0\n');
-  });
-
-  it('print heads, follow redirects only when told, resolve as told', async () => {
+  it('print heads, in the answer or alone', async () => {
     const head = await curl('-sI', base);
     expect(head.stdout).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
     expect(head.stdout).toContain('x-echo-name: echo');
-    const resolved = await curl(
-      '-s',
-      '--resolve',
-      `svc.test:${port}:127.0.0.1`,
-      '-w',
-      '%{remote_ip}',
-      '-o',
-      '/dev/null',
-      `http://svc.test:${port}/`,
-    );
-    expect(resolved.stdout).toBe('127.0.0.1');
-    const redirecting = await rawServer((socket) => {
-      socket.once('data', () =>
-        socket.end(`HTTP/1.1 302 Found\r\nlocation: ${base}/there\r\ncontent-length: 0\r\n\r\n`),
-      );
+    const both = await curl('-sSi', '-m', '5', base);
+    expect(both.stdout).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{/);
+  });
+
+  it('write codes, and join data', async () => {
+    const format = '\\n%{http_code} %{time_total}';
+    const { stdout } = await curl('-so/dev/null', '-w', format, '-d', 'a', '-d', 'b', `${base}?status=404`);
+    expect(stdout).toMatch(/^\n404 0\.\d{6}$/);
+    expect(JSON.parse((await curl('-s', '-d', 'a', '-d', 'b', base)).stdout)).toMatchObject({ body: 'a&b' });
+  });
+
+  it('try again when told', async () => {
+    let count = 0;
+    const late = await rawServer((socket) => {
+      if (count++ === 0) socket.resetAndDestroy();
+      else socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'));
     });
-    const there = `http://127.0.0.1:${redirecting.port}/`;
-    expect((await curl('-s', '-o', '/dev/null', '-w', '%{http_code} %{redirect_url}', there)).stdout).toBe(
-      `302 ${base}/there`,
-    );
-    const followed = await curl('-sL', there);
-    expect(JSON.parse(followed.stdout)).toMatchObject({ path: '/there' });
-    redirecting.close();
+    const url = `http://127.0.0.1:${late.port}/`;
+    expect(await curl('-sf', '--retry', '2', '--retry-all-errors', url)).toMatchObject({
+      code: 0,
+      stdout: 'ok',
+    });
+    late.close();
   });
 
   it('write to files', async () => {
@@ -122,9 +91,7 @@ describe('exit codes', () => {
     const closed = await freePort();
     const refused = await curl('-sS', `http://127.0.0.1:${closed}/`);
     expect(refused.code).toBe(7);
-    expect(refused.stderr).toMatch(
-      /^curl: \(7\) Failed to connect to 127\.0\.0\.1 port \d+ after \d+ ms: Couldn't connect to server/,
-    );
+    expect(refused.stderr).toBe("curl: (7) Failed to connect to 127.0.0.1: Couldn't connect to server\n");
     expect((await curl('-s', 'http://no-such-host.invalid/')).code).toBe(6);
     expect((await curl('-s', 'http://[::bad/')).code).toBe(3);
     expect((await curl('--no-such-flag', base)).code).toBe(2);

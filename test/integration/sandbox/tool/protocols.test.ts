@@ -195,30 +195,26 @@ describe('the tool talks to itself', () => {
 });
 
 describe('behind TLS', () => {
-  test.each([
-    ['http/1.1', []],
-    ['h2', ['--http2-prior-knowledge']],
-  ])('%s reports the session', async (protocol, flags) => {
+  test('reports the session', async () => {
     const port = tlsAddress.split(':')[1] ?? '';
-    const { stdout } = await tool.run([
+    const verified = await tool.run([
       'curl',
       '-s',
       '--cacert',
       join(tool.folder, 'cert.pem'),
-      '--resolve',
-      `echo.test:${port}:127.0.0.1`,
-      ...flags,
-      `https://echo.test:${port}/x`,
+      `https://localhost:${port}/x`,
     ]);
+    expect(verified.code).toBe(60); // the certificate is echo.test's
+    const { stdout } = await tool.run(['curl', '-sk', `https://localhost:${port}/x`]);
     expect(JSON.parse(stdout)).toMatchObject({
-      protocol,
-      tls: { serverName: 'echo.test', version: 'TLSv1.3' },
+      protocol: 'http/1.1',
+      tls: { serverName: 'localhost', version: 'TLSv1.3' },
     });
   });
 
   test('without it there is none to report', async () => {
-    const { stdout } = await tool.run(['curl', '-s', '--http2-prior-knowledge', `http://${address}/`]);
-    expect(JSON.parse(stdout)).toMatchObject({ protocol: 'h2c' });
+    const { stdout } = await tool.run(['curl', '-s', `http://${address}/`]);
+    expect(JSON.parse(stdout)).toMatchObject({ protocol: 'http/1.1' });
     expect(JSON.parse(stdout)).not.toHaveProperty('tls');
   });
 });
@@ -233,6 +229,11 @@ test.skipIf(!hasCurl)('curl itself: HTTP/1.1, HTTP/2 by prior knowledge and by A
   const port = tlsAddress.split(':')[1] ?? '';
   expect(curl(`http://${address}/`).protocol).toBe('http/1.1');
   expect(curl('--http2-prior-knowledge', `http://${address}/`).protocol).toBe('h2c');
+  const pinned = ['--cacert', join(tool.folder, 'cert.pem'), '--resolve', `echo.test:${port}:127.0.0.1`];
+  expect(curl(...pinned, '--http2-prior-knowledge', `https://echo.test:${port}/`)).toMatchObject({
+    protocol: 'h2',
+    tls: { serverName: 'echo.test', version: 'TLSv1.3' },
+  });
   expect(
     curl('-k', '--http2', '--resolve', `echo.test:${port}:127.0.0.1`, `https://echo.test:${port}/`),
   ).toMatchObject({
