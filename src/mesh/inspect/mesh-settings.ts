@@ -12,6 +12,8 @@ export interface MeshSettings {
   readonly enrollment: EnrollmentRules;
   /** Why the mesh options could not be read; undefined when they could. */
   readonly meshProblem: string | undefined;
+  /** Why the enrollment rules could not be read; undefined when they could. */
+  readonly enrollmentProblem: string | undefined;
   /** What could not be read, and why: there the defaults stand in. */
   readonly assumptions: readonly string[];
 }
@@ -35,6 +37,7 @@ export async function readMeshSettings(client: KubeClient, meshNamespace: string
     mesh: mesh.value,
     enrollment: enrollment.value,
     meshProblem: mesh.problem,
+    enrollmentProblem: enrollment.problem,
     assumptions: [mesh, enrollment].flatMap(({ problem }) => problem ?? []),
   };
 

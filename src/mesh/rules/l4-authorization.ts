@@ -138,28 +138,23 @@ const scopes: Readonly<Record<PolicyReach, Scope>> = {
   selector: Scope.WORKLOAD_SELECTOR,
 };
 
-/** What only an L7 proxy can evaluate in a rule, in the words of the policy. */
+/**
+ * What a node proxy cannot evaluate in a rule, in the words of the policy: everything but the fields below, so that
+ * one of a later API version is not taken for absent.
+ */
 function l7Attributes(rule: AuthorizationRule): string[] {
-  const found: string[] = [];
-  for (const { operation } of rule.to ?? []) {
-    for (const key of l7Operation) if ((operation?.[key] ?? []).length > 0) found.push(`to.operation.${key}`);
-  }
-  for (const { source } of rule.from ?? []) {
-    for (const key of l7Source) if ((source?.[key] ?? []).length > 0) found.push(`from.source.${key}`);
-  }
-  for (const { key } of rule.when ?? []) if (!(key in conditionFields)) found.push(`when[${key}]`);
-  return found;
+  const foreign = (of: object | undefined, known: ReadonlySet<string>) =>
+    Object.entries(of ?? {}).flatMap(([key, values]: [string, unknown]) =>
+      known.has(key) || (Array.isArray(values) && values.length === 0) ? [] : [key],
+    );
+  const operation = new Set(['ports', 'notPorts']);
+  const source = new Set<string>(sourceFields.flatMap(([name, notName]) => [name, notName]));
+  return [
+    ...(rule.to ?? []).flatMap((to) => foreign(to.operation, operation).map((key) => `to.operation.${key}`)),
+    ...(rule.from ?? []).flatMap((from) => foreign(from.source, source).map((key) => `from.source.${key}`)),
+    ...(rule.when ?? []).filter(({ key }) => !(key in conditionFields)).map(({ key }) => `when[${key}]`),
+  ];
 }
-
-const l7Operation = ['hosts', 'notHosts', 'methods', 'notMethods', 'paths', 'notPaths'] as const;
-const l7Source = [
-  'remoteIpBlocks',
-  'notRemoteIpBlocks',
-  'requestPrincipals',
-  'notRequestPrincipals',
-  'trustDomains',
-  'notTrustDomains',
-] as const;
 
 /** One kind of values of a rule that node proxies compare: which, and the fields of a match for them. */
 interface L4Field {

@@ -1,5 +1,6 @@
 import type { MeshObserver } from '../../inspect/mesh-observer.js';
 import { observeRunningOptions, optionDifferences } from '../../inspect/running-options.js';
+import { enrollmentConfigMap } from '../../rules/enrollment-config.js';
 import { meshConfigMap } from '../../rules/mesh-config.js';
 import { type Check, check } from './check.js';
 
@@ -12,6 +13,13 @@ export async function checkMeshOptions(observer: MeshObserver): Promise<Check[]>
     fact: 'holds mesh options that can be read',
     code: 'MESH0337',
     problem: settings.meshProblem,
+  });
+  const enrollment = check({
+    area: 'options',
+    subject: `ConfigMap ${observer.meshNamespace}/${enrollmentConfigMap}`,
+    fact: 'holds enrollment rules that can be read',
+    code: 'MESH0337',
+    problem: settings.enrollmentProblem,
   });
   const ofComponents = running.map(({ pod, options }) => {
     const problems =
@@ -27,5 +35,6 @@ export async function checkMeshOptions(observer: MeshObserver): Promise<Check[]>
     });
   });
   // Without the intent nothing can be compared with it.
-  return settings.meshProblem === undefined ? [readable, ...ofComponents] : [readable];
+  const ofSettings = [readable, enrollment];
+  return settings.meshProblem === undefined ? [...ofSettings, ...ofComponents] : ofSettings;
 }

@@ -158,6 +158,22 @@ describe('verify-install', () => {
   });
 });
 
+it('verify-install finds settings that make no sense', async () => {
+  await cluster.install();
+  const broken = [
+    ['istio', { mesh: 'waypointFailurePolicy: maybe' }, 'waypointFailurePolicy is maybe'],
+    ['istio-cni-config', { AMBIENT_ENABLEMENT_SELECTOR: 'x: [' }, 'AMBIENT_ENABLEMENT_SELECTOR is not YAML'],
+  ] as const;
+  for (const [name, data, problem] of broken) {
+    const subject = `ConfigMap ${meshNamespace}/${name}`;
+    expect(await findingsOf(subject)).toEqual([]);
+    const at = { resource: configMaps, namespace: meshNamespace, name };
+    await cluster.client.patch(at, { data });
+    const found = (await findingsOf(subject)).find((finding) => finding.startsWith('MESH0337'));
+    expect(found).toContain(problem);
+  }
+});
+
 it('verify-install finds what uses a waypoint that does not exist', async () => {
   await cluster.install();
   await cluster.namespace('shop', { 'istio.io/use-waypoint': 'gone' });

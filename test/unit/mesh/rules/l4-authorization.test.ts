@@ -211,6 +211,8 @@ describe('attributes a node proxy does not see', () => {
     [{ to: [{ operation: { notPaths: ['/x'] } }] }],
     [{ to: [{ operation: { hosts: ['h'] } }] }],
     [{ when: [{ key: 'request.headers[x]', values: ['y'] }] }],
+    // A field of a later API version.
+    [{ from: [{ source: { namespaces: ['x'], planets: ['mars'] } as object }] }],
     // A value that cannot be read must not widen an ALLOW rule.
     [{ from: [{ source: { principals: ['x'], ipBlocks: ['10.0.0.0/99'] } }] }],
     [{ to: [{ operation: { notPorts: ['http'] } }] }],
