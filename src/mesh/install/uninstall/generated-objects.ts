@@ -25,8 +25,8 @@ export interface GeneratedObject {
 }
 
 const rootCertificateName = 'istio-ca-root-cert';
-/** Holds the key of the mesh's certificate authority. */
-export const authoritySecretName = 'istio-ca-secret';
+/** Secrets of the mesh's certificate authority: its key, and the roots that are trusted. */
+export const authoritySecrets: readonly string[] = ['istio-ca-secret', 'istio-ca-trust'];
 const leasePrefix = 'istio-';
 /** Controllers of the classes that the controller creates. */
 const ourControllers = new Set([
@@ -37,7 +37,7 @@ const ourControllers = new Set([
 
 /**
  * Everything the controller made while it ran: deployments of Gateways, the root
- * certificate in every namespace, the authority's key, leases, GatewayClasses.
+ * certificate in every namespace, the authority's secrets, leases, GatewayClasses.
  */
 export async function findGenerated(client: KubeClient, meshNamespace: string): Promise<GeneratedObject[]> {
   const managed = [deployments, podDisruptionBudgets, services, serviceAccounts];
@@ -55,7 +55,7 @@ export async function findGenerated(client: KubeClient, meshNamespace: string): 
     ...electionLeases.filter((l) => l.metadata.name.startsWith(leasePrefix)).map((l) => ref(leases, l)),
   ];
   const candidates: GeneratedObject[] = [
-    { resource: secrets, name: authoritySecretName, namespace: meshNamespace },
+    ...authoritySecrets.map((name) => ({ resource: secrets, name, namespace: meshNamespace })),
     ...spaces.map((n) => ({
       resource: configMaps,
       name: rootCertificateName,

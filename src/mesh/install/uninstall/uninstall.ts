@@ -20,7 +20,7 @@ import { mapConcurrently } from '../concurrency.js';
 import type { InstallReporter } from '../reporter.js';
 import { type Dependents, findDependents } from './dependents.js';
 import {
-  authoritySecretName,
+  authoritySecrets,
   clearAnnotations,
   findGenerated,
   type GeneratedObject,
@@ -130,9 +130,11 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   });
   requireClean(nodes, request.isForced);
   const removed: string[] = [];
+  /** What is kept of the certificate authority. */
+  const authority: string[] = [];
   const objects = plan.inventory.objects.toReversed();
   const isWorkload = (o: KubeObject): boolean => o.kind === 'DaemonSet' || o.kind === 'Deployment';
-  const isRemoved = (g: GeneratedObject): boolean => request.isPurge || g.name !== authoritySecretName;
+  const isRemoved = (g: GeneratedObject): boolean => request.isPurge || !authoritySecrets.includes(g.name);
   const isKeptForLater = (o: KubeObject): boolean => isCrd(o) || o.kind === 'Namespace';
 
   const remove = async (group: readonly KubeObject[]): Promise<void> => {
@@ -151,7 +153,9 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   });
   // Only now: a running controller would make them again.
   await during(reporter, 'Objects made by the controller', async (step) => {
-    const generated = (await findGenerated(client, namespace)).filter(isRemoved);
+    const found = await findGenerated(client, namespace);
+    const generated = found.filter(isRemoved);
+    authority.push(...found.filter((g) => !isRemoved(g)).map(generatedName));
     await mapConcurrently(generated, (g) => client.delete(g));
     removed.push(...generated.map(generatedName));
     await Promise.all([resetGatewayStatus(client), removeStaleConditions(client)]);
@@ -201,10 +205,10 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
         why: 'deleting it would delete your configuration (--purge)',
       })),
       { object: `Namespace ${namespace}`, why: 'it holds the certificate authority (--purge)' },
-      {
-        object: `Secret ${namespace}/${authoritySecretName}`,
+      ...authority.map((object) => ({
+        object,
         why: 'a later installation goes on with the same certificate authority (--purge)',
-      },
+      })),
     );
   }
   kept.push(
@@ -272,7 +276,7 @@ async function findLeft(
   const expected = objects.filter((o) => o.kind !== 'Namespace' && (request.isPurge || !isCrd(o)));
   const live = await mapConcurrently(expected, (o) => client.getOrUndefined<KubeObject>(refOf(o)));
   const generated = (await findGenerated(client, request.namespace)).filter(
-    (g) => request.isPurge || g.name !== authoritySecretName,
+    (g) => request.isPurge || !authoritySecrets.includes(g.name),
   );
   const crds = request.isPurge ? (await markedCrds(client)).ours : [];
   return [

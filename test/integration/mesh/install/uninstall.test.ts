@@ -31,9 +31,11 @@ beforeEach(async () => {
     metadata: { name: 'istio-ca-root-cert' },
     data: { 'root-cert.pem': 'x' },
   };
-  const key: Secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'istio-ca-secret' } };
   await cluster.client.create(configMaps, root, { namespace: 'shop' });
-  await cluster.client.create(secrets, key, { namespace: meshNamespace });
+  for (const name of ['istio-ca-secret', 'istio-ca-trust']) {
+    const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name } };
+    await cluster.client.create(secrets, secret, { namespace: meshNamespace });
+  }
 });
 afterEach(() => cluster.stop());
 
@@ -52,7 +54,8 @@ async function run(isPurge: boolean): Promise<UninstallReport> {
   });
 }
 
-const authority = { resource: secrets, name: 'istio-ca-secret', namespace: meshNamespace };
+const authority = async (): Promise<string[]> =>
+  (await cluster.client.list<Secret>(secrets, { namespace: meshNamespace })).map((s) => s.metadata.name);
 const shopRoot = { resource: configMaps, name: 'istio-ca-root-cert', namespace: 'shop' };
 
 async function labelsOfShop(): Promise<Record<string, string>> {
@@ -66,7 +69,7 @@ it('without --purge removes the mesh and keeps configuration, namespace and auth
   const { client } = cluster;
   expect((await client.list(clusterRoles)).filter((r) => r.metadata.name.includes('istio'))).toEqual([]);
   expect(await client.getOrUndefined(shopRoot)).toBeUndefined();
-  expect(await client.getOrUndefined(authority)).toBeDefined();
+  expect(await authority()).toEqual(['istio-ca-secret', 'istio-ca-trust']);
   expect(await client.getOrUndefined({ resource: namespaces, name: meshNamespace })).toBeDefined();
   expect((await client.list(customResourceDefinitions)).length).toBeGreaterThan(10);
   expect(await labelsOfShop()).toMatchObject({
@@ -99,7 +102,7 @@ it('with --purge removes waypoints, bindings, kinds and authority, and keeps wha
   const { client } = cluster;
   const crds = await client.list(customResourceDefinitions);
   expect(crds.filter((c) => /istio\.io|gateway\.networking/.test(c.metadata.name))).toEqual([]);
-  expect(await client.getOrUndefined(authority)).toBeUndefined();
+  expect(await authority()).toEqual([]);
   expect(await labelsOfShop()).not.toHaveProperty('istio.io/use-waypoint');
   expect(await labelsOfShop()).toMatchObject({ 'istio.io/dataplane-mode': 'ambient' });
 });
