@@ -7,20 +7,34 @@ const rateMax = 50_000;
 /** Requests beyond this many in flight are counted as failed (`overload`) instead of queued without bound. */
 const inFlightMax = 10_000;
 const tickMs = 5;
+const progressMs = 100;
+
+interface Plan extends SenderOptions {
+  readonly rate: number;
+  readonly durationMs: number;
+  readonly isHttp2: boolean;
+  readonly hasProgress: boolean;
+  readonly endsWithInput: boolean;
+}
 
 /**
  * `tool load URL --rate R --duration S`: sends R requests per second whether or
  * not earlier ones have returned, and prints one JSON line at the end. Requests
- * with a status below 400 are `ok`; the others are counted under their reason.
+ * with a status below 400 are `ok`; the others are counted under their reason. With
+ * `--progress` the counts so far go to stderr, a JSON object a line; with
+ * `--until-input-ends` the end of stdin ends the sending as SIGTERM does.
  */
 export async function load(args: readonly string[]): Promise<number> {
-  let plan: SenderOptions & { rate: number; durationMs: number; isHttp2: boolean };
+  let plan: Plan;
   try {
     const flags = parseFlags(args, {
       rate: 'number',
       duration: 'seconds',
       connections: 'number',
       'each-new-connection': 'switch',
+      spread: 'switch',
+      progress: 'switch',
+      'until-input-ends': 'switch',
       http2: 'switch',
       timeout: 'seconds',
     });
@@ -39,6 +53,9 @@ export async function load(args: readonly string[]): Promise<number> {
       durationMs: seconds * 1000,
       connections: Math.max(1, flags.number('connections') ?? 64),
       isEachNew: flags.has('each-new-connection'),
+      isSpread: flags.has('spread'),
+      hasProgress: flags.has('progress'),
+      endsWithInput: flags.has('until-input-ends'),
       timeoutMs: (flags.number('timeout') ?? 10) * 1000,
     };
   } catch (error) {
@@ -46,15 +63,22 @@ export async function load(args: readonly string[]): Promise<number> {
   }
   const sender = plan.isHttp2 ? http2Sender(plan) : http1Sender(plan);
   const termination = terminationSignal();
+  const stop = plan.endsWithInput ? AbortSignal.any([termination.signal, inputEnd()]) : termination.signal;
   const latencies = new LatencyHistogram();
   const failed = new Map<string, number>();
   const pending = new Set<Promise<void>>();
-  const counts = { sent: 0, ok: 0, overload: 0 };
+  const counts = { sent: 0, ok: 0, failed: 0 };
   const began = performance.now();
+  const report = (): void => void process.stderr.write(`${JSON.stringify(counts)}\n`);
+  const reports = plan.hasProgress ? setInterval(report, progressMs) : undefined;
+  const fail = (reason: string): void => {
+    counts.failed++;
+    failed.set(reason, (failed.get(reason) ?? 0) + 1);
+  };
   const send = (): void => {
     counts.sent++;
     if (pending.size >= inFlightMax) {
-      failed.set('overload', (failed.get('overload') ?? 0) + 1);
+      fail('overload');
       return;
     }
     const started = performance.now();
@@ -64,7 +88,7 @@ export async function load(args: readonly string[]): Promise<number> {
         counts.ok++;
         latencies.record(performance.now() - started);
       } else {
-        failed.set(reason, (failed.get(reason) ?? 0) + 1);
+        fail(reason);
       }
     });
     pending.add(one);
@@ -81,24 +105,33 @@ export async function load(args: readonly string[]): Promise<number> {
       if (elapsed >= plan.durationMs) finish();
     };
     const timer = setInterval(tick, tickMs);
-    termination.signal.addEventListener('abort', finish, { once: true });
+    stop.addEventListener('abort', finish, { once: true });
   });
   await Promise.all(pending);
+  clearInterval(reports);
+  if (plan.endsWithInput) process.stdin.destroy();
   sender.close();
   termination.dispose();
-  const failedCount = [...failed.values()].reduce((sum, n) => sum + n, 0);
   const seconds = (performance.now() - began) / 1000;
   process.stdout.write(
     `${JSON.stringify({
       url: plan.url.href,
-      sent: counts.sent,
-      ok: counts.ok,
-      failed: failedCount,
+      ...counts,
       failures: Object.fromEntries([...failed].toSorted(([a], [b]) => a.localeCompare(b))),
       seconds: Number(seconds.toFixed(3)),
       latencyMs: latencies.summary(),
       histogram: latencies.buckets(),
     })}\n`,
   );
-  return failedCount === 0 ? 0 : 1;
+  return counts.failed === 0 ? 0 : 1;
+}
+
+/** Fires when stdin ends; nothing else keeps the process from ending then. */
+function inputEnd(): AbortSignal {
+  const end = new AbortController();
+  process.stdin
+    .once('end', () => end.abort())
+    .once('error', () => end.abort())
+    .resume();
+  return end.signal;
 }

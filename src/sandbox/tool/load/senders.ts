@@ -14,19 +14,26 @@ export interface SenderOptions {
   readonly url: URL;
   readonly connections: number;
   readonly isEachNew: boolean;
+  /** Requests take the connections in turn, each keeping to one; else they take whichever is free. */
+  readonly isSpread: boolean;
   readonly timeoutMs: number;
 }
 
 const userAgent = 'meshctl-tool-load';
 
 /** HTTP/1.1 on at most so many kept-alive connections, or a new one for each request. */
-export function http1Sender({ url, connections, isEachNew, timeoutMs }: SenderOptions): Sender {
-  const agent = isEachNew ? undefined : new Agent({ keepAlive: true, maxSockets: connections });
-  const headers = { 'user-agent': userAgent, connection: agent === undefined ? 'close' : 'keep-alive' };
+export function http1Sender({ url, connections, isEachNew, isSpread, timeoutMs }: SenderOptions): Sender {
+  const maxSockets = isSpread ? 1 : connections;
+  const agents = Array.from(
+    { length: isEachNew ? 0 : connections / maxSockets },
+    () => new Agent({ keepAlive: true, maxSockets }),
+  );
+  let next = 0;
+  const headers = { 'user-agent': userAgent, connection: isEachNew ? 'close' : 'keep-alive' };
   const send = (): Promise<Outcome> =>
     new Promise((resolve) => {
       let hasReply = false;
-      const outgoing = request(url, { agent: agent ?? false, headers });
+      const outgoing = request(url, { agent: agents[next++ % agents.length] ?? false, headers });
       const timer = setTimeout(() => {
         resolve('timeout');
         outgoing.destroy();
@@ -48,7 +55,12 @@ export function http1Sender({ url, connections, isEachNew, timeoutMs }: SenderOp
       });
       outgoing.end();
     });
-  return { send, close: () => agent?.destroy() };
+  return {
+    send,
+    close: () => {
+      for (const agent of agents) agent.destroy();
+    },
+  };
 }
 
 /** HTTP/2 without TLS, by prior knowledge, over so many connections in turn; a broken one is made anew. */

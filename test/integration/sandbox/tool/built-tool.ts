@@ -16,7 +16,10 @@ export interface ToolResult {
 /** The tool bundled as in the image, in a folder of its own. */
 export interface BuiltTool {
   readonly folder: string;
-  run(args: readonly string[], o?: { readonly env?: Record<string, string> }): Promise<ToolResult>;
+  run(
+    args: readonly string[],
+    o?: { readonly env?: Record<string, string>; readonly onStart?: (child: ChildProcess) => void },
+  ): Promise<ToolResult>;
   /** Starts a long-running command; resolves when it has printed `ready`. */
   start(args: readonly string[], ready: string): Promise<ChildProcess>;
   remove(): Promise<void>;
@@ -45,6 +48,7 @@ export async function buildTool(): Promise<BuiltTool> {
     folder,
     run: async (args, o = {}) => {
       const child = spawn(process.execPath, [entry, ...args], { env: { ...process.env, ...o.env } });
+      o.onStart?.(child);
       let stdout = '';
       let stderr = '';
       child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));

@@ -194,6 +194,38 @@ describe('the tool talks to itself', () => {
   });
 });
 
+test('a load keeps its connections busy in turn, reports, and ends with its input', async () => {
+  const perConnection: number[] = [];
+  const server = await rawServer((socket) => {
+    const index = perConnection.push(0) - 1;
+    socket.on('data', () => {
+      perConnection[index] = (perConnection[index] ?? 0) + 1;
+      socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+    });
+  });
+  const target = `127.0.0.1:${server.port}`;
+  const flags = ['--rate', '100', '--duration', '60', '--connections', '4', '--spread'];
+  const { stdout, stderr, code } = await tool.run(
+    ['load', target, ...flags, '--progress', '--until-input-ends'],
+    {
+      onStart: (child) => {
+        let seen = '';
+        child.stderr?.on('data', (chunk: Buffer) => {
+          seen += String(chunk);
+          const last = /\{[^}]*\}\n$/.exec(seen)?.[0];
+          if (last !== undefined && (JSON.parse(last) as { ok: number }).ok >= 40) child.stdin?.end();
+        });
+      },
+    },
+  );
+  server.close();
+  const { sent, ok, failed } = JSON.parse(stdout) as { sent: number; ok: number; failed: number };
+  expect({ code, ok, failed }).toEqual({ code: 0, ok: sent, failed: 0 });
+  expect(stderr).toMatch(/^\{"sent":\d+,"ok":\d+,"failed":0\}$/m);
+  expect(perConnection).toHaveLength(4);
+  expect(Math.max(...perConnection) - Math.min(...perConnection)).toBeLessThanOrEqual(1);
+});
+
 describe('behind TLS', () => {
   test('reports the session', async () => {
     const port = tlsAddress.split(':')[1] ?? '';
