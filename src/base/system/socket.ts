@@ -1,14 +1,15 @@
 import { Socket } from 'node:net';
+import { isIPv6 } from 'node:net';
 import { check, libc, SystemCallError } from './libc.js';
 import { runInNetns } from './netns.js';
 import { afInet, afInet6, decodeSocketAddress, encodeSocketAddress } from './socket-address.js';
-import { isIPv6 } from 'node:net';
 
 const sockStream = 1;
 const sockDgram = 2;
 const sockNonblockCloexec = 0o4000 | 0o2000000;
 const solSocket = 1;
 const soReuseaddr = 2;
+const soError = 4;
 const soReuseport = 15;
 const soMark = 36;
 const solIp = 0;
@@ -118,6 +119,15 @@ export function originalDestination(socket: Socket): { host: string; port: numbe
     if (libc.getsockopt(fd, level, soOriginalDst, out, [size]) === 0) return decodeSocketAddress(out);
   }
   return undefined;
+}
+
+/** An error of the connection that nothing was told of yet (SO_ERROR), which asking clears; 0 for none. */
+export function pendingError(socket: Socket): number {
+  const fd = fdOf(socket);
+  if (fd === undefined) return 0;
+  const out = new Uint8Array(4);
+  if (libc.getsockopt(fd, solSocket, soError, out, [4]) !== 0) return 0;
+  return new DataView(out.buffer).getInt32(0, true);
 }
 
 /** Local port an fd is bound to. */

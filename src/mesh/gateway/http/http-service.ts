@@ -2,7 +2,6 @@ import { STATUS_CODES } from 'node:http';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { createLogger } from '#base/telemetry/log.js';
 import type { EngineHandler } from '../../l7/codec/engine-handler.js';
-import { relay } from '../../l7/codec/relay.js';
 import { prepareRequestHeaders, prepareResponseHeaders } from '../../l7/layers/header-policy.js';
 import { guardRequest } from '../../l7/layers/request-guard.js';
 import { removeHopByHop } from '../../l7/message/connection-options.js';
@@ -11,8 +10,9 @@ import { isGrpc, type LocalReply, sendLocalReply } from '../../l7/message/local-
 import { normalizeTarget } from '../../l7/message/request-target.js';
 import type { UpstreamRequest, UpstreamResponse } from '../../l7/message/upstream-request.js';
 import { defaultRoute } from '../../l7/route/route.js';
+import { copyBoth } from '../../system/copy.js';
 import type { ConnectionContext } from '../connection/connection-context.js';
-import type { RequestRecord, Telemetry } from '../telemetry/request-record.js';
+import { bytesOf, type RequestRecord, type Telemetry } from '../telemetry/request-record.js';
 import type { FilteredRequest, HttpFilter } from './filter.js';
 import type { Forwarder, ForwardResult } from './forwarder.js';
 
@@ -300,6 +300,8 @@ function passBody(
     };
     body.once('end', once);
     body.once('close', once);
+    // A backend may break off right behind the head of its answer.
+    if (body.closed) once();
   });
 }
 
@@ -312,15 +314,9 @@ function switchProtocols(
   prepareResponseHeaders(headers, record.upstreamServiceTimeMs ?? 0);
   record.responseHeaderBytes = headers.sizeBytes;
   const client = exchange.switchProtocols({ status: 101, headers });
-  relay({
-    client: client.stream,
-    clientHead: client.head,
-    backend: response.stream,
-    backendHead: response.head,
-    onBytes: (direction, bytes) => {
-      if (direction === 'received') record.receivedBytes += bytes;
-      else record.sentBytes += bytes;
-    },
+  void copyBoth(client.stream, response.stream, bytesOf(record), {
+    a: client.head,
+    b: response.head,
   });
 }
 

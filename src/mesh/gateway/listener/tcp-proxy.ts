@@ -1,13 +1,14 @@
 import type { Duplex } from 'node:stream';
 import { messageOf } from '#base/errors/mesh-error.js';
-import { relay } from '../../l7/codec/relay.js';
 import { authorize, denialDetails } from '../../policy/l7/authorize.js';
-import { type ConnectionContext, serviceOf, connectionAttributes } from '../connection/connection-context.js';
 import type { L7PolicyStore } from '../../policy/l7/l7-policy-store.js';
-import type { ConnectionRecord, Telemetry } from '../telemetry/request-record.js';
+import { breakOff } from '../../system/break-off.js';
+import { copyBoth } from '../../system/copy.js';
+import { type ConnectionContext, serviceOf, connectionAttributes } from '../connection/connection-context.js';
+import { bytesOf, type ConnectionRecord, type Telemetry } from '../telemetry/request-record.js';
+import type { Backends } from '../upstream/backends.js';
 import type { Dialer } from '../upstream/dialer.js';
 import { DialError } from '../upstream/dialer.js';
-import type { Backends } from '../upstream/backends.js';
 import type { Endpoint } from '../upstream/endpoint.js';
 
 /** What passing TCP through needs. */
@@ -77,19 +78,10 @@ export class TcpProxy {
     const { backend, record, release, head } = path;
     this.#deps.telemetry.connectionOpened(record);
     this.#live.set(client, { context, record });
-    relay({
-      client,
-      clientHead: head ?? Buffer.alloc(0),
-      backend,
-      onBytes: (direction, bytes) => {
-        if (direction === 'received') record.receivedBytes += bytes;
-        else record.sentBytes += bytes;
-      },
-      onEnd: () => {
-        release();
-        this.#live.delete(client);
-        this.#close(record);
-      },
+    void copyBoth(client, backend, bytesOf(record), { a: head }).then(() => {
+      release();
+      this.#live.delete(client);
+      this.#close(record);
     });
     // Policy may have changed while the backend was being reached.
     this.#recheckOne(client);
@@ -174,7 +166,7 @@ export class TcpProxy {
     const denied = entry === undefined ? undefined : this.#denial(entry.context);
     if (entry === undefined || denied === undefined) return;
     entry.record.terminationDetails = denied;
-    client.destroy();
+    breakOff(client);
   }
 
   #refuse(record: ConnectionRecord, refusal: TcpRefusal): TcpRefusal {

@@ -1,5 +1,6 @@
-import type { ConnectionContext } from '../connection/connection-context.js';
+import type { CopyCounters } from '../../system/copy.js';
 import type { KnownWorkload } from '../../view/known.js';
+import type { ConnectionContext } from '../connection/connection-context.js';
 import type { Endpoint } from '../upstream/endpoint.js';
 
 /** What an HTTP request leaves behind: one log line and one sample of each metric. */
@@ -53,6 +54,24 @@ export interface Telemetry {
   request(record: RequestRecord): void;
   connectionOpened(record: ConnectionRecord): void;
   connectionClosed(record: ConnectionRecord): void;
+}
+
+/** The byte counts of a record, for copying: client to backend is `aToB`. */
+export function bytesOf(record: { receivedBytes: number; sentBytes: number }): CopyCounters {
+  return {
+    get aToB() {
+      return record.receivedBytes;
+    },
+    set aToB(bytes) {
+      record.receivedBytes = bytes;
+    },
+    get bToA() {
+      return record.sentBytes;
+    },
+    set bToA(bytes) {
+      record.sentBytes = bytes;
+    },
+  };
 }
 
 /** Name of what a connection is routed to, as upstream's cluster names are. */

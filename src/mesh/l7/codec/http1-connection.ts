@@ -1,6 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { breakOff, isBrokenOff } from '../../system/break-off.js';
 import { HeaderList } from '../message/header-list.js';
 import { UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../message/upstream-request.js';
 
@@ -45,6 +46,11 @@ export class Http1Connection {
   readonly #breakOff = (): void => {
     this.#stream.destroy();
   };
+  readonly #ended = (): void => {
+    // How it ended is asked, and remembered, while there still is something to ask.
+    isBrokenOff(this.#stream);
+    this.#stream.destroy();
+  };
 
   constructor(stream: Duplex, onIdle: (connection: Http1Connection) => void) {
     this.#stream = stream;
@@ -58,7 +64,7 @@ export class Http1Connection {
     // Node's agent references a reused socket's handle; a tunnel has none.
     if (!('ref' in stream)) Object.assign(stream, { ref: () => stream });
     // The stream may be half-open; a backend that ended its side takes no more requests.
-    stream.once('end', this.#breakOff);
+    stream.once('end', this.#ended);
   }
 
   get isOpen(): boolean {
@@ -113,9 +119,7 @@ export class Http1Connection {
       }
       // Node's limit would silently drop lines.
       sent.maxHeadersCount = 0;
-      const abort = (): void => {
-        sent.destroy();
-      };
+      const abort = (): void => breakOff(this.#stream);
       request.signal.addEventListener('abort', abort, { once: true });
       sent.once('close', () => {
         request.signal.removeEventListener('abort', abort);
@@ -145,7 +149,7 @@ export class Http1Connection {
           return;
         }
         // From here on each side may end on its own.
-        stream.off('end', this.#breakOff);
+        stream.off('end', this.#ended);
         const headers = HeaderList.fromRaw(response.rawHeaders);
         resolve({ kind: 'upgraded', status: 101, headers, stream, head });
       });
@@ -158,8 +162,9 @@ export class Http1Connection {
           headers,
           body: response,
           trailers: () => response.rawTrailers,
-          isComplete: () => response.complete,
-          cancel: () => sent.destroy(),
+          // A body without a length ends with the connection, which must have ended well.
+          isComplete: () => response.complete && !isBrokenOff(this.#stream),
+          cancel: abort,
         });
       });
       if (request.signal.aborted) abort();

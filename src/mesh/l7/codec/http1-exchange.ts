@@ -1,5 +1,6 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { breakOff } from '../../system/break-off.js';
 import type { BrokenRequest, Exchange, ExchangeEnd, ResponseHead } from '../message/exchange.js';
 import { HeaderList } from '../message/header-list.js';
 
@@ -135,7 +136,7 @@ export class Http1Exchange implements Exchange {
   }
 
   reset(): void {
-    this.#request.socket.destroy();
+    breakOff(this.#request.socket);
   }
 
   onEnd(listener: (end: ExchangeEnd) => void): void {
@@ -198,7 +199,7 @@ export class Http1UpgradeExchange extends Http1Exchange {
   }
 
   override reset(): void {
-    this.#raw.stream.destroy();
+    breakOff(this.#raw.stream);
   }
 }
 

@@ -1,3 +1,7 @@
+import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import type { TlsInfo } from '../../hbone/tls.js';
+import type { SpiffeId } from '../../identity/spiffe.js';
+import type { CopyCounters } from '../../system/copy.js';
 import { type AccessPeer, type AccessRecord, logConnection, logOpened } from '../../telemetry/access-log.js';
 import type {
   ConnectionMetrics,
@@ -6,10 +10,6 @@ import type {
   TrafficMetrics,
   TrafficPeer,
 } from '../../telemetry/traffic-metrics.js';
-import type { CopyCounters } from '../../hbone/copy.js';
-import type { TlsInfo } from '../../hbone/tls.js';
-import type { SpiffeId } from '../../identity/spiffe.js';
-import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import type { KnownService, KnownWorkload } from '../../view/known.js';
 
 /** A live connection as the state dump shows it. */

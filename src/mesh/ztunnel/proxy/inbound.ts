@@ -1,15 +1,16 @@
 import type { Socket } from 'node:net';
-import { ipFamilyOf } from '#base/net/address.js';
 import { messageOf } from '#base/errors/mesh-error.js';
-import { copyBoth } from '../../hbone/copy.js';
+import { ipFamilyOf } from '#base/net/address.js';
+import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import { connectTcp, originalDestination } from '#base/system/socket.js';
+import { createLogger } from '#base/telemetry/log.js';
 import { type ConnectRequest, remoteAddress, localAddress } from '../../hbone/server.js';
 import { parseSpiffe } from '../../identity/spiffe.js';
 import type { L4Connection } from '../../policy/l4/compile.js';
-import { connectTcp, originalDestination } from '#base/system/socket.js';
+import { breakOff } from '../../system/break-off.js';
+import { copyBoth } from '../../system/copy.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
-import { createLogger } from '#base/telemetry/log.js';
 import { listenerPorts, resolveInbound } from '../routing/inbound.js';
-import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import type { KnownService, KnownWorkload } from '../../view/known.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
@@ -90,7 +91,7 @@ export async function serveInboundPlaintext(context: ProxyContext, socket: Socke
       direction: 'inbound',
       error: problem ?? 'unknown',
     });
-    socket.destroy();
+    breakOff(socket);
     return;
   }
   const gone = new AbortController();
@@ -119,7 +120,7 @@ export async function serveInboundPlaintext(context: ProxyContext, socket: Socke
       identity: undefined,
     },
     signal: gone.signal,
-    refuse: () => socket.destroy(),
+    refuse: () => breakOff(socket),
     accept: () => socket,
   });
 }
@@ -178,8 +179,8 @@ async function admit(context: ProxyContext, o: Admission): Promise<void> {
     const connection = new ProxiedConnection(info, context.traffic, (c) => context.connections.remove(c));
     context.connections.add(connection);
     const cut = (): void => {
-      downstream.destroy();
-      app.destroy();
+      breakOff(downstream);
+      breakOff(app);
     };
     severed.signal.addEventListener('abort', cut, { once: true });
     await copyBoth(downstream, app, connection.counters);

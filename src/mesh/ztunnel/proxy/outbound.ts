@@ -1,19 +1,20 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { isInRange } from '#base/net/ranges.js';
 import { messageOf } from '#base/errors/mesh-error.js';
-import { copyBoth } from '../../hbone/copy.js';
+import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import { isInRange } from '#base/net/ranges.js';
+import { connectTcp, originalDestination } from '#base/system/socket.js';
 import { HboneError } from '../../hbone/hbone-error.js';
 import type { HbonePool } from '../../hbone/pool.js';
 import { localAddress, remoteAddress } from '../../hbone/server.js';
 import type { TlsInfo } from '../../hbone/tls.js';
-import { connectTcp, originalDestination } from '#base/system/socket.js';
+import { breakOff } from '../../system/break-off.js';
+import { copyBoth } from '../../system/copy.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
 import type { ResponseFlag } from '../../telemetry/traffic-metrics.js';
 import { listenerPorts } from '../routing/inbound.js';
 import { type OutboundRoute, resolveOutbound } from '../routing/outbound.js';
 import { sameIdentities } from '../../rules/trust-domain.js';
-import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import type { KnownWorkload } from '../../view/known.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
@@ -33,7 +34,7 @@ export async function serveOutbound(
       direction: 'outbound',
       error,
     });
-    socket.destroy();
+    breakOff(socket);
   };
   const isOwnListener = destination.host === client.host || isInRange(destination.host, 'loopback');
   if (isOwnListener && listenerPorts.has(destination.port)) {
@@ -56,7 +57,7 @@ export async function serveOutbound(
     describeOutbound({ client, destination, source, route, tls });
   if (route.kind === 'refuse') {
     recordFailure(describe(undefined), { traffic: context.traffic, flag: 'CONNECT', error: route.reason });
-    socket.destroy();
+    breakOff(socket);
     return;
   }
   let upstream: { stream: Duplex; tls: TlsInfo | undefined };
@@ -65,7 +66,7 @@ export async function serveOutbound(
   } catch (error) {
     const flag: ResponseFlag = error instanceof HboneError ? error.flag : flagOf(error);
     recordFailure(describe(undefined), { traffic: context.traffic, flag, error: messageOf(error) });
-    socket.destroy();
+    breakOff(socket);
     return;
   }
   const connection = new ProxiedConnection(describe(upstream.tls), context.traffic, (c) =>

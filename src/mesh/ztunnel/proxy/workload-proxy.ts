@@ -1,20 +1,20 @@
-import { untilAborted } from '#base/system/until.js';
-import { createServer, type Server, type Socket } from 'node:net';
 import { closeSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '#base/errors/mesh-error.js';
+import { formatHostPort } from '#base/net/authority.js';
+import { listenTcp, closeFd } from '#base/system/socket.js';
+import { createLogger } from '#base/telemetry/log.js';
 import { HbonePool } from '../../hbone/pool.js';
 import { HboneServer } from '../../hbone/server.js';
-import { listenTcp, closeFd } from '#base/system/socket.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
-import { createLogger } from '#base/telemetry/log.js';
 import { isOwnIdentity, type MeshNames } from '../../rules/trust-domain.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { PodCertificate } from '../../identity/pod-certificate.js';
 import { ClientAffinity } from '../../view/client-affinity.js';
 import type { MeshView } from '../../view/mesh-view.js';
-import { formatHostPort } from '#base/net/authority.js';
 import type { KnownWorkload } from '../../view/known.js';
 import type { L4PolicyStore } from '../../policy/l4/l4-policy-store.js';
+import { breakOff } from '../../system/break-off.js';
 import { ConnectionSet } from './connection-set.js';
 import { serveInboundHbone, serveInboundPlaintext } from './inbound.js';
 import { serveOutbound } from './outbound.js';
@@ -149,12 +149,10 @@ export class WorkloadProxy {
       );
   }
 
-  /** Graceful end: no new connections, GOAWAY to peers; resolves when the last connection ended or the signal fires. */
-  async drain(deadline: AbortSignal): Promise<void> {
+  /** No new connections, GOAWAY to peers; what runs goes on. */
+  close(): void {
     this.#stopListening();
     this.#hbone.drain();
-    await Promise.race([this.connections.idle(), untilAborted(deadline)]);
-    this.stop();
   }
 
   /** Ends everything now. */
@@ -162,7 +160,7 @@ export class WorkloadProxy {
     this.#stopListening();
     this.#hbone.close();
     this.#pool.close();
-    for (const socket of this.#accepted) socket.destroy();
+    for (const socket of this.#accepted) breakOff(socket);
     if (this.#isStopped) return;
     this.#isStopped = true;
     closeSync(this.#options.netns);

@@ -18,6 +18,7 @@ import {
   TunnelProtocol,
   WorkloadStatus,
 } from '#mesh/xds/gen/istio/workload_pb.js';
+import { copyBoth } from '#mesh/system/copy.js';
 import { AuthorizationPolicySchema } from '#mesh/xds/gen/meshctl/l7_pb.js';
 import { ipToBytes } from '#base/net/address.js';
 import { ControlPlane } from './control-plane.js';
@@ -92,7 +93,7 @@ export class Lab {
   ) {}
 
   static async start(
-    options: { isSynced?: boolean; accessLog?: WaypointConfig['accessLog'] } = {},
+    options: { isSynced?: boolean; accessLog?: WaypointConfig['accessLog']; drainSeconds?: number } = {},
   ): Promise<Lab> {
     const plane = await ControlPlane.start(gatewayIdentity);
     plane.isReady = options.isSynced ?? true;
@@ -109,7 +110,7 @@ export class Lab {
       XDS_ROOT_CA: join(dir, 'root.pem'),
       TOKEN_FILE: 'gateway-token',
       ACCESS_LOG: options.accessLog ?? 'text',
-      TERMINATION_DRAIN_DURATION_SECONDS: '10',
+      TERMINATION_DRAIN_DURATION_SECONDS: String(options.drainSeconds ?? 10),
     };
     const base = readConfig(['--domain', 'shop.svc.cluster.local'], env);
     const ports = {
@@ -163,6 +164,8 @@ export class Lab {
       credentials: await this.credentialsOf(serviceAccount),
       expectedIdentities: [gatewayIdentity],
     });
+    // Tests look at its end; what broke it off is no error of theirs.
+    stream.on('error', () => undefined);
     this.closers.push(() => {
       stream.destroy();
     });
@@ -282,11 +285,7 @@ export class Lab {
     const [host = '', port = ''] = request.authority.split(':');
     try {
       const app = await connectTcp({ host, port: Number(port) });
-      const stream = request.accept();
-      stream.pipe(app).pipe(stream);
-      app.on('error', () => stream.destroy());
-      stream.on('close', () => app.destroy());
-      app.on('close', () => stream.destroy());
+      await copyBoth(request.accept(), app, { aToB: 0, bToA: 0 });
     } catch {
       request.reject(503);
     }

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isBrokenOff } from '#mesh/system/break-off.js';
 import { AppProtocol } from '#mesh/xds/gen/istio/workload_pb.js';
 import { AuthorizationPolicy_Action as Action } from '#mesh/xds/gen/meshctl/l7_pb.js';
 import { exchangeRaw, fetchOver } from './http-client.js';
@@ -164,7 +165,8 @@ describe('TCP through the gateway', () => {
       rules: [{ from: [{ principals: ['*/sa/sleep'] }] }],
     });
     live.resume();
-    await once(live, 'close');
+    await eventually('the end', () => live.closed);
+    expect(isBrokenOff(live)).toBe(true);
     await expect(lab.tunnel(tcp)).rejects.toMatchObject({ status: 401 });
     await expect(lab.tunnel(tcp, 'other')).resolves.toBeDefined();
   });
