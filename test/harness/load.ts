@@ -131,13 +131,11 @@ export async function podLoad(sandbox: TestSandbox, options: PodLoadOptions): Pr
   const pod = await onePod(sandbox.client, from.namespace, `app=${from.app}`);
   const spread =
     connections === 'new' ? ['--each-new-connection'] : ['--connections', String(connections), '--spread'];
-  const run = ['tool', 'load', url, '--rate', String(rate), '--duration', String(podLoadSeconds), ...spread];
+  const inPod = ['exec', '-i', pod.metadata.name, '-n', from.namespace, '--'];
+  const run = ['tool', 'load', url, '--rate', String(rate), '--duration', String(podLoadSeconds)];
   const child = spawn(
     'kubectl',
-    [
-      ...['exec', '-i', pod.metadata.name, '-n', from.namespace, '--'],
-      ...[...run, '--progress', '--until-input-ends', ...flags],
-    ],
+    [...inPod, ...run, ...spread, '--progress', '--until-input-ends', ...flags],
     { env: { ...process.env, ...sandbox.env }, stdio: ['pipe', 'pipe', 'pipe'] },
   );
   let counts: LoadCounts = { sent: 0, ok: 0, failed: 0 };

@@ -13,6 +13,7 @@ import { Http2Engine } from '../l7/codec/http2-engine.js';
 import { L7PolicyStore } from '../policy/l7/l7-policy-store.js';
 import { adminHandler } from '../process/admin-handler.js';
 import { ControlPlane } from '../process/control-plane.js';
+import { Drain, type DrainPart } from '../process/drain.js';
 import { HttpServer } from '../process/http-server.js';
 import { metricsHandler } from '../process/metrics-handler.js';
 import { processRegistry } from '../process/process-metrics.js';
@@ -70,7 +71,7 @@ export class Waypoint {
   readonly #stopping = new AbortController();
   #servers: HttpServer[] = [];
   #tcpServer: Server | undefined;
-  #isDraining = false;
+  readonly #drain: Drain;
 
   /** `writeLog` takes the lines of the access log; by default they go to the standard output. */
   constructor(
@@ -81,6 +82,7 @@ export class Waypoint {
     this.#writeLog = writeLog;
 
     const { controlPlane, gateway, names, network, pod } = config;
+    this.#drain = new Drain({ deadlineMs: config.drainMs, leaveMs, log });
     this.#self = { namespace: gateway.namespace, hostname: config.hostname, network, podIp: pod.ip };
     this.#policies = new L7PolicyStore(names);
     this.#ca = new CaClient({
@@ -145,7 +147,7 @@ export class Waypoint {
     this.#readiness.require('listener', () =>
       this.#tcpServer?.listening === true ? undefined : 'does not take connections',
     );
-    this.#readiness.require('shutdown', () => (this.#isDraining ? 'draining' : undefined));
+    this.#readiness.require('shutdown', this.#drain.check);
   }
 
   /** Runs until the signal fires or /quitquitquit is called, then drains. Rejects when a port cannot be bound. */
@@ -157,7 +159,9 @@ export class Waypoint {
       const control = this.#controlPlane.run(this.#stopping.signal);
       await Promise.race([this.#listenForClients(stop), untilAborted(stop), control]);
       await Promise.race([untilAborted(stop), control]);
-      await this.#drain();
+      await this.#drain.run([this.#traffic()]);
+      this.#upstream.drain();
+      this.#hbonePool.drain();
       this.#stopping.abort(new Error('shutting down'));
       await control;
     } finally {
@@ -213,22 +217,21 @@ export class Waypoint {
   }
 
   /**
-   * Not ready at once, but still serving for a moment: clients' proxies learn late that this one is going. Then no
-   * new connections; what runs gets the rest of the drain time to end.
+   * How clients are let go: no new connection and no new tunnel (their proxies go elsewhere with both), GOAWAY to
+   * HTTP/2, and to HTTP/1.1 the end of the connection with the next answer. Only at the end, connections that no
+   * request came on are closed: a request may always be under way to them.
    */
-  async #drain(): Promise<void> {
-    log.info('draining', { deadlineMs: this.#config.drainMs });
-    this.#isDraining = true;
-    if (this.#tcpServer !== undefined) await pause(Math.min(lingerMaxMs, this.#config.drainMs / 4));
-    this.#tcpServer?.close();
-    this.#hbone.drain();
-    this.#http1.drain();
-    this.#http1.closeIdle();
-    this.#http2.drain();
-    const deadline = AbortSignal.timeout(this.#config.drainMs);
-    while (this.#listener.live.length > 0 && !deadline.aborted) await pause(drainPollMs);
-    this.#upstream.drain();
-    this.#hbonePool.drain();
+  #traffic(): DrainPart {
+    return {
+      close: () => {
+        this.#tcpServer?.close();
+        this.#hbone.drain();
+        this.#http1.drain();
+        this.#http2.drain();
+      },
+      idle: () => this.#listener.idle(),
+      endIdle: () => this.#http1.closeIdle(),
+    };
   }
 
   #dump(): unknown {
@@ -277,11 +280,10 @@ function xdsNode({ pod, gateway, serviceAccount, clusterId }: WaypointConfig): D
   };
 }
 
-const drainPollMs = 50;
 /** The certificate manager paces its own attempts; this only looks whether one succeeded. */
 const certificatePollMs = 250;
-/** How long new connections are still taken after the signal. */
-const lingerMaxMs = 1_500;
+/** How long new connections are still taken after the signal: clients' proxies learn late that this one is going. */
+const leaveMs = 1_500;
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {

@@ -1,11 +1,11 @@
 import type { Registry } from 'prom-client';
-import { messageOf } from '#base/errors/mesh-error.js';
 import { CaClient } from '../identity/ca-client.js';
 import { CertificateManager } from '../identity/certificate-manager.js';
 import { PodCertificate } from '../identity/pod-certificate.js';
 import { TrustBundleHandler } from '../identity/trust-bundle.js';
 import { adminHandler } from '../process/admin-handler.js';
 import { ControlPlane } from '../process/control-plane.js';
+import { Drain } from '../process/drain.js';
 import { HttpServer } from '../process/http-server.js';
 import { metricsHandler } from '../process/metrics-handler.js';
 import { processRegistry } from '../process/process-metrics.js';
@@ -47,10 +47,11 @@ export class Ztunnel {
   readonly #quit = new AbortController();
   readonly #ca: CaClient;
   #servers: HttpServer[] = [];
-  #isDraining = false;
+  readonly #drain: Drain;
 
   constructor(config: ZtunnelConfig, version: string) {
     this.#config = config;
+    this.#drain = new Drain({ deadlineMs: config.drainMs, log });
     this.#version = version;
 
     this.#registry = processRegistry({ component: 'ztunnel', tag: config.istioVersion });
@@ -105,7 +106,7 @@ export class Ztunnel {
     this.#readiness.require('workload proxy manager', () =>
       this.workloads.isReady ? undefined : 'the CNI agent has not handed over its pods',
     );
-    this.#readiness.require('shutdown', () => (this.#isDraining ? 'draining' : undefined));
+    this.#readiness.require('shutdown', this.#drain.check);
     this.policies.onPush(() => {
       for (const proxy of this.workloads.proxies()) proxy.connections.reevaluate(this.policies);
     });
@@ -128,7 +129,8 @@ export class Ztunnel {
       await this.#listen();
       const tasks = [this.#followControlPlane(), this.#followAgent()];
       await Promise.race([...tasks, untilAborted(stop)]);
-      await this.#drain();
+      await this.#drain.run([this.workloads]);
+      this.workloads.stop();
       this.#stopping.abort(new Error('shutting down'));
       await Promise.allSettled(tasks);
     } finally {
@@ -200,15 +202,5 @@ export class Ztunnel {
         requireOriginalSource: config.preservesSource,
       },
     });
-  }
-
-  async #drain(): Promise<void> {
-    this.#isDraining = true;
-    log.info('draining', { deadlineMs: this.#config.drainMs });
-    try {
-      await this.workloads.drain(AbortSignal.timeout(this.#config.drainMs));
-    } catch (error) {
-      log.error('drain failed', { error: messageOf(error) });
-    }
   }
 }

@@ -44,6 +44,7 @@ export class TunnelListener {
 
   readonly #detection: ProtocolDetection;
   readonly #tunnels = new Map<Duplex, LiveTunnel>();
+  readonly #idleWaiters: (() => void)[] = [];
 
   constructor(deps: TunnelListenerDeps) {
     this.#deps = deps;
@@ -53,6 +54,12 @@ export class TunnelListener {
   /** Tunnels being served. */
   get live(): readonly LiveTunnel[] {
     return [...this.#tunnels.values()];
+  }
+
+  /** Resolves when no tunnel is left, at once if that is so now. */
+  idle(): Promise<void> {
+    if (this.#tunnels.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
   /** Serves one CONNECT. Never rejects. */
@@ -170,13 +177,19 @@ export class TunnelListener {
     }
   }
 
+  #forget(client: Duplex): void {
+    this.#tunnels.delete(client);
+    if (this.#tunnels.size > 0) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
   #track(
     client: Duplex,
     request: ConnectRequest,
     { destination, peerAddress }: ConnectionContext,
     protocol: LiveTunnel['protocol'],
   ): void {
-    if (!this.#tunnels.has(client)) client.once('close', () => this.#tunnels.delete(client));
+    if (!this.#tunnels.has(client)) client.once('close', () => this.#forget(client));
     this.#tunnels.set(client, {
       src: formatAddress(peerAddress),
       originalDst: destination.kind === 'service' ? destination.service.hostname : request.authority,

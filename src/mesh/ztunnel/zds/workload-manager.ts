@@ -3,6 +3,7 @@ import type { Counter, Gauge } from 'prom-client';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { netnsInode } from '#base/system/netns.js';
 import { createLogger } from '#base/telemetry/log.js';
+import type { DrainPart } from '../../process/drain.js';
 import type { WorkloadInfo, WorkloadProxy } from '../proxy/workload-proxy.js';
 
 /** A workload as the state dump shows it. */
@@ -40,7 +41,7 @@ const log = createLogger('workload');
  * The enrolled pods of this node. A pod is Pending until its listeners are bound, then Up. The CNI agent's messages
  * are the only way in and out.
  */
-export class WorkloadManager {
+export class WorkloadManager implements DrainPart {
   readonly #options: WorkloadManagerOptions;
 
   readonly #entries = new Map<string, Entry>();
@@ -137,11 +138,24 @@ export class WorkloadManager {
     return [...this.#entries.values()].flatMap((entry) => (entry.isUp ? [entry.proxy] : []));
   }
 
-  /** Drains every proxy until the deadline fires, then ends what is left. */
-  async drain(deadline: AbortSignal): Promise<void> {
+  /** No new connections to or from any pod. */
+  close(): void {
     this.#isStopped = true;
-    for (const entry of this.#entries.values()) clearTimeout(entry.retry);
-    await Promise.all([...this.#entries.values()].map((entry) => entry.proxy.drain(deadline)));
+    for (const { proxy, retry } of this.#entries.values()) {
+      clearTimeout(retry);
+      proxy.close();
+    }
+  }
+
+  /** Resolves when no pod has a connection. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#entries.values()].map(({ proxy }) => proxy.connections.idle()));
+  }
+
+  /** Ends every proxy now. */
+  stop(): void {
+    this.close();
+    for (const { proxy } of this.#entries.values()) proxy.stop();
     this.#entries.clear();
   }
 

@@ -1,9 +1,15 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AuthorizationPolicy_Action as Action } from '#mesh/xds/gen/meshctl/l7_pb.js';
-import { fetchOver } from './http-client.js';
+import { AppProtocol } from '#mesh/xds/gen/istio/workload_pb.js';
+import { isBrokenOff } from '#mesh/system/break-off.js';
+import { localLoad } from '../../../harness/load.js';
+import { answerOn, fetchOver } from './http-client.js';
 import { eventually, Lab } from './lab.js';
 
 let lab: Lab | undefined;
@@ -78,6 +84,90 @@ describe('shutdown', () => {
     held[0]?.end('late but whole');
     expect(String((await answer).body)).toBe('late but whole');
     await ended;
+  });
+});
+
+describe('shutdown with kept connections', () => {
+  it('costs no HTTP/1.1 client a request: the next answer ends the connection, idle ones are closed at the end', async () => {
+    lab = await Lab.start({ drainSeconds: 2 });
+    const running = lab;
+    await startApp(running);
+    // As a client that keeps its connection until it is told, or finds it closed before a request.
+    const tunnels = new Map<number, Duplex>();
+    const last: number[] = [];
+    let release = (): void => undefined;
+    const over = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const load = localLoad(async (worker) => {
+      const kept = tunnels.get(worker);
+      const tunnel = kept ?? (await running.tunnel(vip));
+      tunnels.set(worker, tunnel);
+      tunnel.write('GET / HTTP/1.1\r\nhost: app\r\n\r\n');
+      const answer = await answerOn(tunnel);
+      if (!answer.startsWith('HTTP/1.1 200 ')) throw new Error(`not an answer: ${JSON.stringify(answer)}`);
+      if (/^connection: close\r$/im.test(answer)) {
+        tunnels.delete(worker);
+        last.push(worker);
+        // There is no other waypoint to go to.
+        await over;
+        return;
+      }
+      await pause(40);
+    }, 6);
+    const idle = await running.tunnel(vip);
+    idle.write('GET / HTTP/1.1\r\nhost: app\r\n\r\n');
+    expect(await answerOn(idle)).toMatch(/^HTTP\/1\.1 200 /);
+    await eventually('the load', () => load.counts().ok > 50);
+    const closed = Promise.all([once(idle, 'end'), once(idle.resume(), 'close')]);
+    const begin = performance.now();
+    const ended = running.terminate();
+    await closed;
+    expect(performance.now() - begin).toBeGreaterThan(1_000);
+    await ended;
+    const stopped = load.stop();
+    release();
+    const { sent, ok, failures } = await stopped;
+    expect({ ok, failures }).toEqual({ ok: sent, failures: {} });
+    expect(last.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it('tells HTTP/2 clients to go, and ends when their requests have', async () => {
+    lab = await Lab.start({ drainSeconds: 20 });
+    const running = lab;
+    const held: ServerResponse[] = [];
+    await startApp(running, (response) => held.push(response));
+    const tunnel = await running.tunnel(vip);
+    const session = connectHttp2('http://app', { createConnection: () => tunnel });
+    const stream = session.request({ ':path': '/' });
+    await eventually('the request at the backend', () => held.length === 1);
+    const goaway = once(session, 'goaway');
+    const begin = performance.now();
+    const ended = running.terminate();
+    expect((await goaway)[0]).toBe(0);
+    held[0]?.end('late but whole');
+    expect(String(await buffer(stream))).toBe('late but whole');
+    await ended;
+    expect(performance.now() - begin).toBeLessThan(10_000);
+  });
+
+  it('lets a running TCP connection go on until its end, and resets it at the deadline', async () => {
+    lab = await Lab.start({ drainSeconds: 2 });
+    const running = lab;
+    const port = await running.backend('127.0.20.23', (socket) => socket.pipe(socket));
+    running.putService({ name: 'echo', vip: '10.96.2.2', protocol: AppProtocol.TCP });
+    running.putWorkload({ name: 'echo', ip: '127.0.20.23', services: { echo: port } });
+    await running.known({ services: ['echo'] });
+    const [short, long] = [await running.tunnel('10.96.2.2:80'), await running.tunnel('10.96.2.2:80')];
+    const terminated = running.terminate();
+    await pause(1_000);
+    short.end('still');
+    expect(String(await buffer(short))).toBe('still');
+    const cut = once(long.resume(), 'close');
+    await terminated;
+    await cut;
+    // Its bytes stopped in the middle: that must not look like their end.
+    expect(isBrokenOff(long)).toBe(true);
   });
 });
 
