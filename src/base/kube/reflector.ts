@@ -7,6 +7,8 @@ import type { KubeObject } from './types.js';
 
 export interface ReflectorChange<T extends KubeObject> {
   readonly type: 'added' | 'modified' | 'deleted';
+  /** `namespace/name`, or the name of an object without namespace. */
+  readonly key: string;
   /** As it is kept. */
   readonly object: T;
   /** As it came: all of it. */
@@ -72,7 +74,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   get(namespace: string | undefined, name: string): T | undefined {
-    return this.#items.get(`${namespace ?? ''}/${name}`);
+    return this.#items.get(keyOf({ namespace, name }));
   }
 
   /** Calls `listener` for every change from now on; returns the function that stops it. */
@@ -113,7 +115,7 @@ export class Reflector<T extends KubeObject> {
     for await (const page of this.#o.client.pages<T>(this.#o.resource, options)) {
       version = page.resourceVersion;
       for (const object of page.items) {
-        const key = keyOf(object);
+        const key = keyOf(object.metadata);
         listed.add(key);
         const isCurrent = this.#items.get(key)?.metadata.resourceVersion === object.metadata.resourceVersion;
         if (!isCurrent) this.#take('MODIFIED', object);
@@ -162,14 +164,14 @@ export class Reflector<T extends KubeObject> {
 
   #take(type: string, received: T): void {
     const object = this.#o.keep?.(received) ?? received;
-    const key = keyOf(object);
+    const key = keyOf(object.metadata);
     const old = this.#items.get(key);
     if (type === 'DELETED') {
       this.#items.delete(key);
-      this.#emit({ type: 'deleted', object, received, old });
+      this.#emit({ type: 'deleted', key, object, received, old });
     } else if (type === 'ADDED' || type === 'MODIFIED') {
       this.#items.set(key, object);
-      this.#emit({ type: old === undefined ? 'added' : 'modified', object, received, old });
+      this.#emit({ type: old === undefined ? 'added' : 'modified', key, object, received, old });
     }
   }
 
@@ -187,8 +189,15 @@ export class Reflector<T extends KubeObject> {
   }
 }
 
-function keyOf(object: KubeObject): string {
-  return `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+function keyOf({
+  namespace,
+  name,
+}: {
+  readonly namespace?: string | undefined;
+  readonly name: string;
+}): string {
+  // Joined, not put together: the parts of a text that is put together stay with it, and these are many.
+  return namespace === undefined || namespace === '' ? name : [namespace, name].join('/');
 }
 
 function isGone(error: unknown): boolean {

@@ -5,7 +5,7 @@ import type { ConfigMap, KubeObject } from '#base/kube/types.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { SourceCollection } from './graph/graph.js';
-import { meshKey, objectKey, statusKey, type Inputs } from './model/inputs.js';
+import { meshKey, statusKey, type Inputs } from './model/inputs.js';
 import { type KindName, type KindRow, kinds } from './model/kinds.js';
 import { type MeshConfig, meshConfigMap, parseMeshConfig } from '../rules/mesh-config.js';
 
@@ -39,8 +39,7 @@ function kindReflector(deps: InformerDeps, name: KindName): Reflector<KubeObject
     keep: identityOf,
     onError: onErrorOf(deps),
   });
-  reflector.onChange(({ type, received }) => {
-    const key = objectKey(received);
+  reflector.onChange(({ type, key, received }) => {
     const present = type === 'deleted' ? undefined : received;
     if (row.status !== undefined)
       deps.inputs.liveStatuses.set(statusKey(name, key), present && liveStatusOf(present));

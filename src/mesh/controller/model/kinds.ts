@@ -24,7 +24,7 @@ import {
   routeFacts,
   unhonoredFacts,
 } from './object-facts.js';
-import { pooledPodFacts } from './string-pool.js';
+import { sharedPodFacts } from './shared-facts.js';
 
 /** Who writes the status of a kind: one replica for the whole mesh, or one of each revision for what is its own. */
 export type StatusLease = 'mesh' | 'revision';
@@ -98,7 +98,7 @@ const routeRows = {
 export const kinds = {
   namespaces: row({ resource: resources.namespaces, facts: (object: Namespace) => namespaceFacts(object) }),
   nodes: row({ resource: resources.nodes, facts: (object: Node) => nodeFacts(object) }),
-  pods: row({ resource: resources.pods, facts: (object: Pod) => pooledPodFacts(podFacts(object)) }),
+  pods: row({ resource: resources.pods, facts: (object: Pod) => sharedPodFacts(podFacts(object)) }),
   services: row({
     resource: resources.services,
     facts: (object: Service) => serviceFacts(object),

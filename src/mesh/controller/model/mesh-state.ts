@@ -2,14 +2,10 @@ import { Graph, type Recomputations } from '../graph/graph.js';
 import type { ChangedNames, ResourceSource } from '../../xds/server/source.js';
 import { createAmbientIndex, type AmbientIndex } from './ambient-index.js';
 import type { ClusterFacts } from './input-view.js';
+import { FlushPace } from './flush-pace.js';
 import { createInputs, type Inputs } from './inputs.js';
 import type { MeshConfig } from '../../rules/mesh-config.js';
 import { ChangeCollector, createSources } from './xds-sources.js';
-
-/** A change waits this long for others to join it, in milliseconds. */
-const quietMs = 15;
-/** No change waits longer than this, however many follow it, in milliseconds. */
-const quietMaxMs = 100;
 
 export interface MeshStateOptions {
   readonly cluster: ClusterFacts;
@@ -40,7 +36,9 @@ export class MeshState {
   #isRunning = false;
   #isFlushing = false;
   #pushCount = 0;
-  #firstStaleMs: number | undefined;
+  readonly #pace = new FlushPace();
+  /** When the last change came that the timer knows of. */
+  #staleMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: MeshStateOptions) {
@@ -86,11 +84,12 @@ export class MeshState {
   #onStale(): void {
     // What a recomputation itself makes stale is computed by it.
     if (!this.#isRunning || this.#isFlushing) return;
-    const nowMs = Date.now();
-    this.#firstStaleMs ??= nowMs;
-    const waitMs = Math.max(0, Math.min(quietMs, this.#firstStaleMs + quietMaxMs - nowMs));
+    const nowMs = Math.floor(performance.now());
+    // One change of an object may make thousands of computations stale.
+    if (this.#timer !== undefined && nowMs === this.#staleMs) return;
+    this.#staleMs = nowMs;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#flush(), waitMs);
+    this.#timer = setTimeout(() => this.#flush(), this.#pace.changed(nowMs));
   }
 
   #recompute(): Recomputations {
@@ -103,8 +102,10 @@ export class MeshState {
   }
 
   #flush(): void {
-    this.#firstStaleMs = undefined;
+    this.#timer = undefined;
+    this.#pace.began();
     const startedAt = performance.now();
+    const usage = process.cpuUsage();
     const recomputations = this.#recompute();
     const changed = this.#collector.take();
     if (changed.size > 0) {
@@ -112,5 +113,10 @@ export class MeshState {
       this.#options.onPush(changed);
     }
     this.#options.onRecomputed?.({ recomputations, tookMs: performance.now() - startedAt });
+    // Streams write in this turn and the next. What others take of the processor meanwhile is no cost of ours.
+    setImmediate(() => {
+      const { user, system } = process.cpuUsage(usage);
+      this.#pace.ended(performance.now(), (user + system) / 1_000);
+    });
   }
 }

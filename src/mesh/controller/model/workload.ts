@@ -79,7 +79,8 @@ export function podUid(
   clusterId: string,
   pod: { readonly namespace: string; readonly name: string },
 ): string {
-  return `${clusterId}//Pod/${pod.namespace}/${pod.name}`;
+  // Joined, not put together: the parts of a text that is put together stay with it.
+  return [clusterId, '', 'Pod', pod.namespace, pod.name].join('/');
 }
 
 /** Builds a pod's workload. */
@@ -220,7 +221,7 @@ function finish(message: Workload, ips: readonly string[]): MeshWorkload {
     typeUrl: addressType,
     schema: AddressSchema,
     message: create(AddressSchema, { type: { case: 'workload', value: message } }),
-    aliases: ips.map((ip) => `${message.network}/${ip}`),
+    aliases: ips.map((ip) => [message.network, ip].join('/')),
     groups: Object.keys(message.services),
     isVersioned: true,
   });

@@ -81,7 +81,8 @@ describe('object cache', () => {
   class Watch extends Reflector<Pod> {
     listener: (change: { type: 'added' | 'modified' | 'deleted'; object: Pod }) => void = () => undefined;
     override onChange(listener: Parameters<Reflector<Pod>['onChange']>[0]): () => void {
-      this.listener = (change) => listener({ ...change, received: change.object });
+      this.listener = (change) =>
+        listener({ ...change, key: change.object.metadata.name, received: change.object });
       return () => undefined;
     }
   }
