@@ -1,7 +1,9 @@
-// npm run bench: what starting, installing and carrying traffic costs, beside peers of the same run.
+// npm run bench: what starting, installing, controlling and carrying traffic costs, beside peers of the same run.
+// npm run bench -- controller [PODS...]: the controller alone, and of those cluster sizes; the page is left as it was.
 import { writeFileSync } from 'node:fs';
 import { BenchSandbox } from './bench/bench-sandbox.js';
 import { measureCliStart } from './bench/cli-start.js';
+import { measureController } from './bench/controller/measure.js';
 import { DataPath } from './bench/data-path.js';
 import { measureHostPick } from './bench/host-pick.js';
 import { Measurements } from './bench/measurements.js';
@@ -9,13 +11,18 @@ import { renderPage, renderTable } from './bench/report.js';
 import { useTwoCores } from './bench/two-cores.js';
 
 const roundsMax = 3;
-/** On a slow machine no further round starts after this long, so that the run stays under three minutes. */
+/** On a slow machine no further round starts after this long, so that the run stays under five minutes. */
 const lastLifecycleStartMs = 45_000;
 const lastDataPathStartMs = 125_000;
 const page = 'docs/benchmarks.md';
 
 /** Measures and reports; resolves to 1 when something could not be measured, whatever the numbers say. */
-export async function main(): Promise<number> {
+export async function main(args: readonly string[] = []): Promise<number> {
+  const [section, ...sizes] = args;
+  if (section !== undefined && section !== 'controller') {
+    say(`there is no section ${section}; the one that can be measured alone is: controller`);
+    return 2;
+  }
   const interruption = new AbortController();
   const interrupt = () => interruption.abort(new Error('interrupted'));
   process.once('SIGINT', interrupt);
@@ -26,7 +33,12 @@ export async function main(): Promise<number> {
   const measurements = new Measurements();
   let failure: Error | undefined;
   try {
-    await measure(measurements, { startedAt, signal: interruption.signal });
+    if (section === undefined) await measure(measurements, { startedAt, signal: interruption.signal });
+    await measureController(measurements, {
+      ...(sizes.length > 0 ? { sizes: sizes.map(Number) } : {}),
+      signal: interruption.signal,
+      say,
+    });
   } catch (error) {
     failure = error instanceof Error ? error : new Error(String(error));
   }
@@ -37,6 +49,7 @@ export async function main(): Promise<number> {
     say(`${page} is left as it was`);
     return 1;
   }
+  if (section !== undefined) return 0;
   const machine = {
     date: new Date().toISOString().slice(0, 10),
     nodeVersion: process.versions.node,

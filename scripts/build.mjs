@@ -16,6 +16,7 @@ const entries = {
   tool: 'src/sandbox/tool/main.ts',
   quickstart: 'scripts/quickstart.ts',
   bench: 'scripts/bench.ts',
+  'bench-controller': 'scripts/bench/controller/controller-process.ts',
 };
 
 // Into a folder of its own, renamed when whole: a failed build leaves the last good one in place.

@@ -31,6 +31,11 @@ connection. Memory is the proportional set size; the program text that all Node.
 is divided among them, so a lone component takes more than its line says. A host for a connection is ztunnel's whole
 decision about an outbound connection, an endpoint for a request the L7 proxy's choice among the hosts of a Service;
 in the last three of these rows every tenth decision comes after a changed host, decoded from its message.
+The controller is the real process, reading a made-up cluster from a stand-in for the API server and serving 100 proxies
+over TLS, which acknowledge everything and share its two cores. 50 pods a second become unready, each with its
+EndpointSlice; a change counts as acknowledged when the last of the 100 has answered. The heap is after a full garbage
+collection, less that of an empty cluster. The CPU of single changes is from the object to the bytes for 100 streams,
+without a network: an endpoint of a Service of 100, one pod, and a Service for ten pods.
 `;
 }
 

@@ -1,3 +1,4 @@
+import { clusterSizes, ofPods } from './controller/measure.js';
 import { hostCounts } from './host-pick.js';
 
 /** One line of the table: how a measurement is called, printed and judged. */
@@ -5,7 +6,7 @@ export interface RowSpec {
   /** Name of the measurement. */
   readonly name: string;
   readonly label: string;
-  readonly unit: 'us' | 'ms' | 's' | 'MB' | 'MB/s' | '/s';
+  readonly unit: 'us' | 'ms' | 's' | 'KB' | 'MB' | 'MB/s' | '/s';
   /** Measurement of the same rounds it is divided by. */
   readonly peer?: string;
   readonly goal?: Goal;
@@ -56,6 +57,8 @@ export const rows: readonly RowSpec[] = [
   { name: 'memory ztunnels', label: 'memory: both ztunnels', unit: 'MB' },
   { name: 'memory CNI agents', label: 'memory: both CNI agents', unit: 'MB' },
   { name: 'memory waypoint', label: 'memory: waypoint', unit: 'MB' },
+  ...ofRecomputations(),
+  ...clusterSizes.flatMap(({ pods }) => ofClusterSize(pods)),
   ...ofHostCounts('ztunnel', 'host for a connection'),
   ...ofHostCounts('gateway', 'endpoint for a request'),
   ...ofHostCounts('changing', 'host for a connection, 1 change in 10'),
@@ -68,6 +71,41 @@ export const rows: readonly RowSpec[] = [
       : row,
   ),
 ];
+
+/** CPU of single changes, flush to bytes, at the size the design names. */
+function ofRecomputations(): RowSpec[] {
+  const pods = 10_000;
+  const changes = { endpoint: 'an endpoint flips', pod: 'a pod flips', service: 'an added Service' };
+  return Object.entries(changes).map(([change, label]) => ({
+    name: ofPods(pods, `recompute ${change}`),
+    label: `controller, ${pods.toLocaleString('en')} pods: CPU of ${label}`,
+    unit: 'ms',
+    goal: atMost(5),
+  }));
+}
+
+function ofClusterSize(pods: number): RowSpec[] {
+  const label = (what: string) => `controller, ${pods.toLocaleString('en')} pods: ${what}`;
+  return [
+    { name: ofPods(pods, 'start'), label: label('start to serving'), unit: 's' },
+    { name: ofPods(pods, 'first push'), label: label('first push to 100 proxies'), unit: 's' },
+    { name: ofPods(pods, 'p50'), label: label('change to acknowledged, p50'), unit: 'ms' },
+    {
+      name: ofPods(pods, 'p99'),
+      label: label('change to acknowledged, p99'),
+      unit: 'ms',
+      ...(pods === 10_000 ? { goal: atMost(1_000) } : {}),
+    },
+    { name: ofPods(pods, 'cpu'), label: label('CPU of 1,000 pod changes'), unit: 'ms' },
+    {
+      name: ofPods(pods, 'heap'),
+      label: label('heap for each pod'),
+      unit: 'KB',
+      // Of few pods it is mostly the program itself, which the first ones warm up.
+      ...(pods >= 10_000 ? { goal: atMost(3) } : {}),
+    },
+  ];
+}
 
 /** Picking from the smallest service is the peer of picking from the larger ones. */
 function ofHostCounts(name: string, label: string): RowSpec[] {

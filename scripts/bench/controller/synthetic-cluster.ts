@@ -47,24 +47,17 @@ export class SyntheticCluster {
     }
   }
 
-  *pods(): Iterable<Pod> {
-    for (let i = 0; i < this.podCount; i++) yield this.pod(i);
-  }
-
-  *services(): Iterable<Service> {
-    for (let i = 0; i < this.serviceCount; i++) yield service(i);
-  }
-
-  *slices(): Iterable<EndpointSlice> {
-    for (let i = 0; i < this.serviceCount; i++) yield this.slice(i);
-  }
-
   /** The n-th pod, ready or not. */
   pod(index: number, isReady = true): Pod {
     return podOf(index, {
       node: nodeName(index % Math.max(nodesMin, Math.ceil(this.podCount / podsPerNode))),
       isReady,
     });
+  }
+
+  /** The n-th Service. */
+  service(index: number): Service {
+    return serviceOf(index);
   }
 
   /** The slice of the n-th Service; `notReady` is the number of a pod that is not. */
@@ -101,9 +94,32 @@ export class SyntheticCluster {
     });
   }
 
+  /** The slice that lists a pod, with that pod not ready. */
+  sliceOfPod(podIndex: number): EndpointSlice {
+    return this.slice(Math.floor(podIndex / podsPerService), podIndex);
+  }
+
+  /** A Service with 100 endpoints outside the cluster, listed by hand; one of them, another each round, is not ready. */
+  handMade(round: number): { readonly service: Service; readonly slice: EndpointSlice } {
+    const { spec, metadata, ...type } = serviceOf(0);
+    const { selector: _selector, ...rest } = spec;
+    const twin = this.slice(0);
+    return {
+      service: { ...type, metadata: { ...metadata, name: 'by-hand' }, spec: rest },
+      slice: {
+        ...twin,
+        metadata: { ...twin.metadata, name: 'by-hand', labels: { 'kubernetes.io/service-name': 'by-hand' } },
+        endpoints: Array.from({ length: 100 }, (_, i) => ({
+          addresses: [`192.0.2.${i}`],
+          conditions: { ready: i !== round % 100 },
+        })),
+      },
+    };
+  }
+
   /** A Service beside the generated ones that selects the pods of the n-th. */
   addedService(index: number, generation = 0): Service {
-    const twin = service(index);
+    const twin = serviceOf(index);
     return stamped<Service>({
       ...twin,
       metadata: {
@@ -116,7 +132,12 @@ export class SyntheticCluster {
   }
 }
 
-export function podIp(index: number): string {
+/** Resource name of a pod's workload. */
+export function podUidOf({ metadata: { namespace, name } }: Pod): string {
+  return `Kubernetes//Pod/${namespace}/${name}`;
+}
+
+function podIp(index: number): string {
   return `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
 }
 
@@ -154,7 +175,7 @@ function namespace(name: string, labels: Record<string, string>): Namespace {
   });
 }
 
-function service(index: number): Service {
+function serviceOf(index: number): Service {
   const app = serviceName(index);
   const ip = `10.${96 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
   return stamped<Service>({
