@@ -45,6 +45,7 @@ export const deployments = namespaced('apps/v1', 'deployments', 'Deployment');
 export const daemonSets = namespaced('apps/v1', 'daemonsets', 'DaemonSet');
 export const replicaSets = namespaced('apps/v1', 'replicasets', 'ReplicaSet');
 export const statefulSets = namespaced('apps/v1', 'statefulsets', 'StatefulSet');
+export const podDisruptionBudgets = namespaced('policy/v1', 'poddisruptionbudgets', 'PodDisruptionBudget');
 export const jobs = namespaced('batch/v1', 'jobs', 'Job');
 export const cronJobs = namespaced('batch/v1', 'cronjobs', 'CronJob');
 export const endpointSlices = namespaced('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice');
@@ -117,8 +118,8 @@ export const trafficExtensions = namespaced(
 );
 
 /** `v1` or `group/version`. */
-export function apiVersionOf(resource: Resource): string {
-  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+export function apiVersionOf({ group, version }: Pick<Resource, 'group' | 'version'>): string {
+  return group === '' ? version : `${group}/${version}`;
 }
 
 /** URL path of a collection, or of an object when `name` is given; parts are escaped. */

@@ -9,6 +9,7 @@ import {
   deployments,
   gateways,
   namespaces,
+  podDisruptionBudgets,
   type Resource,
   resourceQuotas,
   serviceAccounts,
@@ -32,14 +33,6 @@ export const roleBindings: Resource = {
   kind: 'RoleBinding',
   isNamespaced: true,
 };
-export const podDisruptionBudgets: Resource = {
-  group: 'policy',
-  version: 'v1',
-  plural: 'poddisruptionbudgets',
-  kind: 'PodDisruptionBudget',
-  isNamespaced: true,
-};
-
 const known: readonly Resource[] = [
   namespaces,
   customResourceDefinitions,

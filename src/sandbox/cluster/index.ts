@@ -13,7 +13,7 @@ import { deploymentController } from './controllers/apps/deployment.js';
 import { endpointSliceMirroringController } from './controllers/service/endpoint-slice-mirroring.js';
 import { endpointSliceController } from './controllers/service/endpoint-slice.js';
 import { disruptionBudgetController } from './controllers/disruption/disruption-budget.js';
-import { EventRecorder } from './controllers/event-recorder.js';
+import { EventRecorder } from '../base/event-recorder.js';
 import { jobController } from './controllers/batch/job.js';
 import { jobOrphanController } from './controllers/batch/job-tracking.js';
 import { loadBalancerController } from './controllers/service/load-balancer.js';

@@ -161,15 +161,6 @@ export const controllerRevisions: Resource = {
   isNamespaced: true,
 };
 
-/** policy/v1 */
-export const podDisruptionBudgets: Resource = {
-  group: 'policy',
-  version: 'v1',
-  plural: 'poddisruptionbudgets',
-  kind: 'PodDisruptionBudget',
-  isNamespaced: true,
-};
-
 /** autoscaling/v2 */
 export const horizontalPodAutoscalers: Resource = {
   group: 'autoscaling',

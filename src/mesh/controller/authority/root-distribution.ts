@@ -1,3 +1,4 @@
+import { WorkQueue } from '#base/kube/work-queue.js';
 import { isAlreadyExists, isNotFound } from '#base/kube/api-error.js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -8,7 +9,6 @@ import type { Logger } from '#base/telemetry/log.js';
 import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
 import type { Collection } from '../graph/collection.js';
 import type { NamespaceFacts } from '../model/object-facts.js';
-import { WorkQueue } from '../work-queue.js';
 
 /** ConfigMap by which every namespace's pods learn the mesh's roots. */
 const configMapName = 'istio-ca-root-cert';
@@ -38,7 +38,8 @@ export async function runRootDistribution(deps: RootDistributionDeps, signal: Ab
     reconcile: (namespace) => publish(deps, namespace, published.get(namespace, configMapName)),
     onError: (namespace, error) =>
       deps.log.warn('the root certificate could not be published', { namespace, error: messageOf(error) }),
-    concurrency,
+    workersMax: concurrency,
+    retryMinMs: 200,
   });
   published.onChange(({ object }) => {
     if (object.metadata.name === configMapName) queue.add(object.metadata.namespace ?? '');

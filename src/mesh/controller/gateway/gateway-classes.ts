@@ -1,3 +1,4 @@
+import { WorkQueue } from '#base/kube/work-queue.js';
 import { isAlreadyExists, isNotFound } from '#base/kube/api-error.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -9,7 +10,6 @@ import type { Collection } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
 import { statusKey } from '../model/inputs.js';
 import type { DesiredStatus } from '../status/desired-status.js';
-import { WorkQueue } from '../work-queue.js';
 import { builtInClasses, isOurController, supportedFeatures } from './classes.js';
 
 /** While the Gateway API is not installed, its absence is looked at this often, in milliseconds. */
@@ -59,7 +59,8 @@ export async function runGatewayClasses(
       if (!isNotFound(error))
         deps.log.warn('a GatewayClass could not be created', { name, error: messageOf(error) });
     },
-    concurrency: 1,
+    workersMax: 1,
+    retryMinMs: 200,
   });
   const addAbsent = () => {
     for (const { name } of builtInClasses) if (deps.classes.get(name) === undefined) queue.add(name);

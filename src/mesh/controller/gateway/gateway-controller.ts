@@ -1,3 +1,4 @@
+import { WorkQueue } from '#base/kube/work-queue.js';
 import type { KubeClient } from '#base/kube/client.js';
 import * as labels from '#base/kube/labels.js';
 import { Reflector } from '#base/kube/reflector.js';
@@ -8,7 +9,6 @@ import type { Logger } from '#base/telemetry/log.js';
 import { untilAborted, untilDoneOrAborted } from '#base/system/until.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
-import { WorkQueue } from '../work-queue.js';
 import { waypointController } from './classes.js';
 import type { ManagedGateway } from './managed-gateways.js';
 import { ObjectApplier } from './object-applier.js';
@@ -50,7 +50,8 @@ export class GatewayController {
       reconcile: (key, workSignal) => this.#deploy(key, { children, signal: workSignal }),
       onError: (key, error) =>
         log.warn('a Gateway could not be deployed, retrying', { gateway: key, error: messageOf(error) }),
-      concurrency,
+      workersMax: concurrency,
+      retryMinMs: 200,
     });
     const children = startChildren(client, { signal, onChange: (key) => queue.add(key) });
     await untilDoneOrAborted(children.synced(), signal);

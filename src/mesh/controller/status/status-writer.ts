@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { WorkQueue } from '#base/kube/work-queue.js';
 import { isConflict, isNotFound } from '#base/kube/api-error.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -9,7 +10,6 @@ import { untilAborted } from '#base/system/until.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
 import { kinds, type StatusLease } from '../model/kinds.js';
-import { WorkQueue } from '../work-queue.js';
 import { type StatusChange, withTimes } from './desired-status.js';
 
 /** Statuses written at a time. */
@@ -56,7 +56,8 @@ export class StatusWriter {
           error: messageOf(error),
         });
       },
-      concurrency,
+      workersMax: concurrency,
+      retryMinMs: 200,
     });
     this.#queues.set(lease, queue);
     for (const key of this.#deps.changes.keys()) this.#enqueue(key);

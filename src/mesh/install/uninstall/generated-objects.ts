@@ -7,6 +7,7 @@ import {
   gatewayClasses,
   leases,
   namespaces,
+  podDisruptionBudgets,
   pods,
   type Resource,
   secrets,
@@ -15,7 +16,6 @@ import {
 } from '#base/kube/resource.js';
 import type { GatewayClass, KubeObject, Namespace, Pod } from '#base/kube/types.js';
 import { mapConcurrently } from '../concurrency.js';
-import { podDisruptionBudgets } from '../kinds.js';
 
 /** An object that the running mesh made, not the installer. */
 export interface GeneratedObject {

@@ -6,7 +6,8 @@ import {
 } from '../admission/webhook/client.js';
 import { ApiError } from '../api-error.js';
 import { cloneJson, equalJson, isObject, type Json, objectOf, stringOf } from '../../base/json.js';
-import { apiVersionOf, type KubeObject } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import type { AsyncConversion } from '../registry/resource.js';
 import { applyDefaults } from '../schema/defaults.js';
 import { prune } from '../schema/prune.js';
@@ -43,8 +44,8 @@ export class WebhookConversion implements AsyncConversion {
     this.#at = at;
     this.#client = client;
     this.#read = reading(at);
-    this.#own = apiVersionOf(at.group, at.version);
-    this.#storage = apiVersionOf(at.group, at.storageVersion);
+    this.#own = apiVersionOf(at);
+    this.#storage = apiVersionOf({ group: at.group, version: at.storageVersion });
   }
 
   async prepare(stored: readonly KubeObject[]): Promise<void> {
@@ -188,8 +189,8 @@ function fit(object: KubeObject, schema: Schema): void {
  */
 function reading(at: Omit<ConvertedVersion, 'webhook' | 'kind'>): (stored: KubeObject) => KubeObject {
   const schemas = new Map([
-    [apiVersionOf(at.group, at.storageVersion), at.storageSchema],
-    [apiVersionOf(at.group, at.version), at.schema],
+    [apiVersionOf({ group: at.group, version: at.storageVersion }), at.storageSchema],
+    [apiVersionOf(at), at.schema],
   ]);
   const read = new WeakMap<KubeObject, KubeObject>();
   return (stored) => {
@@ -214,8 +215,8 @@ export function schemaConversion(at: Omit<ConvertedVersion, 'webhook' | 'kind'>)
   fromStorage(stored: KubeObject): KubeObject;
   toStorage(object: KubeObject): KubeObject;
 } {
-  const own = apiVersionOf(at.group, at.version);
-  const storage = apiVersionOf(at.group, at.storageVersion);
+  const own = apiVersionOf(at);
+  const storage = apiVersionOf({ group: at.group, version: at.storageVersion });
   const shown = new WeakMap<KubeObject, KubeObject>();
   const read = reading(at);
   return {

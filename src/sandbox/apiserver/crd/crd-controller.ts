@@ -1,3 +1,4 @@
+import { WorkQueue } from '#base/kube/work-queue.js';
 import { WebhookClient } from '../admission/webhook/client.js';
 import { systemUser } from '../user.js';
 import { ApiError } from '../api-error.js';
@@ -5,7 +6,6 @@ import { cloneJson, equalJson, objectOf, stringOf } from '../../base/json.js';
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import type { Logger } from '#base/telemetry/log.js';
-import { WorkQueue } from '../work-queue.js';
 import { beginTermination, cleanup, crdStatus, endTermination, isTerminating } from './crd-status.js';
 import { resourcesOf } from './custom-resource.js';
 import { isEstablished, NameBook } from './name-book.js';
@@ -34,8 +34,11 @@ export function startCrdController({
     if (first !== undefined) registry.remove(first.group, first.plural);
     for (const r of resources) registry.add(r);
   };
-  const queue = new WorkQueue(
-    async (name) => {
+  const end = new AbortController();
+  const queue = new WorkQueue({
+    reconcile: async (name) => {
+      // Callers are in the middle of a commit.
+      await Promise.resolve();
       const crd = store.get(storage, undefined, name);
       const resource = registry.findStorage(storage);
       if (crd === undefined || resource === undefined) return 'done';
@@ -72,12 +75,15 @@ export function startCrdController({
       await operations.modify(resource, target, endTermination, asStatus);
       return 'done';
     },
-    (name, error) => {
+    onError: (name, error) => {
       if (!(error instanceof ApiError && error.code === 404)) {
         logger.warn('custom resource definition is not processed yet', { crd: name, error: String(error) });
       }
     },
-  );
+    workersMax: 1,
+    retryMaxMs: 5_000,
+  });
+  queue.start(end.signal);
   // Who was there first keeps its names.
   const existing = [...store.list(storage)].sort(
     (x, y) => Number(isEstablished(y)) - Number(isEstablished(x)),
@@ -105,7 +111,8 @@ export function startCrdController({
   return {
     stop: async () => {
       unsubscribe();
-      await queue.stop();
+      end.abort();
+      await queue.idle();
     },
   };
 }

@@ -1,5 +1,6 @@
 import { cloneJson, type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
-import { type KubeObject, timestamp } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { timestamp } from '../../base/timestamp.js';
 import { isEstablished, type NameDecision } from './name-book.js';
 
 /** Holds a definition until its objects are gone. */

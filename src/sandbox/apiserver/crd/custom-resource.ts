@@ -13,7 +13,8 @@ import {
   stringOf,
   stringsOf,
 } from '../../base/json.js';
-import { apiVersionOf, type KubeObject } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import { ageOf } from '../printing/age.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';
 import { evaluateJsonPath, parseJsonPath } from '../printing/json-path.js';
@@ -139,7 +140,7 @@ export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] 
         shortNames: stringsOf(names.shortNames),
         categories: stringsOf(names.categories),
         storage: `${plural}.${group}`,
-        storageVersion: apiVersionOf(group, storageVersion),
+        storageVersion: apiVersionOf({ group, version: storageVersion }),
         schema,
         strategy: strategyFor(schema),
         nameRule: 'subdomain',

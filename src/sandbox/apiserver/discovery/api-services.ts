@@ -1,3 +1,4 @@
+import { WorkQueue } from '#base/kube/work-queue.js';
 import type { Logger } from '#base/telemetry/log.js';
 import { systemUser } from '../user.js';
 import { ApiError } from '../api-error.js';
@@ -14,7 +15,6 @@ import { availableCondition, localCondition } from '../kinds/machinery/api-servi
 import type { KubeObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import type { Resource } from '../registry/resource.js';
-import { WorkQueue } from '../work-queue.js';
 import { priorityOf } from './priorities.js';
 
 const managedLabel = 'kube-aggregator.kubernetes.io/automanaged';
@@ -113,12 +113,23 @@ export function startApiServiceController({
     if (!(error instanceof ApiError && error.code === 404))
       logger.warn('APIService is not up to date yet', { name, error: String(error) });
   };
-  const queue = new WorkQueue(async (name) => {
+  const end = new AbortController();
+  const started = (reconcile: (name: string) => Promise<unknown>): WorkQueue => {
+    const queue = new WorkQueue({
+      // Callers are in the middle of a commit.
+      reconcile: (name) => Promise.resolve().then(() => reconcile(name)),
+      onError: warn,
+      workersMax: 1,
+      retryMaxMs: 5_000,
+    });
+    queue.start(end.signal);
+    return queue;
+  };
+  const queue = started(async (name) => {
     if (services !== undefined) await settle(name, services);
-    return 'done';
-  }, warn);
+  });
   // Servers may take their time to answer: what is answered here does not wait for them.
-  const checks = new WorkQueue(check, warn);
+  const checks = started(check);
   const enqueueAll = (): void => {
     const names = new Set([...served().keys(), ...store.list(apiServiceStorage).map((o) => o.metadata.name)]);
     for (const name of names) queue.add(name);
@@ -141,7 +152,8 @@ export function startApiServiceController({
     stop: async () => {
       clearInterval(timer);
       for (const stop of stops) stop();
-      await Promise.all([queue.stop(), checks.stop()]);
+      end.abort();
+      await Promise.all([queue.idle(), checks.idle()]);
     },
   };
 }

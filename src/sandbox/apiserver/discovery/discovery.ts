@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Json, JsonObject } from '../../base/json.js';
-import { apiVersionOf } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import type { Registry } from '../registry/registry.js';
 import { type Resource, standardVerbs } from '../registry/resource.js';
 import type { ServedGroups } from './served-groups.js';
@@ -141,7 +141,7 @@ export class Discovery {
     return {
       kind: 'APIResourceList',
       apiVersion: 'v1',
-      groupVersion: apiVersionOf(group, version),
+      groupVersion: apiVersionOf({ group, version }),
       resources: items,
     };
   }
@@ -179,9 +179,7 @@ function isStored(r: Resource): boolean {
 
 /** By which clients see that objects came to be stored in another version. */
 function storageVersionHash(r: Resource): string {
-  const [version = '', group = ''] = (r.storageVersion ?? apiVersionOf(r.group, r.version))
-    .split('/')
-    .reverse();
+  const [version = '', group = ''] = (r.storageVersion ?? apiVersionOf(r)).split('/').reverse();
   return createHash('sha256')
     .update(`${group}/${version}/${r.kind}`)
     .digest()

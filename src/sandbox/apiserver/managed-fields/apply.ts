@@ -1,6 +1,7 @@
 import { ApiError } from '../api-error.js';
 import { isObject, type Json, type JsonObject } from '../../base/json.js';
-import { type KubeObject, timestamp } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { timestamp } from '../../base/timestamp.js';
 import type { Schema } from '../schema/schema.js';
 import {
   type FieldManager,

@@ -1,5 +1,6 @@
 import { isObject, type JsonObject, stringOf } from '../../base/json.js';
-import { type KubeObject, timestamp } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { timestamp } from '../../base/timestamp.js';
 import { FieldSet } from './field-set.js';
 
 /** Beyond this many managers with operation Update, the oldest are folded into one. */

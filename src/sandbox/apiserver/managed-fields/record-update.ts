@@ -1,4 +1,5 @@
-import { type KubeObject, timestamp } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { timestamp } from '../../base/timestamp.js';
 import type { Schema } from '../schema/schema.js';
 import { toWireForm } from '../schema/wire-form.js';
 import {

@@ -1,4 +1,4 @@
-import { groupOf, versionOf } from '../object.js';
+import { groupVersionOf } from '#base/kube/resource.js';
 import table from './field-numbers.json' with { type: 'json' };
 
 /** What precedes a protobuf-encoded object: "k8s" and a zero byte. */
@@ -52,7 +52,8 @@ const metaKinds: ReadonlySet<string> = new Set([
 /** The name of a kind's message in the table. */
 export function messageType(apiVersion: string, kind: string): string {
   if (metaKinds.has(kind)) return `meta.${kind}`;
-  const group = groupOf(apiVersion).split('.')[0] ?? '';
-  const folder = groupOf(apiVersion).startsWith('rbac.') ? 'rbac' : group === '' ? 'core' : group;
-  return `${folder}.${versionOf(apiVersion)}.${kind}`;
+  const { group: fullGroup, version } = groupVersionOf(apiVersion);
+  const group = fullGroup.split('.')[0] ?? '';
+  const folder = fullGroup.startsWith('rbac.') ? 'rbac' : group === '' ? 'core' : group;
+  return `${folder}.${version}.${kind}`;
 }

@@ -1,4 +1,5 @@
-import { apiVersionOf, type KubeObject } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import { toStorage } from './present.js';
 import type { Resource } from './resource.js';
 
@@ -10,5 +11,5 @@ export async function convertObject(object: KubeObject, from: Resource, to: Reso
     return to.conversion.shown(stored);
   }
   if (to.convert !== undefined) return to.convert.fromStorage(stored);
-  return { ...stored, apiVersion: apiVersionOf(to.group, to.version), kind: to.kind };
+  return { ...stored, apiVersion: apiVersionOf(to), kind: to.kind };
 }

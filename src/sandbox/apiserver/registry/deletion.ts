@@ -1,6 +1,7 @@
 import { ApiError } from '../api-error.js';
 import { cloneJson, isObject, numberOf } from '../../base/json.js';
-import { type KubeObject, timestamp } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { timestamp } from '../../base/timestamp.js';
 import type { Resource } from './resource.js';
 import type { DeleteOptions } from './write-options.js';
 

@@ -1,4 +1,5 @@
-import { apiVersionOf, type KubeObject } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import type { Resource } from './resource.js';
 
 /** Resolves when `present` can show these objects. At once, but where a webhook converts versions. */
@@ -10,7 +11,7 @@ export async function preparePresent(stored: readonly KubeObject[], resource: Re
 export function present(stored: KubeObject, resource: Resource): KubeObject {
   if (resource.conversion !== undefined) return resource.conversion.shown(stored);
   if (resource.convert !== undefined) return resource.convert.fromStorage(stored);
-  const apiVersion = apiVersionOf(resource.group, resource.version);
+  const apiVersion = apiVersionOf(resource);
   return stored.apiVersion === apiVersion && stored.kind === resource.kind
     ? stored
     : { ...stored, apiVersion, kind: resource.kind };
@@ -30,5 +31,5 @@ export function presentWritten(stored: KubeObject, written: KubeObject, resource
 
 /** The apiVersion and kind of a resource. */
 export function typeOf(resource: Resource): { apiVersion: string; kind: string } {
-  return { apiVersion: apiVersionOf(resource.group, resource.version), kind: resource.kind };
+  return { apiVersion: apiVersionOf(resource), kind: resource.kind };
 }

@@ -1,4 +1,4 @@
-import { apiVersionOf } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import type { Resource } from './resource.js';
 
 /** The resources the server serves right now: the built-in table plus what CRDs add and remove. */
@@ -13,7 +13,7 @@ export class Registry {
   }
 
   add(resource: Resource): void {
-    this.#byPath.set(`${apiVersionOf(resource.group, resource.version)}/${resource.plural}`, resource);
+    this.#byPath.set(`${apiVersionOf(resource)}/${resource.plural}`, resource);
     this.#generation++;
   }
 
@@ -25,7 +25,7 @@ export class Registry {
   }
 
   find(group: string, version: string, plural: string): Resource | undefined {
-    return this.#byPath.get(`${apiVersionOf(group, version)}/${plural}`);
+    return this.#byPath.get(`${apiVersionOf({ group, version })}/${plural}`);
   }
 
   /** Whether anything built in is served in a version of a group. */
@@ -39,7 +39,7 @@ export class Registry {
   }
 
   findKind(apiVersion: string, kind: string): Resource | undefined {
-    return this.all().find((r) => r.kind === kind && apiVersionOf(r.group, r.version) === apiVersion);
+    return this.all().find((r) => r.kind === kind && apiVersionOf(r) === apiVersion);
   }
 
   /** The resource whose objects a storage key holds, in any version. */

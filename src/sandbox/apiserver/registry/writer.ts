@@ -1,5 +1,5 @@
 import type { WriterIdentity } from '../managed-fields/field-managers.js';
-import { apiVersionOf } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import type { Resource } from './resource.js';
 import type { WriteOptions } from './write-options.js';
 
@@ -7,7 +7,7 @@ import type { WriteOptions } from './write-options.js';
 export function writerOf(resource: Resource, options: WriteOptions): WriterIdentity {
   return {
     manager: options.manager,
-    apiVersion: apiVersionOf(resource.group, resource.version),
+    apiVersion: apiVersionOf(resource),
     subresource: options.subresource ?? '',
   };
 }

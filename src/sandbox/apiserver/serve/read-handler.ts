@@ -1,4 +1,5 @@
-import { apiVersionOf, type KubeObject } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import { toTable } from '../printing/table.js';
 import { partialMetadata } from '../printing/table.js';
 import { FieldSelector } from '../registry/field-selector.js';
@@ -87,7 +88,7 @@ export class ReadHandler {
     const isCustom = resource.isCustom;
     sendJson(exchange, 200, {
       kind: `${resource.kind}List`,
-      apiVersion: apiVersionOf(resource.group, resource.version),
+      apiVersion: apiVersionOf(resource),
       metadata: page.metadata,
       // Items of built-in lists carry no type of their own, as in Kubernetes.
       items: page.items.map((o) => {

@@ -1,6 +1,7 @@
 import { apiError } from '../api-error.js';
 import { arrayOf, cloneJson, objectOf, pathOf, stringMapOf, stringOf } from '../../base/json.js';
-import { type KubeObject, timestamp } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { timestamp } from '../../base/timestamp.js';
 import type { Operations } from '../registry/operations.js';
 import { type Resource, specOf } from '../registry/resource.js';
 import type { WriteOptions } from '../registry/write-options.js';

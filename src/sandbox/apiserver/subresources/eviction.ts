@@ -1,6 +1,7 @@
 import { type ApiError, apiError } from '../api-error.js';
 import { cloneJson, numberOf, objectOf, pathOf, stringOf, stringsOf } from '../../base/json.js';
-import { type KubeObject, timestamp } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { timestamp } from '../../base/timestamp.js';
 import { LabelSelector } from '../registry/label-selector.js';
 import type { Operations } from '../registry/operations.js';
 import type { Resource } from '../registry/resource.js';

@@ -8,7 +8,8 @@ import type { ResourcePath } from '../http/request-info.js';
 import { applyForce, writeOptions } from '../http/write-options.js';
 import { isObject, type Json, stringOf } from '../../base/json.js';
 import { applyConfiguration } from '../managed-fields/apply.js';
-import { apiVersionOf, type KubeObject } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import type { Operations } from '../registry/operations.js';
 import type { Resource, ScaleMapping } from '../registry/resource.js';
 import type { BodyView } from '../registry/write-options.js';
@@ -68,7 +69,7 @@ export class ScaleHandler {
       const applied = appliedScale(patch.value);
       const who = {
         manager: options.manager,
-        apiVersion: apiVersionOf(resource.group, resource.version),
+        apiVersion: apiVersionOf(resource),
         subresource: 'scale',
       };
       const build = (live: KubeObject): KubeObject => {

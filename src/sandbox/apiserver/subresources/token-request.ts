@@ -13,7 +13,8 @@ import {
   stringOf,
   stringsOf,
 } from '../../base/json.js';
-import { type KubeObject, timestamp } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { timestamp } from '../../base/timestamp.js';
 import type { Operations } from '../registry/operations.js';
 
 const group = 'authentication.k8s.io';

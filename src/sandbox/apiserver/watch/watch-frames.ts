@@ -2,7 +2,8 @@ import { metaApiVersion } from '../http/answer-object.js';
 import type { ApiError } from '../api-error.js';
 import type { Accepted } from '../http/negotiation.js';
 import type { JsonObject } from '../../base/json.js';
-import { apiVersionOf, type KubeObject } from '../object.js';
+import type { KubeObject } from '../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import { encodeProtobufObject, encodeWatchEvent } from '../protobuf/encode-object.js';
 import { type IncludeObject, partialMetadata, toTable } from '../printing/table.js';
 import type { Resource } from '../registry/resource.js';
@@ -77,7 +78,7 @@ export class WatchFrames {
   bookmark(revision: number, options: { readonly endsInitialEvents: boolean }): Buffer {
     const { resource, accepted } = this.#options;
     const meta = { apiVersion: metaApiVersion(accepted.metaVersion) };
-    const type = { kind: resource.kind, apiVersion: apiVersionOf(resource.group, resource.version) };
+    const type = { kind: resource.kind, apiVersion: apiVersionOf(resource) };
     const resourceVersion = String(revision);
     const metadata: JsonObject = {
       resourceVersion,
@@ -107,9 +108,7 @@ export class WatchFrames {
     const isMetadata = accepted.form === 'metadata';
     const list: JsonObject = {
       kind: isMetadata ? 'PartialObjectMetadataList' : `${resource.kind}List`,
-      apiVersion: isMetadata
-        ? metaApiVersion(accepted.metaVersion)
-        : apiVersionOf(resource.group, resource.version),
+      apiVersion: isMetadata ? metaApiVersion(accepted.metaVersion) : apiVersionOf(resource),
       metadata: {},
       // Go's lists of built-in kinds are null before there is anything in them.
       items: isMetadata || resource.isCustom ? [] : null,

@@ -1,9 +1,5 @@
 import type { Condition } from '#base/kube/types.js';
-
-/** RFC 3339 with seconds, as API objects carry times. */
-export function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
+import { timestamp } from '../../base/timestamp.js';
 
 /**
  * Sets one condition by type. The transition time moves only when the status

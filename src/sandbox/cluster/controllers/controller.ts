@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { WorkQueue } from '#base/kube/work-queue.js';
 import { isConflict, isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { createLogger, type Logger } from '#base/telemetry/log.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { ClusterCaches } from '../cache/cluster-caches.js';
-import { WorkQueue } from '../work-queue.js';
-import type { EventRecorder } from './event-recorder.js';
+import type { EventRecorder } from '../../base/event-recorder.js';
 
 /** What every controller is given. */
 export interface ControllerDeps {
@@ -49,7 +49,6 @@ export function startController(
   const queue = new WorkQueue({
     reconcile: (key) => reconcile(key),
     workersMax: o.workersMax ?? workersMax,
-    signal: deps.signal,
     onError: (key, error, attempt) => {
       // Someone else changed the object first, or it is going away: nothing to report.
       const answers = [error, error instanceof Error ? error.cause : undefined];
@@ -71,7 +70,7 @@ async function run(deps: ControllerDeps, controller: Controller, queue: WorkQueu
   await deps.caches.synced();
   if (deps.signal.aborted) return;
   for (const key of controller.keys()) queue.add(key);
-  queue.start();
+  queue.start(deps.signal);
   while (!deps.signal.aborted) {
     await delay(resyncMs, undefined, { signal: deps.signal, ref: false }).catch(() => undefined);
     if (deps.signal.aborted) return;

@@ -13,7 +13,8 @@ import {
   horizontalPodAutoscalers,
   replicationControllers,
 } from '../objects.js';
-import { timestamp, withCondition } from './conditions.js';
+import { withCondition } from './conditions.js';
+import { timestamp } from '../../base/timestamp.js';
 import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
 import { findScale, qualifiedName, type Scale } from './scale-subresource.js';
 import { reportAfter } from './report-after.js';

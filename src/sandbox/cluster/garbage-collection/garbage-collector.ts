@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { WorkQueue } from '#base/kube/work-queue.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { isConflict, isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { resourceId } from '../../base/discovery.js';
 import type { OwnerReference } from '#base/kube/types.js';
 import { createLogger } from '#base/telemetry/log.js';
-import type { EventRecorder } from '../controllers/event-recorder.js';
+import type { EventRecorder } from '../../base/event-recorder.js';
 import type { MetadataWatches } from '../metadata/metadata-watches.js';
 import type { MetadataChange } from '../metadata/resource-monitors.js';
-import { WorkQueue } from '../work-queue.js';
 import { LiveDependents } from './live-dependents.js';
 import { OwnerLookup } from './owner-lookup.js';
 import {
@@ -67,7 +67,6 @@ export class GarbageCollector {
     this.#queue = new WorkQueue({
       reconcile: (uid) => this.#process(uid),
       workersMax,
-      signal: o.signal,
       onError: (uid, error, attempt) => {
         if (isConflict(error) || isNotFound(error)) return;
         const node = this.#graph.get(uid);
@@ -85,7 +84,7 @@ export class GarbageCollector {
   /** Collects until the signal aborts. */
   async run(): Promise<void> {
     await this.#watches.start();
-    this.#queue.start();
+    this.#queue.start(this.#signal);
     while (!this.#signal.aborted) {
       this.#resync();
       await delay(resyncMs, undefined, { signal: this.#signal, ref: false }).catch(() => undefined); // aborted

@@ -14,7 +14,8 @@ import {
   type StorageClass,
   storageClasses,
 } from '../controllers/storage/storage-objects.js';
-import { type PodDisruptionBudget, podDisruptionBudgets } from '../objects.js';
+import { podDisruptionBudgets } from '#base/kube/resource.js';
+import type { PodDisruptionBudget } from '../objects.js';
 import type { ClusterView } from './cluster-view.js';
 import { priorityOf } from './preemption.js';
 

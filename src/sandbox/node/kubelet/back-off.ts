@@ -33,10 +33,3 @@ export class BackOff {
     this.#currentMs = 0;
   }
 }
-
-/** A duration as Kubernetes writes it in messages: `10s`, `1m20s`, `5m0s`. */
-export function formatDuration(ms: number): string {
-  const total = Math.round(ms / 1000);
-  const minutes = Math.floor(total / 60);
-  return minutes === 0 ? `${total}s` : `${minutes}m${total % 60}s`;
-}

@@ -12,7 +12,7 @@ import type { Pod } from '../model/pod.js';
 import { TokenSource } from '../volume/token-source.js';
 import { admissionProblem, type NodeState } from './admission.js';
 import { hasManyUserIds } from './container/container-security.js';
-import { EventRecorder } from './event-recorder.js';
+import { EventRecorder } from '../../base/event-recorder.js';
 import { keepNodeObject } from './node/node-heartbeat.js';
 import { allocatable, type NodeIdentity } from './node/node-status.js';
 import { ObjectSource } from '../model/object-source.js';
@@ -54,7 +54,7 @@ export class Kubelet {
     this.#o = options;
     this.cni = new CniRunner(host);
     this.#objects = new ObjectSource(client);
-    this.#events = new EventRecorder({ client, logger: this.#logger, nodeName: identity.name });
+    this.#events = new EventRecorder({ client, component: 'kubelet', host: identity.name });
     this.#deps = {
       host,
       client,

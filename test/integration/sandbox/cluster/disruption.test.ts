@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { deployments, jobs, pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
-import { type PodDisruptionBudget, podDisruptionBudgets } from '#sandbox/cluster/objects.js';
+import { podDisruptionBudgets } from '#base/kube/resource.js';
+import type { PodDisruptionBudget } from '#sandbox/cluster/objects.js';
 import { type ControlPlane, eventually, startControlPlane } from './control-plane.js';
 
 const namespace = 'default';

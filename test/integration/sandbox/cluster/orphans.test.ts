@@ -6,7 +6,7 @@ import { KubeClient } from '#base/kube/client.js';
 import { configMaps, secrets } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { startApiServer } from '#sandbox/apiserver/server.js';
-import { EventRecorder } from '#sandbox/cluster/controllers/event-recorder.js';
+import { EventRecorder } from '#sandbox/base/event-recorder.js';
 import { GarbageCollector } from '#sandbox/cluster/garbage-collection/garbage-collector.js';
 import { ownershipOf } from '#sandbox/cluster/garbage-collection/ownership-graph.js';
 import { MetadataWatches } from '#sandbox/cluster/metadata/metadata-watches.js';

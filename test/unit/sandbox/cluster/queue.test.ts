@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ObjectCache } from '#sandbox/cluster/cache/object-cache.js';
-import { WorkQueue } from '#sandbox/cluster/work-queue.js';
+import { WorkQueue } from '#base/kube/work-queue.js';
 import { KubeClient } from '#base/kube/client.js';
 import { Reflector } from '#base/kube/reflector.js';
 import { pods } from '#base/kube/resource.js';
@@ -13,7 +13,6 @@ function makeQueue(reconcile: (key: string) => Promise<void>, workersMax = 4) {
   const queue = new WorkQueue({
     reconcile,
     workersMax,
-    signal: stop.signal,
     onError: (key, _error, attempt) => errors.push(`${key} ${attempt}`),
   });
   return { queue, stop, errors };
@@ -39,7 +38,7 @@ describe('work queue', () => {
       if (runs === 1) await new Promise<void>((resolve) => (release = resolve));
       running--;
     });
-    queue.start();
+    queue.start(stop.signal);
     queue.add('k');
     queue.add('k');
     queue.add('k');
@@ -54,7 +53,7 @@ describe('work queue', () => {
     const { queue, stop, errors } = makeQueue(() =>
       failures-- > 0 ? Promise.reject(new Error('x')) : Promise.resolve(),
     );
-    queue.start();
+    queue.start(stop.signal);
     queue.add('k');
     await until(() => failures < 0);
     stop.abort();
@@ -67,7 +66,7 @@ describe('work queue', () => {
       runs++;
       return Promise.resolve();
     });
-    queue.start();
+    queue.start(stop.signal);
     queue.addAfter('late', 1);
     stop.abort();
     queue.add('k');

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { formatDuration } from '#sandbox/node/kubelet/back-off.js';
 import { statusPatch } from '#sandbox/node/kubelet/pod/status-publisher.js';
 
 describe('the patch that publishes a status', () => {
@@ -22,8 +21,4 @@ describe('the patch that publishes a status', () => {
     expect(patch['$setElementOrder/conditions']).toEqual([{ type: 'Ready' }]);
     expect(patch).toMatchObject({ reason: null, message: null });
   });
-});
-
-test('durations are written as Go writes them', () => {
-  expect([10_000, 80_000, 300_000].map(formatDuration)).toEqual(['10s', '1m20s', '5m0s']);
 });

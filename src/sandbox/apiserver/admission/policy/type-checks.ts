@@ -2,7 +2,7 @@ import { newEnvironment } from '../../cel/environment.js';
 import { CompileProblem, compileExpression } from '../../cel/expression.js';
 import { SchemaTypes } from '../../cel/schema-types.js';
 import { isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
-import { apiVersionOf } from '../../object.js';
+import { apiVersionOf } from '#base/kube/resource.js';
 import type { Resource } from '../../registry/resource.js';
 import { requestTypes } from '../match/conditions.js';
 import { type MatchRule, matchRulesOf } from '../match/rules.js';
@@ -69,9 +69,7 @@ function checkKind(
   const type = types.typeOf(kind.schema, true);
   const { paramKind } = spec;
   const params = isObject(paramKind)
-    ? served.find(
-        (k) => k.kind === paramKind.kind && apiVersionOf(k.group, k.version) === paramKind.apiVersion,
-      )
+    ? served.find((k) => k.kind === paramKind.kind && apiVersionOf(k) === paramKind.apiVersion)
     : undefined;
   environment
     .registerVariable('object', type)
@@ -82,7 +80,7 @@ function checkKind(
   if (isObject(paramKind)) {
     environment.registerVariable('params', params === undefined ? 'dyn' : types.typeOf(params.schema, true));
   }
-  const name = `${apiVersionOf(kind.group, kind.version)}, Kind=${kind.kind}`;
+  const name = `${apiVersionOf(kind)}, Kind=${kind.kind}`;
   const check = (fieldRef: string, source: string): void => {
     if (source.trim() === '') return;
     const compiled = compileExpression(environment, source);

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject, stringOf } from '../../../base/json.js';
-import { timestamp } from '../../object.js';
+import { timestamp } from '../../../base/timestamp.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { Checks, isUnset } from '../validation/checks.js';
 

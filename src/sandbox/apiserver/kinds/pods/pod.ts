@@ -1,7 +1,8 @@
 import { parseQuantity } from '../../../base/quantity.js';
 import type { FieldError } from '../../api-error.js';
 import { childOf, isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
-import { type KubeObject, timestamp } from '../../object.js';
+import type { KubeObject } from '../../object.js';
+import { timestamp } from '../../../base/timestamp.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { Checks } from '../validation/checks.js';
 import { qualifiedName } from '../validation/selectors.js';

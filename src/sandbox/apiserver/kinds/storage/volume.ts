@@ -1,5 +1,5 @@
 import { equalJson, isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
-import { timestamp } from '../../object.js';
+import { timestamp } from '../../../base/timestamp.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { csiErrors, hostPathErrors, nfsErrors, volumeSources } from '../pods/volume-errors.js';
 import { at, Checks, isUnset } from '../validation/checks.js';

@@ -1,5 +1,6 @@
 import type { Condition, Deployment, ReplicaSet } from '#base/kube/types.js';
-import { conditionOf, timestamp, withCondition, withoutCondition } from '../conditions.js';
+import { conditionOf, withCondition, withoutCondition } from '../conditions.js';
+import { timestamp } from '../../../base/timestamp.js';
 import { SetCreateError, setCreateError } from './deployment-scaling.js';
 import { type RolloutBounds, type RolloutSets } from './deployment-rollout.js';
 

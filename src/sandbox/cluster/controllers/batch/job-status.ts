@@ -1,6 +1,7 @@
 import type { Condition } from '#base/kube/types.js';
 import type { Job } from '../../objects.js';
-import { conditionOf, timestamp, withCondition } from '../conditions.js';
+import { conditionOf, withCondition } from '../conditions.js';
+import { timestamp } from '../../../base/timestamp.js';
 import { indexRanges } from './job-indexes.js';
 import type { JobOutcome } from './job-plan.js';
 import type { JobTally } from './job-tally.js';

@@ -1,6 +1,6 @@
 import type { ApiServer } from '../../../base/api-server.js';
 import { parseRequest } from '../../../apiserver/kinds/certificates/signing-request.js';
-import { timestamp } from '../conditions.js';
+import { timestamp } from '../../../base/timestamp.js';
 import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
 import { signerVerdict } from './signer-rules.js';
 import { isIssued, type SigningRequest, signingRequests, trueCondition } from './signing-request.js';

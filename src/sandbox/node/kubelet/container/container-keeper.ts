@@ -1,8 +1,8 @@
+import { formatGoDuration } from '#base/time/duration.js';
 import type { ContainerSpec, Pod, Probe, ProbeHandler } from '../../model/pod.js';
-import { seconds } from '../../model/time.js';
+import { timestamp } from '../../../base/timestamp.js';
 import { type ProbeTarget, runHandler } from '../../probe/prober.js';
-import { formatDuration } from '../back-off.js';
-import type { EventDetails } from '../event-recorder.js';
+import type { EventDetails } from '../../../base/event-recorder.js';
 import { pruneLogs, removeContainer, terminationMessage } from './container-files.js';
 import { ContainerProbes } from './container-probes.js';
 import { runInContainer } from './container-process.js';
@@ -92,8 +92,8 @@ export class ContainerKeeper {
       exitCode,
       reason: startError !== undefined ? 'StartError' : exitCode === 0 ? 'Completed' : 'Error',
       ...(text === undefined ? {} : { message: text }),
-      startedAt: seconds(container.startedAt),
-      finishedAt: seconds(exit.finishedAt),
+      startedAt: timestamp(container.startedAt),
+      finishedAt: timestamp(exit.finishedAt),
       containerID: `bubblewrap://${container.config.id}`,
     });
     if (startError !== undefined) {
@@ -145,7 +145,7 @@ export class ContainerKeeper {
         message: `Back-off restarting failed container ${slot.spec.name} in pod ${pod}`,
       });
     }
-    const delay = formatDuration(slot.backOff.currentMs);
+    const delay = formatGoDuration(BigInt(Math.round(slot.backOff.currentMs)) * 1_000_000n);
     return {
       reason: 'CrashLoopBackOff',
       message: `back-off ${delay} restarting failed container=${slot.spec.name} pod=${pod}`,

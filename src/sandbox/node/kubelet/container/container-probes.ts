@@ -1,7 +1,7 @@
 import type { Probe } from '../../model/pod.js';
 import { ProbeWorker } from '../../probe/probe-worker.js';
 import type { ProbeOutcome } from '../../probe/prober.js';
-import type { EventDetails } from '../event-recorder.js';
+import type { EventDetails } from '../../../base/event-recorder.js';
 import type { ContainerSlot } from './container-slot.js';
 
 export interface ContainerProbesDeps {

@@ -1,4 +1,4 @@
-import { seconds } from '../../model/time.js';
+import { timestamp } from '../../../base/timestamp.js';
 import type { ContainerSpec, EphemeralContainerSpec } from '../../model/pod.js';
 import type { ContainerState, ContainerStatus, TerminatedState } from '../../model/pod-status.js';
 import type { Container } from '../../runtime/container.js';
@@ -96,7 +96,7 @@ export class ContainerSlot {
         : {
             ...lostContainer,
             startedAt: state.running.startedAt,
-            finishedAt: seconds(now),
+            finishedAt: timestamp(now),
             ...(containerID === undefined ? {} : { containerID }),
           };
     if (state.waiting === undefined) this.lastTerminated = lastState.terminated;
@@ -168,7 +168,7 @@ export class ContainerSlot {
 
   #state(): ContainerState {
     if (this.isRunning && this.container !== undefined)
-      return { running: { startedAt: seconds(this.container.startedAt) } };
+      return { running: { startedAt: timestamp(this.container.startedAt) } };
     if (this.waiting !== undefined) return { waiting: this.waiting };
     if (this.terminated !== undefined) return { terminated: this.terminated };
     return { waiting: { reason: 'PodInitializing' } };

@@ -2,7 +2,7 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import { ImageError } from '../../image/find-image.js';
 import { ContainerConfigError } from '../../model/config-error.js';
 import { VolumeError } from '../../volume/volume-content.js';
-import type { EventDetails } from '../event-recorder.js';
+import type { EventDetails } from '../../../base/event-recorder.js';
 import type { WaitingState } from './container-slot.js';
 
 /** Why an instance could not be started, as the waiting state kubelet gives it. */

@@ -6,7 +6,7 @@ import { leases, nodes } from '#base/kube/resource.js';
 import type { KubeObject, Node } from '#base/kube/types.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { ListedImage } from '../../image/image.js';
-import type { EventRecorder } from '../event-recorder.js';
+import type { EventRecorder } from '../../../base/event-recorder.js';
 import { within } from '../../model/within.js';
 import { arch, isPublished, type NodeIdentity, type NodeStatus, nodeStatus } from './node-status.js';
 
@@ -107,9 +107,9 @@ async function report(deps: HeartbeatDeps, node: Node, status: NodeStatus): Prom
   const gone = Object.keys(node.status?.allocatable ?? {}).map((name): [string, null] => [name, null]);
   const allocatable = { ...Object.fromEntries(gone), ...status.allocatable };
   await client.patch(ref, { status: { ...status, addresses, allocatable } }, 'strategic');
-  const target = { apiVersion: 'v1', kind: 'Node', metadata: { name: identity.name, uid: identity.name } };
+  const about = { apiVersion: 'v1', kind: 'Node', metadata: { name: identity.name, uid: identity.name } };
   const event = (type: 'Normal' | 'Warning', reason: string, message: string): void =>
-    events.record(target, { type, reason, message });
+    events.record({ about, type, reason, message });
   const lastBootId = node.status?.nodeInfo?.['bootID'] ?? '';
   if (lastBootId !== '' && lastBootId !== identity.bootId)
     event('Warning', 'Rebooted', `Node ${identity.name} has been rebooted, boot id: ${identity.bootId}`);

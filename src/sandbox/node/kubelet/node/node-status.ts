@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import type { Condition, Node } from '#base/kube/types.js';
 import type { ListedImage } from '../../image/image.js';
-import { seconds } from '../../model/time.js';
+import { timestamp } from '../../../base/timestamp.js';
 
 export interface NodeIdentity {
   readonly name: string;
@@ -54,7 +54,7 @@ export function nodeStatus(
     pods: String(pods),
     'ephemeral-storage': '10Gi',
   };
-  const now = seconds(o.now);
+  const now = timestamp(o.now);
   const condition = (
     type: string,
     status: Condition['status'],

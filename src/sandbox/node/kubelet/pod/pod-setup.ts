@@ -11,7 +11,7 @@ import type { ContentDeps } from '../../volume/volume-content.js';
 import { BackOff } from '../back-off.js';
 import { podLogFolder } from '../container/container-files.js';
 import { pruneLogLinks } from '../container/log-links.js';
-import type { EventDetails } from '../event-recorder.js';
+import type { EventDetails } from '../../../base/event-recorder.js';
 import type { ObjectSource } from '../../model/object-source.js';
 import { podHostname, writePodFiles } from './pod-files.js';
 import { createPodSandbox, PodSandboxError, removePodSandbox, type SandboxDeps } from './pod-sandbox.js';

@@ -3,11 +3,11 @@ import type { KubeClient } from '#base/kube/client.js';
 import { pods } from '#base/kube/resource.js';
 import { type Pod, podKey } from '../../model/pod.js';
 import type { PodStatus } from '../../model/pod-status.js';
-import { seconds } from '../../model/time.js';
+import { timestamp } from '../../../base/timestamp.js';
 import { ContainerKeeper, graceAfterHookMinMs } from '../container/container-keeper.js';
 import type { ContainerSlot } from '../container/container-slot.js';
 import type { StartDeps } from '../container/container-starter.js';
-import type { EventDetails, EventRecorder } from '../event-recorder.js';
+import type { EventDetails, EventRecorder } from '../../../base/event-recorder.js';
 import { WakeableLoop } from '../wakeable-loop.js';
 import { PodContainers } from './pod-containers.js';
 import { PodSetup, type PodSetupDeps } from './pod-setup.js';
@@ -62,7 +62,7 @@ export class PodWorker {
   constructor(pod: Pod, deps: PodWorkerDeps, o: { signal: AbortSignal; rejection?: PodFailure | undefined }) {
     this.#pod = pod;
     this.#deps = deps;
-    this.#startTime = pod.status?.startTime ?? seconds(new Date());
+    this.#startTime = pod.status?.startTime ?? timestamp();
     this.slots = o.rejection === undefined ? makeSlots(pod) : [];
     this.#failure = o.rejection;
     this.#publisher = new StatusPublisher(deps);
@@ -260,7 +260,7 @@ export class PodWorker {
       hasSandbox: this.#setup.sandbox !== undefined,
       isTerminal: this.#state !== 'running' || this.#failure !== undefined,
       startTime: this.#startTime,
-      now: seconds(new Date()),
+      now: timestamp(),
       failure: this.#failure,
       runtimeName,
       published: this.#publisher.conditions,
@@ -290,7 +290,7 @@ export class PodWorker {
   }
 
   #emit(details: EventDetails): void {
-    this.#deps.events.record(this.#pod, details);
+    this.#deps.events.record({ about: this.#pod, ...details });
   }
 }
 

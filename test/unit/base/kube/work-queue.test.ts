@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { WorkQueue } from '#mesh/controller/work-queue.js';
+import { WorkQueue } from '#base/kube/work-queue.js';
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 const timerCount = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
@@ -15,7 +15,8 @@ function queueOf(o: { concurrency?: number; fails?: (key: string) => boolean } =
       await new Promise<void>((resolve) => finish.push(resolve));
     },
     onError: () => undefined,
-    concurrency: o.concurrency ?? 1,
+    workersMax: o.concurrency ?? 1,
+    retryMinMs: 200,
   });
   return { queue, worked, finish, stop };
 }
