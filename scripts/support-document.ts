@@ -2,7 +2,7 @@ import { gatewayApiKinds } from '../src/mesh/rules/support/gateway-api-kinds.js'
 import { istioKinds } from '../src/mesh/rules/support/istio-kinds.js';
 import { meshOptionSupport } from '../src/mesh/rules/support/mesh-options.js';
 import { metadataSupport } from '../src/mesh/rules/support/metadata.js';
-import type { Json, KindSupport, Support, SupportTable } from '../src/mesh/rules/support/support.js';
+import type { SupportJson, KindSupport, Support, SupportTable } from '../src/mesh/rules/support/support.js';
 import { valueSupport } from '../src/mesh/rules/support/values.js';
 
 /** docs/support.md, from the tables that install, the controller and verify-install go by. */
@@ -82,7 +82,7 @@ function cells(row: Support, { isValue = false } = {}): readonly string[] {
   return [treatment, row.since ?? '', remarks.join('; ')];
 }
 
-function shown(value: Json): string {
+function shown(value: SupportJson): string {
   return value === '' ? 'empty' : `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
 }
 

@@ -47,17 +47,17 @@ export const commandEntries: readonly CommandEntry[] = [
   {
     path: 'manifest generate',
     summary: 'what install would apply',
-    load: async () => ({ command: (await import('./commands/manifest.js')).generateCommand }),
+    load: async () => ({ command: (await import('./commands/manifest.js')).manifestGenerateCommand }),
   },
   {
     path: 'manifest diff',
     summary: 'how the cluster differs from what install would apply',
-    load: async () => ({ command: (await import('./commands/manifest.js')).diffCommand }),
+    load: async () => ({ command: (await import('./commands/manifest.js')).manifestDiffCommand }),
   },
   {
     path: 'profile list',
     summary: 'profiles and their components',
-    load: async () => ({ command: (await import('./commands/profile.js')).listCommand }),
+    load: async () => ({ command: (await import('./commands/profile.js')).profileListCommand }),
   },
   {
     path: 'profile dump',
@@ -67,7 +67,7 @@ export const commandEntries: readonly CommandEntry[] = [
   {
     path: 'profile diff',
     summary: 'values in which two profiles differ',
-    load: async () => ({ command: (await import('./commands/profile.js')).diffCommand }),
+    load: async () => ({ command: (await import('./commands/profile.js')).profileDiffCommand }),
   },
   {
     path: 'precheck',
@@ -121,7 +121,7 @@ export const commandEntries: readonly CommandEntry[] = [
   {
     path: 'waypoint generate',
     summary: 'print the Gateway that makes a waypoint',
-    load: async () => ({ command: (await import('./commands/waypoint-apply.js')).generateCommand }),
+    load: async () => ({ command: (await import('./commands/waypoint-apply.js')).waypointGenerateCommand }),
   },
   {
     path: 'waypoint delete',
@@ -181,7 +181,7 @@ export const commandEntries: readonly CommandEntry[] = [
   {
     path: 'sandbox list',
     summary: 'sandboxes of this user',
-    load: async () => ({ command: (await import('./commands/sandbox.js')).listCommand }),
+    load: async () => ({ command: (await import('./commands/sandbox.js')).sandboxListCommand }),
   },
   {
     path: 'sandbox status',

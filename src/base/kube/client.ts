@@ -38,7 +38,7 @@ export interface ListOptions {
   readonly isMetadataOnly?: boolean | undefined;
 }
 
-export interface ApplyOptions {
+export interface ServerSideApplyOptions {
   readonly fieldManager: string;
   /** Take over fields another manager owns. */
   readonly force?: boolean | undefined;
@@ -204,7 +204,7 @@ export class KubeClient {
   }
 
   /** Server-side apply. The object names itself; `resource` says where its kind lives. */
-  apply<T extends KubeObject>(resource: Resource, object: KubeObject, o: ApplyOptions): Promise<T> {
+  apply<T extends KubeObject>(resource: Resource, object: KubeObject, o: ServerSideApplyOptions): Promise<T> {
     return this.request<T>({
       method: 'PATCH',
       path: pathOf(resource, {

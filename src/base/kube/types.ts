@@ -138,8 +138,10 @@ export interface VolumeMount {
   name: string;
   mountPath: string;
   subPath?: string;
+  subPathExpr?: string;
   readOnly?: boolean;
   mountPropagation?: string;
+  recursiveReadOnly?: string;
 }
 
 export interface ContainerSecurityContext {
@@ -630,7 +632,7 @@ export interface ParentReference {
 }
 
 /** What all kinds of routes have in common. */
-export interface Route extends KubeObject {
+export interface GatewayRoute extends KubeObject {
   spec?: { parentRefs?: ParentReference[] };
   status?: {
     parents: { parentRef: ParentReference; controllerName: string; conditions?: Condition[] }[];

@@ -19,7 +19,7 @@ export class SystemCallError extends Error {
 
 const lib = koffi.load('libc.so.6');
 
-/** The few libc calls Node lacks. Each returns -1 on failure; wrap with {@link check}. */
+/** The few libc calls Node lacks. Each returns -1 on failure; wrap with {@link checkCall}. */
 export const libc = {
   setns: lib.func('int setns(int fd, int nstype)'),
   socket: lib.func('int socket(int domain, int type, int protocol)'),
@@ -42,7 +42,7 @@ export const libc = {
 } as const;
 
 /** Returns `result`, or throws {@link SystemCallError} with errno when it is negative. */
-export function check(syscall: string, result: number, detail = ''): number {
+export function checkCall(syscall: string, result: number, detail = ''): number {
   if (result < 0) throw new SystemCallError(syscall, koffi.errno(), detail);
   return result;
 }

@@ -1,5 +1,5 @@
 import { fstatSync, openSync } from 'node:fs';
-import { check, libc } from './libc.js';
+import { checkCall, libc } from './libc.js';
 
 const cloneNewnet = 0x40000000;
 
@@ -22,7 +22,7 @@ export function netnsInode(fd: number): bigint {
  */
 export function runInNetns<T>(nsFd: number, fn: () => T): T {
   homeFd ??= openSync('/proc/thread-self/ns/net', 'r');
-  check('setns', libc.setns(nsFd, cloneNewnet), '(enter network namespace)');
+  checkCall('setns', libc.setns(nsFd, cloneNewnet), '(enter network namespace)');
   try {
     return fn();
   } finally {

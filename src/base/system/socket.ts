@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { isIPv6 } from 'node:net';
-import { check, libc, SystemCallError } from './libc.js';
+import { checkCall, libc, SystemCallError } from './libc.js';
 import { runInNetns } from './netns.js';
 import { afInet, afInet6, decodeSocketAddress, encodeSocketAddress } from './socket-address.js';
 
@@ -42,7 +42,7 @@ export function listenTcp(
   return makeSocket(sockStream, o, o.host, (fd) => {
     setInt(fd, solSocket, soReuseaddr, 1);
     bind(fd, o.host, o.port);
-    check('listen', libc.listen(fd, o.backlog ?? 511), `${o.host}:${o.port}`);
+    checkCall('listen', libc.listen(fd, o.backlog ?? 511), `${o.host}:${o.port}`);
   });
 }
 
@@ -59,7 +59,7 @@ export function bindUdp(o: SocketOptions & { readonly host: string; readonly por
   return makeSocket(sockDgram, o, o.host, (fd) => bind(fd, o.host, o.port));
 }
 
-export interface ConnectOptions extends SocketOptions {
+export interface TcpConnectOptions extends SocketOptions {
   readonly host: string;
   readonly port: number;
   /** Source address to bind; with `transparent` it may be foreign. */
@@ -74,7 +74,7 @@ export interface ConnectOptions extends SocketOptions {
  * connected socket (half-open allowed, no delay); rejects with an error whose
  * `code` is as Node's (`ECONNREFUSED`, `ETIMEDOUT`, ...).
  */
-export function connectTcp(o: ConnectOptions): Promise<Socket> {
+export function connectTcp(o: TcpConnectOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     o.signal?.throwIfAborted();
     const fd = makeSocket(sockStream, o, o.host, (s) => {
@@ -133,7 +133,7 @@ export function pendingError(socket: Socket): number {
 /** Local port an fd is bound to. */
 export function boundPort(fd: number): number {
   const out = new Uint8Array(28);
-  check('getsockname', libc.getsockname(fd, out, [28]));
+  checkCall('getsockname', libc.getsockname(fd, out, [28]));
   return decodeSocketAddress(out)?.port ?? 0;
 }
 
@@ -152,7 +152,7 @@ export function fdOf(socket: Socket): number | undefined {
 function makeSocket(type: number, o: SocketOptions, host: string, prepare: (fd: number) => void): number {
   const make = (): number => {
     const v6 = isIPv6(host);
-    const fd = check('socket', libc.socket(v6 ? afInet6 : afInet, type | sockNonblockCloexec, 0));
+    const fd = checkCall('socket', libc.socket(v6 ? afInet6 : afInet, type | sockNonblockCloexec, 0));
     try {
       if (v6 && host === '::') setInt(fd, solIpv6, ipv6V6only, 0);
       if (o.mark !== undefined) setInt(fd, solSocket, soMark, o.mark);
@@ -174,16 +174,16 @@ function makeSocket(type: number, o: SocketOptions, host: string, prepare: (fd: 
 
 function bind(fd: number, host: string, port: number): void {
   const address = encodeSocketAddress(host, port);
-  check('bind', libc.bind(fd, address, address.length), `${host}:${port}`);
+  checkCall('bind', libc.bind(fd, address, address.length), `${host}:${port}`);
 }
 
 function setInt(fd: number, level: number, name: number, value: number): void {
   const raw = Buffer.alloc(4);
   raw.writeInt32LE(value);
-  check('setsockopt', libc.setsockopt(fd, level, name, raw, 4), `level ${level} option ${name}`);
+  checkCall('setsockopt', libc.setsockopt(fd, level, name, raw, 4), `level ${level} option ${name}`);
 }
 
-function timedOut(o: ConnectOptions): SystemCallError {
+function timedOut(o: TcpConnectOptions): SystemCallError {
   const etimedout = 110;
   return new SystemCallError('connect', etimedout, `${o.host}:${o.port}`);
 }

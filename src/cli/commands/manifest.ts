@@ -10,7 +10,7 @@ import { toYaml } from '../yaml-document.js';
 import { valuesOptions, valuesRequestOf, warnOf } from './install-options.js';
 
 /** `meshctl manifest generate`. */
-export const generateCommand: CommandDefinition = {
+export const manifestGenerateCommand: CommandDefinition = {
   description:
     'Prints the objects that install would apply, in order. Needs no cluster; without one, the platform is what --set values.global.platform says.',
   options: valuesOptions,
@@ -38,7 +38,7 @@ export const generateCommand: CommandDefinition = {
 };
 
 /** `meshctl manifest diff`. */
-export const diffCommand: CommandDefinition = {
+export const manifestDiffCommand: CommandDefinition = {
   description:
     'Shows how the cluster differs from what the flags ask for. The API server computes the difference; nothing is changed. Exit code 1 when there is one.',
   options: [...valuesOptions, { flags: '--force', description: 'as install --force would do' }],

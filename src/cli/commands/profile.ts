@@ -15,7 +15,7 @@ import { valuesOptions, valuesRequestOf, warnOf } from './install-options.js';
 import { fieldChangeLines } from '../field-change.js';
 
 /** `meshctl profile list`. */
-export const listCommand: CommandDefinition = {
+export const profileListCommand: CommandDefinition = {
   run: async () => {
     const files = readTemplateFiles();
     const items = profileNames(files).map((name) => {
@@ -38,7 +38,7 @@ export const listCommand: CommandDefinition = {
 };
 
 /** `meshctl profile diff A B`: exit 1 when they differ, as diff does. */
-export const diffCommand: CommandDefinition = {
+export const profileDiffCommand: CommandDefinition = {
   description: 'Shows the values in which two profiles differ. Exit code 1 when they do.',
   args: [
     { name: '<profile>', description: 'profile' },

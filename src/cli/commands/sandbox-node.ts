@@ -1,6 +1,6 @@
 import {
   type NodeAction,
-  type NodeStatus,
+  type SandboxNodeStatus,
   sandboxActOnNodes,
   sandboxAddNodes,
   sandboxNodes,
@@ -97,7 +97,9 @@ export const nodeListCommand: CommandDefinition = {
 };
 
 /** One word for what a node is: that it is off or cut off says more than what the API server thinks of it. */
-export function nodeState(node: NodeStatus): 'Ready' | 'NotReady' | 'Booting' | 'Stopped' | 'Disconnected' {
+export function nodeState(
+  node: SandboxNodeStatus,
+): 'Ready' | 'NotReady' | 'Booting' | 'Stopped' | 'Disconnected' {
   if (node.power === 'stopped') return 'Stopped';
   if (!node.isConnected) return 'Disconnected';
   if (node.power === 'booting') return 'Booting';
@@ -105,7 +107,7 @@ export function nodeState(node: NodeStatus): 'Ready' | 'NotReady' | 'Booting' | 
 }
 
 /** The nodes as a table. */
-export function renderNodes(nodes: readonly NodeStatus[], view: TextView): string {
+export function renderNodes(nodes: readonly SandboxNodeStatus[], view: TextView): string {
   if (nodes.length === 0) return 'no nodes';
   return view.table({
     head: ['NODE', 'STATE', 'ADDRESS', 'POD CIDR', 'PODS'],
@@ -119,7 +121,7 @@ export function renderNodes(nodes: readonly NodeStatus[], view: TextView): strin
   });
 }
 
-function colored(node: NodeStatus, style: Style): string {
+function colored(node: SandboxNodeStatus, style: Style): string {
   const state = nodeState(node);
   if (state === 'Ready') return style.good(state);
   return state === 'NotReady' ? style.bad(state) : style.warn(state);

@@ -122,7 +122,7 @@ export const downCommand: CommandDefinition = {
 };
 
 /** `meshctl sandbox list`. */
-export const listCommand: CommandDefinition = {
+export const sandboxListCommand: CommandDefinition = {
   description: 'Lists the sandboxes of this user.',
   run: () => {
     const items = sandboxList();

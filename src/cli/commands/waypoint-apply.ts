@@ -45,7 +45,7 @@ export const applyCommand: CommandDefinition = {
 };
 
 /** `meshctl waypoint generate [NAME]`. */
-export const generateCommand: CommandDefinition = {
+export const waypointGenerateCommand: CommandDefinition = {
   description: 'Prints the Gateway that "waypoint apply" would apply. Needs no cluster.',
   args: [nameArgument],
   options: waypointOptions,

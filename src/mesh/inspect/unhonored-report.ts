@@ -14,17 +14,17 @@ import type {
   Gateway,
   GatewayClass,
   KubeObject,
-  Route,
+  GatewayRoute,
 } from '#base/kube/types.js';
 import { unhonoredIn } from '../rules/support/assess.js';
 import { kindSupport } from '../rules/support/kinds.js';
 import { metadataRow } from '../rules/support/metadata.js';
-import type { Json, KindSupport } from '../rules/support/support.js';
+import type { SupportJson, KindSupport } from '../rules/support/support.js';
 import type { Finding } from './finding.js';
 
 type Configured = KubeObject & {
-  readonly spec?: Json;
-  readonly status?: Route['status'] & { readonly conditions?: readonly Condition[] };
+  readonly spec?: SupportJson;
+  readonly status?: GatewayRoute['status'] & { readonly conditions?: readonly Condition[] };
 };
 
 const gatewayApi = 'gateway.networking.k8s.io';

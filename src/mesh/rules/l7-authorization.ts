@@ -13,7 +13,7 @@ import {
 } from '../xds/gen/meshctl/l7_pb.js';
 import { unhonoredIn } from './support/assess.js';
 import { authorizationPolicyFields } from './support/istio-kinds.js';
-import type { Json } from './support/support.js';
+import type { SupportJson } from './support/support.js';
 import { isDryRun } from './l4-authorization.js';
 
 /** The policy as one waypoint gets it. `services` empty: all its traffic. */
@@ -41,7 +41,7 @@ export function unsupportedReason(policy: AuthorizationPolicy): string | undefin
     return 'action CUSTOM needs an external authorizer, which waypoints do not call yet';
   // A condition that is left out would let a rule match more than it was written for.
   const [first] = unhonoredIn(authorizationPolicyFields, {
-    rules: (policy.spec?.rules ?? []) as unknown as Json,
+    rules: (policy.spec?.rules ?? []) as unknown as SupportJson,
   });
   return first === undefined ? undefined : `${first.path}: ${first.why}`;
 }

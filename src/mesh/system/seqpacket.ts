@@ -1,6 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { check, koffi, lastErrno, libc, libcHandle, SystemCallError } from '#base/system/libc.js';
+import { checkCall, koffi, lastErrno, libc, libcHandle, SystemCallError } from '#base/system/libc.js';
 
 const afUnix = 1;
 const sockSeqpacketNonblockCloexec = 5 | 0o4000 | 0o2000000;
@@ -136,13 +136,13 @@ export function listenSeqpacket(
   onConnection: (connection: SeqpacketConnection) => void,
 ): SeqpacketServer {
   rmSync(path, { force: true });
-  const fd = check('socket', libc.socket(afUnix, sockSeqpacketNonblockCloexec, 0));
+  const fd = checkCall('socket', libc.socket(afUnix, sockSeqpacketNonblockCloexec, 0));
   let isClosed = false;
   try {
     const address = encodeUnixAddress(path);
-    check('bind', libc.bind(fd, address, address.length), path);
+    checkCall('bind', libc.bind(fd, address, address.length), path);
     chmodSync(path, 0o600);
-    check('listen', libc.listen(fd, 16), path);
+    checkCall('listen', libc.listen(fd, 16), path);
   } catch (error) {
     libc.close(fd);
     throw error;
@@ -173,7 +173,7 @@ export function listenSeqpacket(
 
 /** Connects to a listening seqpacket socket. Rejects with {@link SystemCallError} (ENOENT, ECONNREFUSED). */
 export async function connectSeqpacket(path: string): Promise<SeqpacketConnection> {
-  const fd = check('socket', libc.socket(afUnix, sockSeqpacketNonblockCloexec, 0));
+  const fd = checkCall('socket', libc.socket(afUnix, sockSeqpacketNonblockCloexec, 0));
   const address = encodeUnixAddress(path);
   if (libc.connect(fd, address, address.length) < 0) {
     const error = new SystemCallError('connect', lastErrno(), path);

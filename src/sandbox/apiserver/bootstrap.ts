@@ -1,6 +1,6 @@
 import { familyOf } from '#base/net/address.js';
 import { isObject, type JsonObject } from '../base/json.js';
-import type { KubeObject } from './object.js';
+import type { ApiObject } from './object.js';
 import { systemUser } from './user.js';
 import { bootstrapRbac } from './rbac/bootstrap-roles.js';
 import type { Operations } from './registry/operations.js';
@@ -40,7 +40,7 @@ export async function bootstrap(
 ): Promise<void> {
   const ensure = async (object: JsonObject): Promise<void> => {
     // Written out in full below and in bootstrapRbac.
-    const body = object as KubeObject;
+    const body = object as ApiObject;
     const resource = operations.registry.findKind(body.apiVersion, body.kind);
     if (resource === undefined) throw new Error(`${body.apiVersion} ${body.kind} is not served`);
     const { name, namespace } = body.metadata;
@@ -53,7 +53,7 @@ export async function bootstrap(
       resource,
       { namespace, name },
       (current) => {
-        const next: KubeObject = { ...current, ...body, metadata: current.metadata };
+        const next: ApiObject = { ...current, ...body, metadata: current.metadata };
         // Addresses given out and rules aggregated since stay.
         if (isObject(current.spec)) next.spec = current.spec;
         if (body.aggregationRule !== undefined) next.rules = current.rules ?? [];

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../base/json.js';
 
-export interface OwnerReference extends JsonObject {
+export interface ApiOwnerReference extends JsonObject {
   apiVersion: string;
   kind: string;
   name: string;
@@ -9,7 +9,7 @@ export interface OwnerReference extends JsonObject {
   blockOwnerDeletion?: boolean;
 }
 
-export interface ObjectMeta extends JsonObject {
+export interface ApiObjectMeta extends JsonObject {
   name: string;
   generateName?: string;
   namespace?: string;
@@ -22,7 +22,7 @@ export interface ObjectMeta extends JsonObject {
   labels?: { [key: string]: string };
   annotations?: { [key: string]: string };
   finalizers?: string[];
-  ownerReferences?: OwnerReference[];
+  ownerReferences?: ApiOwnerReference[];
   managedFields?: JsonObject[];
 }
 
@@ -30,8 +30,8 @@ export interface ObjectMeta extends JsonObject {
  * An API object. Objects that left the store are shared by everybody who reads
  * them and are never changed in place: copy with cloneJson first.
  */
-export interface KubeObject extends JsonObject {
+export interface ApiObject extends JsonObject {
   apiVersion: string;
   kind: string;
-  metadata: ObjectMeta;
+  metadata: ApiObjectMeta;
 }

@@ -25,7 +25,7 @@ import { Discovery, kubernetesVersion } from './discovery/discovery.js';
 import { OpenApi } from './discovery/openapi.js';
 import { ServedGroups } from './discovery/served-groups.js';
 import { Dispatcher } from './serve/dispatcher.js';
-import type { ApiRequest, ApiResponse } from './http/exchange.js';
+import type { IncomingApiRequest, ApiResponse } from './http/exchange.js';
 import { Health } from './http/health.js';
 import { type HttpsListener, listenHttps } from './http/listener.js';
 import { PlainPaths } from './serve/plain-paths.js';
@@ -207,7 +207,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     }),
   );
   const admin = await pki.issueClient(adminUser.name, adminUser.groups);
-  const handle = (request: ApiRequest, response: ApiResponse): void =>
+  const handle = (request: IncomingApiRequest, response: ApiResponse): void =>
     void dispatcher.handle(request, response, stopping.signal);
   const loopback = new LoopbackListener(handle);
   const listeners: HttpsListener[] = [];

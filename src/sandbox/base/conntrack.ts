@@ -1,5 +1,5 @@
 import { bytesToIp, type IpFamily, unmapIp } from '#base/net/address.js';
-import { check, lastErrno, libc, SystemCallError } from '#base/system/libc.js';
+import { checkCall, lastErrno, libc, SystemCallError } from '#base/system/libc.js';
 import { runInNetns } from '#base/system/netns.js';
 
 const afNetlink = 16;
@@ -52,7 +52,7 @@ export function forgetFlows(o: {
   readonly family: IpFamily;
   readonly isStale: (flow: TrackedFlow) => boolean;
 }): number {
-  const open = (): number => check('socket', libc.socket(afNetlink, sockRawCloexec, netlinkNetfilter));
+  const open = (): number => checkCall('socket', libc.socket(afNetlink, sockRawCloexec, netlinkNetfilter));
   const fd = o.netns === undefined ? open() : runInNetns(o.netns, open);
   const inet = o.family === 'IPv4' ? 2 : 10;
   try {
@@ -93,7 +93,7 @@ function message(command: number, flags: number, family: number, payload: Buffer
 }
 
 function send(fd: number, data: Buffer): void {
-  check('send', libc.send(fd, data, data.length, 0));
+  checkCall('send', libc.send(fd, data, data.length, 0));
 }
 
 /** Reads until the kernel says that this was all. */

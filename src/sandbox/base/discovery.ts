@@ -3,16 +3,16 @@ import type { KubeClient } from '#base/kube/client.js';
 import { groupVersionOf, type Resource } from '#base/kube/resource.js';
 
 /** A kind the API server serves, in one version. */
-export interface ServedResource extends Resource {
+export interface DiscoveredResource extends Resource {
   readonly verbs: readonly string[];
 }
 
 /** What the API server serves at one moment. */
 export interface ServedResources {
   /** Every kind in every version; the preferred version of a kind comes first. */
-  readonly all: readonly ServedResource[];
+  readonly all: readonly DiscoveredResource[];
   /** Each kind once, in the version the server prefers. */
-  readonly preferred: readonly ServedResource[];
+  readonly preferred: readonly DiscoveredResource[];
   /** `group/version` whose own server did not answer: what it serves is not known. */
   readonly unknown: readonly string[];
 }
@@ -40,7 +40,7 @@ export async function discoverResources(client: KubeClient, signal?: AbortSignal
       client.request<{ items?: GroupDiscovery[] }>({ method: 'GET', path, accept, signal }),
     ),
   );
-  const all: ServedResource[] = [];
+  const all: DiscoveredResource[] = [];
   const unknown: string[] = [];
   for (const group of documents.flatMap((d) => d.items ?? [])) {
     const name = group.metadata.name ?? '';
@@ -58,7 +58,7 @@ export async function discoverResources(client: KubeClient, signal?: AbortSignal
       }
     }
   }
-  const preferred = new Map<string, ServedResource>();
+  const preferred = new Map<string, DiscoveredResource>();
   for (const r of all) if (!preferred.has(resourceId(r))) preferred.set(resourceId(r), r);
   return { all, preferred: [...preferred.values()], unknown };
 }
@@ -67,7 +67,7 @@ export async function discoverResources(client: KubeClient, signal?: AbortSignal
 export function resourceOfKind(
   { all }: ServedResources,
   of: { readonly apiVersion: string; readonly kind: string },
-): ServedResource | undefined {
+): DiscoveredResource | undefined {
   const { group, version } = groupVersionOf(of.apiVersion);
   const ofKind = all.filter((r) => r.group === group && r.kind === of.kind);
   return ofKind.find((r) => r.version === version) ?? ofKind[0];

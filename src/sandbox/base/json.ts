@@ -48,7 +48,7 @@ export function stringMapOf(value: Json | undefined): Record<string, string> {
 }
 
 /** Walks object properties; undefined when any step is missing. */
-export function pathOf(value: Json | undefined, ...path: readonly string[]): Json | undefined {
+export function valueIn(value: Json | undefined, ...path: readonly string[]): Json | undefined {
   let current: Json | undefined = value;
   for (const step of path) {
     if (!isObject(current)) return undefined;

@@ -1,4 +1,4 @@
-import { check, lastErrno, libc, libcHandle, SystemCallError } from '#base/system/libc.js';
+import { checkCall, lastErrno, libc, libcHandle, SystemCallError } from '#base/system/libc.js';
 
 const afPacket = 17;
 const sockRawNonblockCloexec = 3 | 0o4000 | 0o2000000;
@@ -30,18 +30,18 @@ export function openPacketSocket(interfaceName: string): PacketSocket {
   const index = ifNameToIndex(interfaceName) as number;
   if (index === 0) throw new SystemCallError('if_nametoindex', lastErrno(), interfaceName);
   // Protocol 0: nothing is queued before the socket is bound to its interface.
-  const fd = check('socket', libc.socket(afPacket, sockRawNonblockCloexec, 0), '(packet socket)');
+  const fd = checkCall('socket', libc.socket(afPacket, sockRawNonblockCloexec, 0), '(packet socket)');
   try {
     const size = Buffer.alloc(4);
     size.writeInt32LE(receiveBufferBytes);
     if (libc.setsockopt(fd, solSocket, soRcvbufforce, size, 4) < 0) {
-      check('setsockopt', libc.setsockopt(fd, solSocket, soRcvbuf, size, 4), 'SO_RCVBUF');
+      checkCall('setsockopt', libc.setsockopt(fd, solSocket, soRcvbuf, size, 4), 'SO_RCVBUF');
     }
     const address = Buffer.alloc(20);
     address.writeUInt16LE(afPacket, 0);
     address.writeUInt16BE(ethPAll, 2);
     address.writeInt32LE(index, 4);
-    check('bind', libc.bind(fd, address, address.length), interfaceName);
+    checkCall('bind', libc.bind(fd, address, address.length), interfaceName);
   } catch (error) {
     libc.close(fd);
     throw error;
@@ -56,7 +56,7 @@ export function openPacketSocket(interfaceName: string): PacketSocket {
     },
     takeDropCount: () => {
       const statistics = new Uint8Array(8);
-      check(
+      checkCall(
         'getsockopt',
         libc.getsockopt(fd, solPacket, packetStatistics, statistics, [8]),
         'PACKET_STATISTICS',

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
-import { check, libc } from '#base/system/libc.js';
+import { checkCall, libc } from '#base/system/libc.js';
 
 const tiocSetUnlock = 0x40045431; // TIOCSPTLCK
 const tiocGetPeer = 0x5441; // TIOCGPTPEER: opens the slave without its path, which may not be mounted here
@@ -20,9 +20,13 @@ export function openTerminal(multiplexer = '/dev/ptmx'): Terminal {
   const masterFd = openSync(multiplexer, flags);
   try {
     const unlocked = Buffer.alloc(4);
-    check('ioctl', libc.ioctl(masterFd, tiocSetUnlock, 'void *', unlocked), 'TIOCSPTLCK');
+    checkCall('ioctl', libc.ioctl(masterFd, tiocSetUnlock, 'void *', unlocked), 'TIOCSPTLCK');
     const oCloexec = 0o2000000;
-    const slaveFd = check('ioctl', libc.ioctl(masterFd, tiocGetPeer, 'int', flags | oCloexec), 'TIOCGPTPEER');
+    const slaveFd = checkCall(
+      'ioctl',
+      libc.ioctl(masterFd, tiocGetPeer, 'int', flags | oCloexec),
+      'TIOCGPTPEER',
+    );
     return { masterFd, slaveFd };
   } catch (error) {
     closeSync(masterFd);
@@ -35,5 +39,5 @@ export function resizeTerminal(fd: number, size: { columns: number; rows: number
   const window = Buffer.alloc(8);
   window.writeUInt16LE(size.rows, 0);
   window.writeUInt16LE(size.columns, 2);
-  check('ioctl', libc.ioctl(fd, tiocSetWindow, 'void *', window), 'TIOCSWINSZ');
+  checkCall('ioctl', libc.ioctl(fd, tiocSetWindow, 'void *', window), 'TIOCSWINSZ');
 }

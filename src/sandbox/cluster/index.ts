@@ -3,7 +3,7 @@ import type { ApiServer } from '../base/api-server.js';
 import { ClusterCaches, sharedSignal } from './cache/cluster-caches.js';
 import {
   type Controller,
-  type ControllerDeps,
+  type ClusterControllerDeps,
   type ControllerQueue,
   startController,
 } from './controllers/controller.js';
@@ -58,7 +58,7 @@ export {
   startServiceRouting,
 } from './service-routing/service-routing.js';
 
-type MakeController = (deps: ControllerDeps, queue: ControllerQueue) => Controller;
+type MakeController = (deps: ClusterControllerDeps, queue: ControllerQueue) => Controller;
 
 /** Controllers with the component name their events are signed with. */
 const controllers: Readonly<Record<string, MakeController>> = {
@@ -129,7 +129,7 @@ export async function startApiControllers(o: {
   const identities = await controlPlaneIdentities(api);
   const reader = identities.controllerManager;
   const caches = o.caches ?? new ClusterCaches({ client: reader, signal });
-  const depsAs = (client: KubeClient, component: string): ControllerDeps => ({
+  const depsAs = (client: KubeClient, component: string): ClusterControllerDeps => ({
     client,
     caches,
     signal,
@@ -148,7 +148,7 @@ export async function startApiControllers(o: {
   for (const make of [
     certificateApproverController,
     certificateCleanerController,
-    (deps: ControllerDeps, queue: ControllerQueue) => certificateSignerController(deps, queue, api),
+    (deps: ClusterControllerDeps, queue: ControllerQueue) => certificateSignerController(deps, queue, api),
   ])
     startController(depsAs(certificates, 'certificate-controller'), make);
   await start('validatingadmissionpolicy-status-controller', (deps, queue) =>

@@ -5,7 +5,7 @@ import type { KubeletGateway } from '../base/kubelet-gateway.js';
 import { startApiServer } from '../apiserver/server.js';
 import type { ApiServer, Listener } from '../base/api-server.js';
 
-export interface ControlPlaneOptions {
+export interface ApiServerStart {
   /** Folder with kube-apiserver and etcd; the embedded server runs when absent. */
   readonly assetsFolder?: string | undefined;
   /** For keys, objects and logs. */
@@ -23,7 +23,7 @@ export interface ControlPlaneOptions {
 }
 
 /** Starts the API server of a sandbox: the embedded one, or kube-apiserver with etcd. */
-export async function startSandboxApiServer(o: ControlPlaneOptions): Promise<ApiServer> {
+export async function startSandboxApiServer(o: ApiServerStart): Promise<ApiServer> {
   const { assetsFolder, dataFolder, isPersistent, kubelet, ...shared } = o;
   const pkiDirectory = join(dataFolder, 'pki');
   if (assetsFolder !== undefined) {

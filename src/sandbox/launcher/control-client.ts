@@ -6,7 +6,7 @@ import type {
   NodeAction,
   NodeActionRequest,
   NodesChange,
-  NodeStatus,
+  SandboxNodeStatus,
   SandboxMemory,
   SupervisorStatus,
 } from '../supervisor/control/control-protocol.js';
@@ -55,8 +55,8 @@ export function actOnNode(
 
 /** What every supervisor says; those of the first version say no more. */
 interface AnyStatus extends Partial<Omit<SupervisorStatus, 'nodes'>> {
-  readonly nodes: readonly (Partial<NodeStatus> &
-    Pick<NodeStatus, 'name' | 'isReady' | 'podCount' | 'initPid'> & {
+  readonly nodes: readonly (Partial<SandboxNodeStatus> &
+    Pick<SandboxNodeStatus, 'name' | 'isReady' | 'podCount' | 'initPid'> & {
       readonly ip?: string;
       readonly podCidr?: string;
     })[];

@@ -28,4 +28,4 @@ export {
 export { sandboxUp, type SandboxUpOptions, type SandboxUpResult } from './sandbox-up.js';
 export { type IpFamilyName, parseIpFamilies } from '../supervisor/network-plan.js';
 export type { BuiltinImageTable } from '../node/image/builtin-images.js';
-export type { NodeAction, NodeStatus } from '../supervisor/control/control-protocol.js';
+export type { NodeAction, SandboxNodeStatus } from '../supervisor/control/control-protocol.js';

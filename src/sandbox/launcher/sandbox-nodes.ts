@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
-import type { NodeAction, NodesChange, NodeStatus } from '../supervisor/control/control-protocol.js';
+import type { NodeAction, NodesChange, SandboxNodeStatus } from '../supervisor/control/control-protocol.js';
 import type { SandboxPaths } from '../supervisor/sandbox-paths.js';
 import { actOnNode, addNodes, supervisorStatus } from './control-client.js';
 import { runningSandbox } from './sandbox-status.js';
@@ -16,7 +16,7 @@ export interface SandboxNodesOptions {
 const pollMs = 50;
 
 /** The nodes of a running sandbox. Throws MESH0803, or MESH0815 when it does not answer. */
-export async function sandboxNodes(sandbox: string): Promise<readonly NodeStatus[]> {
+export async function sandboxNodes(sandbox: string): Promise<readonly SandboxNodeStatus[]> {
   return statusOf(runningSandbox(sandbox).paths);
 }
 
@@ -77,7 +77,7 @@ async function awaitNodes(
   }
 }
 
-async function statusOf(paths: SandboxPaths): Promise<readonly NodeStatus[]> {
+async function statusOf(paths: SandboxPaths): Promise<readonly SandboxNodeStatus[]> {
   const status = await supervisorStatus(paths);
   if (status === undefined)
     throw new MeshError('MESH0815', `the supervisor of sandbox ${paths.name} does not answer`, {

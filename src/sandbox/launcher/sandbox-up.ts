@@ -22,7 +22,7 @@ import { snapshotPackage } from './package-snapshot.js';
 import { keepRemains, removeRemains } from './sandbox-down.js';
 import { readContextEntry } from './sandbox-kubeconfig.js';
 import { isRunning, readRecord, type SandboxRecord, writeRecord } from './sandbox-record.js';
-import { endedEarly, launchSupervisor, logTail, startFailure } from './supervisor-process.js';
+import { endedEarly, launchSupervisor, supervisorLogTail, supervisorFailure } from './supervisor-process.js';
 
 export interface SandboxUpOptions {
   /** Default `default`. */
@@ -223,7 +223,7 @@ async function awaitReady(
     o.signal?.throwIfAborted();
     const status = existsSync(paths.control) ? await supervisorStatus(paths) : undefined;
     if (status?.phase === 'ready') return status;
-    if (status?.phase === 'failed') throw await startFailure(paths, status);
+    if (status?.phase === 'failed') throw await supervisorFailure(paths, status);
     if (!isRunning(record)) throw await endedEarly(paths);
     if (status !== undefined && status.detail !== lastDetail) {
       lastDetail = status.detail;
@@ -231,7 +231,7 @@ async function awaitReady(
     }
     if (Date.now() > deadlineMs) {
       const what = `sandbox ${paths.name} did not become ready: ${lastDetail || 'no answer'}`;
-      throw new MeshError('MESH0806', what, { evidence: await logTail(paths) });
+      throw new MeshError('MESH0806', what, { evidence: await supervisorLogTail(paths) });
     }
     await delay(pollMs);
   }

@@ -90,20 +90,20 @@ export async function launchSupervisor(paths: SandboxPaths, o: LaunchOptions): P
 /** The sandbox's processes ended; the evidence is the end of its log unless something better is known. */
 export async function endedEarly(paths: SandboxPaths, evidence?: string): Promise<MeshError> {
   return new MeshError('MESH0805', `sandbox ${paths.name} ended while it was starting`, {
-    evidence: evidence ?? (await logTail(paths)),
+    evidence: evidence ?? (await supervisorLogTail(paths)),
     hint: `the whole log: ${paths.log}`,
   });
 }
 
 /** Why a sandbox says that it failed to start: the supervisor's own error where it names one, otherwise MESH0805. */
-export async function startFailure(paths: SandboxPaths, status: SupervisorStatus): Promise<MeshError> {
+export async function supervisorFailure(paths: SandboxPaths, status: SupervisorStatus): Promise<MeshError> {
   const { failure, detail } = status;
   if (failure === undefined || failure.code === unexpectedFailure) return endedEarly(paths, detail);
   const { code, message, evidence, hint } = failure;
   return new MeshError(code, message, { evidence, hint });
 }
 
-export async function logTail(paths: SandboxPaths): Promise<string> {
+export async function supervisorLogTail(paths: SandboxPaths): Promise<string> {
   const text = await readFile(paths.log, 'utf8').catch(() => '');
   return text.slice(-logTailMaxChars).trim();
 }

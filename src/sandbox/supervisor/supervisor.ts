@@ -21,7 +21,7 @@ import {
   startDns,
   startServiceRouting,
 } from '../cluster/index.js';
-import type { ServingIdentity } from '../node/kubelet-api/kubelet-api.js';
+import type { KubeletCertificate } from '../node/kubelet-api/kubelet-api.js';
 import { NodeGateway } from '../node/gateway/node-gateway.js';
 import { loadedImagesFolder } from '../node/host/node-host.js';
 import { BuiltinImages, writeBuiltinImages } from '../node/image/builtin-images.js';
@@ -30,7 +30,7 @@ import { pruneImages } from '../node/image/store/prune.js';
 import { writeHelperPrograms } from '../node/runtime/helper-programs.js';
 import { controlProtocol, type SupervisorStatus } from './control/control-protocol.js';
 import { startControlServer } from './control/control-server.js';
-import { type ErrorDocument, errorDocument } from './control/control-error.js';
+import { type ErrorDocument, controlErrorDocument } from './control/control-error.js';
 import { sandboxMemory } from './control/process-memory.js';
 import { clusterDnsAnswers } from './dns-probe.js';
 import { NodeFleet } from './nodes/node-fleet.js';
@@ -111,7 +111,7 @@ export class Supervisor {
     } catch (error) {
       this.#phase = 'failed';
       this.#detail = messageOf(error);
-      this.#failure = errorDocument(error).error;
+      this.#failure = controlErrorDocument(error).error;
       throw error;
     }
   }
@@ -203,7 +203,7 @@ export class Supervisor {
     await dns.ready;
   }
 
-  async #serving(names: readonly string[]): Promise<ServingIdentity> {
+  async #serving(names: readonly string[]): Promise<KubeletCertificate> {
     const apiServer = this.#apiServer;
     if (apiServer === undefined) throw new Error('the API server does not run yet');
     return { ...(await apiServer.issueServing(names)), caPem: apiServer.caPem };

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { events, nodes, pods } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
-import type { Pod } from '#sandbox/node/model/pod.js';
-import type { ContainerStatus, PodStatus } from '#sandbox/node/model/pod-status.js';
+import type { KubeletPod } from '#sandbox/node/model/pod.js';
+import type { KubeletContainerStatus, KubeletPodStatus } from '#sandbox/node/model/pod-status.js';
 import { eventually } from '../../harness/cluster.js';
 import { command } from '../../harness/meshctl.js';
 import { useSandbox } from '../../harness/sandbox.js';
@@ -22,8 +22,8 @@ interface Event extends KubeObject {
   message: string;
 }
 
-async function statusOf(name: string): Promise<PodStatus> {
-  const { status } = await sandbox().client.get<Pod & KubeObject>({
+async function statusOf(name: string): Promise<KubeletPodStatus> {
+  const { status } = await sandbox().client.get<KubeletPod & KubeObject>({
     resource: pods,
     namespace: 'default',
     name,
@@ -31,7 +31,7 @@ async function statusOf(name: string): Promise<PodStatus> {
   return status ?? {};
 }
 
-async function containersOf(name: string): Promise<Record<string, ContainerStatus>> {
+async function containersOf(name: string): Promise<Record<string, KubeletContainerStatus>> {
   const { containerStatuses = [] } = await statusOf(name);
   return Object.fromEntries(containerStatuses.map((status) => [status.name, status]));
 }
@@ -276,7 +276,7 @@ test('files are copied into and out of a container; a debug pod has the node in 
 
 test('agents on a node can tell by its cgroup which pod a process belongs to', async () => {
   await ready('shared', 'watcher');
-  const { metadata } = await sandbox().client.get<Pod & KubeObject>({
+  const { metadata } = await sandbox().client.get<KubeletPod & KubeObject>({
     resource: pods,
     namespace: 'default',
     name: 'shared',

@@ -12,7 +12,7 @@ import { imageVolumes } from '#sandbox/node/kubelet/container/image-volumes.js';
 import { importArchive } from '#sandbox/node/image/import/index.js';
 import { LoadedImages } from '#sandbox/node/image/loaded-images.js';
 import { runInContainer } from '#sandbox/node/kubelet/container/container-process.js';
-import { Container } from '#sandbox/node/runtime/container.js';
+import { RunningContainer } from '#sandbox/node/runtime/container.js';
 import type { ContainerConfig } from '#sandbox/node/runtime/container-config.js';
 import { writeHelperPrograms } from '#sandbox/node/runtime/helper-programs.js';
 import { LogFile } from '#sandbox/node/runtime/log-file.js';
@@ -29,7 +29,7 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
   let host: NodeHost;
   let image: ContainerImage;
   let containerCount = 0;
-  const running: Container[] = [];
+  const running: RunningContainer[] = [];
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'loaded-images-'));
@@ -82,7 +82,7 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
     method: RootfsMethod | undefined,
     command: string[],
     o: Partial<ContainerConfig> = {},
-  ): Promise<{ container: Container; own: string }> {
+  ): Promise<{ container: RunningContainer; own: string }> {
     const own = `/var/lib/containers/c${containerCount++}`;
     const rootfs = await createRootfs(host, image.rootfs, { folder: own, ...(method && { method }) });
     const log = await LogFile.create(join(host.rootfs, `${own}.log`));
@@ -105,7 +105,7 @@ describe.skipIf(!isRoot)('containers of a loaded image', () => {
       mounts: [],
       ...o,
     };
-    const container = await Container.start(host, config, { log, hasStdin: false });
+    const container = await RunningContainer.start(host, config, { log, hasStdin: false });
     running.push(container);
     return { container, own };
   }

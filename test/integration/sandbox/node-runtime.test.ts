@@ -13,12 +13,12 @@ import {
 } from '#sandbox/node/host/pod-namespaces.js';
 import { BuiltinImages, writeBuiltinImages } from '#sandbox/node/image/builtin-images.js';
 import {
-  exitCodeOf,
+  exitCodeOfChild,
   runInContainer,
   spawnInContainer,
 } from '#sandbox/node/kubelet/container/container-process.js';
 import { nameCgroup } from '#sandbox/node/runtime/cgroup-name.js';
-import { Container } from '#sandbox/node/runtime/container.js';
+import { RunningContainer } from '#sandbox/node/runtime/container.js';
 import type { ContainerConfig } from '#sandbox/node/runtime/container-config.js';
 import { writeHelperPrograms } from '#sandbox/node/runtime/helper-programs.js';
 import { LogFile } from '#sandbox/node/runtime/log-file.js';
@@ -37,7 +37,7 @@ describe.skipIf(!isRoot)('a node', () => {
   let folder = '';
   let host: NodeHost;
   let containerCount = 0;
-  const running: Container[] = [];
+  const running: RunningContainer[] = [];
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'node-runtime-'));
@@ -64,13 +64,13 @@ describe.skipIf(!isRoot)('a node', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function start(command: string[], o: Partial<ContainerConfig> = {}): Promise<Container> {
+  async function start(command: string[], o: Partial<ContainerConfig> = {}): Promise<RunningContainer> {
     const image = new BuiltinImages({ hub: 'meshctl', version: '1' }).find('meshctl/tool');
     if (image === undefined) throw new Error('the tool image is built in');
     const id = `c${containerCount++}`;
     const rootfs = await createRootfs(host, image.rootfs, { folder: `/var/lib/containers/${id}` });
     const log = await LogFile.create(join(folder, `${id}.log`));
-    const container = await Container.start(
+    const container = await RunningContainer.start(
       host,
       {
         id,
@@ -111,7 +111,7 @@ describe.skipIf(!isRoot)('a node', () => {
     if (made !== undefined) await removePodNamespaces(host, made);
   }
 
-  async function output(container: Container): Promise<string> {
+  async function output(container: RunningContainer): Promise<string> {
     await container.exited;
     if (!container.log.hasEnded)
       await new Promise((resolve) => container.log.once('end', () => resolve(undefined)));
@@ -389,7 +389,7 @@ describe.skipIf(!isRoot)('a node', () => {
         text += data.toString();
       });
       child.stdin?.end('x'.repeat(200_000));
-      expect(await exitCodeOf(child)).toBe(0);
+      expect(await exitCodeOfChild(child)).toBe(0);
       expect(text).toHaveLength(200_005);
     });
 

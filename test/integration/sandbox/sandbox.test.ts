@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { KubeClient } from '#base/kube/client.js';
 import { configMaps, events, nodes, pods, runtimeClasses } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
-import type { Pod } from '#sandbox/node/model/pod.js';
+import type { KubeletPod } from '#sandbox/node/model/pod.js';
 
 // Set before the launcher is loaded: nothing of the user's is touched.
 const folder = mkdtempSync(join(tmpdir(), 'sandbox-it-'));
@@ -42,7 +42,7 @@ describe.skipIf(missing.length > 0 || !isBuilt)('a sandbox', () => {
   });
 
   const run = (podName: string, spec: object, annotations = {}) =>
-    client.create<Pod>(
+    client.create<KubeletPod>(
       pods,
       {
         apiVersion: 'v1',
@@ -58,8 +58,9 @@ describe.skipIf(missing.length > 0 || !isBuilt)('a sandbox', () => {
     command: ['sleep', 'infinity'],
     ...o,
   });
-  const get = (podName: string) => client.get<Pod>({ resource: pods, namespace: 'default', name: podName });
-  const until = (podName: string, check: (pod: Pod) => void, timeout = 20_000) =>
+  const get = (podName: string) =>
+    client.get<KubeletPod>({ resource: pods, namespace: 'default', name: podName });
+  const until = (podName: string, check: (pod: KubeletPod) => void, timeout = 20_000) =>
     expect.poll(async () => tryCheck(await get(podName), check), { timeout, interval: 50 }).toBe('');
   const eventsOf = async (podName: string) =>
     (await client.list<EventObject>(events, { namespace: 'default' })).filter(
@@ -309,7 +310,7 @@ describe.skipIf(missing.length > 0 || !isBuilt)('a sandbox', () => {
 });
 
 /** '' when the check passes, otherwise what it complained about. */
-function tryCheck(pod: Pod, check: (pod: Pod) => void): string {
+function tryCheck(pod: KubeletPod, check: (pod: KubeletPod) => void): string {
   try {
     check(pod);
     return '';

@@ -10,7 +10,7 @@ import type {
   Node,
   PeerAuthentication,
   Pod,
-  Route,
+  GatewayRoute,
   Service,
 } from '#base/kube/types.js';
 import { nodeFacts, podFacts, serviceFacts, sliceFacts } from '../../rules/facts.js';
@@ -61,7 +61,7 @@ const unhonored = (resource: resources.Resource) =>
 const route = (resource: resources.Resource) =>
   row({
     resource,
-    facts: (object: Route) => routeFacts(object),
+    facts: (object: GatewayRoute) => routeFacts(object),
     status: { conditions: [], lease: 'mesh' },
   });
 

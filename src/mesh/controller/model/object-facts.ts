@@ -6,7 +6,7 @@ import type {
   ListenerSet,
   Namespace,
   ParentReference,
-  Route,
+  GatewayRoute,
 } from '#base/kube/types.js';
 import { trafficDistribution } from '../../rules/facts.js';
 
@@ -76,7 +76,7 @@ export function unhonoredFacts({ metadata }: KubeObject): UnhonoredFacts {
 }
 
 /** Facts of a route of any kind. */
-export function routeFacts(route: Route): RouteFacts {
+export function routeFacts(route: GatewayRoute): RouteFacts {
   return { ...unhonoredFacts(route), parentRefs: route.spec?.parentRefs ?? [] };
 }
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Condition, ParentReference, Route } from '#base/kube/types.js';
+import type { Condition, ParentReference, GatewayRoute } from '#base/kube/types.js';
 import { type KindName, kinds } from '../model/kinds.js';
 import type { LiveStatus } from '../model/inputs.js';
 
@@ -106,7 +106,7 @@ function settle(wanted: unknown, present: unknown): unknown {
 
 /** The entries of other controllers where they are, then ours. */
 function settleParents(wanted: readonly WantedParent[], present: unknown): readonly unknown[] {
-  const before = (Array.isArray(present) ? present : []) as NonNullable<Route['status']>['parents'];
+  const before = (Array.isArray(present) ? present : []) as NonNullable<GatewayRoute['status']>['parents'];
   const others = before.filter(({ controllerName }) => controllerName !== routeController);
   const ours = wanted.map(({ parentRef, conditions }) => {
     const known = before.find(

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Json, Support, SupportTable } from './support.js';
+import type { SupportJson, Support, SupportTable } from './support.js';
 
 /** Something written that is not honored. */
 export interface Unhonored {
   /** As the user writes it: `meshConfig.extensionProviders[0]`. */
   readonly path: string;
-  readonly value: Json;
+  readonly value: SupportJson;
   readonly treatment: 'refused' | 'ignored';
   /** What is missing, and what to do instead. */
   readonly why: string;
@@ -31,14 +31,14 @@ export function supportAt(table: SupportTable, path: string): Support | undefine
 }
 
 /** Everything in `root` that the table refuses or ignores, and what it does not know. `at` stands before each path. */
-export function unhonoredIn(table: SupportTable, root: Json, at = ''): readonly Unhonored[] {
+export function unhonoredIn(table: SupportTable, root: SupportJson, at = ''): readonly Unhonored[] {
   const found: Unhonored[] = [];
   visit({ value: root, path: at, node: treeOf(table), covering: undefined }, found);
   return found;
 }
 
 function visit(
-  here: { value: Json; path: string; node: Node | undefined; covering: Support | undefined },
+  here: { value: SupportJson; path: string; node: Node | undefined; covering: Support | undefined },
   found: Unhonored[],
 ): void {
   const { value, path, node } = here;
@@ -62,8 +62,8 @@ function visit(
     return;
   }
   const covering = row !== undefined && speaksForAllBelow(row) ? row : undefined;
-  const entries: readonly (readonly [string, string, Json])[] = Array.isArray(value)
-    ? (value as readonly Json[]).map((item, index) => ['[]', `${path}[${index}]`, item])
+  const entries: readonly (readonly [string, string, SupportJson])[] = Array.isArray(value)
+    ? (value as readonly SupportJson[]).map((item, index) => ['[]', `${path}[${index}]`, item])
     : Object.entries(value).map(([key, item]) => [key, joined(path, key), item]);
   for (const [name, below, item] of entries) {
     const next = node === undefined ? undefined : childOf(node, name);
@@ -86,7 +86,7 @@ function speaksForAllBelow(row: Support): boolean {
 }
 
 /** Nothing is asked for by an empty list or map. */
-function isEmpty(value: Json): boolean {
+function isEmpty(value: SupportJson): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }
 

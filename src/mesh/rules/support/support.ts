@@ -9,7 +9,13 @@ import type { Resource } from '#base/kube/resource.js';
 export type Treatment = 'honored' | 'refused' | 'ignored';
 
 /** A value of YAML or JSON. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+export type SupportJson =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly SupportJson[]
+  | { readonly [key: string]: SupportJson };
 
 /** What is done about one field, option, kind, label or annotation. */
 export interface Support {
@@ -19,7 +25,7 @@ export interface Support {
   /** Refused or ignored: what is missing, and what to do instead; a clause without a capital. */
   readonly why?: string;
   /** Refused or ignored: values that ask for what happens anyway, so that nobody needs to be told. */
-  readonly harmless?: readonly Json[];
+  readonly harmless?: readonly SupportJson[];
   /** Honored with everything below it: handed on as it is to whom it concerns, such as Kubernetes. */
   readonly isWhole?: true;
   /** A mesh option: when running components act on a change. */
@@ -52,11 +58,11 @@ export function honored(
 }
 
 /** A row for what is refused, but for the `harmless` values. */
-export function refused(why: string, ...harmless: readonly Json[]): Support {
+export function refused(why: string, ...harmless: readonly SupportJson[]): Support {
   return { treatment: 'refused', why, ...(harmless.length === 0 ? {} : { harmless }) };
 }
 
 /** A row for what nothing acts on, but for the `harmless` values. */
-export function ignored(why: string, ...harmless: readonly Json[]): Support {
+export function ignored(why: string, ...harmless: readonly SupportJson[]): Support {
   return { treatment: 'ignored', why, ...(harmless.length === 0 ? {} : { harmless }) };
 }

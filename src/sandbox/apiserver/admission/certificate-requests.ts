@@ -1,6 +1,6 @@
 import { apiError } from '../api-error.js';
 import { equalJson, objectOf, objectsOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { UserInfo } from '../user.js';
 import { parseRequest } from '../kinds/certificates/signing-request.js';
 import type { Authorizer } from '../rbac/authorizer.js';
@@ -29,7 +29,7 @@ function mayActFor(authorizer: Authorizer, user: UserInfo, verb: string, signer:
 }
 
 /** The request carries who made it: nobody can ask in another's name. */
-function writeRequester(csr: KubeObject, user: UserInfo): void {
+function writeRequester(csr: ApiObject, user: UserInfo): void {
   const spec = specOf(csr);
   spec.username = user.username;
   spec.groups = [...user.groups];
@@ -40,7 +40,7 @@ function writeRequester(csr: KubeObject, user: UserInfo): void {
   else delete spec.extra;
 }
 
-function asksForMasters(csr: KubeObject): boolean {
+function asksForMasters(csr: ApiObject): boolean {
   try {
     const names = parseRequest(specOf(csr)).subjectName.toJSON();
     return names.some((part) => part.O?.includes('system:masters') === true);

@@ -1,4 +1,4 @@
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { specOf } from '../registry/resource.js';
 import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin } from '../registry/admission.js';
@@ -12,7 +12,7 @@ const betaClass = 'volume.beta.kubernetes.io/storage-class';
 const ingressAnnotation = 'kubernetes.io/ingress.class';
 
 /** The class marked as default; of several the newest, then the first by name. */
-function defaultOf(classes: readonly KubeObject[], annotations: readonly string[]): KubeObject | undefined {
+function defaultOf(classes: readonly ApiObject[], annotations: readonly string[]): ApiObject | undefined {
   const marked = classes.filter((c) => annotations.some((a) => c.metadata.annotations?.[a] === 'true'));
   return marked.sort((a, b) => {
     const [x, y] = [a.metadata.creationTimestamp, b.metadata.creationTimestamp];

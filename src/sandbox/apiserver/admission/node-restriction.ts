@@ -1,8 +1,8 @@
 import { apiError } from '../api-error.js';
 import { equalJson, type JsonObject, objectOf, objectsOf, stringOf } from '../../base/json.js';
 import { commonNameOf, parseRequest } from '../kinds/certificates/signing-request.js';
-import type { KubeObject } from '../object.js';
-import { nodeOf } from '../rbac/node-authorizer.js';
+import type { ApiObject } from '../object.js';
+import { nodeOfUser } from '../rbac/node-authorizer.js';
 import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin, AdmissionRequest } from '../registry/admission.js';
 import { targetOf } from './match/rules.js';
@@ -31,7 +31,7 @@ const kubeletLabelDomains = ['kubelet.kubernetes.io', 'node.kubernetes.io'];
 /** Nodes write only themselves and what runs on them, whatever their role would let them. */
 export function nodeRestriction(store: Store): AdmissionPlugin {
   const check = (request: AdmissionRequest): void => {
-    const node = nodeOf(request.user);
+    const node = nodeOfUser(request.user);
     if (node === undefined) return;
     switch (request.resource.storage) {
       case 'pods':
@@ -54,13 +54,13 @@ function refuse(request: AdmissionRequest, detail: string): never {
   throw apiError.forbidden(request.resource, targetOf(request).name, detail);
 }
 
-const specOf = (object: KubeObject | undefined): JsonObject => objectOf(object?.spec);
+const specOf = (object: ApiObject | undefined): JsonObject => objectOf(object?.spec);
 
 function checkPod(request: AdmissionRequest, node: string, store: Store): void {
   const { operation, object, subresource = '' } = request;
   const { namespace, name } = targetOf(request);
   const who = JSON.stringify(node);
-  const isOwn = (pod: KubeObject | undefined): boolean => specOf(pod).nodeName === node;
+  const isOwn = (pod: ApiObject | undefined): boolean => specOf(pod).nodeName === node;
   if (subresource === 'eviction') {
     if (!isOwn(store.get('pods', namespace, name))) {
       refuse(request, `node ${who} can only evict pods with spec.nodeName set to itself`);
@@ -111,7 +111,7 @@ function checkPod(request: AdmissionRequest, node: string, store: Store): void {
   }
 }
 
-function forbiddenLabels(object: KubeObject, old: KubeObject | undefined): string[] {
+function forbiddenLabels(object: ApiObject, old: ApiObject | undefined): string[] {
   const now = object.metadata.labels ?? {};
   const before = old?.metadata.labels ?? {};
   const changed = [...new Set([...Object.keys(now), ...Object.keys(before)])].filter(

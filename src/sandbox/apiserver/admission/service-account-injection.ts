@@ -1,6 +1,6 @@
 import { apiError } from '../api-error.js';
 import { isObject, type JsonObject, objectsOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { specOf } from '../registry/resource.js';
 import type { Store } from '../storage/store.js';
 import type { AdmissionPlugin } from '../registry/admission.js';
@@ -32,7 +32,7 @@ function accessVolume(name: string): JsonObject {
   };
 }
 
-function wantsToken(spec: JsonObject, account: KubeObject): boolean {
+function wantsToken(spec: JsonObject, account: ApiObject): boolean {
   const own = spec.automountServiceAccountToken;
   return typeof own === 'boolean' ? own : account.automountServiceAccountToken !== false;
 }
@@ -62,12 +62,12 @@ function findAccount(
   store: Store,
   namespace: string | undefined,
   name: string,
-): Promise<KubeObject | undefined> {
-  const find = (): KubeObject | undefined => store.get('serviceaccounts', namespace, name);
+): Promise<ApiObject | undefined> {
+  const find = (): ApiObject | undefined => store.get('serviceaccounts', namespace, name);
   const found = find();
   if (found !== undefined || name !== defaultAccount) return Promise.resolve(found);
   return new Promise((resolve) => {
-    const settle = (account: KubeObject | undefined): void => {
+    const settle = (account: ApiObject | undefined): void => {
       clearTimeout(timer);
       unsubscribe();
       resolve(account);

@@ -1,7 +1,7 @@
 import { type FieldError, fieldError } from '../api-error.js';
 import { equalJson, type JsonObject, stringMapOf } from '../../base/json.js';
 import { familyOf, type IpFamily } from '#base/net/address.js';
-import { clusterIpsOf, familiesOf, invalidIps, isHeadless, policyOf } from '../kinds/service-facts.js';
+import { clusterIpsOf, familiesOf, invalidIps, isHeadless, familyPolicyOf } from '../kinds/service-facts.js';
 
 /**
  * Decides the IP families and the family policy of a service that has cluster IPs:
@@ -17,14 +17,14 @@ export function decideFamilies(
   const isUntouched =
     before !== undefined &&
     before.type !== 'ExternalName' &&
-    policyOf(spec) === 'PreferDualStack' &&
+    familyPolicyOf(spec) === 'PreferDualStack' &&
     ['ipFamilyPolicy', 'ipFamilies', 'clusterIPs'].every((field) => equalJson(spec[field], before[field]));
   if (isUntouched) return [];
   if (before !== undefined) releaseSecondary(spec, before);
 
   const isSelectorless = isHeadless(spec) && Object.keys(stringMapOf(spec.selector)).length === 0;
-  if (policyOf(spec) === '') spec.ipFamilyPolicy = isSelectorless ? 'RequireDualStack' : 'SingleStack';
-  const policy = policyOf(spec);
+  if (familyPolicyOf(spec) === '') spec.ipFamilyPolicy = isSelectorless ? 'RequireDualStack' : 'SingleStack';
+  const policy = familyPolicyOf(spec);
   const ips = clusterIpsOf(spec);
   const errors: FieldError[] = [];
   if (policy === 'SingleStack') {
@@ -70,7 +70,7 @@ export function decideFamilies(
 
 /** Back to one family: the second one goes, unless the user says something else about it. */
 function releaseSecondary(spec: JsonObject, before: JsonObject): void {
-  if (policyOf(spec) !== 'SingleStack' || policyOf(before) === 'SingleStack') return;
+  if (familyPolicyOf(spec) !== 'SingleStack' || familyPolicyOf(before) === 'SingleStack') return;
   for (const field of ['clusterIPs', 'ipFamilies'] as const) {
     const list = field === 'clusterIPs' ? clusterIpsOf(spec) : familiesOf(spec);
     if (list.length === 2 && equalJson(spec[field], before[field])) spec[field] = list.slice(0, 1);

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { UserInfo } from '../user.js';
 import { apiError } from '../api-error.js';
-import { type ApiRequest, type Exchange, sendText } from '../http/exchange.js';
+import { type IncomingApiRequest, type ApiExchange, sendText } from '../http/exchange.js';
 import { BackendError, forward, forwardUpgrade, type UpgradedClient } from '../proxy/forward.js';
 import { backendHeaders } from '../proxy/proxy-headers.js';
 import { identityHeaders, isIdentityHeader } from './front-proxy.js';
@@ -19,7 +19,7 @@ export class AggregationProxy {
   }
 
   /** Forwards a request, which its user may make, and the answer to it. */
-  async serve(exchange: Exchange, remote: RemoteApi): Promise<void> {
+  async serve(exchange: ApiExchange, remote: RemoteApi): Promise<void> {
     const { request, user } = exchange;
     const path = request.url ?? '/';
     try {
@@ -49,7 +49,7 @@ export class AggregationProxy {
 
   #open(
     remote: RemoteApi,
-    request: ApiRequest,
+    request: IncomingApiRequest,
     user: UserInfo,
     extra: Readonly<Record<string, string>>,
   ): ClientRequest {

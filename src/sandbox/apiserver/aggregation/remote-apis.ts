@@ -5,7 +5,7 @@ import type { CertificateAndKey } from '../../base/pki.js';
 import { mastersGroup, type UserInfo } from '../user.js';
 import type { OtherPath, ResourcePath } from '../http/request-info.js';
 import { isObject, numberOf, objectOf, objectsOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { identityProblem, networkProblem } from '../outbound/connection-problems.js';
 import { serviceDestination } from '../outbound/service-destination.js';
 import { boundConnecting, connectTimeoutMs } from '../proxy/forward.js';
@@ -36,7 +36,7 @@ export interface RemoteApi {
 const aggregatorUser: UserInfo = { username: 'system:kube-aggregator', groups: [mastersGroup], extra: {} };
 
 /** What an APIService says of another server; undefined for group versions that are answered here. */
-export function remoteApiOf(apiService: KubeObject): RemoteApi | undefined {
+export function remoteApiOf(apiService: ApiObject): RemoteApi | undefined {
   const spec = objectOf(apiService.spec);
   if (!isObject(spec.service)) return undefined;
   const condition = objectsOf(objectOf(apiService.status).conditions).find((c) => c.type === 'Available');

@@ -1,4 +1,4 @@
-import type { Exchange } from '../http/exchange.js';
+import type { ApiExchange } from '../http/exchange.js';
 import { isObject, type Json, type JsonObject, objectOf } from '../../base/json.js';
 import type { AggregationProxy } from './aggregation-proxy.js';
 import type { RemoteApi, RemoteApis } from './remote-apis.js';
@@ -53,7 +53,7 @@ export class RemoteOpenApi {
   }
 
   /** Answers with the OpenAPI 3 document of a group version of another server; false for those of this one. */
-  async serve(exchange: Exchange, groupVersion: string): Promise<boolean> {
+  async serve(exchange: ApiExchange, groupVersion: string): Promise<boolean> {
     const [, group = '', version = ''] = groupVersion.split('/');
     const remote = groupVersion.startsWith('apis/') ? this.#remotes.at(group, version) : undefined;
     if (remote === undefined) return false;

@@ -1,6 +1,6 @@
 import { TLSSocket } from 'node:tls';
 import { apiError } from '../api-error.js';
-import type { ApiRequest } from '../http/exchange.js';
+import type { IncomingApiRequest } from '../http/exchange.js';
 import { LoopbackSocket } from '../http/loopback.js';
 import type { ServiceAccountTokens } from './service-account-tokens.js';
 import { anonymousUser, type UserInfo } from '../user.js';
@@ -23,7 +23,7 @@ function fromLoopback({ user }: LoopbackSocket): UserInfo | undefined {
 const certified = new WeakMap<TLSSocket, UserInfo | 'none'>();
 
 /** The user a verified client certificate names; undefined when none was presented. Throws 401. */
-function fromCertificate(request: ApiRequest): UserInfo | undefined {
+function fromCertificate(request: IncomingApiRequest): UserInfo | undefined {
   // HTTP/2 requests share the socket of their session, behind a proxy object.
   // Typed as the socket of a network, which a connection inside the process has not.
   const socket: unknown = 'stream' in request ? request.stream.session?.socket : request.socket;
@@ -55,7 +55,7 @@ export class Authenticator {
   }
 
   /** Throws 401 for credentials that do not hold. */
-  authenticate(request: ApiRequest): UserInfo {
+  authenticate(request: IncomingApiRequest): UserInfo {
     const certified = fromCertificate(request);
     if (certified !== undefined) return certified;
     const token = bearerToken(request);
@@ -67,7 +67,7 @@ export class Authenticator {
 }
 
 /** A token from the Authorization header, or from the WebSocket protocol browsers have to use. */
-function bearerToken(request: ApiRequest): string | undefined {
+function bearerToken(request: IncomingApiRequest): string | undefined {
   const header = request.headers.authorization;
   if (header !== undefined) {
     const match = /^bearer\s+(\S+)$/i.exec(header.trim());

@@ -1,11 +1,11 @@
 import { apiError } from '../api-error.js';
-import type { ApiRequest } from '../http/exchange.js';
+import type { IncomingApiRequest } from '../http/exchange.js';
 import { type Authorizer, denialText } from '../rbac/authorizer.js';
 import { serviceAccountGroups, serviceAccountOf, type UserInfo } from '../user.js';
 
 const extraPrefix = 'impersonate-extra-';
 
-function valuesOf(request: ApiRequest, header: string): string[] {
+function valuesOf(request: IncomingApiRequest, header: string): string[] {
   const out: string[] = [];
   for (let i = 0; i < request.rawHeaders.length; i += 2) {
     if (request.rawHeaders[i]?.toLowerCase() === header) out.push(request.rawHeaders[i + 1] ?? '');
@@ -14,7 +14,7 @@ function valuesOf(request: ApiRequest, header: string): string[] {
 }
 
 /** The user to act as. Throws 403 unless RBAC grants `impersonate` on every part of it. */
-export function impersonate(request: ApiRequest, user: UserInfo, authorizer: Authorizer): UserInfo {
+export function impersonate(request: IncomingApiRequest, user: UserInfo, authorizer: Authorizer): UserInfo {
   const asUser = valuesOf(request, 'impersonate-user')[0];
   const asGroups = valuesOf(request, 'impersonate-group');
   const asUid = valuesOf(request, 'impersonate-uid')[0];

@@ -1,4 +1,4 @@
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import { type BuiltinSchemas, builtinSchemas } from '../schema/builtin-schema.js';
 import { accessRows } from './table/access.js';
 import { coreRows } from './table/core.js';
@@ -35,6 +35,6 @@ const order = [
 ];
 
 /** Builds the table of built-in resources. */
-export function builtinResources(schemas: BuiltinSchemas = builtinSchemas): Resource[] {
+export function builtinResources(schemas: BuiltinSchemas = builtinSchemas): ServedResource[] {
   return order.flatMap((gv) => (rows[gv] ?? []).map((row) => toResource(gv, row, schemas)));
 }

@@ -6,7 +6,7 @@ import {
 } from '../admission/webhook/client.js';
 import { ApiError } from '../api-error.js';
 import { cloneJson, equalJson, isObject, type Json, objectOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { apiVersionOf } from '#base/kube/resource.js';
 import type { AsyncConversion } from '../registry/resource.js';
 import { applyDefaults } from '../schema/defaults.js';
@@ -36,9 +36,9 @@ export class WebhookConversion implements AsyncConversion {
   readonly #client: WebhookClient;
   readonly #own: string;
   readonly #storage: string;
-  readonly #read: (stored: KubeObject) => KubeObject;
+  readonly #read: (stored: ApiObject) => ApiObject;
   /** Stored objects as this version shows them. */
-  readonly #shown = new WeakMap<KubeObject, KubeObject>();
+  readonly #shown = new WeakMap<ApiObject, ApiObject>();
 
   constructor(at: ConvertedVersion, client: WebhookClient) {
     this.#at = at;
@@ -48,7 +48,7 @@ export class WebhookConversion implements AsyncConversion {
     this.#storage = apiVersionOf({ group: at.group, version: at.storageVersion });
   }
 
-  async prepare(stored: readonly KubeObject[]): Promise<void> {
+  async prepare(stored: readonly ApiObject[]): Promise<void> {
     const missing = stored.filter((o) => o.apiVersion !== this.#own && !this.#shown.has(o));
     for (let i = 0; i < missing.length; i += batchMax) {
       const batch = missing.slice(i, i + batchMax);
@@ -62,14 +62,14 @@ export class WebhookConversion implements AsyncConversion {
     }
   }
 
-  shown(stored: KubeObject): KubeObject {
+  shown(stored: ApiObject): ApiObject {
     if (stored.apiVersion === this.#own) return this.#read(stored);
     const known = this.#shown.get(stored);
     if (known === undefined) throw this.#failure('the object was not converted');
     return known;
   }
 
-  async toStorage(object: KubeObject): Promise<KubeObject> {
+  async toStorage(object: ApiObject): Promise<ApiObject> {
     if (this.#own === this.#storage) return object;
     const [converted] = await this.#convert([object], this.#storage);
     if (converted === undefined) throw this.#failure('no object came back');
@@ -78,12 +78,12 @@ export class WebhookConversion implements AsyncConversion {
   }
 
   /** Remembers how an object that was just stored looks in this version. */
-  remember(stored: KubeObject, shown: KubeObject): void {
+  remember(stored: ApiObject, shown: ApiObject): void {
     if (stored.apiVersion === this.#own) return;
     this.#shown.set(stored, { ...shown, metadata: stored.metadata });
   }
 
-  async #convert(objects: readonly KubeObject[], desiredAPIVersion: string): Promise<KubeObject[]> {
+  async #convert(objects: readonly ApiObject[], desiredAPIVersion: string): Promise<ApiObject[]> {
     const uid = randomUUID();
     const review = {
       kind: 'ConversionReview',
@@ -102,9 +102,9 @@ export class WebhookConversion implements AsyncConversion {
 
   #converted(
     answer: Json,
-    objects: readonly KubeObject[],
+    objects: readonly ApiObject[],
     { uid, desiredAPIVersion }: { readonly uid: string; readonly desiredAPIVersion: string },
-  ): KubeObject[] {
+  ): ApiObject[] {
     const { apiVersion, kind, response } = objectOf(answer);
     if (apiVersion !== reviewVersion || kind !== 'ConversionReview') {
       throw this.#invalid(
@@ -129,7 +129,7 @@ export class WebhookConversion implements AsyncConversion {
   }
 
   /** A converted object; a webhook may change labels and annotations of the metadata, nothing else. */
-  #checked(value: Json | undefined, object: KubeObject, i: number, desiredAPIVersion: string): KubeObject {
+  #checked(value: Json | undefined, object: ApiObject, i: number, desiredAPIVersion: string): ApiObject {
     const at = `response.convertedObjects[${i}]`;
     if (!isObject(value) || !isObject(value.metadata)) throw this.#invalid(`${at} is no object`);
     if (value.apiVersion !== desiredAPIVersion) {
@@ -158,7 +158,7 @@ export class WebhookConversion implements AsyncConversion {
         ...kept,
         ...(isObject(labels) ? { labels } : {}),
         ...(isObject(annotations) ? { annotations } : {}),
-      } as KubeObject['metadata'],
+      } as ApiObject['metadata'],
     };
   }
 
@@ -178,7 +178,7 @@ export class WebhookConversion implements AsyncConversion {
 }
 
 /** Makes an object, in place, one that its schema describes. */
-function fit(object: KubeObject, schema: Schema): void {
+function fit(object: ApiObject, schema: Schema): void {
   prune(object, schema, { isRoot: true });
   applyDefaults(object, schema);
 }
@@ -187,12 +187,12 @@ function fit(object: KubeObject, schema: Schema): void {
  * How stored objects are read: by the schema their version has today, which may
  * know other fields and defaults than the one they were written under.
  */
-function reading(at: Omit<ConvertedVersion, 'webhook' | 'kind'>): (stored: KubeObject) => KubeObject {
+function reading(at: Omit<ConvertedVersion, 'webhook' | 'kind'>): (stored: ApiObject) => ApiObject {
   const schemas = new Map([
     [apiVersionOf({ group: at.group, version: at.storageVersion }), at.storageSchema],
     [apiVersionOf(at), at.schema],
   ]);
-  const read = new WeakMap<KubeObject, KubeObject>();
+  const read = new WeakMap<ApiObject, ApiObject>();
   return (stored) => {
     const known = read.get(stored);
     if (known !== undefined) return known;
@@ -212,12 +212,12 @@ function reading(at: Omit<ConvertedVersion, 'webhook' | 'kind'>): (stored: KubeO
  * it that it knows too.
  */
 export function schemaConversion(at: Omit<ConvertedVersion, 'webhook' | 'kind'>): {
-  fromStorage(stored: KubeObject): KubeObject;
-  toStorage(object: KubeObject): KubeObject;
+  fromStorage(stored: ApiObject): ApiObject;
+  toStorage(object: ApiObject): ApiObject;
 } {
   const own = apiVersionOf(at);
   const storage = apiVersionOf({ group: at.group, version: at.storageVersion });
-  const shown = new WeakMap<KubeObject, KubeObject>();
+  const shown = new WeakMap<ApiObject, ApiObject>();
   const read = reading(at);
   return {
     fromStorage: (stored) => {

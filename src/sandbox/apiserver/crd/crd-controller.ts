@@ -3,7 +3,7 @@ import { WebhookClient } from '../admission/webhook/client.js';
 import { systemUser } from '../user.js';
 import { ApiError } from '../api-error.js';
 import { cloneJson, equalJson, objectOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import type { Logger } from '#base/telemetry/log.js';
 import { beginTermination, cleanup, crdStatus, endTermination, isTerminating } from './crd-status.js';
@@ -26,7 +26,7 @@ export function startCrdController({
   const { store, registry } = operations;
   const client = new WebhookClient(store);
   const book = new NameBook();
-  const register = (crd: KubeObject): void => {
+  const register = (crd: ApiObject): void => {
     const { conflict } = book.decide(crd);
     if (conflict !== undefined && !isEstablished(crd)) return;
     const resources = resourcesOf(crd, client);

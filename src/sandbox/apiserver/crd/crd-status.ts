@@ -1,5 +1,5 @@
 import { cloneJson, type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
 import { isEstablished, type NameDecision } from './name-book.js';
 
@@ -7,7 +7,7 @@ import { isEstablished, type NameDecision } from './name-book.js';
 export const cleanup = 'customresourcecleanup.apiextensions.k8s.io';
 const approval = 'api-approved.kubernetes.io';
 
-function storedVersionsOf(crd: KubeObject): string[] {
+function storedVersionsOf(crd: ApiObject): string[] {
   const current = objectsOf(objectOf(crd.spec).versions).find((v) => v.storage === true);
   return [...new Set([...stringsOf(objectOf(crd.status).storedVersions), stringOf(current?.name)])].filter(
     (v) => v !== '',
@@ -15,7 +15,7 @@ function storedVersionsOf(crd: KubeObject): string[] {
 }
 
 function approvalCondition(
-  crd: KubeObject,
+  crd: ApiObject,
 ): readonly [status: string, reason: string, message: string] | undefined {
   if (!/(^|\.)(k8s|kubernetes)\.io$/.test(stringOf(objectOf(crd.spec).group))) return undefined;
   const value = crd.metadata.annotations?.[approval] ?? '';
@@ -32,7 +32,7 @@ function approvalCondition(
 }
 
 /** The status of a definition whose names were decided on. */
-export function crdStatus(crd: KubeObject, { accepted, conflict }: NameDecision): JsonObject {
+export function crdStatus(crd: ApiObject, { accepted, conflict }: NameDecision): JsonObject {
   const before = objectOf(crd.status);
   const known = objectsOf(before.conditions);
   const own = new Set<string>();
@@ -65,23 +65,23 @@ export function crdStatus(crd: KubeObject, { accepted, conflict }: NameDecision)
 }
 
 /** Whether the objects of a definition are being deleted: then no new ones are made. */
-export function isTerminating(crd: KubeObject | undefined): boolean {
+export function isTerminating(crd: ApiObject | undefined): boolean {
   const conditions = objectsOf(objectOf(crd?.status).conditions);
   return conditions.some((c) => c.type === 'Terminating' && c.status === 'True');
 }
 
-export function beginTermination(crd: KubeObject): KubeObject {
+export function beginTermination(crd: ApiObject): ApiObject {
   return withTerminating(crd, 'True', 'InstanceDeletionInProgress', 'CustomResource deletion is in progress');
 }
 
 /** Lets a definition go whose objects are gone. */
-export function endTermination(crd: KubeObject): KubeObject {
+export function endTermination(crd: ApiObject): ApiObject {
   const next = withTerminating(crd, 'False', 'InstanceDeletionCompleted', 'removed all instances');
   next.metadata.finalizers = (next.metadata.finalizers ?? []).filter((f) => f !== cleanup);
   return next;
 }
 
-function withTerminating(crd: KubeObject, status: string, reason: string, message: string): KubeObject {
+function withTerminating(crd: ApiObject, status: string, reason: string, message: string): ApiObject {
   const next = cloneJson(crd);
   const others = objectsOf(objectOf(crd.status).conditions).filter((c) => c.type !== 'Terminating');
   const condition = { type: 'Terminating', status, lastTransitionTime: timestamp(), reason, message };

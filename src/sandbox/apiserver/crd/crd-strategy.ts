@@ -1,4 +1,4 @@
-import { childOf, isObject, pathOf, stringOf } from '../../base/json.js';
+import { childOf, isObject, valueIn, stringOf } from '../../base/json.js';
 import { specOf, type Strategy } from '../registry/resource.js';
 import { cleanup } from './crd-status.js';
 import { crdErrors, crdUpdateErrors } from './crd-validation.js';
@@ -14,7 +14,7 @@ export const crdStrategy: Strategy = {
       names.listKind ??= `${kind}List`;
     }
     spec.conversion ??= { strategy: 'None' };
-    const service = pathOf(spec.conversion, 'webhook', 'clientConfig', 'service');
+    const service = valueIn(spec.conversion, 'webhook', 'clientConfig', 'service');
     if (isObject(service)) service.port ??= 443;
     if (spec.preserveUnknownFields === false) delete spec.preserveUnknownFields;
   },

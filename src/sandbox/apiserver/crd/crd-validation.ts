@@ -6,12 +6,12 @@ import {
   type JsonObject,
   objectOf,
   objectsOf,
-  pathOf,
+  valueIn,
   stringOf,
   stringsOf,
 } from '../../base/json.js';
 import { clientConfigErrors } from '../admission/webhook/webhook-strategies.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { nameProblem } from '../registry/names.js';
 import { specOf } from '../registry/resource.js';
 import { schemaFromOpenApi } from './crd-schema.js';
@@ -108,7 +108,7 @@ function versionErrors(versions: readonly JsonObject[]): FieldError[] {
   };
   versions.forEach((version, i) => {
     errors.push(...deprecationErrors(version, `spec.versions[${i}]`));
-    const json = pathOf(version, 'schema', 'openAPIV3Schema');
+    const json = valueIn(version, 'schema', 'openAPIV3Schema');
     if (!isObject(json)) {
       errors.push(fieldError.required(`spec.versions[${i}].schema.openAPIV3Schema`, 'schemas are required'));
       return;
@@ -135,7 +135,7 @@ function versionErrors(versions: readonly JsonObject[]): FieldError[] {
   return errors;
 }
 
-function approvalErrors(crd: KubeObject, group: string): FieldError[] {
+function approvalErrors(crd: ApiObject, group: string): FieldError[] {
   if (!isProtected(group)) return [];
   const field = `metadata.annotations[${approval}]`;
   const value = crd.metadata.annotations?.[approval] ?? '';
@@ -160,7 +160,7 @@ function approvalErrors(crd: KubeObject, group: string): FieldError[] {
 }
 
 /** Problems of a definition. */
-export function crdErrors(crd: KubeObject): FieldError[] {
+export function crdErrors(crd: ApiObject): FieldError[] {
   const errors: FieldError[] = [];
   const spec = specOf(crd);
   const names = objectOf(spec.names);
@@ -224,15 +224,15 @@ function scopeErrors(scope: Json | undefined): FieldError[] {
 }
 
 /** Problems of a change: what clients and stored objects rely on stays. */
-export function crdUpdateErrors(crd: KubeObject, old: KubeObject): FieldError[] {
+export function crdUpdateErrors(crd: ApiObject, old: ApiObject): FieldError[] {
   const errors: FieldError[] = [];
   const established = objectsOf(objectOf(old.status).conditions).some(
     (c) => c.type === 'Established' && c.status === 'True',
   );
   const fixed = [['group'], ['names', 'plural'], ...(established ? [['scope'], ['names', 'kind']] : [])];
   for (const path of fixed) {
-    const now = pathOf(crd.spec, ...path);
-    if (!equalJson(now, pathOf(old.spec, ...path))) {
+    const now = valueIn(crd.spec, ...path);
+    if (!equalJson(now, valueIn(old.spec, ...path))) {
       errors.push(fieldError.invalid(`spec.${path.join('.')}`, now, 'field is immutable'));
     }
   }

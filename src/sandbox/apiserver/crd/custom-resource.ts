@@ -9,17 +9,17 @@ import {
   numberOf,
   objectOf,
   objectsOf,
-  pathOf,
+  valueIn,
   stringOf,
   stringsOf,
 } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { apiVersionOf } from '#base/kube/resource.js';
 import { ageOf } from '../printing/age.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';
 import { evaluateJsonPath, parseJsonPath } from '../printing/json-path.js';
 import { versionRank } from '../registry/registry.js';
-import type { Column, Resource, ScaleMapping } from '../registry/resource.js';
+import type { Column, ServedResource, ScaleMapping } from '../registry/resource.js';
 import { builtinSchemas } from '../schema/builtin-schema.js';
 import type { Schema } from '../schema/schema.js';
 import { type ConvertedVersion, schemaConversion, WebhookConversion } from './conversion.js';
@@ -55,14 +55,14 @@ function columnOf(spec: Json): Column {
 }
 
 function scaleOf(subresources: Json | undefined): ScaleMapping | undefined {
-  const scale = pathOf(subresources, 'scale');
+  const scale = valueIn(subresources, 'scale');
   if (!isObject(scale)) return undefined;
   const selectorPath = simplePath(stringOf(scale.labelSelectorPath));
   return {
     specReplicas: simplePath(stringOf(scale.specReplicasPath)),
     statusReplicas: simplePath(stringOf(scale.statusReplicasPath)),
-    selector: (object: KubeObject) =>
-      selectorPath.length === 0 ? '' : stringOf(pathOf(object, ...selectorPath)),
+    selector: (object: ApiObject) =>
+      selectorPath.length === 0 ? '' : stringOf(valueIn(object, ...selectorPath)),
   };
 }
 
@@ -87,7 +87,7 @@ function conversionOf(
   spec: JsonObject,
   at: Omit<ConvertedVersion, 'webhook'>,
   client: WebhookClient,
-): Pick<Resource, 'convert' | 'conversion'> {
+): Pick<ServedResource, 'convert' | 'conversion'> {
   const conversion = objectOf(spec.conversion);
   if (conversion.strategy !== 'Webhook') return { convert: schemaConversion(at) };
   const webhook = clientConfigOf(objectOf(objectOf(conversion.webhook).clientConfig));
@@ -95,7 +95,7 @@ function conversionOf(
 }
 
 function schemaOf(version: JsonObject): Schema {
-  const json = pathOf(version, 'schema', 'openAPIV3Schema');
+  const json = valueIn(version, 'schema', 'openAPIV3Schema');
   return withMetadata(json === undefined ? anythingSchema : schemaFromOpenApi(json), metadataSchema);
 }
 
@@ -114,7 +114,7 @@ export function typedVersionsOf(spec: JsonObject): TypedKind[] {
 }
 
 /** The resources that a CRD makes: one for each served version. */
-export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] {
+export function resourcesOf(crd: ApiObject, client: WebhookClient): ServedResource[] {
   const spec = objectOf(crd.spec);
   const names = objectOf(spec.names);
   const group = stringOf(spec.group);
@@ -126,7 +126,7 @@ export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] 
   const storageSchema = schemaOf(stored);
   return versions
     .filter((v) => v.served === true)
-    .map((v): Resource => {
+    .map((v): ServedResource => {
       const schema = schemaOf(v);
       const columns = objectsOf(v.additionalPrinterColumns).map(columnOf);
       const scale = scaleOf(v.subresources);
@@ -145,7 +145,7 @@ export function resourcesOf(crd: KubeObject, client: WebhookClient): Resource[] 
         strategy: strategyFor(schema),
         nameRule: 'subdomain',
         hasGeneration: true,
-        hasStatus: isObject(pathOf(v, 'subresources', 'status')),
+        hasStatus: isObject(valueIn(v, 'subresources', 'status')),
         ...(scale === undefined ? {} : { scale }),
         subresources: {},
         columns: [nameColumn, ...(columns.length > 0 ? columns : [ageColumn])],

@@ -1,5 +1,5 @@
 import { type FieldError, fieldError } from '../api-error.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Strategy } from '../registry/resource.js';
 import type { Schema } from '../schema/schema.js';
 import { validateSchema } from '../schema/validate.js';
@@ -27,7 +27,7 @@ function hasRules(schema: Schema): boolean {
 /** Validation of custom objects: their schema first, then its rules. */
 export function strategyFor(schema: Schema): Strategy {
   const isRuled = hasRules(schema);
-  const check = (object: KubeObject, old: KubeObject | undefined, warnings?: string[]): FieldError[] => {
+  const check = (object: ApiObject, old: ApiObject | undefined, warnings?: string[]): FieldError[] => {
     const errors = validateSchema(object, schema, '', old);
     if (!isRuled) return errors;
     if (!errors.some((e) => blocking.has(e.reason)))

@@ -1,5 +1,5 @@
 import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 
 /** Names that a definition asks for and may have, and what stands in the way of the others. */
 export interface NameDecision {
@@ -16,7 +16,7 @@ export class NameBook {
   readonly #accepted = new Map<string, { readonly group: string; readonly names: JsonObject }>();
 
   /** Decides on the names of a definition and enters what it gets. */
-  decide(crd: KubeObject): NameDecision {
+  decide(crd: ApiObject): NameDecision {
     const spec = objectOf(crd.spec);
     const group = stringOf(spec.group);
     const wanted = objectOf(spec.names);
@@ -56,7 +56,7 @@ export class NameBook {
   }
 
   /** Gives the names of a definition back. */
-  release(crd: KubeObject): void {
+  release(crd: ApiObject): void {
     this.#accepted.delete(crd.metadata.name);
   }
 
@@ -76,7 +76,7 @@ export class NameBook {
 }
 
 /** Whether a definition was served before, which it stays whatever happens to its names. */
-export function isEstablished(crd: KubeObject): boolean {
+export function isEstablished(crd: ApiObject): boolean {
   return objectsOf(objectOf(crd.status).conditions).some(
     (c) => c.type === 'Established' && c.status === 'True',
   );

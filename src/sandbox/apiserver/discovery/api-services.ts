@@ -12,19 +12,19 @@ import {
 import type { RemoteDiscovery } from '../aggregation/remote-discovery.js';
 import { cloneJson, type JsonObject, objectOf, objectsOf } from '../../base/json.js';
 import { availableCondition, localCondition } from '../kinds/machinery/api-service.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
-import type { Resource } from '../registry/resource.js';
-import { priorityOf } from './priorities.js';
+import type { ServedResource } from '../registry/resource.js';
+import { groupPriorityOf } from './priorities.js';
 
 const managedLabel = 'kube-aggregator.kubernetes.io/automanaged';
 const options = { user: systemUser, manager: 'kube-apiserver' };
 const crdStorage = 'customresourcedefinitions.apiextensions.k8s.io';
 
 /** The object that says that this server answers for a group version. */
-function serviceFor(resource: Resource): JsonObject {
+function serviceFor(resource: ServedResource): JsonObject {
   const { group, version, isCustom } = resource;
-  const [groupPriorityMinimum, own] = priorityOf(group);
+  const [groupPriorityMinimum, own] = groupPriorityOf(group);
   const versionPriority = group === 'autoscaling' && version === 'v2' ? 30 : own;
   return {
     apiVersion: 'apiregistration.k8s.io/v1',
@@ -65,10 +65,10 @@ export function startApiServiceController({
 }): { stop(): Promise<void> } {
   const { store, registry } = operations;
   const services = registry.findStorage(apiServiceStorage);
-  const served = (): Map<string, Resource> =>
+  const served = (): Map<string, ServedResource> =>
     new Map(registry.all().map((r) => [`${r.version}.${r.group}`, r]));
 
-  async function writeCondition(current: KubeObject, condition: JsonObject): Promise<void> {
+  async function writeCondition(current: ApiObject, condition: JsonObject): Promise<void> {
     if (services === undefined || hasCondition(current, condition)) return;
     await operations.modify(
       services,
@@ -78,14 +78,14 @@ export function startApiServiceController({
     );
   }
 
-  async function settle(name: string, resource: Resource): Promise<void> {
+  async function settle(name: string, resource: ServedResource): Promise<void> {
     const wanted = served().get(name);
     const current = store.get(apiServiceStorage, undefined, name);
     if (current === undefined) {
       discovery.forget(name);
       // Written out in full above.
       if (wanted !== undefined)
-        await operations.create(resource, undefined, serviceFor(wanted) as KubeObject, options);
+        await operations.create(resource, undefined, serviceFor(wanted) as ApiObject, options);
       return;
     }
     const isManaged = current.metadata.labels?.[managedLabel] !== undefined;
@@ -158,11 +158,11 @@ export function startApiServiceController({
   };
 }
 
-function conditionsOf(object: KubeObject): JsonObject[] {
+function conditionsOf(object: ApiObject): JsonObject[] {
   return objectsOf(objectOf(object.status).conditions);
 }
 
-function hasCondition(object: KubeObject, wanted: JsonObject): boolean {
+function hasCondition(object: ApiObject, wanted: JsonObject): boolean {
   return conditionsOf(object).some(
     (c) =>
       c.type === wanted.type &&
@@ -173,7 +173,7 @@ function hasCondition(object: KubeObject, wanted: JsonObject): boolean {
 }
 
 /** A copy with the condition in the place of the one of its type. */
-function withCondition(object: KubeObject, condition: JsonObject): KubeObject {
+function withCondition(object: ApiObject, condition: JsonObject): ApiObject {
   const draft = cloneJson(object);
   const conditions = conditionsOf(draft);
   const at = conditions.findIndex((c) => c.type === condition.type);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Json, JsonObject } from '../../base/json.js';
 import { apiVersionOf } from '#base/kube/resource.js';
 import type { Registry } from '../registry/registry.js';
-import { type Resource, standardVerbs } from '../registry/resource.js';
+import { type ServedResource, standardVerbs } from '../registry/resource.js';
 import type { ServedGroups } from './served-groups.js';
 
 /** The Kubernetes version whose API this server speaks. */
@@ -30,7 +30,7 @@ interface SubresourceRow {
 }
 
 /** The subresources of a resource, by name. */
-export function subresourcesOf(r: Resource): SubresourceRow[] {
+export function subresourcesOf(r: ServedResource): SubresourceRow[] {
   const rows: SubresourceRow[] = Object.entries(r.subresources).map(([name, info]) => ({
     name,
     kind: info.kind,
@@ -107,7 +107,7 @@ export class Discovery {
     };
   }
 
-  #resources(group: string, version: string): Resource[] {
+  #resources(group: string, version: string): ServedResource[] {
     return this.#registry.all().filter((r) => r.group === group && r.version === version);
   }
 
@@ -173,12 +173,12 @@ export class Discovery {
 }
 
 /** Whether there are objects of the resource to be watched, rather than answers made on demand. */
-function isStored(r: Resource): boolean {
+function isStored(r: ServedResource): boolean {
   return (r.verbs ?? standardVerbs).includes('watch');
 }
 
 /** By which clients see that objects came to be stored in another version. */
-function storageVersionHash(r: Resource): string {
+function storageVersionHash(r: ServedResource): string {
   const [version = '', group = ''] = (r.storageVersion ?? apiVersionOf(r)).split('/').reverse();
   return createHash('sha256')
     .update(`${group}/${version}/${r.kind}`)
@@ -187,7 +187,7 @@ function storageVersionHash(r: Resource): string {
     .toString('base64');
 }
 
-function aggregatedResource(r: Resource): JsonObject {
+function aggregatedResource(r: ServedResource): JsonObject {
   return {
     resource: r.plural,
     responseKind: { group: r.group, version: r.version, kind: r.kind },
@@ -205,7 +205,7 @@ function aggregatedResource(r: Resource): JsonObject {
 }
 
 /** The type that a subresource answers with. Built-in kinds leave out a group and version that is their own. */
-function ofSubresource(r: Resource, s: SubresourceRow): JsonObject {
+function ofSubresource(r: ServedResource, s: SubresourceRow): JsonObject {
   const isOwn = !r.isCustom && s.group === r.group && s.version === r.version;
   return { group: isOwn ? '' : s.group, version: isOwn ? '' : s.version, kind: s.kind };
 }

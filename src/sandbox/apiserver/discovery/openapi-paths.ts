@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../base/json.js';
-import { type Resource, standardVerbs } from '../registry/resource.js';
+import { type ServedResource, standardVerbs } from '../registry/resource.js';
 import { subresourcesOf } from './discovery.js';
 import type { ComponentSchemas } from './openapi-schema.js';
 
@@ -62,7 +62,7 @@ export class ResourcePaths {
   }
 
   /** Adds a resource's paths to a document. */
-  add(paths: JsonObject, r: Resource): void {
+  add(paths: JsonObject, r: ServedResource): void {
     const own = this.#schemas.root(r);
     const verbs = r.verbs ?? standardVerbs;
     const base = r.group === '' ? `/api/${r.version}` : `/apis/${r.group}/${r.version}`;
@@ -120,7 +120,7 @@ export class ResourcePaths {
     }
   }
 
-  #operation(r: Resource, { name, query, body, answer }: Action): JsonObject {
+  #operation(r: ServedResource, { name, query, body, answer }: Action): JsonObject {
     const content = (ref: string, types: readonly string[]): JsonObject => ({
       content: Object.fromEntries(types.map((type) => [type, { schema: { $ref: ref } }])),
     });

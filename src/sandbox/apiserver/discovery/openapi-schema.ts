@@ -1,5 +1,5 @@
 import { type Json, type JsonObject, objectOf } from '../../base/json.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import { builtinSchemas } from '../schema/builtin-schema.js';
 import type { Schema } from '../schema/schema.js';
 import { describeField, describeType, rootFields } from './descriptions.js';
@@ -60,7 +60,7 @@ export class ComponentSchemas {
   }
 
   /** Adds a resource's own schema; returns the reference to it. */
-  root(r: Resource): string {
+  root(r: ServedResource): string {
     const name = rootName(r);
     // Readers of OpenAPI 2 take named properties for all there may be.
     const isOpen = r.isCustom && this.#dialect === 'v2' && r.schema.preservesUnknown === true;
@@ -85,7 +85,7 @@ export class ComponentSchemas {
   }
 
   /** Adds the list of a resource's objects; returns the reference to it. */
-  list(r: Resource): string {
+  list(r: ServedResource): string {
     const name = `${rootName(r)}List`;
     this.#components.set(name, {
       type: 'object',
@@ -205,7 +205,7 @@ export class ComponentSchemas {
 
 const zeros: Readonly<Record<string, Json>> = { string: '', integer: 0, number: 0, boolean: false };
 
-function rootName(r: Resource): string {
+function rootName(r: ServedResource): string {
   return r.isCustom || r.schema.name === undefined
     ? [...r.group.split('.').reverse(), r.version, r.kind].join('.')
     : r.schema.name;

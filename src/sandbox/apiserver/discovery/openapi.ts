@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Exchange, sendJson, sendText } from '../http/exchange.js';
+import { type ApiExchange, sendJson, sendText } from '../http/exchange.js';
 import { type JsonObject, objectOf } from '../../base/json.js';
 import type { RemoteOpenApi } from '../aggregation/remote-openapi.js';
 import type { Registry } from '../registry/registry.js';
@@ -24,7 +24,7 @@ export class OpenApi {
   }
 
   /** Answers a path below /openapi; false when there is nothing there. */
-  async answer(exchange: Exchange, path: string): Promise<boolean> {
+  async answer(exchange: ApiExchange, path: string): Promise<boolean> {
     const foreign = await this.#remote.current();
     const state = `${this.#registry.generation} ${foreign.generation}`;
     if (this.#builtFor !== state) {

@@ -24,6 +24,6 @@ const priorities: Readonly<Record<string, readonly [number, number]>> = {
 const customPriority = [1000, 100] as const;
 
 /** How early discovery lists a group of this server, and one of its versions. Higher is earlier. */
-export function priorityOf(group: string): readonly [group: number, version: number] {
+export function groupPriorityOf(group: string): readonly [group: number, version: number] {
   return priorities[group] ?? customPriority;
 }

@@ -2,7 +2,7 @@ import type { RemoteApi, RemoteApis } from '../aggregation/remote-apis.js';
 import type { RemoteDiscovery } from '../aggregation/remote-discovery.js';
 import type { JsonObject } from '../../base/json.js';
 import { type Registry, versionRank } from '../registry/registry.js';
-import { priorityOf } from './priorities.js';
+import { groupPriorityOf } from './priorities.js';
 
 /** A version of a group, and who answers for it when it is another server. */
 export interface ServedVersion {
@@ -29,7 +29,7 @@ export class ServedGroups {
     if (remotes.length === 0) return own;
     const priority = (group: string): number =>
       Math.max(
-        own.includes(group) ? priorityOf(group)[0] : 0,
+        own.includes(group) ? groupPriorityOf(group)[0] : 0,
         ...remotes.filter((r) => r.group === group).map((r) => r.groupPriority),
       );
     const all = [...new Set([...own, ...remotes.map((r) => r.group)])];
@@ -44,7 +44,8 @@ export class ServedGroups {
       .filter((version) => !remotes.some((r) => r.version === version))
       .map((version) => ({ version, remote: undefined }));
     if (remotes.length === 0) return own;
-    const priority = ({ remote }: ServedVersion): number => remote?.versionPriority ?? priorityOf(group)[1];
+    const priority = ({ remote }: ServedVersion): number =>
+      remote?.versionPriority ?? groupPriorityOf(group)[1];
     return [...own, ...remotes.map((remote) => ({ version: remote.version, remote }))].sort(
       (a, b) => priority(b) - priority(a) || versionRank(b.version) - versionRank(a.version),
     );

@@ -1,8 +1,8 @@
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { type IncludeObject, partialMetadata, toTable } from '../printing/table.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import { ApiError } from '../api-error.js';
-import { type Exchange, sendJson } from './exchange.js';
+import { type ApiExchange, sendJson } from './exchange.js';
 import type { Accepted } from './negotiation.js';
 
 /** The apiVersion of tables and metadata. */
@@ -11,17 +11,17 @@ export function metaApiVersion(version: Accepted['metaVersion']): string {
 }
 
 /** Which objects the rows of a table carry along. */
-export function includeOf(exchange: Pick<Exchange, 'url'>): IncludeObject {
+export function includeOf(exchange: Pick<ApiExchange, 'url'>): IncludeObject {
   const value = exchange.url.searchParams.get('includeObject');
   return value === 'None' || value === 'Object' ? value : 'Metadata';
 }
 
 /** Answers with one object in the form the client asked for. Throws 406 for a list of one. */
 export function answerObject(
-  exchange: Exchange,
+  exchange: ApiExchange,
   status: number,
-  object: KubeObject,
-  resource: Pick<Resource, 'kind' | 'columns'>,
+  object: ApiObject,
+  resource: Pick<ServedResource, 'kind' | 'columns'>,
 ): void {
   const { form, isListForm, metaVersion } = exchange.accepted;
   const meta = { apiVersion: metaApiVersion(metaVersion) };

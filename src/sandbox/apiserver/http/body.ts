@@ -4,7 +4,7 @@ import { isObject, type Json } from '../../base/json.js';
 import { decodeProtobufObject } from '../protobuf/decode-object.js';
 import type { PropertyPositions } from '../registry/write-options.js';
 import { ApiError, apiError } from '../api-error.js';
-import type { ApiRequest } from './exchange.js';
+import type { IncomingApiRequest } from './exchange.js';
 import { propertyPositions, scanJson } from './json-scan.js';
 import { protobufType, servedTypes } from './negotiation.js';
 
@@ -15,14 +15,14 @@ const shownBytes = 30;
 const aliasesMax = 100;
 
 /** Reads a request's body. Throws 413 beyond the limit, before reading the rest. */
-export async function readBody(request: ApiRequest, maxBytes = bodyMaxBytes): Promise<Buffer> {
+export async function readBody(request: IncomingApiRequest, maxBytes = bodyMaxBytes): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > maxBytes) throw apiError.tooLarge(maxBytes);
   return readBounded(request, maxBytes, () => apiError.tooLarge(maxBytes));
 }
 
 /** The media type of a request without its parameters. */
-export function mediaType(request: ApiRequest): string {
+export function mediaType(request: IncomingApiRequest): string {
   return (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
 }
 
@@ -35,7 +35,7 @@ function assertDepth(value: Json, depth = 0): void {
 }
 
 /** Parsed data and the properties it gave more than once. */
-export interface Parsed {
+export interface ParsedBody {
   readonly value: Json;
   readonly duplicates: readonly string[];
   /** Keys of YAML maps given more than once, in the words of Kubernetes' decoder; undefined when there are none. */
@@ -45,7 +45,7 @@ export interface Parsed {
 }
 
 /** Parses JSON. Throws an Error in the words of Go's decoder. */
-export function parseJson(text: string): Parsed {
+export function parseJson(text: string): ParsedBody {
   const { duplicates, problem } = scanJson(text);
   if (problem !== undefined) throw new Error(problem);
   // JSON.parse gives JSON data only.
@@ -55,7 +55,7 @@ export function parseJson(text: string): Parsed {
 }
 
 /** Parses one YAML document. Throws an Error in the words of Kubernetes' decoder. */
-export function parseYaml(text: string): Parsed {
+export function parseYaml(text: string): ParsedBody {
   const lineCounter = new LineCounter();
   const document = parseDocument(text, {
     schema: 'core',
@@ -104,7 +104,7 @@ function summary(body: Buffer): string {
   return body.length > shownBytes ? `${text} ...` : text;
 }
 
-function parseAs(type: string, body: Buffer): Parsed {
+function parseAs(type: string, body: Buffer): ParsedBody {
   if (type === protobufType) return { value: decodeProtobufObject(body), duplicates: [] };
   if (type === yamlType) return parseYaml(body.toString('utf8'));
   try {
@@ -120,10 +120,10 @@ function messageOf(error: unknown): string {
 }
 
 /** Parses an object of a kind by the request's media type. Throws 400 and 415. */
-export function parseObject(request: ApiRequest, body: Buffer, kind: string): Parsed {
+export function parseObject(request: IncomingApiRequest, body: Buffer, kind: string): ParsedBody {
   const type = mediaType(request) || 'application/json';
   if (!servedTypes.includes(type)) throw apiError.unsupportedMediaType(servedTypes);
-  let parsed: Parsed;
+  let parsed: ParsedBody;
   try {
     parsed = parseAs(type, body);
   } catch (error) {

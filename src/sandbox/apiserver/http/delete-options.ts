@@ -2,7 +2,7 @@ import { isObject, type JsonObject, numberOf, objectOf, stringOf, stringsOf } fr
 import type { DeleteOptions } from '../registry/write-options.js';
 import { apiError, type FieldError } from '../api-error.js';
 import { parseObject, readBody } from './body.js';
-import type { Exchange } from './exchange.js';
+import type { ApiExchange } from './exchange.js';
 import { jsonTypeName } from './object-form.js';
 import { optionalFlag, queryInteger } from './query.js';
 import { dryRunErrors } from './write-options.js';
@@ -52,7 +52,7 @@ function assertForm(body: JsonObject): void {
 }
 
 /** Reads and checks DeleteOptions: the body's, or else the query's. Throws 400 and 422. */
-export async function deleteRequest(exchange: Exchange): Promise<DeleteRequest> {
+export async function deleteRequest(exchange: ApiExchange): Promise<DeleteRequest> {
   const raw = await readBody(exchange.request);
   const query = fromQuery(exchange.url.searchParams);
   let given = query;

@@ -10,7 +10,7 @@ import { type Accepted, acceptedByDefault, protobufType } from './negotiation.js
 import type { OtherPath, ResourcePath } from './request-info.js';
 
 /** A request of either protocol version. */
-export type ApiRequest = IncomingMessage | Http2ServerRequest;
+export type IncomingApiRequest = IncomingMessage | Http2ServerRequest;
 
 /** What the server needs of a response, of either protocol version. Only Buffers may be written (HTTP/2, see hbone/byte-writes). */
 export interface ApiResponse extends Writable {
@@ -21,8 +21,8 @@ export interface ApiResponse extends Writable {
 }
 
 /** One authenticated request and the means to answer it. */
-export interface Exchange {
-  readonly request: ApiRequest;
+export interface ApiExchange {
+  readonly request: IncomingApiRequest;
   readonly response: ApiResponse;
   readonly url: URL;
   readonly path: ResourcePath | OtherPath;
@@ -35,8 +35,8 @@ export interface Exchange {
 }
 
 /** The part of an exchange that an answer needs; refusals may come before the rest is known. */
-export type Answering = Pick<Exchange, 'request' | 'response' | 'warnings'> &
-  Partial<Pick<Exchange, 'accepted' | 'url'>>;
+export type Answering = Pick<ApiExchange, 'request' | 'response' | 'warnings'> &
+  Partial<Pick<ApiExchange, 'accepted' | 'url'>>;
 
 /** Answers from this size on are compressed for clients that ask for it, as by Kubernetes. */
 const gzipMinBytes = 128 * 1024;
@@ -117,7 +117,7 @@ export function sendText(
 }
 
 /** Adds the Warning headers that kubectl prints. */
-export function setWarnings(exchange: Pick<Exchange, 'response' | 'warnings'>): void {
+export function setWarnings(exchange: Pick<ApiExchange, 'response' | 'warnings'>): void {
   if (exchange.warnings.length === 0) return;
   exchange.response.setHeader(
     'Warning',

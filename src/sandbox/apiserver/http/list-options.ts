@@ -2,7 +2,7 @@ import { apiError, type FieldError, fieldError } from '../api-error.js';
 import { optionalFlag, queryFlag, queryInteger } from './query.js';
 
 /** The options of a list or watch as its query gives them. */
-export interface ListOptions {
+export interface ListQuery {
   readonly isWatch: boolean;
   readonly limit: number;
   readonly continueToken: string;
@@ -18,7 +18,7 @@ export interface ListOptions {
 
 const matchField = 'resourceVersionMatch';
 
-function listErrors(o: ListOptions): FieldError[] {
+function listErrors(o: ListQuery): FieldError[] {
   const errors: FieldError[] = [];
   const match = o.resourceVersionMatch;
   if (match !== '') {
@@ -50,7 +50,7 @@ function listErrors(o: ListOptions): FieldError[] {
   return errors;
 }
 
-function watchErrors(o: ListOptions): FieldError[] {
+function watchErrors(o: ListQuery): FieldError[] {
   const errors: FieldError[] = [];
   const match = o.resourceVersionMatch;
   if (o.sendInitialEvents !== undefined && match !== 'NotOlderThan') {
@@ -92,8 +92,8 @@ export function revisionOf(resourceVersion: string): number {
 }
 
 /** Reads and checks the options of a list or watch. Throws 400 or 422. */
-export function listOptions(query: URLSearchParams, isWatch: boolean): ListOptions {
-  const options: ListOptions = {
+export function listOptions(query: URLSearchParams, isWatch: boolean): ListQuery {
+  const options: ListQuery = {
     isWatch,
     limit: queryInteger(query, 'limit') ?? 0,
     continueToken: query.get('continue') ?? '',

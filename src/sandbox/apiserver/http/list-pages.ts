@@ -1,8 +1,8 @@
 import { isObject, type JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Store } from '../storage/store.js';
 import { apiError } from '../api-error.js';
-import { type ListOptions, revisionOf } from './list-options.js';
+import { type ListQuery, revisionOf } from './list-options.js';
 
 /** The revision in tokens that accept a list pieced together from different moments. */
 const inconsistentRevision = -1;
@@ -14,7 +14,7 @@ interface Cursor {
   readonly after: string;
 }
 
-function keyOf(o: KubeObject): string {
+function keyOf(o: ApiObject): string {
   return `${o.metadata.namespace ?? ''}/${o.metadata.name}`;
 }
 
@@ -53,7 +53,7 @@ export function assertReached(store: Store, revision: number): void {
 
 /** The objects of a resource, in key order, as the options date them. */
 export interface DatedList {
-  readonly objects: readonly KubeObject[];
+  readonly objects: readonly ApiObject[];
   readonly revision: number;
   readonly limit: number;
 }
@@ -67,7 +67,7 @@ export function datedList(
   store: Store,
   resource: string,
   namespace: string | undefined,
-  options: ListOptions,
+  options: ListQuery,
 ): DatedList {
   const { continueToken, resourceVersion, resourceVersionMatch } = options;
   const limit = Math.max(0, options.limit);
@@ -81,7 +81,7 @@ export function datedList(
     if (resourceVersion !== '' && resourceVersion !== '0') {
       throw apiError.badRequest('specifying resource version is not allowed when using continue');
     }
-    const isAfter = (o: KubeObject): boolean => keyOf(o) > cursor.after;
+    const isAfter = (o: ApiObject): boolean => keyOf(o) > cursor.after;
     if (cursor.revision < 0) {
       const now = newest();
       return { ...now, objects: now.objects.filter(isAfter) };
@@ -109,7 +109,7 @@ export function datedList(
 export function pageOf(
   found: DatedList,
   isFiltered: boolean,
-): { items: readonly KubeObject[]; metadata: JsonObject } {
+): { items: readonly ApiObject[]; metadata: JsonObject } {
   const { objects, limit } = found;
   const resourceVersion = String(found.revision);
   if (limit === 0 || objects.length <= limit) return { items: objects, metadata: { resourceVersion } };

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Listener } from '../../base/api-server.js';
-import type { ApiRequest, ApiResponse } from './exchange.js';
+import type { IncomingApiRequest, ApiResponse } from './exchange.js';
 
 const listenBacklog = 1024;
 /** How long open requests may take to end when the server closes. */
@@ -25,7 +25,7 @@ export interface TlsIdentity {
 
 /** What becomes of requests. */
 export interface RequestHandlers {
-  request(request: ApiRequest, response: ApiResponse): void;
+  request(request: IncomingApiRequest, response: ApiResponse): void;
   /** HTTP/1.1 only. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
@@ -66,7 +66,9 @@ export async function listenHttps(
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.on('request', (request: ApiRequest, response: ApiResponse) => handlers.request(request, response));
+  server.on('request', (request: IncomingApiRequest, response: ApiResponse) =>
+    handlers.request(request, response),
+  );
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
     handlers.upgrade(request, socket, head),
   );

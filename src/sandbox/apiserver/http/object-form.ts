@@ -1,5 +1,5 @@
 import { isObject, type Json, type JsonObject, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { apiError } from '../api-error.js';
 
 /** The type an endpoint takes. */
@@ -69,7 +69,7 @@ function metadataProblem(meta: JsonObject): string | undefined {
 }
 
 /** A parsed body as an object of the expected kind; absent type and metadata are filled in. Throws 400. */
-export function objectFrom(value: Json | undefined, expected: ObjectType): KubeObject {
+export function objectFrom(value: Json | undefined, expected: ObjectType): ApiObject {
   if (value !== undefined && value !== null && !isObject(value)) {
     throw apiError.badRequest('the request body must be an object');
   }
@@ -113,7 +113,7 @@ export function objectFrom(value: Json | undefined, expected: ObjectType): KubeO
     ...given,
     apiVersion: expected.apiVersion,
     kind: expected.kind,
-    metadata: meta as KubeObject['metadata'],
+    metadata: meta as ApiObject['metadata'],
   };
 }
 

@@ -6,8 +6,8 @@ import { strategicMergePatch } from '../patch/strategic-merge-patch.js';
 import type { WriteOptions } from '../registry/write-options.js';
 import type { Schema } from '../schema/schema.js';
 import { ApiError, apiError } from '../api-error.js';
-import { mediaType, type Parsed, parseJson, parseYaml, readBody } from './body.js';
-import type { ApiRequest } from './exchange.js';
+import { mediaType, type ParsedBody, parseJson, parseYaml, readBody } from './body.js';
+import type { IncomingApiRequest } from './exchange.js';
 import { jsonTypeName } from './object-form.js';
 
 const typeNames = {
@@ -24,7 +24,7 @@ export type PatchType = keyof typeof typeNames;
 const operationsMax = 10_000;
 
 /** A patch as received: parsed, not applied. */
-export interface Patch extends Parsed {
+export interface Patch extends ParsedBody {
   readonly type: PatchType;
 }
 
@@ -41,7 +41,7 @@ export function reportRepeatedKeys(
 
 /** Reads a patch by the request's media type. Throws 400, 413 and 415. */
 export async function readPatch(
-  request: ApiRequest,
+  request: IncomingApiRequest,
   options: { readonly allowsStrategic: boolean },
 ): Promise<Patch> {
   const name = mediaType(request);
@@ -61,7 +61,7 @@ export async function readPatch(
   return { type, ...parsed };
 }
 
-function parsePatch(type: PatchType, text: string): Parsed {
+function parsePatch(type: PatchType, text: string): ParsedBody {
   try {
     return type === 'apply' ? parseYaml(text) : parseJson(text);
   } catch (error) {

@@ -1,7 +1,7 @@
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { decodeObject } from '../registry/decode.js';
 import { typeOf } from '../registry/present.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import type { WriteOptions } from '../registry/write-options.js';
 import { apiError } from '../api-error.js';
 import { objectFrom } from './object-form.js';
@@ -10,10 +10,10 @@ import { applyPatch, decodePatched, type Patch } from './patch-request.js';
 /** The object a JSON, merge or strategic patch makes of another. Throws 400 and 422. */
 export function patchedObject(
   patch: Patch,
-  current: KubeObject,
-  resource: Resource,
+  current: ApiObject,
+  resource: ServedResource,
   options: WriteOptions,
-): KubeObject {
+): ApiObject {
   const patched = applyPatch(patch, current, resource.schema);
   const draft = decodePatched(patch, patched, () =>
     decodeObject(resource, current.metadata.namespace, objectFrom(patched, typeOf(resource)), options),

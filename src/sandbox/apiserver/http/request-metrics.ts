@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry as MetricsRegistry, collectDefaultMetrics } from 'prom-client';
 import type { Store } from '../storage/store.js';
 import { verbOf } from './attributes.js';
-import type { ApiRequest, Exchange } from './exchange.js';
+import type { IncomingApiRequest, ApiExchange } from './exchange.js';
 import { parsePath } from './request-info.js';
 
 const labels = ['verb', 'group', 'version', 'resource', 'subresource', 'scope'] as const;
@@ -11,13 +11,13 @@ const buckets = [
 
 interface Labels extends Record<(typeof labels)[number], string> {}
 
-function scopeOf(path: Exchange['path']): string {
+function scopeOf(path: ApiExchange['path']): string {
   if (path.kind !== 'resource') return '';
   if (path.name !== undefined) return 'resource';
   return path.namespace === undefined ? 'cluster' : 'namespace';
 }
 
-function labelsOf(exchange: Exchange): Labels {
+function labelsOf(exchange: ApiExchange): Labels {
   const { path, request, url } = exchange;
   const method = request.method ?? 'GET';
   if (path.kind !== 'resource') {
@@ -106,7 +106,7 @@ export class RequestMetrics {
   }
 
   /** Begins to count a request; the returned function is called at its end. */
-  begin(request: ApiRequest): (status: number, exchange: Exchange | undefined) => void {
+  begin(request: IncomingApiRequest): (status: number, exchange: ApiExchange | undefined) => void {
     const started = process.hrtime.bigint();
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const isWatch = isRead && /[?&]watch=(?!0|false)|\/watch\//.test(request.url ?? '');
@@ -124,12 +124,12 @@ export class RequestMetrics {
     };
   }
 
-  #isCounted(path: Exchange['path']): boolean {
+  #isCounted(path: ApiExchange['path']): boolean {
     if (path.kind === 'resource') return this.#isKnown(path.group, path.version, path.plural);
     return /^\/(healthz|livez|readyz|metrics|version|openapi|api|apis)(\/|$)/.test(path.path);
   }
 
-  #watchLabels(request: ApiRequest): Labels | undefined {
+  #watchLabels(request: IncomingApiRequest): Labels | undefined {
     const path = parsePath((request.url ?? '/').split('?')[0] ?? '/');
     if (path.kind !== 'resource' || !this.#isCounted(path)) return undefined;
     const { group, version, plural: resource, subresource } = path;

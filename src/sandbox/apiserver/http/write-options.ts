@@ -1,6 +1,6 @@
 import type { FieldValidation, WriteOptions } from '../registry/write-options.js';
 import { apiError, type FieldError, fieldError } from '../api-error.js';
-import type { Exchange } from './exchange.js';
+import type { ApiExchange } from './exchange.js';
 import { queryFlag } from './query.js';
 import type { ResourcePath } from './request-info.js';
 
@@ -48,7 +48,7 @@ function managerFromAgent(agent: string | undefined): string {
 }
 
 /** The options of a write as its query gives them. Throws 422 for what cannot be. */
-export function writeOptions(exchange: Exchange, path: ResourcePath, kind: OptionsKind): WriteOptions {
+export function writeOptions(exchange: ApiExchange, path: ResourcePath, kind: OptionsKind): WriteOptions {
   const query = exchange.url.searchParams;
   const dryRuns = query.getAll('dryRun').filter((d) => d !== '');
   const manager = query.get('fieldManager') ?? '';

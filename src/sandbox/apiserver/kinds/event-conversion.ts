@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 
 /** [core v1 field, events.k8s.io/v1 field] where the two kinds of Event name the same thing differently. */
 const renamed: readonly (readonly [string, string])[] = [
@@ -13,10 +13,10 @@ const renamed: readonly (readonly [string, string])[] = [
 ];
 
 function rename(
-  object: KubeObject,
+  object: ApiObject,
   apiVersion: string,
   pairs: readonly (readonly [string, string])[],
-): KubeObject {
+): ApiObject {
   const map = new Map(pairs);
   const out: JsonObject = {};
   for (const [key, value] of Object.entries(object))
@@ -26,8 +26,8 @@ function rename(
 
 /** Events are stored in their core form; this is how events.k8s.io/v1 sees them. */
 export const coreEventConversion = {
-  fromStorage: (o: KubeObject): KubeObject => rename(o, 'events.k8s.io/v1', renamed),
-  toStorage: (o: KubeObject): KubeObject => {
+  fromStorage: (o: ApiObject): ApiObject => rename(o, 'events.k8s.io/v1', renamed),
+  toStorage: (o: ApiObject): ApiObject => {
     const core = rename(
       o,
       'v1',

@@ -1,13 +1,13 @@
 import { type FieldError, fieldError } from '../api-error.js';
 import { equalJson, isObject, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Strategy } from '../registry/resource.js';
 import { Checks, isUnset } from './validation/checks.js';
 import { labelSelector } from './validation/selectors.js';
 
 const rbacGroup = 'rbac.authorization.k8s.io';
 
-function roleErrors(role: KubeObject): FieldError[] {
+function roleErrors(role: ApiObject): FieldError[] {
   const errors: FieldError[] = [];
   objectsOf(role.rules).forEach((rule, i) => {
     const path = `rules[${i}]`;
@@ -50,7 +50,7 @@ function roleErrors(role: KubeObject): FieldError[] {
   return errors;
 }
 
-function bindingErrors(binding: KubeObject): FieldError[] {
+function bindingErrors(binding: ApiObject): FieldError[] {
   const errors: FieldError[] = [];
   const ref = objectOf(binding.roleRef);
   const kinds = binding.kind === 'RoleBinding' ? ['Role', 'ClusterRole'] : ['ClusterRole'];
@@ -82,7 +82,7 @@ function bindingErrors(binding: KubeObject): FieldError[] {
   return errors;
 }
 
-function bindingDefaults(draft: KubeObject): void {
+function bindingDefaults(draft: ApiObject): void {
   if (isObject(draft.roleRef) && stringOf(draft.roleRef.apiGroup) === '') draft.roleRef.apiGroup = rbacGroup;
   for (const subject of objectsOf(draft.subjects)) {
     if (isUnset(subject.apiGroup) && (subject.kind === 'User' || subject.kind === 'Group'))
@@ -91,7 +91,7 @@ function bindingDefaults(draft: KubeObject): void {
   }
 }
 
-function aggregationErrors(role: KubeObject): FieldError[] {
+function aggregationErrors(role: ApiObject): FieldError[] {
   const checks = new Checks();
   if (!isObject(role.aggregationRule)) return [];
   const path = 'aggregationRule.clusterRoleSelectors';

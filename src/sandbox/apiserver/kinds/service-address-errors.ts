@@ -1,7 +1,14 @@
 import { familyOf, isIp } from '#base/net/address.js';
 import { type FieldError, fieldError } from '../api-error.js';
 import { type JsonObject, stringOf } from '../../base/json.js';
-import { clusterIpsOf, familiesOf, hasClusterIp, invalidIps, isHeadless, policyOf } from './service-facts.js';
+import {
+  clusterIpsOf,
+  familiesOf,
+  hasClusterIp,
+  invalidIps,
+  isHeadless,
+  familyPolicyOf,
+} from './service-facts.js';
 import { ipForm, rangeProblems } from './validation/addresses.js';
 
 const families = ['IPv4', 'IPv6'];
@@ -17,7 +24,7 @@ export function clusterIpErrors(spec: JsonObject): FieldError[] {
       errors.push(fieldError.notSupported(`spec.ipFamilies[${i}]`, family, families));
     else if (named.indexOf(family) < i) errors.push(fieldError.duplicate(`spec.ipFamilies[${i}]`, family));
   });
-  const policy = policyOf(spec);
+  const policy = familyPolicyOf(spec);
   if (policy !== '' && !policies.includes(policy))
     errors.push(fieldError.notSupported('spec.ipFamilyPolicy', policy, policies));
   const ips = clusterIpsOf(spec);
@@ -56,7 +63,7 @@ export function externalIpErrors(ip: string, field: string): FieldError[] {
 export function addressChangeErrors(spec: JsonObject, before: JsonObject): FieldError[] {
   const [old, now] = [clusterIpsOf(before), clusterIpsOf(spec)];
   const errors: FieldError[] = [];
-  const isReleased = policyOf(spec) === 'SingleStack';
+  const isReleased = familyPolicyOf(spec) === 'SingleStack';
   for (const i of [0, 1]) {
     if (old[i] === undefined || now[i] === old[i]) continue;
     if (i === 1 && now[1] === undefined) continue; // judged below, by what the families say
@@ -73,7 +80,7 @@ export function addressChangeErrors(spec: JsonObject, before: JsonObject): Field
     errors.push(
       fieldError.invalid(
         'spec.ipFamilyPolicy',
-        policyOf(spec),
+        familyPolicyOf(spec),
         "must be 'SingleStack' to release the secondary cluster IP",
       ),
     );
@@ -81,7 +88,7 @@ export function addressChangeErrors(spec: JsonObject, before: JsonObject): Field
     errors.push(
       fieldError.invalid(
         'spec.ipFamilyPolicy',
-        policyOf(spec),
+        familyPolicyOf(spec),
         "must be 'SingleStack' to release the secondary IP family",
       ),
     );

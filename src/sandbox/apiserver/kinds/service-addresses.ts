@@ -1,5 +1,5 @@
 import { canonicalIp, familyOf, type IpFamily } from '#base/net/address.js';
-import { type JsonObject, objectsOf, numberOf, pathOf, stringOf, stringsOf } from '../../base/json.js';
+import { type JsonObject, objectsOf, numberOf, valueIn, stringOf, stringsOf } from '../../base/json.js';
 import type { Store } from '../storage/store.js';
 import { AddressRange } from './address-range.js';
 
@@ -103,24 +103,24 @@ export class ServiceAddresses {
     return this.#ports.has(port) || this.#heldPorts.has(port);
   }
 
-  #take(spec: Parameters<typeof pathOf>[0]): void {
+  #take(spec: Parameters<typeof valueIn>[0]): void {
     for (const ip of clusterIps(spec)) this.#ips.add(ip);
     for (const port of nodePortsOf(spec)) this.#ports.add(port);
   }
 
-  #release(spec: Parameters<typeof pathOf>[0]): void {
+  #release(spec: Parameters<typeof valueIn>[0]): void {
     for (const ip of clusterIps(spec)) this.#ips.delete(ip);
     for (const port of nodePortsOf(spec)) this.#ports.delete(port);
   }
 }
 
-function clusterIps(spec: Parameters<typeof pathOf>[0]): string[] {
-  return [stringOf(pathOf(spec, 'clusterIP')), ...stringsOf(pathOf(spec, 'clusterIPs'))]
+function clusterIps(spec: Parameters<typeof valueIn>[0]): string[] {
+  return [stringOf(valueIn(spec, 'clusterIP')), ...stringsOf(valueIn(spec, 'clusterIPs'))]
     .filter((ip) => ip !== '' && ip !== 'None')
     .map((ip) => canonicalIp(ip) ?? ip);
 }
 
-function nodePortsOf(spec: Parameters<typeof pathOf>[0]): number[] {
-  const ports = objectsOf(pathOf(spec, 'ports')).map((p) => numberOf(p.nodePort) ?? 0);
-  return [...ports, numberOf(pathOf(spec, 'healthCheckNodePort')) ?? 0].filter((p) => p > 0);
+function nodePortsOf(spec: Parameters<typeof valueIn>[0]): number[] {
+  const ports = objectsOf(valueIn(spec, 'ports')).map((p) => numberOf(p.nodePort) ?? 0);
+  return [...ports, numberOf(valueIn(spec, 'healthCheckNodePort')) ?? 0].filter((p) => p > 0);
 }

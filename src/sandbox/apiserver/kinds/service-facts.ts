@@ -45,6 +45,6 @@ export function familiesOf(spec: JsonObject): string[] {
   return stringsOf(spec.ipFamilies);
 }
 
-export function policyOf(spec: JsonObject): string {
+export function familyPolicyOf(spec: JsonObject): string {
   return stringOf(spec.ipFamilyPolicy);
 }

@@ -1,6 +1,6 @@
 import { ApiError } from '../api-error.js';
 import { isObject, type Json, type JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
 import type { Schema } from '../schema/schema.js';
 import {
@@ -13,7 +13,7 @@ import {
   writeManagers,
 } from './field-managers.js';
 import { lastAppliedFields, lastAppliedManager, syncLastApplied } from './last-applied.js';
-import { compareValues, fieldsOf, mergeApplied, removeFields } from './typed-value.js';
+import { compareValues, occupiedFields, mergeApplied, removeFields } from './typed-value.js';
 
 interface Conflict {
   readonly manager: FieldManager;
@@ -60,18 +60,18 @@ function withoutNulls(value: Json): Json {
  * Throws a 409 listing every conflict unless `force`, which takes the fields.
  */
 export function applyConfiguration(options: {
-  readonly live: KubeObject | undefined;
-  readonly applied: KubeObject;
+  readonly live: ApiObject | undefined;
+  readonly applied: ApiObject;
   readonly schema: Schema;
   readonly who: WriterIdentity;
   readonly force: boolean;
-}): KubeObject {
+}): ApiObject {
   const { live, applied, schema, who, force } = options;
   // The casts restate that laying an object over an object gives an object.
   const config = withoutNulls(ownable(applied)) as JsonObject;
   // A name alone is no wish for anything.
   if (isObject(config.metadata) && Object.keys(config.metadata).length === 0) delete config.metadata;
-  const wanted = fieldsOf(config, schema);
+  const wanted = occupiedFields(config, schema);
   wanted.isMember = false;
   const managers = readManagers(live?.metadata.managedFields);
   let own = managers.find((m) => isManagerOf(m, who, 'Apply'));
@@ -122,7 +122,7 @@ export function applyConfiguration(options: {
     kind: applied.kind,
     ...rest,
     metadata: { ...kept, ...(isObject(metadata) ? metadata : {}) },
-  } as KubeObject;
+  } as ApiObject;
   if (isKubectl) syncLastApplied(live, applied, result);
   writeManagers(result, managers);
   return result;

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
 import { FieldSet } from './field-set.js';
 
@@ -38,7 +38,7 @@ export interface WriterIdentity {
 }
 
 /** The part of an object whose fields managers can own; the metadata is always there, if empty. */
-export function ownable(object: KubeObject | undefined): JsonObject {
+export function ownable(object: ApiObject | undefined): JsonObject {
   if (object === undefined) return { metadata: {} };
   const { apiVersion: _a, kind: _k, metadata, ...rest } = object;
   const meta: JsonObject = {};
@@ -101,7 +101,7 @@ function compareManagers(a: FieldManager, b: FieldManager): number {
 }
 
 /** Stores managers in an object, in place. */
-export function writeManagers(object: KubeObject, managers: readonly FieldManager[]): void {
+export function writeManagers(object: ApiObject, managers: readonly FieldManager[]): void {
   const kept = foldOldUpdates(managers.filter((m) => !m.fields.isEmpty)).sort(compareManagers);
   if (kept.length === 0) {
     delete object.metadata.managedFields;

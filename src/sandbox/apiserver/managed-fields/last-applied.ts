@@ -1,9 +1,9 @@
 import { isObject, type Json, type JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Schema } from '../schema/schema.js';
 import { ownable } from './field-managers.js';
 import { FieldSet } from './field-set.js';
-import { compareValues, fieldsOf } from './typed-value.js';
+import { compareValues, occupiedFields } from './typed-value.js';
 
 /** Where kubectl keeps what it applied from its own side. */
 const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -16,7 +16,7 @@ export const lastAppliedManager = 'kubectl';
  * The fields that kubectl set from its own side and that nobody changed since:
  * kubectl's server-side apply may take them over without a conflict.
  */
-export function lastAppliedFields(live: KubeObject | undefined, schema: Schema): FieldSet {
+export function lastAppliedFields(live: ApiObject | undefined, schema: Schema): FieldSet {
   const text = live?.metadata.annotations?.[annotation];
   if (live === undefined || text === undefined || text === '') return new FieldSet();
   let last: unknown;
@@ -28,13 +28,13 @@ export function lastAppliedFields(live: KubeObject | undefined, schema: Schema):
   }
   if (!isObject(last) || !isObject(last.metadata)) return new FieldSet();
   // Read for its fields only, whose form is checked on the way.
-  const before = ownable(last as KubeObject);
+  const before = ownable(last as ApiObject);
   const { changed, removed } = compareValues(before, ownable(live), schema);
-  return fieldsOf(before, schema).difference(changed).difference(removed);
+  return occupiedFields(before, schema).difference(changed).difference(removed);
 }
 
 /** Keeps kubectl's annotation, in place, up to date with what was applied, where the live object has it. */
-export function syncLastApplied(live: KubeObject | undefined, applied: KubeObject, result: KubeObject): void {
+export function syncLastApplied(live: ApiObject | undefined, applied: ApiObject, result: ApiObject): void {
   if (live?.metadata.annotations?.[annotation] === undefined) return;
   const { managedFields: _m, annotations, ...metadata } = applied.metadata;
   const others = Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => key !== annotation));

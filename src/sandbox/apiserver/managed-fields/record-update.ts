@@ -1,4 +1,4 @@
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
 import type { Schema } from '../schema/schema.js';
 import { toWireForm } from '../schema/wire-form.js';
@@ -14,23 +14,23 @@ import { FieldSet } from './field-set.js';
 import { compareValues } from './typed-value.js';
 
 /** An explicit list of one empty entry, or of none, is how clients ask for ownership to be forgotten. */
-function isReset(object: KubeObject): boolean {
+function isReset(object: ApiObject): boolean {
   const entries = object.metadata.managedFields;
   if (entries === undefined) return false;
   return entries.length === 0 || (entries.length === 1 && Object.keys(entries[0] ?? {}).length === 0);
 }
 
 /** An object of a built-in kind with nothing in it but what is always written: that comes from nobody. */
-function emptyOf(object: KubeObject, schema: Schema): KubeObject {
-  const empty = { apiVersion: object.apiVersion, kind: object.kind, metadata: { name: '' } } as KubeObject;
+function emptyOf(object: ApiObject, schema: Schema): ApiObject {
+  const empty = { apiVersion: object.apiVersion, kind: object.kind, metadata: { name: '' } } as ApiObject;
   toWireForm(empty, schema);
   return empty;
 }
 
 /** The owners a write starts from: those it sent along itself, if it did, else those there are. */
 function startingManagers(
-  before: KubeObject | undefined,
-  after: KubeObject,
+  before: ApiObject | undefined,
+  after: ApiObject,
   who: WriterIdentity,
 ): FieldManager[] {
   if (who.subresource !== '') return readManagers(before?.metadata.managedFields);
@@ -44,8 +44,8 @@ function startingManagers(
  * the writer owns what it changed, and others lose what it changed or removed.
  */
 export function recordUpdate(
-  before: KubeObject | undefined,
-  after: KubeObject,
+  before: ApiObject | undefined,
+  after: ApiObject,
   schema: Schema,
   who: WriterIdentity,
   options: { readonly isCustom: boolean } = { isCustom: false },

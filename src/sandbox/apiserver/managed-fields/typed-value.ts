@@ -51,10 +51,10 @@ export function partsOf(value: Json | undefined, schema: Schema | undefined): Pa
 }
 
 /** The paths a value occupies. */
-export function fieldsOf(value: Json, schema: Schema | undefined, isItem = false): FieldSet {
+export function occupiedFields(value: Json, schema: Schema | undefined, isItem = false): FieldSet {
   const parts = partsOf(value, schema);
   const set = new FieldSet(isItem || parts === undefined || parts.length === 0);
-  for (const p of parts ?? []) set.children.set(p.step, fieldsOf(p.value, p.schema, p.isItem));
+  for (const p of parts ?? []) set.children.set(p.step, occupiedFields(p.value, p.schema, p.isItem));
   return set;
 }
 
@@ -82,9 +82,11 @@ export function compareValues(before: Json, after: Json, schema: Schema | undefi
   const newParts = partsOf(after, schema);
   if (oldParts === undefined || newParts === undefined) {
     return {
-      changed: fieldsOf(after, schema).union(new FieldSet(true)),
+      changed: occupiedFields(after, schema).union(new FieldSet(true)),
       removed:
-        oldParts === undefined ? removed : fieldsOf(before, schema).difference(fieldsOf(after, schema)),
+        oldParts === undefined
+          ? removed
+          : occupiedFields(before, schema).difference(occupiedFields(after, schema)),
     };
   }
   if (newParts.length === 0) changed.isMember = true;

@@ -4,10 +4,10 @@ import {
   numberOf,
   objectOf,
   objectsOf,
-  pathOf,
+  valueIn,
   stringOf,
 } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Column } from '../registry/resource.js';
 import { ageOf } from './age.js';
 import { ageColumn, nameColumn } from './default-columns.js';
@@ -20,8 +20,8 @@ interface Summary {
   readonly status: string;
 }
 
-function isRestartable(pod: KubeObject, name: string): boolean {
-  return objectsOf(pathOf(pod, 'spec', 'initContainers')).some(
+function isRestartable(pod: ApiObject, name: string): boolean {
+  return objectsOf(valueIn(pod, 'spec', 'initContainers')).some(
     (c) => c.name === name && c.restartPolicy === 'Always',
   );
 }
@@ -34,11 +34,11 @@ function terminatedText(state: JsonObject): string {
 }
 
 /** What the init containers say about the pod; undefined when they are through. */
-function initStatus(pod: KubeObject): string | undefined {
-  const total = objectsOf(pathOf(pod, 'spec', 'initContainers')).length;
+function initStatus(pod: ApiObject): string | undefined {
+  const total = objectsOf(valueIn(pod, 'spec', 'initContainers')).length;
   let done = 0;
-  for (const status of objectsOf(pathOf(pod, 'status', 'initContainerStatuses'))) {
-    const terminated = pathOf(status, 'state', 'terminated');
+  for (const status of objectsOf(valueIn(pod, 'status', 'initContainerStatuses'))) {
+    const terminated = valueIn(status, 'state', 'terminated');
     if (isObject(terminated) && terminated.exitCode === 0) {
       done++;
       continue;
@@ -48,7 +48,7 @@ function initStatus(pod: KubeObject): string | undefined {
       continue;
     }
     if (isObject(terminated)) return `Init:${terminatedText(terminated)}`;
-    const waiting = stringOf(pathOf(status, 'state', 'waiting', 'reason'));
+    const waiting = stringOf(valueIn(status, 'state', 'waiting', 'reason'));
     if (waiting !== '' && waiting !== 'PodInitializing') return `Init:${waiting}`;
     return `Init:${done}/${total}`;
   }
@@ -56,17 +56,17 @@ function initStatus(pod: KubeObject): string | undefined {
 }
 
 /** The one-line view of a pod that kubectl users know. */
-export function summarizePod(pod: KubeObject): Summary {
-  const statuses = objectsOf(pathOf(pod, 'status', 'containerStatuses'));
-  const sidecars = objectsOf(pathOf(pod, 'status', 'initContainerStatuses')).filter((s) =>
+export function summarizePod(pod: ApiObject): Summary {
+  const statuses = objectsOf(valueIn(pod, 'status', 'containerStatuses'));
+  const sidecars = objectsOf(valueIn(pod, 'status', 'initContainerStatuses')).filter((s) =>
     isRestartable(pod, stringOf(s.name)),
   );
-  const sidecarCount = objectsOf(pathOf(pod, 'spec', 'initContainers')).filter(
+  const sidecarCount = objectsOf(valueIn(pod, 'spec', 'initContainers')).filter(
     (c) => c.restartPolicy === 'Always',
   ).length;
-  const total = objectsOf(pathOf(pod, 'spec', 'containers')).length + sidecarCount;
-  let status = stringOf(pathOf(pod, 'status', 'reason')) || stringOf(pathOf(pod, 'status', 'phase'));
-  const gated = objectsOf(pathOf(pod, 'status', 'conditions')).some(
+  const total = objectsOf(valueIn(pod, 'spec', 'containers')).length + sidecarCount;
+  let status = stringOf(valueIn(pod, 'status', 'reason')) || stringOf(valueIn(pod, 'status', 'phase'));
+  const gated = objectsOf(valueIn(pod, 'status', 'conditions')).some(
     (c) => c.type === 'PodScheduled' && c.reason === 'SchedulingGated',
   );
   if (gated) status = 'SchedulingGated';
@@ -76,29 +76,29 @@ export function summarizePod(pod: KubeObject): Summary {
   else {
     for (const s of [...statuses].reverse()) {
       const state = objectOf(s.state);
-      const waiting = stringOf(pathOf(state, 'waiting', 'reason'));
+      const waiting = stringOf(valueIn(state, 'waiting', 'reason'));
       if (waiting !== '') status = waiting;
       else if (isObject(state.terminated)) status = terminatedText(state.terminated);
       else if (s.ready === true && state.running !== undefined) hasRunning = true;
     }
     if (status === 'Completed' && hasRunning) {
-      const isReady = objectsOf(pathOf(pod, 'status', 'conditions')).some(
+      const isReady = objectsOf(valueIn(pod, 'status', 'conditions')).some(
         (c) => c.type === 'Ready' && c.status === 'True',
       );
       status = isReady ? 'Running' : 'NotReady';
     }
   }
   if (pod.metadata.deletionTimestamp !== undefined) {
-    status = pathOf(pod, 'status', 'reason') === 'NodeLost' ? 'Unknown' : 'Terminating';
+    status = valueIn(pod, 'status', 'reason') === 'NodeLost' ? 'Unknown' : 'Terminating';
   }
   const counted = [...statuses, ...sidecars];
   let lastRestart = '';
   for (const s of counted) {
-    const finished = stringOf(pathOf(s, 'lastState', 'terminated', 'finishedAt'));
+    const finished = stringOf(valueIn(s, 'lastState', 'terminated', 'finishedAt'));
     if (finished > lastRestart) lastRestart = finished;
   }
   return {
-    ready: counted.filter((s) => s.ready === true && pathOf(s, 'state', 'running') !== undefined).length,
+    ready: counted.filter((s) => s.ready === true && valueIn(s, 'state', 'running') !== undefined).length,
     total,
     restarts: counted.reduce((sum, s) => sum + (numberOf(s.restartCount) ?? 0), 0),
     lastRestart,
@@ -106,10 +106,10 @@ export function summarizePod(pod: KubeObject): Summary {
   };
 }
 
-function readinessGates(pod: KubeObject): string {
-  const gates = objectsOf(pathOf(pod, 'spec', 'readinessGates'));
+function readinessGates(pod: ApiObject): string {
+  const gates = objectsOf(valueIn(pod, 'spec', 'readinessGates'));
   if (gates.length === 0) return '<none>';
-  const conditions = objectsOf(pathOf(pod, 'status', 'conditions'));
+  const conditions = objectsOf(valueIn(pod, 'status', 'conditions'));
   const met = gates.filter((g) =>
     conditions.some((c) => c.type === g.conditionType && c.status === 'True'),
   ).length;
@@ -144,19 +144,19 @@ export const podColumns: readonly Column[] = [
     name: 'IP',
     description: 'Address of the pod.',
     priority: 1,
-    cell: (o) => orNone(stringOf(pathOf(o, 'status', 'podIP'))),
+    cell: (o) => orNone(stringOf(valueIn(o, 'status', 'podIP'))),
   },
   {
     name: 'Node',
     description: 'Node the pod is on.',
     priority: 1,
-    cell: (o) => orNone(stringOf(pathOf(o, 'spec', 'nodeName'))),
+    cell: (o) => orNone(stringOf(valueIn(o, 'spec', 'nodeName'))),
   },
   {
     name: 'Nominated Node',
     description: 'Node the pod waits for.',
     priority: 1,
-    cell: (o) => orNone(stringOf(pathOf(o, 'status', 'nominatedNodeName'))),
+    cell: (o) => orNone(stringOf(valueIn(o, 'status', 'nominatedNodeName'))),
   },
   {
     name: 'Readiness Gates',

@@ -1,16 +1,16 @@
 import type { Json, JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
-import type { Resource } from '../registry/resource.js';
+import type { ApiObject } from '../object.js';
+import type { ServedResource } from '../registry/resource.js';
 
 /** Which objects a table's rows carry along. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
 
 /** The metadata-only form of an object. */
-export function partialMetadata(object: KubeObject): JsonObject {
+export function partialMetadata(object: ApiObject): JsonObject {
   return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
 }
 
-function carried(object: KubeObject, include: IncludeObject): JsonObject {
+function carried(object: ApiObject, include: IncludeObject): JsonObject {
   switch (include) {
     case 'None':
       return {};
@@ -23,8 +23,8 @@ function carried(object: KubeObject, include: IncludeObject): JsonObject {
 
 /** Rows for objects, as kubectl prints them. */
 export function toTable(
-  objects: readonly KubeObject[],
-  resource: Pick<Resource, 'columns'>,
+  objects: readonly ApiObject[],
+  resource: Pick<ServedResource, 'columns'>,
   options: { include: IncludeObject; metadata: JsonObject; withColumns: boolean },
 ): JsonObject {
   const columns: Json = options.withColumns
@@ -48,7 +48,7 @@ export function toTable(
   };
 }
 
-function cellOf(cell: (o: KubeObject) => Json, object: KubeObject): Json {
+function cellOf(cell: (o: ApiObject) => Json, object: ApiObject): Json {
   try {
     return cell(object);
   } catch {

@@ -1,7 +1,7 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { formatGoDuration } from '#base/time/duration.js';
 import { type Json, type JsonObject, isObject, setOwn } from '../../base/json.js';
-import { fieldsOf, magic, messageType } from './message-table.js';
+import { messageFields, magic, messageType } from './message-table.js';
 
 const depthMax = 100;
 
@@ -115,7 +115,7 @@ function value(reader: BinaryReader, type: string, depth: number): Json | undefi
 
 function message(reader: BinaryReader, type: string, depth: number): JsonObject {
   if (depth > depthMax) throw new RangeError('message is nested too deeply');
-  const fields = fieldsOf(type);
+  const fields = messageFields(type);
   if (fields === undefined) throw new RangeError(`message type ${type} is not known`);
   const out: JsonObject = {};
   while (reader.pos < reader.len) {

@@ -9,7 +9,7 @@ import {
   stringOf,
   stringsOf,
 } from '../../base/json.js';
-import { type Field, fieldsOf, magic, messageType } from './message-table.js';
+import { type Field, messageFields, magic, messageType } from './message-table.js';
 
 /** Message types with a JSON form of their own: writes the fields of one. */
 const special: Readonly<Record<string, (writer: BinaryWriter, value: Json) => void>> = {
@@ -118,7 +118,7 @@ function mapField(writer: BinaryWriter, number: number, type: string, map: JsonO
 }
 
 function message(writer: BinaryWriter, type: string, object: JsonObject): void {
-  const fields = fieldsOf(type);
+  const fields = messageFields(type);
   if (fields === undefined) throw new RangeError(`message type ${type} is not known`);
   for (const [number, shape] of fields) member(writer, number, shape, object);
 }
@@ -135,7 +135,7 @@ function member(writer: BinaryWriter, number: number, shape: Field, object: Json
 
 /** Whether objects of a kind can be written in protobuf: those whose messages are in the table. */
 export function hasProtobufForm(apiVersion: string, kind: string): boolean {
-  return fieldsOf(messageType(apiVersion, kind)) !== undefined;
+  return messageFields(messageType(apiVersion, kind)) !== undefined;
 }
 
 /**

@@ -20,7 +20,7 @@ const messages: Readonly<Record<string, Readonly<Record<string, string>>>> = tab
 const parsed = new Map<string, ReadonlyMap<number, Field>>();
 
 /** The fields of a message by number; undefined for a message that is not in the table. */
-export function fieldsOf(type: string): ReadonlyMap<number, Field> | undefined {
+export function messageFields(type: string): ReadonlyMap<number, Field> | undefined {
   const known = parsed.get(type);
   if (known !== undefined) return known;
   const shape = messages[type];

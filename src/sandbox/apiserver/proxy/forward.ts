@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:h
 import type { Duplex, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { messageOf } from '#base/errors/mesh-error.js';
-import type { Exchange } from '../http/exchange.js';
+import type { ApiExchange } from '../http/exchange.js';
 import { clientHeaders, type RedirectBase } from './proxy-headers.js';
 
 /** No answer came from a backend. */
@@ -22,7 +22,7 @@ export interface AnswerView extends RedirectBase {
 
 /** Sends a client's request on and the backend's answer back. Throws BackendError before an answer began. */
 export async function forward(
-  { request, response, signal }: Pick<Exchange, 'request' | 'response' | 'signal'>,
+  { request, response, signal }: Pick<ApiExchange, 'request' | 'response' | 'signal'>,
   outgoing: ClientRequest,
   view: AnswerView,
 ): Promise<void> {

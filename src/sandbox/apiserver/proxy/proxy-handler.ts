@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { formatHostPort } from '#base/net/authority.js';
 import type { CertificateAndKey } from '../../base/pki.js';
 import { apiError } from '../api-error.js';
-import type { ApiRequest, Exchange } from '../http/exchange.js';
+import type { IncomingApiRequest, ApiExchange } from '../http/exchange.js';
 import type { ResourcePath } from '../http/request-info.js';
 import type { ObjectReader } from '../registry/resource.js';
 import { BackendError, boundConnecting, connectTimeoutMs, forward, forwardUpgrade } from './forward.js';
@@ -47,7 +47,7 @@ export class ProxyHandler {
   }
 
   /** Forwards a request and its answer. Throws 400, 404 and 503 before an answer began. */
-  async serve(exchange: Exchange, path: ResourcePath): Promise<void> {
+  async serve(exchange: ApiExchange, path: ResourcePath): Promise<void> {
     const { request, response } = exchange;
     const { prefix, rest, query } = splitUrl(request.url ?? '/');
     const target = proxyTarget(this.#reader, path);
@@ -96,7 +96,11 @@ export class ProxyHandler {
     await forwardUpgrade({ socket, head, signal }, outgoing).catch(refuse);
   }
 
-  async #request(hop: Hop, request: ApiRequest, extra: Record<string, string>): Promise<ClientRequest> {
+  async #request(
+    hop: Hop,
+    request: IncomingApiRequest,
+    extra: Record<string, string>,
+  ): Promise<ClientRequest> {
     const { target, path, host } = hop;
     const headers = backendHeaders(request.headers, {
       clientAddress: request.socket.remoteAddress,

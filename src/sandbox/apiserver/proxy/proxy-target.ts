@@ -2,8 +2,8 @@ import { isIp } from '#base/net/address.js';
 import { isInRange } from '#base/net/ranges.js';
 import { ApiError, apiError } from '../api-error.js';
 import type { ResourcePath } from '../http/request-info.js';
-import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import { numberOf, objectOf, objectsOf, valueIn, stringOf } from '../../base/json.js';
+import type { ApiObject } from '../object.js';
 import type { ObjectReader } from '../registry/resource.js';
 
 /** Where a proxied request goes. */
@@ -58,7 +58,7 @@ function podTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
     throw apiError.badRequest(`invalid pod request "${path.name}"`);
   const pod = reader.get('pods', path.namespace, parts.name);
   if (pod === undefined) throw apiError.notFound({ group: '', plural: 'pods' }, parts.name);
-  const containers = objectsOf(pathOf(pod, 'spec', 'containers'));
+  const containers = objectsOf(valueIn(pod, 'spec', 'containers'));
   const ports = containers.flatMap((c) => objectsOf(c.ports));
   // Without a port it is the first that the pod names.
   const wanted =
@@ -67,7 +67,7 @@ function podTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
       : /^\d+$/.test(parts.port)
         ? Number(parts.port)
         : numberOf(ports.find((p) => p.name === parts.port)?.containerPort);
-  const host = stringOf(pathOf(pod, 'status', 'podIP'));
+  const host = stringOf(valueIn(pod, 'status', 'podIP'));
   assertProxyable(host);
   if (wanted === undefined || wanted < 1 || wanted > 65_535) {
     throw apiError.badRequest(`invalid pod port ${JSON.stringify(parts.port)}`);
@@ -81,7 +81,7 @@ interface Endpoint {
 }
 
 /** The ready endpoints of a port; undefined when nobody keeps endpoints of the service. */
-function endpointsOf(reader: ObjectReader, service: KubeObject, portName: string): Endpoint[] | undefined {
+function endpointsOf(reader: ObjectReader, service: ApiObject, portName: string): Endpoint[] | undefined {
   const { namespace, name } = service.metadata;
   const endpoints = reader.get('endpoints', namespace, name);
   if (endpoints === undefined) return undefined;
@@ -98,7 +98,7 @@ function serviceTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
     throw apiError.badRequest(`invalid service request "${path.name}"`);
   const service = reader.get('services', path.namespace, parts.name);
   if (service === undefined) throw apiError.notFound({ group: '', plural: 'services' }, parts.name);
-  const ports = objectsOf(pathOf(service, 'spec', 'ports'));
+  const ports = objectsOf(valueIn(service, 'spec', 'ports'));
   const chosen =
     parts.port === '' && ports.length === 1
       ? ports[0]
@@ -124,7 +124,7 @@ function nodeTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
     throw apiError.badRequest(`invalid node request "${path.name}"`);
   const node = reader.get('nodes', undefined, parts.name);
   if (node === undefined) throw apiError.notFound({ group: '', plural: 'nodes' }, parts.name);
-  const addresses = objectsOf(pathOf(node, 'status', 'addresses'));
+  const addresses = objectsOf(valueIn(node, 'status', 'addresses'));
   const address =
     addresses.find((a) => a.type === 'InternalIP') ?? addresses.find((a) => a.type === 'ExternalIP');
   if (address === undefined) {
@@ -137,7 +137,7 @@ function nodeTarget(reader: ObjectReader, path: ResourcePath): ProxyTarget {
   const host = stringOf(address.address);
   assertProxyable(host);
   const own =
-    numberOf(objectOf(pathOf(node, 'status', 'daemonEndpoints', 'kubeletEndpoint')).Port) ?? kubeletPort;
+    numberOf(objectOf(valueIn(node, 'status', 'daemonEndpoints', 'kubeletEndpoint')).Port) ?? kubeletPort;
   const port = parts.port === '' ? own : Number(parts.port);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw apiError.badRequest(`invalid node port ${JSON.stringify(parts.port)}`);

@@ -13,7 +13,7 @@ export type Attributes =
     }
   | { readonly kind: 'path'; readonly verb: string; readonly path: string };
 
-export interface Decision {
+export interface AccessDecision {
   readonly isAllowed: boolean;
   /** Who allows it; or why not, where that is known. */
   readonly reason: string;

@@ -1,9 +1,9 @@
 import { mastersGroup, serviceAccountOf, type UserInfo } from '../user.js';
 import { type Json, objectOf, objectsOf, stringOf, stringsOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Store } from '../storage/store.js';
 import { NodeAuthorizer } from './node-authorizer.js';
-import type { Attributes, Decision } from './attributes.js';
+import type { Attributes, AccessDecision } from './attributes.js';
 
 const group = 'rbac.authorization.k8s.io';
 
@@ -16,7 +16,7 @@ export interface PolicyRule {
 }
 
 /** Rules as stored objects hold them. */
-export function rulesOf(role: KubeObject | undefined): PolicyRule[] {
+export function rulesOf(role: ApiObject | undefined): PolicyRule[] {
   return objectsOf(role?.rules).map((r) => ({
     verbs: stringsOf(r.verbs),
     apiGroups: stringsOf(r.apiGroups),
@@ -98,7 +98,7 @@ export class Authorizer {
     this.#nodes = new NodeAuthorizer(store);
   }
 
-  authorize(user: UserInfo, attributes: Attributes): Decision {
+  authorize(user: UserInfo, attributes: Attributes): AccessDecision {
     if (user.groups.includes(mastersGroup)) return { isAllowed: true, reason: '' };
     const node = this.#nodes.authorize(user, attributes);
     if (node?.isAllowed === true) return node;
@@ -129,7 +129,7 @@ export class Authorizer {
     return rulesOf(this.#role(roleRef, namespace));
   }
 
-  #role(roleRef: Json | undefined, namespace: string): KubeObject | undefined {
+  #role(roleRef: Json | undefined, namespace: string): ApiObject | undefined {
     const ref = objectOf(roleRef);
     const name = stringOf(ref.name);
     return ref.kind === 'ClusterRole'
@@ -149,7 +149,7 @@ export class Authorizer {
     }
   }
 
-  #grant(binding: KubeObject, subject: Json, namespace: string): Grant {
+  #grant(binding: ApiObject, subject: Json, namespace: string): Grant {
     const role = objectOf(binding.roleRef);
     const name = namespace === '' ? binding.metadata.name : `${binding.metadata.name}/${namespace}`;
     const isMissing = this.#role(binding.roleRef, namespace) === undefined;

@@ -1,9 +1,9 @@
 import type { UserInfo } from '../user.js';
-import { isObject, type Json, objectOf, objectsOf, pathOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import { isObject, type Json, objectOf, objectsOf, valueIn, stringOf } from '../../base/json.js';
+import type { ApiObject } from '../object.js';
 import type { ObjectReader } from '../registry/resource.js';
 import data from './bootstrap-rbac.json' with { type: 'json' };
-import type { Attributes, Decision } from './attributes.js';
+import type { Attributes, AccessDecision } from './attributes.js';
 
 type ResourceAttributes = Extract<Attributes, { kind: 'resource' }>;
 
@@ -13,11 +13,11 @@ const leaseNamespace = 'kube-node-lease';
 const readVerbs = ['get', 'list', 'watch'];
 const ownVerbs = ['get', 'create', 'update', 'patch', 'delete'];
 
-const allowed: Decision = { isAllowed: true, reason: '' };
-const refused = (reason: string): Decision => ({ isAllowed: false, reason });
+const allowed: AccessDecision = { isAllowed: true, reason: '' };
+const refused = (reason: string): AccessDecision => ({ isAllowed: false, reason });
 
 /** The node a user is; undefined for users that are no node. */
-export function nodeOf(user: UserInfo): string | undefined {
+export function nodeOfUser(user: UserInfo): string | undefined {
   if (!user.username.startsWith(userPrefix) || !user.groups.includes(nodesGroup)) return undefined;
   return user.username.slice(userPrefix.length);
 }
@@ -46,7 +46,7 @@ function* valuesOf(value: Json | undefined, key: string): Generator<Json> {
   }
 }
 
-function hasNamed(pod: KubeObject, keys: readonly string[], field: string, name: string): boolean {
+function hasNamed(pod: ApiObject, keys: readonly string[], field: string, name: string): boolean {
   return keys.some((key) =>
     [...valuesOf(pod.spec, key)].some(
       (v) => (typeof v === 'string' ? v : stringOf(objectOf(v)[field])) === name,
@@ -54,9 +54,9 @@ function hasNamed(pod: KubeObject, keys: readonly string[], field: string, name:
   );
 }
 
-function usesSecret(pod: KubeObject, name: string): boolean {
-  if (objectsOf(pathOf(pod, 'spec', 'imagePullSecrets')).some((s) => s.name === name)) return true;
-  const volumes = pathOf(pod, 'spec', 'volumes');
+function usesSecret(pod: ApiObject, name: string): boolean {
+  if (objectsOf(valueIn(pod, 'spec', 'imagePullSecrets')).some((s) => s.name === name)) return true;
+  const volumes = valueIn(pod, 'spec', 'volumes');
   const inVolumes = [...valuesOf(volumes, 'secret')].some(
     (s) => objectOf(s).secretName === name || objectOf(s).name === name,
   );
@@ -67,14 +67,14 @@ function usesSecret(pod: KubeObject, name: string): boolean {
   );
 }
 
-function usesConfigMap(pod: KubeObject, name: string): boolean {
+function usesConfigMap(pod: ApiObject, name: string): boolean {
   return hasNamed(pod, ['configMap', 'configMapKeyRef', 'configMapRef'], 'name', name);
 }
 
-function usesClaim(pod: KubeObject, name: string): boolean {
+function usesClaim(pod: ApiObject, name: string): boolean {
   if (hasNamed(pod, ['persistentVolumeClaim'], 'claimName', name)) return true;
   // A claim made for a generic ephemeral volume is named after pod and volume.
-  return objectsOf(pathOf(pod, 'spec', 'volumes')).some(
+  return objectsOf(valueIn(pod, 'spec', 'volumes')).some(
     (v) => isObject(v.ephemeral) && `${pod.metadata.name}-${stringOf(v.name)}` === name,
   );
 }
@@ -92,8 +92,8 @@ export class NodeAuthorizer {
   }
 
   /** Undefined for users that are no node. */
-  authorize(user: UserInfo, a: Attributes): Decision | undefined {
-    const node = nodeOf(user);
+  authorize(user: UserInfo, a: Attributes): AccessDecision | undefined {
+    const node = nodeOfUser(user);
     if (node === undefined) return undefined;
     if (a.kind === 'path') return refused('');
     switch (a.group === '' ? a.resource : `${a.resource}.${a.group}`) {
@@ -113,7 +113,7 @@ export class NodeAuthorizer {
       case 'serviceaccounts':
         if (a.verb !== 'create' || a.subresource !== 'token')
           return refused('can only create tokens for individual service accounts');
-        return this.#related(node, a, (pod, name) => pathOf(pod, 'spec', 'serviceAccountName') === name);
+        return this.#related(node, a, (pod, name) => valueIn(pod, 'spec', 'serviceAccountName') === name);
       case 'leases.coordination.k8s.io':
         return lease(node, a);
       case 'csinodes.storage.k8s.io':
@@ -131,13 +131,17 @@ export class NodeAuthorizer {
     }
   }
 
-  *#podsOn(node: string, namespace?: string): Generator<KubeObject> {
+  *#podsOn(node: string, namespace?: string): Generator<ApiObject> {
     for (const pod of this.#reader.list('pods', namespace)) {
-      if (pathOf(pod, 'spec', 'nodeName') === node) yield pod;
+      if (valueIn(pod, 'spec', 'nodeName') === node) yield pod;
     }
   }
 
-  #related(node: string, a: ResourceAttributes, uses: (pod: KubeObject, name: string) => boolean): Decision {
+  #related(
+    node: string,
+    a: ResourceAttributes,
+    uses: (pod: ApiObject, name: string) => boolean,
+  ): AccessDecision {
     if (a.name === '') return refused('No Object name found');
     for (const pod of this.#podsOn(node, a.namespace)) if (uses(pod, a.name)) return allowed;
     return refused(`no relationship found between node '${node}' and this object`);
@@ -146,8 +150,8 @@ export class NodeAuthorizer {
   #readReferenced(
     node: string,
     a: ResourceAttributes,
-    uses: (pod: KubeObject, name: string) => boolean,
-  ): Decision {
+    uses: (pod: ApiObject, name: string) => boolean,
+  ): AccessDecision {
     if (!readVerbs.includes(a.verb)) return refused('can only read resources of this type');
     if (a.subresource !== '') return refused('cannot read subresource');
     if (a.namespace === '') return refused('can only read namespaced object of this type');
@@ -157,25 +161,25 @@ export class NodeAuthorizer {
   #getReferenced(
     node: string,
     a: ResourceAttributes,
-    uses: (pod: KubeObject, name: string) => boolean,
-  ): Decision {
+    uses: (pod: ApiObject, name: string) => boolean,
+  ): AccessDecision {
     if (a.verb !== 'get') return refused('can only get individual resources of this type');
     if (a.subresource !== '') return refused('cannot get subresource');
     return this.#related(node, a, uses);
   }
 
-  #volume(node: string, a: ResourceAttributes): Decision {
+  #volume(node: string, a: ResourceAttributes): AccessDecision {
     if (a.verb !== 'get') return refused('can only get individual resources of this type');
     if (a.subresource !== '') return refused('cannot get subresource');
     const claim = objectOf(
-      pathOf(this.#reader.get('persistentvolumes', undefined, a.name), 'spec', 'claimRef'),
+      valueIn(this.#reader.get('persistentvolumes', undefined, a.name), 'spec', 'claimRef'),
     );
     const namespace = stringOf(claim.namespace);
     if (namespace === '') return refused(`no relationship found between node '${node}' and this object`);
     return this.#related(node, { ...a, namespace, name: stringOf(claim.name) }, usesClaim);
   }
 
-  #pods(node: string, a: ResourceAttributes): Decision {
+  #pods(node: string, a: ResourceAttributes): AccessDecision {
     switch (a.subresource) {
       case '':
         break;
@@ -191,7 +195,7 @@ export class NodeAuthorizer {
     switch (a.verb) {
       case 'get': {
         const pod = this.#reader.get('pods', a.namespace, a.name);
-        return pathOf(pod, 'spec', 'nodeName') === node
+        return valueIn(pod, 'spec', 'nodeName') === node
           ? allowed
           : refused(`no relationship found between node '${node}' and this object`);
       }
@@ -210,7 +214,7 @@ export class NodeAuthorizer {
   }
 }
 
-function lease(node: string, a: ResourceAttributes): Decision {
+function lease(node: string, a: ResourceAttributes): AccessDecision {
   if (a.namespace !== leaseNamespace) {
     return refused(`can only access leases in the "${leaseNamespace}" system namespace`);
   }
@@ -221,7 +225,7 @@ function lease(node: string, a: ResourceAttributes): Decision {
     : refused('can only access node lease with the same name as the requesting node');
 }
 
-function ownNode(node: string, a: ResourceAttributes): Decision {
+function ownNode(node: string, a: ResourceAttributes): AccessDecision {
   if (a.subresource !== '' && a.subresource !== 'status') return refused('');
   switch (a.verb) {
     case 'create':

@@ -1,10 +1,10 @@
 import type { AdmissionChain, AdmissionRequest, BodyType } from './admission.js';
 import type { Holds } from './holds.js';
 import { cloneJson, equalJson, type JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { decodeObject } from './decode.js';
 import { setDefaults } from './stored-form.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 import type { DeleteOptions, Target, WriteOptions } from './write-options.js';
 
 function writeOptionsJson({ manager, fieldValidation }: WriteOptions): JsonObject {
@@ -36,8 +36,8 @@ export class AdmissionGate {
 
   /** The mutating steps of a creation. */
   async admitCreate(
-    resource: Resource,
-    object: KubeObject,
+    resource: ServedResource,
+    object: ApiObject,
     options: WriteOptions,
     isNameGenerated: boolean,
   ): Promise<void> {
@@ -48,8 +48,8 @@ export class AdmissionGate {
   }
 
   async validateCreate(
-    resource: Resource,
-    object: KubeObject,
+    resource: ServedResource,
+    object: ApiObject,
     options: WriteOptions,
     holds: Holds,
   ): Promise<void> {
@@ -58,11 +58,11 @@ export class AdmissionGate {
 
   /** The mutating steps of an update; returns the object they leave. */
   async admitUpdate(
-    resource: Resource,
-    next: KubeObject,
-    old: KubeObject,
+    resource: ServedResource,
+    next: ApiObject,
+    old: ApiObject,
     options: WriteOptions,
-  ): Promise<KubeObject> {
+  ): Promise<ApiObject> {
     if (options.isAdmitted === true) return next;
     const { body } = options;
     if (body === undefined) {
@@ -76,9 +76,9 @@ export class AdmissionGate {
   }
 
   async validateUpdate(
-    resource: Resource,
-    next: KubeObject,
-    old: KubeObject,
+    resource: ServedResource,
+    next: ApiObject,
+    old: ApiObject,
     options: WriteOptions,
     holds: Holds,
   ): Promise<void> {
@@ -92,9 +92,9 @@ export class AdmissionGate {
   /** The checks that belong to the write itself, in the same turn. */
   commit(
     operation: 'CREATE' | 'UPDATE',
-    resource: Resource,
-    object: KubeObject,
-    old: KubeObject | undefined,
+    resource: ServedResource,
+    object: ApiObject,
+    old: ApiObject | undefined,
     options: WriteOptions,
   ): void {
     if (options.isAdmitted === true) return;
@@ -103,8 +103,8 @@ export class AdmissionGate {
 
   /** All steps of a deletion. */
   async checkDelete(
-    resource: Resource,
-    old: KubeObject,
+    resource: ServedResource,
+    old: ApiObject,
     request: DeleteOptions,
     options: WriteOptions,
   ): Promise<void> {
@@ -123,11 +123,11 @@ export class AdmissionGate {
    */
   async admitBody(
     operation: 'CREATE' | 'CONNECT',
-    resource: Resource,
+    resource: ServedResource,
     target: Target,
-    body: { readonly type: BodyType; readonly object: KubeObject },
+    body: { readonly type: BodyType; readonly object: ApiObject },
     options: WriteOptions,
-  ): Promise<KubeObject> {
+  ): Promise<ApiObject> {
     const request: AdmissionRequest = {
       operation,
       resource,
@@ -146,12 +146,12 @@ export class AdmissionGate {
 
 function requestOf(
   operation: AdmissionRequest['operation'],
-  resource: Resource,
-  object: KubeObject,
-  old: KubeObject | undefined,
+  resource: ServedResource,
+  object: ApiObject,
+  old: ApiObject | undefined,
   { body, ...options }: WriteOptions,
 ): AdmissionRequest {
-  const settle = (changed: KubeObject): KubeObject => {
+  const settle = (changed: ApiObject): ApiObject => {
     const settled = decodeObject(resource, object.metadata.namespace, changed, {
       ...options,
       fieldValidation: 'Ignore',

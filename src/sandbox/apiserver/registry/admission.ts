@@ -1,7 +1,7 @@
 import type { UserInfo } from '../user.js';
 import type { JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
-import type { Resource } from './resource.js';
+import type { ApiObject } from '../object.js';
+import type { ServedResource } from './resource.js';
 import type { Holds } from './holds.js';
 
 export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
@@ -16,11 +16,11 @@ export interface BodyType {
 /** One write on its way in. Plugins may change `object` in place while admitting, never `old`. */
 export interface AdmissionRequest {
   readonly operation: Operation;
-  readonly resource: Resource;
+  readonly resource: ServedResource;
   readonly subresource?: string;
   /** What is written; for deletions what is deleted, for connections the options of the connection. */
-  readonly object: KubeObject;
-  readonly old: KubeObject | undefined;
+  readonly object: ApiObject;
+  readonly old: ApiObject | undefined;
   readonly user: UserInfo;
   readonly isDryRun?: boolean;
   readonly warnings?: string[];
@@ -33,7 +33,7 @@ export interface AdmissionRequest {
   /** The name comes from generateName: webhooks that change objects do not see it yet. */
   readonly isNameGenerated?: boolean;
   /** Brings an object that a plugin changed into the form it is stored in: types, pruning, defaults. */
-  readonly settle?: (object: KubeObject) => KubeObject;
+  readonly settle?: (object: ApiObject) => ApiObject;
   /** What a validating plugin took for this write alone; there for writes that are stored. */
   readonly holds?: Holds;
 }

@@ -1,12 +1,12 @@
 import { ApiError, apiError } from '../api-error.js';
 import { cloneJson } from '../../base/json.js';
 import { applyConfiguration } from '../managed-fields/apply.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Store } from '../storage/store.js';
 import { decodeObject } from './decode.js';
 import { assertDeclared } from './declared-fields.js';
 import { assertNamed } from './identity.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 import { Retries } from './retries.js';
 import type { ModifyMode, Target, WriteOptions, WriteResult } from './write-options.js';
 import { writerOf } from './writer.js';
@@ -16,18 +16,18 @@ import { configFor } from './written-part.js';
 interface CreateAndModify {
   readonly store: Store;
   create(
-    resource: Resource,
+    resource: ServedResource,
     namespace: string | undefined,
-    body: KubeObject,
+    body: ApiObject,
     options: WriteOptions,
-  ): Promise<KubeObject>;
+  ): Promise<ApiObject>;
   modify(
-    resource: Resource,
+    resource: ServedResource,
     target: Target,
-    build: (current: KubeObject) => KubeObject,
+    build: (current: ApiObject) => ApiObject,
     options: WriteOptions,
     mode?: ModifyMode,
-  ): Promise<KubeObject>;
+  ): Promise<ApiObject>;
 }
 
 type ApplyOptions = WriteOptions & { readonly isForced: boolean };
@@ -35,9 +35,9 @@ type ApplyOptions = WriteOptions & { readonly isForced: boolean };
 /** Server-side apply; creates the object when it is missing. Throws 400, 404, 409 and 422. */
 export async function applyObject(
   operations: CreateAndModify,
-  resource: Resource,
+  resource: ServedResource,
   target: Target,
-  body: KubeObject,
+  body: ApiObject,
   options: ApplyOptions,
 ): Promise<WriteResult> {
   if (body.metadata.managedFields !== undefined) {
@@ -69,11 +69,11 @@ export async function applyObject(
 
 function applyNew(
   operations: CreateAndModify,
-  resource: Resource,
+  resource: ServedResource,
   target: Target,
-  applied: KubeObject,
+  applied: ApiObject,
   options: ApplyOptions,
-): Promise<KubeObject> {
+): Promise<ApiObject> {
   const subresource = options.subresource ?? '';
   if (subresource !== '') throw apiError.notFound(resource, target.name);
   const { uid } = applied.metadata;
@@ -91,20 +91,20 @@ function applyNew(
     who: writerOf(resource, options),
     force: options.isForced,
   });
-  delete (created.metadata as Partial<KubeObject['metadata']>).resourceVersion;
+  delete (created.metadata as Partial<ApiObject['metadata']>).resourceVersion;
   return operations.create(resource, target.namespace, created, options);
 }
 
 function applyOver(
   operations: CreateAndModify,
-  resource: Resource,
+  resource: ServedResource,
   target: Target,
-  applied: KubeObject,
+  applied: ApiObject,
   options: ApplyOptions,
-): Promise<KubeObject> {
+): Promise<ApiObject> {
   const config = configFor(applied, resource, options.subresource ?? '');
   const { resourceVersion, uid } = applied.metadata;
-  const build = (live: KubeObject): KubeObject => {
+  const build = (live: ApiObject): ApiObject => {
     const next = applyConfiguration({
       live,
       applied: config,

@@ -1,10 +1,14 @@
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { apiVersionOf } from '#base/kube/resource.js';
 import { toStorage } from './present.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 
 /** An object of one version of a resource as another version of it. */
-export async function convertObject(object: KubeObject, from: Resource, to: Resource): Promise<KubeObject> {
+export async function convertObject(
+  object: ApiObject,
+  from: ServedResource,
+  to: ServedResource,
+): Promise<ApiObject> {
   const stored = await toStorage(object, from);
   if (to.conversion !== undefined) {
     await to.conversion.prepare([stored]);

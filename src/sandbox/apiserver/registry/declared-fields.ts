@@ -1,12 +1,12 @@
 import { apiError } from '../api-error.js';
 import { cloneJson } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { prune } from '../schema/prune.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 import type { Target } from './write-options.js';
 
 /** Throws 400 when an applied configuration has fields that nobody could own: unlike other writes, apply refuses them. */
-export function assertDeclared(resource: Resource, target: Target, body: KubeObject): void {
+export function assertDeclared(resource: ServedResource, target: Target, body: ApiObject): void {
   const unknown = prune(cloneJson(body), resource.schema, { isRoot: true });
   if (unknown.length === 0) return;
   const where = `${target.namespace ?? ''}/${target.name}; ${resource.group}/${resource.version}`;

@@ -1,8 +1,8 @@
 import { apiError } from '../api-error.js';
 import { cloneJson } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { prune } from '../schema/prune.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 import { withoutEmptyFields } from './stored-form.js';
 import { typeProblem } from './type-problem.js';
 import type { PropertyPositions, WriteOptions } from './write-options.js';
@@ -13,11 +13,11 @@ import type { PropertyPositions, WriteOptions } from './write-options.js';
  * as the options say.
  */
 export function decodeObject(
-  resource: Resource,
+  resource: ServedResource,
   namespace: string | undefined,
-  body: KubeObject,
+  body: ApiObject,
   options: WriteOptions & { readonly isApply?: boolean },
-): KubeObject {
+): ApiObject {
   const draft = cloneJson(body);
   if (resource.namespaced) {
     const own = draft.metadata.namespace;

@@ -1,14 +1,14 @@
 import { ApiError } from '../api-error.js';
 import { cloneJson, isObject, numberOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 import type { DeleteOptions } from './write-options.js';
 
 const podGraceDefaultSeconds = 30;
 
 /** Marked for deletion with nothing left to wait for. */
-export function isReadyToGo(object: KubeObject): boolean {
+export function isReadyToGo(object: ApiObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata;
   if (deletionTimestamp === undefined) return false;
   if ((deletionGracePeriodSeconds ?? 0) > 0 || (finalizers?.length ?? 0) > 0) return false;
@@ -17,7 +17,11 @@ export function isReadyToGo(object: KubeObject): boolean {
 }
 
 /** Throws 409 when the object is not the one the deletion was meant for. */
-export function checkPreconditions(resource: Resource, stored: KubeObject, request: DeleteOptions): void {
+export function checkPreconditions(
+  resource: ServedResource,
+  stored: ApiObject,
+  request: DeleteOptions,
+): void {
   const { uid, resourceVersion } = request.preconditions ?? {};
   const { metadata } = stored;
   // Kubernetes names the kind here, not the resource.
@@ -45,7 +49,7 @@ export function checkPreconditions(resource: Resource, stored: KubeObject, reque
 }
 
 /** The seconds a pod may take to stop; 0 for everything else and for pods that never ran. */
-function gracePeriod(stored: KubeObject, request: DeleteOptions): number {
+function gracePeriod(stored: ApiObject, request: DeleteOptions): number {
   if (stored.kind !== 'Pod' || stored.apiVersion !== 'v1') return 0;
   const spec = isObject(stored.spec) ? stored.spec : {};
   const phase = isObject(stored.status) ? stored.status.phase : undefined;
@@ -57,7 +61,7 @@ function gracePeriod(stored: KubeObject, request: DeleteOptions): number {
 }
 
 /** The object with its deletion begun: time, grace period and the finalizers of the propagation policy. */
-export function markDeleted(resource: Resource, stored: KubeObject, request: DeleteOptions): KubeObject {
+export function markDeleted(resource: ServedResource, stored: ApiObject, request: DeleteOptions): ApiObject {
   const next = cloneJson(stored);
   const meta = next.metadata;
   const grace = gracePeriod(stored, request);

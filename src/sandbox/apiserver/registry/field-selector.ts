@@ -1,8 +1,8 @@
 import { apiError } from '../api-error.js';
-import { type Json, pathOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import { type Json, valueIn } from '../../base/json.js';
+import type { ApiObject } from '../object.js';
 import { propertySchema, type Schema } from '../schema/schema.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 
 interface FieldRequirement {
   /** Read where the path leads to nothing. */
@@ -14,7 +14,7 @@ interface FieldRequirement {
   readonly absent: string;
 }
 
-type Selectable = Pick<Resource, 'selectableFields' | 'schema' | 'isCustom' | 'kind'>;
+type Selectable = Pick<ServedResource, 'selectableFields' | 'schema' | 'isCustom' | 'kind'>;
 
 const alwaysSupported = ['metadata.name', 'metadata.namespace'];
 
@@ -102,12 +102,12 @@ export class FieldSelector {
     return this.#requirements.length === 0;
   }
 
-  matches(object: KubeObject): boolean {
+  matches(object: ApiObject): boolean {
     return this.#requirements.every((r) => (valueOf(object, r) === r.value) !== r.isNegated);
   }
 }
 
-function valueOf(object: KubeObject, { path, otherwise, absent }: FieldRequirement): string {
-  const value = textOf(pathOf(object, ...path), absent);
-  return value === '' && otherwise !== undefined ? textOf(pathOf(object, ...otherwise), absent) : value;
+function valueOf(object: ApiObject, { path, otherwise, absent }: FieldRequirement): string {
+  const value = textOf(valueIn(object, ...path), absent);
+  return value === '' && otherwise !== undefined ? textOf(valueIn(object, ...otherwise), absent) : value;
 }

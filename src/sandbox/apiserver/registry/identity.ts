@@ -1,9 +1,9 @@
 import { apiError, type FieldError, fieldError } from '../api-error.js';
-import type { KubeObject } from '../object.js';
-import type { Resource } from './resource.js';
+import type { ApiObject } from '../object.js';
+import type { ServedResource } from './resource.js';
 
 /** Throws 400 unless the object carries the name of the URL. */
-export function assertNamed(object: KubeObject, name: string): void {
+export function assertNamed(object: ApiObject, name: string): void {
   const own = object.metadata.name;
   if (own === '') {
     throw apiError.badRequest(
@@ -17,9 +17,9 @@ export function assertNamed(object: KubeObject, name: string): void {
 
 /** Throws unless the object written is the object that is there: 409 for a replacement, 422 for a patch. */
 export function assertSameUid(
-  resource: Resource,
-  old: KubeObject,
-  draft: KubeObject,
+  resource: ServedResource,
+  old: ApiObject,
+  draft: ApiObject,
   isReplacement: boolean,
 ): void {
   const { uid } = draft.metadata;
@@ -40,7 +40,7 @@ export function assertSameUid(
 }
 
 /** What is wrong with the finalizers of an object that is being deleted: none may be added any more. */
-export function addedFinalizers(next: KubeObject, old: KubeObject): FieldError[] {
+export function addedFinalizers(next: ApiObject, old: ApiObject): FieldError[] {
   if (old.metadata.deletionTimestamp === undefined) return [];
   const before = old.metadata.finalizers ?? [];
   const added = (next.metadata.finalizers ?? []).filter((f) => !before.includes(f));
@@ -51,7 +51,7 @@ export function addedFinalizers(next: KubeObject, old: KubeObject): FieldError[]
 }
 
 /** Throws 422 when a write would begin a deletion: only a deletion does. */
-export function assertNotDeleted(resource: Resource, draft: KubeObject, old: KubeObject): void {
+export function assertNotDeleted(resource: ServedResource, draft: ApiObject, old: ApiObject): void {
   if (old.metadata.deletionTimestamp !== undefined) return;
   const { deletionTimestamp, deletionGracePeriodSeconds: seconds } = draft.metadata;
   const refuse = (field: string, shown: string): Error => {
@@ -68,12 +68,12 @@ export function assertNotDeleted(resource: Resource, draft: KubeObject, old: Kub
 }
 
 /** Whether an object names the version it was made from; "0" is none, as it is no version of anything. */
-export function isVersioned({ resourceVersion }: Partial<KubeObject['metadata']>): boolean {
+export function isVersioned({ resourceVersion }: Partial<ApiObject['metadata']>): boolean {
   return typeof resourceVersion === 'string' && !/^0*$/.test(resourceVersion);
 }
 
 /** Throws 422 when the kind takes no unconditional updates and the object says nothing of its version. */
-export function assertVersioned(resource: Resource, draft: KubeObject): void {
+export function assertVersioned(resource: ServedResource, draft: ApiObject): void {
   if (resource.needsVersionOnUpdate !== true && !resource.isCustom) return;
   const { name } = draft.metadata;
   if (isVersioned(draft.metadata)) return;

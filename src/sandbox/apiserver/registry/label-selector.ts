@@ -1,9 +1,9 @@
-import { type Json, objectsOf, pathOf, stringMapOf, stringOf, stringsOf } from '../../base/json.js';
+import { type Json, objectsOf, valueIn, stringMapOf, stringOf, stringsOf } from '../../base/json.js';
 import { parseRequirements } from './label-selector-parser.js';
 import type { Requirement } from './label-requirement.js';
 
 /** A parsed selector: every requirement must hold. An empty one selects everything. */
-export class LabelSelector {
+export class LabelQuery {
   readonly requirements: readonly Requirement[];
 
   constructor(requirements: readonly Requirement[]) {
@@ -11,22 +11,22 @@ export class LabelSelector {
   }
 
   /** Parses the query form (`a=b,c in (d,e),!f`). Throws a BadRequest for anything else. */
-  static parse(text: string): LabelSelector {
-    return new LabelSelector(parseRequirements(text));
+  static parse(text: string): LabelQuery {
+    return new LabelQuery(parseRequirements(text));
   }
 
   /** From the object form (matchLabels, matchExpressions). */
-  static fromObject(selector: Json | undefined): LabelSelector {
-    const requirements: Requirement[] = Object.entries(stringMapOf(pathOf(selector, 'matchLabels'))).map(
+  static fromObject(selector: Json | undefined): LabelQuery {
+    const requirements: Requirement[] = Object.entries(stringMapOf(valueIn(selector, 'matchLabels'))).map(
       ([key, value]) => ({ key, operator: 'In', values: [value] }),
     );
-    for (const e of objectsOf(pathOf(selector, 'matchExpressions'))) {
+    for (const e of objectsOf(valueIn(selector, 'matchExpressions'))) {
       const operator = stringOf(e.operator);
       if (operator === 'In' || operator === 'NotIn' || operator === 'Exists' || operator === 'DoesNotExist') {
         requirements.push({ key: stringOf(e.key), operator, values: stringsOf(e.values) });
       }
     }
-    return new LabelSelector(requirements);
+    return new LabelQuery(requirements);
   }
 
   get isEmpty(): boolean {

@@ -1,7 +1,7 @@
 import { type FieldError, fieldError } from '../api-error.js';
-import type { ObjectMeta, OwnerReference } from '../object.js';
+import type { ApiObjectMeta, ApiOwnerReference } from '../object.js';
 import { labelErrors, nameProblems, qualifiedNameProblems } from './names.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 
 const annotationsMaxBytes = 256 * 1024;
 /** Finalizers without a prefix that built-in kinds may carry. */
@@ -13,7 +13,7 @@ const extensionGroups: ReadonlySet<string> = new Set([
   'apiregistration.k8s.io',
 ]);
 
-function nameErrors(meta: ObjectMeta, resource: Resource): FieldError[] {
+function nameErrors(meta: ApiObjectMeta, resource: ServedResource): FieldError[] {
   const errors: FieldError[] = [];
   const { generateName } = meta;
   if (typeof generateName === 'string' && generateName !== '') {
@@ -27,7 +27,7 @@ function nameErrors(meta: ObjectMeta, resource: Resource): FieldError[] {
   return errors;
 }
 
-function annotationErrors(annotations: ObjectMeta['annotations']): FieldError[] {
+function annotationErrors(annotations: ApiObjectMeta['annotations']): FieldError[] {
   const errors: FieldError[] = [];
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations ?? {})) {
@@ -40,7 +40,7 @@ function annotationErrors(annotations: ObjectMeta['annotations']): FieldError[] 
   return errors;
 }
 
-function finalizerErrors(finalizers: readonly string[], { isCustom, group }: Resource): FieldError[] {
+function finalizerErrors(finalizers: readonly string[], { isCustom, group }: ServedResource): FieldError[] {
   const takesOnlyStandard = !isCustom && !extensionGroups.has(group);
   const errors: FieldError[] = [];
   finalizers.forEach((finalizer, i) => {
@@ -68,7 +68,7 @@ function finalizerErrors(finalizers: readonly string[], { isCustom, group }: Res
   return errors;
 }
 
-function ownerErrors(owners: readonly OwnerReference[]): FieldError[] {
+function ownerErrors(owners: readonly ApiOwnerReference[]): FieldError[] {
   const path = 'metadata.ownerReferences';
   const errors: FieldError[] = [];
   for (const owner of owners) {
@@ -94,7 +94,7 @@ function ownerErrors(owners: readonly OwnerReference[]): FieldError[] {
 }
 
 /** Problems of an object's metadata. */
-export function metadataErrors(meta: ObjectMeta, resource: Resource): FieldError[] {
+export function metadataErrors(meta: ApiObjectMeta, resource: ServedResource): FieldError[] {
   return [
     ...nameErrors(meta, resource),
     ...labelErrors(meta.labels, 'metadata.labels'),

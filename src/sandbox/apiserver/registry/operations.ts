@@ -3,7 +3,7 @@ import type { AdmissionChain, BodyType } from './admission.js';
 import { ApiError, apiError } from '../api-error.js';
 import { cloneJson } from '../../base/json.js';
 import { recordUpdate } from '../managed-fields/record-update.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
 import { type Store, StoreConflict } from '../storage/store.js';
 import { Holds } from './holds.js';
@@ -23,7 +23,7 @@ import {
 import { metadataErrors } from './metadata.js';
 import { preparePresent, present, presentWritten, toStorage } from './present.js';
 import type { Registry } from './registry.js';
-import type { ObjectReader, Resource } from './resource.js';
+import type { ObjectReader, ServedResource } from './resource.js';
 import { Retries } from './retries.js';
 import { setDefaults } from './stored-form.js';
 import { dropEmptyCollections, equalApart, isSpecEqual, restoreSystemMetadata } from './system-metadata.js';
@@ -35,7 +35,7 @@ const generatedNameAttemptsMax = 8;
 
 /** What became of a deletion. */
 export interface DeleteResult {
-  readonly object: KubeObject;
+  readonly object: ApiObject;
   /** False while finalizers or a grace period keep the object. */
   readonly isGone: boolean;
 }
@@ -55,25 +55,25 @@ export class Operations {
   }
 
   /** Like `get`, also where a webhook converts versions. Throws 404, and 500 when the webhook fails. */
-  async read(resource: Resource, target: Target): Promise<KubeObject> {
+  async read(resource: ServedResource, target: Target): Promise<ApiObject> {
     const stored = this.store.get(resource.storage, target.namespace, target.name);
     if (stored !== undefined) await preparePresent([stored], resource);
     return this.get(resource, target);
   }
 
   /** The object in the resource's version. Throws 404. */
-  get(resource: Resource, target: Target): KubeObject {
+  get(resource: ServedResource, target: Target): ApiObject {
     const stored = this.store.get(resource.storage, target.namespace, target.name);
     if (stored === undefined) throw apiError.notFound(resource, target.name);
     return present(stored, resource);
   }
 
   async create(
-    resource: Resource,
+    resource: ServedResource,
     namespace: string | undefined,
-    body: KubeObject,
+    body: ApiObject,
     options: WriteOptions,
-  ): Promise<KubeObject> {
+  ): Promise<ApiObject> {
     const draft = decodeObject(resource, namespace, body, options);
     const meta = draft.metadata;
     const isGenerated = meta.name === '' && typeof meta.generateName === 'string' && meta.generateName !== '';
@@ -93,11 +93,11 @@ export class Operations {
   }
 
   async #createOnce(
-    resource: Resource,
-    draft: KubeObject,
+    resource: ServedResource,
+    draft: ApiObject,
     options: WriteOptions,
     isNameGenerated: boolean,
-  ): Promise<KubeObject> {
+  ): Promise<ApiObject> {
     const meta = draft.metadata;
     const applied = meta.managedFields;
     meta.uid = randomUUID();
@@ -140,9 +140,9 @@ export class Operations {
 
   /** Replaces an object with the body (PUT). */
   async replace(
-    resource: Resource,
+    resource: ServedResource,
     target: Target,
-    body: KubeObject,
+    body: ApiObject,
     options: WriteOptions,
   ): Promise<WriteResult> {
     const draft = decodeObject(resource, target.namespace, body, options);
@@ -155,7 +155,7 @@ export class Operations {
         if (creates)
           return { object: await this.create(resource, target.namespace, draft, options), isNew: true };
         if (isThere) assertVersioned(resource, draft);
-        const build = (): KubeObject => cloneJson(draft);
+        const build = (): ApiObject => cloneJson(draft);
         const object = await this.modify(resource, target, build, options, { isReplacement: true });
         return { object, isNew: false };
       } catch (error) {
@@ -168,12 +168,12 @@ export class Operations {
 
   /** Reads, changes and writes an object; `build` may run again when another writer got in between. */
   async modify(
-    resource: Resource,
+    resource: ServedResource,
     target: Target,
-    build: (current: KubeObject) => KubeObject,
+    build: (current: ApiObject) => ApiObject,
     options: WriteOptions,
     mode: ModifyMode = {},
-  ): Promise<KubeObject> {
+  ): Promise<ApiObject> {
     const retries = new Retries();
     for (;;) {
       const stored = this.store.get(resource.storage, target.namespace, target.name);
@@ -193,13 +193,13 @@ export class Operations {
   }
 
   async #writeOnce(
-    resource: Resource,
-    stored: KubeObject,
-    old: KubeObject,
-    draft: KubeObject,
+    resource: ServedResource,
+    stored: ApiObject,
+    old: ApiObject,
+    draft: ApiObject,
     options: WriteOptions,
     mode: ModifyMode,
-  ): Promise<KubeObject> {
+  ): Promise<ApiObject> {
     const subresource = options.subresource ?? '';
     assertSameUid(resource, old, draft, mode.isReplacement === true);
     assertNotDeleted(resource, draft, old);
@@ -236,9 +236,9 @@ export class Operations {
 
   /** Server-side apply; creates the object when it is missing. */
   apply(
-    resource: Resource,
+    resource: ServedResource,
     target: Target,
-    body: KubeObject,
+    body: ApiObject,
     options: WriteOptions & { readonly isForced: boolean },
   ): Promise<WriteResult> {
     return applyObject(this, resource, target, body, options);
@@ -246,7 +246,7 @@ export class Operations {
 
   /** Deletes, or begins to delete, an object. */
   async delete(
-    resource: Resource,
+    resource: ServedResource,
     target: Target,
     request: DeleteOptions,
     options: WriteOptions,
@@ -260,7 +260,7 @@ export class Operations {
       const old = present(stored, resource);
       await this.#admission.checkDelete(resource, old, request, options);
       const next = markDeleted(resource, stored, request);
-      const shown = (kept: KubeObject): KubeObject =>
+      const shown = (kept: ApiObject): ApiObject =>
         presentWritten(kept, { ...old, metadata: kept.metadata }, resource);
       if (options.isDryRun === true) return { object: shown(next), isGone: isReadyToGo(next) };
       try {
@@ -287,25 +287,25 @@ export class Operations {
    */
   admitBody(
     operation: 'CREATE' | 'CONNECT',
-    resource: Resource,
+    resource: ServedResource,
     target: Target,
-    body: { readonly type: BodyType; readonly object: KubeObject },
+    body: { readonly type: BodyType; readonly object: ApiObject },
     options: WriteOptions,
-  ): Promise<KubeObject> {
+  ): Promise<ApiObject> {
     return this.#admission.admitBody(operation, resource, target, body, options);
   }
 
   /** A write that changes nothing is made only while what it was computed from is there. Throws StoreConflict. */
-  #assertCurrent({ storage, plural }: Resource, stored: KubeObject): void {
+  #assertCurrent({ storage, plural }: ServedResource, stored: ApiObject): void {
     const { namespace, name } = stored.metadata;
     if (this.store.get(storage, namespace, name) !== stored)
       throw new StoreConflict(`${plural} ${name} changed`);
   }
 
   #validate(
-    resource: Resource,
-    next: KubeObject,
-    old: KubeObject | undefined,
+    resource: ServedResource,
+    next: ApiObject,
+    old: ApiObject | undefined,
     write: { readonly subresource: string; readonly warnings: string[] | undefined },
   ): void {
     const { strategy } = resource;

@@ -1,9 +1,9 @@
 import { apiVersionOf } from '#base/kube/resource.js';
-import type { Resource } from './resource.js';
+import type { ServedResource } from './resource.js';
 
 /** The resources the server serves right now: the built-in table plus what CRDs add and remove. */
 export class Registry {
-  readonly #byPath = new Map<string, Resource>();
+  readonly #byPath = new Map<string, ServedResource>();
   readonly #preferred = new Map<string, string>();
   #generation = 0;
 
@@ -12,7 +12,7 @@ export class Registry {
     return this.#generation;
   }
 
-  add(resource: Resource): void {
+  add(resource: ServedResource): void {
     this.#byPath.set(`${apiVersionOf(resource)}/${resource.plural}`, resource);
     this.#generation++;
   }
@@ -24,7 +24,7 @@ export class Registry {
     this.#generation++;
   }
 
-  find(group: string, version: string, plural: string): Resource | undefined {
+  find(group: string, version: string, plural: string): ServedResource | undefined {
     return this.#byPath.get(`${apiVersionOf({ group, version })}/${plural}`);
   }
 
@@ -34,20 +34,20 @@ export class Registry {
   }
 
   /** The first served version of a resource. */
-  findAnyVersion(group: string, plural: string): Resource | undefined {
+  findAnyVersion(group: string, plural: string): ServedResource | undefined {
     return this.all().find((r) => r.group === group && r.plural === plural);
   }
 
-  findKind(apiVersion: string, kind: string): Resource | undefined {
+  findKind(apiVersion: string, kind: string): ServedResource | undefined {
     return this.all().find((r) => r.kind === kind && apiVersionOf(r) === apiVersion);
   }
 
   /** The resource whose objects a storage key holds, in any version. */
-  findStorage(storage: string): Resource | undefined {
+  findStorage(storage: string): ServedResource | undefined {
     return this.all().find((r) => r.storage === storage);
   }
 
-  all(): Resource[] {
+  all(): ServedResource[] {
     return [...this.#byPath.values()];
   }
 

@@ -1,12 +1,12 @@
 import type { FieldError } from '../api-error.js';
 import type { Json, JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Schema } from '../schema/schema.js';
 
 /** Looks at other objects while one is being admitted. */
 export interface ObjectReader {
-  get(resource: string, namespace: string | undefined, name: string): KubeObject | undefined;
-  list(resource: string, namespace?: string): readonly KubeObject[];
+  get(resource: string, namespace: string | undefined, name: string): ApiObject | undefined;
+  list(resource: string, namespace?: string): readonly ApiObject[];
 }
 
 /** Metadata that a write of the status could change, and for some kinds must not. */
@@ -23,16 +23,16 @@ export const allMetadata: readonly KeptByStatus[] = [
 /** What is particular about one kind. Drafts may be changed in place; `old` never. */
 export interface Strategy {
   /** Sets default values; runs on every write, must be idempotent. */
-  readonly defaults?: (draft: KubeObject) => void;
+  readonly defaults?: (draft: ApiObject) => void;
   /** Last changes before validation on create. */
-  readonly prepareCreate?: (draft: KubeObject, reader: ObjectReader) => void;
+  readonly prepareCreate?: (draft: ApiObject, reader: ObjectReader) => void;
   /** Last changes before validation on update of the object itself (not its status). */
-  readonly prepareUpdate?: (draft: KubeObject, old: KubeObject, reader: ObjectReader) => void;
-  readonly validate?: (object: KubeObject, reader: ObjectReader) => FieldError[];
+  readonly prepareUpdate?: (draft: ApiObject, old: ApiObject, reader: ObjectReader) => void;
+  readonly validate?: (object: ApiObject, reader: ObjectReader) => FieldError[];
   /** Runs in addition to validate; may leave texts for Warning headers. */
-  readonly validateUpdate?: (object: KubeObject, old: KubeObject, warnings?: string[]) => FieldError[];
+  readonly validateUpdate?: (object: ApiObject, old: ApiObject, warnings?: string[]) => FieldError[];
   /** Runs instead of the two above when only the status is written; custom resources have no such rule. */
-  readonly validateStatus?: (object: KubeObject, old: KubeObject) => FieldError[];
+  readonly validateStatus?: (object: ApiObject, old: ApiObject) => FieldError[];
   /** Metadata that writes of the status leave as it is; by default they may change it. */
   readonly keptByStatus?: readonly KeptByStatus[];
 }
@@ -45,7 +45,7 @@ export interface Column {
   readonly description?: string;
   /** 0: always shown; 1: only with -o wide. */
   readonly priority?: number;
-  readonly cell: (object: KubeObject) => Json;
+  readonly cell: (object: ApiObject) => Json;
 }
 
 /** How the scale subresource reads and writes the object. */
@@ -53,7 +53,7 @@ export interface ScaleMapping {
   readonly specReplicas: readonly string[];
   readonly statusReplicas: readonly string[];
   /** The selector in its query form; '' when the kind has none. */
-  readonly selector: (object: KubeObject) => string;
+  readonly selector: (object: ApiObject) => string;
 }
 
 /** How names are checked. */
@@ -62,17 +62,17 @@ export type NameRule = 'subdomain' | 'label' | 'label1035' | 'path';
 /** Conversion between versions that has to be waited for: a webhook does it. */
 export interface AsyncConversion {
   /** Resolves when `shown` can show these stored objects. */
-  prepare(stored: readonly KubeObject[]): Promise<void>;
+  prepare(stored: readonly ApiObject[]): Promise<void>;
   /** A stored object in this version. Throws when it was not prepared. */
-  shown(stored: KubeObject): KubeObject;
+  shown(stored: ApiObject): ApiObject;
   /** An object of this version as it is stored. */
-  toStorage(object: KubeObject): Promise<KubeObject>;
+  toStorage(object: ApiObject): Promise<ApiObject>;
   /** Tells how an object that was just stored looks in this version. */
-  remember(stored: KubeObject, shown: KubeObject): void;
+  remember(stored: ApiObject, shown: ApiObject): void;
 }
 
 /** One served version of one resource: a row of the table that the whole server is driven by. */
-export interface Resource {
+export interface ServedResource {
   readonly group: string;
   readonly version: string;
   readonly plural: string;
@@ -106,7 +106,7 @@ export interface Resource {
   /** PUT without a resourceVersion is refused. */
   readonly needsVersionOnUpdate?: boolean;
   /** From the stored form to this version, and back; absent when only apiVersion differs. */
-  readonly convert?: { fromStorage(o: KubeObject): KubeObject; toStorage(o: KubeObject): KubeObject };
+  readonly convert?: { fromStorage(o: ApiObject): ApiObject; toStorage(o: ApiObject): ApiObject };
   /** Instead of `convert`, where versions are converted by a webhook. */
   readonly conversion?: AsyncConversion;
   readonly deprecationWarning?: string;
@@ -136,7 +136,7 @@ export const standardVerbs: readonly string[] = [
 ];
 
 /** Shorthand for reading `spec` and `status` of drafts. */
-export function specOf(object: KubeObject): JsonObject {
+export function specOf(object: ApiObject): JsonObject {
   const { spec } = object;
   if (typeof spec === 'object' && spec !== null && !Array.isArray(spec)) return spec as JsonObject;
   const created: JsonObject = {};

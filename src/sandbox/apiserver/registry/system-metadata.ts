@@ -1,8 +1,8 @@
 import { equalJson, isObject, type Json, type JsonObject } from '../../base/json.js';
-import type { KubeObject, ObjectMeta } from '../object.js';
+import type { ApiObject, ApiObjectMeta } from '../object.js';
 
 /** Puts back, in place, the metadata that clients cannot change, and drops empty collections. */
-export function restoreSystemMetadata(next: ObjectMeta, old: ObjectMeta): void {
+export function restoreSystemMetadata(next: ApiObjectMeta, old: ApiObjectMeta): void {
   next.uid = old.uid;
   next.name = old.name;
   next.creationTimestamp = old.creationTimestamp;
@@ -17,7 +17,7 @@ export function restoreSystemMetadata(next: ObjectMeta, old: ObjectMeta): void {
 }
 
 /** Drops, in place, metadata collections that hold nothing. */
-export function dropEmptyCollections(meta: ObjectMeta): void {
+export function dropEmptyCollections(meta: ApiObjectMeta): void {
   for (const key of ['labels', 'annotations', 'finalizers', 'ownerReferences'] as const) {
     const value: Json | undefined = meta[key];
     const isBlank =
@@ -28,15 +28,15 @@ export function dropEmptyCollections(meta: ObjectMeta): void {
 }
 
 /** Whether two versions of an object want the same: everything but metadata and status. */
-export function isSpecEqual(a: KubeObject, b: KubeObject): boolean {
-  const strip = ({ metadata: _m, status: _s, apiVersion: _a, kind: _k, ...rest }: KubeObject): JsonObject =>
+export function isSpecEqual(a: ApiObject, b: ApiObject): boolean {
+  const strip = ({ metadata: _m, status: _s, apiVersion: _a, kind: _k, ...rest }: ApiObject): JsonObject =>
     rest;
   return equalJson(strip(a), strip(b));
 }
 
 /** Equal but for the bookkeeping that alone must not cause a new version. */
-export function equalApart(a: KubeObject, b: KubeObject): boolean {
-  const strip = (o: KubeObject): JsonObject => {
+export function equalApart(a: ApiObject, b: ApiObject): boolean {
+  const strip = (o: ApiObject): JsonObject => {
     const { resourceVersion: _r, managedFields, ...meta } = o.metadata;
     const owners = (managedFields ?? []).map(({ time: _t, ...entry }) => entry);
     return { ...o, metadata: { ...meta, managedFields: owners } };

@@ -1,6 +1,6 @@
 import type { BodyType } from './admission.js';
 import type { UserInfo } from '../user.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 
 /** What becomes of fields the schema does not know. */
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
@@ -34,8 +34,8 @@ export interface WriteOptions {
 /** The object as a subresource of another type shows and writes it, such as Scale. */
 export interface BodyView {
   readonly type: BodyType;
-  show(object: KubeObject): KubeObject;
-  write(object: KubeObject, body: KubeObject): KubeObject;
+  show(object: ApiObject): ApiObject;
+  write(object: ApiObject, body: ApiObject): ApiObject;
 }
 
 export interface DeleteOptions {
@@ -55,7 +55,7 @@ export interface Target {
 
 /** A written object, and whether it was not there before. */
 export interface WriteResult {
-  readonly object: KubeObject;
+  readonly object: ApiObject;
   readonly isNew: boolean;
 }
 

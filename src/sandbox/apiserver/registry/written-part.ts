@@ -1,14 +1,14 @@
 import { cloneJson } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
-import type { KeptByStatus, Resource } from './resource.js';
+import type { ApiObject } from '../object.js';
+import type { KeptByStatus, ServedResource } from './resource.js';
 
 /** The object as a write at an endpoint leaves it: all but status, or only status. */
 export function mergeWritten(
-  resource: Resource,
-  old: KubeObject,
-  draft: KubeObject,
+  resource: ServedResource,
+  old: ApiObject,
+  draft: ApiObject,
   subresource: string,
-): KubeObject {
+): ApiObject {
   if (subresource === 'status') {
     const metadata = resource.isCustom
       ? {
@@ -18,13 +18,13 @@ export function mergeWritten(
             : { managedFields: draft.metadata.managedFields }),
         }
       : withKept(draft.metadata, old.metadata, resource.strategy.keptByStatus ?? []);
-    const next: KubeObject = { ...cloneJson(old), metadata };
+    const next: ApiObject = { ...cloneJson(old), metadata };
     if (draft.status === undefined) delete next.status;
     else next.status = draft.status;
     return next;
   }
   if (resource.hasStatus && subresource === '') {
-    const next: KubeObject = { ...draft };
+    const next: ApiObject = { ...draft };
     if (old.status === undefined) delete next.status;
     else next.status = cloneJson(old.status);
     return next;
@@ -33,10 +33,10 @@ export function mergeWritten(
 }
 
 function withKept(
-  metadata: KubeObject['metadata'],
-  old: KubeObject['metadata'],
+  metadata: ApiObject['metadata'],
+  old: ApiObject['metadata'],
   fields: readonly KeptByStatus[],
-): KubeObject['metadata'] {
+): ApiObject['metadata'] {
   const next = { ...metadata };
   for (const field of fields) {
     if (old[field] === undefined) delete next[field];
@@ -46,12 +46,12 @@ function withKept(
 }
 
 /** An applied configuration without the part that its endpoint does not write. */
-export function configFor(applied: KubeObject, resource: Resource, subresource: string): KubeObject {
+export function configFor(applied: ApiObject, resource: ServedResource, subresource: string): ApiObject {
   if (subresource === 'status') {
     const { apiVersion, kind, metadata, status } = applied;
     return { apiVersion, kind, metadata, ...(status === undefined ? {} : { status }) };
   }
   if (!resource.hasStatus) return applied;
   const { status: _status, ...rest } = applied;
-  return rest as KubeObject;
+  return rest as ApiObject;
 }

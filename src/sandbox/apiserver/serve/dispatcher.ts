@@ -10,9 +10,9 @@ import { ApiError, apiError } from '../api-error.js';
 import { verbOf } from '../http/attributes.js';
 import {
   type Answering,
-  type ApiRequest,
+  type IncomingApiRequest,
   type ApiResponse,
-  type Exchange,
+  type ApiExchange,
   sendJson,
 } from '../http/exchange.js';
 import { acceptedByDefault, negotiate } from '../http/negotiation.js';
@@ -37,7 +37,7 @@ const auditIdMaxLength = 256;
 const clientGone = new Error('the client is gone or the server closes');
 
 /** The id under which a request can be found: the client's own, when it sent a sensible one. */
-function auditIdOf(request: ApiRequest): string {
+function auditIdOf(request: IncomingApiRequest): string {
   const sent = request.headers['audit-id'];
   return typeof sent === 'string' && /^[\x21-\x7e]+$/.test(sent) && sent.length <= auditIdMaxLength
     ? sent
@@ -45,7 +45,7 @@ function auditIdOf(request: ApiRequest): string {
 }
 
 /** The URL of a request. Throws 400 for one that cannot be read. */
-export function urlOf(request: ApiRequest): URL {
+export function urlOf(request: IncomingApiRequest): URL {
   const text = request.url ?? '/';
   try {
     // Clients may send the absolute form; a path with two slashes in front is no host.
@@ -56,7 +56,7 @@ export function urlOf(request: ApiRequest): URL {
 }
 
 /** Whether a request may take as long as it likes. */
-function isLongRunning(exchange: Exchange): boolean {
+function isLongRunning(exchange: ApiExchange): boolean {
   const { path, url, request } = exchange;
   if (path.kind !== 'resource') return false;
   if (connectSubresources.has(path.subresource)) return true;
@@ -83,7 +83,7 @@ export class Dispatcher {
   }
 
   /** Answers one request; never rejects. */
-  async handle(request: ApiRequest, response: ApiResponse, serverSignal: AbortSignal): Promise<void> {
+  async handle(request: IncomingApiRequest, response: ApiResponse, serverSignal: AbortSignal): Promise<void> {
     const gone = new AbortController();
     const leave = (): void => gone.abort(clientGone);
     response.once('close', leave);
@@ -94,7 +94,7 @@ export class Dispatcher {
     response.setHeader('Audit-Id', auditIdOf(request));
     const finish = this.#deps.metrics.begin(request);
     let deadline: NodeJS.Timeout | undefined;
-    let exchange: Exchange | undefined;
+    let exchange: ApiExchange | undefined;
     try {
       const url = urlOf(request);
       const path = parsePath(url.pathname);
@@ -124,7 +124,7 @@ export class Dispatcher {
   }
 
   /** Who is asking, after impersonation. Throws 401 or 403. */
-  identify(request: ApiRequest): UserInfo {
+  identify(request: IncomingApiRequest): UserInfo {
     return impersonate(request, this.#deps.authenticator.authenticate(request), this.#deps.authorizer);
   }
 
@@ -145,7 +145,7 @@ export class Dispatcher {
     sendJson(exchange, status.code, status.toStatus());
   }
 
-  #statusOf(request: ApiRequest, error: unknown): ApiError {
+  #statusOf(request: IncomingApiRequest, error: unknown): ApiError {
     if (error instanceof ApiError) return error;
     const text = error instanceof Error ? error.message : String(error);
     // Clients that leave in the middle of their body are not our failure; a full disk was told once.

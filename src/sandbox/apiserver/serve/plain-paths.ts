@@ -2,7 +2,7 @@ import { type Discovery, versionDocument } from '../discovery/discovery.js';
 import type { OpenApi } from '../discovery/openapi.js';
 import type { JsonObject } from '../../base/json.js';
 import { apiError } from '../api-error.js';
-import { type Exchange, sendJson, sendText } from '../http/exchange.js';
+import { type ApiExchange, sendJson, sendText } from '../http/exchange.js';
 import { type Health, isHealthEndpoint } from '../http/health.js';
 
 export interface PlainPathsDeps {
@@ -33,7 +33,7 @@ const rootPaths = [
 const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Answers a path that is nothing, as Kubernetes does: in plain text. */
-export function answerUnknownPage(exchange: Exchange): void {
+export function answerUnknownPage(exchange: ApiExchange): void {
   sendText(exchange, 404, 'text/plain; charset=utf-8', '404 page not found\n');
 }
 
@@ -45,7 +45,7 @@ export class PlainPaths {
     this.#deps = deps;
   }
 
-  async serve(exchange: Exchange, path: string): Promise<void> {
+  async serve(exchange: ApiExchange, path: string): Promise<void> {
     const { request, url } = exchange;
     const [first = '', ...rest] = path.split('/').filter((p) => p !== '');
     if (isHealthEndpoint(first)) {

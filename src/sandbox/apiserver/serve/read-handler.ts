@@ -1,35 +1,35 @@
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { apiVersionOf } from '#base/kube/resource.js';
 import { toTable } from '../printing/table.js';
 import { partialMetadata } from '../printing/table.js';
 import { FieldSelector } from '../registry/field-selector.js';
-import { LabelSelector } from '../registry/label-selector.js';
+import { LabelQuery } from '../registry/label-selector.js';
 import type { Operations } from '../registry/operations.js';
 import { preparePresent, present } from '../registry/present.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import { watchEvents } from '../watch/watch-events.js';
 import { WatchStream } from '../watch/watch-stream.js';
 import { answerObject, includeOf, metaApiVersion } from '../http/answer-object.js';
-import { type Exchange, sendJson } from '../http/exchange.js';
+import { type ApiExchange, sendJson } from '../http/exchange.js';
 import { assertReached, datedList, pageOf } from '../http/list-pages.js';
-import { type ListOptions, listOptions, revisionOf } from '../http/list-options.js';
+import { type ListQuery, listOptions, revisionOf } from '../http/list-options.js';
 import { negotiate } from '../http/negotiation.js';
 import type { ResourcePath } from '../http/request-info.js';
 
 /** What a request selects, as a test on presented objects. */
-export interface Selection {
+export interface ListSelection {
   /** Whether it can leave out anything at all. */
   readonly isFiltered: boolean;
-  readonly matches: (object: KubeObject) => boolean;
+  readonly matches: (object: ApiObject) => boolean;
 }
 
 /** Reads the selectors of a list, watch or deletion. Throws 400. */
 export function selectionOf(
-  options: Pick<ListOptions, 'labelSelector' | 'fieldSelector'>,
+  options: Pick<ListQuery, 'labelSelector' | 'fieldSelector'>,
   path: ResourcePath,
-  resource: Resource,
-): Selection {
-  const labels = LabelSelector.parse(options.labelSelector);
+  resource: ServedResource,
+): ListSelection {
+  const labels = LabelQuery.parse(options.labelSelector);
   const fields = FieldSelector.parse(options.fieldSelector, resource);
   const { name } = path;
   return {
@@ -49,7 +49,7 @@ export class ReadHandler {
     this.#operations = operations;
   }
 
-  async get(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async get(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const resourceVersion = exchange.url.searchParams.get('resourceVersion') ?? '';
     if (resourceVersion !== '') assertReached(this.#operations.store, revisionOf(resourceVersion));
     const object = await this.#operations.read(resource, {
@@ -59,7 +59,7 @@ export class ReadHandler {
     answerObject(exchange, 200, object, resource);
   }
 
-  async list(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async list(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const { store } = this.#operations;
     const options = listOptions(exchange.url.searchParams, false);
     const { isFiltered, matches } = selectionOf(options, path, resource);
@@ -100,16 +100,16 @@ export class ReadHandler {
   }
 
   /** Begins a watch over HTTP and serves it to its end. Throws before the first byte for bad options. */
-  async watch(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async watch(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const events = this.eventsOf(exchange, path, resource);
     await new WatchStream(exchange, events).run();
   }
 
   /** The events a watch request asks for. Throws 400, 406 and 422. */
   eventsOf(
-    exchange: Pick<Exchange, 'url' | 'request'>,
+    exchange: Pick<ApiExchange, 'url' | 'request'>,
     path: ResourcePath,
-    resource: Resource,
+    resource: ServedResource,
   ): ReturnType<typeof watchEvents> {
     const options = listOptions(exchange.url.searchParams, true);
     const { matches } = selectionOf(options, path, resource);

@@ -1,7 +1,7 @@
 import type { ServiceAccountTokens } from '../auth/service-account-tokens.js';
 import type { UserInfo } from '../user.js';
 import { isObject, type Json, type JsonObject, objectOf, stringOf, stringsOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { type Authorizer, denialText } from '../rbac/authorizer.js';
 import { apiError } from '../api-error.js';
 import type { Attributes } from '../rbac/attributes.js';
@@ -85,7 +85,7 @@ export class Reviews {
   }
 
   /** Fills in the status of a review. */
-  answer(given: KubeObject, user: UserInfo, namespace: string | undefined): JsonObject {
+  answer(given: ApiObject, user: UserInfo, namespace: string | undefined): JsonObject {
     const { name, ...unnamed } = given.metadata;
     // Reviews have no name unless the client gave one.
     const body: JsonObject = name === '' ? { ...given, metadata: unnamed } : given;

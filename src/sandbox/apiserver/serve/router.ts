@@ -5,19 +5,19 @@ import { decodeObject } from '../registry/decode.js';
 import type { Operations } from '../registry/operations.js';
 import { typeOf } from '../registry/present.js';
 import type { Registry } from '../registry/registry.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import type { Subresources } from '../subresources/subresources.js';
 import { apiError } from '../api-error.js';
 import { attributesOf, verbOf } from '../http/attributes.js';
 import { parseObject, readBody } from '../http/body.js';
-import { type Exchange, sendJson } from '../http/exchange.js';
+import { type ApiExchange, sendJson } from '../http/exchange.js';
 import type { FormLimits } from '../http/negotiation.js';
 import { objectFrom } from '../http/object-form.js';
 import { answerUnknownPage, type PlainPaths } from './plain-paths.js';
 import { ReadHandler } from './read-handler.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { assertAllowed, type Reviews } from './reviews.js';
-import { isRouted } from './route-methods.js';
+import { isServedMethod } from './route-methods.js';
 import { WriteHandler } from './write-handler.js';
 import { writeOptions } from '../http/write-options.js';
 
@@ -36,7 +36,7 @@ export interface RouterDeps {
 export const connectSubresources: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward', 'proxy']);
 
 /** Reviews and the like: answered, never stored. */
-function isCreateOnly({ verbs }: Resource): boolean {
+function isCreateOnly({ verbs }: ServedResource): boolean {
   return verbs?.length === 1 && verbs[0] === 'create';
 }
 
@@ -56,7 +56,7 @@ export class Router {
     return this.#reads;
   }
 
-  async route(exchange: Exchange): Promise<void> {
+  async route(exchange: ApiExchange): Promise<void> {
     const { path, user, request } = exchange;
     const method = request.method ?? 'GET';
     const remote = this.#deps.remotes.answering(path);
@@ -84,7 +84,7 @@ export class Router {
         connectSubresources.has(path.subresource) ? 'connect' : verb,
       );
     }
-    if (!isRouted(resource, path, verb, method)) throw apiError.methodNotAllowed();
+    if (!isServedMethod(resource, path, verb, method)) throw apiError.methodNotAllowed();
     if (isCreateOnly(resource)) return this.#createOnly(exchange, path, resource);
     return this.#serve(exchange, path, resource, verb);
   }
@@ -102,7 +102,7 @@ export class Router {
   }
 
   /** The resource a path leads to; undefined where the path has the wrong scope too. */
-  resourceAt(path: ResourcePath): Resource | undefined {
+  resourceAt(path: ResourcePath): ServedResource | undefined {
     const resource = this.#deps.registry.find(path.group, path.version, path.plural);
     if (resource === undefined) return undefined;
     const isScoped = path.namespace !== undefined;
@@ -110,7 +110,12 @@ export class Router {
     return path.name !== undefined && !isScoped && !path.isWatchPath ? undefined : resource;
   }
 
-  async #serve(exchange: Exchange, path: ResourcePath, resource: Resource, verb: string): Promise<void> {
+  async #serve(
+    exchange: ApiExchange,
+    path: ResourcePath,
+    resource: ServedResource,
+    verb: string,
+  ): Promise<void> {
     switch (verb) {
       case 'get':
         return this.#reads.get(exchange, path, resource);
@@ -132,7 +137,7 @@ export class Router {
   }
 
   /** Kinds that are only ever created: reviews answer a question, a Binding places a pod. */
-  async #createOnly(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async #createOnly(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const options = writeOptions(exchange, path, 'CreateOptions');
     const { value, ...findings } = parseObject(
       exchange.request,

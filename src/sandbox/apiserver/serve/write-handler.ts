@@ -1,14 +1,14 @@
 import { isObject, type Json, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import { preparePresent, present, typeOf } from '../registry/present.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import type { DeleteOptions, WriteOptions } from '../registry/write-options.js';
 import { answerObject } from '../http/answer-object.js';
 import { ApiError, apiError, fieldError } from '../api-error.js';
-import { type Parsed, parseObject, readBody } from '../http/body.js';
+import { type ParsedBody, parseObject, readBody } from '../http/body.js';
 import { deleteRequest } from '../http/delete-options.js';
-import { type Exchange, sendJson } from '../http/exchange.js';
+import { type ApiExchange, sendJson } from '../http/exchange.js';
 import { listOptions } from '../http/list-options.js';
 import { objectFrom } from '../http/object-form.js';
 import { readPatch, reportRepeatedKeys } from '../http/patch-request.js';
@@ -41,7 +41,7 @@ export class WriteHandler {
     this.#operations = operations;
   }
 
-  async create(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async create(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const options = writeOptions(exchange, path, 'CreateOptions');
     const { value, ...findings } = await writtenObject(exchange, resource);
     const created = await this.#operations.create(
@@ -53,7 +53,7 @@ export class WriteHandler {
     answerObject(exchange, 201, created, resource);
   }
 
-  async update(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async update(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const options = writeOptions(exchange, path, 'UpdateOptions');
     const { value, ...findings } = await writtenObject(exchange, resource);
     const { object, isNew } = await this.#operations.replace(
@@ -65,7 +65,7 @@ export class WriteHandler {
     answerObject(exchange, isNew ? 201 : 200, object, resource);
   }
 
-  async patch(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async patch(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const patch = await readPatch(exchange.request, { allowsStrategic: !resource.isCustom });
     const isForced = applyForce(exchange.url.searchParams, patch.type === 'apply');
     const options = {
@@ -92,7 +92,7 @@ export class WriteHandler {
     answerObject(exchange, 200, patched, resource);
   }
 
-  async delete(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async delete(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const { options: request, isDryRun } = await deleteRequest(exchange);
     warnOfOrphans(exchange, resource, request);
     const target = { namespace: path.namespace, name: path.name ?? '' };
@@ -118,7 +118,7 @@ export class WriteHandler {
     });
   }
 
-  async deleteCollection(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async deleteCollection(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const selectors = listOptions(exchange.url.searchParams, false);
     const { matches } = selectionOf(selectors, path, resource);
     const { options: request, isDryRun } = await deleteRequest(exchange);
@@ -127,7 +127,7 @@ export class WriteHandler {
     const { store } = this.#operations;
     await preparePresent(store.list(resource.storage, path.namespace), resource);
     const chosen = store.list(resource.storage, path.namespace).filter((o) => matches(present(o, resource)));
-    const items: KubeObject[] = [];
+    const items: ApiObject[] = [];
     for (const [i, object] of chosen.entries()) {
       const target = { namespace: object.metadata.namespace, name: object.metadata.name };
       try {
@@ -149,13 +149,13 @@ export class WriteHandler {
   }
 }
 
-function warnOfOrphans({ warnings }: Exchange, resource: Resource, request: DeleteOptions): void {
+function warnOfOrphans({ warnings }: ApiExchange, resource: ServedResource, request: DeleteOptions): void {
   const warning = resource.orphansByDefault?.warning;
   if (warning !== undefined && request.propagationPolicy === undefined) warnings.push(warning);
 }
 
 /** The body of a create or update. Throws 400, 413, 415 and 422. */
-async function writtenObject(exchange: Exchange, resource: Resource): Promise<Parsed> {
+async function writtenObject(exchange: ApiExchange, resource: ServedResource): Promise<ParsedBody> {
   const raw = await readBody(exchange.request);
   const parsed = parseObject(exchange.request, raw, resource.kind);
   if (!resource.isCustom || !isObject(parsed.value)) return parsed;
@@ -180,12 +180,12 @@ async function writtenObject(exchange: Exchange, resource: Resource): Promise<Pa
   return parsed;
 }
 
-function deleteWriteOptions(exchange: Exchange, isDryRun: boolean): WriteOptions {
+function deleteWriteOptions(exchange: ApiExchange, isDryRun: boolean): WriteOptions {
   return { user: exchange.user, manager: '', isDryRun, warnings: exchange.warnings, subresource: '' };
 }
 
 /** An applied configuration; unlike other bodies it must say what it is. Throws 400. */
-function appliedObject(value: Json, resource: Resource): KubeObject {
+function appliedObject(value: Json, resource: ServedResource): ApiObject {
   const given = isObject(value) ? value : {};
   const expected = typeOf(resource);
   if (given.apiVersion !== expected.apiVersion || given.kind !== expected.kind) {

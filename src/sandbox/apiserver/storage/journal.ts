@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isObject, type JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { StoreEvent } from './store-event.js';
 
 /** One change as a line of a journal. */
@@ -9,7 +9,7 @@ interface Entry {
   readonly revision: number;
   readonly resource: string;
   readonly isDeleted: boolean;
-  readonly object: KubeObject;
+  readonly object: ApiObject;
 }
 
 /** The last line of a journal that was closed in good order. */
@@ -28,7 +28,7 @@ function entryOf(value: unknown): Entry | undefined {
   if (!isObject(object) || !isObject(object.metadata) || typeof object.metadata.name !== 'string')
     return undefined;
   // Written by append() below, which only writes stored objects.
-  return { revision: value.r, resource: value.k, isDeleted: value.d === true, object: object as KubeObject };
+  return { revision: value.r, resource: value.k, isDeleted: value.d === true, object: object as ApiObject };
 }
 
 /** Files of a journal, oldest first. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { dropJournal, JournalWriter, moveJournalAside, readJournal } from './journal.js';
 import { type FileLock, tryLockFile } from '../../base/file-lock.js';
 import { type Store, StoreUnavailable } from './store.js';
@@ -17,7 +17,7 @@ const lockAttemptsMax = 3;
 /** Revisions left out after an unclean end, in which changes may have been told to clients but lost. */
 const lostRevisionsMax = 1_000;
 
-type Objects = Record<string, readonly KubeObject[]>;
+type Objects = Record<string, readonly ApiObject[]>;
 
 /** The stored state cannot be read; it was moved out of the way. */
 export class StateUnreadable extends Error {
@@ -41,7 +41,7 @@ function parseSnapshot(text: string): { revision: number; objects: Objects } {
   return parsed as unknown as { revision: number; objects: Objects };
 }
 
-function keyOf({ metadata }: KubeObject): string {
+function keyOf({ metadata }: ApiObject): string {
   return `${metadata.namespace ?? ''}/${metadata.name}`;
 }
 
@@ -132,7 +132,7 @@ export class StateFile {
       // Changes from before the snapshot are in it.
       if (entry.revision <= snapshot.revision) continue;
       revision = Math.max(revision, entry.revision);
-      const objects = byResource.get(entry.resource) ?? new Map<string, KubeObject>();
+      const objects = byResource.get(entry.resource) ?? new Map<string, ApiObject>();
       byResource.set(entry.resource, objects);
       if (entry.isDeleted) objects.delete(keyOf(entry.object));
       else objects.set(keyOf(entry.object), entry.object);

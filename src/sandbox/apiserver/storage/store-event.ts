@@ -1,4 +1,4 @@
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 
 export type StoreEventType = 'ADDED' | 'MODIFIED' | 'DELETED';
 
@@ -7,6 +7,6 @@ export interface StoreEvent {
   readonly type: StoreEventType;
   readonly revision: number;
   readonly resource: string;
-  readonly object: KubeObject;
-  readonly previous: KubeObject | undefined;
+  readonly object: ApiObject;
+  readonly previous: ApiObject | undefined;
 }

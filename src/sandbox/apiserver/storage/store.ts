@@ -1,12 +1,12 @@
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { History, type HistoryLimits } from './history.js';
 import type { StoreEvent, StoreEventType } from './store-event.js';
 
 export type StoreListener = (event: StoreEvent) => void;
 
 interface Bucket {
-  readonly objects: Map<string, KubeObject>;
-  sorted: readonly KubeObject[] | undefined;
+  readonly objects: Map<string, ApiObject>;
+  sorted: readonly ApiObject[] | undefined;
   readonly history: History;
   readonly listeners: Set<StoreListener>;
 }
@@ -36,7 +36,7 @@ function keyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
 }
 
-function sortedObjects(objects: ReadonlyMap<string, KubeObject>): KubeObject[] {
+function sortedObjects(objects: ReadonlyMap<string, ApiObject>): ApiObject[] {
   return [...objects.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
 }
 
@@ -69,12 +69,12 @@ export class Store {
     return this.#revision;
   }
 
-  get(resource: string, namespace: string | undefined, name: string): KubeObject | undefined {
+  get(resource: string, namespace: string | undefined, name: string): ApiObject | undefined {
     return this.#buckets.get(resource)?.objects.get(keyOf(namespace, name));
   }
 
   /** Objects of one resource in key order; all namespaces when none is given. */
-  list(resource: string, namespace?: string): readonly KubeObject[] {
+  list(resource: string, namespace?: string): readonly ApiObject[] {
     const bucket = this.#buckets.get(resource);
     if (bucket === undefined) return [];
     bucket.sorted ??= sortedObjects(bucket.objects);
@@ -88,7 +88,7 @@ export class Store {
   }
 
   /** Stores a new object; the caller checked that the name is free. */
-  create(resource: string, object: KubeObject): KubeObject {
+  create(resource: string, object: ApiObject): ApiObject {
     const bucket = this.#bucket(resource);
     const key = keyOf(object.metadata.namespace, object.metadata.name);
     if (bucket.objects.has(key)) throw new StoreConflict(`${resource} ${key} exists`);
@@ -96,7 +96,7 @@ export class Store {
   }
 
   /** Replaces an object; `expected` is the very object that the change was computed from. */
-  update(resource: string, object: KubeObject, expected: KubeObject): KubeObject {
+  update(resource: string, object: ApiObject, expected: ApiObject): ApiObject {
     const bucket = this.#bucket(resource);
     const key = keyOf(object.metadata.namespace, object.metadata.name);
     if (bucket.objects.get(key) !== expected) throw new StoreConflict(`${resource} ${key} changed`);
@@ -104,7 +104,7 @@ export class Store {
   }
 
   /** Removes an object; `last` is its final state as watchers shall see it. */
-  delete(resource: string, last: KubeObject, expected: KubeObject): KubeObject {
+  delete(resource: string, last: ApiObject, expected: ApiObject): ApiObject {
     const bucket = this.#bucket(resource);
     const key = keyOf(last.metadata.namespace, last.metadata.name);
     if (bucket.objects.get(key) !== expected) throw new StoreConflict(`${resource} ${key} changed`);
@@ -135,7 +135,7 @@ export class Store {
    * Objects as they were at a revision, in key order; undefined when that state
    * was forgotten, or the window of past changes does not reach back that far.
    */
-  listAt(resource: string, revision: number, namespace?: string): readonly KubeObject[] | undefined {
+  listAt(resource: string, revision: number, namespace?: string): readonly ApiObject[] | undefined {
     if (revision < this.#compacted.oldest) return undefined;
     const later = this.since(resource, revision);
     if (later === undefined) return undefined;
@@ -164,7 +164,7 @@ export class Store {
   }
 
   /** Everything, for persistence. */
-  snapshot(): { revision: number; objects: Record<string, readonly KubeObject[]> } {
+  snapshot(): { revision: number; objects: Record<string, readonly ApiObject[]> } {
     return {
       revision: this.#revision,
       objects: Object.fromEntries(this.resources().map((r) => [r, this.list(r)])),
@@ -172,7 +172,7 @@ export class Store {
   }
 
   /** Loads a snapshot into an empty store. Older watches get 410. */
-  restore(snapshot: { revision: number; objects: Record<string, readonly KubeObject[]> }): void {
+  restore(snapshot: { revision: number; objects: Record<string, readonly ApiObject[]> }): void {
     this.#revision = Math.max(this.#revision, snapshot.revision);
     this.#floor = this.#revision;
     for (const [resource, objects] of Object.entries(snapshot.objects)) {
@@ -201,11 +201,11 @@ export class Store {
     resource: string,
     key: string,
     type: StoreEventType,
-    object: KubeObject,
-    previous: KubeObject | undefined,
-  ): KubeObject {
+    object: ApiObject,
+    previous: ApiObject | undefined,
+  ): ApiObject {
     const revision = this.#revision + 1;
-    const stored: KubeObject = {
+    const stored: ApiObject = {
       ...object,
       metadata: { ...object.metadata, resourceVersion: String(revision) },
     };

@@ -1,6 +1,6 @@
 import { type WebSocket, WebSocketServer } from 'ws';
 import { apiError } from '../api-error.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { PodLogs } from '../subresources/pod-logs.js';
 import type { UpgradeRequest } from './upgrade-request.js';
 
@@ -24,7 +24,7 @@ export class LogSockets {
   }
 
   /** Sends the log to its end. Throws before the upgrade when there is none to send. */
-  async serve(upgrade: UpgradeRequest, pod: KubeObject): Promise<void> {
+  async serve(upgrade: UpgradeRequest, pod: ApiObject): Promise<void> {
     const { request, socket, head, url, protocol, signal } = upgrade;
     if (protocol !== 'websocket')
       throw apiError.badRequest(`unable to upgrade to ${JSON.stringify(protocol)}`);

@@ -1,7 +1,7 @@
 import { WebSocketServer } from 'ws';
 import { apiError } from '../api-error.js';
 import type { Router } from '../serve/router.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import type { UpgradeRequest } from './upgrade-request.js';
 
 /** Clients have nothing to say on a watch. */
@@ -24,7 +24,7 @@ export class WatchSockets {
   }
 
   /** Runs the watch to its end. Throws before the upgrade for bad options. */
-  async serve(upgrade: UpgradeRequest, resource: Resource): Promise<void> {
+  async serve(upgrade: UpgradeRequest, resource: ServedResource): Promise<void> {
     const { request, socket, head, url, path, protocol, signal } = upgrade;
     if (protocol !== 'websocket')
       throw apiError.badRequest(`unable to upgrade to ${JSON.stringify(protocol)}`);

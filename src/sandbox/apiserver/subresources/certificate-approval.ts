@@ -1,22 +1,22 @@
 import { answerObject } from '../http/answer-object.js';
 import { apiError } from '../api-error.js';
 import { parseObject, readBody } from '../http/body.js';
-import type { Exchange } from '../http/exchange.js';
+import type { ApiExchange } from '../http/exchange.js';
 import { objectFrom } from '../http/object-form.js';
 import { readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { writeOptions } from '../http/write-options.js';
 import { cloneJson, objectOf, objectsOf } from '../../base/json.js';
 import { signingStatusErrors } from '../kinds/certificates/signing-request.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
 import type { Operations } from '../registry/operations.js';
 import { typeOf } from '../registry/present.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import { patchedObject } from '../http/patched-object.js';
 
 /** New conditions get the time at which they were written. */
-function stampConditions(csr: KubeObject): void {
+function stampConditions(csr: ApiObject): void {
   const now = timestamp();
   for (const condition of objectsOf(objectOf(csr.status).conditions)) {
     condition.lastUpdateTime ??= now;
@@ -27,16 +27,16 @@ function stampConditions(csr: KubeObject): void {
 /** Serves certificatesigningrequests/approval: of the request itself only conditions are written there. */
 export async function serveApproval(
   operations: Operations,
-  exchange: Exchange,
+  exchange: ApiExchange,
   path: ResourcePath,
-  requests: Resource,
+  requests: ServedResource,
   verb: string,
 ): Promise<void> {
   const target = { namespace: undefined, name: path.name ?? '' };
   if (verb === 'get') return answerObject(exchange, 200, operations.get(requests, target), requests);
   if (verb !== 'patch' && verb !== 'update') throw apiError.methodNotAllowed();
   const options = writeOptions(exchange, path, verb === 'patch' ? 'PatchOptions' : 'UpdateOptions');
-  const build = async (): Promise<(current: KubeObject) => KubeObject> => {
+  const build = async (): Promise<(current: ApiObject) => ApiObject> => {
     if (verb === 'patch') {
       const patch = await readPatch(exchange.request, { allowsStrategic: true });
       if (patch.type === 'apply') throw apiError.unroutableMediaType();
@@ -52,7 +52,7 @@ export async function serveApproval(
     target,
     (current) => {
       const asked = wanted(current);
-      const next: KubeObject = { ...cloneJson(current), metadata: cloneJson(asked.metadata) };
+      const next: ApiObject = { ...cloneJson(current), metadata: cloneJson(asked.metadata) };
       const { conditions, certificate } = objectOf(asked.status);
       next.status = {
         ...objectOf(next.status),

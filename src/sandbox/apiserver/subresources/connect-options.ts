@@ -1,8 +1,8 @@
 import { type JsonObject, stringOf } from '../../base/json.js';
 import type { ResourcePath } from '../http/request-info.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import type { WriteOptions } from '../registry/write-options.js';
 
 const kinds: Readonly<Record<string, string>> = {
@@ -12,7 +12,7 @@ const kinds: Readonly<Record<string, string>> = {
 };
 
 /** The options of a connection (`exec`, `attach`, `portforward`, `proxy`) as its query and path give them. */
-function connectOptions(path: ResourcePath, resource: Resource, query: URLSearchParams): JsonObject {
+function connectOptions(path: ResourcePath, resource: ServedResource, query: URLSearchParams): JsonObject {
   const kind = kinds[path.subresource];
   const isSet = (name: string): boolean => ['true', '1'].includes(query.get(name) ?? '');
   if (kind === undefined) return { kind: `${resource.kind}ProxyOptions`, path: `/${path.rest}` };
@@ -35,7 +35,7 @@ function connectOptions(path: ResourcePath, resource: Resource, query: URLSearch
 /** Takes a connection through admission, before anything is connected. */
 export async function admitConnection(
   operations: Operations,
-  resource: Resource,
+  resource: ServedResource,
   path: ResourcePath,
   query: URLSearchParams,
   options: Pick<WriteOptions, 'user' | 'warnings'>,
@@ -48,7 +48,7 @@ export async function admitConnection(
     resource,
     { namespace: path.namespace, name: path.name ?? '' },
     // Options have no metadata; admission takes namespace and name from the target.
-    { type, object: object as KubeObject },
+    { type, object: object as ApiObject },
     { ...options, manager: '', subresource: path.subresource },
   );
 }

@@ -1,26 +1,26 @@
 import { answerObject } from '../http/answer-object.js';
 import { apiError, fieldError } from '../api-error.js';
 import { parseObject, readBody } from '../http/body.js';
-import type { Exchange } from '../http/exchange.js';
+import type { ApiExchange } from '../http/exchange.js';
 import { objectFrom } from '../http/object-form.js';
 import { readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { writeOptions } from '../http/write-options.js';
-import { cloneJson, equalJson, objectsOf, pathOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import { cloneJson, equalJson, objectsOf, valueIn, stringOf } from '../../base/json.js';
+import type { ApiObject } from '../object.js';
 import type { Operations } from '../registry/operations.js';
 import { typeOf } from '../registry/present.js';
-import { type Resource, specOf } from '../registry/resource.js';
+import { type ServedResource, specOf } from '../registry/resource.js';
 import { patchedObject } from '../http/patched-object.js';
 
 const field = 'spec.ephemeralContainers';
 
-function containersOf(pod: KubeObject, list: string) {
-  return objectsOf(pathOf(pod, 'spec', list));
+function containersOf(pod: ApiObject, list: string) {
+  return objectsOf(valueIn(pod, 'spec', list));
 }
 
 /** What is wrong with going from one set of ephemeral containers to another: they are only ever added. */
-function assertOnlyAdded(old: KubeObject, next: KubeObject): void {
+function assertOnlyAdded(old: ApiObject, next: ApiObject): void {
   const others = [...containersOf(next, 'containers'), ...containersOf(next, 'initContainers')].map(
     (c) => c.name,
   );
@@ -54,15 +54,15 @@ function assertOnlyAdded(old: KubeObject, next: KubeObject): void {
 /** Serves pods/ephemeralcontainers: nothing else of the pod is written there. */
 export async function serveEphemeralContainers(
   operations: Operations,
-  exchange: Exchange,
+  exchange: ApiExchange,
   path: ResourcePath,
-  pods: Resource,
+  pods: ServedResource,
   verb: string,
 ): Promise<void> {
   const target = { namespace: path.namespace, name: path.name ?? '' };
-  const answer = (pod: KubeObject): void => answerObject(exchange, 200, pod, pods);
+  const answer = (pod: ApiObject): void => answerObject(exchange, 200, pod, pods);
   if (verb === 'get') return answer(operations.get(pods, target));
-  const build = async (): Promise<(current: KubeObject) => KubeObject> => {
+  const build = async (): Promise<(current: ApiObject) => ApiObject> => {
     if (verb === 'patch') {
       const patch = await readPatch(exchange.request, { allowsStrategic: true });
       if (patch.type === 'apply') throw apiError.unroutableMediaType();
@@ -75,10 +75,10 @@ export async function serveEphemeralContainers(
   if (verb !== 'patch' && verb !== 'update') throw apiError.methodNotAllowed();
   const options = writeOptions(exchange, path, verb === 'patch' ? 'PatchOptions' : 'UpdateOptions');
   const asked = await build();
-  const merge = (current: KubeObject): KubeObject => {
+  const merge = (current: ApiObject): ApiObject => {
     const wanted = asked(current);
     const next = cloneJson(current);
-    const containers = pathOf(wanted, 'spec', 'ephemeralContainers');
+    const containers = valueIn(wanted, 'spec', 'ephemeralContainers');
     if (containers === undefined) delete specOf(next).ephemeralContainers;
     else specOf(next).ephemeralContainers = containers;
     next.metadata.resourceVersion = wanted.metadata.resourceVersion;

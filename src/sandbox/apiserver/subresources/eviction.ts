@@ -1,12 +1,12 @@
 import { type ApiError, apiError } from '../api-error.js';
-import { cloneJson, numberOf, objectOf, pathOf, stringOf, stringsOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import { cloneJson, numberOf, objectOf, valueIn, stringOf, stringsOf } from '../../base/json.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
-import { LabelSelector } from '../registry/label-selector.js';
+import { LabelQuery } from '../registry/label-selector.js';
 import type { Operations } from '../registry/operations.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import type { DeleteOptions, WriteOptions } from '../registry/write-options.js';
-import { withCondition } from './binding.js';
+import { withPodCondition } from './binding.js';
 
 const budgets = 'poddisruptionbudgets.policy';
 const retryAfterSeconds = 10;
@@ -14,10 +14,10 @@ const retryAfterSeconds = 10;
 const disruptedMax = 2000;
 
 /** The disruption budgets that speak for a pod. */
-function budgetsOf(operations: Operations, pod: KubeObject): KubeObject[] {
+function budgetsOf(operations: Operations, pod: ApiObject): ApiObject[] {
   return operations.reader.list(budgets, pod.metadata.namespace).filter((budget) => {
-    const selector = pathOf(budget, 'spec', 'selector');
-    return selector !== undefined && LabelSelector.fromObject(selector).matches(pod.metadata.labels);
+    const selector = valueIn(budget, 'spec', 'selector');
+    return selector !== undefined && LabelQuery.fromObject(selector).matches(pod.metadata.labels);
   });
 }
 
@@ -29,25 +29,25 @@ function refused(message: string, retryAfter?: number): ApiError {
   );
 }
 
-function isReady(pod: KubeObject): boolean {
-  const conditions = pathOf(pod, 'status', 'conditions');
+function isReady(pod: ApiObject): boolean {
+  const conditions = valueIn(pod, 'status', 'conditions');
   return (
     Array.isArray(conditions) &&
-    conditions.some((c) => pathOf(c, 'type') === 'Ready' && pathOf(c, 'status') === 'True')
+    conditions.some((c) => valueIn(c, 'type') === 'Ready' && valueIn(c, 'status') === 'True')
   );
 }
 
 /** Whether a pod that is not ready may go without asking the budget. */
-function isFreeToGo(budget: KubeObject, pod: KubeObject): boolean {
+function isFreeToGo(budget: ApiObject, pod: ApiObject): boolean {
   if (isReady(pod)) return false;
-  if (pathOf(budget, 'spec', 'unhealthyPodEvictionPolicy') === 'AlwaysAllow') return true;
-  const current = numberOf(pathOf(budget, 'status', 'currentHealthy')) ?? 0;
-  const desired = numberOf(pathOf(budget, 'status', 'desiredHealthy')) ?? 0;
+  if (valueIn(budget, 'spec', 'unhealthyPodEvictionPolicy') === 'AlwaysAllow') return true;
+  const current = numberOf(valueIn(budget, 'status', 'currentHealthy')) ?? 0;
+  const desired = numberOf(valueIn(budget, 'status', 'desiredHealthy')) ?? 0;
   return current >= desired && desired > 0;
 }
 
 /** The budget with one disruption taken for a pod. Throws 429 when it has none left. */
-function charged(budget: KubeObject, pod: string): KubeObject {
+function charged(budget: ApiObject, pod: string): ApiObject {
   const { name, generation } = budget.metadata;
   const status = objectOf(budget.status);
   const disrupted = objectOf(status.disruptedPods);
@@ -85,9 +85,9 @@ function charged(budget: KubeObject, pod: string): KubeObject {
 /** Evicts a pod if its disruption budget lets it go. Throws 400, 404, 409, 429 and 500. */
 export async function evictPod(
   operations: Operations,
-  pods: Resource,
+  pods: ServedResource,
   target: { readonly namespace: string | undefined; readonly name: string },
-  eviction: KubeObject,
+  eviction: ApiObject,
   options: WriteOptions,
 ): Promise<void> {
   if (eviction.metadata.name !== target.name) {
@@ -97,7 +97,7 @@ export async function evictPod(
   const isDryRun = options.isDryRun === true || stringsOf(asked.dryRun).includes('All');
   const writing = { ...options, manager: '', subresource: '', isDryRun };
   const pod = operations.get(pods, target);
-  const phase = pathOf(pod, 'status', 'phase');
+  const phase = valueIn(pod, 'status', 'phase');
   const preconditions = objectOf(asked.preconditions);
   const request: DeleteOptions = {
     gracePeriodSeconds: numberOf(asked.gracePeriodSeconds),
@@ -136,7 +136,7 @@ export async function evictPod(
     await operations.modify(
       pods,
       target,
-      (current) => ({ ...cloneJson(current), status: withCondition(current, reason) }),
+      (current) => ({ ...cloneJson(current), status: withPodCondition(current, reason) }),
       { ...writing, subresource: 'status' },
     );
   }

@@ -1,16 +1,16 @@
 import { apiError } from '../api-error.js';
-import { objectsOf, pathOf, stringOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import { objectsOf, valueIn, stringOf } from '../../base/json.js';
+import type { ApiObject } from '../object.js';
 
 const defaultContainerAnnotation = 'kubectl.kubernetes.io/default-container';
 
 /** Names of a pod's containers of one kind. */
-function names(pod: KubeObject, list: 'containers' | 'initContainers' | 'ephemeralContainers'): string[] {
-  return objectsOf(pathOf(pod, 'spec', list)).map((c) => stringOf(c.name));
+function names(pod: ApiObject, list: 'containers' | 'initContainers' | 'ephemeralContainers'): string[] {
+  return objectsOf(valueIn(pod, 'spec', list)).map((c) => stringOf(c.name));
 }
 
 /** The container a request means: the one it names, else the only or annotated one. Throws 400. */
-export function containerOf(pod: KubeObject, asked: string): string {
+export function containerOf(pod: ApiObject, asked: string): string {
   const main = names(pod, 'containers');
   const init = names(pod, 'initContainers');
   const ephemeral = names(pod, 'ephemeralContainers');
@@ -30,8 +30,8 @@ export function containerOf(pod: KubeObject, asked: string): string {
 }
 
 /** Refuses pods that run nowhere yet. Throws 400. */
-export function assertPlaced(pod: KubeObject): void {
-  if (stringOf(pathOf(pod, 'spec', 'nodeName')) === '') {
+export function assertPlaced(pod: ApiObject): void {
+  if (stringOf(valueIn(pod, 'spec', 'nodeName')) === '') {
     throw apiError.badRequest(`pod ${pod.metadata.name} does not have a host assigned`);
   }
 }

@@ -1,11 +1,11 @@
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError, apiError, type FieldError, fieldError } from '../api-error.js';
-import { type Exchange, setWarnings } from '../http/exchange.js';
+import { type ApiExchange, setWarnings } from '../http/exchange.js';
 import { queryFlag, queryInteger } from '../http/query.js';
-import { objectsOf, pathOf, stringOf } from '../../base/json.js';
+import { objectsOf, valueIn, stringOf } from '../../base/json.js';
 import { type KubeletGateway, KubeletGatewayError, type LogRequest } from '../../base/kubelet-gateway.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { containerOf } from './pod-container.js';
 
 interface LogOptions {
@@ -47,15 +47,15 @@ function logOptions(query: URLSearchParams, pod: string): LogOptions {
 }
 
 /** Why a container has no log yet, in kubectl's words; undefined when it has one. */
-function waitingReason(pod: KubeObject, container: string): string | undefined {
+function waitingReason(pod: ApiObject, container: string): string | undefined {
   const statuses = [
-    ...objectsOf(pathOf(pod, 'status', 'containerStatuses')),
-    ...objectsOf(pathOf(pod, 'status', 'initContainerStatuses')),
-    ...objectsOf(pathOf(pod, 'status', 'ephemeralContainerStatuses')),
+    ...objectsOf(valueIn(pod, 'status', 'containerStatuses')),
+    ...objectsOf(valueIn(pod, 'status', 'initContainerStatuses')),
+    ...objectsOf(valueIn(pod, 'status', 'ephemeralContainerStatuses')),
   ];
   const status = statuses.find((s) => s.name === container);
-  const waiting = pathOf(status, 'state', 'waiting', 'reason');
-  const hasRun = pathOf(status, 'lastState', 'terminated') !== undefined;
+  const waiting = valueIn(status, 'state', 'waiting', 'reason');
+  const hasRun = valueIn(status, 'lastState', 'terminated') !== undefined;
   return hasRun || waiting === undefined ? undefined : stringOf(waiting);
 }
 
@@ -71,7 +71,7 @@ export class PodLogs {
   }
 
   /** Streams a container's log as the answer. */
-  async serve(exchange: Exchange, pod: KubeObject): Promise<void> {
+  async serve(exchange: ApiExchange, pod: ApiObject): Promise<void> {
     const { url, response, signal } = exchange;
     const log = await this.open(url.searchParams, pod, signal);
     response.statusCode = 200;
@@ -86,7 +86,7 @@ export class PodLogs {
    * The log that a query asks for, once there is something of it to send or nothing more to
    * expect: until then every refusal is an ApiError. Ends with the signal at the latest.
    */
-  async open(query: URLSearchParams, pod: KubeObject, signal: AbortSignal): Promise<Readable> {
+  async open(query: URLSearchParams, pod: ApiObject, signal: AbortSignal): Promise<Readable> {
     const options = logOptions(query, pod.metadata.name);
     const container = containerOf(pod, query.get('container') ?? '');
     const request = {
@@ -100,7 +100,7 @@ export class PodLogs {
       timestamps: queryFlag(query, 'timestamps'),
     };
     // kubectl shows an empty log for pods that are not placed yet.
-    if (stringOf(pathOf(pod, 'spec', 'nodeName')) === '') return Readable.from([]);
+    if (stringOf(valueIn(pod, 'spec', 'nodeName')) === '') return Readable.from([]);
     const waiting = waitingReason(pod, container);
     if (waiting !== undefined && !request.previous) {
       throw apiError.badRequest(

@@ -1,17 +1,17 @@
 import { apiError } from '../api-error.js';
 import { parseObject, readBody } from '../http/body.js';
 import { answerObject } from '../http/answer-object.js';
-import type { Exchange } from '../http/exchange.js';
+import type { ApiExchange } from '../http/exchange.js';
 import { objectFrom } from '../http/object-form.js';
 import { applyPatch, decodePatched, readPatch } from '../http/patch-request.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { applyForce, writeOptions } from '../http/write-options.js';
 import { isObject, type Json, stringOf } from '../../base/json.js';
 import { applyConfiguration } from '../managed-fields/apply.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { apiVersionOf } from '#base/kube/resource.js';
 import type { Operations } from '../registry/operations.js';
-import type { Resource, ScaleMapping } from '../registry/resource.js';
+import type { ServedResource, ScaleMapping } from '../registry/resource.js';
 import type { BodyView } from '../registry/write-options.js';
 import { builtinSchemas } from '../schema/builtin-schema.js';
 import { fromScale, printedScale, toScale } from './scale.js';
@@ -28,14 +28,14 @@ export class ScaleHandler {
   }
 
   async handle(
-    exchange: Exchange,
+    exchange: ApiExchange,
     path: ResourcePath,
-    resource: Resource,
+    resource: ServedResource,
     mapping: ScaleMapping,
     verb: string,
   ): Promise<void> {
     const target = { namespace: path.namespace, name: path.name ?? '' };
-    const answer = (object: KubeObject): void =>
+    const answer = (object: ApiObject): void =>
       answerObject(exchange, 200, toScale(object, mapping), printedScale);
     switch (verb) {
       case 'get':
@@ -45,7 +45,7 @@ export class ScaleHandler {
         const raw = await readBody(exchange.request);
         const scale = objectFrom(parseObject(exchange.request, raw, 'Scale').value, scaleType);
         assertScaleName(scale, target.name);
-        const build = (o: KubeObject): KubeObject => fromScale(o, scale, mapping);
+        const build = (o: ApiObject): ApiObject => fromScale(o, scale, mapping);
         return answer(await this.#operations.modify(resource, target, build, options));
       }
       case 'patch':
@@ -56,11 +56,11 @@ export class ScaleHandler {
   }
 
   async #patch(
-    exchange: Exchange,
+    exchange: ApiExchange,
     path: ResourcePath,
-    resource: Resource,
+    resource: ServedResource,
     mapping: ScaleMapping,
-  ): Promise<KubeObject> {
+  ): Promise<ApiObject> {
     const patch = await readPatch(exchange.request, { allowsStrategic: !resource.isCustom });
     const isForced = applyForce(exchange.url.searchParams, patch.type === 'apply');
     const options = { ...writeOptions(exchange, path, 'PatchOptions'), body: viewOf(mapping) };
@@ -72,7 +72,7 @@ export class ScaleHandler {
         apiVersion: apiVersionOf(resource),
         subresource: 'scale',
       };
-      const build = (live: KubeObject): KubeObject => {
+      const build = (live: ApiObject): ApiObject => {
         // Only the number is applied: it is owned where the object itself keeps it.
         const bare = { apiVersion: live.apiVersion, kind: live.kind, metadata: { ...live.metadata } };
         for (const key of [
@@ -89,7 +89,7 @@ export class ScaleHandler {
       };
       return this.#operations.modify(resource, target, build, options, { isApply: true });
     }
-    const build = (object: KubeObject): KubeObject => {
+    const build = (object: ApiObject): ApiObject => {
       const patched = applyPatch(patch, toScale(object, mapping), scaleSchema);
       const scale = decodePatched(patch, patched, () => objectFrom(patched, scaleType));
       assertScaleName(scale, target.name);
@@ -108,7 +108,7 @@ function viewOf(mapping: ScaleMapping): BodyView {
   };
 }
 
-function appliedScale(value: Json): KubeObject {
+function appliedScale(value: Json): ApiObject {
   const given = isObject(value) ? value : {};
   if (given.apiVersion !== scaleType.apiVersion || given.kind !== scaleType.kind) {
     throw apiError.badRequest(
@@ -118,7 +118,7 @@ function appliedScale(value: Json): KubeObject {
   return objectFrom(value, scaleType);
 }
 
-function assertScaleName(scale: KubeObject, name: string): void {
+function assertScaleName(scale: ApiObject, name: string): void {
   const own = scale.metadata.name;
   if (own === name) return;
   throw apiError.badRequest(

@@ -1,11 +1,11 @@
 import { apiError, fieldError } from '../api-error.js';
-import { childOf, cloneJson, type JsonObject, numberOf, pathOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import { childOf, cloneJson, type JsonObject, numberOf, valueIn } from '../../base/json.js';
+import type { ApiObject } from '../object.js';
 import { ageColumn, nameColumn } from '../printing/default-columns.js';
-import type { Resource, ScaleMapping } from '../registry/resource.js';
+import type { ServedResource, ScaleMapping } from '../registry/resource.js';
 
 /** How a Scale is printed. */
-export const printedScale: Pick<Resource, 'kind' | 'columns'> = {
+export const printedScale: Pick<ServedResource, 'kind' | 'columns'> = {
   kind: 'Scale',
   columns: [
     nameColumn,
@@ -13,20 +13,20 @@ export const printedScale: Pick<Resource, 'kind' | 'columns'> = {
       name: 'Desired',
       type: 'integer',
       description: 'How many replicas there should be.',
-      cell: (scale) => pathOf(scale, 'spec', 'replicas') ?? 0,
+      cell: (scale) => valueIn(scale, 'spec', 'replicas') ?? 0,
     },
     {
       name: 'Available',
       type: 'integer',
       description: 'How many replicas there are.',
-      cell: (scale) => pathOf(scale, 'status', 'replicas') ?? 0,
+      cell: (scale) => valueIn(scale, 'status', 'replicas') ?? 0,
     },
     ageColumn,
   ],
 };
 
 /** The autoscaling/v1 Scale view of an object. */
-export function toScale(object: KubeObject, mapping: ScaleMapping): KubeObject {
+export function toScale(object: ApiObject, mapping: ScaleMapping): ApiObject {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
   const selector = mapping.selector(object);
   return {
@@ -39,17 +39,17 @@ export function toScale(object: KubeObject, mapping: ScaleMapping): KubeObject {
       resourceVersion,
       creationTimestamp,
     },
-    spec: { replicas: numberOf(pathOf(object, ...mapping.specReplicas)) ?? 0 },
+    spec: { replicas: numberOf(valueIn(object, ...mapping.specReplicas)) ?? 0 },
     status: {
-      replicas: numberOf(pathOf(object, ...mapping.statusReplicas)) ?? 0,
+      replicas: numberOf(valueIn(object, ...mapping.statusReplicas)) ?? 0,
       ...(selector === '' ? {} : { selector }),
     },
   };
 }
 
 /** The object with the replicas a Scale asks for. Throws 422 for an impossible number. */
-export function fromScale(object: KubeObject, scale: KubeObject, mapping: ScaleMapping): KubeObject {
-  const replicas = numberOf(pathOf(scale, 'spec', 'replicas')) ?? 0;
+export function fromScale(object: ApiObject, scale: ApiObject, mapping: ScaleMapping): ApiObject {
+  const replicas = numberOf(valueIn(scale, 'spec', 'replicas')) ?? 0;
   if (!Number.isInteger(replicas) || replicas < 0) {
     throw apiError.invalid('Scale', 'autoscaling', object.metadata.name, [
       fieldError.invalid('spec.replicas', replicas, 'must be greater than or equal to 0'),

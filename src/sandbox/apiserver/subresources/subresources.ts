@@ -1,14 +1,14 @@
 import type { ServiceAccountTokens } from '../auth/service-account-tokens.js';
 import { answerObject } from '../http/answer-object.js';
 import { apiError } from '../api-error.js';
-import { type Exchange, sendJson } from '../http/exchange.js';
+import { type ApiExchange, sendJson } from '../http/exchange.js';
 import type { ResourcePath } from '../http/request-info.js';
 import { writeOptions } from '../http/write-options.js';
-import { cloneJson, objectOf, pathOf, stringsOf } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import { cloneJson, objectOf, valueIn, stringsOf } from '../../base/json.js';
+import type { ApiObject } from '../object.js';
 import type { ProxyHandler } from '../proxy/proxy-handler.js';
 import type { Operations } from '../registry/operations.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 import { admitConnection } from './connect-options.js';
 import { bindPod } from './binding.js';
 import { bodyOf } from './body.js';
@@ -42,7 +42,12 @@ export class Subresources {
   }
 
   /** Serves one request whose authorization is done. */
-  async handle(exchange: Exchange, path: ResourcePath, resource: Resource, verb: string): Promise<void> {
+  async handle(
+    exchange: ApiExchange,
+    path: ResourcePath,
+    resource: ServedResource,
+    verb: string,
+  ): Promise<void> {
     if (path.name === undefined) throw apiError.methodNotAllowed();
     if (path.subresource === 'scale' && resource.scale !== undefined)
       return this.#scale.handle(exchange, path, resource, resource.scale, verb);
@@ -90,12 +95,12 @@ export class Subresources {
     }
   }
 
-  #object(resource: Resource, path: ResourcePath): KubeObject {
+  #object(resource: ServedResource, path: ResourcePath): ApiObject {
     return this.#operations.get(resource, { namespace: path.namespace, name: path.name ?? '' });
   }
 
   /** Puts a pod on a node. */
-  async bind(exchange: Exchange, namespace: string, name: string, binding: KubeObject): Promise<void> {
+  async bind(exchange: ApiExchange, namespace: string, name: string, binding: ApiObject): Promise<void> {
     const pods = this.#operations.registry.find('', 'v1', 'pods');
     if (pods === undefined) throw apiError.unknownPath();
     const path = {
@@ -121,7 +126,7 @@ export class Subresources {
     sendJson(exchange, 201, success);
   }
 
-  async #evict(exchange: Exchange, path: ResourcePath, pods: Resource): Promise<void> {
+  async #evict(exchange: ApiExchange, path: ResourcePath, pods: ServedResource): Promise<void> {
     const options = writeOptions(exchange, path, 'CreateOptions');
     const eviction = await bodyOf(exchange, { apiVersion: 'policy/v1', kind: 'Eviction' });
     const target = { namespace: path.namespace, name: path.name ?? '' };
@@ -138,7 +143,7 @@ export class Subresources {
     sendJson(exchange, 201, success);
   }
 
-  async #token(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async #token(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const options = writeOptions(exchange, path, 'CreateOptions');
     const type = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest' };
     const asked = await bodyOf(exchange, type);
@@ -154,12 +159,12 @@ export class Subresources {
     sendJson(exchange, 201, requestToken(this.#operations, this.#deps.tokens, account, request));
   }
 
-  async #finalize(exchange: Exchange, path: ResourcePath, resource: Resource): Promise<void> {
+  async #finalize(exchange: ApiExchange, path: ResourcePath, resource: ServedResource): Promise<void> {
     const options = writeOptions(exchange, path, 'UpdateOptions');
     const asked = await bodyOf(exchange, { apiVersion: 'v1', kind: 'Namespace' });
-    const build = (current: KubeObject): KubeObject => {
+    const build = (current: ApiObject): ApiObject => {
       const next = cloneJson(current);
-      next.spec = { ...objectOf(next.spec), finalizers: stringsOf(pathOf(asked, 'spec', 'finalizers')) };
+      next.spec = { ...objectOf(next.spec), finalizers: stringsOf(valueIn(asked, 'spec', 'finalizers')) };
       return next;
     };
     const target = { namespace: undefined, name: path.name ?? '' };

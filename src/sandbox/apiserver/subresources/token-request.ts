@@ -9,11 +9,11 @@ import {
   type JsonObject,
   numberOf,
   objectOf,
-  pathOf,
+  valueIn,
   stringOf,
   stringsOf,
 } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { timestamp } from '../../base/timestamp.js';
 import type { Operations } from '../registry/operations.js';
 
@@ -38,8 +38,8 @@ function lifetimeOf(spec: JsonObject): number {
 /** The object a token is bound to. Throws 400, 404 and 409. */
 function boundObject(
   operations: Operations,
-  ref: KubeObject['spec'],
-  account: KubeObject,
+  ref: ApiObject['spec'],
+  account: ApiObject,
 ): BoundObject | undefined {
   if (!isObject(ref)) return undefined;
   const kind = stringOf(ref.kind);
@@ -63,12 +63,12 @@ function boundObject(
       { name, kind },
     );
   }
-  if (kind === 'Pod' && stringOf(pathOf(object, 'spec', 'serviceAccountName')) !== account.metadata.name) {
+  if (kind === 'Pod' && stringOf(valueIn(object, 'spec', 'serviceAccountName')) !== account.metadata.name) {
     throw apiError.badRequest(
       `cannot bind token for serviceaccount "${account.metadata.name}" to pod running with different serviceaccount name.`,
     );
   }
-  const nodeName = kind === 'Pod' ? stringOf(pathOf(object, 'spec', 'nodeName')) : '';
+  const nodeName = kind === 'Pod' ? stringOf(valueIn(object, 'spec', 'nodeName')) : '';
   const node = nodeName === '' ? undefined : operations.store.get('nodes', undefined, nodeName);
   return {
     kind,
@@ -82,8 +82,8 @@ function boundObject(
 export function requestToken(
   operations: Operations,
   tokens: ServiceAccountTokens,
-  account: KubeObject,
-  request: KubeObject,
+  account: ApiObject,
+  request: ApiObject,
 ): JsonObject {
   const spec = objectOf(request.spec);
   const { name, namespace, uid } = account.metadata;

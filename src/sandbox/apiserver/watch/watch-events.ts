@@ -1,7 +1,7 @@
 import { ApiError, apiError } from '../api-error.js';
 import { revisionOf } from '../http/list-options.js';
 import { protobufType } from '../http/negotiation.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { preparePresent, present } from '../registry/present.js';
 import type { Store } from '../storage/store.js';
 import { type FrameOptions, WatchFrames } from './watch-frames.js';
@@ -14,7 +14,7 @@ const timerMaxMs = 2 ** 31 - 1;
 /** What a watch shows and from where. */
 export interface WatchOptions extends FrameOptions {
   readonly namespace: string | undefined;
-  readonly matches: (object: KubeObject) => boolean;
+  readonly matches: (object: ApiObject) => boolean;
   /** '' or '0': begin with what exists. */
   readonly resourceVersion: string;
   readonly sendInitialEvents: boolean | undefined;
@@ -49,7 +49,7 @@ export function watchEvents(store: Store, options: WatchOptions): WatchRun {
 }
 
 /** What there is to show: a change, an object that existed when the watch began, or that these are all told. */
-type Shown = StoreEvent | { readonly initial: KubeObject } | { readonly bookmark: number };
+type Shown = StoreEvent | { readonly initial: ApiObject } | { readonly bookmark: number };
 
 /**
  * One running watch: existing objects first, if asked for, then changes in their

@@ -2,11 +2,11 @@ import { metaApiVersion } from '../http/answer-object.js';
 import type { ApiError } from '../api-error.js';
 import type { Accepted } from '../http/negotiation.js';
 import type { JsonObject } from '../../base/json.js';
-import type { KubeObject } from '../object.js';
+import type { ApiObject } from '../object.js';
 import { apiVersionOf } from '#base/kube/resource.js';
 import { encodeProtobufObject, encodeWatchEvent } from '../protobuf/encode-object.js';
 import { type IncludeObject, partialMetadata, toTable } from '../printing/table.js';
-import type { Resource } from '../registry/resource.js';
+import type { ServedResource } from '../registry/resource.js';
 
 type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
 
@@ -18,21 +18,21 @@ const emptyListAnnotation = 'kubernetes.io/initial-events-list-blueprint';
 
 /** How one watch shows objects. */
 export interface FrameOptions {
-  readonly resource: Resource;
+  readonly resource: ServedResource;
   readonly accepted: Accepted;
   readonly include: IncludeObject;
 }
 
 /** The objects whose text and message were made last: watchers of the same objects are served one after the other. */
-let latestText: { readonly object: KubeObject; readonly text: string } | undefined;
-let latestMessage: { readonly object: KubeObject; readonly bytes: Buffer } | undefined;
+let latestText: { readonly object: ApiObject; readonly text: string } | undefined;
+let latestMessage: { readonly object: ApiObject; readonly bytes: Buffer } | undefined;
 
-function textOf(object: KubeObject): string {
+function textOf(object: ApiObject): string {
   if (latestText?.object !== object) latestText = { object, text: JSON.stringify(object) };
   return latestText.text;
 }
 
-function messageOf(object: KubeObject): Buffer {
+function messageOf(object: ApiObject): Buffer {
   if (latestMessage?.object !== object) latestMessage = { object, bytes: encodeProtobufObject(object) };
   return latestMessage.bytes;
 }
@@ -47,7 +47,7 @@ export class WatchFrames {
   }
 
   /** An object as it is now. */
-  object(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: KubeObject): Buffer {
+  object(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: ApiObject): Buffer {
     const { resource, include, accepted } = this.#options;
     const meta = { apiVersion: metaApiVersion(accepted.metaVersion) };
     switch (accepted.form) {

@@ -1,4 +1,4 @@
-import { type Exchange, setWarnings } from '../http/exchange.js';
+import { type ApiExchange, setWarnings } from '../http/exchange.js';
 import type { WatchRun } from './watch-events.js';
 
 /** A client that does not read the end of its watch is left after this. */
@@ -6,10 +6,10 @@ const lingerMs = 60_000;
 
 /** Serves a watch as an HTTP answer: one frame after the other. */
 export class WatchStream {
-  readonly #exchange: Exchange;
+  readonly #exchange: ApiExchange;
   readonly #watch: WatchRun;
 
-  constructor(exchange: Exchange, watch: WatchRun) {
+  constructor(exchange: ApiExchange, watch: WatchRun) {
     this.#exchange = exchange;
     this.#watch = watch;
   }

@@ -8,7 +8,7 @@ import type { ClusterCaches } from '../cache/cluster-caches.js';
 import type { EventRecorder } from '../../base/event-recorder.js';
 
 /** What every controller is given. */
-export interface ControllerDeps {
+export interface ClusterControllerDeps {
   readonly client: KubeClient;
   readonly caches: ClusterCaches;
   readonly events: EventRecorder;
@@ -40,8 +40,8 @@ export interface ControllerQueue {
  * and hands back the loop; work begins when all caches have their first list.
  */
 export function startController(
-  deps: ControllerDeps,
-  make: (deps: ControllerDeps, queue: ControllerQueue) => Controller,
+  deps: ClusterControllerDeps,
+  make: (deps: ClusterControllerDeps, queue: ControllerQueue) => Controller,
   o: { readonly workersMax?: number } = {},
 ): void {
   let reconcile: (key: string) => Promise<void> = () => Promise.resolve();
@@ -66,7 +66,7 @@ export function startController(
   void run(deps, controller, queue);
 }
 
-async function run(deps: ControllerDeps, controller: Controller, queue: WorkQueue): Promise<void> {
+async function run(deps: ClusterControllerDeps, controller: Controller, queue: WorkQueue): Promise<void> {
   await deps.caches.synced();
   if (deps.signal.aborted) return;
   for (const key of controller.keys()) queue.add(key);

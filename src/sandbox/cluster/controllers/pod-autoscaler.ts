@@ -15,8 +15,8 @@ import {
 } from '../objects.js';
 import { withCondition } from './conditions.js';
 import { timestamp } from '../../base/timestamp.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from './controller.js';
-import { findScale, qualifiedName, type Scale } from './scale-subresource.js';
+import { type Controller, type ClusterControllerDeps, type ControllerQueue, splitKey } from './controller.js';
+import { findScale, qualifiedResourceName, type ScaleOfObject } from './scale-subresource.js';
 import { reportAfter } from './report-after.js';
 import { writeStatus } from './status-writer.js';
 
@@ -26,7 +26,7 @@ const scalable: readonly Resource[] = [deployments, replicaSets, statefulSets, r
 const askAgainMs = 15_000;
 
 type Scalable = KubeObject & { spec?: { replicas?: number }; status?: { replicas?: number } };
-type Target = Pick<Scale, 'resource' | 'replicas' | 'currentReplicas'>;
+type Target = Pick<ScaleOfObject, 'resource' | 'replicas' | 'currentReplicas'>;
 
 /** What an autoscaler makes of its target without any metrics. */
 export interface AutoscalerVerdict {
@@ -40,7 +40,7 @@ export interface AutoscalerVerdict {
  * Keeps targets of HorizontalPodAutoscalers within their bounds, and says plainly
  * that nothing more is done: the sandbox measures no pod's use of resources.
  */
-export function podAutoscalerController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function podAutoscalerController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const autoscalers = deps.caches.of<HorizontalPodAutoscaler>(horizontalPodAutoscalers);
   autoscalers.onChange(({ object }) => queue.add(keyOfObject(object)));
   for (const resource of scalable) {
@@ -82,7 +82,7 @@ function builtinOf({ spec }: HorizontalPodAutoscaler): Resource | undefined {
 }
 
 /** What is to be scaled. Throws when that is not there or has no scale. */
-async function targetOf(deps: ControllerDeps, autoscaler: HorizontalPodAutoscaler): Promise<Target> {
+async function targetOf(deps: ClusterControllerDeps, autoscaler: HorizontalPodAutoscaler): Promise<Target> {
   const { apiVersion = '', kind, name } = autoscaler.spec.scaleTargetRef;
   const namespace = autoscaler.metadata.namespace ?? '';
   const resource = builtinOf(autoscaler);
@@ -92,7 +92,7 @@ async function targetOf(deps: ControllerDeps, autoscaler: HorizontalPodAutoscale
     return found;
   }
   const object = deps.caches.of<Scalable>(resource).get(namespace, name);
-  if (object === undefined) throw new Error(`${qualifiedName(resource)} "${name}" not found`);
+  if (object === undefined) throw new Error(`${qualifiedResourceName(resource)} "${name}" not found`);
   const { spec, status } = object;
   return { resource, replicas: spec?.replicas ?? 1, currentReplicas: status?.replicas ?? 0 };
 }
@@ -125,7 +125,7 @@ export function judgeScale(autoscaler: HorizontalPodAutoscaler, replicas: number
 }
 
 async function scale(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   o: {
     readonly autoscaler: HorizontalPodAutoscaler;
     readonly target: Target;

@@ -5,7 +5,7 @@ import type { KubeObject, LabelSelector, OwnerReference, Pod, PodTemplateSpec } 
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { ObjectCache } from '../cache/object-cache.js';
 import { controllerOf } from '../cache/object-cache.js';
-import { type ControllerDeps, isTerminatingNamespace } from './controller.js';
+import { type ClusterControllerDeps, isTerminatingNamespace } from './controller.js';
 
 /** Requests to the API server in flight for one owner. */
 const parallelMax = 8;
@@ -24,10 +24,10 @@ export interface NewPod {
 
 /** Creates, deletes and claims pods for the owners of one kind, with the events kubectl users look for. */
 export class PodControl {
-  readonly #deps: ControllerDeps;
+  readonly #deps: ClusterControllerDeps;
   readonly pods: ObjectCache<Pod>;
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: ClusterControllerDeps) {
     this.#deps = deps;
     this.pods = deps.caches.of<Pod>(podResource);
   }

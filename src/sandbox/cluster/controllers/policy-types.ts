@@ -9,7 +9,7 @@ import {
 import { typedVersionsOf } from '../../apiserver/crd/custom-resource.js';
 import type { JsonObject } from '../../base/json.js';
 import { builtinResources } from '../../apiserver/builtin/builtin-table.js';
-import type { Controller, ControllerDeps, ControllerQueue } from './controller.js';
+import type { Controller, ClusterControllerDeps, ControllerQueue } from './controller.js';
 
 /** admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy. */
 interface Policy extends KubeObject {
@@ -31,7 +31,7 @@ const policyResource: Resource = {
 
 /** Says in the status of every validating admission policy which of its expressions do not fit the kinds it names. */
 export function policyTypesController(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   queue: ControllerQueue,
   o: {
     /** May list custom resource definitions. */

@@ -5,7 +5,7 @@ import { groupVersionOf, pathOf, type Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 
 /** How many replicas an object is to have, and has. */
-export interface Scale {
+export interface ScaleOfObject {
   readonly resource: Resource;
   readonly uid: string;
   readonly replicas: number;
@@ -15,7 +15,7 @@ export interface Scale {
 type ScaleObject = KubeObject & { spec?: { replicas?: number }; status?: { replicas?: number } };
 
 /** `plural.group`, as messages name a resource. */
-export function qualifiedName({ plural, group }: Resource): string {
+export function qualifiedResourceName({ plural, group }: Resource): string {
   return group === '' ? plural : `${plural}.${group}`;
 }
 
@@ -31,7 +31,7 @@ export async function findScale(
     readonly name: string;
     readonly namespace: string;
   },
-): Promise<Scale | undefined> {
+): Promise<ScaleOfObject | undefined> {
   const resource = resourceOfKind(await discoverResources(client), of);
   if (resource === undefined) {
     const { group } = groupVersionOf(of.apiVersion);
@@ -49,6 +49,8 @@ export async function findScale(
   } catch (error) {
     if (isObjectAbsent(error, of.name)) return undefined;
     if (!isNotFound(error)) throw error;
-    throw new Error(`${qualifiedName(resource)} does not implement the scale subresource`, { cause: error });
+    throw new Error(`${qualifiedResourceName(resource)} does not implement the scale subresource`, {
+      cause: error,
+    });
   }
 }

@@ -17,7 +17,7 @@ import {
   isDeletingDependents,
   isNamedBy,
   isOrphaning,
-  nodeOf,
+  graphNodeOf,
   orphanFinalizer,
   OwnershipGraph,
 } from './ownership-graph.js';
@@ -100,7 +100,7 @@ export class GarbageCollector {
   }
 
   #take({ resource, metadata, isGone }: MetadataChange): void {
-    const node = nodeOf(resource, metadata);
+    const node = graphNodeOf(resource, metadata);
     if (isGone) {
       const last = this.#graph.remove(node.uid) ?? node;
       for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);

@@ -1,7 +1,7 @@
 import { isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import type { ServedResource } from '../../base/discovery.js';
-import { type GraphNode, nodeOf } from './ownership-graph.js';
+import type { DiscoveredResource } from '../../base/discovery.js';
+import { type GraphNode, graphNodeOf } from './ownership-graph.js';
 
 /** Kinds listed at the same time. */
 const listsMax = 8;
@@ -14,13 +14,13 @@ const listsMax = 8;
 export class LiveDependents {
   readonly #client: KubeClient;
   readonly #signal: AbortSignal;
-  readonly #kinds: () => readonly ServedResource[];
+  readonly #kinds: () => readonly DiscoveredResource[];
   /** By namespace; all of them under ''. The latest look at it: under way, or waiting for the one before. */
   readonly #latest = new Map<string, Promise<readonly GraphNode[]>>();
   readonly #waiting = new Map<string, Promise<readonly GraphNode[]>>();
 
   /** @param o.kinds those that answer now; objects of others cannot be asked for. */
-  constructor(o: { client: KubeClient; signal: AbortSignal; kinds: () => readonly ServedResource[] }) {
+  constructor(o: { client: KubeClient; signal: AbortSignal; kinds: () => readonly DiscoveredResource[] }) {
     this.#client = o.client;
     this.#signal = o.signal;
     this.#kinds = o.kinds;
@@ -65,7 +65,7 @@ export class LiveDependents {
     return found;
   }
 
-  async #listKind(resource: ServedResource, namespace: string): Promise<GraphNode[]> {
+  async #listKind(resource: DiscoveredResource, namespace: string): Promise<GraphNode[]> {
     try {
       const objects = await this.#client.list(resource, {
         namespace: namespace === '' ? undefined : namespace,
@@ -74,7 +74,7 @@ export class LiveDependents {
       });
       return objects
         .filter(({ metadata }) => (metadata.ownerReferences?.length ?? 0) > 0)
-        .map(({ metadata }) => nodeOf(resource, metadata));
+        .map(({ metadata }) => graphNodeOf(resource, metadata));
     } catch (error) {
       const isUnlistable = error instanceof KubeApiError && error.status === 405;
       if (isUnlistable || isNotFound(error)) return []; // the kind went away

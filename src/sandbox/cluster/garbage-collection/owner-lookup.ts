@@ -6,7 +6,7 @@ import {
   type GraphNode,
   isDeletingDependents,
   isNamedBy,
-  nodeOf,
+  graphNodeOf,
   type OwnershipGraph,
 } from './ownership-graph.js';
 
@@ -48,7 +48,7 @@ export class OwnerLookup {
       this.#absent.add(id);
       return 'absent';
     }
-    return stateOfNode(nodeOf(resource, found.metadata));
+    return stateOfNode(graphNodeOf(resource, found.metadata));
   }
 
   async #find(ref: ObjectRef): Promise<KubeObject | undefined> {

@@ -31,7 +31,7 @@ export function ownershipOf(metadata: ObjectMeta): ObjectMeta {
   };
 }
 
-export function nodeOf(resource: Resource, metadata: ObjectMeta): GraphNode {
+export function graphNodeOf(resource: Resource, metadata: ObjectMeta): GraphNode {
   return {
     uid: metadata.uid ?? '',
     resource,

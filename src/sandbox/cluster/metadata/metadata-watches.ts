@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { discoverResources, type ServedResource, type ServedResources } from '../../base/discovery.js';
+import { discoverResources, type DiscoveredResource, type ServedResources } from '../../base/discovery.js';
 import { customResourceDefinitions, type Resource } from '#base/kube/resource.js';
 import type { ObjectMeta } from '#base/kube/types.js';
 import { createLogger } from '#base/telemetry/log.js';
@@ -24,7 +24,7 @@ export class MetadataWatches {
   readonly #listeners = new Set<(change: MetadataChange) => void>();
   readonly #onServed = new Set<() => void>();
   #served: ServedResources = { all: [], preferred: [], unknown: [] };
-  #watched: readonly ServedResource[] = [];
+  #watched: readonly DiscoveredResource[] = [];
   #isDiscovering = false;
   #synced: Promise<void> | undefined;
 
@@ -47,7 +47,7 @@ export class MetadataWatches {
   }
 
   /** The kinds watched whose server answered when it was last asked what it serves. */
-  get answering(): readonly ServedResource[] {
+  get answering(): readonly DiscoveredResource[] {
     const { unknown } = this.#served;
     return this.#watched.filter(
       (r) => !unknown.includes(r.group === '' ? r.version : `${r.group}/${r.version}`),
@@ -128,6 +128,6 @@ export class MetadataWatches {
 }
 
 /** Events come and go by themselves, and in numbers. */
-function isWatched(r: ServedResource): boolean {
+function isWatched(r: DiscoveredResource): boolean {
   return r.plural !== 'events' && ['list', 'watch', 'delete'].every((verb) => r.verbs.includes(verb));
 }

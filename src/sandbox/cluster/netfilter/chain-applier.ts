@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { run } from '#base/system/run.js';
-import { type ChainTable, parseSave, type PresentTable, renderTable } from './chain-table.js';
+import { type ChainTable, parseTables, type PresentTable, renderTable } from './chain-table.js';
 import type { IpFamily } from '#base/net/address.js';
 import { tablePrograms } from './family.js';
 
@@ -107,7 +107,7 @@ export class ChainApplier {
     const { save } = tablePrograms(this.#o.family);
     const result = await run(save, [], { timeoutMs, netns: this.#o.netns });
     if (result.exitCode !== 0) throw failure(save, result.stderr);
-    return parseSave(result.stdout, this.#o.prefix);
+    return parseTables(result.stdout, this.#o.prefix);
   }
 
   async #restore(input: string): Promise<void> {

@@ -24,7 +24,7 @@ export interface PresentTable {
 }
 
 /** Reads the output of iptables-save; only chains that start with `prefix` are the owner's. */
-export function parseSave(text: string, prefix: string): ReadonlyMap<string, PresentTable> {
+export function parseTables(text: string, prefix: string): ReadonlyMap<string, PresentTable> {
   const tables = new Map<string, { chains: Map<string, number>; jumps: string[] }>();
   let table = { chains: new Map<string, number>(), jumps: [] as string[] };
   const jump = new RegExp(` -[jg] ${prefix}\\S+$`);

@@ -1,6 +1,6 @@
 import { canonicalJson } from '../controllers/template-hash.js';
 import type { IpFamily } from '#base/net/address.js';
-import { podEntries, podMatches, type PodSetSpec, type PolicyPod, setId } from './pod-set.js';
+import { podEntries, isInPodSet, type PodSetSpec, type PolicyPod, setId } from './pod-set.js';
 
 interface IndexedSet {
   readonly spec: PodSetSpec;
@@ -91,6 +91,6 @@ export class PodSetIndex {
   }
 
   #matches(spec: PodSetSpec, pod: PolicyPod): boolean {
-    return podMatches(spec, pod, this.#namespaces.get(pod.namespace));
+    return isInPodSet(spec, pod, this.#namespaces.get(pod.namespace));
   }
 }

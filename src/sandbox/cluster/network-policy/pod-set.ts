@@ -65,7 +65,7 @@ export function setType(spec: SetSpec): string {
   return spec.entry === 'address' ? 'hash:ip' : 'hash:ip,port';
 }
 
-export function podMatches(
+export function isInPodSet(
   spec: PodSetSpec,
   pod: PolicyPod,
   namespaceLabels: Readonly<Record<string, string>> | undefined,

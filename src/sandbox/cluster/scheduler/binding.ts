@@ -1,11 +1,11 @@
 import { pods as podResource } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import type { ObjectCache } from '../cache/object-cache.js';
-import type { ControllerDeps } from '../controllers/controller.js';
+import type { ClusterControllerDeps } from '../controllers/controller.js';
 
 /** Assigns a pod to a node. */
 export async function bind(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   pods: ObjectCache<Pod>,
   o: { readonly pod: Pod; readonly node: string },
 ): Promise<void> {

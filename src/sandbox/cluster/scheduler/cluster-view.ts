@@ -6,14 +6,14 @@ import type {
 } from '../controllers/storage/storage-objects.js';
 
 /** A node with the pods assigned to it, or about to be. */
-export interface NodeState {
+export interface ScheduledNode {
   readonly node: Node;
   readonly pods: readonly Pod[];
 }
 
 /** What one decision of the scheduler is made from. */
 export interface ClusterView {
-  readonly nodes: readonly NodeState[];
+  readonly nodes: readonly ScheduledNode[];
   /** Labels of a namespace; undefined when there is no such namespace. */
   readonly namespaceLabels: (name: string) => Readonly<Record<string, string>> | undefined;
   readonly volumes: VolumeView;
@@ -28,7 +28,7 @@ export interface VolumeView {
 }
 
 /** Why a node does not take a pod. */
-export interface Refusal {
+export interface NodeRefusal {
   /** In the words kubectl users know from FailedScheduling events. */
   readonly reason: string;
   /** Whether the node could take the pod if others left it. */
@@ -38,11 +38,11 @@ export interface Refusal {
 }
 
 /** Prepared once for a pod, then asked for every node. */
-export type Filter = (pod: Pod, view: ClusterView) => (state: NodeState) => Refusal | undefined;
+export type Filter = (pod: Pod, view: ClusterView) => (state: ScheduledNode) => NodeRefusal | undefined;
 
 /** Nodes that share a value of a topology label, by value; nodes without the label are in none. */
-export function topologyDomains(view: ClusterView, topologyKey: string): Map<string, NodeState[]> {
-  const domains = new Map<string, NodeState[]>();
+export function topologyDomains(view: ClusterView, topologyKey: string): Map<string, ScheduledNode[]> {
+  const domains = new Map<string, ScheduledNode[]>();
   for (const state of view.nodes) {
     const value = state.node.metadata.labels?.[topologyKey];
     if (value === undefined) continue;

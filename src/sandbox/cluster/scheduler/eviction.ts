@@ -3,11 +3,11 @@ import { pods as podResource } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import type { ObjectCache } from '../cache/object-cache.js';
 import { withCondition } from '../controllers/conditions.js';
-import type { ControllerDeps } from '../controllers/controller.js';
+import type { ClusterControllerDeps } from '../controllers/controller.js';
 
 /** Asks the pods that have to make room to leave, with their grace period, and says why on each of them. */
 export async function evictVictims(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   pods: ObjectCache<Pod>,
   o: { readonly by: Pod; readonly node: string; readonly victims: readonly Pod[] },
 ): Promise<void> {
@@ -19,7 +19,7 @@ export async function evictVictims(
 }
 
 async function evict(
-  { client, events }: ControllerDeps,
+  { client, events }: ClusterControllerDeps,
   pods: ObjectCache<Pod>,
   o: { readonly by: Pod; readonly node: string; readonly victim: Pod },
 ): Promise<void> {

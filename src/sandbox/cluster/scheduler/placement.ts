@@ -1,6 +1,6 @@
 import type { Pod } from '#base/kube/types.js';
 import { isActive } from '../controllers/pod-state.js';
-import type { ClusterView, Filter, NodeState, Refusal } from './cluster-view.js';
+import type { ClusterView, Filter, ScheduledNode, NodeRefusal } from './cluster-view.js';
 import { nodeFit } from './filters/node-fit.js';
 import { podAffinity } from './filters/pod-affinity.js';
 import { freePorts } from './filters/ports.js';
@@ -20,12 +20,12 @@ const filters: readonly Filter[] = [
 ];
 
 /** Where a pod goes, or why each node refuses it. */
-export type Placement = { readonly node: string } | { readonly refusals: ReadonlyMap<string, Refusal> };
+export type Placement = { readonly node: string } | { readonly refusals: ReadonlyMap<string, NodeRefusal> };
 
 /** Chooses the node for a pod: filters, then the highest score; ties go to the node with fewer pods, then by name. */
 export function placePod(pod: Pod, view: ClusterView): Placement {
-  const refusals = new Map<string, Refusal>();
-  const candidates: NodeState[] = [];
+  const refusals = new Map<string, NodeRefusal>();
+  const candidates: ScheduledNode[] = [];
   const refusalOf = refusalBy(pod, view);
   for (const state of view.nodes) {
     const refusal = refusalOf(state);
@@ -44,7 +44,7 @@ export function placePod(pod: Pod, view: ClusterView): Placement {
 }
 
 /** Prepares every filter for the pod; the result tells what a node has against it. */
-export function refusalBy(pod: Pod, view: ClusterView): (state: NodeState) => Refusal | undefined {
+export function refusalBy(pod: Pod, view: ClusterView): (state: ScheduledNode) => NodeRefusal | undefined {
   const prepared = filters.map((filter) => filter(pod, view));
   return (state) => {
     for (const refuse of prepared) {
@@ -56,7 +56,7 @@ export function refusalBy(pod: Pod, view: ClusterView): (state: NodeState) => Re
 }
 
 /** The message of the FailedScheduling event and of the PodScheduled condition. */
-export function describeFailure(refusals: ReadonlyMap<string, Refusal>, preemption?: string): string {
+export function describeFailure(refusals: ReadonlyMap<string, NodeRefusal>, preemption?: string): string {
   if (refusals.size === 0) return 'no nodes available to schedule pods';
   const all = [...refusals.values()];
   const aboutPod = all.find(({ isAboutPod }) => isAboutPod === true);

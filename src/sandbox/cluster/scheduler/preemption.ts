@@ -2,7 +2,7 @@ import { labelSelectorMatches } from '#base/kube/labels.js';
 import type { Pod } from '#base/kube/types.js';
 import { isActive, isFinished } from '../controllers/pod-state.js';
 import type { PodDisruptionBudget } from '../objects.js';
-import { type ClusterView, type NodeState, type Refusal, withPodsOf } from './cluster-view.js';
+import { type ClusterView, type ScheduledNode, type NodeRefusal, withPodsOf } from './cluster-view.js';
 import { counted, refusalBy } from './placement.js';
 
 /** Pods that have to leave a node so that a more important one fits. */
@@ -27,7 +27,7 @@ export function planPreemption(
   pod: Pod,
   o: {
     readonly view: ClusterView;
-    readonly refusals: ReadonlyMap<string, Refusal>;
+    readonly refusals: ReadonlyMap<string, NodeRefusal>;
     readonly budgets: readonly PodDisruptionBudget[];
   },
 ): PreemptionOutcome {
@@ -54,7 +54,7 @@ export function priorityOf(pod: Pod): number {
 
 function planFor(
   pod: Pod,
-  state: NodeState,
+  state: ScheduledNode,
   o: { readonly view: ClusterView; readonly budgets: readonly PodDisruptionBudget[] },
 ): Plan | undefined {
   const { name } = state.node.metadata;

@@ -4,7 +4,7 @@ import { keyOfObject } from '../cache/object-cache.js';
 import { withCondition } from '../controllers/conditions.js';
 import {
   type Controller,
-  type ControllerDeps,
+  type ClusterControllerDeps,
   type ControllerQueue,
   splitKey,
 } from '../controllers/controller.js';
@@ -25,11 +25,11 @@ export const schedulerName = 'default-scheduler';
 const retryMs = 5_000;
 
 interface Context extends SchedulerCaches {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
 }
 
 /** Assigns pods to nodes, one at a time, so that each decision sees the one before. */
-export function schedulerController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function schedulerController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const context: Context = { deps, ...schedulerCaches(deps.caches) };
   const { pods, nodes } = context;
   const waiting = new Set<string>();

@@ -4,7 +4,7 @@ import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from '#base/kube/
 import { controllerOf } from '../cache/object-cache.js';
 import { isActive, isFinished } from '../controllers/pod-state.js';
 import { termMatcher } from './affinity-terms.js';
-import type { ClusterView, NodeState } from './cluster-view.js';
+import type { ClusterView, ScheduledNode } from './cluster-view.js';
 import { requestOf } from './filters/resources.js';
 import { spreadConstraints, spreadCounts } from './filters/topology-spread.js';
 import { tolerates } from '../controllers/tolerations.js';
@@ -13,7 +13,7 @@ import { tolerates } from '../controllers/tolerations.js';
 interface Preference {
   readonly weight: number;
   readonly isCost: boolean;
-  readonly points: (state: NodeState) => number;
+  readonly points: (state: ScheduledNode) => number;
 }
 
 /** What each preference is worth beside the others; upstream's default plugin weights. */
@@ -23,7 +23,7 @@ const pointsMax = 100;
 const unstatedRequests: Readonly<Record<string, number>> = { cpu: 0.1, memory: 200 * 1024 * 1024 };
 
 /** How well each candidate suits the pod, in the order of the candidates. */
-export function scoreNodes(pod: Pod, candidates: readonly NodeState[], view: ClusterView): number[] {
+export function scoreNodes(pod: Pod, candidates: readonly ScheduledNode[], view: ClusterView): number[] {
   const totals = candidates.map(() => 0);
   for (const { weight, isCost, points } of preferences(pod, view)) {
     const scaled = scale(candidates.map(points), isCost);
@@ -62,16 +62,16 @@ function scale(raw: readonly number[], isCost: boolean): number[] {
   return raw.map((value) => (pointsMax * (isCost ? max - value : value - min)) / (max - min));
 }
 
-function untoleratedPreferences(pod: Pod, node: NodeState['node']): number {
+function untoleratedPreferences(pod: Pod, node: ScheduledNode['node']): number {
   const taints = (node.spec?.taints ?? []).filter((taint) => taint.effect === 'PreferNoSchedule');
   return taints.filter((taint) => !(pod.spec.tolerations ?? []).some((each) => tolerates(each, taint)))
     .length;
 }
 
 /** Preferred (anti-)affinity in both directions: what the pod likes, and who likes or dislikes it. */
-function companyPoints(pod: Pod, view: ClusterView): (state: NodeState) => number {
+function companyPoints(pod: Pod, view: ClusterView): (state: ScheduledNode) => number {
   const points = new Map<string, number>();
-  const add = (term: PodAffinityTerm, at: NodeState, amount: number): void => {
+  const add = (term: PodAffinityTerm, at: ScheduledNode, amount: number): void => {
     const value = at.node.metadata.labels?.[term.topologyKey];
     if (value === undefined) return;
     const key = `${term.topologyKey}\n${value}`;
@@ -151,7 +151,7 @@ function softDomain(constraint: TopologySpreadConstraint, pod: Pod, view: Cluste
 }
 
 /** The mean share of CPU and memory that stays free with the pod on the node. */
-function freeShare(pod: Pod): (state: NodeState) => number {
+function freeShare(pod: Pod): (state: ScheduledNode) => number {
   const request = (each: Pod, resource: string): number =>
     requestOf(each, resource) || (unstatedRequests[resource] ?? 0);
   const resources = Object.keys(unstatedRequests);

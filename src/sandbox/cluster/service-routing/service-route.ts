@@ -36,7 +36,7 @@ const affinityDefaultSeconds = 10_800;
 const unroutedLabels = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless'];
 
 /** Whether a service's addresses are for this router to serve. */
-export function isRouted(service: Service): boolean {
+export function isRoutedService(service: Service): boolean {
   return unroutedLabels.every((label) => service.metadata.labels?.[label] === undefined);
 }
 

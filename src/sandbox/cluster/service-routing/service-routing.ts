@@ -12,7 +12,7 @@ import { type IpFamily, familyOf } from '#base/net/address.js';
 import { RuleLoop } from '../netfilter/rule-loop.js';
 import { HealthChecks } from './health-checks.js';
 import { serviceChainPrefix, serviceTables } from './rules.js';
-import { isRouted, serviceRoutes } from './service-route.js';
+import { isRoutedService, serviceRoutes } from './service-route.js';
 import { StaleFlows } from './stale-flows.js';
 import type { RoutingNode } from './routing-node.js';
 
@@ -67,7 +67,7 @@ export function startServiceRouting(o: ServiceRoutingOptions): ServiceRouting {
     apply: async () => {
       const zone = allNodes?.get(undefined, where)?.metadata.labels?.[zoneLabel];
       const node: RoutingNode = { name: o.node?.name, zone };
-      const routed = allServices.list().filter(isRouted);
+      const routed = allServices.list().filter(isRoutedService);
       const state = { services: routed, slices: allSlices.list(), node };
       for (const side of sides) await side.apply(state);
       checks?.sync(state.services, state.slices);

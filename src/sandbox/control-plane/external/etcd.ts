@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '#base/telemetry/log.js';
-import { Program } from './program.js';
+import { ChildProgram } from './program.js';
 
 /** Unix sockets in etcd's working folder; etcd wants a port in every URL, and makes it part of the name. */
 const sockets = { client: 'etcd.sock:0', peer: 'etcd-peer.sock:0' } as const;
@@ -13,10 +13,10 @@ export const etcdUrl = `unix://${sockets.client}`;
  * Makes a one-member etcd that only processes with access to `folder` reach. Its
  * data is not synced to the disk at each write: it survives every process, not a power cut.
  */
-export function makeEtcd(o: { file: string; folder: string; logger: Logger }): Program {
+export function makeEtcd(o: { file: string; folder: string; logger: Logger }): ChildProgram {
   const peer = `unix://${sockets.peer}`;
   mkdirSync(join(o.folder, 'etcd'), { recursive: true, mode: 0o700 });
-  return new Program({
+  return new ChildProgram({
     name: 'etcd',
     file: o.file,
     args: [

@@ -14,7 +14,7 @@ import { adminUser, type ApiServer, kubeconfigText, type Listener } from '../../
 import type { ControlPlaneAssets } from './assets.js';
 import { makeEtcd } from './etcd.js';
 import { makeKubeApiserver } from './kube-apiserver.js';
-import type { Program } from './program.js';
+import type { ChildProgram } from './program.js';
 import { TcpForward } from './tcp-forward.js';
 
 export interface ExternalApiServerOptions {
@@ -152,10 +152,10 @@ function bindingOf(listeners: readonly Listener[]): Binding {
 
 async function untilReady(
   client: KubeClient,
-  { server, etcd }: { readonly server: Program; readonly etcd: Program },
+  { server, etcd }: { readonly server: ChildProgram; readonly etcd: ChildProgram },
 ): Promise<void> {
   const deadline = Date.now() + readyTimeoutMs;
-  let ended: { name: string; program: Program } | undefined;
+  let ended: { name: string; program: ChildProgram } | undefined;
   void etcd.ended.then(() => (ended ??= { name: 'etcd', program: etcd }));
   void server.ended.then(() => (ended ??= { name: 'kube-apiserver', program: server }));
   let last = '';
@@ -178,7 +178,7 @@ async function untilReady(
   }
 }
 
-function endedWhileStarting(name: string, program: Program): MeshError {
+function endedWhileStarting(name: string, program: ChildProgram): MeshError {
   const words = program.lastWords();
   const evidence = program.logTail();
   if (program.isOutOfRoom())

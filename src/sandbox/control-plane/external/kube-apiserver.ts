@@ -6,7 +6,7 @@ import type { ClusterPki } from '../../base/pki.js';
 import { kubeletClientUser } from '../../base/api-server.js';
 import { servingNames } from '../../base/api-server.js';
 import { etcdUrl } from './etcd.js';
-import { Program } from './program.js';
+import { ChildProgram } from './program.js';
 
 export interface KubeApiserverOptions {
   readonly file: string;
@@ -27,7 +27,7 @@ export interface KubeApiserverOptions {
 }
 
 /** Writes the server's keys and makes the program; `start()` it when etcd runs. */
-export async function makeKubeApiserver(o: KubeApiserverOptions): Promise<Program> {
+export async function makeKubeApiserver(o: KubeApiserverOptions): Promise<ChildProgram> {
   const file = (name: string, text: string): string => {
     writeFileSync(join(o.folder, name), text, { mode: 0o600 });
     return name;
@@ -45,7 +45,7 @@ export async function makeKubeApiserver(o: KubeApiserverOptions): Promise<Progra
     o.frontProxyPki.issueClient(frontProxyUser, []),
   ]);
   const ca = file('ca.crt', o.pki.caPem);
-  return new Program({
+  return new ChildProgram({
     name: 'kube-apiserver',
     file: o.file,
     args: [

@@ -29,9 +29,9 @@ const roomMinBytes = 64 * 1024;
 
 /**
  * A process that lives no longer than this one, whatever ends this one. Until
- * {@link Program.keep} is called its end is final; from then on it is started again.
+ * {@link ChildProgram.keep} is called its end is final; from then on it is started again.
  */
-export class Program {
+export class ChildProgram {
   readonly #o: ProgramOptions;
   readonly #log: number;
   readonly #logTimer: NodeJS.Timeout;
@@ -70,7 +70,7 @@ export class Program {
     return this.#ended;
   }
 
-  /** Starts the program; {@link Program.ended} tells when it ends. */
+  /** Starts the program; {@link ChildProgram.ended} tells when it ends. */
   start(): void {
     const { file, args, folder } = this.#o;
     this.#startedAt = Date.now();

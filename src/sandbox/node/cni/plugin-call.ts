@@ -1,7 +1,7 @@
 import type { NodeHost } from '../host/node-host.js';
 
 /** Where plugins live on a node. */
-export const pluginFolder = '/opt/cni/bin';
+export const cniPluginFolder = '/opt/cni/bin';
 /** A plugin that has not answered by then has failed; kubelet's runtime request timeout is 2 minutes. */
 const pluginTimeoutMs = 60_000;
 
@@ -33,13 +33,13 @@ export async function callPlugin(
 ): Promise<string> {
   const { command, plugin } = o;
   if (plugin.includes('/')) throw new CniPluginError(plugin, command, `invalid plugin name: ${plugin}`);
-  const answer = await host.run([`${pluginFolder}/${plugin}`], {
+  const answer = await host.run([`${cniPluginFolder}/${plugin}`], {
     input: JSON.stringify(o.config),
     timeoutMs: pluginTimeoutMs,
     env: {
       PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
       CNI_COMMAND: command,
-      CNI_PATH: pluginFolder,
+      CNI_PATH: cniPluginFolder,
       ...o.env,
     },
   });
@@ -54,7 +54,7 @@ const outputMaxChars = 1024;
 /** The `msg` of a CNI error object, or whatever the plugin printed. */
 function errorText(plugin: string, answer: { stdout: string; stderr: string; exitCode: number }): string {
   if (answer.exitCode === notFound && answer.stdout === '')
-    return `failed to find plugin "${plugin}" in path [${pluginFolder}]`;
+    return `failed to find plugin "${plugin}" in path [${cniPluginFolder}]`;
   try {
     const error = JSON.parse(answer.stdout) as { msg?: unknown; details?: unknown };
     const parts = [error.msg, error.details].filter((p) => typeof p === 'string' && p !== '');

@@ -17,7 +17,7 @@ import {
 } from '../../base/kubelet-gateway.js';
 import {
   ContainerNotRunningError,
-  exitCodeOf,
+  exitCodeOfChild,
   killInContainer,
   spawnInContainer,
 } from '../kubelet/container/container-process.js';
@@ -26,7 +26,7 @@ import { requireExecutable } from '../kubelet/container/find-executable.js';
 import type { ContainerSlot } from '../kubelet/container/container-slot.js';
 import type { Kubelet } from '../kubelet/kubelet.js';
 import type { PodWorker } from '../kubelet/pod/pod-worker.js';
-import type { Container } from '../runtime/container.js';
+import type { RunningContainer } from '../runtime/container.js';
 import { readLog } from '../runtime/log-reader.js';
 import { execWithTerminal } from './terminal-exec.js';
 
@@ -156,7 +156,7 @@ export class NodeGateway implements KubeletGateway {
     return { kubelet, worker, slot };
   }
 
-  #running(target: ContainerTarget): Container {
+  #running(target: ContainerTarget): RunningContainer {
     const { container } = this.#container(target).slot;
     if (container?.isRunning !== true)
       throw new KubeletGatewayError(400, `container not found ("${target.container}")`);
@@ -177,7 +177,7 @@ function missingLog(request: LogRequest, slot: ContainerSlot): KubeletGatewayErr
 }
 
 async function execWithPipes(
-  container: Container,
+  container: RunningContainer,
   command: readonly string[],
   { io, signal }: { io: ContainerIo; signal: AbortSignal },
 ): Promise<number> {
@@ -195,7 +195,7 @@ async function execWithPipes(
   forward(child.stdout, io.stdout);
   forward(child.stderr, io.stderr ?? io.stdout);
   try {
-    return await exitCodeOf(child);
+    return await exitCodeOfChild(child);
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

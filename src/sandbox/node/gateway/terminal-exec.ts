@@ -1,15 +1,15 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import type { ContainerIo } from '../../base/kubelet-gateway.js';
-import { enterCommand, exitCodeOf, killInContainer } from '../kubelet/container/container-process.js';
-import type { Container } from '../runtime/container.js';
+import { enterCommand, exitCodeOfChild, killInContainer } from '../kubelet/container/container-process.js';
+import type { RunningContainer } from '../runtime/container.js';
 import { leadSession, spawnOnTerminal } from '../runtime/terminal-stream.js';
 
 const drainMaxMs = 1_000;
 
 /** Runs a command on a terminal of its own, sized as the client's window; resolves to its exit code. */
 export async function execWithTerminal(
-  container: Container,
+  container: RunningContainer,
   command: readonly string[],
   { io, signal }: { io: ContainerIo; signal: AbortSignal },
 ): Promise<number> {
@@ -27,7 +27,7 @@ export async function execWithTerminal(
   const onAbort = (): void => killInContainer(child);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const exitCode = await exitCodeOf(child);
+    const exitCode = await exitCodeOfChild(child);
     // The terminal may still hold output; its end is reported as a hang-up.
     if (!stream.destroyed)
       await once(stream, 'close', { signal: AbortSignal.timeout(drainMaxMs) }).catch(() => undefined); // an orphan holds it

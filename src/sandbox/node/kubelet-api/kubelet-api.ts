@@ -16,7 +16,7 @@ import { parsePodRoute, type PodName, type PodRoute } from './pod-routes.js';
 export const kubeletPort = 10_250;
 
 /** What a kubelet serves with, and whose clients it believes. */
-export interface ServingIdentity {
+export interface KubeletCertificate {
   readonly certPem: string;
   readonly keyPem: string;
   readonly caPem: string;
@@ -27,7 +27,7 @@ export interface KubeletApiOptions {
   /** Network namespace of the node. */
   readonly netns: number;
   readonly host: '0.0.0.0' | '::';
-  readonly serving: ServingIdentity;
+  readonly serving: KubeletCertificate;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }

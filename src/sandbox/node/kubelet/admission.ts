@@ -1,15 +1,15 @@
 import { safeSysctls } from '../../base/safe-sysctls.js';
 import { nodeMatches } from '#base/kube/node-selector.js';
 import type { KubeObject } from '#base/kube/types.js';
-import type { Pod } from '../model/pod.js';
+import type { KubeletPod } from '../model/pod.js';
 import type { PodFailure } from './pod/pod-status.js';
 import { podRequest } from './pod-requests.js';
 
-export interface NodeState {
+export interface KubeletState {
   /** undefined: not read yet. */
   readonly node: KubeObject | undefined;
   /** Pods that run or may still run here. */
-  readonly active: readonly Pod[];
+  readonly active: readonly KubeletPod[];
   readonly allocatable: { readonly cpu: number; readonly memoryBytes: number; readonly pods: number };
 }
 
@@ -17,14 +17,14 @@ export interface NodeState {
  * Why the node does not take a pod that was bound to it, whoever bound it: the pod then
  * fails for good, with the reasons and messages of kubelet. undefined: it does.
  */
-export function admissionProblem(pod: Pod, state: NodeState): PodFailure | undefined {
+export function admissionProblem(pod: KubeletPod, state: KubeletState): PodFailure | undefined {
   const problem = securityProblem(pod) ?? systemProblem(pod) ?? fitProblem(pod, state);
   return problem === undefined
     ? undefined
     : { reason: problem.reason, message: `Pod was rejected: ${problem.message}` };
 }
 
-function securityProblem(pod: Pod): PodFailure | undefined {
+function securityProblem(pod: KubeletPod): PodFailure | undefined {
   for (const { name } of pod.spec.securityContext?.sysctls ?? []) {
     const key = name.replaceAll('/', '.');
     if (!safeSysctls.has(key))
@@ -44,7 +44,7 @@ function securityProblem(pod: Pod): PodFailure | undefined {
 
 const operatingSystem = 'linux';
 
-function systemProblem({ metadata, spec }: Pod): PodFailure | undefined {
+function systemProblem({ metadata, spec }: KubeletPod): PodFailure | undefined {
   const label = metadata.labels?.['kubernetes.io/os'];
   if (label !== undefined && label !== operatingSystem)
     return {
@@ -59,7 +59,7 @@ function systemProblem({ metadata, spec }: Pod): PodFailure | undefined {
   return undefined;
 }
 
-function fitProblem(pod: Pod, { node, active, allocatable }: NodeState): PodFailure | undefined {
+function fitProblem(pod: KubeletPod, { node, active, allocatable }: KubeletState): PodFailure | undefined {
   const lacking = (
     resource: string,
     [requested, used, capacity]: [number, number, number],
@@ -71,7 +71,7 @@ function fitProblem(pod: Pod, { node, active, allocatable }: NodeState): PodFail
           message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
         };
   const sum = (resource: string, unit: number): [number, number] => {
-    const of = (p: Pod): number => Math.ceil(podRequest(p, resource) * unit - 1e-6);
+    const of = (p: KubeletPod): number => Math.ceil(podRequest(p, resource) * unit - 1e-6);
     return [of(pod), active.reduce((total, p) => total + of(p), 0)];
   };
   const milli = 1000;
@@ -86,8 +86,8 @@ function fitProblem(pod: Pod, { node, active, allocatable }: NodeState): PodFail
 }
 
 function placeProblem(
-  pod: Pod,
-  { node, active }: Pick<NodeState, 'node' | 'active'>,
+  pod: KubeletPod,
+  { node, active }: Pick<KubeletState, 'node' | 'active'>,
 ): PodFailure | undefined {
   const { nodeSelector, affinity } = pod.spec;
   const selection = {
@@ -103,7 +103,7 @@ function placeProblem(
   return undefined;
 }
 
-function hostPorts(pod: Pod): string[] {
+function hostPorts(pod: KubeletPod): string[] {
   return [
     ...pod.spec.containers,
     ...(pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === 'Always'),

@@ -8,9 +8,9 @@ import { createLogger, type Logger } from '#base/telemetry/log.js';
 import { CniRunner } from '../cni/cni-runner.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { ImageStore } from '../image/image.js';
-import type { Pod } from '../model/pod.js';
+import type { KubeletPod } from '../model/pod.js';
 import { TokenSource } from '../volume/token-source.js';
-import { admissionProblem, type NodeState } from './admission.js';
+import { admissionProblem, type KubeletState } from './admission.js';
 import { hasManyUserIds } from './container/container-security.js';
 import { EventRecorder } from '../../base/event-recorder.js';
 import { keepNodeObject } from './node/node-heartbeat.js';
@@ -42,7 +42,7 @@ export class Kubelet {
   readonly #logger: Logger = createLogger('kubelet');
   #node: KubeObject | undefined;
   /** Pods that wait for a fresh look at the node, as they are now; undefined: gone meanwhile. */
-  readonly #inDoubt = new Map<string, Pod | undefined>();
+  readonly #inDoubt = new Map<string, KubeletPod | undefined>();
   readonly #workers = new Map<string, PodWorker>();
   readonly #deps: Omit<PodWorkerDeps, 'onFinished'>;
   readonly #objects: ObjectSource;
@@ -78,7 +78,7 @@ export class Kubelet {
 
   /** Runs until the signal aborts; resolves then, leaving processes to whoever stops the node. */
   async run(signal: AbortSignal): Promise<void> {
-    const reflector = new Reflector<Pod>({
+    const reflector = new Reflector<KubeletPod>({
       client: this.#o.client,
       resource: pods,
       fieldSelector: `spec.nodeName=${this.#o.identity.name}`,
@@ -135,7 +135,7 @@ export class Kubelet {
   }
 
   /** The pods this kubelet runs, as it knows them. */
-  pods(): Pod[] {
+  pods(): KubeletPod[] {
     return [...this.#workers.values()].map((w) => w.pod);
   }
 
@@ -144,7 +144,7 @@ export class Kubelet {
     return this.#workers.size;
   }
 
-  #begin(pod: Pod, signal: AbortSignal, o: { readonly isNodeFresh?: boolean } = {}): void {
+  #begin(pod: KubeletPod, signal: AbortSignal, o: { readonly isNodeFresh?: boolean } = {}): void {
     const { uid } = pod.metadata;
     const onFinished = (): void => {
       this.#workers.delete(uid);
@@ -159,7 +159,7 @@ export class Kubelet {
   }
 
   /** The scheduler may know labels of this node that were set since it was last read; a rejection would be for good. */
-  async #beginInDoubt(pod: Pod, signal: AbortSignal): Promise<void> {
+  async #beginInDoubt(pod: KubeletPod, signal: AbortSignal): Promise<void> {
     const { uid } = pod.metadata;
     this.#inDoubt.set(uid, pod);
     const ref = { resource: nodes, name: this.#o.identity.name };
@@ -177,7 +177,7 @@ export class Kubelet {
     if (latest !== undefined && !signal.aborted) this.#begin(latest, signal, { isNodeFresh: true });
   }
 
-  #state(): NodeState {
+  #state(): KubeletState {
     const active = [...this.#workers.values()].filter((w) => w.isActive).map((w) => w.pod);
     return { node: this.#node, active, allocatable: allocatable() };
   }

@@ -1,11 +1,11 @@
 import { parseQuantity } from '../../base/quantity.js';
-import type { ContainerSpec, Pod } from '../model/pod.js';
+import type { ContainerSpec, KubeletPod } from '../model/pod.js';
 
 /**
  * What a pod occupies of a resource: its containers and sidecars together, or what an
  * init container needs beside the sidecars that started before it, if that is more.
  */
-export function podRequest({ spec }: Pod, resource: string): number {
+export function podRequest({ spec }: KubeletPod, resource: string): number {
   const of = (c: ContainerSpec): number => parseQuantity(c.resources?.requests?.[resource]) ?? 0;
   let sidecars = 0;
   let starting = 0;

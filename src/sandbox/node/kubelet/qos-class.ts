@@ -1,8 +1,8 @@
 import { parseQuantity } from '../../base/quantity.js';
-import type { Pod, ResourceList } from '../model/pod.js';
+import type { KubeletPod, ResourceList } from '../model/pod.js';
 
 /** Quality of service class (core/v1, PodQOSClass), from cpu and memory alone. */
-export function qosClass(pod: Pod): string {
+export function qosClass(pod: KubeletPod): string {
   const all = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
   const names = ['cpu', 'memory'] as const;
   const value = (map: ResourceList | undefined, name: string): number => parseQuantity(map?.[name]) ?? 0;

@@ -1,9 +1,9 @@
-import type { ContainerSpec, Pod, ResourceFieldRef } from './pod.js';
+import type { ContainerSpec, KubeletPod, ResourceFieldRef } from './pod.js';
 import { parseQuantity } from '../../base/quantity.js';
 
 /** What the node knows about a pod beyond its object. */
 export interface DownwardContext {
-  readonly pod: Pod;
+  readonly pod: KubeletPod;
   readonly podIps: readonly string[];
   readonly nodeName: string;
   readonly nodeIps: readonly string[];

@@ -10,7 +10,7 @@ export interface PodCondition {
   readonly observedGeneration?: number;
 }
 
-export interface ContainerState {
+export interface KubeletContainerState {
   readonly waiting?: { readonly reason?: string; readonly message?: string };
   readonly running?: { readonly startedAt: string };
   readonly terminated?: TerminatedState;
@@ -25,10 +25,10 @@ export interface TerminatedState {
   readonly containerID?: string;
 }
 
-export interface ContainerStatus {
+export interface KubeletContainerStatus {
   readonly name: string;
-  readonly state: ContainerState;
-  readonly lastState: ContainerState;
+  readonly state: KubeletContainerState;
+  readonly lastState: KubeletContainerState;
   readonly ready: boolean;
   readonly restartCount: number;
   readonly image: string;
@@ -45,7 +45,7 @@ export interface ContainerStatus {
 
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed';
 
-export interface PodStatus {
+export interface KubeletPodStatus {
   readonly phase?: PodPhase;
   readonly reason?: string;
   readonly message?: string;
@@ -55,8 +55,8 @@ export interface PodStatus {
   readonly podIP?: string;
   readonly podIPs?: readonly { readonly ip: string }[];
   readonly startTime?: string;
-  readonly initContainerStatuses?: readonly ContainerStatus[];
-  readonly containerStatuses?: readonly ContainerStatus[];
-  readonly ephemeralContainerStatuses?: readonly ContainerStatus[];
+  readonly initContainerStatuses?: readonly KubeletContainerStatus[];
+  readonly containerStatuses?: readonly KubeletContainerStatus[];
+  readonly ephemeralContainerStatuses?: readonly KubeletContainerStatus[];
   readonly qosClass?: string;
 }

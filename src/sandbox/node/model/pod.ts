@@ -1,17 +1,24 @@
-import type { Affinity } from '#base/kube/types.js';
-import type { PodStatus } from './pod-status.js';
+import type {
+  Affinity,
+  ContainerPort,
+  KeyToPath,
+  LifecycleHandler,
+  Probe,
+  VolumeMount,
+} from '#base/kube/types.js';
+import type { KubeletPodStatus } from './pod-status.js';
 
 /**
  * The parts of a Pod that a kubelet acts on, named as in core/v1. Everything is
  * optional where the API allows it to be absent, because a real API server's
  * defaults are not taken for granted.
  */
-export interface Pod {
+export interface KubeletPod {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: PodMeta;
-  readonly spec: PodSpec;
-  readonly status?: PodStatus;
+  readonly spec: KubeletPodSpec;
+  readonly status?: KubeletPodStatus;
 }
 
 export interface PodMeta {
@@ -26,7 +33,7 @@ export interface PodMeta {
   readonly deletionGracePeriodSeconds?: number;
 }
 
-export interface PodSpec {
+export interface KubeletPodSpec {
   readonly nodeName?: string;
   readonly os?: { readonly name: string };
   readonly runtimeClassName?: string;
@@ -53,7 +60,7 @@ export interface PodSpec {
   readonly initContainers?: readonly ContainerSpec[];
   readonly containers: readonly ContainerSpec[];
   readonly ephemeralContainers?: readonly EphemeralContainerSpec[];
-  readonly volumes?: readonly Volume[];
+  readonly volumes?: readonly KubeletVolume[];
 }
 
 export interface DnsConfig {
@@ -98,7 +105,7 @@ export interface ContainerSpec {
   readonly command?: readonly string[];
   readonly args?: readonly string[];
   readonly workingDir?: string;
-  readonly env?: readonly EnvVar[];
+  readonly env?: readonly KubeletEnvVar[];
   readonly envFrom?: readonly EnvFrom[];
   readonly ports?: readonly ContainerPort[];
   readonly resources?: ContainerResources;
@@ -107,7 +114,7 @@ export interface ContainerSpec {
   readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly startupProbe?: Probe;
-  readonly lifecycle?: { readonly postStart?: ProbeHandler; readonly preStop?: ProbeHandler };
+  readonly lifecycle?: { readonly postStart?: LifecycleHandler; readonly preStop?: LifecycleHandler };
   readonly restartPolicy?: 'Always';
   readonly stdin?: boolean;
   readonly stdinOnce?: boolean;
@@ -121,14 +128,6 @@ export interface EphemeralContainerSpec extends ContainerSpec {
   readonly targetContainerName?: string;
 }
 
-export interface ContainerPort {
-  readonly name?: string;
-  readonly containerPort: number;
-  readonly hostPort?: number;
-  readonly hostIP?: string;
-  readonly protocol?: string;
-}
-
 export type ResourceList = Readonly<Record<string, string | number>>;
 
 export interface ContainerResources {
@@ -136,7 +135,7 @@ export interface ContainerResources {
   readonly requests?: ResourceList;
 }
 
-export interface EnvVar {
+export interface KubeletEnvVar {
   readonly name: string;
   readonly value?: string;
   readonly valueFrom?: {
@@ -169,23 +168,7 @@ export interface ResourceFieldRef {
   readonly divisor?: string | number;
 }
 
-export interface VolumeMount {
-  readonly name: string;
-  readonly mountPath: string;
-  readonly subPath?: string;
-  readonly subPathExpr?: string;
-  readonly readOnly?: boolean;
-  readonly mountPropagation?: string;
-  readonly recursiveReadOnly?: string;
-}
-
-export interface KeyToPath {
-  readonly key: string;
-  readonly path: string;
-  readonly mode?: number;
-}
-
-export interface Volume {
+export interface KubeletVolume {
   readonly name: string;
   readonly emptyDir?: { readonly medium?: string; readonly sizeLimit?: string | number };
   readonly hostPath?: { readonly path: string; readonly type?: string };
@@ -193,7 +176,7 @@ export interface Volume {
   readonly secret?: NamedSource & { readonly secretName?: string };
   readonly downwardAPI?: { readonly items?: readonly DownwardItem[]; readonly defaultMode?: number };
   readonly projected?: {
-    readonly sources?: readonly ProjectedSource[];
+    readonly sources?: readonly KubeletProjectedSource[];
     readonly defaultMode?: number;
   };
   readonly persistentVolumeClaim?: { readonly claimName: string; readonly readOnly?: boolean };
@@ -214,7 +197,7 @@ export interface DownwardItem {
   readonly mode?: number;
 }
 
-export interface ProjectedSource {
+export interface KubeletProjectedSource {
   readonly configMap?: {
     readonly name?: string;
     readonly items?: readonly KeyToPath[];
@@ -234,36 +217,13 @@ export interface ProjectedSource {
   readonly clusterTrustBundle?: object;
 }
 
-export interface ProbeHandler {
-  readonly exec?: { readonly command?: readonly string[] };
-  readonly httpGet?: {
-    readonly path?: string;
-    readonly port: number | string;
-    readonly host?: string;
-    readonly scheme?: string;
-    readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
-  };
-  readonly tcpSocket?: { readonly port: number | string; readonly host?: string };
-  readonly grpc?: { readonly port: number; readonly service?: string };
-  readonly sleep?: { readonly seconds: number };
-}
-
-export interface Probe extends ProbeHandler {
-  readonly initialDelaySeconds?: number;
-  readonly timeoutSeconds?: number;
-  readonly periodSeconds?: number;
-  readonly successThreshold?: number;
-  readonly failureThreshold?: number;
-  readonly terminationGracePeriodSeconds?: number;
-}
-
 /** `namespace/name`, as people write it. */
-export function podKey(pod: Pod): string {
+export function podKey(pod: KubeletPod): string {
   return `${pod.metadata.namespace}/${pod.metadata.name}`;
 }
 
 /** A container of any kind by its name. */
-export function containerNamed(pod: Pod, name: string): ContainerSpec | undefined {
+export function containerNamed(pod: KubeletPod, name: string): ContainerSpec | undefined {
   const { containers, initContainers = [], ephemeralContainers = [] } = pod.spec;
   return [...containers, ...initContainers, ...ephemeralContainers].find((c) => c.name === name);
 }

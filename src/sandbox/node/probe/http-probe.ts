@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { formatHostPort } from '#base/net/authority.js';
 import { messageOf } from '#base/errors/mesh-error.js';
-import type { ProbeHandler } from '../model/pod.js';
+import type { ProbeHandler } from '#base/kube/types.js';
 
 type HttpGet = NonNullable<ProbeHandler['httpGet']>;
 

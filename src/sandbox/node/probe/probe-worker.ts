@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Probe } from '../model/pod.js';
+import type { Probe } from '#base/kube/types.js';
 import type { ProbeOutcome } from './prober.js';
 
 export interface ProbeWorkerOptions {

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { connectTcp } from '#base/system/socket.js';
-import type { ContainerSpec, ProbeHandler } from '../model/pod.js';
+import type { ProbeHandler } from '#base/kube/types.js';
+import type { ContainerSpec } from '../model/pod.js';
 import { checkGrpcHealth } from './grpc-health.js';
 import { httpProbe } from './http-probe.js';
 

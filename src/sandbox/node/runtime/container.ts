@@ -38,7 +38,7 @@ const startErrorCode = 128;
  * One container instance: running from construction until {@link exited} resolves.
  * It owns the process below the node's namespaces and feeds its output to the log.
  */
-export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stderr', data: Buffer] }> {
+export class RunningContainer extends EventEmitter<{ output: [stream: 'stdout' | 'stderr', data: Buffer] }> {
   readonly config: ContainerConfig;
   readonly log: LogFile;
   readonly startedAt = new Date();
@@ -83,7 +83,7 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     host: NodeHost,
     config: ContainerConfig,
     { log, hasStdin }: { log: LogFile; hasStdin: boolean },
-  ): Promise<Container> {
+  ): Promise<RunningContainer> {
     const { namespaces, pidNamespace } = config;
     const { line, env, options, seccompFilter } = startCommand(config);
     const [file, args] = host.command(line, {
@@ -105,7 +105,7 @@ export class Container extends EventEmitter<{ output: [stream: 'stdout' | 'stder
     }
     hand(child.stdio[optionsFd], options.map((option) => `${option}\0`).join(''));
     if (seccompFilter !== undefined) hand(child.stdio[seccompFd], seccompFilter);
-    const container = new Container(config, log, { child, terminal });
+    const container = new RunningContainer(config, log, { child, terminal });
     await container.#awaitProgram();
     return container;
   }

@@ -1,4 +1,4 @@
-import { type ContainerSpec, containerNamed, type EnvVar } from '../model/pod.js';
+import { type ContainerSpec, containerNamed, type KubeletEnvVar } from '../model/pod.js';
 import { type DownwardContext, fieldValue, resourceValue } from '../model/downward.js';
 import { expandVariables } from '../model/expand.js';
 import type { ObjectSource, SourceKind } from '../model/object-source.js';
@@ -39,7 +39,7 @@ export async function buildEnvironment(input: EnvironmentInput): Promise<Record<
 }
 
 async function valueOf(
-  variable: EnvVar,
+  variable: KubeletEnvVar,
   { container, context, objects }: EnvironmentInput,
   soFar: Readonly<Record<string, string>>,
 ): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import { arch } from 'node:os';
-import { type Architecture, numberOf, systemCalls } from './system-calls.js';
+import { type Architecture, systemCallNumber, systemCalls } from './system-calls.js';
 
 /** linux/filter.h and linux/seccomp.h */
 const load = 0x20;
@@ -41,7 +41,7 @@ export function defaultSeccompFilter(
   const has = (name: string): boolean => capabilities === 'all' || capabilities.includes(name);
   const denied = Object.entries(systemCalls)
     .filter(([, { openedBy = [] }]) => !openedBy.some(has))
-    .flatMap(([name]) => numberOf(name, architecture) ?? []);
+    .flatMap(([name]) => systemCallNumber(name, architecture) ?? []);
   const program: Instruction[] = [
     [load, 0, 0, data.architecture],
     [jumpIfEqual, 1, 0, auditArchitecture[architecture]],
@@ -68,7 +68,7 @@ function refuse(verdict: number): Instruction {
 
 /** Looks at the first argument of one call, and goes on with the number of the call. */
 function whenCalled(name: string, architecture: Architecture, checks: readonly Instruction[]): Instruction[] {
-  const number = numberOf(name, architecture);
+  const number = systemCallNumber(name, architecture);
   if (number === undefined) return [];
   const body: Instruction[] = [[load, 0, 0, data.firstArgument], ...checks, [load, 0, 0, data.number]];
   return [[jumpIfEqual, 0, body.length, number], ...body];

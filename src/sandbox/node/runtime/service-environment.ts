@@ -1,7 +1,7 @@
 import { urlHost } from '#base/net/authority.js';
 import type { Service } from '#base/kube/types.js';
 import type { ObjectSource } from '../model/object-source.js';
-import type { Pod } from '../model/pod.js';
+import type { KubeletPod } from '../model/pod.js';
 
 const masterNamespace = 'default';
 const masterService = 'kubernetes';
@@ -11,7 +11,10 @@ const masterService = 'kubernetes';
  * (`REDIS_SERVICE_HOST`, `REDIS_PORT_6379_TCP`): the API server's always, those of its
  * own namespace unless enableServiceLinks is false.
  */
-export async function serviceEnvironment(pod: Pod, objects: ObjectSource): Promise<Record<string, string>> {
+export async function serviceEnvironment(
+  pod: KubeletPod,
+  objects: ObjectSource,
+): Promise<Record<string, string>> {
   const master = (await objects.services(masterNamespace)).filter((s) => s.metadata.name === masterService);
   const own = pod.spec.enableServiceLinks === false ? [] : await objects.services(pod.metadata.namespace);
   return Object.assign({}, ...[...master, ...own].map(serviceVariables)) as Record<string, string>;

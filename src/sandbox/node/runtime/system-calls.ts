@@ -84,6 +84,6 @@ const inspected: Readonly<Record<string, SystemCall>> = {
 };
 
 /** The number of a call listed here; undefined on machines that do not have it. */
-export function numberOf(name: string, architecture: Architecture): number | undefined {
+export function systemCallNumber(name: string, architecture: Architecture): number | undefined {
   return (systemCalls[name] ?? inspected[name])?.[architecture];
 }

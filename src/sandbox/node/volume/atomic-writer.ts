@@ -29,7 +29,7 @@ const dataLink = '..data';
  * `..data`, through which every visible name leads, is replaced in one step. This is
  * kubelet's layout, which inotify-based readers depend on. Returns whether anything changed.
  */
-export async function writeAtomically(
+export async function writeVolumeFiles(
   folder: string,
   files: ReadonlyMap<string, VolumeFile>,
   { group }: { group?: number | undefined } = {},

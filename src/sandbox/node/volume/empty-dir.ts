@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { parseQuantity } from '../../base/quantity.js';
 import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
-import type { Volume } from '../model/pod.js';
+import type { KubeletVolume } from '../model/pod.js';
 import { VolumeError } from './volume-content.js';
 
-type EmptyDir = NonNullable<Volume['emptyDir']>;
+type EmptyDir = NonNullable<KubeletVolume['emptyDir']>;
 
 /** Makes an emptyDir volume at `path` on the node: a folder, or a memory file system of the limit's size. */
 export async function prepareEmptyDir(

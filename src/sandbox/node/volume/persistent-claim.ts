@@ -2,13 +2,13 @@ import { chmod, chown } from 'node:fs/promises';
 import { foreignClaimProblem } from '../../base/ephemeral-claim.js';
 import type { NodeHost } from '../host/node-host.js';
 import type { ObjectSource } from '../model/object-source.js';
-import type { Pod } from '../model/pod.js';
+import type { KubeletPod } from '../model/pod.js';
 import { prepareHostPath } from './host-path.js';
 import { VolumeError } from './volume-content.js';
 
 /** A claim that a pod's volume names. */
 export interface ClaimUse {
-  readonly pod: Pod;
+  readonly pod: KubeletPod;
   readonly claim: string;
   /** The claim was made for this pod (a generic ephemeral volume). */
   readonly isEphemeral: boolean;

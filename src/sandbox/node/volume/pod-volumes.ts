@@ -8,9 +8,10 @@ import { makeFolder } from '../host/make-folder.js';
 import type { NodeHost } from '../host/node-host.js';
 import { resolveInside } from '../host/path-inside.js';
 import { expandVariables } from '../model/expand.js';
-import type { ContainerSpec, Pod, Volume, VolumeMount } from '../model/pod.js';
+import type { VolumeMount } from '#base/kube/types.js';
+import type { ContainerSpec, KubeletPod, KubeletVolume } from '../model/pod.js';
 import type { ContainerMount } from '../runtime/container-config.js';
-import { writeAtomically } from './atomic-writer.js';
+import { writeVolumeFiles } from './atomic-writer.js';
 import { diskUsage, prepareEmptyDir, releaseEmptyDir } from './empty-dir.js';
 import { prepareHostPath } from './host-path.js';
 import { prepareClaim } from './persistent-claim.js';
@@ -43,7 +44,7 @@ export class PodVolumes {
   }
 
   /** Sets every volume up; throws {@link VolumeError} naming the first that cannot be. May be called again. */
-  async prepare(pod: Pod, deps: ContentDeps): Promise<void> {
+  async prepare(pod: KubeletPod, deps: ContentDeps): Promise<void> {
     for (const volume of pod.spec.volumes ?? []) {
       try {
         this.#paths.set(volume.name, await this.#prepareOne(volume, deps));
@@ -56,7 +57,7 @@ export class PodVolumes {
   }
 
   /** Starts following changes; `deps` is asked anew for each refresh, since labels and addresses change. */
-  startRefresh(pod: Pod, deps: () => ContentDeps): void {
+  startRefresh(pod: KubeletPod, deps: () => ContentDeps): void {
     const dynamic = (pod.spec.volumes ?? []).filter(isFromApi);
     if (dynamic.length === 0) return;
     for (const volume of dynamic) {
@@ -72,7 +73,7 @@ export class PodVolumes {
   }
 
   /** Writes volumes that show the pod itself (downward API) anew, because it has changed. */
-  podChanged(pod: Pod, deps: ContentDeps): void {
+  podChanged(pod: KubeletPod, deps: ContentDeps): void {
     for (const volume of pod.spec.volumes ?? []) {
       const isDownward =
         volume.downwardAPI !== undefined ||
@@ -99,7 +100,7 @@ export class PodVolumes {
   }
 
   /** An emptyDir on disk that holds more than its sizeLimit, in the words of kubelet's eviction; undefined when none. */
-  async overLimit(pod: Pod): Promise<string | undefined> {
+  async overLimit(pod: KubeletPod): Promise<string | undefined> {
     for (const { name, emptyDir } of pod.spec.volumes ?? []) {
       const limit = parseQuantity(emptyDir?.sizeLimit) ?? 0;
       const path = this.#paths.get(name);
@@ -111,7 +112,7 @@ export class PodVolumes {
   }
 
   /** Bytes that the pod's emptyDir volumes take on disk. */
-  async usage(pod: Pod): Promise<number> {
+  async usage(pod: KubeletPod): Promise<number> {
     let total = 0;
     for (const { name, emptyDir } of pod.spec.volumes ?? []) {
       const path = this.#paths.get(name);
@@ -131,7 +132,7 @@ export class PodVolumes {
       await rm(this.#host.path(join(folder, this.#uid)), { recursive: true, force: true });
   }
 
-  #refresh(volume: Volume, deps: ContentDeps): void {
+  #refresh(volume: KubeletVolume, deps: ContentDeps): void {
     this.#refreshing = this.#refreshing
       .then(async () => {
         await this.#write(volume, deps);
@@ -141,7 +142,7 @@ export class PodVolumes {
       );
   }
 
-  async #prepareOne(volume: Volume, deps: ContentDeps): Promise<string> {
+  async #prepareOne(volume: KubeletVolume, deps: ContentDeps): Promise<string> {
     const { hostPath, emptyDir, persistentVolumeClaim, ephemeral } = volume;
     if (hostPath !== undefined) return prepareHostPath(this.#host, hostPath);
     if (isFromApi(volume)) return this.#write(volume, deps);
@@ -159,9 +160,9 @@ export class PodVolumes {
     return path;
   }
 
-  async #write(volume: Volume, deps: ContentDeps): Promise<string> {
+  async #write(volume: KubeletVolume, deps: ContentDeps): Promise<string> {
     const path = join(memoryFolder, this.#uid, 'volumes/kubernetes.io~projected', volume.name);
-    await writeAtomically(this.#host.path(path), await volumeContent(volume, deps), { group: this.#group });
+    await writeVolumeFiles(this.#host.path(path), await volumeContent(volume, deps), { group: this.#group });
     return path;
   }
 
@@ -197,7 +198,7 @@ function subPathOf(mount: VolumeMount, env: Readonly<Record<string, string>>): s
   return path;
 }
 
-function isFromApi(volume: Volume): boolean {
+function isFromApi(volume: KubeletVolume): boolean {
   return (
     volume.configMap !== undefined ||
     volume.secret !== undefined ||

@@ -1,6 +1,6 @@
 import type { KubeClient } from '#base/kube/client.js';
 import { pathOf, serviceAccounts } from '#base/kube/resource.js';
-import type { Pod } from '../model/pod.js';
+import type { KubeletPod } from '../model/pod.js';
 
 interface CachedToken {
   readonly token: string;
@@ -29,7 +29,7 @@ export class TokenSource {
 
   /** A token that has at least a fifth of its life left. */
   async token(
-    pod: Pod,
+    pod: KubeletPod,
     o: { audience: string | undefined; expirationSeconds: number | undefined },
   ): Promise<string> {
     const seconds = o.expirationSeconds ?? expirationDefaultSeconds;

@@ -1,11 +1,11 @@
 import type { ObjectSource, SourceKind } from '../model/object-source.js';
 import { type DownwardContext, fieldValue, resourceValue } from '../model/downward.js';
+import type { KeyToPath } from '#base/kube/types.js';
 import {
   containerNamed,
   type DownwardItem,
-  type KeyToPath,
-  type ProjectedSource,
-  type Volume,
+  type KubeletProjectedSource,
+  type KubeletVolume,
 } from '../model/pod.js';
 import type { VolumeFile } from './atomic-writer.js';
 import type { TokenSource } from './token-source.js';
@@ -22,7 +22,7 @@ export interface ContentDeps {
 }
 
 /** ConfigMaps and Secrets that a volume reads, to watch for changes. */
-export function sourcesOf(volume: Volume): { kind: SourceKind; name: string }[] {
+export function sourcesOf(volume: KubeletVolume): { kind: SourceKind; name: string }[] {
   const result: { kind: SourceKind; name: string }[] = [];
   const add = (kind: SourceKind, name: string | undefined): void => {
     if (name !== undefined && name !== '') result.push({ kind, name });
@@ -37,7 +37,10 @@ export function sourcesOf(volume: Volume): { kind: SourceKind; name: string }[] 
 }
 
 /** The files a configMap, secret, downwardAPI or projected volume holds now. Throws {@link VolumeError}. */
-export async function volumeContent(volume: Volume, deps: ContentDeps): Promise<Map<string, VolumeFile>> {
+export async function volumeContent(
+  volume: KubeletVolume,
+  deps: ContentDeps,
+): Promise<Map<string, VolumeFile>> {
   const files = new Map<string, VolumeFile>();
   const single = singleSource(volume);
   const sources = single === undefined ? (volume.projected?.sources ?? []) : [single.source];
@@ -48,8 +51,8 @@ export async function volumeContent(volume: Volume, deps: ContentDeps): Promise<
 
 /** The three plain kinds are projected volumes with one source. */
 function singleSource(
-  volume: Volume,
-): { source: ProjectedSource; defaultMode: number | undefined } | undefined {
+  volume: KubeletVolume,
+): { source: KubeletProjectedSource; defaultMode: number | undefined } | undefined {
   const { configMap, secret, downwardAPI } = volume;
   if (configMap !== undefined) return { source: { configMap }, defaultMode: configMap.defaultMode };
   if (downwardAPI !== undefined) return { source: { downwardAPI }, defaultMode: downwardAPI.defaultMode };
@@ -68,7 +71,7 @@ interface Target {
   readonly volume: string;
 }
 
-async function addSource(source: ProjectedSource, target: Target): Promise<void> {
+async function addSource(source: KubeletProjectedSource, target: Target): Promise<void> {
   const { files, deps, defaultMode } = target;
   if (source.configMap !== undefined) await addObject('configmap', source.configMap, target);
   if (source.secret !== undefined) await addObject('secret', source.secret, target);

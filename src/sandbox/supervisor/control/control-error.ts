@@ -12,7 +12,7 @@ export interface ErrorDocument {
 }
 
 /** What goes over the wire for anything thrown. */
-export function errorDocument(error: unknown): ErrorDocument {
+export function controlErrorDocument(error: unknown): ErrorDocument {
   const known = error instanceof MeshError ? error : filesError(error, 'the folder of the sandbox');
   if (known === undefined) return { error: { code: 'MESH0815', message: messageOf(error) } };
   const { code, message, evidence, hint } = known;

@@ -36,12 +36,12 @@ export interface SupervisorStatus {
   readonly isStateKept: boolean;
   /** RFC 3339. */
   readonly startedAt: string;
-  readonly nodes: readonly NodeStatus[];
+  readonly nodes: readonly SandboxNodeStatus[];
   /** Resident memory of the supervisor, bytes. */
   readonly memoryBytes: number;
 }
 
-export interface NodeStatus {
+export interface SandboxNodeStatus {
   readonly name: string;
   /** The primary family's first. */
   readonly ips: readonly string[];

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type ErrorCode, MeshError } from '#base/errors/mesh-error.js';
 import { sandboxCodes } from '../../error-codes.js';
-import { errorDocument } from './control-error.js';
+import { controlErrorDocument } from './control-error.js';
 import {
   type AddNodesRequest,
   type NodeAction,
@@ -36,7 +36,7 @@ export async function startControlServer(path: string, handlers: ControlHandlers
   const server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
     serve(request, response, handlers).catch((error: unknown) => {
       if (response.headersSent) response.destroy();
-      else answer(response, httpStatusOf(error), errorDocument(error));
+      else answer(response, httpStatusOf(error), controlErrorDocument(error));
     });
   });
   server.maxConnections = connectionsMax;

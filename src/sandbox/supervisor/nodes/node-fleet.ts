@@ -6,7 +6,7 @@ import { nodes as nodeResource, pods as podResource } from '#base/kube/resource.
 import type { Pod } from '#base/kube/types.js';
 import type { ObjectCache } from '../../cluster/cache/object-cache.js';
 import type { ImageStore } from '../../node/image/image.js';
-import type { ServingIdentity } from '../../node/kubelet-api/kubelet-api.js';
+import type { KubeletCertificate } from '../../node/kubelet-api/kubelet-api.js';
 import type { Kubelet } from '../../node/kubelet/kubelet.js';
 import type {
   AddNodesRequest,
@@ -32,7 +32,7 @@ export interface NodeFleetOptions {
   /** How a node signs in. */
   readonly credentials: (nodeName: string) => Promise<DirectConnectionOptions>;
   /** What a kubelet serves with under these names and addresses. */
-  readonly serving: (names: readonly string[]) => Promise<ServingIdentity>;
+  readonly serving: (names: readonly string[]) => Promise<KubeletCertificate>;
   readonly signal: AbortSignal;
 }
 

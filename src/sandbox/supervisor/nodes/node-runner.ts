@@ -10,9 +10,9 @@ import { untilDoneOrAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { NodeHost } from '../../node/host/node-host.js';
 import type { ImageStore } from '../../node/image/image.js';
-import { type ServingIdentity, startKubeletApi } from '../../node/kubelet-api/kubelet-api.js';
+import { type KubeletCertificate, startKubeletApi } from '../../node/kubelet-api/kubelet-api.js';
 import { Kubelet } from '../../node/kubelet/kubelet.js';
-import type { NodeStatus } from '../control/control-protocol.js';
+import type { SandboxNodeStatus } from '../control/control-protocol.js';
 import { type NetworkPlan, networkPlan } from '../network-plan.js';
 import { clusterDomain, type SupervisorConfig } from '../sandbox-config.js';
 import { sandboxPaths } from '../sandbox-paths.js';
@@ -31,7 +31,7 @@ export interface NodeRunnerOptions {
   /** How the node's agents sign in, as `system:node:<name>`. */
   readonly credentials: DirectConnectionOptions;
   /** For the kubelet's own API. */
-  readonly serving: ServingIdentity;
+  readonly serving: KubeletCertificate;
   /** Slots of the sandbox's other nodes, now. */
   readonly otherSlots: () => readonly number[];
   /** Resolves when the control plane runs; service routing and policies of a node that boots earlier wait. */
@@ -138,7 +138,7 @@ export class NodeRunner {
     run.network.setConnected(isConnected);
   }
 
-  status(): Omit<NodeStatus, 'isReady'> {
+  status(): Omit<SandboxNodeStatus, 'isReady'> {
     const run = this.#run;
     return {
       name: this.name,

@@ -3,7 +3,7 @@ import { frameMessage, health } from '../grpc/framing.js';
 import { type Identity, plainAddress } from './report.js';
 
 /** True for requests that speak gRPC over HTTP/2. */
-export function isGrpc(request: Http2ServerRequest): boolean {
+export function isGrpcRequest(request: Http2ServerRequest): boolean {
   return /^application\/grpc($|[+;])/.test(request.headers['content-type'] ?? '');
 }
 

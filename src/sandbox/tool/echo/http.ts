@@ -8,7 +8,7 @@ import {
 } from 'node:http2';
 import { createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { isGrpc, serveGrpc } from './grpc.js';
+import { isGrpcRequest, serveGrpc } from './grpc.js';
 import { type Identity, plainAddress, renderJson, renderText, type Seen } from './report.js';
 import { createTlsServer, seenTls, type TlsFiles } from './tls.js';
 import { upgradeToWebSocket } from './websocket.js';
@@ -54,7 +54,7 @@ export function createEchoServer(options: EchoOptions, tlsFiles?: TlsFiles): Ech
     upgradeToWebSocket({ request, socket, head, identity: options.identity });
   });
   const http2: Http2Server = createHttp2Server((request, response) => {
-    if (isGrpc(request)) serveGrpc(request, response, options);
+    if (isGrpcRequest(request)) serveGrpc(request, response, options);
     else void reply(options, request, response);
   });
   http2.on('session', (session) => {

@@ -12,13 +12,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { KubeObject } from '#sandbox/apiserver/object.js';
+import type { ApiObject } from '#sandbox/apiserver/object.js';
 import { StateFile, StateInUse, StateUnreadable } from '#sandbox/apiserver/storage/state-file.js';
 import { Store, StoreUnavailable } from '#sandbox/apiserver/storage/store.js';
 
 const resource = 'configmaps';
 
-function object(name: string, value: number): KubeObject {
+function object(name: string, value: number): ApiObject {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -199,7 +199,7 @@ describe('the state file', () => {
     const large = { ...object('a', 2), padding: 'x'.repeat(50_000) };
     // As a disk on which there is room for small changes only.
     limitFiles('25000');
-    let current: KubeObject;
+    let current: ApiObject;
     try {
       for (let i = 0; i < 3; i++) {
         expect(() => store.update(resource, large, first)).toThrow(StoreUnavailable);

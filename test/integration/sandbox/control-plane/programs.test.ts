@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startExternalApiServer } from '#sandbox/control-plane/external/external-api-server.js';
-import { Program } from '#sandbox/control-plane/external/program.js';
+import { ChildProgram } from '#sandbox/control-plane/external/program.js';
 import { createLogger, setLogOutput } from '#base/telemetry/log.js';
 import { eventually } from '../../../harness/cluster.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
@@ -53,7 +53,7 @@ test('a full disk is called a full disk', async () => {
 test('a program that keeps ending is trouble, and is started again', async () => {
   const folder = await temporaryFolder('meshctl-programs-');
   const gone = join(folder, 'gone');
-  const program = new Program({
+  const program = new ChildProgram({
     name: 'etcd',
     file: script(join(folder, 'etcd'), `test -e ${gone} && exec sleep 60; echo 'Error: no luck'; exit 3`),
     args: [],

@@ -14,7 +14,7 @@ import {
   type JsonObject,
   objectOf,
   objectsOf,
-  pathOf,
+  valueIn,
   stringOf,
   stringsOf,
 } from '#sandbox/base/json.js';
@@ -72,7 +72,7 @@ const definitions: readonly Definition[] = renderCrds(readTemplateFiles()).map((
 });
 
 function openApiOf(version: JsonObject): Json | undefined {
-  return pathOf(version, 'schema', 'openAPIV3Schema');
+  return valueIn(version, 'schema', 'openAPIV3Schema');
 }
 
 function eachSchema(schema: Json | undefined, visit: (schema: JsonObject) => void): void {
@@ -85,7 +85,7 @@ function eachSchema(schema: Json | undefined, visit: (schema: JsonObject) => voi
 function schemaOf(object: JsonObject): Schema {
   const [group, version] = stringOf(object['apiVersion']).split('/');
   const definition = definitions.find(
-    ({ spec }) => spec['group'] === group && pathOf(spec, 'names', 'kind') === object['kind'],
+    ({ spec }) => spec['group'] === group && valueIn(spec, 'names', 'kind') === object['kind'],
   );
   const found = definition?.versions.find((v) => v['name'] === version);
   if (found === undefined)
@@ -108,7 +108,7 @@ function samples(name: string): [title: string, object: JsonObject][] {
   const text = readFileSync(new URL(`./crd-samples/${name}.yaml`, import.meta.url), 'utf8');
   return parseAllDocuments(text).map((document) => {
     const object = objectOf(document.toJS() as Json);
-    return [`${stringOf(object['kind'])} ${stringOf(pathOf(object, 'metadata', 'name'))}`, object];
+    return [`${stringOf(object['kind'])} ${stringOf(valueIn(object, 'metadata', 'name'))}`, object];
   });
 }
 
@@ -116,10 +116,10 @@ describe('the definitions', () => {
   it('are those of the table, each in a file named after it', () => {
     const found = Object.fromEntries(
       definitions.map(({ crd, spec, versions }) => [
-        pathOf(crd, 'metadata', 'name'),
+        valueIn(crd, 'metadata', 'name'),
         [
-          pathOf(spec, 'names', 'kind'),
-          stringsOf(pathOf(spec, 'names', 'shortNames')),
+          valueIn(spec, 'names', 'kind'),
+          stringsOf(valueIn(spec, 'names', 'shortNames')),
           versions.map(
             (v) =>
               `${v['served'] === true ? '' : '-'}${stringOf(v['name'])}${v['storage'] === true ? '!' : ''}`,
@@ -129,9 +129,9 @@ describe('the definitions', () => {
     );
     expect(found).toEqual(table);
     for (const { file, crd, spec } of definitions) {
-      const plural = stringOf(pathOf(spec, 'names', 'plural'));
+      const plural = stringOf(valueIn(spec, 'names', 'plural'));
       expect(file).toMatch(new RegExp(`^(crds|gateway-api)/${plural}\\.yaml$`));
-      expect(pathOf(crd, 'metadata', 'name')).toBe(`${plural}.${stringOf(spec['group'])}`);
+      expect(valueIn(crd, 'metadata', 'name')).toBe(`${plural}.${stringOf(spec['group'])}`);
     }
   });
 
@@ -153,7 +153,7 @@ describe('the definitions', () => {
 
   it('have a description of every field, but where a type says all', () => {
     for (const { file, versions } of definitions.filter((d) => d.file.startsWith('gateway-api/'))) {
-      const { spec, status } = objectOf(pathOf(openApiOf(versions[0] ?? {}), 'properties'));
+      const { spec, status } = objectOf(valueIn(openApiOf(versions[0] ?? {}), 'properties'));
       for (const root of [spec, status]) {
         eachSchema(root, (schema) => {
           for (const [name, field] of Object.entries(objectOf(schema['properties']))) {
@@ -166,7 +166,7 @@ describe('the definitions', () => {
 
   it('say that a reserved group was described by somebody else', () => {
     for (const { crd, spec } of definitions.filter((d) => stringOf(d.spec['group']).endsWith('.k8s.io'))) {
-      const approval = pathOf(crd, 'metadata', 'annotations', 'api-approved.kubernetes.io');
+      const approval = valueIn(crd, 'metadata', 'annotations', 'api-approved.kubernetes.io');
       expect([spec['group'], approval]).toEqual([spec['group'], expect.stringMatching(/^unapproved/)]);
     }
   });
@@ -180,7 +180,7 @@ describe('the definitions', () => {
         expect(stringOf(rule['message'])).not.toBe('');
       }
       // An API server refuses a map list whose keys may be missing.
-      const required = stringsOf(pathOf(s, 'items', 'required'));
+      const required = stringsOf(valueIn(s, 'items', 'required'));
       if (s['x-kubernetes-list-type'] === 'map') {
         expect(required).toEqual(expect.arrayContaining(stringsOf(s['x-kubernetes-list-map-keys'])));
       }
@@ -210,7 +210,7 @@ describe('objects', () => {
   });
 
   it.each(samples('refused'))('%s is refused with a reason', (_, object) => {
-    const reason = stringOf(pathOf(object, 'metadata', 'annotations', 'refused-with'));
+    const reason = stringOf(valueIn(object, 'metadata', 'annotations', 'refused-with'));
     expect(reason).not.toBe('');
     expect(problemsOf(object).join('\n')).toContain(reason);
   });
@@ -240,7 +240,7 @@ describe('objects', () => {
       },
     };
     applyDefaults(gateway, schemaOf(gateway));
-    expect(pathOf(gateway, 'spec', 'listeners')).toMatchObject([
+    expect(valueIn(gateway, 'spec', 'listeners')).toMatchObject([
       { allowedRoutes: { namespaces: { from: 'Same' } } },
     ]);
   });

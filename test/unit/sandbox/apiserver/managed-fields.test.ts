@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { applyConfiguration } from '#sandbox/apiserver/managed-fields/apply.js';
 import { recordUpdate } from '#sandbox/apiserver/managed-fields/record-update.js';
-import type { KubeObject } from '#sandbox/apiserver/object.js';
+import type { ApiObject } from '#sandbox/apiserver/object.js';
 import { BuiltinSchemas } from '#sandbox/apiserver/schema/builtin-schema.js';
 
 const schema = new BuiltinSchemas().get('api.apps.v1.Deployment');
 const who = (manager: string) => ({ manager, apiVersion: 'apps/v1', subresource: '' });
 
-function deployment(spec: KubeObject['spec'], metadata: Record<string, string> = {}): KubeObject {
+function deployment(spec: ApiObject['spec'], metadata: Record<string, string> = {}): ApiObject {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -25,11 +25,11 @@ function deployment(spec: KubeObject['spec'], metadata: Record<string, string> =
 const containers = (...list: Record<string, string>[]) => ({ template: { spec: { containers: list } } });
 
 function apply(
-  live: KubeObject | undefined,
+  live: ApiObject | undefined,
   manager: string,
-  spec: KubeObject['spec'],
+  spec: ApiObject['spec'],
   force = false,
-): KubeObject {
+): ApiObject {
   return applyConfiguration({ live, applied: deployment(spec), schema, who: who(manager), force });
 }
 

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { podAmounts, isBestEffort } from '#sandbox/apiserver/admission/pods/pod-resources.js';
 import { shown } from '#sandbox/apiserver/admission/pods/amounts.js';
-import { podMatches } from '#sandbox/apiserver/admission/quota/scopes.js';
+import { isPodInScope } from '#sandbox/apiserver/admission/quota/scopes.js';
 import { isCountedIn, unspecified, usageOf } from '#sandbox/apiserver/admission/quota/usage.js';
 import type { JsonObject } from '#sandbox/base/json.js';
-import type { KubeObject } from '#sandbox/apiserver/object.js';
+import type { ApiObject } from '#sandbox/apiserver/object.js';
 
 const pods = { group: '', plural: 'pods' };
 const container = (
@@ -17,7 +17,7 @@ const container = (
   resources: { requests, limits },
   ...more,
 });
-const object = (kind: string, spec: JsonObject, more: JsonObject = {}): KubeObject => ({
+const object = (kind: string, spec: JsonObject, more: JsonObject = {}): ApiObject => ({
   apiVersion: 'v1',
   kind,
   metadata: { name: 'x', namespace: 'n', uid: 'u', resourceVersion: '1', creationTimestamp: '' },
@@ -74,16 +74,16 @@ describe('what pods use', () => {
 });
 
 describe('scopes', () => {
-  const pod = (spec: JsonObject): KubeObject => object('Pod', spec);
+  const pod = (spec: JsonObject): ApiObject => object('Pod', spec);
   test('best effort, deadlines and priority', () => {
     expect(isBestEffort({ containers: [container({ 'example.com/x': '1' })] })).toBe(true);
     expect(isBestEffort({ containers: [container({}, { cpu: '1' })] })).toBe(false);
     const plain = { operator: 'Exists', values: [] };
-    expect(podMatches({ scope: 'Terminating', ...plain }, pod({ activeDeadlineSeconds: 5 }))).toBe(true);
-    expect(podMatches({ scope: 'NotTerminating', ...plain }, pod({}))).toBe(true);
+    expect(isPodInScope({ scope: 'Terminating', ...plain }, pod({ activeDeadlineSeconds: 5 }))).toBe(true);
+    expect(isPodInScope({ scope: 'NotTerminating', ...plain }, pod({}))).toBe(true);
     const critical = { scope: 'PriorityClass', operator: 'In', values: ['critical'] };
-    expect(podMatches(critical, pod({ priorityClassName: 'critical' }))).toBe(true);
-    expect(podMatches(critical, pod({}))).toBe(false);
-    expect(podMatches({ ...critical, operator: 'DoesNotExist' }, pod({}))).toBe(true);
+    expect(isPodInScope(critical, pod({ priorityClassName: 'critical' }))).toBe(true);
+    expect(isPodInScope(critical, pod({}))).toBe(false);
+    expect(isPodInScope({ ...critical, operator: 'DoesNotExist' }, pod({}))).toBe(true);
   });
 });

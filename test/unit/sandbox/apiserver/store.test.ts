@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { KubeObject } from '#sandbox/apiserver/object.js';
+import type { ApiObject } from '#sandbox/apiserver/object.js';
 import { Store, StoreConflict } from '#sandbox/apiserver/storage/store.js';
 
-function object(name: string, value = 0): KubeObject {
+function object(name: string, value = 0): ApiObject {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { acceptedByDefault } from '#sandbox/apiserver/http/negotiation.js';
 import { builtinResources } from '#sandbox/apiserver/builtin/builtin-table.js';
-import type { KubeObject } from '#sandbox/apiserver/object.js';
+import type { ApiObject } from '#sandbox/apiserver/object.js';
 import { Store } from '#sandbox/apiserver/storage/store.js';
 import { watchEvents, type WatchOptions, type WatchSink } from '#sandbox/apiserver/watch/watch-events.js';
 
@@ -22,7 +22,7 @@ const base: WatchOptions = {
   timeoutSeconds: undefined,
 };
 
-function object(name: string): KubeObject {
+function object(name: string): ApiObject {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -59,7 +59,7 @@ class Client implements WatchSink {
   }
 
   get names(): string[] {
-    return this.frames.map((f) => (JSON.parse(f) as { object: KubeObject }).object.metadata.name);
+    return this.frames.map((f) => (JSON.parse(f) as { object: ApiObject }).object.metadata.name);
   }
 }
 
@@ -89,7 +89,7 @@ describe('a watch', () => {
     for (let i = 0; i < 1_000; i++) current = store.update('configmaps', object('a'), current);
     expect(client.frames).toHaveLength(2);
     const told = Number(
-      (JSON.parse(client.frames[1] ?? '') as { object: KubeObject }).object.metadata.resourceVersion,
+      (JSON.parse(client.frames[1] ?? '') as { object: ApiObject }).object.metadata.resourceVersion,
     );
     client.read();
     await ended;
@@ -108,7 +108,7 @@ describe('a watch', () => {
     const clients = Array.from({ length: 5 }, () => new Client());
     const ended = clients.map((client) => watchEvents(store, base).run(client, stop.signal));
     for (const client of clients) client.isReading = false;
-    const changes: WeakRef<KubeObject>[] = [];
+    const changes: WeakRef<ApiObject>[] = [];
     let current = store.create('configmaps', object('a'));
     for (let i = 0; i < 2_000; i++) {
       current = store.update('configmaps', object('a'), current);
@@ -143,7 +143,7 @@ describe('a watch', () => {
     stop.abort();
     await Promise.all(ended);
     const outcomes = clients.map(({ frames }) => {
-      const events = frames.map((f) => JSON.parse(f) as { type: string; object: KubeObject });
+      const events = frames.map((f) => JSON.parse(f) as { type: string; object: ApiObject });
       const isCut = events.at(-1)?.type === 'ERROR';
       const revisions = (isCut ? events.slice(0, -1) : events).map((e) =>
         Number(e.object.metadata.resourceVersion),
@@ -161,7 +161,7 @@ describe('a watch', () => {
     const client = new Client();
     const options = { ...base, allowsBookmarks: true, timeoutSeconds: 0.05 };
     await watchEvents(store, options).run(client, new AbortController().signal);
-    const last = JSON.parse(client.frames.at(-1) ?? '') as { type: string; object: KubeObject };
+    const last = JSON.parse(client.frames.at(-1) ?? '') as { type: string; object: ApiObject };
     expect(last).toMatchObject({
       type: 'BOOKMARK',
       object: { metadata: { resourceVersion: String(store.revision) } },

@@ -4,7 +4,7 @@ import * as x509 from '@peculiar/x509';
 import { expect, test } from 'vitest';
 import { isDoneWith } from '#sandbox/cluster/controllers/certificates/certificate-cleaner.js';
 import { signerVerdict } from '#sandbox/cluster/controllers/certificates/signer-rules.js';
-import type { SigningRequest } from '#sandbox/cluster/controllers/certificates/signing-request.js';
+import type { CertificateSigningRequest } from '#sandbox/cluster/controllers/certificates/signing-request.js';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const kubeletClient = 'kubernetes.io/kube-apiserver-client-kubelet';
@@ -102,7 +102,7 @@ const hourMs = 3_600_000;
 const now = Date.parse('2030-01-10T00:00:00Z');
 const ago = (hours: number): string => new Date(now - hours * hourMs).toISOString();
 
-function csr(age: number, status: SigningRequest['status']): SigningRequest {
+function csr(age: number, status: CertificateSigningRequest['status']): CertificateSigningRequest {
   return {
     apiVersion: 'certificates.k8s.io/v1',
     kind: 'CertificateSigningRequest',
@@ -114,7 +114,7 @@ function csr(age: number, status: SigningRequest['status']): SigningRequest {
 
 const answered = (type: string, hours: number) =>
   [{ type, status: 'True', lastUpdateTime: ago(hours) }] satisfies NonNullable<
-    SigningRequest['status']
+    CertificateSigningRequest['status']
   >['conditions'];
 
 test('requests are kept while somebody may need them', () => {

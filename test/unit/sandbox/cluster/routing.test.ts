@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ChainTable, parseSave, renderTable } from '#sandbox/cluster/netfilter/chain-table.js';
+import { type ChainTable, parseTables, renderTable } from '#sandbox/cluster/netfilter/chain-table.js';
 import type { IpFamily } from '#base/net/address.js';
 import { serviceTables } from '#sandbox/cluster/service-routing/rules.js';
 import { serviceRoutes } from '#sandbox/cluster/service-routing/service-route.js';
@@ -202,7 +202,7 @@ describe('applying', () => {
 
   it("keeps jumps that are there, adds missing ones, removes stale chains, touches nobody else's", () => {
     const [nat] = serviceTables([], { family: 'IPv4', podNetwork: '10.244.0.0/16' });
-    const present = parseSave(saved, 'KUBE-').get('nat');
+    const present = parseTables(saved, 'KUBE-').get('nat');
     expect(present?.chains.get('KUBE-SERVICES')).toBe(1);
     const lines = renderTable(nat ?? { name: 'nat', chains: new Map(), jumps: [] }, {
       rewrite: [...(nat?.chains.keys() ?? [])],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { admissionProblem, type NodeState } from '#sandbox/node/kubelet/admission.js';
+import { admissionProblem, type KubeletState } from '#sandbox/node/kubelet/admission.js';
 import { podRequest } from '#sandbox/node/kubelet/pod-requests.js';
-import type { Pod } from '#sandbox/node/model/pod.js';
+import type { KubeletPod } from '#sandbox/node/model/pod.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const node = {
@@ -10,11 +10,11 @@ const node = {
   metadata: { name: 'node-1', labels: { disk: 'ssd' } },
 };
 
-function state(active: readonly Pod[] = []): NodeState {
+function state(active: readonly KubeletPod[] = []): KubeletState {
   return { node, active, allocatable: { cpu: 2, memoryBytes: 1024, pods: 3 } };
 }
 
-function asking(requests: Record<string, string>): Pod {
+function asking(requests: Record<string, string>): KubeletPod {
   return makePod({ spec: { containers: [makeContainer({ resources: { requests } })] } });
 }
 
@@ -51,20 +51,20 @@ describe('a node takes a pod', () => {
   });
 
   test('that selects it, by whoever it was bound', () => {
-    const selecting = (disk: string): Pod => makePod({ spec: { nodeSelector: { disk } } });
+    const selecting = (disk: string): KubeletPod => makePod({ spec: { nodeSelector: { disk } } });
     expect(admissionProblem(selecting('ssd'), state())).toBeUndefined();
     expect(admissionProblem(selecting('hdd'), state())?.reason).toBe('NodeAffinity');
   });
 
   test('whose host ports are free', () => {
-    const on = (hostPort: number): Pod =>
+    const on = (hostPort: number): KubeletPod =>
       makePod({ spec: { containers: [makeContainer({ ports: [{ containerPort: 1, hostPort }] })] } });
     expect(admissionProblem(on(80), state([on(81)]))).toBeUndefined();
     expect(admissionProblem(on(80), state([on(80)]))?.reason).toBe('NodePorts');
   });
 
   test('that changes nothing outside itself and claims no protection that is not there', () => {
-    const sysctl = (name: string): Pod =>
+    const sysctl = (name: string): KubeletPod =>
       makePod({ spec: { securityContext: { sysctls: [{ name, value: '1' }] } } });
     expect(admissionProblem(sysctl('net/ipv4/tcp_syncookies'), state())).toBeUndefined();
     expect(admissionProblem(sysctl('vm.swappiness'), state())?.reason).toBe('SysctlForbidden');

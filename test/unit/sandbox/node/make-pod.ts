@@ -1,13 +1,13 @@
-import type { ContainerSpec, Pod } from '#sandbox/node/model/pod.js';
+import type { ContainerSpec, KubeletPod } from '#sandbox/node/model/pod.js';
 
 interface PodParts {
-  readonly metadata?: Partial<Pod['metadata']>;
-  readonly spec?: Partial<Pod['spec']>;
-  readonly status?: Pod['status'];
+  readonly metadata?: Partial<KubeletPod['metadata']>;
+  readonly spec?: Partial<KubeletPod['spec']>;
+  readonly status?: KubeletPod['status'];
 }
 
 /** A valid pod `ns/p` with one container `c`; a test names only what matters to it. */
-export function makePod(o: PodParts = {}): Pod {
+export function makePod(o: PodParts = {}): KubeletPod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',

@@ -1,19 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { makeSlots, shouldRun } from '#sandbox/node/kubelet/pod/pod-slots.js';
 import { podPhase } from '#sandbox/node/kubelet/pod/pod-phase.js';
-import type { Pod } from '#sandbox/node/model/pod.js';
-import type { ContainerState, ContainerStatus } from '#sandbox/node/model/pod-status.js';
+import type { KubeletPod } from '#sandbox/node/model/pod.js';
+import type { KubeletContainerState, KubeletContainerStatus } from '#sandbox/node/model/pod-status.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const begun = '2026-01-01T00:00:00Z';
 const rebooted = new Date('2026-01-02T00:00:00Z');
-const running: ContainerState = { running: { startedAt: begun } };
+const running: KubeletContainerState = { running: { startedAt: begun } };
 
-function ended(exitCode: number): ContainerState {
+function ended(exitCode: number): KubeletContainerState {
   return { terminated: { exitCode, reason: 'Error', startedAt: begun, finishedAt: begun } };
 }
 
-function status(name: string, state: ContainerState, restartCount = 0): ContainerStatus {
+function status(name: string, state: KubeletContainerState, restartCount = 0): KubeletContainerStatus {
   return {
     name,
     state,
@@ -27,7 +27,10 @@ function status(name: string, state: ContainerState, restartCount = 0): Containe
 }
 
 /** A pod as the API server has it when its node comes back: container `a`, and others by name. */
-function podWith(policy: 'Always' | 'OnFailure' | 'Never', states: Record<string, ContainerState>): Pod {
+function podWith(
+  policy: 'Always' | 'OnFailure' | 'Never',
+  states: Record<string, KubeletContainerState>,
+): KubeletPod {
   const names = Object.keys(states);
   return makePod({
     spec: { restartPolicy: policy, containers: names.map((name) => makeContainer({ name })) },

@@ -6,7 +6,7 @@ import { podConditions } from '#sandbox/node/kubelet/pod/pod-conditions.js';
 import { podPhase } from '#sandbox/node/kubelet/pod/pod-phase.js';
 import { buildPodStatus } from '#sandbox/node/kubelet/pod/pod-status.js';
 import { qosClass } from '#sandbox/node/kubelet/qos-class.js';
-import type { Pod } from '#sandbox/node/model/pod.js';
+import type { KubeletPod } from '#sandbox/node/model/pod.js';
 import { makeContainer, makePod } from './make-pod.js';
 
 const dns = { nameserver: '10.96.0.10', domain: 'cluster.local' };
@@ -19,7 +19,7 @@ function endedSlot(exitCode: number, kind: 'init' | 'main' = 'main'): ContainerS
   return slot;
 }
 
-function statusOf(pod: Pod, slots: ContainerSlot[], o: { published?: Pod['status'] } = {}) {
+function statusOf(pod: KubeletPod, slots: ContainerSlot[], o: { published?: KubeletPod['status'] } = {}) {
   return buildPodStatus({
     pod,
     slots,
@@ -36,7 +36,7 @@ function statusOf(pod: Pod, slots: ContainerSlot[], o: { published?: Pod['status
 }
 
 describe('phase of a pod', () => {
-  const phase = (pod: Pod, slots: ContainerSlot[]) => podPhase(pod, slots, { isTerminal: false });
+  const phase = (pod: KubeletPod, slots: ContainerSlot[]) => podPhase(pod, slots, { isTerminal: false });
 
   test('an init container that failed for good fails the pod', () => {
     const slots = [endedSlot(1, 'init'), new ContainerSlot(makeContainer({}), 'main')];

@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type VolumeFile, writeAtomically } from '#sandbox/node/volume/atomic-writer.js';
+import { type VolumeFile, writeVolumeFiles } from '#sandbox/node/volume/atomic-writer.js';
 import { sourcesOf } from '#sandbox/node/volume/volume-content.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
@@ -11,7 +11,7 @@ describe('atomic volume content', () => {
   test('names lead through ..data, which is replaced as a whole', async () => {
     const folder = await temporaryFolder('volume-');
     expect(
-      await writeAtomically(
+      await writeVolumeFiles(
         folder,
         new Map([
           ['a', file('1')],
@@ -24,7 +24,7 @@ describe('atomic volume content', () => {
     expect((await stat(join(folder, 'sub/b'))).mode & 0o777).toBe(0o400);
     const before = await readlink(join(folder, '..data'));
 
-    expect(await writeAtomically(folder, new Map([['c', file('3')]]))).toBe(true);
+    expect(await writeVolumeFiles(folder, new Map([['c', file('3')]]))).toBe(true);
     expect(await readlink(join(folder, '..data'))).not.toBe(before);
     expect((await readdir(folder)).filter((n) => !n.startsWith('..'))).toEqual(['c']);
     expect((await readdir(folder)).filter((n) => n.startsWith('..2'))).toHaveLength(1);
@@ -33,15 +33,15 @@ describe('atomic volume content', () => {
   test('the same content changes nothing', async () => {
     const folder = await temporaryFolder('volume-');
     const files = new Map([['a', file('1')]]);
-    await writeAtomically(folder, files);
+    await writeVolumeFiles(folder, files);
     const before = await readlink(join(folder, '..data'));
-    expect(await writeAtomically(folder, files)).toBe(false);
+    expect(await writeVolumeFiles(folder, files)).toBe(false);
     expect(await readlink(join(folder, '..data'))).toBe(before);
   });
 
   test.each(['../x', '/etc/x'])('a path that leads out is refused: %s', async (path) => {
     const folder = await temporaryFolder('volume-');
-    await expect(writeAtomically(folder, new Map([[path, file('1')]]))).rejects.toThrow('invalid path');
+    await expect(writeVolumeFiles(folder, new Map([[path, file('1')]]))).rejects.toThrow('invalid path');
   });
 });
 

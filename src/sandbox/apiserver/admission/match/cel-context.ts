@@ -2,7 +2,7 @@ import { serviceAccountGroups, type UserInfo } from '../../user.js';
 import { type AccessOracle, CelAuthorizer } from '../../cel/libraries/authorization.js';
 import { celValue } from '../../cel/values.js';
 import type { Authorizer } from '../../rbac/authorizer.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ServedResource } from '../../registry/resource.js';
 import type { AdmissionRequest } from '../../registry/admission.js';
 import { requestView } from './request-view.js';
 import { targetOf } from './rules.js';
@@ -37,7 +37,7 @@ function oracle(authorizer: Authorizer, user: UserInfo): AccessOracle {
 /** The variables of expressions about a request. */
 export function celContext(
   request: AdmissionRequest,
-  as: Resource,
+  as: ServedResource,
   objects: VersionedObjects,
   authorizer: Authorizer,
 ): Record<string, unknown> {

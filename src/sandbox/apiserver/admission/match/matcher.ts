@@ -1,8 +1,8 @@
 import type { Json } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
-import { LabelSelector } from '../../registry/label-selector.js';
+import type { ApiObject } from '../../object.js';
+import { LabelQuery } from '../../registry/label-selector.js';
 import type { Registry } from '../../registry/registry.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ServedResource } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionRequest } from '../../registry/admission.js';
 import { type MatchRule, ruleMatches, targetOf } from './rules.js';
@@ -11,15 +11,15 @@ import { type MatchRule, ruleMatches, targetOf } from './rules.js';
 export interface MatchCriteria {
   readonly rules: readonly MatchRule[];
   readonly excluded: readonly MatchRule[];
-  readonly namespaceSelector: LabelSelector;
-  readonly objectSelector: LabelSelector;
+  readonly namespaceSelector: LabelQuery;
+  readonly objectSelector: LabelQuery;
   /** Also match requests made through another version of the same resource. */
   readonly isEquivalent: boolean;
 }
 
 /** A selector that may be absent: everything. */
-export function selectorOf(value: Json | undefined): LabelSelector {
-  return value === undefined || value === null ? new LabelSelector([]) : LabelSelector.fromObject(value);
+export function queryOf(value: Json | undefined): LabelQuery {
+  return value === undefined || value === null ? new LabelQuery([]) : LabelQuery.fromObject(value);
 }
 
 const configurationGroup = 'admissionregistration.k8s.io';
@@ -48,22 +48,22 @@ export class Matcher {
   }
 
   /** The version of the resource under which a request matches; undefined when it does not. */
-  match(criteria: MatchCriteria, request: AdmissionRequest): Resource | undefined {
+  match(criteria: MatchCriteria, request: AdmissionRequest): ServedResource | undefined {
     if (!this.#selects(criteria.objectSelector, request)) return undefined;
     const as = this.#ruled(criteria, request);
     return as !== undefined && this.#inNamespace(criteria.namespaceSelector, request) ? as : undefined;
   }
 
   /** The namespace a request is in; undefined for requests outside of namespaces. */
-  namespaceOf(request: AdmissionRequest): KubeObject | undefined {
+  namespaceOf(request: AdmissionRequest): ApiObject | undefined {
     const { namespace } = targetOf(request);
     if (namespace === undefined) return undefined;
     if (request.resource.storage === 'namespaces' && request.operation !== 'DELETE') return request.object;
     return this.#store.get('namespaces', undefined, namespace);
   }
 
-  #ruled(criteria: MatchCriteria, request: AdmissionRequest): Resource | undefined {
-    const matches = (rules: readonly MatchRule[], resource: Resource): boolean => {
+  #ruled(criteria: MatchCriteria, request: AdmissionRequest): ServedResource | undefined {
+    const matches = (rules: readonly MatchRule[], resource: ServedResource): boolean => {
       const target = {
         operation: request.operation,
         group: resource.group,
@@ -80,11 +80,11 @@ export class Matcher {
     return known.find((r) => matches(criteria.rules, r));
   }
 
-  #equivalents(resource: Resource): Resource[] {
+  #equivalents(resource: ServedResource): ServedResource[] {
     return this.#registry.all().filter((r) => r.storage === resource.storage && r !== resource);
   }
 
-  #selects(selector: LabelSelector, { object, old, operation }: AdmissionRequest): boolean {
+  #selects(selector: LabelQuery, { object, old, operation }: AdmissionRequest): boolean {
     if (selector.isEmpty) return true;
     if (operation === 'CONNECT') return false;
     return (
@@ -92,7 +92,7 @@ export class Matcher {
     );
   }
 
-  #inNamespace(selector: LabelSelector, request: AdmissionRequest): boolean {
+  #inNamespace(selector: LabelQuery, request: AdmissionRequest): boolean {
     if (selector.isEmpty || targetOf(request).namespace === undefined) return true;
     return selector.matches(this.namespaceOf(request)?.metadata.labels);
   }

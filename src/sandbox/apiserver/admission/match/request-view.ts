@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Json, JsonObject } from '../../../base/json.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ServedResource } from '../../registry/resource.js';
 import type { AdmissionRequest, BodyType } from '../../registry/admission.js';
 import { targetOf } from './rules.js';
 
@@ -11,7 +11,7 @@ const optionKinds = {
   CONNECT: '',
 } as const;
 
-function kindOf(request: AdmissionRequest, as: Resource): BodyType {
+function kindOf(request: AdmissionRequest, as: ServedResource): BodyType {
   return request.bodyType ?? { group: as.group, version: as.version, kind: as.kind };
 }
 
@@ -31,7 +31,11 @@ function optionsOf(request: AdmissionRequest): Json {
  * The `request` of an AdmissionReview, without its objects. `as` is the version
  * under which the request matched; the version it was made in is told beside it.
  */
-export function requestView(request: AdmissionRequest, as: Resource, uid: string = randomUUID()): JsonObject {
+export function requestView(
+  request: AdmissionRequest,
+  as: ServedResource,
+  uid: string = randomUUID(),
+): JsonObject {
   const { resource, user, subresource = '' } = request;
   const { namespace, name } = targetOf(request);
   const shownName = request.isNameGenerated === true ? '' : name;

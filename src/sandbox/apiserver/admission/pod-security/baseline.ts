@@ -2,7 +2,7 @@ import { safeSysctls } from '../../../base/safe-sysctls.js';
 import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import {
   allContainers,
-  type Check,
+  type PodSecurityCheck,
   containers,
   contextOf,
   distinct,
@@ -36,7 +36,7 @@ const seLinuxTypes: ReadonlySet<string> = new Set([
 ]);
 const appArmorPrefix = 'container.apparmor.security.beta.kubernetes.io/';
 
-const appArmor: Check = ({ spec, annotations }) => {
+const appArmor: PodSecurityCheck = ({ spec, annotations }) => {
   const isForbidden = (owner: JsonObject): boolean =>
     objectOf(contextOf(owner).appArmorProfile).type === 'Unconfined';
   const setters: string[] = [];
@@ -61,7 +61,7 @@ const appArmor: Check = ({ spec, annotations }) => {
   };
 };
 
-const capabilities: Check = ({ spec }) => {
+const capabilities: PodSecurityCheck = ({ spec }) => {
   const forbidden = new Set<string>();
   const names = namesWhere(spec, (container) => {
     const added = stringsOf(objectOf(contextOf(container).capabilities).add).filter(
@@ -77,14 +77,14 @@ const capabilities: Check = ({ spec }) => {
   };
 };
 
-const hostNamespaces: Check = ({ spec }) => {
+const hostNamespaces: PodSecurityCheck = ({ spec }) => {
   const set = ['hostNetwork', 'hostPID', 'hostIPC'].filter((field) => spec[field] === true);
   return set.length === 0
     ? undefined
     : { reason: 'host namespaces', detail: set.map((field) => `${field}=true`).join(', ') };
 };
 
-const hostPathVolumes: Check = ({ spec }) => {
+const hostPathVolumes: PodSecurityCheck = ({ spec }) => {
   const names = objectsOf(spec.volumes)
     .filter((v) => v.hostPath !== undefined)
     .map((v) => stringOf(v.name));
@@ -93,7 +93,7 @@ const hostPathVolumes: Check = ({ spec }) => {
     : { reason: 'hostPath volumes', detail: `${plural('volume', names.length)} ${quoted(names)}` };
 };
 
-const hostPorts: Check = ({ spec }) => {
+const hostPorts: PodSecurityCheck = ({ spec }) => {
   const ports: number[] = [];
   const names = namesWhere(spec, (container) => {
     const used = objectsOf(container.ports)
@@ -110,14 +110,14 @@ const hostPorts: Check = ({ spec }) => {
   };
 };
 
-const privileged: Check = ({ spec }) => {
+const privileged: PodSecurityCheck = ({ spec }) => {
   const names = namesWhere(spec, (c) => contextOf(c).privileged === true);
   return names.length === 0
     ? undefined
     : { reason: 'privileged', detail: `${containers(names)} must not set securityContext.privileged=true` };
 };
 
-const procMount: Check = ({ spec }) => {
+const procMount: PodSecurityCheck = ({ spec }) => {
   const values: string[] = [];
   const names = namesWhere(spec, (c) => {
     const value = stringOf(contextOf(c).procMount);
@@ -133,7 +133,7 @@ const procMount: Check = ({ spec }) => {
       };
 };
 
-const seLinux: Check = ({ spec }) => {
+const seLinux: PodSecurityCheck = ({ spec }) => {
   const types: string[] = [];
   const fields = new Set<string>();
   const isForbidden = (owner: JsonObject): boolean => {
@@ -159,7 +159,7 @@ const seLinux: Check = ({ spec }) => {
   };
 };
 
-const seccomp: Check = ({ spec }) => {
+const seccomp: PodSecurityCheck = ({ spec }) => {
   const isForbidden = (owner: JsonObject): boolean =>
     objectOf(contextOf(owner).seccompProfile).type === 'Unconfined';
   const setters: string[] = isForbidden(spec) ? ['pod'] : [];
@@ -172,14 +172,14 @@ const seccomp: Check = ({ spec }) => {
   };
 };
 
-const sysctls: Check = ({ spec }) => {
+const sysctls: PodSecurityCheck = ({ spec }) => {
   const forbidden = objectsOf(contextOf(spec).sysctls)
     .map((s) => stringOf(s.name))
     .filter((name) => !safeSysctls.has(name));
   return forbidden.length === 0 ? undefined : { reason: 'forbidden sysctls', detail: forbidden.join(', ') };
 };
 
-const hostProcess: Check = ({ spec }) => {
+const hostProcess: PodSecurityCheck = ({ spec }) => {
   const isSet = (owner: JsonObject): boolean =>
     objectOf(contextOf(owner).windowsOptions).hostProcess === true;
   const setters: string[] = isSet(spec) ? ['pod'] : [];
@@ -196,7 +196,7 @@ const hostProcess: Check = ({ spec }) => {
 };
 
 /** The checks of the baseline level, by name: some are replaced by stricter ones of the restricted level. */
-export const baselineChecks: Readonly<Record<string, Check>> = {
+export const baselineChecks: Readonly<Record<string, PodSecurityCheck>> = {
   appArmor,
   capabilities: (s) => (isWindows(s.spec) ? undefined : capabilities(s)),
   hostNamespaces,

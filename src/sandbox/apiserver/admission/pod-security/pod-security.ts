@@ -1,11 +1,11 @@
 import { apiError, fieldError } from '../../api-error.js';
-import { equalJson, isObject, type JsonObject, objectOf, pathOf, stringMapOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import { equalJson, isObject, type JsonObject, objectOf, valueIn, stringMapOf } from '../../../base/json.js';
+import type { ApiObject } from '../../object.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionPlugin, AdmissionRequest } from '../../registry/admission.js';
 import { baselineChecks } from './baseline.js';
 import { replacedByRestricted, restrictedChecks } from './restricted.js';
-import type { Check, Finding, Subject } from './subject.js';
+import type { PodSecurityCheck, PodSecurityFinding, Subject } from './subject.js';
 
 const prefix = 'pod-security.kubernetes.io/';
 const modes = ['enforce', 'audit', 'warn'] as const;
@@ -44,7 +44,7 @@ function levelOf(labels: Readonly<Record<string, string>> | undefined, mode: Mod
 
 const shown = ({ level, version: at }: LevelVersion): string => `"${level}:${at}"`;
 
-function checksOf(level: Level): Check[] {
+function checksOf(level: Level): PodSecurityCheck[] {
   if (level === 'privileged') return [];
   const baseline = Object.entries(baselineChecks);
   if (level === 'baseline') return baseline.map(([, check]) => check);
@@ -54,13 +54,13 @@ function checksOf(level: Level): Check[] {
   ];
 }
 
-function findings(subject: Subject, level: Level): Finding[] {
+function findings(subject: Subject, level: Level): PodSecurityFinding[] {
   return checksOf(level)
     .map((check) => check(subject))
     .filter((f) => f !== undefined);
 }
 
-function listed(found: readonly Finding[]): string {
+function listed(found: readonly PodSecurityFinding[]): string {
   return found.map(({ reason, detail }) => (detail === '' ? reason : `${reason} (${detail})`)).join(', ');
 }
 
@@ -83,7 +83,7 @@ export function podSecurity(store: Store): AdmissionPlugin {
         return;
       }
       const path = templates[resource.storage];
-      const template = path === undefined ? undefined : pathOf(object, ...path);
+      const template = path === undefined ? undefined : valueIn(object, ...path);
       if (isObject(template) && subresource === '') warn(request, labels, template);
     },
   };
@@ -153,7 +153,7 @@ const equalLevels = (a: LevelVersion, b: LevelVersion): boolean =>
   a.level === b.level && a.version === b.version;
 
 /** What a raised level says of the pods that are there already; they go on running. */
-function existingPodWarnings(namespace: KubeObject, asked: LevelVersion, store: Store): string[] {
+function existingPodWarnings(namespace: ApiObject, asked: LevelVersion, store: Store): string[] {
   const { name } = namespace.metadata;
   const pods = store.list('pods', name).slice(0, existingPodsMax);
   const groups = new Map<string, string[]>();

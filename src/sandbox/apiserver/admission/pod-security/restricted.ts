@@ -1,7 +1,7 @@
 import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import {
   allContainers,
-  type Check,
+  type PodSecurityCheck,
   containers,
   contextOf,
   distinct,
@@ -24,7 +24,7 @@ const volumeTypes: ReadonlySet<string> = new Set([
 ]);
 const profiles: ReadonlySet<string> = new Set(['Localhost', 'RuntimeDefault']);
 
-const allowPrivilegeEscalation: Check = ({ spec }) => {
+const allowPrivilegeEscalation: PodSecurityCheck = ({ spec }) => {
   const names = namesWhere(spec, (c) => contextOf(c).allowPrivilegeEscalation !== false);
   return names.length === 0
     ? undefined
@@ -34,7 +34,7 @@ const allowPrivilegeEscalation: Check = ({ spec }) => {
       };
 };
 
-const capabilities: Check = ({ spec }) => {
+const capabilities: PodSecurityCheck = ({ spec }) => {
   const missing = namesWhere(
     spec,
     (c) => !stringsOf(objectOf(contextOf(c).capabilities).drop).includes('ALL'),
@@ -62,7 +62,7 @@ const capabilities: Check = ({ spec }) => {
     : { reason: 'unrestricted capabilities', detail: details.join('; ') };
 };
 
-const volumes: Check = ({ spec }) => {
+const volumes: PodSecurityCheck = ({ spec }) => {
   const types = new Set<string>();
   const names = objectsOf(spec.volumes)
     .filter((volume) => {
@@ -79,7 +79,7 @@ const volumes: Check = ({ spec }) => {
   };
 };
 
-const runAsNonRoot: Check = ({ spec }) => {
+const runAsNonRoot: PodSecurityCheck = ({ spec }) => {
   const ofPod = contextOf(spec).runAsNonRoot;
   const explicit = namesWhere(spec, (c) => contextOf(c).runAsNonRoot === false);
   const implicit = namesWhere(spec, (c) => contextOf(c).runAsNonRoot === undefined && ofPod !== true);
@@ -101,7 +101,7 @@ const runAsNonRoot: Check = ({ spec }) => {
   };
 };
 
-const runAsUser: Check = ({ spec }) => {
+const runAsUser: PodSecurityCheck = ({ spec }) => {
   const isRoot = (owner: JsonObject): boolean => contextOf(owner).runAsUser === 0;
   const names = namesWhere(spec, isRoot);
   const setters = [...(isRoot(spec) ? ['pod'] : []), ...(names.length > 0 ? [containers(names)] : [])];
@@ -110,7 +110,7 @@ const runAsUser: Check = ({ spec }) => {
     : { reason: 'runAsUser=0', detail: `${setters.join(' and ')} must not set runAsUser=0` };
 };
 
-const seccomp: Check = ({ spec }) => {
+const seccomp: PodSecurityCheck = ({ spec }) => {
   const typeOf = (owner: JsonObject): string => stringOf(objectOf(contextOf(owner).seccompProfile).type);
   const ofPod = typeOf(spec);
   const explicit = allContainers(spec).filter((c) => typeOf(c) !== '' && !profiles.has(typeOf(c)));
@@ -135,12 +135,12 @@ const seccomp: Check = ({ spec }) => {
 };
 
 const onLinux =
-  (check: Check): Check =>
+  (check: PodSecurityCheck): PodSecurityCheck =>
   (subject) =>
     isWindows(subject.spec) ? undefined : check(subject);
 
 /** The checks that the restricted level adds, and the baseline checks that they stand in for. */
-export const restrictedChecks: readonly Check[] = [
+export const restrictedChecks: readonly PodSecurityCheck[] = [
   onLinux(allowPrivilegeEscalation),
   onLinux(capabilities),
   volumes,

@@ -7,12 +7,12 @@ export interface Subject {
 }
 
 /** What a check found: `reason (detail)`. */
-export interface Finding {
+export interface PodSecurityFinding {
   readonly reason: string;
   readonly detail: string;
 }
 
-export type Check = (subject: Subject) => Finding | undefined;
+export type PodSecurityCheck = (subject: Subject) => PodSecurityFinding | undefined;
 
 /** Init containers, containers and ephemeral containers, in that order. */
 export function allContainers(spec: JsonObject): JsonObject[] {

@@ -1,18 +1,18 @@
 import { apiError } from '../../api-error.js';
 import { equalJson, isObject, objectOf, objectsOf, stringMapOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { specOf } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionPlugin } from '../../registry/admission.js';
 
 const storage = 'runtimeclasses.node.k8s.io';
 
-function refuse(pod: KubeObject, detail: string): never {
+function refuse(pod: ApiObject, detail: string): never {
   throw apiError.forbidden({ group: '', plural: 'pods' }, pod.metadata.name, detail);
 }
 
 /** Gives a pod what its RuntimeClass says of overhead and of the nodes that have the runtime. */
-function applyClass(pod: KubeObject, runtime: KubeObject): void {
+function applyClass(pod: ApiObject, runtime: ApiObject): void {
   const spec = specOf(pod);
   const overhead = objectOf(runtime.overhead).podFixed;
   if (isObject(overhead)) {

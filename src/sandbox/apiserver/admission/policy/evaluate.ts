@@ -1,7 +1,7 @@
 import { CostBudget, CostExceeded } from '../../cel/budget.js';
 import { CompileProblem, EvaluationFailure } from '../../cel/expression.js';
 import { celValue } from '../../cel/values.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { conditionsHold } from '../match/conditions.js';
 import { LazyVariables } from './lazy-variables.js';
 import type { Compiled, Policy, Validation } from './policy.js';
@@ -18,7 +18,7 @@ export interface Violation {
 export function violationsOf(
   policy: Policy,
   request: Readonly<Record<string, unknown>>,
-  params: KubeObject | undefined,
+  params: ApiObject | undefined,
 ): Violation[] {
   const budget = new CostBudget();
   const context: Record<string, unknown> = { ...request, params: celValue(params ?? null, undefined) };

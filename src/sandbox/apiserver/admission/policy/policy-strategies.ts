@@ -2,10 +2,10 @@ import { CompileProblem, compileExpression, type ResultType } from '../../cel/ex
 import { policyEnvironment, undeclaredVariables } from './policy.js';
 import { type FieldError, fieldError } from '../../api-error.js';
 import { isObject, type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { keyProblem } from '../../registry/names.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
-import { choiceErrors, conditionErrors, ruleErrors } from '../webhook/webhook-strategies.js';
+import { choiceErrors, conditionErrors, matchRuleErrors } from '../webhook/webhook-strategies.js';
 
 const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge'];
 
@@ -20,8 +20,8 @@ function matchDefaults(match: JsonObject): void {
 function matchErrors(match: JsonObject, at: string): FieldError[] {
   return [
     ...choiceErrors(match.matchPolicy, `${at}.matchPolicy`, ['Equivalent', 'Exact']),
-    ...ruleErrors(match.resourceRules, `${at}.resourceRules`),
-    ...ruleErrors(match.excludeResourceRules, `${at}.excludeResourceRules`),
+    ...matchRuleErrors(match.resourceRules, `${at}.resourceRules`),
+    ...matchRuleErrors(match.excludeResourceRules, `${at}.excludeResourceRules`),
   ];
 }
 
@@ -97,7 +97,7 @@ function auditErrors(annotation: JsonObject, at: string, compile: Compile): Fiel
   ];
 }
 
-function policyErrors(policy: KubeObject): FieldError[] {
+function policyErrors(policy: ApiObject): FieldError[] {
   const spec = specOf(policy);
   const errors: FieldError[] = [];
   const { compile, declare } = compilerOf(spec);
@@ -152,7 +152,7 @@ function paramRefErrors(ref: JsonObject): FieldError[] {
   return errors;
 }
 
-function bindingErrors(binding: KubeObject): FieldError[] {
+function bindingErrors(binding: ApiObject): FieldError[] {
   const spec = specOf(binding);
   const errors: FieldError[] = [];
   if (stringOf(spec.policyName) === '') errors.push(fieldError.required('spec.policyName'));

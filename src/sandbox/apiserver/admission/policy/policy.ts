@@ -1,9 +1,9 @@
 import type { Environment } from '@marcbachmann/cel-js';
 import { CompileProblem, compileExpression, type Expression } from '../../cel/expression.js';
 import { isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { admissionEnvironment, type MatchCondition } from '../match/conditions.js';
-import { type MatchCriteria, selectorOf } from '../match/matcher.js';
+import { type MatchCriteria, queryOf } from '../match/matcher.js';
 import { matchRulesOf } from '../match/rules.js';
 import { LazyVariables } from './lazy-variables.js';
 
@@ -61,14 +61,14 @@ export function criteriaOf(match: JsonObject): MatchCriteria {
   return {
     rules: matchRulesOf(match.resourceRules),
     excluded: matchRulesOf(match.excludeResourceRules),
-    namespaceSelector: selectorOf(match.namespaceSelector),
-    objectSelector: selectorOf(match.objectSelector),
+    namespaceSelector: queryOf(match.namespaceSelector),
+    objectSelector: queryOf(match.objectSelector),
     isEquivalent: match.matchPolicy !== 'Exact',
   };
 }
 
 /** Compiles a policy. */
-export function policyOf(object: KubeObject): Policy {
+export function policyOf(object: ApiObject): Policy {
   const spec = objectOf(object.spec);
   const paramKind = isObject(spec.paramKind)
     ? { apiVersion: stringOf(spec.paramKind.apiVersion), kind: stringOf(spec.paramKind.kind) }

@@ -3,7 +3,7 @@ import { CompileProblem, compileExpression } from '../../cel/expression.js';
 import { SchemaTypes } from '../../cel/schema-types.js';
 import { isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 import { apiVersionOf } from '#base/kube/resource.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ServedResource } from '../../registry/resource.js';
 import { requestTypes } from '../match/conditions.js';
 import { type MatchRule, matchRulesOf } from '../match/rules.js';
 import { LazyVariables } from './lazy-variables.js';
@@ -15,7 +15,7 @@ export interface TypeWarning extends JsonObject {
 }
 
 /** What has to be known of a kind; `verbs` belong to what is no stored object. */
-export type TypedKind = Pick<Resource, 'group' | 'version' | 'plural' | 'kind' | 'schema' | 'verbs'>;
+export type TypedKind = Pick<ServedResource, 'group' | 'version' | 'plural' | 'kind' | 'schema' | 'verbs'>;
 
 /** Kinds checked for one policy; rules may name more. */
 const kindsMax = 10;

@@ -1,17 +1,17 @@
 import type { Logger } from '#base/telemetry/log.js';
 import { ApiError, apiError } from '../../api-error.js';
 import { celValue } from '../../cel/values.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import type { Authorizer } from '../../rbac/authorizer.js';
 import type { Registry } from '../../registry/registry.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ServedResource } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionPlugin, AdmissionRequest } from '../../registry/admission.js';
 import { celContext } from '../match/cel-context.js';
 import { isExempt, Matcher } from '../match/matcher.js';
 import { targetOf } from '../match/rules.js';
 import { inVersion } from '../match/versions.js';
-import { type Binding, bindingOf, BindingProblem, paramsOf } from './binding.js';
+import { type Binding, bindingOf, PolicyBindingProblem, paramsOf } from './binding.js';
 import { violationsOf, type Violation } from './evaluate.js';
 import { type Policy, policyOf } from './policy.js';
 
@@ -37,9 +37,9 @@ interface Denial {
 /** Evaluates the bound ValidatingAdmissionPolicies. */
 export function validatingPolicies(deps: PolicyDeps): AdmissionPlugin {
   const matcher = new Matcher(deps.store, deps.registry);
-  const policies = new WeakMap<KubeObject, Policy>();
-  const bindings = new WeakMap<KubeObject, Binding>();
-  const known = <T>(cache: WeakMap<KubeObject, T>, object: KubeObject, read: (o: KubeObject) => T): T => {
+  const policies = new WeakMap<ApiObject, Policy>();
+  const bindings = new WeakMap<ApiObject, Binding>();
+  const known = <T>(cache: WeakMap<ApiObject, T>, object: ApiObject, read: (o: ApiObject) => T): T => {
     const value = cache.get(object) ?? read(object);
     cache.set(object, value);
     return value;
@@ -80,14 +80,14 @@ export function validatingPolicies(deps: PolicyDeps): AdmissionPlugin {
     policy: Policy,
     binding: Binding,
     request: AdmissionRequest,
-    as: Resource,
+    as: ServedResource,
   ): Promise<Violation[]> {
     const { namespace } = targetOf(request);
-    let params: readonly (KubeObject | undefined)[];
+    let params: readonly (ApiObject | undefined)[];
     try {
       params = paramsOf({ paramKind: policy.paramKind, binding, namespace }, deps.registry, deps.store);
     } catch (error) {
-      if (!(error instanceof BindingProblem)) throw error;
+      if (!(error instanceof PolicyBindingProblem)) throw error;
       return [{ message: `failed to configure binding: ${error.message}`, reason: 'Invalid', isError: true }];
     }
     const context = {

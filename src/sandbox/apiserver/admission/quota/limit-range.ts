@@ -1,7 +1,7 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { apiError } from '../../api-error.js';
 import { childOf, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionPlugin } from '../../registry/admission.js';
 import { containersOf, podAmounts } from '../pods/pod-resources.js';
@@ -16,7 +16,7 @@ interface Sized {
 
 /** Gives pods the default requests and limits of their namespace, and holds pods and claims to its bounds. */
 export function limitRanger(store: Store): AdmissionPlugin {
-  const rangesOf = (namespace: string | undefined): readonly KubeObject[] =>
+  const rangesOf = (namespace: string | undefined): readonly ApiObject[] =>
     namespace === undefined ? [] : store.list('limitranges', namespace);
   return {
     name: 'LimitRanger',
@@ -38,11 +38,11 @@ export function limitRanger(store: Store): AdmissionPlugin {
   };
 }
 
-function itemsOf(range: KubeObject, type: string): JsonObject[] {
+function itemsOf(range: ApiObject, type: string): JsonObject[] {
   return objectsOf(objectOf(range.spec).limits).filter((item) => item.type === type);
 }
 
-function applyDefaults(pod: KubeObject, range: KubeObject): void {
+function applyDefaults(pod: ApiObject, range: ApiObject): void {
   const notes: string[] = [];
   const limits = new Map<string, string>();
   const requests = new Map<string, string>();
@@ -76,7 +76,7 @@ function applyDefaults(pod: KubeObject, range: KubeObject): void {
   };
 }
 
-function podProblems(pod: KubeObject, range: KubeObject): string[] {
+function podProblems(pod: ApiObject, range: ApiObject): string[] {
   const spec = objectOf(pod.spec);
   const problems: string[] = [];
   for (const item of itemsOf(range, 'Container')) {
@@ -94,7 +94,7 @@ function podProblems(pod: KubeObject, range: KubeObject): string[] {
   return problems;
 }
 
-function claimProblems(claim: KubeObject, range: KubeObject): string[] {
+function claimProblems(claim: ApiObject, range: ApiObject): string[] {
   const requests = amountsOf(objectOf(objectOf(claim.spec).resources).requests);
   const asked = requests.get('storage') ?? ExactQuantity.zero;
   return itemsOf(range, 'PersistentVolumeClaim').flatMap((item) => {

@@ -1,19 +1,19 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { objectOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import type { Registry } from '../../registry/registry.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ServedResource } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
 import { type Amounts, addTo, amountsOf } from '../pods/amounts.js';
 import { isInScope, scopesOf } from './scopes.js';
 import { isCountedIn, usageOf } from './usage.js';
 
 /** The hard limits of a quota. */
-export function hardOf(quota: KubeObject): Amounts {
+export function hardOf(quota: ApiObject): Amounts {
   return amountsOf(objectOf(quota.spec).hard);
 }
 
-function limitedResources(names: readonly string[], registry: Registry): Resource[] {
+function limitedResources(names: readonly string[], registry: Registry): ServedResource[] {
   const seen = new Set<string>();
   return registry.all().filter((r) => {
     if (!r.namespaced || r.verbs !== undefined || seen.has(r.storage)) return false;
@@ -24,7 +24,7 @@ function limitedResources(names: readonly string[], registry: Registry): Resourc
 }
 
 /** What is used of each limit of a quota right now; limits on nothing that is served are left out. */
-export function usedOf(quota: KubeObject, registry: Registry, store: Store): Map<string, ExactQuantity> {
+export function usedOf(quota: ApiObject, registry: Registry, store: Store): Map<string, ExactQuantity> {
   const names = [...hardOf(quota).keys()];
   const scopes = scopesOf(objectOf(quota.spec));
   const used = new Map<string, ExactQuantity>();

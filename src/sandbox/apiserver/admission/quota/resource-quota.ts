@@ -1,13 +1,13 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
 import { apiError } from '../../api-error.js';
 import { objectOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import type { Registry } from '../../registry/registry.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionPlugin, AdmissionRequest } from '../../registry/admission.js';
 import { type Amounts, difference, shown } from '../pods/amounts.js';
 import { hardOf, usedOf } from './quota-usage.js';
-import { isInScope, podMatches, type ScopeRequirement, scopesOf } from './scopes.js';
+import { isInScope, isPodInScope, type ScopeRequirement, scopesOf } from './scopes.js';
 import { isCountedIn, unspecified, usageOf } from './usage.js';
 
 const nothing: Amounts = new Map();
@@ -42,7 +42,7 @@ export function resourceQuota({ store, registry, limitedPriorityClasses }: Quota
         return;
       const quotas = store.list('resourcequotas', namespace);
       const isPod = resource.storage === 'pods';
-      const isLimited = isPod && limitedPriorityClasses.length > 0 && podMatches(limitedScope, object);
+      const isLimited = isPod && limitedPriorityClasses.length > 0 && isPodInScope(limitedScope, object);
       if (quotas.length === 0 && !isLimited) return;
       const covering = quotas.filter((quota) => {
         const spec = objectOf(quota.spec);
@@ -71,7 +71,7 @@ export function resourceQuota({ store, registry, limitedPriorityClasses }: Quota
     },
   };
 
-  function check(quota: KubeObject, delta: Amounts, request: AdmissionRequest): void {
+  function check(quota: ApiObject, delta: Amounts, request: AdmissionRequest): void {
     const hard = hardOf(quota);
     const asked = new Map([...delta].filter(([name, amount]) => hard.has(name) && amount.nano > 0n));
     if (asked.size === 0) return;
@@ -90,7 +90,7 @@ export function resourceQuota({ store, registry, limitedPriorityClasses }: Quota
   }
 }
 
-function limitsPriority(quota: KubeObject): boolean {
+function limitsPriority(quota: ApiObject): boolean {
   return scopesOf(objectOf(quota.spec)).some((s) => s.scope === 'PriorityClass');
 }
 

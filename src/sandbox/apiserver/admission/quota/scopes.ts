@@ -1,6 +1,6 @@
 import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ApiObject } from '../../object.js';
+import type { ServedResource } from '../../registry/resource.js';
 import { isBestEffort } from '../pods/pod-resources.js';
 
 /** A requirement of a quota on the objects it counts. */
@@ -49,7 +49,7 @@ function matchesPriority({ operator, values }: ScopeRequirement, className: stri
 }
 
 /** Whether a pod meets one requirement. */
-export function podMatches(requirement: ScopeRequirement, pod: KubeObject): boolean {
+export function isPodInScope(requirement: ScopeRequirement, pod: ApiObject): boolean {
   const spec = objectOf(pod.spec);
   const isTerminating = typeof spec.activeDeadlineSeconds === 'number' && spec.activeDeadlineSeconds >= 0;
   switch (requirement.scope) {
@@ -73,10 +73,10 @@ export function podMatches(requirement: ScopeRequirement, pod: KubeObject): bool
 /** Whether a quota with these scopes counts an object: scopes are about pods only. */
 export function isInScope(
   scopes: readonly ScopeRequirement[],
-  resource: Pick<Resource, 'group' | 'plural'>,
-  object: KubeObject,
+  resource: Pick<ServedResource, 'group' | 'plural'>,
+  object: ApiObject,
 ): boolean {
   if (scopes.length === 0) return true;
   if (resource.group !== '' || resource.plural !== 'pods') return false;
-  return scopes.every((s) => podMatches(s, object));
+  return scopes.every((s) => isPodInScope(s, object));
 }

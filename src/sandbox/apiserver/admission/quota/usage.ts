@@ -1,7 +1,7 @@
 import { ExactQuantity } from '../../../base/exact-quantity.js';
-import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
-import type { Resource } from '../../registry/resource.js';
+import { numberOf, objectOf, objectsOf, valueIn, stringOf } from '../../../base/json.js';
+import type { ApiObject } from '../../object.js';
+import type { ServedResource } from '../../registry/resource.js';
 import { containersOf, podAmounts } from '../pods/pod-resources.js';
 import { type Amounts, amountsOf } from '../pods/amounts.js';
 
@@ -23,14 +23,14 @@ const mustSpecify: ReadonlySet<string> = new Set(
 );
 
 /** What quotas call the number of objects of a resource. */
-export function countName(resource: Pick<Resource, 'group' | 'plural'>): string {
+export function countName(resource: Pick<ServedResource, 'group' | 'plural'>): string {
   return `count/${resource.plural}${resource.group === '' ? '' : `.${resource.group}`}`;
 }
 
-const isPod = (r: Pick<Resource, 'group' | 'plural'>): boolean => r.group === '' && r.plural === 'pods';
+const isPod = (r: Pick<ServedResource, 'group' | 'plural'>): boolean => r.group === '' && r.plural === 'pods';
 
 /** Whether a quota may limit something under this name that objects of the resource use. */
-export function isCountedIn(resource: Pick<Resource, 'group' | 'plural'>, name: string): boolean {
+export function isCountedIn(resource: Pick<ServedResource, 'group' | 'plural'>, name: string): boolean {
   if (name === countName(resource)) return true;
   if (resource.group !== '') return false;
   if (plainCounts.has(resource.plural) && name === resource.plural) return true;
@@ -52,7 +52,7 @@ export function isCountedIn(resource: Pick<Resource, 'group' | 'plural'>, name: 
 }
 
 /** What one object uses, by the names quotas have for it. */
-export function usageOf(resource: Pick<Resource, 'group' | 'plural'>, object: KubeObject): Amounts {
+export function usageOf(resource: Pick<ServedResource, 'group' | 'plural'>, object: ApiObject): Amounts {
   const usage = new Map<string, ExactQuantity>([[countName(resource), one]]);
   if (resource.group !== '') return usage;
   if (!isPod(resource) && plainCounts.has(resource.plural)) usage.set(resource.plural, one);
@@ -63,8 +63,8 @@ export function usageOf(resource: Pick<Resource, 'group' | 'plural'>, object: Ku
 }
 
 /** Whether a pod has ended, or should have by the grace period it was given. */
-function isOver(pod: KubeObject): boolean {
-  const phase = pathOf(pod, 'status', 'phase');
+function isOver(pod: ApiObject): boolean {
+  const phase = valueIn(pod, 'status', 'phase');
   if (phase === 'Succeeded' || phase === 'Failed') return true;
   const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
   // The timestamp includes the grace period already; Kubernetes waits for another.
@@ -75,7 +75,7 @@ function isOver(pod: KubeObject): boolean {
   );
 }
 
-function addPod(usage: Map<string, ExactQuantity>, pod: KubeObject): void {
+function addPod(usage: Map<string, ExactQuantity>, pod: ApiObject): void {
   if (isOver(pod)) return;
   usage.set('pods', one);
   const spec = objectOf(pod.spec);
@@ -88,7 +88,7 @@ function addPod(usage: Map<string, ExactQuantity>, pod: KubeObject): void {
   }
 }
 
-function addService(usage: Map<string, ExactQuantity>, service: KubeObject): void {
+function addService(usage: Map<string, ExactQuantity>, service: ApiObject): void {
   const spec = objectOf(service.spec);
   const ports = objectsOf(spec.ports);
   if (spec.type === 'LoadBalancer') {
@@ -99,7 +99,7 @@ function addService(usage: Map<string, ExactQuantity>, service: KubeObject): voi
   } else if (spec.type === 'NodePort') usage.set('services.nodeports', ExactQuantity.of(ports.length));
 }
 
-function addClaim(usage: Map<string, ExactQuantity>, claim: KubeObject): void {
+function addClaim(usage: Map<string, ExactQuantity>, claim: ApiObject): void {
   const spec = objectOf(claim.spec);
   const annotated = claim.metadata.annotations?.['volume.beta.kubernetes.io/storage-class'];
   const storageClass = annotated ?? stringOf(spec.storageClassName);
@@ -112,7 +112,7 @@ function addClaim(usage: Map<string, ExactQuantity>, claim: KubeObject): void {
 }
 
 /** Why a pod may not be made where these names are limited: its containers must say what they use. */
-export function unspecified(pod: KubeObject, limited: readonly string[]): string | undefined {
+export function unspecified(pod: ApiObject, limited: readonly string[]): string | undefined {
   const missing = new Map<string, Set<string>>();
   for (const container of containersOf(objectOf(pod.spec))) {
     const { requests, limits } = objectOf(container.resources);

@@ -1,8 +1,8 @@
 import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import type { Store } from '../../storage/store.js';
 import { type MatchCondition, matchConditionsOf } from '../match/conditions.js';
-import { type MatchCriteria, selectorOf } from '../match/matcher.js';
+import { type MatchCriteria, queryOf } from '../match/matcher.js';
 import { matchRulesOf } from '../match/rules.js';
 import type { WebhookClientConfig } from './client.js';
 
@@ -37,7 +37,7 @@ export function clientConfigOf(config: JsonObject): WebhookClientConfig {
   };
 }
 
-function webhooksOf(configuration: KubeObject): Webhook[] {
+function webhooksOf(configuration: ApiObject): Webhook[] {
   return objectsOf(configuration.webhooks).map((w, i): Webhook => {
     const name = stringOf(w.name);
     const sideEffects = stringOf(w.sideEffects);
@@ -47,8 +47,8 @@ function webhooksOf(configuration: KubeObject): Webhook[] {
       criteria: {
         rules: matchRulesOf(w.rules),
         excluded: [],
-        namespaceSelector: selectorOf(w.namespaceSelector),
-        objectSelector: selectorOf(w.objectSelector),
+        namespaceSelector: queryOf(w.namespaceSelector),
+        objectSelector: queryOf(w.objectSelector),
         isEquivalent: w.matchPolicy !== 'Exact',
       },
       conditions: matchConditionsOf(w.matchConditions),
@@ -62,7 +62,7 @@ function webhooksOf(configuration: KubeObject): Webhook[] {
   });
 }
 
-const parsed = new WeakMap<KubeObject, readonly Webhook[]>();
+const parsed = new WeakMap<ApiObject, readonly Webhook[]>();
 
 /** The webhooks of all configurations of a kind, in the order they are called. */
 export function configuredWebhooks(store: Store, plural: string): Webhook[] {

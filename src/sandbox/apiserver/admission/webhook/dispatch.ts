@@ -2,7 +2,7 @@ import type { Logger } from '#base/telemetry/log.js';
 import { ApiError, apiError } from '../../api-error.js';
 import type { Authorizer } from '../../rbac/authorizer.js';
 import type { Registry } from '../../registry/registry.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ServedResource } from '../../registry/resource.js';
 import type { Store } from '../../storage/store.js';
 import type { AdmissionRequest } from '../../registry/admission.js';
 import { celContext } from '../match/cel-context.js';
@@ -25,7 +25,7 @@ export interface WebhookDeps {
 export interface Call {
   readonly webhook: Webhook;
   /** The version of the resource that the webhook asked for. */
-  readonly as: Resource;
+  readonly as: ServedResource;
 }
 
 /** Finds out which webhooks want a request, and asks them. */

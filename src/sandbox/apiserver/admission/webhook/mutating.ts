@@ -1,6 +1,6 @@
 import { apiError } from '../../api-error.js';
 import { cloneJson, equalJson, isObject, type Json } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { jsonPatch } from '../../patch/json-patch.js';
 import { MalformedPatch, PatchNotApplicable } from '../../patch/patch-error.js';
 import { convertObject } from '../../registry/conversion.js';
@@ -15,7 +15,7 @@ interface Rounds {
   /** To be called in the second round. */
   readonly wanted: Set<string>;
   /** The object as the webhooks left it. */
-  output: KubeObject | undefined;
+  output: ApiObject | undefined;
 }
 
 /** Lets the mutating webhooks change the object, one after the other. */
@@ -76,7 +76,7 @@ function beforeStorage(request: AdmissionRequest): AdmissionRequest {
     ...request,
     target: { namespace: metadata.namespace, name: request.object.metadata.name },
     // Seen by webhooks only: what is left out here is given back after a patch.
-    object: { ...request.object, metadata: metadata as KubeObject['metadata'] },
+    object: { ...request.object, metadata: metadata as ApiObject['metadata'] },
   };
 }
 
@@ -98,7 +98,7 @@ async function applyPatch(
   const patched = patchedObject(before, patch);
   const back = isOther ? await convertObject(patched, as, request.resource) : patched;
   const { uid, name } = request.object.metadata;
-  const object: KubeObject = {
+  const object: ApiObject = {
     ...back,
     metadata: { ...back.metadata, uid, name: request.isNameGenerated === true ? name : back.metadata.name },
   };
@@ -110,7 +110,7 @@ async function applyPatch(
   return true;
 }
 
-function patchedObject(object: KubeObject, patch: Json): KubeObject {
+function patchedObject(object: ApiObject, patch: Json): ApiObject {
   let patched: Json;
   try {
     if (!Array.isArray(patch)) throw new MalformedPatch('the patch is no list of operations');
@@ -129,5 +129,5 @@ function patchedObject(object: KubeObject, patch: Json): KubeObject {
     );
   }
   // Has what makes an object of it: type and metadata.
-  return patched as KubeObject;
+  return patched as ApiObject;
 }

@@ -8,7 +8,7 @@ import {
   stringOf,
   stringsOf,
 } from '../../../base/json.js';
-import type { Resource } from '../../registry/resource.js';
+import type { ServedResource } from '../../registry/resource.js';
 import type { AdmissionRequest } from '../../registry/admission.js';
 import { requestView } from '../match/request-view.js';
 import type { VersionedObjects } from '../match/versions.js';
@@ -27,7 +27,7 @@ export interface ReviewAnswer {
 /** The body sent to a webhook, and the uid its answer must repeat. */
 export function reviewOf(
   request: AdmissionRequest,
-  as: Resource,
+  as: ServedResource,
   { object, old }: VersionedObjects,
 ): { uid: string; review: JsonObject } {
   const view = requestView(request, as);

@@ -42,7 +42,7 @@ export function choiceErrors(value: Json | undefined, at: string, allowed: reado
 }
 
 /** Problems of the rules of a webhook or policy. */
-export function ruleErrors(rules: Json | undefined, at: string): FieldError[] {
+export function matchRuleErrors(rules: Json | undefined, at: string): FieldError[] {
   return objectsOf(rules).flatMap((rule, i) => {
     const path = `${at}[${i}]`;
     const errors: FieldError[] = [];
@@ -177,7 +177,7 @@ function webhookErrors(webhook: JsonObject, at: string): FieldError[] {
       ),
     );
   }
-  errors.push(...ruleErrors(webhook.rules, `${at}.rules`));
+  errors.push(...matchRuleErrors(webhook.rules, `${at}.rules`));
   errors.push(...choiceErrors(webhook.failurePolicy, `${at}.failurePolicy`, failurePolicies));
   errors.push(...choiceErrors(webhook.matchPolicy, `${at}.matchPolicy`, matchPolicies));
   errors.push(...choiceErrors(webhook.reinvocationPolicy, `${at}.reinvocationPolicy`, ['IfNeeded', 'Never']));

@@ -1,9 +1,15 @@
-import { pathOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import { valueIn } from '../../../base/json.js';
+import type { ApiObject } from '../../object.js';
 import { builtinColumns } from '../../printing/builtin-columns.js';
 import { defaultColumns } from '../../printing/default-columns.js';
-import { LabelSelector } from '../../registry/label-selector.js';
-import type { NameRule, Resource, ScaleMapping, Strategy, SubresourceInfo } from '../../registry/resource.js';
+import { LabelQuery } from '../../registry/label-selector.js';
+import type {
+  NameRule,
+  ServedResource,
+  ScaleMapping,
+  Strategy,
+  SubresourceInfo,
+} from '../../registry/resource.js';
 import type { BuiltinSchemas } from '../../schema/builtin-schema.js';
 import { builtinStrategies } from '../builtin-strategies.js';
 
@@ -31,12 +37,12 @@ export interface Row {
   readonly storage?: string;
   /** The apiVersion in which objects are stored, when not the row's own. */
   readonly storageVersion?: string;
-  readonly convert?: Resource['convert'];
+  readonly convert?: ServedResource['convert'];
   readonly strategy?: Strategy;
   /** Absent: all the ordinary verbs. */
   readonly verbs?: readonly string[];
   readonly deprecation?: string;
-  readonly orphans?: Resource['orphansByDefault'];
+  readonly orphans?: ServedResource['orphansByDefault'];
 }
 
 /** Rows by group/version. */
@@ -54,12 +60,12 @@ export function typeName(group: string, version: string, kind: string): string {
   }
 }
 
-function selectorText(object: KubeObject): string {
-  const selector = pathOf(object, 'spec', 'selector');
+function selectorText(object: ApiObject): string {
+  const selector = valueIn(object, 'spec', 'selector');
   // A replication controller's selector is a plain label map.
   return object.kind === 'ReplicationController'
-    ? LabelSelector.fromObject({ matchLabels: selector ?? {} }).toString()
-    : LabelSelector.fromObject(selector).toString();
+    ? LabelQuery.fromObject({ matchLabels: selector ?? {} }).toString()
+    : LabelQuery.fromObject(selector).toString();
 }
 
 const workloadScale: ScaleMapping = {
@@ -69,7 +75,7 @@ const workloadScale: ScaleMapping = {
 };
 
 /** The resource that a row stands for. */
-export function toResource(gv: string, row: Row, schemas: BuiltinSchemas): Resource {
+export function toResource(gv: string, row: Row, schemas: BuiltinSchemas): ServedResource {
   const slash = gv.indexOf('/');
   const group = slash < 0 ? '' : gv.slice(0, slash);
   const version = gv.slice(slash + 1);

@@ -1,5 +1,5 @@
 import { childOf, equalJson, isObject, type JsonObject, objectOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';
 import { Checks } from '../validation/checks.js';
@@ -33,7 +33,7 @@ function strategyErrors(checks: Checks, strategy: JsonObject): void {
 }
 
 /** Counts the templates so far; kept for clients of the time before ControllerRevisions. */
-function setTemplateGeneration(draft: KubeObject, generation: number): void {
+function setTemplateGeneration(draft: ApiObject, generation: number): void {
   draft.metadata.annotations = {
     ...draft.metadata.annotations,
     [templateGeneration]: String(generation),

@@ -1,4 +1,4 @@
-import { isObject, objectOf, pathOf, stringMapOf } from '../../../base/json.js';
+import { isObject, objectOf, valueIn, stringMapOf } from '../../../base/json.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';
 import { Checks } from '../validation/checks.js';
@@ -50,7 +50,7 @@ export const replicationControllerStrategy: Strategy = {
   defaults: (draft) => {
     const spec = specOf(draft);
     spec.replicas ??= 1;
-    const own = stringMapOf(pathOf(spec.template, 'metadata', 'labels'));
+    const own = stringMapOf(valueIn(spec.template, 'metadata', 'labels'));
     if (Object.keys(own).length > 0) {
       if (Object.keys(objectOf(spec.selector)).length === 0) spec.selector = { ...own };
       draft.metadata.labels ??= { ...own };
@@ -68,7 +68,7 @@ export const replicationControllerStrategy: Strategy = {
       checks.required('spec.template');
       return checks.errors;
     }
-    const own = stringMapOf(pathOf(spec.template, 'metadata', 'labels'));
+    const own = stringMapOf(valueIn(spec.template, 'metadata', 'labels'));
     if (Object.entries(selector).some(([k, v]) => own[k] !== v))
       checks.invalid('spec.template.metadata.labels', own, '`selector` does not match template `labels`');
     lastingTemplateErrors(checks, spec.template, 'spec.template', object.kind);

@@ -4,11 +4,11 @@ import {
   type JsonObject,
   objectOf,
   objectsOf,
-  pathOf,
+  valueIn,
   stringMapOf,
 } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
-import { LabelSelector } from '../../registry/label-selector.js';
+import type { ApiObject } from '../../object.js';
+import { LabelQuery } from '../../registry/label-selector.js';
 import { qualifiedNameProblems } from '../../registry/names.js';
 import { specOf } from '../../registry/resource.js';
 import { podSpecErrors } from '../pods/spec-errors.js';
@@ -57,14 +57,14 @@ export function lastingTemplateErrors(
 
 /** Whether labels fit a selector; a missing selector fits nothing. */
 function matches(selector: Json | undefined, template: Json | undefined): boolean {
-  const own = stringMapOf(pathOf(template, 'metadata', 'labels'));
-  return isObject(selector) && LabelSelector.fromObject(selector).matches(own);
+  const own = stringMapOf(valueIn(template, 'metadata', 'labels'));
+  return isObject(selector) && LabelQuery.fromObject(selector).matches(own);
 }
 
 function isEmpty(selector: Json | undefined): boolean {
   return (
     isObject(selector) &&
-    LabelSelector.fromObject(selector).isEmpty &&
+    LabelQuery.fromObject(selector).isEmpty &&
     !objectsOf(selector.matchExpressions).length
   );
 }
@@ -74,13 +74,13 @@ export function matchErrors(checks: Checks, spec: JsonObject, path = 'spec'): vo
   if (isEmpty(spec.selector) || matches(spec.selector, spec.template)) return;
   checks.invalid(
     at(path, 'template.metadata.labels'),
-    stringMapOf(pathOf(spec.template, 'metadata', 'labels')),
+    stringMapOf(valueIn(spec.template, 'metadata', 'labels')),
     '`selector` does not match template `labels`',
   );
 }
 
 /** The selector of what makes pods never changes: its pods would be lost to it. */
-export function selectorChange(object: KubeObject, old: KubeObject): Checks['errors'] {
+export function selectorChange(object: ApiObject, old: ApiObject): Checks['errors'] {
   const checks = new Checks();
   checks.immutable(specOf(object).selector, specOf(old).selector, 'spec.selector');
   return checks.errors;
@@ -89,7 +89,7 @@ export function selectorChange(object: KubeObject, old: KubeObject): Checks['err
 /** Selector and template of a workload. Where the selector is broken, the template is not looked at. */
 export function selectorAndTemplate(
   checks: Checks,
-  object: KubeObject,
+  object: ApiObject,
   options: { readonly isSelectorRequired: boolean; readonly broken: string },
 ): void {
   const spec = specOf(object);

@@ -7,9 +7,9 @@ import {
   numberOf,
   objectOf,
   objectsOf,
-  pathOf,
+  valueIn,
 } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { autoscalerStrategy } from './autoscaler.js';
 
@@ -25,9 +25,9 @@ const annotations = {
 function isCpuUtilization(metric: JsonObject): boolean {
   return (
     metric.type === 'Resource' &&
-    pathOf(metric, 'resource', 'name') === 'cpu' &&
-    (pathOf(metric, 'resource', 'target', 'averageUtilization') ??
-      pathOf(metric, 'resource', 'current', 'averageUtilization')) !== undefined
+    valueIn(metric, 'resource', 'name') === 'cpu' &&
+    (valueIn(metric, 'resource', 'target', 'averageUtilization') ??
+      valueIn(metric, 'resource', 'current', 'averageUtilization')) !== undefined
   );
 }
 
@@ -42,8 +42,8 @@ function parsed(text: string | undefined): Json | undefined {
   }
 }
 
-function fromStorage(stored: KubeObject): KubeObject {
-  const out: KubeObject = { ...cloneJson(stored), apiVersion: 'autoscaling/v1' };
+function fromStorage(stored: ApiObject): ApiObject {
+  const out: ApiObject = { ...cloneJson(stored), apiVersion: 'autoscaling/v1' };
   const spec = objectOf(out.spec);
   const status = objectOf(out.status);
   const notes: Record<string, string> = { ...out.metadata.annotations };
@@ -53,7 +53,7 @@ function fromStorage(stored: KubeObject): KubeObject {
   };
   const metrics = objectsOf(spec.metrics);
   const cpu = metrics.find(isCpuUtilization);
-  const utilization = numberOf(pathOf(cpu, 'resource', 'target', 'averageUtilization'));
+  const utilization = numberOf(valueIn(cpu, 'resource', 'target', 'averageUtilization'));
   if (utilization !== undefined) spec.targetCPUUtilizationPercentage = utilization;
   note(
     'metrics',
@@ -62,7 +62,7 @@ function fromStorage(stored: KubeObject): KubeObject {
   note('behavior', spec.behavior);
   const current = arrayOf(status.currentMetrics).filter(isObject);
   const currentCpu = current.find(isCpuUtilization);
-  const currentUtilization = numberOf(pathOf(currentCpu, 'resource', 'current', 'averageUtilization'));
+  const currentUtilization = numberOf(valueIn(currentCpu, 'resource', 'current', 'averageUtilization'));
   if (currentUtilization !== undefined) status.currentCPUUtilizationPercentage = currentUtilization;
   note('currentMetrics', current);
   note('conditions', status.conditions);
@@ -76,8 +76,8 @@ function fromStorage(stored: KubeObject): KubeObject {
   return out;
 }
 
-function toStorage(object: KubeObject): KubeObject {
-  const out: KubeObject = { ...cloneJson(object), apiVersion: 'autoscaling/v2' };
+function toStorage(object: ApiObject): ApiObject {
+  const out: ApiObject = { ...cloneJson(object), apiVersion: 'autoscaling/v2' };
   const spec = specOf(out);
   const status = objectOf(out.status);
   const notes: Record<string, string> = { ...out.metadata.annotations };

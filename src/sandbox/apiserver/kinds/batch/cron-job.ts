@@ -1,6 +1,6 @@
 import { parseCron } from '../../../base/cron-schedule.js';
 import { childOf, isObject, type Json, objectOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { defaultTemplate } from '../pods/pod.js';
 import { Checks, isUnset } from '../validation/checks.js';
@@ -50,7 +50,7 @@ function timeZoneErrors(checks: Checks, value: Json | undefined): void {
     checks.invalid('spec.timeZone', zone, `unknown time zone ${zone}`);
 }
 
-function nameErrors(checks: Checks, { metadata }: KubeObject): void {
+function nameErrors(checks: Checks, { metadata }: ApiObject): void {
   const isNew = metadata.resourceVersion === undefined || metadata.resourceVersion === '';
   if (isNew && metadata.name.length > nameMaxLength)
     checks.invalid('metadata.name', metadata.name, `must be no more than ${nameMaxLength} characters`);

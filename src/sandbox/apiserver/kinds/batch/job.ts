@@ -8,10 +8,10 @@ import {
   numberOf,
   objectOf,
   objectsOf,
-  pathOf,
+  valueIn,
   stringMapOf,
 } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { labelValueProblems, nameProblems } from '../../registry/names.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { matchErrors } from '../apps/template.js';
@@ -23,7 +23,7 @@ import { defaultJobSpec, jobSpecErrors } from './job-spec.js';
 const uidLabel = 'batch.kubernetes.io/controller-uid';
 
 /** The labels by which a job finds its pods, old and new spelling. */
-function jobLabels(job: KubeObject): Record<string, string> {
+function jobLabels(job: ApiObject): Record<string, string> {
   return {
     'batch.kubernetes.io/controller-uid': job.metadata.uid,
     'batch.kubernetes.io/job-name': job.metadata.name,
@@ -33,10 +33,10 @@ function jobLabels(job: KubeObject): Record<string, string> {
 }
 
 /** A selector that the server made must still be what it made. */
-function generatedSelectorErrors(checks: Checks, job: KubeObject): void {
+function generatedSelectorErrors(checks: Checks, job: ApiObject): void {
   const spec = specOf(job);
   if (spec.manualSelector === true || !isObject(spec.selector)) return;
-  const labels = stringMapOf(pathOf(spec.template, 'metadata', 'labels'));
+  const labels = stringMapOf(valueIn(spec.template, 'metadata', 'labels'));
   for (const [key, wanted] of Object.entries(jobLabels(job))) {
     if (labels[key] === undefined)
       checks.required(`spec.template.metadata.labels[${key}]`, `must be '${wanted}'`);
@@ -48,7 +48,7 @@ function generatedSelectorErrors(checks: Checks, job: KubeObject): void {
     checks.invalid('spec.selector', spec.selector, '`selector` not auto-generated');
 }
 
-function specErrors(job: KubeObject): Checks {
+function specErrors(job: ApiObject): Checks {
   const checks = new Checks();
   const spec = specOf(job);
   jobSpecErrors(checks, spec, 'spec');
@@ -71,12 +71,12 @@ function fixedTemplate(value: Json | undefined): JsonObject {
   return template;
 }
 
-function isMovable(old: KubeObject): boolean {
+function isMovable(old: ApiObject): boolean {
   const spec = specOf(old);
   return spec.suspend === true && isUnset(objectOf(old.status).startTime);
 }
 
-function statusErrors(job: KubeObject, old: KubeObject): Checks {
+function statusErrors(job: ApiObject, old: ApiObject): Checks {
   const checks = new Checks();
   const status = objectOf(job.status);
   const before = objectOf(old.status);
@@ -108,7 +108,7 @@ function statusErrors(job: KubeObject, old: KubeObject): Checks {
 export const jobStrategy: Strategy = {
   defaults: (draft) => {
     const spec = specOf(draft);
-    const labels = stringMapOf(pathOf(spec.template, 'metadata', 'labels'));
+    const labels = stringMapOf(valueIn(spec.template, 'metadata', 'labels'));
     const isSound = Object.values(labels).every((v) => labelValueProblems(v).length === 0);
     if (Object.keys(labels).length > 0 && isSound) draft.metadata.labels ??= labels;
     defaultJobSpec(spec);

@@ -10,7 +10,7 @@ import {
   stringOf,
   stringsOf,
 } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { nameProblems } from '../../registry/names.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { at, Checks, isUnset } from '../validation/checks.js';
@@ -148,12 +148,12 @@ function specErrors(checks: Checks, spec: JsonObject): void {
   }
 }
 
-function conditionsOf(csr: KubeObject, type: string): JsonObject[] {
+function conditionsOf(csr: ApiObject, type: string): JsonObject[] {
   return objectsOf(objectOf(csr.status).conditions).filter((c) => c.type === type);
 }
 
 /** Rules for a write of the status or of the approval. */
-export function signingStatusErrors(csr: KubeObject, old: KubeObject, subresource: 'status' | 'approval') {
+export function signingStatusErrors(csr: ApiObject, old: ApiObject, subresource: 'status' | 'approval') {
   const checks = new Checks();
   const status = objectOf(csr.status);
   const before = objectOf(old.status);

@@ -1,5 +1,5 @@
 import { equalJson, isObject, type JsonObject, objectOf, stringMapOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import type { Strategy } from '../../registry/resource.js';
 import { configKey, configKeyDetail } from '../pods/env-errors.js';
 import { Checks } from '../validation/checks.js';
@@ -19,7 +19,7 @@ function decodedBytes(base64: string): number {
   return Buffer.byteLength(base64, 'base64');
 }
 
-function immutableErrors(object: KubeObject, old: KubeObject, fields: readonly string[]): Checks {
+function immutableErrors(object: ApiObject, old: ApiObject, fields: readonly string[]): Checks {
   const checks = new Checks();
   if (old.immutable !== true) return checks;
   const detail = 'field is immutable when `immutable` is set';
@@ -54,7 +54,7 @@ export const configMapStrategy: Strategy = {
 };
 
 /** stringData is written in the clear and stored encoded. */
-function encodeStringData(secret: KubeObject): void {
+function encodeStringData(secret: ApiObject): void {
   const { stringData } = secret;
   if (!isObject(stringData)) return;
   const data: JsonObject = { ...objectOf(secret.data) };
@@ -74,7 +74,7 @@ function isJsonObject(base64: string): boolean {
 }
 
 /** What secrets of the types that Kubernetes knows must hold. */
-function typeErrors(checks: Checks, secret: KubeObject): void {
+function typeErrors(checks: Checks, secret: ApiObject): void {
   const data = stringMapOf(secret.data);
   const required = (...keys: string[]): void => {
     for (const key of keys) if (data[key] === undefined) checks.required(`data[${key}]`);

@@ -1,6 +1,6 @@
 import type { FieldError } from '../../api-error.js';
 import { isObject, objectOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import type { Strategy } from '../../registry/resource.js';
 import { Checks, isUnset } from '../validation/checks.js';
 import { qualifiedName } from '../validation/selectors.js';
@@ -8,7 +8,7 @@ import { qualifiedName } from '../validation/selectors.js';
 const limits = { reportingInstance: 128, action: 128, reason: 128, message: 1024 } as const;
 
 /** Rules for events of either API, in the core form. */
-function coreErrors(event: KubeObject, reporter: string): Checks {
+function coreErrors(event: ApiObject, reporter: string): Checks {
   const checks = new Checks();
   const of = stringOf(objectOf(event.involvedObject).namespace);
   const own = stringOf(event.metadata.namespace);
@@ -28,7 +28,7 @@ function coreErrors(event: KubeObject, reporter: string): Checks {
 }
 
 /** Rules for events of events.k8s.io, which drops the fields of the older API. */
-function newErrors(event: KubeObject): FieldError[] {
+function newErrors(event: ApiObject): FieldError[] {
   const checks = new Checks();
   if (isUnset(event.eventTime)) checks.required('eventTime');
   if (event.type !== 'Normal' && event.type !== 'Warning')
@@ -50,7 +50,7 @@ export const eventStrategy: Strategy = {
 };
 
 /** Events of events.k8s.io, checked in the form in which both are stored. */
-export function newEventStrategy(toCore: (event: KubeObject) => KubeObject): Strategy {
+export function newEventStrategy(toCore: (event: ApiObject) => ApiObject): Strategy {
   return {
     validate: (event) => {
       const core = toCore(event);

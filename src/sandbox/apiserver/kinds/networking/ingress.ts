@@ -1,6 +1,6 @@
 import { isIp } from '#base/net/address.js';
 import { isObject, type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { nameProblems } from '../../registry/names.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { ipAddress } from '../validation/addresses.js';
@@ -94,7 +94,7 @@ function specErrors(checks: Checks, spec: JsonObject): void {
 }
 
 /** The class of a new ingress by annotation must be the one of its spec. */
-function classErrors(checks: Checks, { metadata, spec }: KubeObject): void {
+function classErrors(checks: Checks, { metadata, spec }: ApiObject): void {
   const isNew = metadata.resourceVersion === undefined || metadata.resourceVersion === '';
   const byAnnotation = metadata.annotations?.[classAnnotation];
   const byField = objectOf(spec).ingressClassName;

@@ -7,7 +7,7 @@ import { resourceErrors } from './resource-errors.js';
 import { containerSecurityErrors } from './security-errors.js';
 
 /** What the checks of a container need to know of its pod. */
-export interface PodContext {
+export interface ContainerSurroundings {
   readonly volumes: ReadonlyMap<string, JsonObject>;
   readonly graceSeconds: number;
   readonly isHostNetwork: boolean;
@@ -41,7 +41,7 @@ function portErrors(checks: Checks, list: Json | undefined, path: string, isHost
 }
 
 /** The part that containers of every sort have in common. */
-function commonErrors(checks: Checks, container: JsonObject, path: string, pod: PodContext): void {
+function commonErrors(checks: Checks, container: JsonObject, path: string, pod: ContainerSurroundings): void {
   checks.requiredName(container.name, at(path, 'name'), 'label');
   const image = stringOf(container.image);
   if (image === '') checks.required(at(path, 'image'));
@@ -60,7 +60,12 @@ function commonErrors(checks: Checks, container: JsonObject, path: string, pod: 
   containerSecurityErrors(checks, container.securityContext, at(path, 'securityContext'));
 }
 
-function probesAndHooks(checks: Checks, container: JsonObject, path: string, pod: PodContext): void {
+function probesAndHooks(
+  checks: Checks,
+  container: JsonObject,
+  path: string,
+  pod: ContainerSurroundings,
+): void {
   lifecycleErrors(checks, container.lifecycle, at(path, 'lifecycle'), pod.graceSeconds);
   for (const kind of ['liveness', 'readiness', 'startup'] as const)
     probeErrors(checks, container[`${kind}Probe`], at(path, `${kind}Probe`), kind);
@@ -87,7 +92,12 @@ class Taken {
 }
 
 /** Every container of a pod spec. */
-export function containerErrors(checks: Checks, spec: JsonObject, path: string, pod: PodContext): void {
+export function containerErrors(
+  checks: Checks,
+  spec: JsonObject,
+  path: string,
+  pod: ContainerSurroundings,
+): void {
   const taken = new Taken();
   if (objectsOf(spec.containers).length === 0) checks.required(at(path, 'containers'));
   checks.each(spec.containers, at(path, 'containers'), (container, where) => {
@@ -133,7 +143,7 @@ function ephemeralErrors(
   checks: Checks,
   container: JsonObject,
   path: string,
-  pod: PodContext,
+  pod: ContainerSurroundings,
   names: Set<string>,
 ): void {
   commonErrors(checks, container, path, { ...pod, isHostNetwork: false });

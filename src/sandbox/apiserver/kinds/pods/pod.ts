@@ -1,7 +1,7 @@
 import { parseQuantity } from '../../../base/quantity.js';
 import type { FieldError } from '../../api-error.js';
 import { childOf, isObject, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { timestamp } from '../../../base/timestamp.js';
 import { specOf, type Strategy } from '../../registry/resource.js';
 import { Checks } from '../validation/checks.js';
@@ -31,7 +31,7 @@ function qosClass(spec: JsonObject): string {
 }
 
 /** Kubelets before 1.30 read a container's AppArmor profile from an annotation. */
-function annotateAppArmor(pod: KubeObject): void {
+function annotateAppArmor(pod: ApiObject): void {
   const spec = specOf(pod);
   const ofPod = objectOf(spec.securityContext).appArmorProfile;
   for (const list of ['initContainers', 'containers']) {
@@ -65,7 +65,7 @@ function gatedCondition(spec: JsonObject): JsonObject[] {
   ];
 }
 
-function validateStatus(pod: KubeObject, old: KubeObject): FieldError[] {
+function validateStatus(pod: ApiObject, old: ApiObject): FieldError[] {
   const checks = new Checks();
   // The path is Kubernetes' own.
   checks.each(objectOf(pod.status).conditions, 'metadata.conditions', (condition, where) => {

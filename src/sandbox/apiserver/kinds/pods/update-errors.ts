@@ -9,7 +9,7 @@ import {
   objectsOf,
   stringOf,
 } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import type { ApiObject } from '../../object.js';
 import { specOf } from '../../registry/resource.js';
 import { Checks, isUnset } from '../validation/checks.js';
 
@@ -17,7 +17,7 @@ const changeable =
   'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)';
 
 /** The spec without what may change. */
-function fixedPart(pod: KubeObject, isGated: boolean): JsonObject {
+function fixedPart(pod: ApiObject, isGated: boolean): JsonObject {
   const spec = cloneJson(specOf(pod));
   for (const list of ['containers', 'initContainers']) for (const c of objectsOf(spec[list])) delete c.image;
   for (const key of ['activeDeadlineSeconds', 'tolerations', 'schedulingGates']) delete spec[key];
@@ -77,7 +77,7 @@ function gatedErrors(checks: Checks, now: JsonObject, before: JsonObject): void 
 }
 
 /** What may not change in a pod that exists. */
-export function podUpdateErrors(pod: KubeObject, old: KubeObject): FieldError[] {
+export function podUpdateErrors(pod: ApiObject, old: ApiObject): FieldError[] {
   const checks = new Checks();
   const now = specOf(pod);
   const before = specOf(old);

@@ -3,15 +3,15 @@ import {
   numberOf,
   objectOf,
   objectsOf,
-  pathOf,
+  valueIn,
   stringMapOf,
   stringOf,
 } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
-import { LabelSelector } from '../../registry/label-selector.js';
+import type { ApiObject } from '../../object.js';
+import { LabelQuery } from '../../registry/label-selector.js';
 import type { Column } from '../../registry/resource.js';
 
-export type Cell = (o: KubeObject) => Json;
+export type Cell = (o: ApiObject) => Json;
 
 /** A column of text. */
 export function column(name: string, cell: Cell, priority = 0): Column {
@@ -29,9 +29,9 @@ export function booleans(name: string, cell: Cell): Column {
 }
 
 /** The value at a path; `missing` when there is none. */
-export function at(path: readonly string[], missing = ''): Cell {
+export function cellAt(path: readonly string[], missing = ''): Cell {
   return (o) => {
-    const value = pathOf(o, ...path);
+    const value = valueIn(o, ...path);
     if (value === undefined || value === null || value === '') return missing;
     return typeof value === 'object' ? JSON.stringify(value) : value;
   };
@@ -41,7 +41,7 @@ export function at(path: readonly string[], missing = ''): Cell {
 export const count =
   (...path: string[]): Cell =>
   (o) =>
-    numberOf(pathOf(o, ...path)) ?? 0;
+    numberOf(valueIn(o, ...path)) ?? 0;
 
 /** How many entries some maps of the object have together. */
 export const size =
@@ -74,7 +74,7 @@ function containersColumn(
   return column(
     name,
     (o) =>
-      objectsOf(pathOf(o, ...template, 'spec', 'containers'))
+      objectsOf(valueIn(o, ...template, 'spec', 'containers'))
         .map((c) => stringOf(c[field]))
         .join(','),
     priority,
@@ -91,7 +91,7 @@ export function templateColumns(template: readonly string[], priority = 1): Colu
 
 /** The selector in its query form. */
 export function selectorText(value: Json | undefined): string {
-  return orNone(LabelSelector.fromObject(value).toString());
+  return orNone(LabelQuery.fromObject(value).toString());
 }
 
-export const selectorColumn = column('Selector', (o) => selectorText(pathOf(o, 'spec', 'selector')), 1);
+export const selectorColumn = column('Selector', (o) => selectorText(valueIn(o, 'spec', 'selector')), 1);

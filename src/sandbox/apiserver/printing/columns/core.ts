@@ -1,17 +1,17 @@
-import { objectOf, objectsOf, pathOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import { objectOf, objectsOf, valueIn, stringOf } from '../../../base/json.js';
+import type { ApiObject } from '../../object.js';
 import type { Column } from '../../registry/resource.js';
 import { ageOf } from '../age.js';
 import { ageColumn, nameColumn } from '../default-columns.js';
-import { at, type Cell, column, integers, orNone, size } from './cells.js';
+import { cellAt, type Cell, column, integers, orNone, size } from './cells.js';
 
-function nodeStatus(o: KubeObject): string {
-  const known = objectsOf(pathOf(o, 'status', 'conditions')).find((c) => c.type === 'Ready');
+function nodeStatus(o: ApiObject): string {
+  const known = objectsOf(valueIn(o, 'status', 'conditions')).find((c) => c.type === 'Ready');
   const state = known === undefined ? 'Unknown' : known.status === 'True' ? 'Ready' : 'NotReady';
-  return pathOf(o, 'spec', 'unschedulable') === true ? `${state},SchedulingDisabled` : state;
+  return valueIn(o, 'spec', 'unschedulable') === true ? `${state},SchedulingDisabled` : state;
 }
 
-function nodeRoles(o: KubeObject): string {
+function nodeRoles(o: ApiObject): string {
   const prefix = 'node-role.kubernetes.io/';
   const labels = o.metadata.labels ?? {};
   const roles = Object.keys(labels)
@@ -25,14 +25,14 @@ function nodeRoles(o: KubeObject): string {
 const nodeAddress =
   (type: string): Cell =>
   (o) =>
-    orNone(stringOf(objectsOf(pathOf(o, 'status', 'addresses')).find((a) => a.type === type)?.address));
+    orNone(stringOf(objectsOf(valueIn(o, 'status', 'addresses')).find((a) => a.type === type)?.address));
 
 /** The resources of a quota, used and allowed: limits, or everything else. */
 const quotaUse =
   (isOfLimits: boolean): Cell =>
   (o) => {
-    const hard = objectOf(pathOf(o, 'status', 'hard'));
-    const used = objectOf(pathOf(o, 'status', 'used'));
+    const hard = objectOf(valueIn(o, 'status', 'hard'));
+    const used = objectOf(valueIn(o, 'status', 'used'));
     return Object.keys(hard)
       .filter((name) => name.startsWith('limits.') === isOfLimits)
       .sort()
@@ -41,15 +41,15 @@ const quotaUse =
   };
 
 /** The first text that is there: the two kinds of events name some fields differently. */
-function firstOf(o: KubeObject, ...paths: readonly (readonly string[])[]): string {
+function firstOf(o: ApiObject, ...paths: readonly (readonly string[])[]): string {
   for (const path of paths) {
-    const text = stringOf(pathOf(o, ...path));
+    const text = stringOf(valueIn(o, ...path));
     if (text !== '') return text;
   }
   return '';
 }
 
-function eventSource(o: KubeObject): string {
+function eventSource(o: ApiObject): string {
   const component = firstOf(
     o,
     ['source', 'component'],
@@ -68,13 +68,13 @@ const lastSeen: Cell = (o) =>
 
 const eventColumns: readonly Column[] = [
   column('Last Seen', lastSeen),
-  column('Type', at(['type'])),
-  column('Reason', at(['reason'])),
+  column('Type', cellAt(['type'])),
+  column('Reason', cellAt(['reason'])),
   column('Object', (o) => {
     const ref = objectOf(o.involvedObject ?? o.regarding);
     return `${stringOf(ref.kind).toLowerCase()}/${stringOf(ref.name)}`;
   }),
-  column('Subobject', (o) => stringOf(pathOf(o.involvedObject ?? o.regarding, 'fieldPath')), 1),
+  column('Subobject', (o) => stringOf(valueIn(o.involvedObject ?? o.regarding, 'fieldPath')), 1),
   column('Source', eventSource, 1),
   column('Message', (o) => stringOf(o.message ?? o.note).trim()),
   column(
@@ -85,7 +85,7 @@ const eventColumns: readonly Column[] = [
   column(
     'Count',
     (o) => {
-      const times = pathOf(o, 'series', 'count') ?? o.count ?? o.deprecatedCount;
+      const times = valueIn(o, 'series', 'count') ?? o.count ?? o.deprecatedCount;
       return typeof times === 'number' && times > 0 ? times : 1;
     },
     1,
@@ -110,18 +110,18 @@ export const coreColumns: Readonly<Record<string, readonly Column[]>> = {
   configmaps: [nameColumn, dataColumn, ageColumn],
   events: eventColumns,
   'events.events.k8s.io': eventColumns,
-  namespaces: [nameColumn, column('Status', at(['status', 'phase'])), ageColumn],
+  namespaces: [nameColumn, column('Status', cellAt(['status', 'phase'])), ageColumn],
   nodes: [
     nameColumn,
     column('Status', nodeStatus),
     column('Roles', nodeRoles),
     ageColumn,
-    column('Version', at(['status', 'nodeInfo', 'kubeletVersion'])),
+    column('Version', cellAt(['status', 'nodeInfo', 'kubeletVersion'])),
     column('Internal-IP', nodeAddress('InternalIP'), 1),
     column('External-IP', nodeAddress('ExternalIP'), 1),
-    column('OS-Image', at(['status', 'nodeInfo', 'osImage'], '<unknown>'), 1),
-    column('Kernel-Version', at(['status', 'nodeInfo', 'kernelVersion'], '<unknown>'), 1),
-    column('Container-Runtime', at(['status', 'nodeInfo', 'containerRuntimeVersion'], '<unknown>'), 1),
+    column('OS-Image', cellAt(['status', 'nodeInfo', 'osImage'], '<unknown>'), 1),
+    column('Kernel-Version', cellAt(['status', 'nodeInfo', 'kernelVersion'], '<unknown>'), 1),
+    column('Container-Runtime', cellAt(['status', 'nodeInfo', 'containerRuntimeVersion'], '<unknown>'), 1),
   ],
   resourcequotas: [
     nameColumn,
@@ -129,13 +129,13 @@ export const coreColumns: Readonly<Record<string, readonly Column[]>> = {
     column('Request', quotaUse(false)),
     column('Limit', quotaUse(true)),
   ],
-  secrets: [nameColumn, column('Type', at(['type'])), column('Data', size('data')), ageColumn],
+  secrets: [nameColumn, column('Type', cellAt(['type'])), column('Data', size('data')), ageColumn],
   serviceaccounts: [nameColumn, column('Secrets', (o) => objectsOf(o.secrets).length), ageColumn],
-  'leases.coordination.k8s.io': [nameColumn, column('Holder', at(['spec', 'holderIdentity'])), ageColumn],
-  'runtimeclasses.node.k8s.io': [nameColumn, column('Handler', at(['handler'])), ageColumn],
+  'leases.coordination.k8s.io': [nameColumn, column('Holder', cellAt(['spec', 'holderIdentity'])), ageColumn],
+  'runtimeclasses.node.k8s.io': [nameColumn, column('Handler', cellAt(['handler'])), ageColumn],
   'csinodes.storage.k8s.io': [
     nameColumn,
-    integers('Drivers', (o) => objectsOf(pathOf(o, 'spec', 'drivers')).length),
+    integers('Drivers', (o) => objectsOf(valueIn(o, 'spec', 'drivers')).length),
     ageColumn,
   ],
 };

@@ -1,9 +1,9 @@
-import { isObject, numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import { isObject, numberOf, objectOf, objectsOf, valueIn, stringOf } from '../../../base/json.js';
+import type { ApiObject } from '../../object.js';
 import type { Column } from '../../registry/resource.js';
 import { shortDuration } from '../age.js';
 import { ageColumn, nameColumn } from '../default-columns.js';
-import { at, type Cell, column, integers } from './cells.js';
+import { cellAt, type Cell, column, integers } from './cells.js';
 
 function subjects(kind: string): Cell {
   return (o) =>
@@ -19,7 +19,7 @@ const bindingColumns: readonly Column[] = [
   nameColumn,
   column(
     'Role',
-    (o) => `${stringOf(pathOf(o, 'roleRef', 'kind'))}/${stringOf(pathOf(o, 'roleRef', 'name'))}`,
+    (o) => `${stringOf(valueIn(o, 'roleRef', 'kind'))}/${stringOf(valueIn(o, 'roleRef', 'name'))}`,
   ),
   ageColumn,
   column('Users', subjects('User'), 1),
@@ -34,18 +34,18 @@ const webhookColumns: readonly Column[] = [
 ];
 
 /** Approved, Denied, Issued and so on: what has become of a certificate request. */
-function requestState(o: KubeObject): string {
-  const types = objectsOf(pathOf(o, 'status', 'conditions')).map((c) => stringOf(c.type));
+function requestState(o: ApiObject): string {
+  const types = objectsOf(valueIn(o, 'status', 'conditions')).map((c) => stringOf(c.type));
   const words = [
     types.includes('Denied') ? 'Denied' : types.includes('Approved') ? 'Approved' : 'Pending',
     ...(types.includes('Failed') ? ['Failed'] : []),
-    ...(stringOf(pathOf(o, 'status', 'certificate')) === '' ? [] : ['Issued']),
+    ...(stringOf(valueIn(o, 'status', 'certificate')) === '' ? [] : ['Issued']),
   ];
   return words.join(',');
 }
 
-function serviceAvailability(o: KubeObject): string {
-  const known = objectsOf(pathOf(o, 'status', 'conditions')).find((c) => c.type === 'Available');
+function serviceAvailability(o: ApiObject): string {
+  const known = objectsOf(valueIn(o, 'status', 'conditions')).find((c) => c.type === 'Available');
   if (known === undefined) return 'Unknown';
   return known.status === 'True' ? 'True' : `${stringOf(known.status)} (${stringOf(known.reason)})`;
 }
@@ -53,7 +53,7 @@ function serviceAvailability(o: KubeObject): string {
 const queuing =
   (field: string): Cell =>
   (o) =>
-    numberOf(pathOf(o, 'spec', 'limited', 'limitResponse', 'queuing', field)) ?? '<none>';
+    numberOf(valueIn(o, 'spec', 'limited', 'limitResponse', 'queuing', field)) ?? '<none>';
 
 /** Access, certificates, admission and the API itself. */
 export const machineryColumns: Readonly<Record<string, readonly Column[]>> = {
@@ -63,18 +63,18 @@ export const machineryColumns: Readonly<Record<string, readonly Column[]>> = {
   'mutatingwebhookconfigurations.admissionregistration.k8s.io': webhookColumns,
   'validatingadmissionpolicies.admissionregistration.k8s.io': [
     nameColumn,
-    integers('Validations', (o) => objectsOf(pathOf(o, 'spec', 'validations')).length),
+    integers('Validations', (o) => objectsOf(valueIn(o, 'spec', 'validations')).length),
     column('ParamKind', (o) => {
-      const kind = objectOf(pathOf(o, 'spec', 'paramKind'));
+      const kind = objectOf(valueIn(o, 'spec', 'paramKind'));
       return stringOf(kind.kind) === '' ? '<unset>' : `${stringOf(kind.apiVersion)}/${stringOf(kind.kind)}`;
     }),
     ageColumn,
   ],
   'validatingadmissionpolicybindings.admissionregistration.k8s.io': [
     nameColumn,
-    column('PolicyName', at(['spec', 'policyName'])),
+    column('PolicyName', cellAt(['spec', 'policyName'])),
     column('ParamRef', (o) => {
-      const ref = pathOf(o, 'spec', 'paramRef');
+      const ref = valueIn(o, 'spec', 'paramRef');
       if (!isObject(ref)) return '<unset>';
       const namespace = stringOf(ref.namespace);
       const name = stringOf(ref.name) || '*';
@@ -85,10 +85,10 @@ export const machineryColumns: Readonly<Record<string, readonly Column[]>> = {
   'certificatesigningrequests.certificates.k8s.io': [
     nameColumn,
     ageColumn,
-    column('SignerName', at(['spec', 'signerName'], '<none>')),
-    column('Requestor', at(['spec', 'username'])),
+    column('SignerName', cellAt(['spec', 'signerName'], '<none>')),
+    column('Requestor', cellAt(['spec', 'username'])),
     column('RequestedDuration', (o) => {
-      const seconds = numberOf(pathOf(o, 'spec', 'expirationSeconds'));
+      const seconds = numberOf(valueIn(o, 'spec', 'expirationSeconds'));
       return seconds === undefined ? '<none>' : shortDuration(seconds * 1000);
     }),
     column('Condition', requestState),
@@ -96,7 +96,7 @@ export const machineryColumns: Readonly<Record<string, readonly Column[]>> = {
   'apiservices.apiregistration.k8s.io': [
     nameColumn,
     column('Service', (o) => {
-      const service = pathOf(o, 'spec', 'service');
+      const service = valueIn(o, 'spec', 'service');
       return isObject(service) ? `${stringOf(service.namespace)}/${stringOf(service.name)}` : 'Local';
     }),
     column('Available', serviceAvailability),
@@ -104,21 +104,21 @@ export const machineryColumns: Readonly<Record<string, readonly Column[]>> = {
   ],
   'flowschemas.flowcontrol.apiserver.k8s.io': [
     nameColumn,
-    column('PriorityLevel', at(['spec', 'priorityLevelConfiguration', 'name'])),
-    column('MatchingPrecedence', at(['spec', 'matchingPrecedence'])),
-    column('DistinguisherMethod', at(['spec', 'distinguisherMethod', 'type'], '<none>')),
+    column('PriorityLevel', cellAt(['spec', 'priorityLevelConfiguration', 'name'])),
+    column('MatchingPrecedence', cellAt(['spec', 'matchingPrecedence'])),
+    column('DistinguisherMethod', cellAt(['spec', 'distinguisherMethod', 'type'], '<none>')),
     ageColumn,
     column('MissingPL', (o) => {
-      const dangling = objectsOf(pathOf(o, 'status', 'conditions')).find((c) => c.type === 'Dangling');
+      const dangling = objectsOf(valueIn(o, 'status', 'conditions')).find((c) => c.type === 'Dangling');
       return dangling === undefined ? '?' : stringOf(dangling.status);
     }),
   ],
   'prioritylevelconfigurations.flowcontrol.apiserver.k8s.io': [
     nameColumn,
-    column('Type', at(['spec', 'type'])),
+    column('Type', cellAt(['spec', 'type'])),
     column(
       'NominalConcurrencyShares',
-      (o) => numberOf(pathOf(o, 'spec', 'limited', 'nominalConcurrencyShares')) ?? '<none>',
+      (o) => numberOf(valueIn(o, 'spec', 'limited', 'nominalConcurrencyShares')) ?? '<none>',
     ),
     column('Queues', queuing('queues')),
     column('HandSize', queuing('handSize')),

@@ -1,7 +1,7 @@
-import { isObject, objectsOf, pathOf, stringOf, stringsOf } from '../../../base/json.js';
+import { isObject, objectsOf, valueIn, stringOf, stringsOf } from '../../../base/json.js';
 import type { Column } from '../../registry/resource.js';
 import { ageColumn, nameColumn } from '../default-columns.js';
-import { at, booleans, type Cell, column } from './cells.js';
+import { cellAt, booleans, type Cell, column } from './cells.js';
 
 const modeNames: Readonly<Record<string, string>> = {
   ReadOnlyMany: 'ROX',
@@ -14,7 +14,7 @@ const modeOrder = ['ReadWriteOnce', 'ReadOnlyMany', 'ReadWriteMany', 'ReadWriteO
 const accessModes =
   (...path: string[]): Cell =>
   (o) => {
-    const given = new Set(stringsOf(pathOf(o, ...path)));
+    const given = new Set(stringsOf(valueIn(o, ...path)));
     return modeOrder
       .filter((m) => given.has(m))
       .map((m) => modeNames[m] ?? m)
@@ -24,29 +24,32 @@ const accessModes =
 /** A class named by an annotation of old counts, too. */
 const className: Cell = (o) =>
   o.metadata.annotations?.['volume.beta.kubernetes.io/storage-class'] ??
-  stringOf(pathOf(o, 'spec', 'storageClassName'));
-const attributesClass = column('VolumeAttributesClass', at(['spec', 'volumeAttributesClassName'], '<unset>'));
-const volumeMode = column('VolumeMode', at(['spec', 'volumeMode'], '<unset>'), 1);
+  stringOf(valueIn(o, 'spec', 'storageClassName'));
+const attributesClass = column(
+  'VolumeAttributesClass',
+  cellAt(['spec', 'volumeAttributesClassName'], '<unset>'),
+);
+const volumeMode = column('VolumeMode', cellAt(['spec', 'volumeMode'], '<unset>'), 1);
 
 const phase: Cell = (o) =>
-  o.metadata.deletionTimestamp === undefined ? stringOf(pathOf(o, 'status', 'phase')) : 'Terminating';
+  o.metadata.deletionTimestamp === undefined ? stringOf(valueIn(o, 'status', 'phase')) : 'Terminating';
 
-const flag = (name: string, ...path: string[]): Column => booleans(name, (o) => pathOf(o, ...path) === true);
+const flag = (name: string, ...path: string[]): Column => booleans(name, (o) => valueIn(o, ...path) === true);
 
 /** Volumes, claims, classes and drivers. */
 export const storageColumns: Readonly<Record<string, readonly Column[]>> = {
   persistentvolumeclaims: [
     nameColumn,
     column('Status', phase),
-    column('Volume', at(['spec', 'volumeName'])),
+    column('Volume', cellAt(['spec', 'volumeName'])),
     // Before it is bound a claim has neither.
     column('Capacity', (o) =>
-      stringOf(pathOf(o, 'spec', 'volumeName')) === ''
+      stringOf(valueIn(o, 'spec', 'volumeName')) === ''
         ? ''
-        : stringOf(pathOf(o, 'status', 'capacity', 'storage')),
+        : stringOf(valueIn(o, 'status', 'capacity', 'storage')),
     ),
     column('Access Modes', (o) =>
-      stringOf(pathOf(o, 'spec', 'volumeName')) === '' ? '' : accessModes('status', 'accessModes')(o),
+      stringOf(valueIn(o, 'spec', 'volumeName')) === '' ? '' : accessModes('status', 'accessModes')(o),
     ),
     column('StorageClass', className),
     attributesClass,
@@ -55,17 +58,17 @@ export const storageColumns: Readonly<Record<string, readonly Column[]>> = {
   ],
   persistentvolumes: [
     nameColumn,
-    column('Capacity', at(['spec', 'capacity', 'storage'])),
+    column('Capacity', cellAt(['spec', 'capacity', 'storage'])),
     column('Access Modes', accessModes('spec', 'accessModes')),
-    column('Reclaim Policy', at(['spec', 'persistentVolumeReclaimPolicy'])),
+    column('Reclaim Policy', cellAt(['spec', 'persistentVolumeReclaimPolicy'])),
     column('Status', phase),
     column('Claim', (o) => {
-      const claim = pathOf(o, 'spec', 'claimRef');
+      const claim = valueIn(o, 'spec', 'claimRef');
       return isObject(claim) ? `${stringOf(claim.namespace)}/${stringOf(claim.name)}` : '';
     }),
     column('StorageClass', className),
     attributesClass,
-    column('Reason', at(['status', 'reason'])),
+    column('Reason', cellAt(['status', 'reason'])),
     ageColumn,
     volumeMode,
   ],
@@ -75,12 +78,12 @@ export const storageColumns: Readonly<Record<string, readonly Column[]>> = {
     flag('PodInfoOnMount', 'spec', 'podInfoOnMount'),
     flag('StorageCapacity', 'spec', 'storageCapacity'),
     column('TokenRequests', (o) => {
-      const audiences = objectsOf(pathOf(o, 'spec', 'tokenRequests')).map((r) => stringOf(r.audience));
+      const audiences = objectsOf(valueIn(o, 'spec', 'tokenRequests')).map((r) => stringOf(r.audience));
       return audiences.length === 0 ? '<unset>' : audiences.join(',');
     }),
     flag('RequiresRepublish', 'spec', 'requiresRepublish'),
     column('Modes', (o) => {
-      const modes = stringsOf(pathOf(o, 'spec', 'volumeLifecycleModes'));
+      const modes = stringsOf(valueIn(o, 'spec', 'volumeLifecycleModes'));
       return modes.length === 0 ? '<none>' : modes.join(',');
     }),
     ageColumn,
@@ -93,17 +96,17 @@ export const storageColumns: Readonly<Record<string, readonly Column[]>> = {
           ? `${o.metadata.name} (default)`
           : o.metadata.name,
     },
-    column('Provisioner', at(['provisioner'])),
-    column('ReclaimPolicy', at(['reclaimPolicy'])),
-    column('VolumeBindingMode', at(['volumeBindingMode'])),
+    column('Provisioner', cellAt(['provisioner'])),
+    column('ReclaimPolicy', cellAt(['reclaimPolicy'])),
+    column('VolumeBindingMode', cellAt(['volumeBindingMode'])),
     column('AllowVolumeExpansion', (o) => o.allowVolumeExpansion === true),
     ageColumn,
   ],
   'volumeattachments.storage.k8s.io': [
     nameColumn,
-    { ...column('Attacher', at(['spec', 'attacher'])), format: 'name' },
-    column('PV', at(['spec', 'source', 'persistentVolumeName'])),
-    column('Node', at(['spec', 'nodeName'])),
+    { ...column('Attacher', cellAt(['spec', 'attacher'])), format: 'name' },
+    column('PV', cellAt(['spec', 'source', 'persistentVolumeName'])),
+    column('Node', cellAt(['spec', 'nodeName'])),
     flag('Attached', 'status', 'attached'),
     ageColumn,
   ],

@@ -1,12 +1,12 @@
-import { numberOf, objectOf, objectsOf, pathOf, stringOf } from '../../../base/json.js';
-import type { KubeObject } from '../../object.js';
+import { numberOf, objectOf, objectsOf, valueIn, stringOf } from '../../../base/json.js';
+import type { ApiObject } from '../../object.js';
 import type { Column } from '../../registry/resource.js';
 import { ageOf, shortDuration } from '../age.js';
 import { autoscalerTargets } from '../autoscaler-targets.js';
 import { ageColumn, nameColumn } from '../default-columns.js';
 import { podColumns } from '../pod-columns.js';
 import {
-  at,
+  cellAt,
   booleans,
   type Cell,
   column,
@@ -21,22 +21,22 @@ import {
 const template = ['spec', 'template'];
 const wide = [...templateColumns(template), selectorColumn];
 const ready: Cell = (o) =>
-  `${numberOf(pathOf(o, 'status', 'readyReplicas')) ?? 0}/${numberOf(pathOf(o, 'spec', 'replicas')) ?? 0}`;
+  `${numberOf(valueIn(o, 'status', 'readyReplicas')) ?? 0}/${numberOf(valueIn(o, 'spec', 'replicas')) ?? 0}`;
 const replicaCounts = [
   integers('Desired', count('spec', 'replicas')),
   integers('Current', count('status', 'replicas')),
   integers('Ready', count('status', 'readyReplicas')),
 ];
 
-function jobDuration(o: KubeObject): string {
-  const start = stringOf(pathOf(o, 'status', 'startTime'));
+function jobDuration(o: ApiObject): string {
+  const start = stringOf(valueIn(o, 'status', 'startTime'));
   if (start === '') return '';
-  const end = stringOf(pathOf(o, 'status', 'completionTime'));
+  const end = stringOf(valueIn(o, 'status', 'completionTime'));
   return shortDuration((end === '' ? Date.now() : Date.parse(end)) - Date.parse(start));
 }
 
-function jobStatus(o: KubeObject): string {
-  const conditions = objectsOf(pathOf(o, 'status', 'conditions')).filter((c) => c.status === 'True');
+function jobStatus(o: ApiObject): string {
+  const conditions = objectsOf(valueIn(o, 'status', 'conditions')).filter((c) => c.status === 'True');
   for (const type of ['Complete', 'Failed']) if (conditions.some((c) => c.type === type)) return type;
   if (o.metadata.deletionTimestamp !== undefined) return 'Terminating';
   for (const type of ['Suspended', 'FailureTarget', 'SuccessCriteriaMet'])
@@ -44,27 +44,27 @@ function jobStatus(o: KubeObject): string {
   return 'Running';
 }
 
-function completions(o: KubeObject): string {
-  const done = numberOf(pathOf(o, 'status', 'succeeded')) ?? 0;
-  const wanted = numberOf(pathOf(o, 'spec', 'completions'));
-  const parallel = numberOf(pathOf(o, 'spec', 'parallelism')) ?? 0;
+function completions(o: ApiObject): string {
+  const done = numberOf(valueIn(o, 'status', 'succeeded')) ?? 0;
+  const wanted = numberOf(valueIn(o, 'spec', 'completions'));
+  const parallel = numberOf(valueIn(o, 'spec', 'parallelism')) ?? 0;
   if (wanted !== undefined) return `${done}/${wanted}`;
   return parallel > 1 ? `${done}/1 of ${parallel}` : `${done}/1`;
 }
 
 /** Columns of autoscalers; `stored` shows them in the form whose metrics are a list. */
-export function autoscalerColumns(stored: (o: KubeObject) => KubeObject): readonly Column[] {
+export function autoscalerColumns(stored: (o: ApiObject) => ApiObject): readonly Column[] {
   return [
     nameColumn,
     column('Reference', (o) => {
-      const ref = objectOf(pathOf(o, 'spec', 'scaleTargetRef'));
+      const ref = objectOf(valueIn(o, 'spec', 'scaleTargetRef'));
       return `${stringOf(ref.kind)}/${stringOf(ref.name)}`;
     }),
     column('Targets', (o) => {
       const { spec, status } = stored(o);
       return autoscalerTargets(objectOf(spec), objectOf(status));
     }),
-    column('MinPods', (o) => String(numberOf(pathOf(o, 'spec', 'minReplicas')) ?? '<unset>')),
+    column('MinPods', (o) => String(numberOf(valueIn(o, 'spec', 'minReplicas')) ?? '<unset>')),
     column('MaxPods', count('spec', 'maxReplicas')),
     column('Replicas', count('status', 'currentReplicas')),
     ageColumn,
@@ -74,7 +74,7 @@ export function autoscalerColumns(stored: (o: KubeObject) => KubeObject): readon
 const budget =
   (field: string): Cell =>
   (o) => {
-    const value = pathOf(o, 'spec', field);
+    const value = valueIn(o, 'spec', field);
     return typeof value === 'string' || typeof value === 'number' ? String(value) : 'N/A';
   };
 
@@ -84,14 +84,14 @@ export const workloadColumns: Readonly<Record<string, readonly Column[]>> = {
   podtemplates: [
     nameColumn,
     ...templateColumns(['template'], 0),
-    column('Pod Labels', (o) => orNone(labelsText(pathOf(o, 'template', 'metadata', 'labels')))),
+    column('Pod Labels', (o) => orNone(labelsText(valueIn(o, 'template', 'metadata', 'labels')))),
   ],
   replicationcontrollers: [
     nameColumn,
     ...replicaCounts,
     ageColumn,
     ...templateColumns(template),
-    column('Selector', (o) => orNone(labelsText(pathOf(o, 'spec', 'selector'))), 1),
+    column('Selector', (o) => orNone(labelsText(valueIn(o, 'spec', 'selector'))), 1),
   ],
   'controllerrevisions.apps': [
     nameColumn,
@@ -104,19 +104,19 @@ export const workloadColumns: Readonly<Record<string, readonly Column[]>> = {
   ],
   'cronjobs.batch': [
     nameColumn,
-    column('Schedule', at(['spec', 'schedule'])),
-    column('Timezone', at(['spec', 'timeZone'], '<none>')),
-    booleans('Suspend', (o) => (pathOf(o, 'spec', 'suspend') === true ? 'True' : 'False')),
-    integers('Active', (o) => objectsOf(pathOf(o, 'status', 'active')).length),
+    column('Schedule', cellAt(['spec', 'schedule'])),
+    column('Timezone', cellAt(['spec', 'timeZone'], '<none>')),
+    booleans('Suspend', (o) => (valueIn(o, 'spec', 'suspend') === true ? 'True' : 'False')),
+    integers('Active', (o) => objectsOf(valueIn(o, 'status', 'active')).length),
     column('Last Schedule', (o) => {
-      const last = stringOf(pathOf(o, 'status', 'lastScheduleTime'));
+      const last = stringOf(valueIn(o, 'status', 'lastScheduleTime'));
       return last === '' ? '<none>' : ageOf(last);
     }),
     ageColumn,
     ...templateColumns(['spec', 'jobTemplate', 'spec', 'template']),
     column(
       'Selector',
-      (o) => orNone(labelsText(pathOf(o, 'spec', 'jobTemplate', 'spec', 'selector', 'matchLabels'))),
+      (o) => orNone(labelsText(valueIn(o, 'spec', 'jobTemplate', 'spec', 'selector', 'matchLabels'))),
       1,
     ),
   ],
@@ -127,7 +127,7 @@ export const workloadColumns: Readonly<Record<string, readonly Column[]>> = {
     integers('Ready', count('status', 'numberReady')),
     integers('Up-to-date', count('status', 'updatedNumberScheduled')),
     integers('Available', count('status', 'numberAvailable')),
-    column('Node Selector', (o) => orNone(labelsText(pathOf(o, ...template, 'spec', 'nodeSelector')))),
+    column('Node Selector', (o) => orNone(labelsText(valueIn(o, ...template, 'spec', 'nodeSelector')))),
     ageColumn,
     ...wide,
   ],
@@ -159,7 +159,7 @@ export const workloadColumns: Readonly<Record<string, readonly Column[]>> = {
     integers('Value', count('value')),
     booleans('Global-Default', (o) => o.globalDefault === true),
     ageColumn,
-    column('PreemptionPolicy', at(['preemptionPolicy'])),
+    column('PreemptionPolicy', cellAt(['preemptionPolicy'])),
   ],
   'replicasets.apps': [nameColumn, ...replicaCounts, ageColumn, ...wide],
   'statefulsets.apps': [nameColumn, column('Ready', ready), ageColumn, ...templateColumns(template)],

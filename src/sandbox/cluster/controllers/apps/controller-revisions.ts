@@ -2,7 +2,7 @@ import { isAlreadyExists } from '#base/kube/api-error.js';
 import type { KubeObject, PodTemplateSpec } from '#base/kube/types.js';
 import { controllerOf, type ObjectCache } from '../../cache/object-cache.js';
 import { type ControllerRevision, controllerRevisions } from '../../objects.js';
-import type { ControllerDeps } from '../controller.js';
+import type { ClusterControllerDeps } from '../controller.js';
 import { ownerReference } from '../pod-control.js';
 import { canonicalJson, hashOf } from '../template-hash.js';
 
@@ -20,10 +20,10 @@ export interface Versioned extends KubeObject {
  * `kubectl rollout history` shows them and `kubectl rollout undo` applies them.
  */
 export class RevisionHistory {
-  readonly #deps: ControllerDeps;
+  readonly #deps: ClusterControllerDeps;
   readonly #cache: ObjectCache<ControllerRevision>;
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: ClusterControllerDeps) {
     this.#deps = deps;
     this.#cache = deps.caches.of<ControllerRevision>(controllerRevisions);
   }

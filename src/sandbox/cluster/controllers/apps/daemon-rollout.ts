@@ -67,7 +67,7 @@ export function pinToNode(spec: Pod['spec'], nodeName: string): Pod['spec'] {
 }
 
 /** The node a daemon pod is for: where it runs, or where its affinity pins it. */
-export function nodeOf(pod: Pod): string | undefined {
+export function nodeOfDaemon(pod: Pod): string | undefined {
   if (pod.spec.nodeName !== undefined && pod.spec.nodeName !== '') return pod.spec.nodeName;
   const terms =
     pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];

@@ -1,8 +1,13 @@
 import { daemonSets, nodes as nodeResource } from '#base/kube/resource.js';
 import type { DaemonSet, Node, Pod } from '#base/kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
-import { judgeNode, nodeOf, type NodePods, pinToNode, rollingPlan } from './daemon-rollout.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
+import { judgeNode, nodeOfDaemon, type NodePods, pinToNode, rollingPlan } from './daemon-rollout.js';
 import { type NewPod, PodControl, podFromTemplate } from '../pod-control.js';
 import { isAvailable, isFinished, isReady, nextAvailabilityMs } from '../pod-state.js';
 import { reportAfter } from '../report-after.js';
@@ -11,7 +16,7 @@ import { writeStatus } from '../status-writer.js';
 import { RevisionHistory, revisionHashLabel } from './controller-revisions.js';
 
 interface Context {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly sets: ObjectCache<DaemonSet>;
   readonly nodes: ObjectCache<Node>;
   readonly control: PodControl;
@@ -22,7 +27,7 @@ interface Context {
 }
 
 /** Runs one pod of each DaemonSet on every eligible node. */
-export function daemonSetController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function daemonSetController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const context: Context = {
     deps,
     queue,
@@ -132,7 +137,7 @@ function groupByNode(
     });
   }
   for (const pod of o.pods) {
-    const node = nodeOf(pod) ?? '';
+    const node = nodeOfDaemon(pod) ?? '';
     const group = groups.get(node) ?? { current: [], old: [], shouldRun: false, isUnwanted: true };
     groups.set(node, group);
     (pod.metadata.labels?.[revisionHashLabel] === o.hash ? group.current : group.old).push(pod);

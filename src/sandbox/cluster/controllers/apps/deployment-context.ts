@@ -1,11 +1,11 @@
 import type { Deployment, Pod, ReplicaSet } from '#base/kube/types.js';
 import type { ObjectCache } from '../../cache/object-cache.js';
-import type { ControllerDeps } from '../controller.js';
+import type { ClusterControllerDeps } from '../controller.js';
 import type { RolloutBounds, RolloutSets } from './deployment-rollout.js';
 
 /** What the parts of the Deployment controller share. */
 export interface DeploymentContext {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly sets: ObjectCache<ReplicaSet>;
   readonly deployments: ObjectCache<Deployment>;
   readonly pods: ObjectCache<Pod>;

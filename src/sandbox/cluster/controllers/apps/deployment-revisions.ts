@@ -53,7 +53,7 @@ export async function recordRevision(
 }
 
 /** Deletes empty replica sets beyond the history limit, oldest first. */
-export async function prune(
+export async function pruneReplicaSets(
   context: DeploymentContext,
   deployment: Deployment,
   sets: RolloutSets,

@@ -9,7 +9,7 @@ export interface RolloutBounds {
 }
 
 /** A change of size of one replica set. */
-export interface Scale {
+export interface ScaleStep {
   readonly set: ReplicaSet;
   readonly replicas: number;
 }
@@ -59,7 +59,7 @@ export function currentSize(bounds: RolloutBounds, sets: RolloutSets): number {
  * allows, then the old ones shrink as far as maxUnavailable allows, starting
  * with pods that serve nobody.
  */
-export function rollingSteps(bounds: RolloutBounds, sets: RolloutSets): Scale[] {
+export function rollingSteps(bounds: RolloutBounds, sets: RolloutSets): ScaleStep[] {
   const { current, old } = sets;
   if (current === undefined) return [];
   const size = currentSize(bounds, sets);
@@ -97,7 +97,7 @@ export function resizeSteps(
   bounds: RolloutBounds,
   sets: RolloutSets,
   o: { readonly isPaused?: boolean } = {},
-): Scale[] | undefined {
+): ScaleStep[] | undefined {
   const all = sets.current === undefined ? [...sets.old] : [...sets.old, sets.current];
   const active = all.filter((set) => sizeOf(set) > 0);
   const isResized = active.some((set) => {
@@ -117,7 +117,7 @@ export function resizeSteps(
 }
 
 /** Every set by the share it has of the pods, rounded; what that leaves over goes to the largest. `active`: oldest first. */
-function proportionalSteps(bounds: RolloutBounds, active: readonly ReplicaSet[]): Scale[] {
+function proportionalSteps(bounds: RolloutBounds, active: readonly ReplicaSet[]): ScaleStep[] {
   const allowed = bounds.desired === 0 ? 0 : bounds.desired + bounds.maxSurge;
   const total = sum(active, sizeOf);
   const toAdd = allowed - total;
@@ -151,7 +151,7 @@ function sum<T>(items: readonly T[], value: (item: T) => number): number {
   return items.reduce((total, item) => total + value(item), 0);
 }
 
-function changes(sizes: ReadonlyMap<ReplicaSet, number>): Scale[] {
+function changes(sizes: ReadonlyMap<ReplicaSet, number>): ScaleStep[] {
   return [...sizes]
     .filter(([set, replicas]) => replicas !== sizeOf(set))
     .map(([set, replicas]) => ({ set, replicas }));

@@ -7,7 +7,7 @@ import { ownerReference } from '../pod-control.js';
 import { hashOf } from '../template-hash.js';
 import { type DeploymentContext, hashLabel, type Rollout } from './deployment-context.js';
 import { newRevisionAnnotations } from './deployment-revisions.js';
-import { type RolloutBounds, type Scale, sizeAnnotations, sizeOf } from './deployment-rollout.js';
+import { type RolloutBounds, type ScaleStep, sizeAnnotations, sizeOf } from './deployment-rollout.js';
 
 /** As events and conditions name it. */
 export const setCreateError = 'ReplicaSetCreateError';
@@ -76,7 +76,11 @@ export async function createSet(
 /** Gives replica sets their sizes, and records for which size of the Deployment. */
 export async function scaleAll(
   context: DeploymentContext,
-  o: { readonly deployment: Deployment; readonly bounds: RolloutBounds; readonly steps: readonly Scale[] },
+  o: {
+    readonly deployment: Deployment;
+    readonly bounds: RolloutBounds;
+    readonly steps: readonly ScaleStep[];
+  },
 ): Promise<void> {
   for (const { set, replicas } of o.steps) {
     const { name, namespace } = set.metadata;

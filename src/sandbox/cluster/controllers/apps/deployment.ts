@@ -1,19 +1,24 @@
 import { deployments, pods as podResource, replicaSets } from '#base/kube/resource.js';
 import type { Deployment, Pod, ReplicaSet } from '#base/kube/types.js';
 import { controllerOf, keyOfObject } from '../../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { isFinished } from '../pod-state.js';
 import { reportAfter } from '../report-after.js';
 import { writeStatus } from '../status-writer.js';
 import type { DeploymentContext, Rollout } from './deployment-context.js';
-import { prune, recordRevision } from './deployment-revisions.js';
+import { pruneReplicaSets, recordRevision } from './deployment-revisions.js';
 import { currentSize, resizeSteps, rollingSteps, rolloutBounds, sizeOf } from './deployment-rollout.js';
 import { createSet, scaleAll } from './deployment-scaling.js';
 import { claimSets } from './deployment-sets.js';
 import { deadlineInMs, deploymentStatus } from './deployment-status.js';
 
 /** Rolls Deployments out by growing and shrinking replica sets, one per template. */
-export function deploymentController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function deploymentController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const context: DeploymentContext = {
     deps,
     sets: deps.caches.of<ReplicaSet>(replicaSets),
@@ -72,7 +77,7 @@ async function reconcile(
     },
   );
   const isDone = status.updatedReplicas === bounds.desired && status.replicas === bounds.desired;
-  if (isDone && !isGoing) await prune(context, deployment, sets);
+  if (isDone && !isGoing) await pruneReplicaSets(context, deployment, sets);
   return status;
 }
 

@@ -4,7 +4,12 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import { controllerOf, keyOfObject } from '../../cache/object-cache.js';
 import { replicationControllers } from '../../objects.js';
 import { withCondition, withoutCondition } from '../conditions.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { PodControl, podFromTemplate } from '../pod-control.js';
 import { compareForDeletion, isActive, isAvailable, isReady, nextAvailabilityMs } from '../pod-state.js';
 import { reportAfter } from '../report-after.js';
@@ -16,7 +21,7 @@ const burstMax = 500;
 type Status = NonNullable<ReplicaSet['status']> & { conditions?: Condition[] };
 
 /** Keeps as many pods of a template as a ReplicaSet asks for. */
-export function replicaSetController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function replicaSetController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   return replicaController(deps, queue, {
     name: 'replicaset',
     resource: replicaSets,
@@ -25,7 +30,7 @@ export function replicaSetController(deps: ControllerDeps, queue: ControllerQueu
 }
 
 /** The same for core/v1 ReplicationControllers, the ReplicaSet's predecessor: only the form of the selector differs. */
-export function replicationController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function replicationController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   return replicaController(deps, queue, {
     name: 'replication-controller',
     resource: replicationControllers,
@@ -35,7 +40,7 @@ export function replicationController(deps: ControllerDeps, queue: ControllerQue
 }
 
 function replicaController(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   queue: ControllerQueue,
   o: {
     readonly name: string;

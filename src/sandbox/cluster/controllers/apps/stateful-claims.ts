@@ -4,7 +4,7 @@ import type { OwnerReference, Pod } from '#base/kube/types.js';
 import type { ObjectCache } from '../../cache/object-cache.js';
 import type { StatefulSet } from '../../objects.js';
 import type { PersistentVolumeClaim } from '../storage/storage-objects.js';
-import type { ControllerDeps } from '../controller.js';
+import type { ClusterControllerDeps } from '../controller.js';
 
 /** The name of the claim that the pod of an ordinal gets for a claim template. */
 export function claimName(set: StatefulSet, template: string, ordinal: number): string {
@@ -13,10 +13,10 @@ export function claimName(set: StatefulSet, template: string, ordinal: number): 
 
 /** Keeps the volume claims of the pods of StatefulSets. They outlive the pods, so that a pod finds its data again. */
 export class StatefulClaims {
-  readonly #deps: ControllerDeps;
+  readonly #deps: ClusterControllerDeps;
   readonly #claims: ObjectCache<PersistentVolumeClaim>;
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: ClusterControllerDeps) {
     this.#deps = deps;
     this.#claims = deps.caches.of<PersistentVolumeClaim>(persistentVolumeClaims);
   }

@@ -2,7 +2,12 @@ import { statefulSets } from '#base/kube/resource.js';
 import type { Pod, PodTemplateSpec } from '#base/kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import type { ControllerRevision, StatefulSet } from '../../objects.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { PodControl } from '../pod-control.js';
 import { isAvailable, isReady, nextAvailabilityMs } from '../pod-state.js';
 import { reportAfter } from '../report-after.js';
@@ -13,7 +18,7 @@ import { podFor } from './stateful-pod.js';
 import { firstToUpdate, ordinalOf, statefulPlan, updates } from './stateful-rollout.js';
 
 interface Context {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly sets: ObjectCache<StatefulSet>;
   readonly claims: StatefulClaims;
   readonly history: RevisionHistory;
@@ -21,7 +26,7 @@ interface Context {
 }
 
 /** Keeps numbered pods with stable names and volume claims, in order. */
-export function statefulSetController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function statefulSetController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const context: Context = {
     deps,
     sets: deps.caches.of<StatefulSet>(statefulSets),

@@ -5,7 +5,12 @@ import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-
 import type { CronJob, Job } from '../../objects.js';
 import { conditionOf } from '../conditions.js';
 import { timestamp } from '../../../base/timestamp.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { type CronSchedule, nextRun, parseCron } from '../../../base/cron-schedule.js';
 import { isEnded } from './job.js';
 import { ownerReference } from '../pod-control.js';
@@ -17,14 +22,14 @@ const missedMax = 100;
 const historyDefaults = { successful: 3, failed: 1 } as const;
 
 interface Context {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly queue: ControllerQueue;
   readonly cronJobs: ObjectCache<CronJob>;
   readonly jobs: ObjectCache<Job>;
 }
 
 /** Starts Jobs on a schedule. */
-export function cronJobController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function cronJobController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const context: Context = {
     deps,
     queue,

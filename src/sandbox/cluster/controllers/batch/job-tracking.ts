@@ -3,12 +3,17 @@ import { jobs as jobResource, pods as podResource } from '#base/kube/resource.js
 import type { Pod } from '#base/kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import type { Job } from '../../objects.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { isTracked, trackingFinalizer } from './job-tally.js';
 
 /** Takes the finalizer off pods; those already gone are fine. */
 export async function untrack(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   cache: ObjectCache<Pod>,
   pods: readonly Pod[],
 ): Promise<void> {
@@ -35,7 +40,7 @@ export async function untrack(
 }
 
 /** Frees tracked pods whose Job is gone: nobody will count them any more. */
-export function jobOrphanController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function jobOrphanController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const pods = deps.caches.of<Pod>(podResource);
   const jobs = deps.caches.of<Job>(jobResource);
   pods.onChange(({ object, isGone }) => {

@@ -3,7 +3,12 @@ import type { Pod } from '#base/kube/types.js';
 import { controllerOf, keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
 import type { Job } from '../../objects.js';
 import { conditionOf } from '../conditions.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { PodControl } from '../pod-control.js';
 import { isReady } from '../pod-state.js';
 import { reportAfter } from '../report-after.js';
@@ -17,7 +22,7 @@ import { finalCondition, isTracked, type JobTally, livingPods, tallyJob } from '
 import { untrack } from './job-tracking.js';
 
 interface Context {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly queue: ControllerQueue;
   readonly jobs: ObjectCache<Job>;
   readonly control: PodControl;
@@ -30,7 +35,7 @@ interface Context {
 const ownName = 'kubernetes.io/job-controller';
 
 /** Runs pods of a Job until enough have succeeded or too many have failed. */
-export function jobController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function jobController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const context: Context = {
     deps,
     queue,

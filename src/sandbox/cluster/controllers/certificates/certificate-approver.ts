@@ -1,9 +1,14 @@
 import type { Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { commonNameOf, parseRequest } from '../../../apiserver/kinds/certificates/signing-request.js';
-import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
+import type { Controller, ClusterControllerDeps, ControllerQueue } from '../controller.js';
 import { signers, signerVerdict } from './signer-rules.js';
-import { isIssued, type SigningRequest, signingRequests, trueCondition } from './signing-request.js';
+import {
+  isIssued,
+  type CertificateSigningRequest,
+  signingRequests,
+  trueCondition,
+} from './signing-request.js';
 
 const accessReviews: Resource = {
   group: 'authorization.k8s.io',
@@ -17,8 +22,11 @@ const accessReviews: Resource = {
  * Approves the client certificates that kubelets ask for, where who asks has the right to: `selfnodeclient` for
  * a node's own, `nodeclient` for any node's. All other requests wait for somebody to approve them.
  */
-export function certificateApproverController(deps: ControllerDeps, queue: ControllerQueue): Controller {
-  const requests = deps.caches.of<SigningRequest>(signingRequests);
+export function certificateApproverController(
+  deps: ClusterControllerDeps,
+  queue: ControllerQueue,
+): Controller {
+  const requests = deps.caches.of<CertificateSigningRequest>(signingRequests);
   requests.onChange(({ object, isGone }) => {
     if (!isGone) queue.add(object.metadata.name);
   });
@@ -42,7 +50,7 @@ export function certificateApproverController(deps: ControllerDeps, queue: Contr
           message: `Approved by itself: ${csr.spec.username ?? ''} may create certificatesigningrequests/${right}.`,
         };
         const conditions = [...(csr.status?.conditions ?? []), condition];
-        await deps.client.update<SigningRequest>(
+        await deps.client.update<CertificateSigningRequest>(
           { resource: signingRequests, name, subresource: 'approval' },
           { ...csr, status: { ...csr.status, conditions } },
         );
@@ -52,7 +60,11 @@ export function certificateApproverController(deps: ControllerDeps, queue: Contr
   };
 }
 
-async function isAllowed(deps: ControllerDeps, csr: SigningRequest, subresource: string): Promise<boolean> {
+async function isAllowed(
+  deps: ClusterControllerDeps,
+  csr: CertificateSigningRequest,
+  subresource: string,
+): Promise<boolean> {
   const { username, uid, groups, extra } = csr.spec;
   const review = await deps.client.create<KubeObject & { status?: { allowed?: boolean } }>(accessReviews, {
     apiVersion: 'authorization.k8s.io/v1',

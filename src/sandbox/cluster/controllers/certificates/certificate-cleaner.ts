@@ -1,14 +1,19 @@
 import { X509Certificate } from 'node:crypto';
-import type { Controller, ControllerDeps } from '../controller.js';
-import { isIssued, type SigningRequest, signingRequests, trueCondition } from './signing-request.js';
+import type { Controller, ClusterControllerDeps } from '../controller.js';
+import {
+  isIssued,
+  type CertificateSigningRequest,
+  signingRequests,
+  trueCondition,
+} from './signing-request.js';
 
 const hourMs = 3_600_000;
 const answeredMs = hourMs;
 const pendingMs = 24 * hourMs;
 
 /** Deletes certificate requests that are done with: an hour after their answer, a day when nobody answered, and when what was signed has expired. */
-export function certificateCleanerController(deps: ControllerDeps): Controller {
-  const requests = deps.caches.of<SigningRequest>(signingRequests);
+export function certificateCleanerController(deps: ClusterControllerDeps): Controller {
+  const requests = deps.caches.of<CertificateSigningRequest>(signingRequests);
   return {
     name: 'certificate-cleaner',
     // Time alone makes requests old: the periodic pass over all keys is enough.
@@ -25,7 +30,7 @@ export function certificateCleanerController(deps: ControllerDeps): Controller {
 }
 
 /** Whether nobody needs a certificate request any more. */
-export function isDoneWith(csr: SigningRequest, nowMs: number): boolean {
+export function isDoneWith(csr: CertificateSigningRequest, nowMs: number): boolean {
   const isOlder = (time: string | undefined, ms: number): boolean =>
     time !== undefined && nowMs - Date.parse(time) > ms;
   if ((csr.status?.conditions ?? []).length === 0) return isOlder(csr.metadata.creationTimestamp, pendingMs);
@@ -37,7 +42,7 @@ export function isDoneWith(csr: SigningRequest, nowMs: number): boolean {
 }
 
 /** When what was signed expires, in milliseconds since 1970; never, when it cannot be read. */
-function expiryOf(csr: SigningRequest): number {
+function expiryOf(csr: CertificateSigningRequest): number {
   try {
     const pem = Buffer.from(csr.status?.certificate ?? '', 'base64');
     return Date.parse(new X509Certificate(pem).validTo);

@@ -1,9 +1,14 @@
 import type { ApiServer } from '../../../base/api-server.js';
 import { parseRequest } from '../../../apiserver/kinds/certificates/signing-request.js';
 import { timestamp } from '../../../base/timestamp.js';
-import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
+import type { Controller, ClusterControllerDeps, ControllerQueue } from '../controller.js';
 import { signerVerdict } from './signer-rules.js';
-import { isIssued, type SigningRequest, signingRequests, trueCondition } from './signing-request.js';
+import {
+  isIssued,
+  type CertificateSigningRequest,
+  signingRequests,
+  trueCondition,
+} from './signing-request.js';
 
 const longestSeconds = 365 * 24 * 3600;
 const shortestSeconds = 600;
@@ -13,11 +18,11 @@ const shortestSeconds = 600;
  * signer does not sign fails with the reason; those of other signers are left to them.
  */
 export function certificateSignerController(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   queue: ControllerQueue,
   o: Pick<ApiServer, 'sign'>,
 ): Controller {
-  const requests = deps.caches.of<SigningRequest>(signingRequests);
+  const requests = deps.caches.of<CertificateSigningRequest>(signingRequests);
   requests.onChange(({ object, isGone }) => {
     if (!isGone) queue.add(object.metadata.name);
   });
@@ -32,7 +37,7 @@ export function certificateSignerController(
       const request = parseRequest({ request: spec.request });
       const verdict = signerVerdict(spec.signerName, { request, usages: spec.usages ?? [] });
       if (verdict === undefined) return;
-      const status: NonNullable<SigningRequest['status']> = { ...csr.status };
+      const status: NonNullable<CertificateSigningRequest['status']> = { ...csr.status };
       if ('refusal' in verdict) {
         const now = timestamp(Date.now());
         status.conditions = [
@@ -52,7 +57,7 @@ export function certificateSignerController(
         const pem = await o.sign(request, { usages: verdict.usages, lifetimeSeconds });
         status.certificate = Buffer.from(pem).toString('base64');
       }
-      await deps.client.update<SigningRequest>(
+      await deps.client.update<CertificateSigningRequest>(
         { resource: signingRequests, name, subresource: 'status' },
         { ...csr, status },
       );

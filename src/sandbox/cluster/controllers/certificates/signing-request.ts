@@ -2,7 +2,7 @@ import type { Resource } from '#base/kube/resource.js';
 import type { Condition, KubeObject } from '#base/kube/types.js';
 
 /** certificates.k8s.io/v1 CertificateSigningRequest. */
-export interface SigningRequest extends KubeObject {
+export interface CertificateSigningRequest extends KubeObject {
   spec: {
     /** PEM, in base64. */
     request: string;
@@ -30,11 +30,11 @@ export const signingRequests: Resource = {
 };
 
 /** The condition of a type that is true. */
-export function trueCondition(csr: SigningRequest, type: string): Condition | undefined {
+export function trueCondition(csr: CertificateSigningRequest, type: string): Condition | undefined {
   return csr.status?.conditions?.find((c) => c.type === type && c.status === 'True');
 }
 
 /** Whether it has been signed. */
-export function isIssued(csr: SigningRequest): boolean {
+export function isIssued(csr: CertificateSigningRequest): boolean {
   return (csr.status?.certificate ?? '') !== '';
 }

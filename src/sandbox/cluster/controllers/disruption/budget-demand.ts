@@ -8,7 +8,7 @@ import {
 import type { KubeObject, OwnerReference, Pod } from '#base/kube/types.js';
 import { controllerOf } from '../../cache/object-cache.js';
 import { type PodDisruptionBudget, replicationControllers } from '../../objects.js';
-import type { ControllerDeps } from '../controller.js';
+import type { ClusterControllerDeps } from '../controller.js';
 import { resolveIntOrPercent } from '../int-or-percent.js';
 import { findScale } from '../scale-subresource.js';
 
@@ -25,9 +25,9 @@ type Scalable = KubeObject & { spec?: { replicas?: number } };
 
 /** Works out what budgets demand. Shares and `maxUnavailable` are of what the controllers of the pods are to run. */
 export class BudgetDemands {
-  readonly #deps: ControllerDeps;
+  readonly #deps: ClusterControllerDeps;
 
-  constructor(deps: ControllerDeps) {
+  constructor(deps: ClusterControllerDeps) {
     this.#deps = deps;
     for (const resource of [deployments, replicaSets, statefulSets, replicationControllers])
       deps.caches.of<Scalable>(resource);

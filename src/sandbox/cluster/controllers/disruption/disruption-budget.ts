@@ -7,7 +7,12 @@ import { keyOfObject } from '../../cache/object-cache.js';
 import { podDisruptionBudgets } from '#base/kube/resource.js';
 import type { PodDisruptionBudget } from '../../objects.js';
 import { withCondition } from '../conditions.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { isReady } from '../pod-state.js';
 import { writeStatus } from '../status-writer.js';
 import { type BudgetDemand, BudgetDemands } from './budget-demand.js';
@@ -18,7 +23,7 @@ type BudgetStatus = NonNullable<PodDisruptionBudget['status']>;
 const deletionTimeoutMs = 2 * 60_000;
 
 /** Says how many pods of each PodDisruptionBudget may be evicted now; the API server's eviction reads it. */
-export function disruptionBudgetController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function disruptionBudgetController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const budgets = deps.caches.of<PodDisruptionBudget>(podDisruptionBudgets);
   const pods = deps.caches.of<Pod>(podResource);
   const demands = new BudgetDemands(deps);

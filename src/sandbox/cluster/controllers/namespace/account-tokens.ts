@@ -3,7 +3,12 @@ import { Reflector } from '#base/kube/reflector.js';
 import { secrets, serviceAccounts } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { createLogger } from '#base/telemetry/log.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 
 interface Secret extends KubeObject {
   type?: string;
@@ -19,7 +24,7 @@ const accountUid = 'kubernetes.io/service-account.uid';
  * as clients from before TokenRequest use it, and deletes them with their account.
  */
 export function accountTokenController(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   queue: ControllerQueue,
   o: { readonly caPem: string; readonly signingKeyPem: string },
 ): Controller {

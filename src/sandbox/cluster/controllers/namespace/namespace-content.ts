@@ -1,6 +1,6 @@
 import { isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import type { ServedResource } from '../../../base/discovery.js';
+import type { DiscoveredResource } from '../../../base/discovery.js';
 import { pathOf, pods, type Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { messageOf } from '#base/errors/mesh-error.js';
@@ -25,7 +25,7 @@ const kindsAtOnce = 8;
 export async function deleteContent(
   client: KubeClient,
   namespace: string,
-  resources: readonly ServedResource[],
+  resources: readonly DiscoveredResource[],
 ): Promise<RemainingContent> {
   const content = new ContentDeletion(client, namespace);
   const isPods = (r: Resource): boolean => r.group === pods.group && r.plural === pods.plural;
@@ -41,7 +41,7 @@ export async function deleteContent(
 }
 
 /** Kinds whose objects a namespace can hold and lose. */
-export function isNamespaceContent(r: ServedResource): boolean {
+export function isNamespaceContent(r: DiscoveredResource): boolean {
   return r.isNamespaced && r.verbs.includes('list') && r.verbs.includes('delete');
 }
 
@@ -57,7 +57,7 @@ class ContentDeletion implements RemainingContent {
     this.#namespace = namespace;
   }
 
-  async empty(resource: ServedResource): Promise<void> {
+  async empty(resource: DiscoveredResource): Promise<void> {
     try {
       const found = await this.#list(resource);
       if (found.length === 0) return;
@@ -79,7 +79,7 @@ class ContentDeletion implements RemainingContent {
     return this.#client.list(resource, { namespace: this.#namespace, isMetadataOnly: true });
   }
 
-  async #delete(resource: ServedResource, objects: readonly KubeObject[]): Promise<void> {
+  async #delete(resource: DiscoveredResource, objects: readonly KubeObject[]): Promise<void> {
     if (objects.length === 0) return;
     const namespace = this.#namespace;
     if (resource.verbs.includes('deletecollection')) {

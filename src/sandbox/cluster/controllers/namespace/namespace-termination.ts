@@ -4,7 +4,7 @@ import { isNotFound } from '#base/kube/api-error.js';
 import { discoverResources, type ServedResources } from '../../../base/discovery.js';
 import { namespaces } from '#base/kube/resource.js';
 import type { Condition, KubeObject } from '#base/kube/types.js';
-import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
+import type { Controller, ClusterControllerDeps, ControllerQueue } from '../controller.js';
 import { terminationConditions } from './namespace-conditions.js';
 import { deleteContent, isNamespaceContent } from './namespace-content.js';
 
@@ -19,7 +19,10 @@ const finalizer = 'kubernetes';
 const recheckDelays = { firstMs: 50, maxMs: 2_000 } as const;
 
 /** Empties namespaces that are being deleted, then lets them go. */
-export function namespaceTerminationController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function namespaceTerminationController(
+  deps: ClusterControllerDeps,
+  queue: ControllerQueue,
+): Controller {
   const { client } = deps;
   const cache = deps.caches.of<Namespace>(namespaces);
   const rechecks = new Map<string, number>();
@@ -74,7 +77,7 @@ function isEnding(namespace: Namespace): boolean {
 
 /** What is served now; kinds of an aggregated server that does not answer may still have objects. */
 async function discover(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
 ): Promise<{ served: ServedResources; failure: string | undefined }> {
   try {
     const served = await discoverResources(deps.client, deps.signal);
@@ -88,7 +91,7 @@ async function discover(
   }
 }
 
-async function finalize({ client }: ControllerDeps, namespace: Namespace): Promise<void> {
+async function finalize({ client }: ClusterControllerDeps, namespace: Namespace): Promise<void> {
   const finalizers = (namespace.spec?.finalizers ?? []).filter((f) => f !== finalizer);
   const ref = { resource: namespaces, name: namespace.metadata.name, subresource: 'finalize' };
   try {

@@ -3,7 +3,7 @@ import { Reflector } from '#base/kube/reflector.js';
 import { configMaps, namespaces } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { createLogger } from '#base/telemetry/log.js';
-import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
+import type { Controller, ClusterControllerDeps, ControllerQueue } from '../controller.js';
 
 interface ConfigMap extends KubeObject {
   data?: Record<string, string>;
@@ -15,12 +15,12 @@ const description =
 
 /** Every namespace has the cluster's CA in a ConfigMap, which pods' projected volumes carry; it comes back when deleted or changed. */
 export function rootCaController(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   queue: ControllerQueue,
   o: {
     readonly caPem: string;
     /** Whose watches the caches are. */
-    readonly reader: ControllerDeps['client'];
+    readonly reader: ClusterControllerDeps['client'];
   },
 ): Controller {
   const log = createLogger('cluster');

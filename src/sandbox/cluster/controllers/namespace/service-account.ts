@@ -1,12 +1,12 @@
 import { isAlreadyExists } from '#base/kube/api-error.js';
 import { namespaces, serviceAccounts } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
-import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
+import type { Controller, ClusterControllerDeps, ControllerQueue } from '../controller.js';
 
 const defaultAccount = 'default';
 
 /** Every namespace has a `default` service account; it comes back when deleted. */
-export function serviceAccountController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function serviceAccountController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const spaces = deps.caches.of<KubeObject>(namespaces);
   const accounts = deps.caches.of<KubeObject>(serviceAccounts);
   spaces.onChange(({ object, isGone }) => {

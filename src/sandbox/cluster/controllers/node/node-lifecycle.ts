@@ -6,7 +6,7 @@ import { isSameTaint, nodeTaints } from '../../objects.js';
 import { tolerates } from '../tolerations.js';
 import { withCondition } from '../conditions.js';
 import { timestamp } from '../../../base/timestamp.js';
-import { type Controller, type ControllerDeps, type ControllerQueue } from '../controller.js';
+import { type Controller, type ClusterControllerDeps, type ControllerQueue } from '../controller.js';
 import { isFinished } from '../pod-state.js';
 import { writeStatus } from '../status-writer.js';
 
@@ -26,14 +26,14 @@ const ownTaints: readonly Pick<Taint, 'key' | 'effect'>[] = [
 ];
 
 interface Context {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly nodes: ObjectCache<Node>;
   readonly leases: ObjectCache<Lease>;
   readonly pods: ObjectCache<Pod>;
 }
 
 /** Notices nodes whose kubelet went silent, taints nodes by their conditions, and evicts what does not tolerate it. */
-export function nodeLifecycleController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function nodeLifecycleController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const context: Context = {
     deps,
     nodes: deps.caches.of<Node>(nodeResource),
@@ -217,7 +217,7 @@ async function evict(context: Context, node: Node): Promise<number | undefined> 
 }
 
 /** Says on the pod why it has to leave, then asks it to. One that is gone already has left. */
-async function remove({ client }: ControllerDeps, pod: Pod): Promise<void> {
+async function remove({ client }: ClusterControllerDeps, pod: Pod): Promise<void> {
   const { name, namespace, uid } = pod.metadata;
   const ref = { resource: podResource, name, namespace };
   const condition = {

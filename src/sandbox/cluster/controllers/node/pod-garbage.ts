@@ -1,7 +1,12 @@
 import { nodes as nodeResource, pods as podResource } from '#base/kube/resource.js';
 import type { Node, Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { isFinished } from '../pod-state.js';
 
 /** Ended pods kept for their logs; beyond it the oldest go. */
@@ -10,7 +15,7 @@ const finishedMax = 500;
 const orphanAfterMs = 10_000;
 
 /** Removes pods nobody will ever finish: on nodes that are gone, never scheduled but deleted, or ended long ago. */
-export function podGarbageController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function podGarbageController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const pods = deps.caches.of<Pod>(podResource);
   const nodes = deps.caches.of<Node>(nodeResource);
   const orphanSince = new Map<string, number>();

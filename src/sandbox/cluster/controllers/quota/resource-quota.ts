@@ -1,17 +1,22 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ExactQuantity } from '../../../base/exact-quantity.js';
-import type { ServedResource } from '../../../base/discovery.js';
+import type { DiscoveredResource } from '../../../base/discovery.js';
 import { pods as podResource, resourceQuotas } from '#base/kube/resource.js';
 import type { KubeObject, Pod } from '#base/kube/types.js';
 import { addTo, amountsOf } from '../../../apiserver/admission/pods/amounts.js';
 import { isInScope, scopesOf } from '../../../apiserver/admission/quota/scopes.js';
 import { isCountedIn, usageOf } from '../../../apiserver/admission/quota/usage.js';
 import type { JsonObject } from '../../../base/json.js';
-import type { KubeObject as StoredObject } from '../../../apiserver/object.js';
+import type { ApiObject as StoredObject } from '../../../apiserver/object.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { isFinished } from '../pod-state.js';
 import type { MetadataWatches } from '../../metadata/metadata-watches.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 
 interface Quota extends KubeObject {
   spec?: JsonObject & { hard?: JsonObject };
@@ -24,7 +29,7 @@ interface Quota extends KubeObject {
  * counts before an object is stored, and a count in between would take that back.
  */
 export function resourceQuotaController(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   queue: ControllerQueue,
   o: { readonly watches: MetadataWatches; readonly isCreationCountedByAdmission: boolean },
 ): Controller {
@@ -94,8 +99,8 @@ const measured: ReadonlySet<string> = new Set(['pods', 'services', 'persistentvo
 
 /** What there is at this moment: what the watches show may be older than what admission has counted. */
 async function list(
-  { client, signal }: ControllerDeps,
-  resource: ServedResource,
+  { client, signal }: ClusterControllerDeps,
+  resource: DiscoveredResource,
   namespace: string,
 ): Promise<StoredObject[]> {
   const isMetadataOnly = resource.group !== '' || !measured.has(resource.plural);

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { clusterRoles } from '#base/kube/resource.js';
 import type { KubeObject, LabelSelector } from '#base/kube/types.js';
 import { labelSelectorMatches } from '#base/kube/labels.js';
-import type { Controller, ControllerDeps, ControllerQueue } from '../controller.js';
+import type { Controller, ClusterControllerDeps, ControllerQueue } from '../controller.js';
 
 interface ClusterRole extends KubeObject {
   aggregationRule?: { clusterRoleSelectors?: LabelSelector[] };
@@ -12,7 +12,7 @@ interface ClusterRole extends KubeObject {
 const fieldManager = 'clusterrole-aggregation-controller';
 
 /** Cluster roles with an aggregation rule carry the rules of the roles it selects. */
-export function roleAggregationController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function roleAggregationController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const roles = deps.caches.of<ClusterRole>(clusterRoles);
   const aggregated = (): string[] =>
     roles

@@ -2,7 +2,12 @@ import { endpoints as endpointsResource, endpointSlices, services } from '#base/
 import type { EndpointAddress, Endpoints, EndpointSlice, Service } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
 import { familyOf } from '#base/net/address.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import type { DesiredSlice } from './endpoint-model.js';
 import { isManaged, removeSlices, serviceNameLabel, type SliceTarget, writeSlices } from './slice-writer.js';
 
@@ -18,7 +23,10 @@ const endpointsPerSliceMax = 100;
  * Makes EndpointSlices from Endpoints that somebody wrote by hand for a service without
  * selector, since routing, DNS and most clients read slices only.
  */
-export function endpointSliceMirroringController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function endpointSliceMirroringController(
+  deps: ClusterControllerDeps,
+  queue: ControllerQueue,
+): Controller {
   const allEndpoints = deps.caches.of<Endpoints>(endpointsResource);
   const allServices = deps.caches.of<Service>(services);
   const slices = deps.caches.of<EndpointSlice>(endpointSlices);

@@ -9,7 +9,12 @@ import {
 } from '#base/kube/resource.js';
 import type { Endpoints, EndpointSlice, Node, Pod, Service } from '#base/kube/types.js';
 import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { ownerReference } from '../pod-control.js';
 import { canonicalJson } from '../template-hash.js';
 import { type DesiredSlice, desiredSlices } from './endpoint-model.js';
@@ -22,12 +27,12 @@ const headlessLabel = 'service.kubernetes.io/headless';
 const zoneLabel = 'topology.kubernetes.io/zone';
 
 interface Context {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly endpoints: ObjectCache<Endpoints>;
 }
 
 /** Publishes which pods serve a Service, as EndpointSlices and as the older Endpoints. */
-export function endpointSliceController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function endpointSliceController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const allServices = deps.caches.of<Service>(services);
   const slices = deps.caches.of<EndpointSlice>(endpointSlices);
   const pods = deps.caches.of<Pod>(podResource);

@@ -11,7 +11,12 @@ import {
   numberToBytes,
 } from '#base/net/address.js';
 import { parseNetwork } from '#base/net/cidr.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { writeStatus } from '../status-writer.js';
 
 /** The sandbox's load balancer ranges by family; only the first ones of IPv6 are given out. */
@@ -20,7 +25,7 @@ const firstHost = 1;
 const lastHost = 254;
 
 /** Gives Services of type LoadBalancer addresses from the sandbox's ranges, and takes them back. */
-export function loadBalancerController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function loadBalancerController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const all = deps.caches.of<Service>(services);
   all.onChange(({ object, isGone }) => {
     queue.add(keyOfObject(object));

@@ -2,7 +2,12 @@ import { isAlreadyExists } from '#base/kube/api-error.js';
 import { nodes as nodeResource, persistentVolumeClaims, persistentVolumes } from '#base/kube/resource.js';
 import type { Node } from '#base/kube/types.js';
 import { keyOfObject, type ObjectCache } from '../../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { writeStatus } from '../status-writer.js';
 import { nodePathProvisioner, nodePathVolume } from './node-path-volume.js';
 import {
@@ -15,7 +20,7 @@ import {
 import { findVolume, isFor } from './volume-match.js';
 
 interface Context {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly claims: ObjectCache<PersistentVolumeClaim>;
   readonly volumes: ObjectCache<PersistentVolume>;
   readonly classes: ObjectCache<StorageClass>;
@@ -23,7 +28,7 @@ interface Context {
 }
 
 /** Finds or makes the volume of each claim and binds the two to each other. */
-export function claimBinderController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function claimBinderController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const context: Context = {
     deps,
     claims: deps.caches.of<PersistentVolumeClaim>(persistentVolumeClaims),

@@ -3,13 +3,18 @@ import { ephemeralClaimName, foreignClaimProblem } from '../../../base/ephemeral
 import { pods as podResource, persistentVolumeClaims } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { ownerReference } from '../pod-control.js';
 import { isFinished } from '../pod-state.js';
 import type { PersistentVolumeClaim } from './storage-objects.js';
 
 /** Makes the claims of generic ephemeral volumes, owned by their pod (kubernetes.io documentation, "Ephemeral Volumes"). */
-export function ephemeralClaimController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function ephemeralClaimController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const pods = deps.caches.of<Pod>(podResource);
   const claims = deps.caches.of<PersistentVolumeClaim>(persistentVolumeClaims);
   const needsClaims = (pod: Pod): boolean =>

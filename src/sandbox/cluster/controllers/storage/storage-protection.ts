@@ -8,12 +8,17 @@ import {
 } from '#base/kube/resource.js';
 import type { KubeObject, Pod } from '#base/kube/types.js';
 import { keyOfObject } from '../../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue, splitKey } from '../controller.js';
+import {
+  type Controller,
+  type ClusterControllerDeps,
+  type ControllerQueue,
+  splitKey,
+} from '../controller.js';
 import { claimsOf } from './pod-claims.js';
 import { type PersistentVolume, type PersistentVolumeClaim, volumeKeys } from './storage-objects.js';
 
 /** Lets a claim that is being deleted go once no pod uses it (finalizer kubernetes.io/pvc-protection). */
-export function claimProtectionController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function claimProtectionController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const claims = deps.caches.of<PersistentVolumeClaim>(persistentVolumeClaims);
   const pods = deps.caches.of<Pod>(podResource);
   claims.onChange(({ object, isGone }) => {
@@ -55,7 +60,7 @@ function isShutDown({ metadata }: Pod): boolean {
 }
 
 /** Lets a volume that is being deleted go once it is not bound (finalizer kubernetes.io/pv-protection). */
-export function volumeProtectionController(deps: ControllerDeps, queue: ControllerQueue): Controller {
+export function volumeProtectionController(deps: ClusterControllerDeps, queue: ControllerQueue): Controller {
   const volumes = deps.caches.of<PersistentVolume>(persistentVolumes);
   volumes.onChange(({ object, isGone }) => {
     if (!isGone) queue.add(object.metadata.name);
@@ -80,7 +85,7 @@ function isLeaving(object: KubeObject, finalizer: string): boolean {
 }
 
 async function release(
-  deps: ControllerDeps,
+  deps: ClusterControllerDeps,
   resource: Resource,
   object: KubeObject,
   finalizer: string,

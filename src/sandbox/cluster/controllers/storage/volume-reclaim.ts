@@ -1,6 +1,6 @@
 import { persistentVolumeClaims, persistentVolumes } from '#base/kube/resource.js';
 import type { ObjectCache } from '../../cache/object-cache.js';
-import { type Controller, type ControllerDeps, type ControllerQueue } from '../controller.js';
+import { type Controller, type ClusterControllerDeps, type ControllerQueue } from '../controller.js';
 import { writeStatus } from '../status-writer.js';
 import { provisionedFolder } from './node-path-volume.js';
 import type { PersistentVolume, PersistentVolumeClaim } from './storage-objects.js';
@@ -10,7 +10,7 @@ import { isFor } from './volume-match.js';
 export type RemoveNodeFolder = (node: string, path: string) => Promise<void>;
 
 interface Context {
-  readonly deps: ControllerDeps;
+  readonly deps: ClusterControllerDeps;
   readonly volumes: ObjectCache<PersistentVolume>;
   readonly claims: ObjectCache<PersistentVolumeClaim>;
   readonly removeFolder: RemoveNodeFolder;
@@ -19,7 +19,7 @@ interface Context {
 /** Keeps the phase of volumes, and does what their reclaim policy says when their claim is gone. */
 export function volumeReclaimController(
   removeFolder: RemoveNodeFolder,
-): (deps: ControllerDeps, queue: ControllerQueue) => Controller {
+): (deps: ClusterControllerDeps, queue: ControllerQueue) => Controller {
   return (deps, queue) => {
     const context: Context = {
       deps,

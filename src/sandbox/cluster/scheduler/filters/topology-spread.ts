@@ -3,7 +3,7 @@ import { nodeMatches } from '#base/kube/node-selector.js';
 import type { LabelSelector, Pod, TopologySpreadConstraint } from '#base/kube/types.js';
 import { isActive } from '../../controllers/pod-state.js';
 import { narrowed } from '../affinity-terms.js';
-import { type ClusterView, type Filter, type NodeState, topologyDomains } from '../cluster-view.js';
+import { type ClusterView, type Filter, type ScheduledNode, topologyDomains } from '../cluster-view.js';
 import { untolerated } from '../../controllers/tolerations.js';
 
 /** Spread constraints that must hold (`DoNotSchedule`; kubernetes.io documentation, "Pod Topology Spread Constraints"). */
@@ -77,7 +77,7 @@ function isCounted(other: Pod, pod: Pod, selector: LabelSelector | undefined): b
 }
 
 /** Nodes the pod could not use anyway do not count, unless the constraint says otherwise. */
-function takesPart(constraint: TopologySpreadConstraint, pod: Pod, { node }: NodeState): boolean {
+function takesPart(constraint: TopologySpreadConstraint, pod: Pod, { node }: ScheduledNode): boolean {
   const honorsAffinity = (constraint.nodeAffinityPolicy ?? 'Honor') === 'Honor';
   if (honorsAffinity && !nodeMatches(pod.spec, node)) return false;
   if (constraint.nodeTaintsPolicy !== 'Honor') return true;

@@ -1,7 +1,7 @@
 import type { ImageConfig } from '../image.js';
 import { isDigest, isRecord } from './blob.js';
 import { damaged } from './limits.js';
-import { type Platform, platformOf } from './platform.js';
+import { type Platform, imagePlatformOf } from './platform.js';
 
 /** What an image's configuration document says, checked. */
 export interface ParsedConfig {
@@ -21,7 +21,7 @@ export function parseImageConfig(document: Readonly<Record<string, unknown>>): P
   const config = isRecord(document['config']) ? document['config'] : {};
   return {
     diffIds,
-    platform: platformOf(document),
+    platform: imagePlatformOf(document),
     config: {
       entrypoint: words(config, 'Entrypoint'),
       cmd: words(config, 'Cmd'),

@@ -4,7 +4,7 @@ import type { ArchivedImage, ArchivedLayer } from './archived-image.js';
 import { blobPath, isDigest, isRecord } from './blob.js';
 import { parseImageConfig } from './image-config.js';
 import { damaged, tooLarge } from './limits.js';
-import { formatPlatform, type Platform, platformOf, platformRank } from './platform.js';
+import { formatPlatform, type Platform, imagePlatformOf, platformRank } from './platform.js';
 import { readDocument } from './document.js';
 
 type Document = Readonly<Record<string, unknown>>;
@@ -129,7 +129,7 @@ class LayoutReader {
   async #configPlatform(manifest: Document): Promise<Platform | undefined> {
     const config = isRecord(manifest['config']) ? descriptorOf(manifest['config']) : undefined;
     const document = config === undefined ? undefined : await this.#document(config);
-    return document === undefined ? undefined : platformOf(document);
+    return document === undefined ? undefined : imagePlatformOf(document);
   }
 
   /** The image of a manifest, or what is missing of it. */
@@ -194,7 +194,7 @@ function descriptorOf(item: Document): Descriptor | undefined {
     digest,
     size,
     mediaType: typeof mediaType === 'string' ? mediaType : '',
-    platform: isRecord(platform) ? platformOf(platform) : undefined,
+    platform: isRecord(platform) ? imagePlatformOf(platform) : undefined,
     annotations: isRecord(annotations) ? annotations : {},
   };
 }

@@ -20,7 +20,7 @@ export function machinePlatform(arch: string = process.arch): Platform {
 }
 
 /** Reads `platform` of a descriptor, or `os`, `architecture`, `variant` of a configuration. */
-export function platformOf(value: Readonly<Record<string, unknown>>): Platform | undefined {
+export function imagePlatformOf(value: Readonly<Record<string, unknown>>): Platform | undefined {
   const { os, architecture, variant } = value;
   if (typeof os !== 'string' || typeof architecture !== 'string' || os === '' || architecture === '')
     return undefined;

@@ -1,8 +1,8 @@
 import { open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NodeHost } from '../../host/node-host.js';
-import type { ContainerSpec, Pod } from '../../model/pod.js';
-import type { Container } from '../../runtime/container.js';
+import type { ContainerSpec, KubeletPod } from '../../model/pod.js';
+import type { RunningContainer } from '../../runtime/container.js';
 import type { ContainerMount } from '../../runtime/container-config.js';
 import { logTail } from '../../runtime/log-reader.js';
 import { removeRootfs } from '../../runtime/rootfs.js';
@@ -20,12 +20,12 @@ export function containerFolder(id: string): string {
 }
 
 /** Folder of a pod's logs, relative to the node's file system. */
-export function podLogFolder(pod: Pod): string {
+export function podLogFolder(pod: KubeletPod): string {
   return join(logsFolder, `${pod.metadata.namespace}_${pod.metadata.name}_${pod.metadata.uid}`);
 }
 
 /** The log of one instance of a container; attempt counts restarts. */
-export function logPath(pod: Pod, container: string, attempt: number): string {
+export function logPath(pod: KubeletPod, container: string, attempt: number): string {
   return join(podLogFolder(pod), container, `${attempt}.log`);
 }
 
@@ -39,12 +39,12 @@ export async function pruneLogs(path: string, attempt: number): Promise<void> {
 }
 
 /** Removes the file system of an ended instance; its log stays. */
-export async function removeContainer(host: NodeHost, { config }: Container): Promise<void> {
+export async function removeContainer(host: NodeHost, { config }: RunningContainer): Promise<void> {
   await removeRootfs(host, config.image.rootfs, containerFolder(config.id));
 }
 
 /** Where the supervisor finds what a container has written over its image; what a copy of the image has grown by nobody knows. */
-export function writtenFolder(host: NodeHost, { config }: Container): string {
+export function writtenFolder(host: NodeHost, { config }: RunningContainer): string {
   const layer = config.image.rootfs.kind === 'made' ? 'rootfs' : 'upper';
   return join(host.rootfs, containerFolder(config.id), layer);
 }
@@ -68,7 +68,7 @@ export async function terminationMessageMount(
  */
 export async function terminationMessage(
   host: NodeHost,
-  container: Container,
+  container: RunningContainer,
   { policy, exitCode }: { policy: ContainerSpec['terminationMessagePolicy']; exitCode: number },
 ): Promise<string | undefined> {
   const path = join(host.rootfs, containerFolder(container.config.id), 'termination-log');

@@ -1,5 +1,6 @@
 import { formatGoDuration } from '#base/time/duration.js';
-import type { ContainerSpec, Pod, Probe, ProbeHandler } from '../../model/pod.js';
+import type { Probe, ProbeHandler } from '#base/kube/types.js';
+import type { ContainerSpec, KubeletPod } from '../../model/pod.js';
 import { timestamp } from '../../../base/timestamp.js';
 import { type ProbeTarget, runHandler } from '../../probe/prober.js';
 import type { EventDetails } from '../../../base/event-recorder.js';
@@ -18,7 +19,7 @@ export interface KeeperDeps extends StartDeps {
   readonly emit: (details: EventDetails) => void;
   /** The pod's worker should look again. */
   readonly wake: () => void;
-  readonly pod: () => Pod;
+  readonly pod: () => KubeletPod;
   readonly podIp: () => string;
   /** Aborts when the pod is to end: a postStart hook is not waited for any longer. */
   readonly ending: AbortSignal;

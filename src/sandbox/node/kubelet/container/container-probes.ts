@@ -1,4 +1,4 @@
-import type { Probe } from '../../model/pod.js';
+import type { Probe } from '#base/kube/types.js';
 import { ProbeWorker } from '../../probe/probe-worker.js';
 import type { ProbeOutcome } from '../../probe/prober.js';
 import type { EventDetails } from '../../../base/event-recorder.js';

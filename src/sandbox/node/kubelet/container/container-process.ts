@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { childrenOf, exitCodeOfSignal, signalProcess } from '../../host/process-tree.js';
-import type { Container } from '../../runtime/container.js';
+import type { RunningContainer } from '../../runtime/container.js';
 import { dropPrivileges, withHelpers } from '../../runtime/container-config.js';
 import { ExecutableMissingError, requireExecutable } from './find-executable.js';
 
@@ -21,7 +21,7 @@ const drainMaxMs = 2_000;
 
 /** The command line that joins the container's namespaces with its user, variables and folder; `session` goes before all else. */
 export function enterCommand(
-  container: Container,
+  container: RunningContainer,
   command: readonly string[],
   session: readonly string[] = [],
 ): { file: string; args: string[]; env: Record<string, string> } {
@@ -37,7 +37,7 @@ export function enterCommand(
 
 /** Starts a command in a running container. Throws {@link ContainerNotRunningError}. */
 export function spawnInContainer(
-  container: Container,
+  container: RunningContainer,
   command: readonly string[],
   stdio: StdioOptions,
 ): ChildProcess {
@@ -53,7 +53,7 @@ export function killInContainer(child: ChildProcess): void {
 }
 
 /** Resolves to the exit code once the command has ended and its output has been read. */
-export async function exitCodeOf(child: ChildProcess): Promise<number> {
+export async function exitCodeOfChild(child: ChildProcess): Promise<number> {
   const closed = once(child, 'close').catch(() => undefined); // a failed start is reported by the next line
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   for (;;) {
@@ -69,7 +69,7 @@ export async function exitCodeOf(child: ChildProcess): Promise<number> {
  * code 124, as does an abort, which rejects nothing either.
  */
 export async function runInContainer(
-  container: Container,
+  container: RunningContainer,
   command: readonly string[],
   timeoutMs: number,
   signal?: AbortSignal,
@@ -97,7 +97,7 @@ export async function runInContainer(
   const timer = setTimeout(stop, Math.min(timeoutMs, timerMaxMs));
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const exitCode = await Promise.race([exitCodeOf(child), cut]);
+    const exitCode = await Promise.race([exitCodeOfChild(child), cut]);
     return {
       exitCode,
       output: hasTimedOut ? `command ${JSON.stringify(command.join(' '))} timed out` : output,

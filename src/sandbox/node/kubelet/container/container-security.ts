@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ImageUser } from '../../image/image-user.js';
-import type { ContainerSpec, Pod } from '../../model/pod.js';
+import type { ContainerSpec, KubeletPod } from '../../model/pod.js';
 import { hasSeccompFilter } from '../../runtime/seccomp-filter.js';
 
 export interface ContainerUser {
@@ -25,7 +25,7 @@ export interface UserDecision {
  * root, and the decision says so instead of pretending.
  */
 export function decideUser(
-  pod: Pod,
+  pod: KubeletPod,
   container: ContainerSpec,
   { imageUser, canSwitchUser }: { imageUser: ImageUser; canSwitchUser: boolean },
 ): UserDecision {
@@ -83,7 +83,7 @@ export interface SeccompDecision {
  * containers have no filter, whatever they ask for.
  */
 export function decideSeccomp(
-  pod: Pod,
+  pod: KubeletPod,
   container: ContainerSpec,
   hasFilters = hasSeccompFilter,
 ): SeccompDecision {

@@ -1,7 +1,11 @@
 import { timestamp } from '../../../base/timestamp.js';
 import type { ContainerSpec, EphemeralContainerSpec } from '../../model/pod.js';
-import type { ContainerState, ContainerStatus, TerminatedState } from '../../model/pod-status.js';
-import type { Container } from '../../runtime/container.js';
+import type {
+  KubeletContainerState,
+  KubeletContainerStatus,
+  TerminatedState,
+} from '../../model/pod-status.js';
+import type { RunningContainer } from '../../runtime/container.js';
 import { BackOff } from '../back-off.js';
 
 export type SlotKind = 'init' | 'sidecar' | 'main' | 'ephemeral';
@@ -25,7 +29,7 @@ export class ContainerSlot {
   /** Between attempts that did not get as far as an instance; short, for an image may just have been loaded. */
   readonly startBackOff = new BackOff({ initialMs: 1_000, maxMs: 15_000 });
   /** The running instance, or the last one (whose log is still there). */
-  container: Container | undefined;
+  container: RunningContainer | undefined;
   restartCount = 0;
   waiting: WaitingState | undefined = { reason: 'ContainerCreating' };
   terminated: TerminatedState | undefined;
@@ -47,7 +51,7 @@ export class ContainerSlot {
   /** The image {@link container} was started from. */
   #startedImage: string | undefined;
   #isRestartForced = false;
-  #adopted: Pick<ContainerStatus, 'containerID' | 'image'> | undefined;
+  #adopted: Pick<KubeletContainerStatus, 'containerID' | 'image'> | undefined;
 
   constructor(spec: ContainerSpec, kind: SlotKind) {
     this.spec = spec;
@@ -82,7 +86,7 @@ export class ContainerSlot {
    * Continues what an earlier kubelet published. An instance that ran then has died
    * with its node, without a word.
    */
-  adopt(status: ContainerStatus | undefined, now: Date): void {
+  adopt(status: KubeletContainerStatus | undefined, now: Date): void {
     if (status === undefined) return;
     const { state, lastState } = status;
     this.hasRun = status.containerID !== undefined && status.containerID !== '';
@@ -120,7 +124,7 @@ export class ContainerSlot {
   }
 
   /** Takes over a new instance, which was started from `image`. */
-  began(container: Container, image: string): void {
+  began(container: RunningContainer, image: string): void {
     if (this.terminated !== undefined) this.lastTerminated = this.terminated;
     this.restartCount = this.nextAttempt;
     this.hasRun = true;
@@ -142,7 +146,7 @@ export class ContainerSlot {
     this.isStarted = false;
   }
 
-  status(runtimeName: string): ContainerStatus {
+  status(runtimeName: string): KubeletContainerStatus {
     const { container } = this;
     const isInit = this.kind === 'init';
     const containerID =
@@ -166,7 +170,7 @@ export class ContainerSlot {
     };
   }
 
-  #state(): ContainerState {
+  #state(): KubeletContainerState {
     if (this.isRunning && this.container !== undefined)
       return { running: { startedAt: timestamp(this.container.startedAt) } };
     if (this.waiting !== undefined) return { waiting: this.waiting };
@@ -174,7 +178,7 @@ export class ContainerSlot {
     return { waiting: { reason: 'PodInitializing' } };
   }
 
-  #lastState(): ContainerState {
+  #lastState(): KubeletContainerState {
     // While it waits for its restart, the ended instance is the last state.
     const last =
       this.waiting === undefined || this.isRunning

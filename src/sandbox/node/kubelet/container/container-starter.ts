@@ -9,10 +9,10 @@ import { imageVolumes } from './image-volumes.js';
 import { makeMountPoint } from '../../image/mount-point.js';
 import type { DownwardContext } from '../../model/downward.js';
 import { expandVariables } from '../../model/expand.js';
-import type { ContainerSpec, Pod } from '../../model/pod.js';
+import type { ContainerSpec, KubeletPod } from '../../model/pod.js';
 import { capabilitiesOf } from '../../runtime/capabilities.js';
 import { nameCgroup } from '../../runtime/cgroup-name.js';
-import { Container } from '../../runtime/container.js';
+import { RunningContainer } from '../../runtime/container.js';
 import type { ContainerConfig, ContainerMount } from '../../runtime/container-config.js';
 import { ContainerConfigError } from '../../model/config-error.js';
 import { buildEnvironment } from '../../runtime/environment.js';
@@ -34,7 +34,7 @@ export interface StartDeps {
 }
 
 export interface StartRequest {
-  readonly pod: Pod;
+  readonly pod: KubeletPod;
   readonly spec: ContainerSpec;
   readonly attempt: number;
   readonly sandbox: PodSandbox;
@@ -47,7 +47,7 @@ export interface StartRequest {
 }
 
 export interface Started {
-  readonly container: Container;
+  readonly container: RunningContainer;
   /** What could not be honored, for events. */
   readonly deviations: readonly string[];
 }
@@ -74,7 +74,7 @@ export async function startContainer(request: StartRequest, deps: StartDeps): Pr
     });
     const log = await LogFile.create(join(deps.host.rootfs, logPath(pod, spec.name, request.attempt)));
     await addLogLink(deps.host, pod, { container: spec.name, id, attempt: request.attempt });
-    const container = await Container.start(deps.host, config, { log, hasStdin: spec.stdin === true });
+    const container = await RunningContainer.start(deps.host, config, { log, hasStdin: spec.stdin === true });
     if (container.initPid !== undefined)
       await nameCgroup(deps.host, container.initPid, {
         path: cgroupPath(pod, id),
@@ -143,7 +143,7 @@ async function configure(
 }
 
 /** As the cgroupfs driver names them: guaranteed pods have no class in their path. */
-function cgroupPath(pod: Pod, containerId: string): string {
+function cgroupPath(pod: KubeletPod, containerId: string): string {
   const qos = qosClass(pod);
   const parent = qos === 'Guaranteed' ? '/kubepods' : `/kubepods/${qos.toLowerCase()}`;
   return `${parent}/pod${pod.metadata.uid}/${containerId}`;

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { resolveInside } from '../../host/path-inside.js';
-import type { Container } from '../../runtime/container.js';
+import type { RunningContainer } from '../../runtime/container.js';
 
 /** A command that is not in the container; the message is that of container runtimes. */
 export class ExecutableMissingError extends Error {
@@ -16,7 +16,7 @@ const searchPathDefault = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
  * started: what starts it would report it in words of its own. Throws
  * {@link ExecutableMissingError}.
  */
-export async function requireExecutable(container: Container, command: string): Promise<void> {
+export async function requireExecutable(container: RunningContainer, command: string): Promise<void> {
   const pid = container.initPid;
   if (pid === undefined) return; // whoever runs the command says that the container does not run
   const root = `/proc/${pid}/root`;

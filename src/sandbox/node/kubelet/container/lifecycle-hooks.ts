@@ -1,5 +1,5 @@
 import { untilAborted } from '#base/system/until.js';
-import type { ProbeHandler } from '../../model/pod.js';
+import type { LifecycleHandler } from '#base/kube/types.js';
 import { type ProbeOutcome, type ProbeTarget, runHandler } from '../../probe/prober.js';
 
 /** Hooks have no timeout of their own: the grace period or nothing bounds them. */
@@ -13,7 +13,7 @@ export type HookOutcome = ProbeOutcome & { readonly isAbandoned?: boolean };
  * signal aborts: then it is abandoned (an exec hook is killed).
  */
 export async function runHook(
-  handler: ProbeHandler,
+  handler: LifecycleHandler,
   target: (signal: AbortSignal) => ProbeTarget,
   signal: AbortSignal,
 ): Promise<HookOutcome> {

@@ -1,7 +1,7 @@
 import { lstat, mkdir, readdir, readlink, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeHost } from '../../host/node-host.js';
-import type { Pod } from '../../model/pod.js';
+import type { KubeletPod } from '../../model/pod.js';
 import { logPath, podLogFolder } from './container-files.js';
 
 /** Where log collectors look: one link for each container instance, named after it. */
@@ -10,7 +10,7 @@ const folder = '/var/log/containers';
 /** Makes the link of a new instance. */
 export async function addLogLink(
   host: NodeHost,
-  pod: Pod,
+  pod: KubeletPod,
   { container, id, attempt }: { container: string; id: string; attempt: number },
 ): Promise<void> {
   await mkdir(join(host.rootfs, folder), { recursive: true });
@@ -19,7 +19,7 @@ export async function addLogLink(
 }
 
 /** Removes the links of a pod that lead nowhere any more. */
-export async function pruneLogLinks(host: NodeHost, pod: Pod): Promise<void> {
+export async function pruneLogLinks(host: NodeHost, pod: KubeletPod): Promise<void> {
   const path = join(host.rootfs, folder);
   const names = await readdir(path).catch(() => []); // no container has run yet
   for (const name of names.filter((each) => each.startsWith(prefixOf(pod)))) {
@@ -31,6 +31,6 @@ export async function pruneLogLinks(host: NodeHost, pod: Pod): Promise<void> {
   }
 }
 
-function prefixOf({ metadata }: Pod): string {
+function prefixOf({ metadata }: KubeletPod): string {
   return `${metadata.name}_${metadata.namespace}_`;
 }

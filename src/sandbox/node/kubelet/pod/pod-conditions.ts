@@ -1,10 +1,10 @@
-import type { Pod } from '../../model/pod.js';
+import type { KubeletPod } from '../../model/pod.js';
 import type { PodCondition, PodPhase } from '../../model/pod-status.js';
 import type { ContainerSlot } from '../container/container-slot.js';
 import { isInitialized } from './pod-slots.js';
 
 export interface ConditionInput {
-  readonly pod: Pod;
+  readonly pod: KubeletPod;
   readonly slots: readonly ContainerSlot[];
   readonly phase: PodPhase;
   readonly hasSandbox: boolean;

@@ -1,4 +1,4 @@
-import type { EphemeralContainerSpec, Pod } from '../../model/pod.js';
+import type { EphemeralContainerSpec, KubeletPod } from '../../model/pod.js';
 import type { ContainerKeeper } from '../container/container-keeper.js';
 import type { ContainerSlot } from '../container/container-slot.js';
 import type { PodSetup } from './pod-setup.js';
@@ -8,7 +8,7 @@ export interface PodContainersDeps {
   readonly slots: readonly ContainerSlot[];
   readonly keeper: ContainerKeeper;
   readonly setup: PodSetup;
-  readonly pod: () => Pod;
+  readonly pod: () => KubeletPod;
   /** A container has ended while the pod is being stopped: its status should be seen. */
   readonly onStopped: () => void;
 }

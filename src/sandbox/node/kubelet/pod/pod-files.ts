@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { makeFolder } from '../../host/make-folder.js';
 import type { NodeHost } from '../../host/node-host.js';
 import { resolveInside } from '../../host/path-inside.js';
-import type { Pod } from '../../model/pod.js';
+import type { KubeletPod } from '../../model/pod.js';
 import type { ContainerMount } from '../../runtime/container-config.js';
 
 export interface ClusterDnsSettings {
@@ -17,19 +17,19 @@ const hostNameMaxChars = 63;
 /** What Linux takes (sethostname): the full name may be longer than one DNS label. */
 const kernelNameMaxChars = 64;
 
-function shortHostname(pod: Pod): string {
+function shortHostname(pod: KubeletPod): string {
   return (pod.spec.hostname ?? pod.metadata.name).slice(0, hostNameMaxChars).replace(/[-.]+$/, '');
 }
 
 /** `hostname.subdomain.namespace.svc.domain`; undefined without a subdomain. */
-function fullHostname(pod: Pod, domain: string): string | undefined {
+function fullHostname(pod: KubeletPod, domain: string): string | undefined {
   const { subdomain } = pod.spec;
   if (subdomain === undefined || subdomain === '') return undefined;
   return `${shortHostname(pod)}.${subdomain}.${pod.metadata.namespace}.svc.${domain}`;
 }
 
 /** The host name a pod's containers see. Throws when setHostnameAsFQDN asks for more than Linux takes. */
-export function podHostname(pod: Pod, domain: string): string {
+export function podHostname(pod: KubeletPod, domain: string): string {
   if (pod.spec.setHostnameAsFQDN !== true) return shortHostname(pod);
   const full = fullHostname(pod, domain) ?? shortHostname(pod);
   if (full.length > kernelNameMaxChars)
@@ -40,7 +40,7 @@ export function podHostname(pod: Pod, domain: string): string {
 }
 
 /** The content of a pod's /etc/resolv.conf (dnsPolicy and dnsConfig). */
-export function resolvConf(pod: Pod, dns: ClusterDnsSettings): string {
+export function resolvConf(pod: KubeletPod, dns: ClusterDnsSettings): string {
   const { dnsPolicy = 'ClusterFirst', dnsConfig, hostNetwork = false } = pod.spec;
   const usesCluster =
     dnsPolicy === 'ClusterFirstWithHostNet' || (dnsPolicy === 'ClusterFirst' && !hostNetwork);
@@ -74,7 +74,7 @@ const localNames = [
 
 /** The content of a pod's /etc/hosts: its own, or in the node's network the node's (`nodeHosts`), and its aliases. */
 export function hostsFile(
-  pod: Pod,
+  pod: KubeletPod,
   { ips, domain, nodeHosts }: { ips: readonly string[]; domain: string; nodeHosts: string },
 ): string {
   const own = [fullHostname(pod, domain), shortHostname(pod)].filter((name) => name !== undefined);
@@ -95,7 +95,7 @@ export function hostsFile(
 /** Writes the three files every container of a pod shares; returns their mounts. */
 export async function writePodFiles(
   host: NodeHost,
-  pod: Pod,
+  pod: KubeletPod,
   o: { ips: readonly string[]; hostname: string; dns: ClusterDnsSettings },
 ): Promise<ContainerMount[]> {
   const path = join(folder, pod.metadata.uid, 'etc');

@@ -1,4 +1,4 @@
-import type { Pod } from '../../model/pod.js';
+import type { KubeletPod } from '../../model/pod.js';
 import type { PodPhase } from '../../model/pod-status.js';
 import type { ContainerSlot } from '../container/container-slot.js';
 import { shouldRun } from './pod-slots.js';
@@ -11,7 +11,7 @@ type Stage = 'new' | 'running' | 'ended';
  * again keeps it Running, unless `isTerminal` says that nothing will be started any more.
  */
 export function podPhase(
-  pod: Pod,
+  pod: KubeletPod,
   slots: readonly ContainerSlot[],
   { isTerminal }: { isTerminal: boolean },
 ): PodPhase {

@@ -4,7 +4,7 @@ import { portMappingsOf } from '../../cni/capabilities.js';
 import type { CniRunner } from '../../cni/cni-runner.js';
 import type { NodeHost } from '../../host/node-host.js';
 import { createPodNamespaces, type PodNamespaces, removePodNamespaces } from '../../host/pod-namespaces.js';
-import { type Pod, podKey } from '../../model/pod.js';
+import { type KubeletPod, podKey } from '../../model/pod.js';
 import { startPause } from '../../runtime/pause-process.js';
 import { type ClusterDnsSettings, podHostname } from './pod-files.js';
 import type { CniAttachment } from '../../cni/attachment.js';
@@ -21,7 +21,7 @@ export interface SandboxDeps {
   readonly nodeIps: readonly string[];
   readonly dns: ClusterDnsSettings;
   /** Called when a pod has its addresses; its containers start when it resolves. */
-  readonly podAttached?: ((pod: Pod, ips: readonly string[]) => Promise<void>) | undefined;
+  readonly podAttached?: ((pod: KubeletPod, ips: readonly string[]) => Promise<void>) | undefined;
 }
 
 /**
@@ -29,7 +29,7 @@ export interface SandboxDeps {
  * refuses, everything is undone and {@link PodSandboxError} says which one; the caller
  * tries again later. That is what holds a pod back until every chained plugin agrees.
  */
-export async function createPodSandbox(pod: Pod, deps: SandboxDeps): Promise<PodSandbox> {
+export async function createPodSandbox(pod: KubeletPod, deps: SandboxDeps): Promise<PodSandbox> {
   const id = randomBytes(32).toString('hex');
   const { spec } = pod;
   const sysctls = (spec.securityContext?.sysctls ?? []).map(({ name, value }) => `${name}=${value}`);
@@ -53,7 +53,11 @@ export async function createPodSandbox(pod: Pod, deps: SandboxDeps): Promise<Pod
   }
 }
 
-async function attach(pod: Pod, at: { id: string; netns: string }, deps: SandboxDeps): Promise<string[]> {
+async function attach(
+  pod: KubeletPod,
+  at: { id: string; netns: string },
+  deps: SandboxDeps,
+): Promise<string[]> {
   const attachment = attachmentOf(pod, at);
   const result = await deps.cni.add(attachment);
   try {
@@ -68,7 +72,11 @@ async function attach(pod: Pod, at: { id: string; netns: string }, deps: Sandbox
 }
 
 /** Detaches the pod and removes its namespaces. Rejects when a plugin refuses; the namespaces are gone then too. */
-export async function removePodSandbox(pod: Pod, sandbox: PodSandbox, deps: SandboxDeps): Promise<void> {
+export async function removePodSandbox(
+  pod: KubeletPod,
+  sandbox: PodSandbox,
+  deps: SandboxDeps,
+): Promise<void> {
   const { id, namespaces, pause } = sandbox;
   pause?.stop();
   try {
@@ -82,7 +90,7 @@ export async function removePodSandbox(pod: Pod, sandbox: PodSandbox, deps: Sand
   }
 }
 
-function attachmentOf(pod: Pod, { id, netns }: { id: string; netns: string }): CniAttachment {
+function attachmentOf(pod: KubeletPod, { id, netns }: { id: string; netns: string }): CniAttachment {
   return {
     containerId: id,
     netns,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { DownwardContext } from '../../model/downward.js';
-import type { Pod } from '../../model/pod.js';
+import type { KubeletPod } from '../../model/pod.js';
 import type { ContainerMount } from '../../runtime/container-config.js';
 import { PodVolumes } from '../../volume/pod-volumes.js';
 import type { TokenSource } from '../../volume/token-source.js';
@@ -40,11 +40,11 @@ export class PodSetup {
   #ips: readonly string[];
   #hasVolumes = false;
   readonly #deps: PodSetupDeps;
-  readonly #pod: () => Pod;
+  readonly #pod: () => KubeletPod;
   readonly #emit: (details: EventDetails) => void;
   readonly #backOff = new BackOff({ initialMs: 500, maxMs: 8_000 });
 
-  constructor(deps: PodSetupDeps, o: { pod: () => Pod; emit: (details: EventDetails) => void }) {
+  constructor(deps: PodSetupDeps, o: { pod: () => KubeletPod; emit: (details: EventDetails) => void }) {
     this.#deps = deps;
     this.#pod = o.pod;
     this.#emit = o.emit;
@@ -145,7 +145,7 @@ export class PodSetup {
   }
 
   /** There is one runtime; a pod that was promised another must not run without what that would do for it. */
-  async #requireRuntime({ spec }: Pod): Promise<void> {
+  async #requireRuntime({ spec }: KubeletPod): Promise<void> {
     const name = spec.runtimeClassName ?? '';
     if (name === '') return;
     const handler = await this.#deps.objects.runtimeHandler(name);

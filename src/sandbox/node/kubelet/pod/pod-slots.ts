@@ -1,11 +1,11 @@
-import type { ContainerSpec, Pod } from '../../model/pod.js';
+import type { ContainerSpec, KubeletPod } from '../../model/pod.js';
 import { ContainerSlot, type SlotKind } from '../container/container-slot.js';
 
 /**
  * The slots of a pod in start order, continuing what an earlier kubelet left in its
  * status: the pod's sandbox is new, so init containers run again unless all work is over.
  */
-export function makeSlots(pod: Pod, now = new Date()): ContainerSlot[] {
+export function makeSlots(pod: KubeletPod, now = new Date()): ContainerSlot[] {
   const old = [
     ...(pod.status?.initContainerStatuses ?? []),
     ...(pod.status?.containerStatuses ?? []),
@@ -31,7 +31,7 @@ export function makeSlots(pod: Pod, now = new Date()): ContainerSlot[] {
 }
 
 /** Takes over changed specs (images) and ephemeral containers that have been added. */
-export function updateSlots(slots: ContainerSlot[], pod: Pod): void {
+export function updateSlots(slots: ContainerSlot[], pod: KubeletPod): void {
   for (const [spec, kind] of specsOf(pod)) {
     const slot = slots.find((s) => s.spec.name === spec.name);
     if (slot !== undefined) slot.spec = spec;
@@ -39,7 +39,7 @@ export function updateSlots(slots: ContainerSlot[], pod: Pod): void {
   }
 }
 
-function specsOf(pod: Pod): [spec: ContainerSpec, kind: SlotKind][] {
+function specsOf(pod: KubeletPod): [spec: ContainerSpec, kind: SlotKind][] {
   return [
     ...(pod.spec.initContainers ?? []).map((spec): [ContainerSpec, SlotKind] => [
       spec,
@@ -51,7 +51,7 @@ function specsOf(pod: Pod): [spec: ContainerSpec, kind: SlotKind][] {
 }
 
 /** Whether a container that is not running should be, by the pod's restart policy. */
-export function shouldRun(pod: Pod, slot: ContainerSlot): boolean {
+export function shouldRun(pod: KubeletPod, slot: ContainerSlot): boolean {
   const { terminated } = slot;
   if (terminated === undefined || slot.kind === 'sidecar' || slot.isRestartForced) return true;
   if (slot.kind === 'ephemeral') return false;
@@ -61,7 +61,7 @@ export function shouldRun(pod: Pod, slot: ContainerSlot): boolean {
 }
 
 /** Nothing is left to do: the containers have ended for good, or an init container has failed for good. */
-export function isWorkOver(pod: Pod, slots: readonly ContainerSlot[]): boolean {
+export function isWorkOver(pod: KubeletPod, slots: readonly ContainerSlot[]): boolean {
   const hasEnded = (slot: ContainerSlot): boolean => !slot.isRunning && !shouldRun(pod, slot);
   if (slots.some((slot) => slot.kind === 'init' && hasEnded(slot) && slot.terminated?.exitCode !== 0))
     return true;

@@ -1,5 +1,5 @@
-import type { Pod } from '../../model/pod.js';
-import type { ContainerStatus, PodCondition, PodStatus } from '../../model/pod-status.js';
+import type { KubeletPod } from '../../model/pod.js';
+import type { KubeletContainerStatus, PodCondition, KubeletPodStatus } from '../../model/pod-status.js';
 import type { ContainerSlot, SlotKind } from '../container/container-slot.js';
 import { podConditions } from './pod-conditions.js';
 import { podPhase } from './pod-phase.js';
@@ -14,7 +14,7 @@ export interface PodFailure {
 }
 
 export interface StatusInput {
-  readonly pod: Pod;
+  readonly pod: KubeletPod;
   readonly slots: readonly ContainerSlot[];
   readonly ips: readonly string[];
   readonly nodeIps: readonly string[];
@@ -30,9 +30,9 @@ export interface StatusInput {
 }
 
 /** Builds the status a kubelet publishes from what the containers really do. Pure. */
-export function buildPodStatus(input: StatusInput): PodStatus {
+export function buildPodStatus(input: StatusInput): KubeletPodStatus {
   const { pod, slots, failure, nodeIps, ips } = input;
-  const statuses = (...kinds: SlotKind[]): ContainerStatus[] =>
+  const statuses = (...kinds: SlotKind[]): KubeletContainerStatus[] =>
     slots.filter((s) => kinds.includes(s.kind)).map((s) => s.status(input.runtimeName));
   const initStatuses = statuses('init', 'sidecar');
   const ephemeralStatuses = statuses('ephemeral');

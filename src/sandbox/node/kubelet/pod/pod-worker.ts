@@ -1,8 +1,8 @@
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { pods } from '#base/kube/resource.js';
-import { type Pod, podKey } from '../../model/pod.js';
-import type { PodStatus } from '../../model/pod-status.js';
+import { type KubeletPod, podKey } from '../../model/pod.js';
+import type { KubeletPodStatus } from '../../model/pod-status.js';
 import { timestamp } from '../../../base/timestamp.js';
 import { ContainerKeeper, graceAfterHookMinMs } from '../container/container-keeper.js';
 import type { ContainerSlot } from '../container/container-slot.js';
@@ -41,7 +41,7 @@ const storageCheckMs = 10_000;
  */
 export class PodWorker {
   readonly slots: ContainerSlot[];
-  #pod: Pod;
+  #pod: KubeletPod;
   #failure: PodFailure | undefined;
   #isStopping = false;
   #state: 'running' | 'done' | 'terminating' | 'finished' = 'running';
@@ -59,7 +59,11 @@ export class PodWorker {
   readonly #loop: WakeableLoop;
 
   /** `rejection`: the node does not take the pod; it fails without having run. */
-  constructor(pod: Pod, deps: PodWorkerDeps, o: { signal: AbortSignal; rejection?: PodFailure | undefined }) {
+  constructor(
+    pod: KubeletPod,
+    deps: PodWorkerDeps,
+    o: { signal: AbortSignal; rejection?: PodFailure | undefined },
+  ) {
     this.#pod = pod;
     this.#deps = deps;
     this.#startTime = pod.status?.startTime ?? timestamp();
@@ -100,7 +104,7 @@ export class PodWorker {
     });
   }
 
-  get pod(): Pod {
+  get pod(): KubeletPod {
     return this.#pod;
   }
 
@@ -121,7 +125,7 @@ export class PodWorker {
   }
 
   /** The pod's object changed. */
-  update(pod: Pod): void {
+  update(pod: KubeletPod): void {
     const wasDeleting = isDeleting(this.#pod);
     this.#pod = pod;
     if (this.#state === 'running') updateSlots(this.slots, pod);
@@ -251,7 +255,7 @@ export class PodWorker {
     });
   }
 
-  #status(): PodStatus {
+  #status(): KubeletPodStatus {
     return buildPodStatus({
       pod: this.#pod,
       slots: this.slots,
@@ -294,6 +298,6 @@ export class PodWorker {
   }
 }
 
-function isDeleting(pod: Pod): boolean {
+function isDeleting(pod: KubeletPod): boolean {
   return pod.metadata.deletionTimestamp !== undefined;
 }

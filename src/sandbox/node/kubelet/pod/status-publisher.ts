@@ -3,8 +3,8 @@ import { isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { pods } from '#base/kube/resource.js';
 import type { Logger } from '#base/telemetry/log.js';
-import { type Pod, podKey } from '../../model/pod.js';
-import type { PodCondition, PodStatus } from '../../model/pod-status.js';
+import { type KubeletPod, podKey } from '../../model/pod.js';
+import type { PodCondition, KubeletPodStatus } from '../../model/pod-status.js';
 import { within } from '../../model/within.js';
 
 /** A write that takes longer is tried again: its connection may be half-open. */
@@ -16,10 +16,10 @@ const optionalFields = ['reason', 'message', 'podIP'] as const;
 export class StatusPublisher {
   readonly #client: KubeClient;
   readonly #logger: Logger;
-  #last: PodStatus | undefined;
+  #last: KubeletPodStatus | undefined;
   /** The object when the last status was written; it shows that status only when it changes. */
-  #lastPod: Pod | undefined;
-  #next: { pod: Pod; build: () => PodStatus } | undefined;
+  #lastPod: KubeletPod | undefined;
+  #next: { pod: KubeletPod; build: () => KubeletPodStatus } | undefined;
   #writing: Promise<boolean> | undefined;
 
   constructor({ client, logger }: { client: KubeClient; logger: Logger }) {
@@ -36,7 +36,7 @@ export class StatusPublisher {
    * Writes what `build` returns when its turn comes: calls made while a write is under
    * way share the next one. False: it failed and should be tried again.
    */
-  publish(pod: Pod, build: () => PodStatus): Promise<boolean> {
+  publish(pod: KubeletPod, build: () => KubeletPodStatus): Promise<boolean> {
     this.#next = { pod, build };
     this.#writing ??= this.#drain();
     return this.#writing;
@@ -50,13 +50,13 @@ export class StatusPublisher {
     return isWritten;
   }
 
-  #take(): { pod: Pod; build: () => PodStatus } | undefined {
+  #take(): { pod: KubeletPod; build: () => KubeletPodStatus } | undefined {
     const next = this.#next;
     this.#next = undefined;
     return next;
   }
 
-  async #write(pod: Pod, status: PodStatus): Promise<boolean> {
+  async #write(pod: KubeletPod, status: KubeletPodStatus): Promise<boolean> {
     const isChanged = JSON.stringify(status) !== JSON.stringify(this.#last);
     if (!isChanged && (pod === this.#lastPod || isAsWritten(pod, status))) return true;
     const { namespace, name, uid } = pod.metadata;
@@ -80,7 +80,7 @@ export class StatusPublisher {
  * Whether the object still says what was written: while a node is silent, its pods are called not ready, and
  * nobody but its kubelet takes that back.
  */
-function isAsWritten(pod: Pod, { phase, conditions = [] }: PodStatus): boolean {
+function isAsWritten(pod: KubeletPod, { phase, conditions = [] }: KubeletPodStatus): boolean {
   const present = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c.status]));
   return pod.status?.phase === phase && conditions.every((c) => present.get(c.type) === c.status);
 }
@@ -89,7 +89,7 @@ function isAsWritten(pod: Pod, { phase, conditions = [] }: PodStatus): boolean {
  * A strategic merge patch that makes the status this one and leaves conditions of other
  * writers (readiness gates) alone.
  */
-export function statusPatch(status: PodStatus): Record<string, unknown> {
+export function statusPatch(status: KubeletPodStatus): Record<string, unknown> {
   const patch: Record<string, unknown> = { ...status };
   for (const field of optionalFields) patch[field] ??= null;
   // Merged by type: what a condition no longer says has to be removed by name.

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { parseQuantity } from '../../../base/quantity.js';
 import type { NodeHost } from '../../host/node-host.js';
-import type { Pod } from '../../model/pod.js';
+import type { KubeletPod } from '../../model/pod.js';
 import { diskUsage } from '../../volume/empty-dir.js';
 import type { PodVolumes } from '../../volume/pod-volumes.js';
 import { podLogFolder, writtenFolder } from '../container/container-files.js';
@@ -10,7 +10,7 @@ import type { ContainerSlot } from '../container/container-slot.js';
 const resource = 'ephemeral-storage';
 
 /** Whether a pod has limits of what it may have on its node's disk. */
-export function hasStorageLimit({ spec }: Pod): boolean {
+export function hasStorageLimit({ spec }: KubeletPod): boolean {
   return (
     (spec.volumes ?? []).some((volume) => volume.emptyDir?.sizeLimit !== undefined) ||
     spec.containers.some((container) => container.resources?.limits?.[resource] !== undefined)
@@ -22,7 +22,7 @@ export function hasStorageLimit({ spec }: Pod): boolean {
  * emptyDir volumes, then the pod as a whole, then its containers with their logs.
  */
 export async function storageExcess(
-  pod: Pod,
+  pod: KubeletPod,
   slots: readonly ContainerSlot[],
   { host, volumes }: { host: NodeHost; volumes: PodVolumes },
 ): Promise<string | undefined> {
