@@ -20,7 +20,7 @@ import type { KnownWorkload } from '#mesh/view/known.js';
 import { ResourceSchema } from '#mesh/xds/gen/envoy/discovery_pb.js';
 import type { XdsResource } from '#mesh/xds/client/delta-client.js';
 import type { WireResource } from '#mesh/xds/server/resource.js';
-import { configDump } from '#mesh/ztunnel/admin/config-dump.js';
+import { ztunnelStateDump } from '#mesh/ztunnel/admin/config-dump.js';
 import { parseZtunnelDump, type ZtunnelDump } from '#mesh/inspect/ztunnel-dump.js';
 
 /** One case of a rule: objects of a cluster, and what the rule makes of them. */
@@ -197,7 +197,7 @@ export class ZtunnelUnderTest {
   /** What its admin port shows. */
   shown(): unknown {
     const version = { version: 'test', istioVersion: 'test' };
-    return configDump({
+    return ztunnelStateDump({
       view: this.view,
       policies: this.policies.list(),
       certificates: [],

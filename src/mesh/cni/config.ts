@@ -56,7 +56,7 @@ const fixedSettings: Readonly<Record<string, boolean>> = {
 const busyboxPaths = ['/bin/busybox.static', '/bin/busybox', '/usr/bin/busybox', '/usr/sbin/busybox'];
 
 /** Reads the environment. Throws MESH0708 naming the variable that cannot be used. */
-export function readConfig(env: NodeJS.ProcessEnv): AgentConfig {
+export function readAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   const text = (name: string, fallback: string): string => {
     const value = env[name];
     return value === undefined || value === '' ? fallback : value;

@@ -2,7 +2,7 @@ import { KubeClient } from '#base/kube/client.js';
 import { runProgram, withoutLogLevel } from '../process/program.js';
 import { cleanUpFromOutside } from './agent/cleanup-command.js';
 import { runAgent } from './agent/run-agent.js';
-import { type AgentConfig, readConfig } from './config.js';
+import { type AgentConfig, readAgentConfig } from './config.js';
 
 /**
  * The CNI agent. `install-cni` runs it until SIGTERM or SIGINT; `cleanup` takes the
@@ -23,7 +23,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
         });
         return 2;
       }
-      const config = readConfig(env);
+      const config = readAgentConfig(env);
       return command === 'cleanup'
         ? cleanUpFromOutside(config, () => KubeClient.inCluster(env))
         : runInstalled(config, env, signal);

@@ -1,7 +1,7 @@
 import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { NetnsHandle } from './netns-handle.js';
-import { addressesIn } from './redirection/netns-view.js';
+import { addressesInNetns } from './redirection/netns-view.js';
 
 export interface NetnsFinderOptions {
   /** The node's procfs as the agent sees it (`/host/proc`). */
@@ -130,7 +130,7 @@ function openFound(
     handle = NetnsHandle.open(path);
     // The time of a namespace's inode is that of its first opening: its making where a file holds it.
     const knownSinceMs = Math.min(fstatSync(handle.fd).ctimeMs, processMs);
-    return { handle, addresses: addressesIn(handle.fd), uids, startedAt, knownSinceMs };
+    return { handle, addresses: addressesInNetns(handle.fd), uids, startedAt, knownSinceMs };
   } catch {
     // The process ended meanwhile, or the file is no namespace.
     handle?.release();

@@ -42,7 +42,7 @@ const drainMaxSeconds = 3_600;
  * Reads the settings the Gateway's pod template gives. Flags meant for other proxies are ignored.
  * Throws MESH0600 naming the variable that is missing or malformed.
  */
-export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv): WaypointConfig {
+export function readGatewayConfig(args: readonly string[], env: NodeJS.ProcessEnv): WaypointConfig {
   const namespace = required(env, 'POD_NAMESPACE');
   const podName = required(env, 'POD_NAME');
   const gatewayName = env['GATEWAY_NAME'] || required(env, 'ISTIO_META_WORKLOAD_NAME');

@@ -23,7 +23,7 @@ import { everyAddress } from '../system/every-address.js';
 import { productVersion } from '../telemetry/version.js';
 import { MeshView } from '../view/mesh-view.js';
 import type { DeltaClientOptions } from '../xds/client/delta-client.js';
-import { configDump } from './admin/config-dump.js';
+import { gatewayDump } from './admin/config-dump.js';
 import type { WaypointConfig } from './config.js';
 import type { ConnectionContext } from './connection/connection-context.js';
 import type { GatewaySelf } from './connection/destination.js';
@@ -48,7 +48,7 @@ const tcpBacklog = 1_024;
  * The L7 proxy of one Gateway. Order of start: admin ports, certificate and configuration, then the HBONE
  * listener - until every policy is known it takes no traffic, and it reports ready only then.
  */
-export class Waypoint {
+export class WaypointProxy {
   readonly #config: WaypointConfig;
   readonly #writeLog: (line: string) => void;
 
@@ -235,7 +235,7 @@ export class Waypoint {
   }
 
   #dump(): unknown {
-    return configDump({
+    return gatewayDump({
       gateway: this.#config.gateway,
       identity: this.#config.identity,
       names: this.#config.names,

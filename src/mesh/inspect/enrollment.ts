@@ -17,7 +17,7 @@ import { fetchZtunnelDump } from './ztunnel-target.js';
  * What the network namespace of a pod shows: everything of the capture, nothing of it, or something. `notStarted`:
  * the pod has no network namespace yet. `unknown`: the agent of the node could not be asked.
  */
-export type RedirectionState = 'captured' | 'free' | 'partly' | 'notStarted' | 'unknown';
+export type ObservedRedirection = 'captured' | 'free' | 'partly' | 'notStarted' | 'unknown';
 
 /** How a pod stands to the mesh: what labels ask for, and what three witnesses saw. */
 export interface PodEnrollment {
@@ -28,9 +28,9 @@ export interface PodEnrollment {
   readonly intent: EnrollmentDecision;
   /** Annotation of the CNI agent: `enabled`, `pending` or absent. */
   readonly annotation: string | undefined;
-  readonly redirection: RedirectionState;
+  readonly redirection: ObservedRedirection;
   /** The verdict of all witnesses: `captured` and `free` only when none of them has an objection. */
-  readonly observed: RedirectionState;
+  readonly observed: ObservedRedirection;
   /** `Up`, `Pending`, `absent`, or `unknown` when the node proxy could not be asked. */
   readonly ztunnel: string;
   /** State of the certificate of the pod's identity; undefined when it needs none. */

@@ -1,6 +1,6 @@
 import type { PeerAuthentication, Pod } from '#base/kube/types.js';
 import { authorizeL4 } from '../policy/l4/authorize.js';
-import { compilePolicy } from '../policy/l4/compile.js';
+import { compileL4Policy } from '../policy/l4/compile.js';
 import { parsePolicyJson } from '../policy/l4/policy-json.js';
 import { type MtlsMode, peerAuthFacts, peerAuthScope, workloadMtls } from '../rules/mtls-mode.js';
 import { isConvertedPeerAuth } from '../rules/peer-authentication.js';
@@ -65,7 +65,7 @@ export function observedMtls(dump: ZtunnelDump, workload: DumpWorkload): Observe
   }
   const compiled = converted
     .filter(({ action }) => action === Action.DENY)
-    .map((policy) => compilePolicy(policy).policy);
+    .map((policy) => compileL4Policy(policy).policy);
   const modeOf = (destinationPort: number): MtlsMode => {
     const peer = { sourceIp: '0.0.0.0', destinationIp: '0.0.0.0', identity: undefined };
     return authorizeL4(compiled, { ...peer, destinationPort }).isAllowed ? 'PERMISSIVE' : 'STRICT';

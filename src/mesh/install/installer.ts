@@ -16,7 +16,7 @@ import {
 import { asRefusal, nameOf, planChanges, type PlannedChange, refOf } from './apply/plan-changes.js';
 import { waitUntilReady } from './apply/readiness.js';
 import { waitForWaypoints } from './apply/waypoint-rollout.js';
-import { detectCluster, type ClusterFacts } from './cluster/platform.js';
+import { detectCluster, type PlatformFacts } from './cluster/platform.js';
 import { requireNoForeignMesh, requireOneNamespace } from './cluster/foreign-mesh.js';
 import { permissionsFor, requirePermissions } from './cluster/permissions.js';
 import { mapConcurrently } from './concurrency.js';
@@ -46,7 +46,7 @@ export interface InstallRequest {
 
 /** What an installation would do, or did. */
 export interface InstallPlan {
-  readonly cluster: ClusterFacts;
+  readonly cluster: PlatformFacts;
   readonly effective: EffectiveValues;
   readonly namespace: string;
   readonly changes: readonly PlannedChange[];
@@ -96,7 +96,7 @@ export async function planInstallation(request: InstallRequest): Promise<Install
 /** What it takes to have these values. */
 async function planValues(
   request: InstallRequest,
-  cluster: ClusterFacts,
+  cluster: PlatformFacts,
   effective: EffectiveValues,
 ): Promise<InstallPlan> {
   const { client, namespace, clientVersion, force, signal } = request;

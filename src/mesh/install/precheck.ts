@@ -4,7 +4,7 @@ import { customResourceDefinitions, namespaces, nodes } from '#base/kube/resourc
 import type { CustomResourceDefinition, Namespace, Node } from '#base/kube/types.js';
 import { foreignMesh } from './cluster/foreign-mesh.js';
 import { missingPermissions, permissionsFor, permissionText } from './cluster/permissions.js';
-import { type ClusterFacts, detectCluster } from './cluster/platform.js';
+import { type PlatformFacts, detectCluster } from './cluster/platform.js';
 import { nameOf } from './apply/plan-changes.js';
 import { renderInstallation } from './render/installation.js';
 import { readTemplateFiles } from '../templates/files.js';
@@ -13,7 +13,7 @@ import { type Check, check } from './verify/check.js';
 
 /** Whether the cluster can run the mesh, and what an installation would infer. */
 export interface Precheck {
-  readonly cluster: ClusterFacts;
+  readonly cluster: PlatformFacts;
   readonly checks: readonly Check[];
 }
 
@@ -51,7 +51,7 @@ async function guard(subject: string, text: string, look: () => Promise<Check[]>
   }
 }
 
-function checkVersion({ version }: ClusterFacts): Check[] {
+function checkVersion({ version }: PlatformFacts): Check[] {
   const minor = Number(/^v?1\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
   const problem =
     minor >= oldestMinor ? undefined : `is ${version}; the oldest supported version is 1.${oldestMinor}`;

@@ -2,7 +2,7 @@ import { dataplaneMode, labelSelectorMatches, redirection, sidecarStatus } from 
 import type { LabelSelector } from '#base/kube/types.js';
 
 /** Value of the redirection annotation; absent means not enrolled. */
-export type RedirectionState = 'enabled' | 'pending';
+export type AnnotatedRedirection = 'enabled' | 'pending';
 
 /** Annotation names of the agent, besides those in kube/labels. */
 export const bypassInboundAnnotation = 'ambient.istio.io/bypass-inbound-capture';
@@ -103,7 +103,7 @@ function isDefault(selectors: readonly EnrollmentSelector[]): boolean {
 }
 
 /** The state the redirection annotation records, if any. */
-export function annotatedState(pod: EnrollmentSubject): RedirectionState | undefined {
+export function annotatedState(pod: EnrollmentSubject): AnnotatedRedirection | undefined {
   const value = pod.metadata.annotations?.[redirection];
   return value === 'enabled' || value === 'pending' ? value : undefined;
 }

@@ -1,3 +1,4 @@
+import { hbonePort } from '../hbone/parameters.js';
 import * as labels from '#base/kube/labels.js';
 import type { Gateway, GatewayClass } from '#base/kube/types.js';
 import { ipToBytes } from '#base/net/address.js';
@@ -5,8 +6,6 @@ import { create } from '@bufbuild/protobuf';
 import { GatewayAddressSchema, type GatewayAddress } from '../xds/gen/istio/workload_pb.js';
 import { serviceHostname } from './service-name.js';
 
-/** Port on which every waypoint takes HBONE. */
-export const hbonePort = 15008;
 /** Value of a use-waypoint label that opts out. */
 export const noWaypoint = 'none';
 

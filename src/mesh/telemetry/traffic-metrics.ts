@@ -76,29 +76,32 @@ export interface ConnectionMetrics {
 
 /** istio_tcp_*: what dashboards written for upstream read. */
 export class TrafficMetrics {
-  private readonly opened: Counter;
-  private readonly closedTotal: Counter;
-  private readonly failed: Counter;
-  private readonly received: Counter;
-  private readonly sent: Counter;
+  readonly #opened: Counter;
+  readonly #closedTotal: Counter;
+  readonly #failed: Counter;
+  readonly #received: Counter;
+  readonly #sent: Counter;
 
   constructor(registry: Registry) {
     const counter = (name: string, help: string): Counter =>
       new Counter({ name, help, labelNames: trafficLabels, registers: [registry] });
-    this.opened = counter('istio_tcp_connections_opened_total', 'The total number of TCP connections opened');
-    this.closedTotal = counter(
+    this.#opened = counter(
+      'istio_tcp_connections_opened_total',
+      'The total number of TCP connections opened',
+    );
+    this.#closedTotal = counter(
       'istio_tcp_connections_closed_total',
       'The total number of TCP connections closed',
     );
-    this.failed = counter(
+    this.#failed = counter(
       'istio_tcp_connections_failed_total',
       'The total number of TCP connections that failed to establish',
     );
-    this.received = counter(
+    this.#received = counter(
       'istio_tcp_received_bytes_total',
       'The size of total bytes received during request in case of a TCP connection',
     );
-    this.sent = counter(
+    this.#sent = counter(
       'istio_tcp_sent_bytes_total',
       'The size of total bytes sent during response in case of a TCP connection',
     );
@@ -107,21 +110,21 @@ export class TrafficMetrics {
   /** Counts an opened connection. */
   open(connection: TrafficLabels): ConnectionMetrics {
     const labels = toLabels(connection, '-');
-    this.opened.inc(labels);
-    const received = this.received.labels(labels);
-    const sent = this.sent.labels(labels);
+    this.#opened.inc(labels);
+    const received = this.#received.labels(labels);
+    const sent = this.#sent.labels(labels);
     return {
       addBytes: (receivedBytes, sentBytes) => {
         if (receivedBytes > 0) received.inc(receivedBytes);
         if (sentBytes > 0) sent.inc(sentBytes);
       },
-      closed: (flag) => this.closedTotal.inc(flag === '-' ? labels : { ...labels, response_flags: flag }),
+      closed: (flag) => this.#closedTotal.inc(flag === '-' ? labels : { ...labels, response_flags: flag }),
     };
   }
 
   /** Counts a connection that never carried a byte. */
   fail(connection: TrafficLabels, flag: ResponseFlag): void {
-    this.failed.inc(toLabels(connection, flag));
+    this.#failed.inc(toLabels(connection, flag));
   }
 }
 

@@ -39,7 +39,7 @@ const tokenDefault = './var/run/secrets/tokens/istio-token';
 const tokenFallback = '/var/run/secrets/tokens/istio-token';
 
 /** Reads the settings. Throws MESH0503 naming the variable that cannot be used. */
-export function readConfig(env: NodeJS.ProcessEnv): ZtunnelConfig {
+export function readZtunnelConfig(env: NodeJS.ProcessEnv): ZtunnelConfig {
   const mode = env['PROXY_MODE'] ?? 'shared';
   if (mode !== 'shared') throw invalid('PROXY_MODE', mode, 'shared');
   const clusterId = env['ISTIO_META_CLUSTER_ID'] ?? env['CLUSTER_ID'] ?? 'Kubernetes';

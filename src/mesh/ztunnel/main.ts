@@ -1,6 +1,6 @@
 import { runProgram, withoutLogLevel } from '../process/program.js';
 import { productVersion } from '../telemetry/version.js';
-import { readConfig } from './config.js';
+import { readZtunnelConfig } from './config.js';
 import { Ztunnel } from './ztunnel.js';
 
 /** Entry of the node proxy: `proxy ztunnel`. Resolves to the exit code after a graceful shutdown. */
@@ -17,7 +17,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
         log.error(`unknown arguments ${unknown.join(' ')}, usage: ztunnel [proxy ztunnel]`);
         return 2;
       }
-      return new Ztunnel(readConfig(env), productVersion).run(signal);
+      return new Ztunnel(readZtunnelConfig(env), productVersion).run(signal);
     },
   });
 }

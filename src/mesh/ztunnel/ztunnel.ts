@@ -13,7 +13,7 @@ import { Readiness } from '../process/readiness.js';
 import { untilAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { TrafficMetrics } from '../telemetry/traffic-metrics.js';
-import { configDump } from './admin/config-dump.js';
+import { ztunnelStateDump } from './admin/config-dump.js';
 import { prefetchCertificates } from './certificate-prefetch.js';
 import type { ZtunnelConfig } from './config.js';
 import { makeWorkloadMetrics, type WorkloadMetrics } from './workload-metrics.js';
@@ -182,7 +182,7 @@ export class Ztunnel {
   /** The state dump of the admin port. */
   dump(): unknown {
     const config = this.#config;
-    return configDump({
+    return ztunnelStateDump({
       view: this.view,
       policies: this.policies.list(),
       certificates: this.certificates.states(),

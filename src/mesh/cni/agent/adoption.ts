@@ -12,7 +12,7 @@ import {
 } from '../netns-finder.js';
 import type { HostProbes } from '../redirection/host-probes.js';
 import type { NodeAgent } from './node-agent.js';
-import { isTerminal, keyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
+import { isTerminal, podKeyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
 import type { PodMesh } from './pod-mesh.js';
 
 export interface AdoptionDeps {
@@ -63,8 +63,8 @@ async function adopt(
   if (!reconcileOnStartup || record === undefined) return;
   try {
     const repaired = await mesh.repair(record);
-    if (repaired.length > 0) log.warn('rules of a running pod repaired', { pod: keyOf(pod), repaired });
+    if (repaired.length > 0) log.warn('rules of a running pod repaired', { pod: podKeyOf(pod), repaired });
   } catch (error) {
-    log.warn('rules of a running pod could not be checked', { pod: keyOf(pod), error: messageOf(error) });
+    log.warn('rules of a running pod could not be checked', { pod: podKeyOf(pod), error: messageOf(error) });
   }
 }

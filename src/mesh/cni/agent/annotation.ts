@@ -3,7 +3,7 @@ import type { KubeClient } from '#base/kube/client.js';
 import { redirection } from '#base/kube/labels.js';
 import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
-import type { RedirectionState } from '../../rules/enrollment.js';
+import type { AnnotatedRedirection } from '../../rules/enrollment.js';
 import type { ZdsWorkload } from '../zds/messages.js';
 
 /**
@@ -14,7 +14,7 @@ import type { ZdsWorkload } from '../zds/messages.js';
 export async function annotatePod(
   client: KubeClient,
   workload: ZdsWorkload,
-  state: RedirectionState | undefined,
+  state: AnnotatedRedirection | undefined,
 ): Promise<void> {
   const { uid, namespace, name } = workload;
   try {

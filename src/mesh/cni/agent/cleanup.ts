@@ -6,7 +6,7 @@ import type { Pod } from '#base/kube/types.js';
 import type { Installer } from '../installer/installer.js';
 import { chooseNetns, releaseAll, scanNamespaces } from '../netns-finder.js';
 import type { NodeContext } from './node-context.js';
-import { keyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
+import { podKeyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
 import type { LeavingPod } from './pod-mesh.js';
 
 /** What a cleanup did, and what it could not do. Printed as JSON by `mesh-cni cleanup`. */
@@ -80,8 +80,8 @@ async function releasePods(deps: CleanupDeps, unenrolled: string[]): Promise<rea
       return netns === undefined ? [] : [{ pod, workload: workloadOf(pod), netns, ips: podIps(pod) }];
     });
     await deps.release(leaving);
-    unenrolled.push(...leaving.map(({ pod }) => keyOf(pod)));
-    return leaving.map(({ pod }) => `redirection of Pod ${keyOf(pod)}`);
+    unenrolled.push(...leaving.map(({ pod }) => podKeyOf(pod)));
+    return leaving.map(({ pod }) => `redirection of Pod ${podKeyOf(pod)}`);
   } finally {
     releaseAll(found);
   }

@@ -6,7 +6,7 @@ import type { HostProbes } from '../redirection/host-probes.js';
 import { listenersIn, type ProxyPort } from '../redirection/netns-view.js';
 import type { PodRedirection } from '../redirection/pod-redirection.js';
 import type { NodeAgent } from './node-agent.js';
-import { keyOf, podIps, workloadOf } from './pod-facts.js';
+import { podKeyOf, podIps, workloadOf } from './pod-facts.js';
 import type { PodMesh } from './pod-mesh.js';
 
 /** One pod in the answer of GET /debug/enrollment. */
@@ -102,7 +102,7 @@ async function observePod(deps: ReportDeps, pod: Pod): Promise<PodReport> {
     rules: { ok: false, missing: [], presentCount: 0 },
     listeners: { '15001': false, '15006': false, '15008': false },
   };
-  const lastError = deps.agent.errorOf(keyOf(pod));
+  const lastError = deps.agent.errorOf(podKeyOf(pod));
   if (pod.spec?.hostNetwork === true) return { ...base, ...unseen };
   const netns = deps.agent.openNetnsOf(pod);
   if (netns === undefined) {

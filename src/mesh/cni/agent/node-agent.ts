@@ -14,7 +14,7 @@ import { chooseNetns, type NetnsFinderOptions, releaseAll, scanNamespaces } from
 import type { PodRuleOptions, ProbeAddresses } from '../redirection/pod-rules.js';
 import type { AgentMetrics } from './agent-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
-import { isTerminal, keyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
+import { isTerminal, podKeyOf, podAddress, podIps, workloadOf } from './pod-facts.js';
 import type { PodMesh } from './pod-mesh.js';
 
 export interface NodeAgentDeps {
@@ -62,18 +62,18 @@ export class NodeAgent {
     const stops = [
       pods.onChange(({ type, object }) => {
         metrics.reconcileEvents.inc({ type });
-        this.queue.add(keyOf(object));
+        this.queue.add(podKeyOf(object));
       }),
       namespaces.onChange(({ object }) => {
         for (const pod of pods.list()) {
-          if (pod.metadata.namespace === object.metadata.name) this.queue.add(keyOf(pod));
+          if (pod.metadata.namespace === object.metadata.name) this.queue.add(podKeyOf(pod));
         }
       }),
     ];
     signal.addEventListener('abort', () => {
       for (const stop of stops) stop();
     });
-    for (const pod of pods.list()) this.queue.add(keyOf(pod));
+    for (const pod of pods.list()) this.queue.add(podKeyOf(pod));
   }
 
   /** Works on the pods that wait for ztunnel at once: it has come. */
@@ -144,7 +144,7 @@ export class NodeAgent {
     // A pod without an address has not started; the plugin reports it when it does.
     if (ips.length === 0) return;
     await this.#withNetns(pod, (netns) => mesh.addRunning({ workload, ips, netns, rules }));
-    this.#deps.log.info('running pod enrolled', { pod: keyOf(pod) });
+    this.#deps.log.info('running pod enrolled', { pod: podKeyOf(pod) });
   }
 
   async #release(pod: Pod): Promise<void> {
@@ -152,13 +152,13 @@ export class NodeAgent {
     const workload = workloadOf(pod);
     if (mesh.get(workload.uid) === undefined && annotatedState(pod) === undefined) return;
     await this.#withNetns(pod, (netns) => mesh.removeRunning([{ workload, netns, ips: podIps(pod) }]));
-    this.#deps.log.info('pod released', { pod: keyOf(pod) });
+    this.#deps.log.info('pod released', { pod: podKeyOf(pod) });
   }
 
   async #withNetns(pod: Pod, task: (netns: NetnsHandle) => Promise<void>): Promise<void> {
     const netns = this.openNetnsOf(pod);
     if (netns === undefined) {
-      throw new MeshError('MESH0704', `the network namespace of Pod ${keyOf(pod)} was not found`, {
+      throw new MeshError('MESH0704', `the network namespace of Pod ${podKeyOf(pod)} was not found`, {
         evidence: `addresses ${podIps(pod).join(', ')}`,
       });
     }

@@ -3,7 +3,7 @@ import type { PodAddress } from '../netns-finder.js';
 import type { ZdsWorkload } from '../zds/messages.js';
 
 /** Queue key and display name of a pod. */
-export function keyOf(pod: Pod): string {
+export function podKeyOf(pod: Pod): string {
   return `${pod.metadata.namespace ?? ''}/${pod.metadata.name}`;
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
-import type { RedirectionState } from '../../rules/enrollment.js';
+import type { AnnotatedRedirection } from '../../rules/enrollment.js';
 import type { NetnsHandle } from '../netns-handle.js';
 import type { HostProbes } from '../redirection/host-probes.js';
 import type { PodRedirection } from '../redirection/pod-redirection.js';
@@ -16,7 +16,7 @@ export interface EnrolledPod {
   readonly netns: NetnsHandle | undefined;
   readonly rules: PodRuleOptions;
   /** `pending`: captured, but ztunnel has not taken it: its traffic fails until it does. */
-  readonly state: RedirectionState;
+  readonly state: AnnotatedRedirection;
 }
 
 export interface PodMeshDeps {
@@ -24,7 +24,7 @@ export interface PodMeshDeps {
   readonly hostProbes: HostProbes;
   readonly zds: Pick<ZdsServer, 'add' | 'del'>;
   /** Writes the redirection annotation; undefined removes it. */
-  readonly annotate: (workload: ZdsWorkload, state: RedirectionState | undefined) => Promise<void>;
+  readonly annotate: (workload: ZdsWorkload, state: AnnotatedRedirection | undefined) => Promise<void>;
   readonly log: Logger;
   /**
    * Milliseconds for peers to learn that a pod leaves before its capture ends, and again for

@@ -4,7 +4,7 @@ import type { Pod } from '#base/kube/types.js';
 import type { Logger } from '#base/telemetry/log.js';
 import { annotatedState } from '../../rules/enrollment.js';
 import type { NodeAgent } from './node-agent.js';
-import { isTerminal, keyOf, podIps } from './pod-facts.js';
+import { isTerminal, podKeyOf, podIps } from './pod-facts.js';
 import type { PodMesh } from './pod-mesh.js';
 
 export interface ReleaseSweepDeps {
@@ -41,7 +41,7 @@ async function sweep({ pods, agent, mesh, log }: ReleaseSweepDeps, namespace: st
   if (netns === undefined) return;
   try {
     const left = await mesh.clean(netns);
-    if (left.length > 0) log.warn('old rules removed', { pod: keyOf(pod), count: left.length });
+    if (left.length > 0) log.warn('old rules removed', { pod: podKeyOf(pod), count: left.length });
   } finally {
     netns.release();
   }

@@ -13,7 +13,7 @@ import type { StartingPod } from '../requests/cni-answers.js';
 import { CniError, cniErrorCodes } from '../requests/cni-error.js';
 import type { NodeAgent } from './node-agent.js';
 import { mountedNetnsPath } from './plugin-events.js';
-import { keyOf, podIps, workloadOf } from './pod-facts.js';
+import { podKeyOf, podIps, workloadOf } from './pod-facts.js';
 import type { PodMesh } from './pod-mesh.js';
 
 export interface StartingPodsDeps {
@@ -55,10 +55,10 @@ export class StartingPods {
     if (agent.isDraining) return;
     const pod = await this.#selected(starting);
     if (pod === undefined) return;
-    await this.#inTurn(() => agent.queue.exclusive(keyOf(pod), () => this.#capture(starting, pod)));
-    log.info('pod enrolled before its start', { pod: keyOf(pod) });
+    await this.#inTurn(() => agent.queue.exclusive(podKeyOf(pod), () => this.#capture(starting, pod)));
+    log.info('pod enrolled before its start', { pod: podKeyOf(pod) });
     // The annotation is written by the queue: the pod may start without it.
-    agent.queue.add(keyOf(pod));
+    agent.queue.add(podKeyOf(pod));
   }
 
   /** The pod, when it belongs in the mesh; undefined when it does not. */

@@ -9,7 +9,7 @@ export type ProxyPort = (typeof proxyPorts)[number];
 const stateListen = '0A';
 
 /** Addresses of every interface of a namespace, as the kernel lists them. */
-export function addressesIn(netns: number): ReadonlySet<string> {
+export function addressesInNetns(netns: number): ReadonlySet<string> {
   const all = runInNetns(netns, () => networkInterfaces());
   return new Set(Object.values(all).flatMap((list) => (list ?? []).map((entry) => entry.address)));
 }

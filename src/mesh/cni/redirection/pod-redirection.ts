@@ -3,7 +3,7 @@ import { isInRange } from '#base/net/ranges.js';
 import { run } from '#base/system/run.js';
 import { type IptablesBackend, type IptablesTarget, restoreRules } from './iptables.js';
 import { setLoosePickup } from './loose-pickup.js';
-import { addressesIn, ipv6StateIn } from './netns-view.js';
+import { addressesInNetns, ipv6StateIn } from './netns-view.js';
 import { compareRules, describeRule, meshRules, type PodRuleOptions, podRules } from './pod-rules.js';
 import { type FamilyState, readPodState } from './pod-state.js';
 import { addPolicyRouting, type PolicyRoutingState, removePolicyRouting } from './policy-routing.js';
@@ -76,7 +76,7 @@ export class PodRedirection {
    */
   uncaptured(netns: number): readonly string[] {
     if (this.#options.ipv6) return [];
-    return [...addressesIn(netns)].filter(
+    return [...addressesInNetns(netns)].filter(
       (ip) => ipFamilyOf(ip) === 'IPv6' && !isInRange(ip, 'loopback', 'linkLocal'),
     );
   }

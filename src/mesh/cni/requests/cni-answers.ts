@@ -1,6 +1,6 @@
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
-import { addressesIn, type CniConf, parseCniConf } from './cni-conf.js';
+import { addressesInResult, type CniConf, parseCniConf } from './cni-conf.js';
 import { CniError, cniErrorCodes } from './cni-error.js';
 import { parseCniRequest } from './cni-request.js';
 
@@ -45,7 +45,7 @@ export async function answerCni(text: string, deps: CniAnswerDeps): Promise<CniA
       if (isOfKubernetes) {
         if (request.netns === '')
           throw new CniError(cniErrorCodes.invalidEnvironment, 'CNI_NETNS is not set');
-        await deps.admit({ ...request.pod, netns: request.netns, ips: addressesIn(conf.prevResult) });
+        await deps.admit({ ...request.pod, netns: request.netns, ips: addressesInResult(conf.prevResult) });
       }
       // ADD hands on the result of the plugins before it.
       return { exitCode: 0, text: JSON.stringify(conf.prevResult ?? { cniVersion: conf.cniVersion }) };

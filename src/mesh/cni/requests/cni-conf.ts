@@ -40,7 +40,7 @@ export function parseCniConf(text: string): CniConf {
 }
 
 /** The pod's addresses in a result: the current layout, or that of CNI 0.1 and 0.2 (`ip4`, `ip6`). */
-export function addressesIn(result: CniConf['prevResult']): readonly string[] {
+export function addressesInResult(result: CniConf['prevResult']): readonly string[] {
   const { ips, ip4, ip6 } = result ?? {};
   const texts = [
     ...(Array.isArray(ips) ? ips.map((entry: unknown) => isRecord(entry) && entry['address']) : []),

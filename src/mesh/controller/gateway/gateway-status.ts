@@ -1,5 +1,5 @@
 import type { Gateway, GatewayListener } from '#base/kube/types.js';
-import { hbonePort } from '../../rules/waypoint.js';
+import { hbonePort } from '../../hbone/parameters.js';
 import type { WantedCondition } from '../status/desired-status.js';
 
 type Address = { readonly type: string; readonly value: string };

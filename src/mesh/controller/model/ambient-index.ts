@@ -12,7 +12,7 @@ import { convertToL4, type L4Conversion } from '../../rules/l4-authorization.js'
 import { convertToL7 } from '../../rules/l7-authorization.js';
 import { hasTargetRefs, resolveTargets, type TargetResult } from '../../rules/policy-targets.js';
 import { convertPortLevel, strictAuthorization } from '../../rules/peer-authentication.js';
-import { InputView, type ClusterFacts, type ConvertedPolicy } from './input-view.js';
+import { InputView, type MeshCluster, type ConvertedPolicy } from './input-view.js';
 import { objectKey, type Inputs } from './inputs.js';
 import { meshService, type MeshService } from './service.js';
 import { waypointOf, type Waypoint } from '../../rules/waypoint.js';
@@ -58,7 +58,7 @@ export interface AmbientIndex {
 }
 
 /** Wires the derivations. The order of the statements is the order of evaluation. */
-export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: ClusterFacts): AmbientIndex {
+export function createAmbientIndex(graph: Graph, inputs: Inputs, cluster: MeshCluster): AmbientIndex {
   const waypoints = graph.derive({
     name: 'waypoints',
     from: inputs.gateways,

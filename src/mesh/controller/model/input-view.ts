@@ -18,7 +18,7 @@ import { serviceKey } from '../../rules/service-name.js';
 import type { MeshService } from './service.js';
 
 /** Facts about this cluster that do not change while the controller runs. */
-export interface ClusterFacts {
+export interface MeshCluster {
   /** Id that workload names start with; node proxies are configured with the same. */
   readonly clusterId: string;
   /** Domain of cluster DNS. */
@@ -67,14 +67,14 @@ const ingressUseWaypoint = 'istio.io/ingress-use-waypoint';
 /** Reads the inputs on behalf of a computation. */
 export class InputView {
   readonly #inputs: Inputs;
-  readonly #cluster: ClusterFacts;
+  readonly #cluster: MeshCluster;
   readonly #waypoints: Collection<Waypoint>;
   readonly #waypointsByClass: Index<Waypoint>;
   readonly #peerAuths: Index<PeerAuthFacts>;
 
   constructor(o: {
     readonly inputs: Inputs;
-    readonly cluster: ClusterFacts;
+    readonly cluster: MeshCluster;
     readonly waypoints: Collection<Waypoint>;
   }) {
     this.#inputs = o.inputs;

@@ -1,14 +1,14 @@
 import { Graph, type Recomputations } from '../graph/graph.js';
 import type { ChangedNames, ResourceSource } from '../../xds/server/source.js';
 import { createAmbientIndex, type AmbientIndex } from './ambient-index.js';
-import type { ClusterFacts } from './input-view.js';
+import type { MeshCluster } from './input-view.js';
 import { FlushPace } from './flush-pace.js';
 import { createInputs, type Inputs } from './inputs.js';
 import type { MeshConfig } from '../../rules/mesh-config.js';
 import { ChangeCollector, createSources } from './xds-sources.js';
 
 export interface MeshStateOptions {
-  readonly cluster: ClusterFacts;
+  readonly cluster: MeshCluster;
   readonly mesh: MeshConfig;
   /** Called after every recomputation that changed something. */
   readonly onPush: (changed: ChangedNames) => void;

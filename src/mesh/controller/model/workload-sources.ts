@@ -6,7 +6,7 @@ import { isSameWire } from '../../xds/server/resource.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
 import { LabelIndex, Selection, type Selector } from '../graph/selection.js';
-import type { ClusterFacts, ConvertedPolicy, InputView } from './input-view.js';
+import type { MeshCluster, ConvertedPolicy, InputView } from './input-view.js';
 import { objectKey, type Inputs } from './inputs.js';
 import { endpointWorkloads, podWorkload, type MeshWorkload, type ServicePorts } from './workload.js';
 
@@ -20,7 +20,7 @@ interface PolicySelector extends Selector {
 export function createWorkloads(o: {
   readonly graph: Graph;
   readonly inputs: Inputs;
-  readonly cluster: ClusterFacts;
+  readonly cluster: MeshCluster;
   readonly view: InputView;
   readonly conversions: Collection<ConvertedPolicy>;
 }): Collection<MeshWorkload> {

@@ -10,7 +10,7 @@ import type { L7PolicyStore } from '../../policy/l7/l7-policy-store.js';
 import type { MeshView } from '../../view/mesh-view.js';
 import { waypointsOf } from '../../view/waypoints.js';
 
-export interface DumpInput {
+export interface GatewayDumpInput {
   readonly gateway: { readonly namespace: string; readonly name: string };
   readonly identity: SpiffeId;
   /** What it was told of the mesh when it was started. */
@@ -23,7 +23,7 @@ export interface DumpInput {
 }
 
 /** The state dump of the admin port. Services are those bound to this gateway. */
-export function configDump({
+export function gatewayDump({
   gateway,
   identity,
   names,
@@ -32,7 +32,7 @@ export function configDump({
   view,
   listener,
   self,
-}: DumpInput): unknown {
+}: GatewayDumpInput): unknown {
   return {
     version: productVersion,
     gateway,

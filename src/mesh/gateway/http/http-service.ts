@@ -12,7 +12,7 @@ import type { UpstreamRequest, UpstreamResponse } from '../../l7/message/upstrea
 import { defaultRoute } from '../../l7/route/route.js';
 import { copyBoth } from '../../system/copy.js';
 import type { ConnectionContext } from '../connection/connection-context.js';
-import { bytesOf, type RequestRecord, type Telemetry } from '../telemetry/request-record.js';
+import { recordedBytes, type RequestRecord, type Telemetry } from '../telemetry/request-record.js';
 import type { FilteredRequest, HttpFilter } from './filter.js';
 import type { Forwarder, ForwardResult } from './forwarder.js';
 
@@ -314,7 +314,7 @@ function switchProtocols(
   prepareResponseHeaders(headers, record.upstreamServiceTimeMs ?? 0);
   record.responseHeaderBytes = headers.sizeBytes;
   const client = exchange.switchProtocols({ status: 101, headers });
-  void copyBoth(client.stream, response.stream, bytesOf(record), {
+  void copyBoth(client.stream, response.stream, recordedBytes(record), {
     a: client.head,
     b: response.head,
   });

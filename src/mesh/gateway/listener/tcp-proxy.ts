@@ -5,7 +5,7 @@ import type { L7PolicyStore } from '../../policy/l7/l7-policy-store.js';
 import { breakOff } from '../../system/break-off.js';
 import { copyBoth } from '../../system/copy.js';
 import { type ConnectionContext, serviceOf, connectionAttributes } from '../connection/connection-context.js';
-import { bytesOf, type ConnectionRecord, type Telemetry } from '../telemetry/request-record.js';
+import { recordedBytes, type TcpConnectionRecord, type Telemetry } from '../telemetry/request-record.js';
 import type { Backends } from '../upstream/backends.js';
 import type { Dialer } from '../upstream/dialer.js';
 import { DialError } from '../upstream/dialer.js';
@@ -30,7 +30,7 @@ export interface TcpRefusal {
 /** A backend ready to take a client's bytes. */
 export interface TcpPath {
   readonly backend: Duplex;
-  readonly record: ConnectionRecord;
+  readonly record: TcpConnectionRecord;
   readonly release: () => void;
   /** What a client said before it ended its side. */
   readonly head?: Buffer;
@@ -46,7 +46,7 @@ const connectAttemptsMax = 3;
 export class TcpProxy {
   readonly #deps: TcpProxyDeps;
 
-  readonly #live = new Map<Duplex, { context: ConnectionContext; record: ConnectionRecord }>();
+  readonly #live = new Map<Duplex, { context: ConnectionContext; record: TcpConnectionRecord }>();
 
   constructor(deps: TcpProxyDeps) {
     this.#deps = deps;
@@ -78,7 +78,7 @@ export class TcpProxy {
     const { backend, record, release, head } = path;
     this.#deps.telemetry.connectionOpened(record);
     this.#live.set(client, { context, record });
-    void copyBoth(client, backend, bytesOf(record), { a: head }).then(() => {
+    void copyBoth(client, backend, recordedBytes(record), { a: head }).then(() => {
       release();
       this.#live.delete(client);
       this.#close(record);
@@ -98,7 +98,7 @@ export class TcpProxy {
 
   async #attempt(wanted: {
     context: ConnectionContext;
-    record: ConnectionRecord;
+    record: TcpConnectionRecord;
     signal: AbortSignal;
   }): Promise<TcpPath | TcpRefusal> {
     const { context, record, signal } = wanted;
@@ -131,7 +131,7 @@ export class TcpProxy {
   async #connect(target: {
     context: ConnectionContext;
     endpoint: Endpoint;
-    record: ConnectionRecord;
+    record: TcpConnectionRecord;
     signal: AbortSignal;
   }): Promise<TcpPath> {
     const { context, endpoint, record, signal } = target;
@@ -169,18 +169,18 @@ export class TcpProxy {
     breakOff(client);
   }
 
-  #refuse(record: ConnectionRecord, refusal: TcpRefusal): TcpRefusal {
+  #refuse(record: TcpConnectionRecord, refusal: TcpRefusal): TcpRefusal {
     this.#deps.telemetry.connectionOpened(record);
     this.#close(record);
     return refusal;
   }
 
-  #close(record: ConnectionRecord): void {
+  #close(record: TcpConnectionRecord): void {
     record.durationMs = Math.max(0, this.#deps.now() - record.startMs);
     this.#deps.telemetry.connectionClosed(record);
   }
 
-  #makeRecord(connection: ConnectionContext): ConnectionRecord {
+  #makeRecord(connection: ConnectionContext): TcpConnectionRecord {
     return {
       connection,
       startMs: this.#deps.now(),

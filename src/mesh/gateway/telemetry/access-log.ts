@@ -1,5 +1,5 @@
 import { formatAddress } from '../../l7/message/address.js';
-import { clusterName, type ConnectionRecord, type RequestRecord } from './request-record.js';
+import { clusterName, type TcpConnectionRecord, type RequestRecord } from './request-record.js';
 
 /** Where log lines of requests go: nowhere, upstream's default text format, or one JSON object a line. */
 export type AccessLogEncoding = 'off' | 'text' | 'json';
@@ -74,7 +74,7 @@ export class AccessLog {
     });
   }
 
-  connection(record: ConnectionRecord): void {
+  connection(record: TcpConnectionRecord): void {
     if (this.#encoding === 'off') return;
     const { connection } = record;
     this.#emit({

@@ -3,7 +3,7 @@ import type { ConnectionContext } from '../connection/connection-context.js';
 import type { Endpoint } from '../upstream/endpoint.js';
 import {
   canonicalService,
-  type ConnectionRecord,
+  type TcpConnectionRecord,
   type RequestRecord,
   workloadNameFor,
 } from './request-record.js';
@@ -92,11 +92,11 @@ export class Metrics {
     this.#responseBytes.observe(labels, record.responseHeaderBytes + record.sentBytes);
   }
 
-  connectionOpened(record: ConnectionRecord): void {
+  connectionOpened(record: TcpConnectionRecord): void {
     this.#opened.inc(tcpLabelsOf(record));
   }
 
-  connectionClosed(record: ConnectionRecord): void {
+  connectionClosed(record: TcpConnectionRecord): void {
     const labels = tcpLabelsOf(record);
     this.#closed.inc(labels);
     this.#sent.inc(labels, record.sentBytes);
@@ -104,7 +104,7 @@ export class Metrics {
   }
 }
 
-function tcpLabelsOf(record: ConnectionRecord): Record<string, string> {
+function tcpLabelsOf(record: TcpConnectionRecord): Record<string, string> {
   return {
     ...peers(record.connection, record.endpoint),
     request_protocol: 'tcp',

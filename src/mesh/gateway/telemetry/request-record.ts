@@ -36,7 +36,7 @@ export interface RequestRecord {
 }
 
 /** What a TCP connection through the gateway leaves behind. */
-export interface ConnectionRecord {
+export interface TcpConnectionRecord {
   readonly connection: ConnectionContext;
   readonly startMs: number;
   readonly flags: string[];
@@ -52,12 +52,12 @@ export interface ConnectionRecord {
 /** Where records go. Each record is handed over exactly once, complete. */
 export interface Telemetry {
   request(record: RequestRecord): void;
-  connectionOpened(record: ConnectionRecord): void;
-  connectionClosed(record: ConnectionRecord): void;
+  connectionOpened(record: TcpConnectionRecord): void;
+  connectionClosed(record: TcpConnectionRecord): void;
 }
 
 /** The byte counts of a record, for copying: client to backend is `aToB`. */
-export function bytesOf(record: { receivedBytes: number; sentBytes: number }): CopyCounters {
+export function recordedBytes(record: { receivedBytes: number; sentBytes: number }): CopyCounters {
   return {
     get aToB() {
       return record.receivedBytes;

@@ -39,6 +39,6 @@ export function headOf(policy: AuthorizationPolicy): Pick<AppliedPolicy, 'namesp
 }
 
 /** `namespace/name`. */
-export function keyOf(of: { readonly namespace: string; readonly name: string }): string {
+export function policyKeyOf(of: { readonly namespace: string; readonly name: string }): string {
   return `${of.namespace}/${of.name}`;
 }

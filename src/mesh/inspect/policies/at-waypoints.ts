@@ -9,7 +9,7 @@ import {
   AuthorizationPolicy_Action,
   AuthorizationPolicySchema,
 } from '../../xds/gen/meshctl/l7_pb.js';
-import { type AppliedPolicy, headOf, keyOf, type PolicySources } from './applied-policy.js';
+import { type AppliedPolicy, headOf, policyKeyOf, type PolicySources } from './applied-policy.js';
 
 /** What the waypoints in the way of the pod do with a policy that has targetRefs. */
 export function atWaypoints(policy: AuthorizationPolicy, from: PolicySources): AppliedPolicy[] {
@@ -53,8 +53,8 @@ function stateAtWaypoint(
 ): Pick<AppliedPolicy, 'isLoaded' | 'difference'> {
   const loaded = from.loadedAt.get(of.key);
   if (loaded === undefined) return { isLoaded: undefined };
-  const key = keyOf(headOf(of.policy));
-  const shown = loaded.find((p) => keyOf(p) === key);
+  const key = policyKeyOf(headOf(of.policy));
+  const shown = loaded.find((p) => policyKeyOf(p) === key);
   if (shown === undefined) return { isLoaded: false, difference: 'the waypoint does not have it' };
   const isForAll = shown.targets.length === 0;
   if (of.service === undefined ? !isForAll : !isForAll && !isTarget(shown, of.service)) {
@@ -73,10 +73,10 @@ export function unaskedAtWaypoints(from: PolicySources, wanted: readonly Applied
   const services = from.bindings.services.map(({ facts }) => facts);
   return [...from.loadedAt].flatMap(([key, loaded]) => {
     const enforcedBy = `waypoint ${key}`;
-    const asked = new Set(wanted.filter((p) => p.enforcedBy === enforcedBy).map(keyOf));
+    const asked = new Set(wanted.filter((p) => p.enforcedBy === enforcedBy).map(policyKeyOf));
     return (loaded ?? [])
       .filter((p) => p.targets.length === 0 || services.some((service) => isTarget(p, service)))
-      .filter((p) => !asked.has(keyOf(p)))
+      .filter((p) => !asked.has(policyKeyOf(p)))
       .map((p) => ({
         namespace: p.namespace,
         name: p.name,

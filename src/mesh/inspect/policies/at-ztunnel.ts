@@ -6,7 +6,7 @@ import { isConvertedPeerAuth } from '../../rules/peer-authentication.js';
 import { appliesAtZtunnel, hasTargetRefs } from '../../rules/policy-targets.js';
 import { type Authorization, AuthorizationSchema } from '../../xds/gen/istio/authorization_pb.js';
 import { type DumpPolicy, type DumpWorkload, podInDump } from '../ztunnel-dump.js';
-import { type AppliedPolicy, headOf, keyOf, type PolicySources } from './applied-policy.js';
+import { type AppliedPolicy, headOf, policyKeyOf, type PolicySources } from './applied-policy.js';
 
 /** What the node proxy of the pod does with a policy without targetRefs. */
 export function atZtunnel(policy: AuthorizationPolicy, from: PolicySources): AppliedPolicy[] {
@@ -24,8 +24,8 @@ export function atZtunnel(policy: AuthorizationPolicy, from: PolicySources): App
   if (conversion.authorization === undefined) return [{ ...common, enforcedBy: 'nothing', isLoaded: false }];
   const of = { ...common, enforcedBy: 'ztunnel' };
   if (dump === undefined) return [{ ...of, isLoaded: undefined }];
-  const key = keyOf(of);
-  const shown = dump.policies.find((p) => keyOf(p) === key);
+  const key = policyKeyOf(of);
+  const shown = dump.policies.find((p) => policyKeyOf(p) === key);
   if (shown === undefined) return [{ ...of, isLoaded: false, difference: 'ztunnel does not have it' }];
   if (!isInForce(shown, workloadOf(from))) {
     return [{ ...of, isLoaded: false, difference: 'ztunnel has it, but does not apply it to the pod' }];
@@ -48,10 +48,10 @@ export function unaskedAtZtunnel(from: PolicySources): AppliedPolicy[] {
   const workload = workloadOf(from);
   if (!from.isEnrolled || workload === undefined) return [];
   const asked = new Set(
-    from.policies.filter((policy) => !hasTargetRefs(policy)).map((p) => keyOf(headOf(p))),
+    from.policies.filter((policy) => !hasTargetRefs(policy)).map((p) => policyKeyOf(headOf(p))),
   );
   return (from.dump?.policies ?? [])
-    .filter((p) => isInForce(p, workload) && !isConvertedPeerAuth(p.name) && !asked.has(keyOf(p)))
+    .filter((p) => isInForce(p, workload) && !isConvertedPeerAuth(p.name) && !asked.has(policyKeyOf(p)))
     .map((p) => ({
       namespace: p.namespace,
       name: p.name,
@@ -65,7 +65,7 @@ export function unaskedAtZtunnel(from: PolicySources): AppliedPolicy[] {
 function isInForce(policy: DumpPolicy, workload: DumpWorkload | undefined): boolean {
   if (policy.scope === 'Global') return true;
   if (policy.scope === 'Namespace') return policy.namespace === workload?.namespace;
-  return workload?.authorizationPolicies?.includes(keyOf(policy)) === true;
+  return workload?.authorizationPolicies?.includes(policyKeyOf(policy)) === true;
 }
 
 function workloadOf({ dump, pod }: PolicySources): DumpWorkload | undefined {

@@ -6,7 +6,7 @@ import { mapConcurrently } from '../concurrency.js';
 import { resourceOf } from '../kinds.js';
 
 /** One right that is needed. */
-export interface Permission {
+export interface NeededPermission {
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
@@ -21,8 +21,8 @@ interface AccessReview extends KubeObject {
 export function permissionsFor(
   objects: readonly KubeObject[],
   verbs: readonly string[] = ['get', 'create', 'patch'],
-): Permission[] {
-  const needed = new Map<string, Permission>();
+): NeededPermission[] {
+  const needed = new Map<string, NeededPermission>();
   for (const object of objects) {
     const { group, plural, isNamespaced } = resourceOf(object);
     for (const verb of verbs) {
@@ -41,8 +41,8 @@ export function permissionsFor(
 /** Which of the rights the user lacks, as the API server judges. */
 export async function missingPermissions(
   client: KubeClient,
-  needed: readonly Permission[],
-): Promise<Permission[]> {
+  needed: readonly NeededPermission[],
+): Promise<NeededPermission[]> {
   const answers = await mapConcurrently(needed, async (permission) => {
     const review = await client.create<AccessReview>(selfSubjectAccessReviews, {
       apiVersion: 'authorization.k8s.io/v1',
@@ -63,7 +63,10 @@ export async function missingPermissions(
 }
 
 /** @throws MESH0306 naming every missing right */
-export async function requirePermissions(client: KubeClient, needed: readonly Permission[]): Promise<void> {
+export async function requirePermissions(
+  client: KubeClient,
+  needed: readonly NeededPermission[],
+): Promise<void> {
   const missing = await missingPermissions(client, needed);
   if (missing.length === 0) return;
   throw new MeshError('MESH0306', 'you may not write all objects of the installation; nothing was changed', {
@@ -72,7 +75,7 @@ export async function requirePermissions(client: KubeClient, needed: readonly Pe
 }
 
 /** `create deployments.apps in namespace istio-system`. */
-export function permissionText(p: Permission): string {
+export function permissionText(p: NeededPermission): string {
   const resource = p.group === '' ? p.resource : `${p.resource}.${p.group}`;
   return `${p.verb} ${resource}${p.namespace === undefined ? '' : ` in namespace ${p.namespace}`}`;
 }

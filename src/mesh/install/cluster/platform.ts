@@ -3,7 +3,7 @@ import { nodes } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 
 /** What the installer found out about the cluster by itself. */
-export interface ClusterFacts {
+export interface PlatformFacts {
   /** Version of the API server, such as v1.32.1. */
   readonly version: string;
   /** gke, k3s, ...; empty for plain Kubernetes. */
@@ -18,7 +18,7 @@ interface NodeObject extends KubeObject {
 }
 
 /** Looks at the API server and the nodes. A person who may not list nodes gets plain Kubernetes and is told so. */
-export async function detectCluster(client: KubeClient, signal: AbortSignal): Promise<ClusterFacts> {
+export async function detectCluster(client: KubeClient, signal: AbortSignal): Promise<PlatformFacts> {
   const version = await client.request<{ gitVersion?: string }>({ method: 'GET', path: '/version', signal });
   const gitVersion = version.gitVersion ?? 'unknown';
   let list: readonly NodeObject[] = [];

@@ -53,7 +53,7 @@ type Test = (input: MatchInput) => boolean;
  * as its action allows (an ALLOW that admits nobody, a DENY that refuses everybody), because leaving out the part
  * would admit more than was written. Throws on an unknown scope or action.
  */
-export function compilePolicy(source: Authorization): { policy: L4Policy; problem: string | undefined } {
+export function compileL4Policy(source: Authorization): { policy: L4Policy; problem: string | undefined } {
   if (Scope[source.scope] === undefined) throw new Error(`unknown scope ${source.scope}`);
   if (Action[source.action] === undefined) throw new Error(`unknown action ${source.action}`);
   let matches: Test;

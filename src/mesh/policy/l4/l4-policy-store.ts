@@ -1,6 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { authorizeL4, type L4Decision } from './authorize.js';
-import { compilePolicy, type L4Connection, type L4Policy } from './compile.js';
+import { compileL4Policy, type L4Connection, type L4Policy } from './compile.js';
 import type { ResourceHandler, XdsResource } from '../../xds/client/delta-client.js';
 import { type Authorization, AuthorizationSchema, Scope } from '../../xds/gen/istio/authorization_pb.js';
 import { authorizationType } from '../../xds/type-urls.js';
@@ -27,7 +27,7 @@ export class L4PolicyStore implements ResourceHandler {
 
   /** Takes a policy. Throws when a part has no meaning; the policy is then in force in its strictest reading. */
   put(source: Authorization): void {
-    const { policy, problem } = compilePolicy(source);
+    const { policy, problem } = compileL4Policy(source);
     this.#byKey.set(policy.key, policy);
     if (problem !== undefined) throw new Error(problem);
   }

@@ -9,7 +9,7 @@ import {
 import type { MeshNames } from '../../rules/trust-domain.js';
 import type { L7Attributes } from './attributes.js';
 import {
-  type Condition,
+  type L7Condition,
   type ConditionSpec,
   compileCondition,
   conditionField,
@@ -22,7 +22,7 @@ import {
 export type PolicyAction = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 
 /** All conditions of one `source` or `operation`: each must hold. */
-export type ConditionGroup = readonly Condition[];
+export type ConditionGroup = readonly L7Condition[];
 
 /** One rule: any `from` group, any `to` group and every `when` condition. */
 export interface CompiledRule {
@@ -56,7 +56,7 @@ export interface CompiledPolicy {
 }
 
 /** Compiles a policy as the controller sends it. Never throws: what is malformed fails closed. */
-export function compilePolicy(policy: AuthorizationPolicy, names: MeshNames): CompiledPolicy {
+export function compileL7Policy(policy: AuthorizationPolicy, names: MeshNames): CompiledPolicy {
   const action = actionOf(policy.action);
   return {
     namespace: policy.namespace,

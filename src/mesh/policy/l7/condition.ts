@@ -25,7 +25,7 @@ interface Field {
 }
 
 /** One list of values of a rule (`methods`, `notPaths`, one `when` entry), ready to evaluate. */
-export interface Condition {
+export interface L7Condition {
   /** As a person wrote it: `methods`, `notPrincipals`, `when request.headers[x]`. */
   readonly field: string;
   readonly values: readonly string[];
@@ -180,7 +180,7 @@ export function compileCondition(
   { label, field, values, isNegated }: ConditionSpec,
   names: MeshNames,
   policyNamespace: string,
-): Condition {
+): L7Condition {
   const base = { field: label, values, isNegated };
   if (field === undefined) {
     return { ...base, isHttp: false, evaluate: () => 'unknown', read: () => undefined };

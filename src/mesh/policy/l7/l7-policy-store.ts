@@ -1,6 +1,6 @@
 import { fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 import type { MeshNames } from '../../rules/trust-domain.js';
-import { type CompiledPolicy, compilePolicy, policiesFor, type ServiceName } from './compile.js';
+import { type CompiledPolicy, compileL7Policy, policiesFor, type ServiceName } from './compile.js';
 import type { ResourceHandler, XdsResource } from '../../xds/client/delta-client.js';
 import { type AuthorizationPolicy, AuthorizationPolicySchema } from '../../xds/gen/meshctl/l7_pb.js';
 import { l7AuthorizationType } from '../../xds/type-urls.js';
@@ -26,7 +26,7 @@ export class L7PolicyStore implements ResourceHandler {
 
   upsert({ name, value }: XdsResource): void {
     const message = fromBinary(AuthorizationPolicySchema, value);
-    this.#entries.set(name, { message, compiled: compilePolicy(message, this.#names) });
+    this.#entries.set(name, { message, compiled: compileL7Policy(message, this.#names) });
     this.#selections = new Map();
   }
 

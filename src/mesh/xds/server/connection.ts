@@ -2,7 +2,12 @@ import type { DeltaDiscoveryRequest } from '../gen/envoy/discovery_pb.js';
 import { type CompleteStates, Push } from './push.js';
 import { encodeDeltaResponse, encodeEntries } from './resource.js';
 import type { ResourceSource, Subscriber } from './source.js';
-import { Subscription, type Answer, type RequestOutcome, type SubscriptionStatus } from './subscription.js';
+import {
+  Subscription,
+  type SubscriptionAnswer,
+  type RequestOutcome,
+  type SubscriptionStatus,
+} from './subscription.js';
 import type { WriteBudget } from './write-budget.js';
 
 /** Requests of one client waiting to be served; beyond it the stream is not read any further. */
@@ -47,7 +52,7 @@ export interface ConnectionDeps {
 /** One type's share of a push. */
 interface Step {
   readonly subscription: Subscription;
-  readonly answer: Answer;
+  readonly answer: SubscriptionAnswer;
 }
 
 /**

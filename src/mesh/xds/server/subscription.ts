@@ -7,7 +7,7 @@ import type { ResourceSource, Subscriber } from './source.js';
 export const maxSubscribedNames = 200_000;
 
 /** Resources and removals to send; undefined stands for "send nothing". */
-export interface Answer {
+export interface SubscriptionAnswer {
   readonly resources: readonly WireResource[];
   readonly removed: readonly string[];
   /** The resources encoded, where that is shared with others. */
@@ -82,7 +82,7 @@ export class Subscription {
   onRequest(
     request: DeltaDiscoveryRequest,
     nowMs: number,
-  ): { readonly outcome: RequestOutcome; readonly answer: Answer | undefined } {
+  ): { readonly outcome: RequestOutcome; readonly answer: SubscriptionAnswer | undefined } {
     if (!this.#isStarted) return { outcome: 'first', answer: this.#start(request) };
     const outcome = this.#recordReply(request, nowMs);
     const hasChange =
@@ -92,7 +92,7 @@ export class Subscription {
   }
 
   /** What a push means for this subscription; undefined when nothing in it concerns the subscriber. */
-  onPush(push: Push): Answer | undefined {
+  onPush(push: Push): SubscriptionAnswer | undefined {
     if (!this.#isStarted) return undefined;
     const shared = this.#isWildcard ? push.shared(this.#source) : undefined;
     if (shared !== undefined) {
@@ -124,7 +124,7 @@ export class Subscription {
     this.#sent = response;
   }
 
-  #start(request: DeltaDiscoveryRequest): Answer {
+  #start(request: DeltaDiscoveryRequest): SubscriptionAnswer {
     this.#isStarted = true;
     const asked = request.resourceNamesSubscribe;
     const withdrawn = new Set(request.resourceNamesUnsubscribe);
@@ -159,7 +159,7 @@ export class Subscription {
     return 'ack';
   }
 
-  #change(request: DeltaDiscoveryRequest): Answer {
+  #change(request: DeltaDiscoveryRequest): SubscriptionAnswer {
     // A wildcard stream that names something gets the complete set again (upstream's behavior).
     if (this.#isWildcard)
       return this.#remember({ resources: [...this.#source.all(this.#subscriber)], removed: [] });
@@ -178,7 +178,7 @@ export class Subscription {
     }
   }
 
-  #lookupAll(names: Iterable<string>): Answer {
+  #lookupAll(names: Iterable<string>): SubscriptionAnswer {
     const resources = new Map<string, WireResource>();
     const removed: string[] = [];
     for (const name of names) {
@@ -194,7 +194,7 @@ export class Subscription {
     held: Readonly<Record<string, string>>,
     current: Iterable<WireResource>,
     asked: Iterable<string> = [],
-  ): Answer {
+  ): SubscriptionAnswer {
     const present = new Set<string>();
     const resources: WireResource[] = [];
     for (const resource of current) {
@@ -236,7 +236,7 @@ export class Subscription {
   }
 
   /** Keeps the set of held names equal to what the client holds after this answer. */
-  #remember(answer: Answer): Answer {
+  #remember(answer: SubscriptionAnswer): SubscriptionAnswer {
     if (this.#isWildcard && !this.#source.tracksNames) return answer;
     for (const name of answer.removed) this.#held.delete(name);
     for (const resource of answer.resources) this.#held.add(resource.name);

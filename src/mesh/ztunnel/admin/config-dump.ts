@@ -17,7 +17,7 @@ import type { WorkloadEntryView } from '../zds/workload-manager.js';
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 type JsonObject = { [key: string]: Json };
 
-export interface DumpInput {
+export interface ZtunnelDumpInput {
   readonly view: MeshView;
   readonly policies: readonly L4Policy[];
   readonly certificates: readonly CertificateState[];
@@ -30,7 +30,7 @@ export interface DumpInput {
  * The state dump of the admin port, in the layout upstream's tools read. Each live connection that is encrypted
  * additionally tells the negotiated TLS.
  */
-export function configDump(input: DumpInput): JsonObject {
+export function ztunnelStateDump(input: ZtunnelDumpInput): JsonObject {
   const { view } = input;
   const workloads = [...view.workloads].sort(by((w) => w.uid));
   const services = [...view.services].sort(by((s) => s.hostname));

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { runAgent } from '#mesh/cni/agent/run-agent.js';
 import type { EnrollmentReport } from '#mesh/cni/agent/enrollment-report.js';
-import { type AgentConfig, readConfig } from '#mesh/cni/config.js';
+import { type AgentConfig, readAgentConfig } from '#mesh/cni/config.js';
 import { nodeName, type TestCluster } from './test-cluster.js';
 import { eventually, type TestNetns } from './test-netns.js';
 import { type PluginRun, TestNodeRoot } from './test-node-root.js';
@@ -62,7 +62,7 @@ export class TestAgent {
 
   /** The settings the agent was last started with. */
   settings(): AgentConfig {
-    return readConfig({
+    return readAgentConfig({
       NODE_NAME: nodeName,
       CNI_AGENT_RUN_DIR: this.runDir,
       ZTUNNEL_UDS_ADDRESS: this.zdsPath,

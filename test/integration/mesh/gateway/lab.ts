@@ -10,8 +10,8 @@ import { HbonePool } from '#mesh/hbone/pool.js';
 import { type ConnectRequest, HboneServer } from '#mesh/hbone/server.js';
 import type { Credentials } from '#mesh/identity/credentials.js';
 import { formatSpiffeId, type SpiffeId } from '#mesh/identity/spiffe.js';
-import { readConfig, type WaypointConfig } from '#mesh/gateway/config.js';
-import { Waypoint } from '#mesh/gateway/waypoint.js';
+import { readGatewayConfig, type WaypointConfig } from '#mesh/gateway/config.js';
+import { WaypointProxy } from '#mesh/gateway/waypoint.js';
 import {
   AddressSchema,
   AppProtocol,
@@ -112,7 +112,7 @@ export class Lab {
       ACCESS_LOG: options.accessLog ?? 'text',
       TERMINATION_DRAIN_DURATION_SECONDS: String(options.drainSeconds ?? 10),
     };
-    const base = readConfig(['--domain', 'shop.svc.cluster.local'], env);
+    const base = readGatewayConfig(['--domain', 'shop.svc.cluster.local'], env);
     const ports = {
       hbone: await freePort(),
       admin: await freePort(),
@@ -121,7 +121,7 @@ export class Lab {
     };
     const lab = new Lab(plane, { ...base, ports, listenHost: gatewayIp });
     lab.closers.push(() => rm(dir, { recursive: true, force: true }));
-    lab.done = new Waypoint(lab.config, (line) => lab.lines.push(line)).run(lab.stop.signal);
+    lab.done = new WaypointProxy(lab.config, (line) => lab.lines.push(line)).run(lab.stop.signal);
     if (plane.isReady) await eventually('readiness', async () => (await lab.readiness()).status === 200);
     return lab;
   }

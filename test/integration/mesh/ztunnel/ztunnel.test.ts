@@ -22,7 +22,7 @@ import {
 } from '#mesh/xds/gen/istio/workload_pb.js';
 import { ipToBytes } from '#base/net/address.js';
 import { addressType, authorizationType } from '#mesh/xds/type-urls.js';
-import { readConfig } from '#mesh/ztunnel/config.js';
+import { readZtunnelConfig } from '#mesh/ztunnel/config.js';
 import { Ztunnel } from '#mesh/ztunnel/ztunnel.js';
 import { ControlPlane } from './control-plane.js';
 import { NetworkLab, type Pod } from './network-lab.js';
@@ -57,7 +57,7 @@ function startNode(name: string, env: Record<string, string> = {}): Node {
   const path = join(folder, `${name}.sock`);
   const agent = new NodeAgent(path);
   const ztunnel = new Ztunnel(
-    readConfig({
+    readZtunnelConfig({
       XDS_ADDRESS: `https://localhost:${plane.port}`,
       XDS_ROOT_CA: plane.rootPem,
       CA_ROOT_CA: plane.rootPem,

@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { nodeMatches } from '#base/kube/node-selector.js';
 import { mountedNetnsPath, parseCmdAdd, parseLogLines } from '#mesh/cni/agent/plugin-events.js';
 import { podAddress } from '#mesh/cni/agent/pod-facts.js';
-import { readConfig } from '#mesh/cni/config.js';
+import { readAgentConfig } from '#mesh/cni/config.js';
 import { parseSelectors } from '#mesh/rules/enrollment-config.js';
 import { chooseNetns, type NetnsFacts, podUidOfCgroup } from '#mesh/cni/netns-finder.js';
 import type { ContainerStatus, Pod } from '#base/kube/types.js';
-import { addressesIn, parseCniConf } from '#mesh/cni/requests/cni-conf.js';
+import { addressesInResult, parseCniConf } from '#mesh/cni/requests/cni-conf.js';
 import { parseCniRequest } from '#mesh/cni/requests/cni-request.js';
 import { pluginScript } from '#mesh/cni/installer/plugin-script.js';
 
@@ -92,13 +92,15 @@ describe('a request of the plugin', () => {
 
 describe('the configuration of the plugin', () => {
   it('tells the addresses in results of every CNI version', () => {
-    expect(addressesIn({ ips: [{ address: 'fd00::5/64' }, { address: 3 }, null] })).toEqual(['fd00::5']);
-    expect(addressesIn({ ip4: { ip: '10.0.0.5/20' }, ip6: { ip: 'fd00::5/64' } })).toEqual([
+    expect(addressesInResult({ ips: [{ address: 'fd00::5/64' }, { address: 3 }, null] })).toEqual([
+      'fd00::5',
+    ]);
+    expect(addressesInResult({ ip4: { ip: '10.0.0.5/20' }, ip6: { ip: 'fd00::5/64' } })).toEqual([
       '10.0.0.5',
       'fd00::5',
     ]);
-    expect(addressesIn({ ips: 'x', ip4: null })).toEqual([]);
-    expect(addressesIn(undefined)).toEqual([]);
+    expect(addressesInResult({ ips: 'x', ip4: null })).toEqual([]);
+    expect(addressesInResult(undefined)).toEqual([]);
   });
 
   it('takes null for an absent previous result', () => {
@@ -230,7 +232,7 @@ describe('the address of a pod', () => {
 
 describe('the settings of the agent', () => {
   it('have the documented defaults', () => {
-    const config = readConfig({ NODE_NAME: 'n1' });
+    const config = readAgentConfig({ NODE_NAME: 'n1' });
     expect(config).toMatchObject({
       runDir: '/var/run/istio-cni',
       zdsPath: '/var/run/ztunnel/ztunnel.sock',
@@ -251,7 +253,7 @@ describe('the settings of the agent', () => {
     [{ NODE_NAME: 'n', AMBIENT_ENABLEMENT_SELECTOR: 'a: b' }, 'AMBIENT_ENABLEMENT_SELECTOR'],
     [{ NODE_NAME: 'n', AMBIENT_ENABLEMENT_SELECTOR: '- {}' }, 'AMBIENT_ENABLEMENT_SELECTOR'],
   ])('are refused by name: %j', (env, name) => {
-    expect(() => readConfig(env)).toThrow(
+    expect(() => readAgentConfig(env)).toThrow(
       expect.objectContaining({ code: 'MESH0708', message: expect.stringContaining(name) }),
     );
   });
@@ -264,7 +266,7 @@ describe('the settings of the agent', () => {
   });
 
   it('write an address as the kernel does', () => {
-    const config = readConfig({ NODE_NAME: 'n', HOST_PROBE_SNAT_IPV6: 'FD16:0:0:0::0001' });
+    const config = readAgentConfig({ NODE_NAME: 'n', HOST_PROBE_SNAT_IPV6: 'FD16:0:0:0::0001' });
     expect(config.probes.v6).toBe('fd16::1');
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { readConfig } from '#mesh/gateway/config.js';
+import { readGatewayConfig } from '#mesh/gateway/config.js';
 
 const env = {
   POD_NAME: 'waypoint-7d9-x',
@@ -12,7 +12,7 @@ const env = {
 
 describe('readConfig', () => {
   it('fills in what a plain pod template leaves out', () => {
-    const config = readConfig([], env);
+    const config = readGatewayConfig([], env);
     expect(config).toMatchObject({
       gateway: { namespace: 'shop', name: 'waypoint' },
       hostname: 'waypoint.shop.svc.cluster.local',
@@ -27,7 +27,7 @@ describe('readConfig', () => {
   });
 
   it('takes names, places and limits from outside', () => {
-    const config = readConfig(['--domain', 'shop.svc.mesh.example', '--unknown', 'x'], {
+    const config = readGatewayConfig(['--domain', 'shop.svc.mesh.example', '--unknown', 'x'], {
       ...env,
       TRUST_DOMAIN: 'mesh.example',
       TRUST_DOMAIN_ALIASES: 'old.example, older.example,',
@@ -44,7 +44,7 @@ describe('readConfig', () => {
   });
 
   it('reads a flag written with an equals sign', () => {
-    expect(readConfig(['--domain=a.b'], env).hostname).toBe('waypoint.a.b');
+    expect(readGatewayConfig(['--domain=a.b'], env).hostname).toBe('waypoint.a.b');
   });
 
   it.each(['POD_NAME', 'POD_NAMESPACE', 'INSTANCE_IP', 'SERVICE_ACCOUNT'])(
@@ -52,7 +52,7 @@ describe('readConfig', () => {
     (name) => {
       const broken: Record<string, string> = { ...env };
       delete broken[name];
-      const read = (): unknown => readConfig([], broken);
+      const read = (): unknown => readGatewayConfig([], broken);
       expect(read).toThrow(MeshError);
       expect(read).toThrow(name);
     },
@@ -64,6 +64,6 @@ describe('readConfig', () => {
     ['TERMINATION_DRAIN_DURATION_SECONDS', 'soon'],
     ['TERMINATION_DRAIN_DURATION_SECONDS', '1e9'],
   ])('refuses %s=%s', (name, value) => {
-    expect(() => readConfig([], { ...env, [name]: value })).toThrow(name);
+    expect(() => readGatewayConfig([], { ...env, [name]: value })).toThrow(name);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readConfig } from '#mesh/gateway/config.js';
+import { readGatewayConfig } from '#mesh/gateway/config.js';
 import { backoffMs, defaultRoute } from '#mesh/l7/route/route.js';
 
 const env = {
@@ -12,7 +12,7 @@ const env = {
 
 describe('readConfig', () => {
   it('reads what the template gives and ignores flags of other proxies', () => {
-    const config = readConfig(
+    const config = readGatewayConfig(
       ['proxy', 'waypoint', '--domain', 'shop.svc.example', '--serviceCluster', 'x', '--concurrency=2'],
       { ...env, CA_ADDR: 'istiod.istio-system.svc:15012', TRUST_DOMAIN: 'example' },
     );
@@ -28,7 +28,7 @@ describe('readConfig', () => {
 
   it('falls back to the workload name of older templates', () => {
     const { GATEWAY_NAME: _, ...rest } = env;
-    expect(readConfig([], { ...rest, ISTIO_META_WORKLOAD_NAME: 'gw' }).gateway.name).toBe('gw');
+    expect(readGatewayConfig([], { ...rest, ISTIO_META_WORKLOAD_NAME: 'gw' }).gateway.name).toBe('gw');
   });
 
   it.each([
@@ -37,7 +37,7 @@ describe('readConfig', () => {
     [{ ACCESS_LOG: 'loud' }, 'ACCESS_LOG'],
     [{ TERMINATION_DRAIN_DURATION_SECONDS: 'soon' }, 'TERMINATION_DRAIN_DURATION_SECONDS'],
   ])('refuses %j by name', (change, name) => {
-    expect(() => readConfig([], { ...env, ...change })).toThrowError(new RegExp(name));
+    expect(() => readGatewayConfig([], { ...env, ...change })).toThrowError(new RegExp(name));
   });
 });
 

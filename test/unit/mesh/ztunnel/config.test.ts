@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { productVersion } from '#mesh/telemetry/version.js';
-import { readConfig } from '#mesh/ztunnel/config.js';
+import { readZtunnelConfig } from '#mesh/ztunnel/config.js';
 
 test('defaults are upstream’s', () => {
-  expect(readConfig({ KUBERNETES_SERVICE_HOST: '10.96.0.1' })).toMatchObject({
+  expect(readZtunnelConfig({ KUBERNETES_SERVICE_HOST: '10.96.0.1' })).toMatchObject({
     xds: { address: 'https://istiod.istio-system.svc:15012', clusterId: 'Kubernetes' },
     ca: { address: 'https://istiod.istio-system.svc:15012' },
     zdsPath: '/var/run/ztunnel/ztunnel.sock',
@@ -18,7 +18,7 @@ test('defaults are upstream’s', () => {
 });
 
 test('the node tells who it is', () => {
-  const { node } = readConfig({
+  const { node } = readZtunnelConfig({
     POD_NAME: 'ztunnel-abc',
     POD_NAMESPACE: 'istio-system',
     INSTANCE_IP: '10.0.0.1',
@@ -33,7 +33,7 @@ test('the node tells who it is', () => {
     ISTIO_VERSION: '1.31',
     X: { a: 1 },
   });
-  expect(readConfig({}).node.metadata).toMatchObject({ ISTIO_VERSION: productVersion });
+  expect(readZtunnelConfig({}).node.metadata).toMatchObject({ ISTIO_VERSION: productVersion });
 });
 
 test.each([
@@ -41,7 +41,7 @@ test.each([
   ['10', 9_000],
   ['1', 1_000],
 ])('a grace period of %s s drains for %d ms', (seconds, drainMs) => {
-  expect(readConfig({ TERMINATION_GRACE_PERIOD_SECONDS: seconds }).drainMs).toBe(drainMs);
+  expect(readZtunnelConfig({ TERMINATION_GRACE_PERIOD_SECONDS: seconds }).drainMs).toBe(drainMs);
 });
 
 test.each([
@@ -51,9 +51,9 @@ test.each([
   ['PROXY_MODE', 'dedicated'],
   ['ISTIO_METAJSON_X', '{'],
 ])('%s=%s is refused by name', (name, value) => {
-  expect(() => readConfig({ [name]: value })).toThrow(name);
+  expect(() => readZtunnelConfig({ [name]: value })).toThrow(name);
 });
 
 test('nothing to learn the mesh from is refused', () => {
-  expect(() => readConfig({ XDS_ADDRESS: '' })).toThrow('LOCAL_XDS_PATH');
+  expect(() => readZtunnelConfig({ XDS_ADDRESS: '' })).toThrow('LOCAL_XDS_PATH');
 });

@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { MeshView } from '#mesh/view/mesh-view.js';
 import { Metrics } from '#mesh/gateway/telemetry/metrics.js';
-import type { ConnectionRecord, RequestRecord } from '#mesh/gateway/telemetry/request-record.js';
+import type { TcpConnectionRecord, RequestRecord } from '#mesh/gateway/telemetry/request-record.js';
 import { processRegistry } from '#mesh/process/process-metrics.js';
 import { endpointAt } from '#mesh/gateway/upstream/endpoint.js';
 import { addService, addWorkload, connectionTo } from '../make-mesh.js';
@@ -44,7 +44,7 @@ function makeRequest(change: Partial<RequestRecord> = {}): RequestRecord {
   };
 }
 
-function makeConnection(change: Partial<ConnectionRecord> = {}): ConnectionRecord {
+function makeConnection(change: Partial<TcpConnectionRecord> = {}): TcpConnectionRecord {
   return {
     connection,
     startMs: Date.UTC(2026, 0, 2, 3, 4, 5, 6),

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseSpiffe } from '#mesh/identity/spiffe.js';
 import { authorizeL4 } from '#mesh/policy/l4/authorize.js';
-import { compilePolicy, type L4Connection } from '#mesh/policy/l4/compile.js';
+import { compileL4Policy, type L4Connection } from '#mesh/policy/l4/compile.js';
 import { Action, AuthorizationSchema, type MatchSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
 import { ipToBytes } from '#base/net/address.js';
 
@@ -30,7 +30,7 @@ function policy(action: Action, rules: MatchInit[][][], extra: { dryRun?: boolea
     dryRun: extra.dryRun ?? false,
     rules: rules.map((clauses) => ({ clauses: clauses.map((matches) => ({ matches })) })),
   });
-  return compilePolicy(source);
+  return compileL4Policy(source);
 }
 
 function allows(rules: MatchInit[][][], c: L4Connection): boolean {

@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import type { HttpAttributes, L7Attributes } from '#mesh/policy/l7/attributes.js';
 import { authorize, denialDetails } from '#mesh/policy/l7/authorize.js';
-import { type CompiledPolicy, compilePolicy, policiesFor } from '#mesh/policy/l7/compile.js';
+import { type CompiledPolicy, compileL7Policy, policiesFor } from '#mesh/policy/l7/compile.js';
 import { explain } from '#mesh/policy/l7/explain.js';
 import {
   AuthorizationPolicy_Action as Action,
@@ -13,7 +13,7 @@ const names = { trustDomain: 'cluster.local', trustDomainAliases: [] };
 const sleep = 'cluster.local/ns/default/sa/sleep';
 
 function policy(init: MessageInitShape<typeof AuthorizationPolicySchema>): CompiledPolicy {
-  return compilePolicy(create(AuthorizationPolicySchema, { name: 'p', namespace: 'shop', ...init }), names);
+  return compileL7Policy(create(AuthorizationPolicySchema, { name: 'p', namespace: 'shop', ...init }), names);
 }
 
 function http(init: Partial<HttpAttributes> & { headers?: Record<string, string> } = {}): HttpAttributes {

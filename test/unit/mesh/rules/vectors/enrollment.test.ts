@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readConfig } from '#mesh/cni/config.js';
+import { readAgentConfig } from '#mesh/cni/config.js';
 import { decideEnrollment, type EnrollmentDecision } from '#mesh/rules/enrollment.js';
 import { enrollmentConfigMap } from '#mesh/rules/enrollment-config.js';
 import { ruleVectors, systemNamespace, VectorWorld } from '../../../../harness/rule-vectors.js';
@@ -19,7 +19,7 @@ describe.each(ruleVectors<Expected>('enrollment'))('enrollment: $name', ({ given
     reason: expect.stringContaining(expected.reason ?? '') as string,
   };
   /** The agent as its DaemonSet starts it: the ConfigMap is its environment. */
-  const agent = readConfig({
+  const agent = readAgentConfig({
     ...world.settings(enrollmentConfigMap),
     NODE_NAME: 'node-1',
     POD_NAMESPACE: systemNamespace,

@@ -5,7 +5,7 @@ import { policyConditions } from '#mesh/controller/status/policy-conditions.js';
 import { formatSpiffeId } from '#mesh/identity/spiffe.js';
 import { appliedPolicies } from '#mesh/inspect/policies/policy-report.js';
 import { authorizeL4 } from '#mesh/policy/l4/authorize.js';
-import { compilePolicy, type L4Connection } from '#mesh/policy/l4/compile.js';
+import { compileL4Policy, type L4Connection } from '#mesh/policy/l4/compile.js';
 import { parsePolicyJson } from '#mesh/policy/l4/policy-json.js';
 import { convertToL4, l4Shortfall } from '#mesh/rules/l4-authorization.js';
 import { AuthorizationSchema } from '#mesh/xds/gen/istio/authorization_pb.js';
@@ -60,7 +60,7 @@ describe.each(ruleVectors<Expected>('l4-authorization'))(
     test('the rule', () => {
       const conversions = policies.map((policy) => convertToL4(policy, mesh));
       const compiled = conversions.flatMap(({ authorization }) =>
-        authorization === undefined ? [] : [compilePolicy(authorization).policy],
+        authorization === undefined ? [] : [compileL4Policy(authorization).policy],
       );
       expect(decisions((of) => authorizeL4(compiled, of).isAllowed)).toEqual({ admitted, refused });
       expect(conversions.map(l4Shortfall)).toEqual([said]);
