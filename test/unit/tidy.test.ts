@@ -41,9 +41,7 @@ function exportedNames(): Map<string, string[]> {
 
 describe('one dialect', () => {
   it('writes private fields with #', () => {
-    expect(
-      linesWith(/^\s*private readonly |[(,]\s*private |^\s*private (?!constructor\b)/),
-    ).toEqual([]);
+    expect(linesWith(/^\s*private readonly |[(,]\s*private |^\s*private (?!constructor\b)/)).toEqual([]);
   });
 
   it('writes constants in camelCase', () => {
