@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '../system/until.js';
 import { messageOf } from '../errors/mesh-error.js';
 import { isNotFound, KubeApiError } from './api-error.js';
 import { type KubeClient, metadataAccept } from './client.js';
@@ -202,10 +202,6 @@ function keyOf({
 
 function isGone(error: unknown): boolean {
   return error instanceof KubeApiError && error.status === 410;
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
 }
 
 function deferred(): { promise: Promise<void>; resolve: () => void } {

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 /** Resolves when the signal ends. */
 export function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
@@ -12,4 +14,9 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
  */
 export async function untilDoneOrAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   await Promise.race([work, untilAborted(signal)]);
+}
+
+/** Waits, or until the signal ends: a loop that pauses looks at the signal itself. Never rejects. `ms` in milliseconds. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

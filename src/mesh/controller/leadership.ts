@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '#base/system/until.js';
 import { isAlreadyExists, isConflict } from '#base/kube/api-error.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -138,8 +138,4 @@ function leaseOf(deps: LeadershipDeps, current: Lease | undefined): Lease {
       leaseTransitions: (current?.spec?.leaseTransitions ?? -1) + (isRenewal ? 0 : 1),
     },
   };
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

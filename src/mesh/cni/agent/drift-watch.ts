@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '#base/system/until.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { HostProbes } from '../redirection/host-probes.js';
@@ -58,8 +58,4 @@ async function guarded(log: Logger, what: string, task: () => Promise<void>): Pr
   } catch (error) {
     log.warn('drift check failed', { what, error: messageOf(error) });
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -1,6 +1,6 @@
+import { pause } from '#base/system/until.js';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { type CaMaterial, generateRoot } from '../../identity/ca/material.js';
 import { isAlreadyExists } from '#base/kube/api-error.js';
@@ -65,7 +65,7 @@ export async function watchPlugged(
   };
   let seen = look();
   while (!signal.aborted) {
-    await delay(pluggedPollMs, undefined, { signal }).catch(() => undefined);
+    await pause(pluggedPollMs, signal);
     const now = look();
     if (now === seen || signal.aborted) continue;
     try {

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '#base/system/until.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { CertificateAuthority } from '../../identity/ca/authority.js';
@@ -88,7 +88,7 @@ export class MeshTrust {
         this.#options.log.warn('the roots of the mesh could not be followed', { error: messageOf(error) }),
       );
       const pauseMs = this.#isComplete ? restMs : distributingMs;
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      await pause(pauseMs, signal);
     }
   }
 

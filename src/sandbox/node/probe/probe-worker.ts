@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '#base/system/until.js';
 import type { Probe } from '#base/kube/types.js';
 import type { ProbeOutcome } from './prober.js';
 
@@ -65,8 +65,4 @@ export class ProbeWorker {
       await pause(this.#o.isEager && verdict !== true ? Math.min(periodMs, eagerPeriodMs) : periodMs, signal);
     }
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined); // stopped: the loop condition ends it
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '#base/system/until.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { isAlreadyExists, isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -148,8 +148,4 @@ async function renewLease({ client, identity: { name } }: HeartbeatDeps, node: N
       { namespace: leaseNamespace },
     );
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined); // aborted: the loop condition ends it
 }
