@@ -14,7 +14,7 @@ const components = {
   'memory controller': '/meshd.js',
   'memory ztunnels': '/ztunnel.js',
   'memory CNI agents': '/mesh-cni.js',
-  'memory waypoint': '/waypoint.js',
+  'memory waypoint': '/gateway.js',
 };
 
 /** The cluster of the run: with a state folder and a kubeconfig of its own, away from the user's. */
