@@ -1,5 +1,5 @@
 import type { ValuesRequest } from '#mesh/install/values/effective.js';
-import type { Finding } from '#mesh/inspect/finding.js';
+import type { Finding } from '#mesh/inspect/findings/finding.js';
 import type { OptionSpec } from '../command.js';
 import type { Options } from '../options.js';
 import type { Progress } from '../progress.js';

@@ -1,10 +1,12 @@
 import type { ErrorCode } from '#base/errors/mesh-error.js';
+import { checkCodes } from './checks/error-codes.js';
 
 /**
- * Codes MESH0900 to MESH0999; from MESH0920 on they are findings, not errors. MESH0103 is the command
+ * Codes MESH0900 to MESH0999 and those of the checks; from MESH0920 on they are findings, not errors. MESH0103 is the command
  * line's too, but the features read some arguments themselves.
  */
 export const inspectCodes = {
+  ...checkCodes,
   MESH0103: {
     kind: 'usage',
     title: 'Invalid value of a flag or argument',

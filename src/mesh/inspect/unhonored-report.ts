@@ -20,7 +20,7 @@ import { unhonoredIn } from '../rules/support/assess.js';
 import { kindSupport } from '../rules/support/kinds.js';
 import { metadataRow } from '../rules/support/metadata.js';
 import type { SupportJson, KindSupport } from '../rules/support/support.js';
-import type { Finding } from './finding.js';
+import type { Finding } from './findings/finding.js';
 
 type Configured = KubeObject & {
   readonly spec?: SupportJson;

@@ -1,5 +1,5 @@
 import { capturePorts, isCaptured, type PodCapture } from '../capture-report.js';
-import type { Finding, Severity } from '../finding.js';
+import type { Finding, Severity } from '../findings/finding.js';
 import { mtlsDifference } from '../mtls-report.js';
 import type { AppliedPolicy } from '../policies/applied-policy.js';
 import type { WaypointUse } from '../waypoint-bindings.js';

@@ -1,4 +1,4 @@
-import type { Finding } from '../finding.js';
+import type { Finding } from '../findings/finding.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { gatherPodEvidence, type PodEvidence } from './pod-evidence.js';
 import { podFindings } from './pod-findings.js';

@@ -1,5 +1,5 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import type { Finding } from '../../inspect/finding.js';
+import type { Finding } from '../../inspect/findings/finding.js';
 import { mapIn, type TemplateFiles } from '../../templates/files.js';
 import { defaultProfile, platformValues, profileValues } from './profile.js';
 import { ValuesSchema, withoutNulls } from './schema.js';

@@ -1,5 +1,5 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import type { Finding } from '../../inspect/finding.js';
+import type { Finding } from '../../inspect/findings/finding.js';
 import { supportAt, type Unhonored, unhonoredIn } from '../../rules/support/assess.js';
 import { valueSupport } from '../../rules/support/values.js';
 import { isMap, scalarText, type ValueMap, valueAt } from '../../templates/values.js';

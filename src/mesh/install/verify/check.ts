@@ -1,4 +1,4 @@
-import type { Finding } from '../../inspect/finding.js';
+import type { Finding } from '../../inspect/findings/finding.js';
 
 /** One fact that holds in a sound installation, and whether it does. */
 export interface Check {

@@ -1,0 +1,19 @@
+import type { Resource } from '#base/kube/resource.js';
+import { type Configuration, kindKey } from '../configuration/configuration.js';
+import type { Finding } from '../findings/finding.js';
+import type { ConfigurationCheck } from './configuration-check.js';
+import { mistypedLabels } from './mistyped-labels.js';
+
+/** Every check of configuration. `analyze` runs all; `describe`, `status` and `verify-install` use the same. */
+export const configurationChecks: readonly ConfigurationCheck[] = [mistypedLabels];
+
+/** Kinds that the checks read. */
+export function checkedResources(): readonly Resource[] {
+  const all = configurationChecks.flatMap(({ reads }) => reads);
+  return [...new Map(all.map((resource) => [kindKey(resource), resource])).values()];
+}
+
+/** What all checks find, and what could not be seen; not yet folded. */
+export function checkConfiguration(configuration: Configuration): readonly Finding[] {
+  return [...configurationChecks.flatMap(({ run }) => run(configuration)), ...configuration.unseen];
+}

@@ -1,0 +1,84 @@
+import { isForbidden, isNotFound } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { messageOf } from '#base/errors/mesh-error.js';
+import type { Resource } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import type { Finding } from '../findings/finding.js';
+import type { MeshObserver } from '../mesh-observer.js';
+import { Configuration, kindKey, type KnownObjects } from './configuration.js';
+
+/**
+ * Reads objects of the given kinds: of all namespaces, or of those asked about and of the mesh's own and root
+ * namespaces, whose objects are for everybody. A kind that the cluster does not know has no objects; what the user may
+ * not read becomes a finding. Rejects when the cluster cannot be reached.
+ */
+export async function readConfiguration(
+  observer: MeshObserver,
+  of: { readonly resources: readonly Resource[]; readonly namespaces?: readonly string[] | undefined },
+): Promise<Configuration> {
+  const { client, meshNamespace } = observer;
+  const settings = await observer.settings();
+  const kinds = new Map<string, KnownObjects>();
+  const refused: string[] = [];
+  await Promise.all(
+    of.resources.map(async (resource) => {
+      const spaces =
+        of.namespaces === undefined || !resource.isNamespaced
+          ? undefined
+          : [...new Set([...of.namespaces, meshNamespace, settings.mesh.rootNamespace])];
+      const known = await readKind(client, resource, { spaces, refused });
+      kinds.set(kindKey(resource), known);
+    }),
+  );
+  return new Configuration({
+    kinds,
+    settings,
+    meshNamespace,
+    namespaces: of.namespaces,
+    unseen: unseenFindings(refused),
+  });
+}
+
+async function readKind(
+  client: KubeClient,
+  resource: Resource,
+  into: { readonly spaces: readonly string[] | undefined; readonly refused: string[] },
+): Promise<KnownObjects> {
+  const list = async (namespace?: string): Promise<readonly KubeObject[] | undefined> => {
+    try {
+      return await client.list<KubeObject>(resource, { namespace });
+    } catch (error) {
+      if (isNotFound(error)) return [];
+      if (!isForbidden(error)) throw error;
+      into.refused.push(messageOf(error));
+      return undefined;
+    }
+  };
+  if (into.spaces === undefined) {
+    const objects = await list();
+    return objects === undefined ? { objects: [], seen: new Set() } : { objects, seen: 'all' };
+  }
+  const seen = new Set<string>();
+  const lists = await Promise.all(
+    into.spaces.map(async (namespace) => {
+      const objects = await list(namespace);
+      if (objects !== undefined) seen.add(namespace);
+      return objects ?? [];
+    }),
+  );
+  return { objects: lists.flat(), seen };
+}
+
+function unseenFindings(refused: readonly string[]): readonly Finding[] {
+  const [first] = refused;
+  if (first === undefined) return [];
+  return [
+    {
+      code: 'MESH0926',
+      severity: 'info',
+      message: `not seen: ${refused.length} kinds of objects, which this user may not list`,
+      evidence: [...new Set(refused)].sort(),
+      fix: 'Ask for the role meshctl-viewer, or limit the question to your namespace (-n).',
+    },
+  ];
+}

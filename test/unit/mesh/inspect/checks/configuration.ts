@@ -1,0 +1,28 @@
+import type { Resource } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
+import { Configuration, kindKey, type KnownObjects } from '#mesh/inspect/configuration/configuration.js';
+import { parseEnrollmentRules } from '#mesh/rules/enrollment-config.js';
+import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
+
+const meshNamespace = 'istio-system';
+
+/** A configuration of the given objects, all of their kinds, under the default settings. */
+export function configurationOf(
+  objects: readonly (readonly [Resource, readonly KubeObject[]])[],
+): Configuration {
+  const kinds = new Map<string, KnownObjects>();
+  for (const [resource, list] of objects) kinds.set(kindKey(resource), { objects: list, seen: 'all' });
+  return new Configuration({
+    kinds,
+    settings: {
+      mesh: defaultMeshConfig(meshNamespace),
+      enrollment: parseEnrollmentRules({}, meshNamespace),
+      meshProblem: undefined,
+      enrollmentProblem: undefined,
+      assumptions: [],
+    },
+    meshNamespace,
+    namespaces: undefined,
+    unseen: [],
+  });
+}
