@@ -53,14 +53,18 @@ export interface PodHttpRequest extends PodPort {
   readonly timeoutMs?: number | undefined;
 }
 
+export interface PodHttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** The time by the clock of the pod, as HTTP writes it. */
+  readonly date: string | undefined;
+}
+
 const podHttpTimeoutDefaultMs = 10_000;
 const podAnswerMaxBytes = 128 * 1024 * 1024;
 
 /** One HTTP request to an admin port inside a pod. Rejects with MESH0210; any status is a result. */
-export async function podHttp(
-  client: KubeClient,
-  r: PodHttpRequest,
-): Promise<{ status: number; body: string }> {
+export async function podHttp(client: KubeClient, r: PodHttpRequest): Promise<PodHttpAnswer> {
   const timeoutMs = r.timeoutMs ?? podHttpTimeoutDefaultMs;
   const stream = await connectToPod(client, r);
   return new Promise((resolve, reject) => {
@@ -88,7 +92,11 @@ export async function podHttp(
         response.on('error', fail);
         response.on('end', () => {
           stream.destroy();
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
+          resolve({
+            status: response.statusCode ?? 0,
+            body: Buffer.concat(chunks).toString('utf8'),
+            date: response.headers.date,
+          });
         });
       },
     );

@@ -21,11 +21,12 @@ export const command: CommandDefinition = {
         formats: { table: () => `client: ${clientVersion}` },
       };
     }
-    const [{ client: cluster }, { meshVersions }] = await Promise.all([
+    const [{ client: cluster }, { meshVersions }, { MeshObserver }] = await Promise.all([
       kube(),
       import('#mesh/inspect/mesh-versions.js'),
+      import('#mesh/inspect/mesh-observer.js'),
     ]);
-    const components = await meshVersions(cluster, meshNamespace);
+    const components = await meshVersions(new MeshObserver(cluster, meshNamespace));
     return {
       kind: 'Version',
       data: { client, components },

@@ -30,6 +30,8 @@ export interface CaptureReport {
   readonly ztunnel: { readonly connected: boolean; readonly connections: number };
   readonly hostRules: { readonly ok: boolean; readonly missing: readonly string[] };
   readonly pods: readonly PodCapture[];
+  /** How far the clock of the node is ahead of this machine's, in milliseconds, to about a second. */
+  readonly clockAheadMs?: number;
 }
 
 /** Asks a CNI agent's pod what it observes: of one pod, or of all enrolled pods on its node. */
@@ -42,7 +44,13 @@ export function fetchCaptureReport(
     of === undefined
       ? ''
       : `?namespace=${encodeURIComponent(of.namespace)}&pod=${encodeURIComponent(of.name)}`;
-  return adminGet(client, agent, `/debug/enrollment${query}`, (text) => JSON.parse(text) as CaptureReport);
+  return adminGet(client, agent, `/debug/enrollment${query}`, (text, date) => {
+    const aheadMs = Date.parse(date ?? '') - Date.now();
+    return {
+      ...(JSON.parse(text) as CaptureReport),
+      ...(Number.isNaN(aheadMs) ? {} : { clockAheadMs: aheadMs }),
+    };
+  });
 }
 
 /** Whether the redirection and every in-pod listener of the node proxy were seen. */

@@ -42,15 +42,15 @@ export function podOnNode(candidates: readonly Pod[], node: string | undefined):
   return here.find(isPodReady) ?? here[0];
 }
 
-/** GET from a pod's admin port, parsed. Rejects with MESH0210 (no connection) or MESH0901 (unusable answer). */
+/** GET from a pod's admin port, parsed; `date` is the time by the pod's clock. Rejects with MESH0210 (no connection) or MESH0901 (unusable answer). */
 export async function adminGet<T>(
   client: KubeClient,
   pod: Pod,
   path: string,
-  parse: (text: string) => T,
+  parse: (text: string, date: string | undefined) => T,
 ): Promise<T> {
   const at = { namespace: pod.metadata.namespace ?? '', pod: pod.metadata.name, port: adminPort };
-  const { status, body } = await podHttp(client, { ...at, path });
+  const { status, body, date } = await podHttp(client, { ...at, path });
   const excerptMaxChars = 200;
   if (status !== 200) {
     throw new MeshError('MESH0901', `Pod ${at.namespace}/${at.pod} answered ${status} to ${path}`, {
@@ -58,7 +58,7 @@ export async function adminGet<T>(
     });
   }
   try {
-    return parse(body);
+    return parse(body, date);
   } catch (error) {
     throw new MeshError('MESH0901', `the answer of Pod ${at.namespace}/${at.pod} to ${path} cannot be read`, {
       evidence: body.slice(0, excerptMaxChars),

@@ -165,4 +165,49 @@ export const inspectCodes = {
       'An object, field, label or annotation asks the mesh for something that this version does not do. Nothing else is wrong.',
     fix: 'Remove it, or leave it for a version that does; docs/support.md lists what is supported.',
   },
+  MESH0956: {
+    kind: 'failed',
+    title: 'no mesh is installed there',
+    cause: 'The namespace of the mesh (-i, default istio-system) has neither a controller nor a node proxy.',
+    fix: 'Install the mesh with "meshctl install", or name its namespace with --istio-namespace.',
+  },
+  MESH0957: {
+    kind: 'failed',
+    title: 'a node is NotReady',
+    cause: 'The kubelet of the node stopped reporting, or reports that it cannot run pods.',
+    fix: 'Start the node again, or remove it from the cluster. What runs on it is not served meanwhile.',
+  },
+  MESH0958: {
+    kind: 'failed',
+    title: 'a component of the mesh lacks pods',
+    cause:
+      'A Deployment or DaemonSet of the mesh is missing, asks for no pods, or its pods are refused (quota, Pod Security, webhooks).',
+    fix: 'Remove what refuses them, as the evidence says; "meshctl install" puts missing objects back.',
+  },
+  MESH0959: {
+    kind: 'failed',
+    title: 'a pod of a component is not ready',
+    cause: 'A pod of the controller, of a node proxy or of a CNI agent does not run or is not ready.',
+    fix: 'Its last event and log lines stand below the finding; mend what they name.',
+  },
+  MESH0960: {
+    kind: 'failed',
+    title: 'the Secret of the certificate authority is damaged',
+    cause:
+      'A key of Secret cacerts or istio-ca-secret is missing, unreadable, expired, or does not belong to the others: the controller can sign nothing once it restarts.',
+    fix: 'Restore the Secret from a backup, or begin with a new root and restart the controller and all proxies.',
+  },
+  MESH0962: {
+    kind: 'failed',
+    title: 'components run different versions',
+    cause: 'Pods of a component run another version than their siblings or than the controller.',
+    fix: 'Run "meshctl install", which rolls all of them to one version.',
+  },
+  MESH0963: {
+    kind: 'failed',
+    title: 'clocks differ',
+    cause:
+      'Certificates are valid from two minutes before they were issued: a clock that is off refuses them.',
+    fix: 'Let the nodes synchronize their clocks (chrony, systemd-timesyncd).',
+  },
 } as const satisfies Record<string, ErrorCode>;

@@ -25,7 +25,7 @@ import type {
 } from '#base/kube/types.js';
 import { type AuthorizationPolicy as L7Policy, AuthorizationPolicySchema } from '../xds/gen/meshctl/l7_pb.js';
 import { type CaptureReport, fetchCaptureReport } from './capture-report.js';
-import { adminGet, componentPods, isPodReady, podOnNode } from './component-pods.js';
+import { adminGet, type Component, componentPods, isPodReady, podOnNode } from './component-pods.js';
 import { type MeshSettings, readMeshSettings } from './mesh-settings.js';
 import { listWaypoints, type WaypointReport } from './waypoint-report.js';
 import type { ProxyTrust } from './trust.js';
@@ -94,6 +94,11 @@ export class MeshObserver {
     return this.#once(`captures ${node}`, () =>
       this.#observe('cni', node, (agent) => fetchCaptureReport(this.client, agent)),
     );
+  }
+
+  /** Running pods of a component, by node. */
+  components(component: Component): Promise<readonly Pod[]> {
+    return this.#once(component, () => componentPods(this.client, component, this.meshNamespace));
   }
 
   /** What the mesh is set to. */
@@ -182,7 +187,7 @@ export class MeshObserver {
   trust(around?: string): Promise<readonly ProxyTrust[]> {
     return this.#once(`trust ${around ?? ''}`, async () => {
       const [nodeProxies, allGateways] = await Promise.all([
-        componentPods(this.client, 'ztunnel', this.meshNamespace),
+        this.components('ztunnel'),
         this.client.list<Pod>(pods, { labelSelector: gatewayManaged }),
       ]);
       const own = nodeProxies.filter(({ spec }) => spec.nodeName === around);
@@ -213,9 +218,7 @@ export class MeshObserver {
     node: string,
     ask: (pod: Pod) => Promise<T>,
   ): Promise<Observation<T>> {
-    const candidates = await this.#once(component, () =>
-      componentPods(this.client, component, this.meshNamespace),
-    );
+    const candidates = await this.components(component);
     const pod = podOnNode(candidates, node);
     if (pod === undefined) {
       return {

@@ -5,6 +5,7 @@ import { podHttp } from '#base/kube/port-forward.js';
 import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import { adminGet, componentPods } from './component-pods.js';
+import type { MeshObserver } from './mesh-observer.js';
 
 /** Version of one running component. */
 export interface ComponentVersion {
@@ -13,6 +14,8 @@ export interface ComponentVersion {
   readonly pod: string;
   readonly node: string;
   readonly version: string;
+  /** As the pod names it. */
+  readonly image: string;
   /** `answer`: the process said so; `image`: only the tag of its image is known. */
   readonly source: 'answer' | 'image';
   /** Why the process did not say it, where it could have. */
@@ -23,7 +26,8 @@ export interface ComponentVersion {
 const controllerPort = 15014;
 
 /** Versions of every running component, by asking each process that can tell. */
-export async function meshVersions(client: KubeClient, meshNamespace: string): Promise<ComponentVersion[]> {
+export async function meshVersions(observer: MeshObserver): Promise<ComponentVersion[]> {
+  const { client, meshNamespace } = observer;
   const [controllers, proxies, agents, waypoints] = await Promise.all([
     componentPods(client, 'controller', meshNamespace),
     componentPods(client, 'ztunnel', meshNamespace),
@@ -32,7 +36,13 @@ export async function meshVersions(client: KubeClient, meshNamespace: string): P
   ]);
   return Promise.all([
     ...controllers.map((pod) => versionOf('controller', pod, () => controllerVersion(client, pod))),
-    ...proxies.map((pod) => versionOf('ztunnel', pod, () => dumpVersion(client, pod))),
+    ...proxies.map((pod) =>
+      versionOf('ztunnel', pod, async () => {
+        const dump = await observer.dump(pod.spec.nodeName ?? '');
+        if (dump.value === undefined) throw new Error(dump.why);
+        return versionIn(dump.value.raw);
+      }),
+    ),
     ...agents.map((pod) => versionOf('cni', pod, undefined)),
     ...waypoints
       .filter((p) => p.status?.phase === 'Running' && p.metadata.deletionTimestamp === undefined)
@@ -46,7 +56,13 @@ async function versionOf(
   ask: (() => Promise<string>) | undefined,
 ): Promise<ComponentVersion> {
   const { namespace = '', name } = pod.metadata;
-  const common = { component, namespace, pod: name, node: pod.spec.nodeName ?? '' };
+  const common = {
+    component,
+    namespace,
+    pod: name,
+    node: pod.spec.nodeName ?? '',
+    image: pod.spec.containers[0]?.image ?? '',
+  };
   if (ask === undefined) return { ...common, version: imageTag(pod), source: 'image' };
   try {
     return { ...common, version: await ask(), source: 'answer' };
@@ -67,12 +83,14 @@ async function controllerVersion(client: KubeClient, pod: Pod): Promise<string> 
 }
 
 function dumpVersion(client: KubeClient, pod: Pod): Promise<string> {
-  return adminGet(client, pod, '/config_dump', (text) => {
-    const { version } = JSON.parse(text) as { version?: string | { version?: string } };
-    const found = typeof version === 'string' ? version : version?.version;
-    if (found === undefined) throw new Error('no version in the dump');
-    return found;
-  });
+  return adminGet(client, pod, '/config_dump', (text) => versionIn(JSON.parse(text)));
+}
+
+function versionIn(dump: unknown): string {
+  const { version } = dump as { version?: string | { version?: string } };
+  const found = typeof version === 'string' ? version : version?.version;
+  if (found === undefined) throw new Error('no version in the dump');
+  return found;
 }
 
 /** The tag of the first container's image; the whole image when it has none. */

@@ -19,7 +19,7 @@ import { waitForWaypoints } from './apply/waypoint-rollout.js';
 import { detectCluster, type PlatformFacts } from './cluster/platform.js';
 import { requireNoForeignMesh, requireOneNamespace } from './cluster/foreign-mesh.js';
 import { permissionsFor, requirePermissions } from './cluster/permissions.js';
-import { mapConcurrently } from './concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { resourceOf } from './kinds.js';
 import type { InstallReporter } from './reporter.js';
 import { meshNamesOf, planTrustDomainChange, runningNames } from './trust-domain-change.js';

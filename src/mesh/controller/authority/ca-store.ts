@@ -7,9 +7,10 @@ import { isAlreadyExists } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { secrets } from '#base/kube/resource.js';
 import type { Secret } from '#base/kube/types.js';
+import { materialIn, selfSignedSecret } from '../../identity/ca/material-secret.js';
+import { materialKeys, materialProblem } from '../../identity/ca/material-problem.js';
 
-/** Secret of the self-signed root; name, type and keys are upstream's. */
-const secretName = 'istio-ca-secret';
+/** Of the Secret of the self-signed root; upstream's. */
 const secretType = 'istio.io/ca-root';
 const pluggedPollMs = 5_000;
 
@@ -27,11 +28,14 @@ export interface CaStoreOptions {
  */
 export async function loadCaMaterial(o: CaStoreOptions): Promise<{ material: CaMaterial; source: string }> {
   const plugged = readPlugged(o.pluggedDir);
-  if (plugged !== undefined) return { material: plugged, source: `files in ${o.pluggedDir}` };
-  const ref = { resource: secrets, namespace: o.systemNamespace, name: secretName };
-  const source = `Secret ${o.systemNamespace}/${secretName}`;
+  if (plugged !== undefined) {
+    const files = `files in ${o.pluggedDir}`;
+    return { material: sound(plugged, files), source: files };
+  }
+  const ref = { resource: secrets, namespace: o.systemNamespace, name: selfSignedSecret };
+  const source = `Secret ${o.systemNamespace}/${selfSignedSecret}`;
   const existing = await o.client.getOrUndefined<Secret>(ref);
-  if (existing !== undefined) return { material: fromSecret(existing), source };
+  if (existing !== undefined) return { material: sound(materialIn(existing), source), source };
   const material = await generateRoot(o.trustDomain);
   try {
     await o.client.create<Secret>(secrets, toSecret(material, o.systemNamespace), {
@@ -40,7 +44,7 @@ export async function loadCaMaterial(o: CaStoreOptions): Promise<{ material: CaM
     return { material, source };
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
-    return { material: fromSecret(await o.client.get<Secret>(ref)), source };
+    return { material: sound(materialIn(await o.client.get<Secret>(ref)), source), source };
   }
 }
 
@@ -78,16 +82,11 @@ export async function watchPlugged(
   }
 }
 
-function fromSecret(secret: Secret): CaMaterial {
-  const read = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString('utf8');
-  const certPem = read('ca-cert.pem');
-  const keyPem = read('ca-key.pem');
-  if (certPem === '' || keyPem === '') {
-    throw new MeshError('MESH0402', `Secret ${secretName} lacks ca-cert.pem or ca-key.pem`, {
-      evidence: `keys: ${Object.keys(secret.data ?? {}).join(', ') || 'none'}`,
-    });
-  }
-  return { certPem, keyPem, chainPem: read('cert-chain.pem'), rootPem: read('root-cert.pem') || certPem };
+/** @throws MESH0402 naming where the material is kept, and what is wrong with it */
+function sound(material: CaMaterial, source: string): CaMaterial {
+  const problem = materialProblem(material);
+  if (problem !== undefined) throw new MeshError('MESH0402', `${source}: ${problem}`);
+  return material;
 }
 
 function toSecret(material: CaMaterial, namespace: string): Secret {
@@ -95,20 +94,20 @@ function toSecret(material: CaMaterial, namespace: string): Secret {
   return {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: { name: secretName, namespace },
+    metadata: { name: selfSignedSecret, namespace },
     type: secretType,
     data: {
-      'ca-cert.pem': base64(material.certPem),
-      'ca-key.pem': base64(material.keyPem),
-      'root-cert.pem': base64(material.rootPem),
-      'cert-chain.pem': base64(material.chainPem),
+      [materialKeys.certPem]: base64(material.certPem),
+      [materialKeys.keyPem]: base64(material.keyPem),
+      [materialKeys.rootPem]: base64(material.rootPem),
+      [materialKeys.chainPem]: base64(material.chainPem),
       'key.pem': '',
     },
   };
 }
 
 function readPlugged(dir: string): CaMaterial | undefined {
-  const names = ['ca-cert.pem', 'ca-key.pem', 'root-cert.pem', 'cert-chain.pem'] as const;
+  const names = Object.values(materialKeys);
   const present = names.filter((name) => existsSync(join(dir, name)));
   if (present.length === 0) return undefined;
   if (present.length < names.length) {
@@ -116,11 +115,11 @@ function readPlugged(dir: string): CaMaterial | undefined {
       evidence: `missing: ${names.filter((name) => !present.includes(name)).join(', ')}`,
     });
   }
-  const read = (name: string): string => readFileSync(join(dir, name), 'utf8');
+  const read = (part: keyof CaMaterial): string => readFileSync(join(dir, materialKeys[part]), 'utf8');
   return {
-    certPem: read('ca-cert.pem'),
-    keyPem: read('ca-key.pem'),
-    rootPem: read('root-cert.pem'),
-    chainPem: read('cert-chain.pem'),
+    certPem: read('certPem'),
+    keyPem: read('keyPem'),
+    rootPem: read('rootPem'),
+    chainPem: read('chainPem'),
   };
 }

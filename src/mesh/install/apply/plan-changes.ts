@@ -2,7 +2,7 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import { isConflict, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import type { CustomResourceDefinition, KubeObject } from '#base/kube/types.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { resourceOf } from '../kinds.js';
 import type { PlannedObject } from '../render/installation.js';
 import { bundleVersion, declarerOf, isNewerBundle, isOurCrd, isToBeReleased } from './crd-ownership.js';

@@ -2,7 +2,7 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { selfSubjectAccessReviews } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { resourceOf } from '../kinds.js';
 
 /** One right that is needed. */

@@ -2,7 +2,7 @@ import { isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { gateways } from '#base/kube/resource.js';
 import type { Gateway } from '#base/kube/types.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { listKnown } from './generated-objects.js';
 
 const ourClasses = new Set(['istio-waypoint', 'istio', 'istio-remote']);

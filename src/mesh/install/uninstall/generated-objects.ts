@@ -15,7 +15,7 @@ import {
   services,
 } from '#base/kube/resource.js';
 import type { GatewayClass, KubeObject, Namespace, Pod } from '#base/kube/types.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 
 /** An object that the running mesh made, not the installer. */
 export interface GeneratedObject {

@@ -15,7 +15,7 @@ import {
 } from '#base/kube/resource.js';
 import type { KubeObject, Namespace } from '#base/kube/types.js';
 import { isOurs } from '../apply/field-manager.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { listKnown } from './generated-objects.js';
 
 /** Kinds that show that somebody uses the namespace. */

@@ -5,7 +5,7 @@ import { execInPod } from '#base/kube/exec.js';
 import { redirection } from '#base/kube/labels.js';
 import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import type { InstallReporter } from '../reporter.js';
 
 /** What happened on a node: `mesh-cni cleanup` prints it. */

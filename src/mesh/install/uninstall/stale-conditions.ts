@@ -2,7 +2,7 @@ import { isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { authorizationPolicies, type Resource, services } from '#base/kube/resource.js';
 import type { Condition, KubeObject } from '#base/kube/types.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { listKnown } from './generated-objects.js';
 
 /** What the controller claims about other people's objects, by kind. */

@@ -16,7 +16,7 @@ import { detachAll } from '../waypoint/detach.js';
 import { isOurs } from '../apply/field-manager.js';
 import { nameOf, refOf } from '../apply/plan-changes.js';
 import { declarerOf, isOurCrd, isToBeReleased, releaseCrd } from '../apply/crd-ownership.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import type { InstallReporter } from '../reporter.js';
 import { type Dependents, findDependents } from './dependents.js';
 import {

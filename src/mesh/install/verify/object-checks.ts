@@ -14,7 +14,7 @@ import { isOurCrd } from '../apply/crd-ownership.js';
 import { fieldManager } from '../apply/field-manager.js';
 import { nameOf, refOf } from '../apply/plan-changes.js';
 import { missingForReady, troubleOf } from '../apply/readiness.js';
-import { mapConcurrently } from '../concurrency.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { resourceOf } from '../kinds.js';
 import { type Check, check } from './check.js';
 

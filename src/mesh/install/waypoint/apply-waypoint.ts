@@ -6,7 +6,7 @@ import type { KubeClient } from '#base/kube/client.js';
 import { dataplaneMode, gatewayName, useWaypoint, waypointClass } from '#base/kube/labels.js';
 import { customResourceDefinitions, gateways, pods } from '#base/kube/resource.js';
 import type { Gateway, Pod } from '#base/kube/types.js';
-import { explainPod } from '../apply/pod-trouble.js';
+import { explainPod } from '../../inspect/pod-trouble.js';
 import { fieldManager } from '../apply/field-manager.js';
 import { requireNamespace, setNamespaceLabel } from '../namespace-labels.js';
 import type { InstallReporter } from '../reporter.js';

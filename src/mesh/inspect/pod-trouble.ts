@@ -1,7 +1,7 @@
 import type { KubeClient } from '#base/kube/client.js';
 import { events, pathOf, pods } from '#base/kube/resource.js';
 import type { KubeEvent, Pod } from '#base/kube/types.js';
-import { podReason } from '../../inspect/pod-reason.js';
+import { podReason } from './pod-reason.js';
 
 const logLinesMax = 5;
 const logMaxBytes = 20_000;

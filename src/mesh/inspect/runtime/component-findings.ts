@@ -1,0 +1,168 @@
+import { isForbidden } from '#base/kube/api-error.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { daemonSets, deployments, events, pods, type Resource } from '#base/kube/resource.js';
+import type { DaemonSet, Deployment, KubeEvent, Pod } from '#base/kube/types.js';
+import { type Component, componentSelectors, isPodReady } from '../component-pods.js';
+import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { podReason } from '../pod-reason.js';
+import { explainPod } from '../pod-trouble.js';
+
+/** What each component is called, and what happens without it. */
+const components: Readonly<
+  Record<Component, { readonly resource: Resource; readonly name: string; readonly effect: string }>
+> = {
+  controller: {
+    resource: deployments,
+    name: 'istiod',
+    effect: 'proxies keep the configuration they have, and get no certificates',
+  },
+  cni: {
+    resource: daemonSets,
+    name: 'istio-cni-node',
+    effect: 'new pods of the mesh cannot start there, and nobody repairs redirection',
+  },
+  ztunnel: {
+    resource: daemonSets,
+    name: 'ztunnel',
+    effect: 'enrolled pods there have no connections',
+  },
+};
+
+/** Pods explained in full; the rest of many is named with its reason only. */
+const explainedMax = 5;
+const concurrency = 8;
+
+/** Components of the mesh that are missing, or have pods that are missing or not ready, and why. */
+export async function componentFindings(
+  client: KubeClient,
+  meshNamespace: string,
+): Promise<readonly Finding[]> {
+  const all = await Promise.all(
+    (Object.keys(components) as Component[]).map((component) => findingsOf(client, component, meshNamespace)),
+  );
+  return all.flat();
+}
+
+async function findingsOf(
+  client: KubeClient,
+  component: Component,
+  meshNamespace: string,
+): Promise<readonly Finding[]> {
+  const { resource, name, effect } = components[component];
+  const [owner, own] = await Promise.all([
+    client.getOrUndefined<Deployment | DaemonSet>({ resource, namespace: meshNamespace, name }),
+    client.list<Pod>(pods, { namespace: meshNamespace, labelSelector: componentSelectors[component] }),
+  ]);
+  const subject = { kind: resource.kind, namespace: meshNamespace, name };
+  if (owner === undefined) {
+    return [
+      {
+        code: 'MESH0958',
+        severity: 'error',
+        message: `${subjectText(subject)} is missing: ${effect}`,
+        subject,
+        fix: 'meshctl install',
+      },
+    ];
+  }
+  const living = own.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const missing = wantedCount(owner) - living.length;
+  const lacking: Finding[] = [];
+  if (missing > 0) {
+    const refusals = await failedCreates(client, meshNamespace, name);
+    lacking.push({
+      code: 'MESH0958',
+      severity: 'error',
+      message: `${subjectText(subject)} lacks ${missing} of ${wantedCount(owner)} pods: ${refusals[0] ?? 'they were not created'}`,
+      subject,
+      evidence: refusals,
+      fix:
+        refusalFix(refusals) ?? `kubectl describe ${subject.kind.toLowerCase()} ${name} -n ${meshNamespace}`,
+    });
+  } else if (wantedCount(owner) === 0) {
+    lacking.push({
+      code: 'MESH0958',
+      severity: component === 'controller' ? 'error' : 'warning',
+      message: `${subjectText(subject)} asks for no pods: ${effect}`,
+      subject,
+      fix:
+        component === 'controller'
+          ? `kubectl scale deployment ${name} -n ${meshNamespace} --replicas=1`
+          : `Look at its node selector: kubectl get daemonset ${name} -n ${meshNamespace} -o yaml`,
+    });
+  }
+  const unready = living.filter((pod) => !isPodReady(pod));
+  const explained = await mapConcurrently(
+    unready.slice(0, explainedMax),
+    async (pod) => ({ pod, trouble: await explainPod(client, pod) }),
+    concurrency,
+  );
+  const rest = unready.slice(explainedMax).map((pod) => ({ pod, trouble: undefined }));
+  return [
+    ...lacking,
+    ...[...explained, ...rest].map(({ pod, trouble }): Finding => {
+      const node = pod.spec.nodeName;
+      const where = node === undefined ? '' : ` on node ${node}`;
+      return {
+        code: 'MESH0959',
+        severity: 'error',
+        message: `${name} pod ${pod.metadata.name}${where} is not ready: ${podReason(pod)}`,
+        subject: subjectOf({ kind: 'Pod', metadata: pod.metadata }),
+        concerns: node === undefined ? [] : [{ kind: 'Node', name: node }],
+        dependsOn: [
+          ...(node === undefined ? [] : [{ kind: 'Node', name: node }]),
+          // A proxy or agent waits for the controller, which waits for nobody.
+          ...(component === 'controller'
+            ? []
+            : [{ kind: 'Deployment', namespace: meshNamespace, name: components.controller.name }]),
+        ],
+        evidence:
+          trouble
+            ?.split('\n')
+            .slice(1)
+            .map((line) => line.trim()) ?? [],
+        fix: `kubectl logs -n ${meshNamespace} ${pod.metadata.name}`,
+      };
+    }),
+  ];
+}
+
+function wantedCount(owner: Deployment | DaemonSet): number {
+  return owner.kind === 'DaemonSet'
+    ? ((owner as DaemonSet).status?.desiredNumberScheduled ?? 0)
+    : ((owner as Deployment).spec.replicas ?? 1);
+}
+
+/** Why pods of a workload were refused: events of the workload, or of the ReplicaSet a Deployment made. */
+export async function failedCreates(
+  client: KubeClient,
+  namespace: string,
+  workload: string,
+): Promise<readonly string[]> {
+  try {
+    const list = await client.list<KubeEvent>(events, { namespace, fieldSelector: 'reason=FailedCreate' });
+    const own = list.filter(({ involvedObject }) => {
+      const name = involvedObject.name ?? '';
+      return name === workload || name.startsWith(`${workload}-`);
+    });
+    const latest = own.sort((a, b) => timeOf(b).localeCompare(timeOf(a)));
+    return [...new Set(latest.map(({ message }) => message ?? ''))].slice(0, 3);
+  } catch (error) {
+    if (isForbidden(error)) return [];
+    throw error;
+  }
+}
+
+function timeOf({ lastTimestamp, eventTime, firstTimestamp }: KubeEvent): string {
+  return lastTimestamp ?? eventTime ?? firstTimestamp ?? '';
+}
+
+function refusalFix([message = '']: readonly string[]): string | undefined {
+  if (/exceeded quota|failed quota/.test(message))
+    return 'Raise the ResourceQuota named above, or remove it from the namespace of the mesh.';
+  if (/PodSecurity|violates/.test(message)) {
+    return 'Label the namespace of the mesh pod-security.kubernetes.io/enforce=privileged: its agents need the network of the node.';
+  }
+  return undefined;
+}

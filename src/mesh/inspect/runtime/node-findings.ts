@@ -1,0 +1,39 @@
+import type { Node } from '#base/kube/types.js';
+import type { Finding } from '../findings/finding.js';
+
+/** Nodes that are not Ready: whatever runs on them follows from it. */
+export function nodeFindings(nodes: readonly Node[], now: number): readonly Finding[] {
+  return nodes.flatMap((node) => {
+    const finding = nodeFinding(node, now);
+    return finding === undefined ? [] : [finding];
+  });
+}
+
+function nodeFinding(node: Node, now: number): Finding | undefined {
+  const { name } = node.metadata;
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
+  if (ready?.status === 'True') return undefined;
+  const since = ready?.lastTransitionTime;
+  const duration = since === undefined ? '' : ` since ${since} (${agoText(now - Date.parse(since))})`;
+  return {
+    code: 'MESH0957',
+    severity: 'error',
+    message: `Node ${name} is NotReady${duration}`,
+    subject: { kind: 'Node', name },
+    evidence:
+      ready === undefined
+        ? ['its kubelet has not reported']
+        : [`Ready is ${ready.status}: ${[ready.reason, ready.message].filter(Boolean).join(': ')}`],
+    fix: `kubectl describe node ${name}; start it again, or remove it: kubectl delete node ${name}`,
+  };
+}
+
+/** A span of time as people say it, in one unit: `40 s`, `5 min`, `3 h`, `2 d`. */
+export function agoText(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`;
+}

@@ -1,0 +1,74 @@
+import { groupBy } from '#base/collections/group-by.js';
+import { X509Certificate } from 'node:crypto';
+import { isForbidden } from '#base/kube/api-error.js';
+import { configMaps } from '#base/kube/resource.js';
+import type { ConfigMap } from '#base/kube/types.js';
+import { splitPem } from '../../identity/credentials.js';
+import type { Finding } from '../findings/finding.js';
+import type { MeshObserver } from '../mesh-observer.js';
+import { type Distrust, distrustBetween, distrustText, type ProxyTrust } from '../trust.js';
+
+const rootConfigMap = 'istio-ca-root-cert';
+const rootKey = 'root-cert.pem';
+/** What the controller is called among the proxies. */
+const controllerName = 'the controller';
+
+/** Pairs named as evidence. */
+const pairsMax = 5;
+
+/**
+ * Proxies that distrust each other or the controller: every certificate in use is compared with the trust bundle of
+ * every proxy and with the roots that the controller publishes. One finding for each issuer that is not trusted.
+ */
+export async function trustFindings(observer: MeshObserver): Promise<readonly Finding[]> {
+  const [proxies, controller] = await Promise.all([observer.trust(), controllerTrust(observer)]);
+  const distrust = distrustBetween([...(controller === undefined ? [] : [controller]), ...proxies]);
+  const byIssuer = groupBy(distrust, ({ issuer }) => issuer);
+  return [...byIssuer].map(([issuer, pairs]) => findingOf(issuer, pairs, observer.meshNamespace));
+}
+
+function findingOf(issuer: string, pairs: readonly Distrust[], meshNamespace: string): Finding {
+  const holders = [...new Set(pairs.map(({ holder }) => holder))];
+  const refusers = [...new Set(pairs.map(({ proxy }) => proxy))];
+  const more = pairs.length - pairsMax;
+  return {
+    code: 'MESH0935',
+    severity: 'error',
+    message: `two roots are in use: certificates issued by ${issuer} (${someOf(holders)}) are not trusted by ${someOf(refusers)}`,
+    subject: { kind: 'Deployment', namespace: meshNamespace, name: 'istiod' },
+    evidence: [...pairs.slice(0, pairsMax).map(distrustText), ...(more > 0 ? [`${more} more pairs`] : [])],
+    fix: `Restore the former Secret ${meshNamespace}/istio-ca-secret and restart istiod, or let all proxies begin with the new root: kubectl rollout restart daemonset/ztunnel -n ${meshNamespace}, and every waypoint`,
+  };
+}
+
+/** The roots that the controller publishes, as those of one more proxy; undefined when nobody can tell. */
+async function controllerTrust({ client, meshNamespace }: MeshObserver): Promise<ProxyTrust | undefined> {
+  const published = await client
+    .getOrUndefined<ConfigMap>({ resource: configMaps, namespace: meshNamespace, name: rootConfigMap })
+    .catch((error: unknown) => {
+      if (isForbidden(error)) return undefined;
+      throw error;
+    });
+  const roots = splitPem(published?.data?.[rootKey] ?? '').filter(isCertificate);
+  if (roots.length === 0) return undefined;
+  const rootCerts = roots.map((pem) => ({
+    serialNumber: '',
+    validFrom: '',
+    expirationTime: '',
+    pem: Buffer.from(pem).toString('base64'),
+  }));
+  return { proxy: controllerName, identities: [{ identity: 'its roots', state: 'Available', rootCerts }] };
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function someOf(names: readonly string[]): string {
+  const [first = '', ...others] = names;
+  return others.length === 0 ? first : `${first} and ${others.length} more`;
+}
