@@ -1,7 +1,9 @@
 import type { Check } from '#mesh/install/verify/check.js';
 import { type Verification, verifyInstallation } from '#mesh/install/verify/verify.js';
-import { type CommandDefinition, failOnOption, type TextView } from '../command.js';
+import type { Finding } from '#mesh/inspect/findings/finding.js';
+import { type CommandDefinition, failOnOption, type Style, type TextView } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
+import { findingsText } from '../finding-text.js';
 import { junitReport } from '../junit.js';
 
 /** `meshctl verify-install`: exit 1 when a check fails. */
@@ -28,20 +30,24 @@ export const command: CommandDefinition = {
         namespace: found.namespace,
         summary: { passed: checks.length - failed.length, failed: failed.length },
         checks,
+        findings: found.findings,
       },
       text: (view) => render(found, view),
       formats: { junit: () => junit(found) },
       exitCode: exitCodeOfFindings(
-        failed.map((c) => c.finding?.severity ?? 'error'),
+        found.findings.map(({ severity }) => severity),
         options.text('fail-on') ?? 'error',
       ),
     };
   },
 };
 
-function render({ version, profile, namespace, checks }: Verification, view: TextView): string {
+function render({ version, profile, namespace, checks, findings }: Verification, view: TextView): string {
   const { style } = view;
-  const lines = [`Installation ${version}, profile ${profile}, in ${namespace}`];
+  const lines = [
+    verdict(findings, checks, style),
+    `Installation ${version}, profile ${profile}, in ${namespace}`,
+  ];
   for (const area of new Set(checks.map((c) => c.area))) {
     const own = checks.filter((c) => c.area === area);
     const failed = own.filter((c) => c.finding !== undefined);
@@ -50,26 +56,30 @@ function render({ version, profile, namespace, checks }: Verification, view: Tex
       for (const c of own.filter((o) => o.finding === undefined)) {
         lines.push(`${style.good('✔')} ${c.subject} ${c.fact}`);
       }
-    } else {
-      const mark =
-        failed.length === 0 ? style.good('✔') : failed.some(isError) ? style.bad('✘') : style.warn('!');
-      lines.push(`${mark} ${titles[area] ?? area}: ${passed} of ${own.length} checks hold`);
     }
-    for (const { finding } of failed) {
-      lines.push(
-        `  ${finding?.severity === 'warning' ? style.warn('!') : style.bad('✘')} ${finding?.code} ${(finding?.message ?? '').split('\n').join('\n      ')}`,
-      );
-    }
+    const mark =
+      failed.length === 0 ? style.good('✔') : failed.some(isError) ? style.bad('✘') : style.warn('!');
+    lines.push(`${mark} ${titles[area] ?? area}: ${passed} of ${own.length} passed`);
   }
-  const failures = checks.filter(isError).length;
-  const warnings = checks.filter((c) => c.finding !== undefined && !isError(c)).length;
-  if (warnings > 0) lines.push(style.warn(`${warnings} warnings.`));
-  lines.push(
-    failures === 0
-      ? style.good(`All ${checks.length - warnings} checks hold.`)
-      : style.bad(`${failures} of ${checks.length} checks fail.`),
-  );
+  if (findings.length > 0) lines.push('', findingsText(findings, view));
   return lines.join('\n');
+}
+
+/** The first line: whether the mesh is fine, and if not, the first cause. */
+function verdict(findings: readonly Finding[], checks: readonly Check[], style: Style): string {
+  const passed = `${checks.filter(({ finding }) => finding === undefined).length} of ${checks.length} checks passed`;
+  const [first] = findings;
+  if (first === undefined || first.severity === 'info') return style.good(`The mesh is fine: ${passed}.`);
+  const count = (severity: Finding['severity']): number =>
+    findings.filter((finding) => finding.severity === severity).length;
+  const [errors, warnings] = [count('error'), count('warning')];
+  const counts = [
+    ...(errors === 0 ? [] : [`${errors} ${errors === 1 ? 'error' : 'errors'}`]),
+    ...(warnings === 0 ? [] : [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`]),
+  ].join(', ');
+  return errors === 0
+    ? style.warn(`The mesh works, with ${counts}: ${passed}.`)
+    : style.bad(`The mesh is not fine: ${counts}; ${passed}.`);
 }
 
 /** Whether the check fails; a warning does not make it. */

@@ -4,7 +4,8 @@ import type { KubeClient } from '#base/kube/client.js';
 import { daemonSets, deployments, events, pods, type Resource } from '#base/kube/resource.js';
 import type { DaemonSet, Deployment, KubeEvent, Pod } from '#base/kube/types.js';
 import { type Component, componentSelectors, isPodReady } from '../component-pods.js';
-import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { type Finding, type FindingSubject, subjectOf, subjectText } from '../findings/finding.js';
+import { pluggedSecret, selfSignedSecret } from '../../identity/ca/material-secret.js';
 import { podReason } from '../pod-reason.js';
 import { explainPod } from '../pod-trouble.js';
 
@@ -38,17 +39,41 @@ export async function componentFindings(
   client: KubeClient,
   meshNamespace: string,
 ): Promise<readonly Finding[]> {
+  const controllers = await client.list<Pod>(pods, {
+    namespace: meshNamespace,
+    labelSelector: componentSelectors.controller,
+  });
+  const authority = [selfSignedSecret, pluggedSecret].map((name) => ({
+    kind: 'Secret',
+    namespace: meshNamespace,
+    name,
+  }));
+  // A proxy or an agent waits for the controller, and the controller for its certificate authority.
+  const controllerSubjects = [
+    { kind: 'Deployment', namespace: meshNamespace, name: components.controller.name },
+    ...controllers.map(({ metadata }) => subjectOf({ kind: 'Pod', metadata })),
+  ];
   const all = await Promise.all(
-    (Object.keys(components) as Component[]).map((component) => findingsOf(client, component, meshNamespace)),
+    (Object.keys(components) as Component[]).map((component) =>
+      findingsOf(client, {
+        component,
+        meshNamespace,
+        dependsOn: component === 'controller' ? authority : controllerSubjects,
+      }),
+    ),
   );
   return all.flat();
 }
 
 async function findingsOf(
   client: KubeClient,
-  component: Component,
-  meshNamespace: string,
+  of: {
+    readonly component: Component;
+    readonly meshNamespace: string;
+    readonly dependsOn: readonly FindingSubject[];
+  },
 ): Promise<readonly Finding[]> {
+  const { component, meshNamespace, dependsOn } = of;
   const { resource, name, effect } = components[component];
   const [owner, own] = await Promise.all([
     client.getOrUndefined<Deployment | DaemonSet>({ resource, namespace: meshNamespace, name }),
@@ -110,13 +135,7 @@ async function findingsOf(
         message: `${name} pod ${pod.metadata.name}${where} is not ready: ${podReason(pod)}`,
         subject: subjectOf({ kind: 'Pod', metadata: pod.metadata }),
         concerns: node === undefined ? [] : [{ kind: 'Node', name: node }],
-        dependsOn: [
-          ...(node === undefined ? [] : [{ kind: 'Node', name: node }]),
-          // A proxy or agent waits for the controller, which waits for nobody.
-          ...(component === 'controller'
-            ? []
-            : [{ kind: 'Deployment', namespace: meshNamespace, name: components.controller.name }]),
-        ],
+        dependsOn: [...(node === undefined ? [] : [{ kind: 'Node', name: node }]), ...dependsOn],
         evidence:
           trouble
             ?.split('\n')

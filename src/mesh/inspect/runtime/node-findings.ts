@@ -9,6 +9,22 @@ export function nodeFindings(nodes: readonly Node[], now: number): readonly Find
   });
 }
 
+/** How the API server says that it cannot reach the kubelet of a node. */
+const unreachable = /error dialing backend|dial tcp|proxy error from/;
+
+/** A node that counts as Ready still, but whose kubelet the API server does not reach; undefined when `why` is another. */
+export function unreachableNode(name: string, why: string): Finding | undefined {
+  if (!unreachable.test(why)) return undefined;
+  return {
+    code: 'MESH0957',
+    severity: 'error',
+    message: `Node ${name} does not answer the API server: it is down, or cut off`,
+    subject: { kind: 'Node', name },
+    evidence: [why],
+    fix: `kubectl describe node ${name}; look at the machine and its network`,
+  };
+}
+
 function nodeFinding(node: Node, now: number): Finding | undefined {
   const { name } = node.metadata;
   const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');

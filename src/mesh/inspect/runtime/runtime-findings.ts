@@ -8,7 +8,7 @@ import { authorityFindings } from './authority-findings.js';
 import { clockFindings } from './clock-findings.js';
 import { componentFindings } from './component-findings.js';
 import { absenceOfMesh } from './mesh-presence.js';
-import { nodeFindings } from './node-findings.js';
+import { nodeFindings, unreachableNode } from './node-findings.js';
 import { trustFindings } from './trust-findings.js';
 import { versionFindings } from './version-findings.js';
 
@@ -33,19 +33,34 @@ export async function runtimeFindings(
   if (absence !== undefined) return [absence];
   const inScope = (name: string): boolean => scope.nodes === undefined || scope.nodes.includes(name);
   const all = await Promise.all([
-    listNodes(observer).then((found) =>
-      nodeFindings(
-        found.filter(({ metadata }) => inScope(metadata.name)),
-        scope.now,
-      ),
-    ),
+    findingsOfNodes(observer, { now: scope.now, inScope }),
     componentFindings(client, meshNamespace),
     authorityFindings(client, meshNamespace, scope.now),
     trustFindings(observer),
     meshVersions(observer).then((versions) => versionFindings(versions, meshNamespace)),
-    nodeClocks(observer).then(clockFindings),
+    nodeClocks(observer, inScope).then(clockFindings),
   ]);
   return all.flat();
+}
+
+async function findingsOfNodes(
+  observer: MeshObserver,
+  of: { readonly now: number; readonly inScope: (name: string) => boolean },
+): Promise<readonly Finding[]> {
+  const [found, agents] = await Promise.all([listNodes(observer), observer.components('cni')]);
+  const notReady = nodeFindings(
+    found.filter(({ metadata }) => of.inScope(metadata.name)),
+    of.now,
+  );
+  const known = new Set(notReady.map(({ subject }) => subject?.name));
+  const asked = agents.map(({ spec }) => spec.nodeName ?? '').filter((n) => of.inScope(n) && !known.has(n));
+  const silent = await Promise.all(
+    asked.map(async (node) => {
+      const seen = await observer.captures(node);
+      return seen.value === undefined ? unreachableNode(node, seen.why) : undefined;
+    }),
+  );
+  return [...notReady, ...silent.filter((finding) => finding !== undefined)];
 }
 
 async function listNodes({ client }: MeshObserver): Promise<readonly Node[]> {
@@ -58,13 +73,14 @@ async function listNodes({ client }: MeshObserver): Promise<readonly Node[]> {
   }
 }
 
-async function nodeClocks(observer: MeshObserver): Promise<{ node: string; aheadMs: number }[]> {
+async function nodeClocks(
+  observer: MeshObserver,
+  inScope: (node: string) => boolean,
+): Promise<{ node: string; aheadMs: number }[]> {
   const agents = await observer.components('cni');
+  const names = agents.map(({ spec }) => spec.nodeName ?? '').filter(inScope);
   const reports = await Promise.all(
-    agents.map(async ({ spec }) => {
-      const node = spec.nodeName ?? '';
-      return { node, aheadMs: (await observer.captures(node)).value?.clockAheadMs };
-    }),
+    names.map(async (node) => ({ node, aheadMs: (await observer.captures(node)).value?.clockAheadMs })),
   );
   return reports.flatMap(({ node, aheadMs }) => (aheadMs === undefined ? [] : [{ node, aheadMs }]));
 }

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { isForbidden } from '#base/kube/api-error.js';
 import { configMaps } from '#base/kube/resource.js';
 import type { ConfigMap } from '#base/kube/types.js';
+import { selfSignedSecret } from '../../identity/ca/material-secret.js';
 import { splitPem } from '../../identity/credentials.js';
 import type { Finding } from '../findings/finding.js';
 import type { MeshObserver } from '../mesh-observer.js';
@@ -35,9 +36,9 @@ function findingOf(issuer: string, pairs: readonly Distrust[], meshNamespace: st
     code: 'MESH0935',
     severity: 'error',
     message: `two roots are in use: certificates issued by ${issuer} (${someOf(holders)}) are not trusted by ${someOf(refusers)}`,
-    subject: { kind: 'Deployment', namespace: meshNamespace, name: 'istiod' },
+    subject: { kind: 'Secret', namespace: meshNamespace, name: selfSignedSecret },
     evidence: [...pairs.slice(0, pairsMax).map(distrustText), ...(more > 0 ? [`${more} more pairs`] : [])],
-    fix: `Restore the former Secret ${meshNamespace}/istio-ca-secret and restart istiod, or let all proxies begin with the new root: kubectl rollout restart daemonset/ztunnel -n ${meshNamespace}, and every waypoint`,
+    fix: `Restore the former Secret ${meshNamespace}/${selfSignedSecret} and restart istiod, or let all proxies begin with the new root: kubectl rollout restart daemonset/ztunnel -n ${meshNamespace}, and every waypoint`,
   };
 }
 

@@ -83,13 +83,16 @@ export async function waitUntilReady(
 /** Why the pods of a workload are not ready, in words; undefined when there is nothing to tell. */
 export async function troubleOf(client: KubeClient, object: KubeObject): Promise<string | undefined> {
   if (object.kind !== 'Deployment' && object.kind !== 'DaemonSet') return undefined;
-  const { selector } = (object as Deployment).spec;
-  const namespace = object.metadata.namespace;
-  const own = (await client.list<Pod>(pods, { namespace })).filter((p) =>
-    labelSelectorMatches(selector, p.metadata.labels),
-  );
+  const own = await podsOf(client, object);
   if (own.length === 0) return 'it has no pods; the events of the object may say why (kubectl describe)';
   const explained = await Promise.all(own.map((pod) => explainPod(client, pod)));
   const lines = explained.filter((line) => line !== undefined);
   return lines.length === 0 ? undefined : lines.join('\n');
+}
+
+/** The pods of a Deployment or DaemonSet. */
+export async function podsOf(client: KubeClient, object: KubeObject): Promise<readonly Pod[]> {
+  const { selector } = (object as Deployment).spec;
+  const all = await client.list<Pod>(pods, { namespace: object.metadata.namespace });
+  return all.filter(({ metadata }) => labelSelectorMatches(selector, metadata.labels));
 }

@@ -1,4 +1,4 @@
-import type { Finding } from '../../inspect/findings/finding.js';
+import type { Finding, FindingSubject } from '../../inspect/findings/finding.js';
 
 /** One fact that holds in a sound installation, and whether it does. */
 export interface Check {
@@ -19,9 +19,26 @@ export function check(of: {
   readonly fact: string;
   readonly code: string;
   readonly problem: string | undefined;
+  /** The object that the finding is about. */
+  readonly about?: FindingSubject;
+  /** Objects any of which, if something is wrong with it, explains the problem. */
+  readonly dependsOn?: readonly FindingSubject[];
+  readonly evidence?: readonly string[];
+  readonly fix?: string;
 }): Check {
-  const { area, subject, fact, code, problem } = of;
+  const { area, subject, fact, code, problem, about, dependsOn, evidence, fix } = of;
   const base = { area, subject, fact };
   if (problem === undefined) return base;
-  return { ...base, finding: { code, severity: 'error', message: `${subject}: ${problem}` } };
+  return {
+    ...base,
+    finding: {
+      code,
+      severity: 'error',
+      message: `${subject}: ${problem}`,
+      ...(about === undefined ? {} : { subject: about }),
+      ...(dependsOn === undefined ? {} : { dependsOn }),
+      ...(evidence === undefined ? {} : { evidence }),
+      ...(fix === undefined ? {} : { fix }),
+    },
+  };
 }

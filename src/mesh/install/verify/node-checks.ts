@@ -7,6 +7,7 @@ import { nodeMatches } from '#base/kube/node-selector.js';
 import { daemonSets, nodes } from '#base/kube/resource.js';
 import type { DaemonSet, KubeObject, Pod } from '#base/kube/types.js';
 import { annotatedState, type EnrollmentDecision } from '../../rules/enrollment.js';
+import { type FindingSubject, subjectOf } from '../../inspect/findings/finding.js';
 import { type Check, check } from './check.js';
 
 /** Every node: agent and proxy ready and connected, and every enrolled pod on it captured. `now` in milliseconds. */
@@ -30,6 +31,7 @@ export async function checkNodes(observer: MeshObserver, now: number): Promise<C
       const [captures, dump] = await Promise.all([observer.captures(node), observer.dump(node)]);
       const own = enrolled.filter(({ pod }) => pod.spec.nodeName === node);
       const agent = podOnNode(agents, node);
+      const proxy = podOnNode(proxies, node);
       return [
         ...nodeFacts(node, {
           agent,
@@ -37,11 +39,14 @@ export async function checkNodes(observer: MeshObserver, now: number): Promise<C
             agent === undefined
               ? await agentAbsence(observer, { node, captured: captured.filter(isOn(node)) })
               : undefined,
-          proxy: podOnNode(proxies, node),
+          proxy,
+          meshNamespace,
           captures,
           dump,
         }),
-        ...own.flatMap(({ pod, intent }) => podFact({ pod, intent, trustDomain, captures, dump, now })),
+        ...own.flatMap(({ pod, intent }) =>
+          podFact({ pod, intent, trustDomain, captures, dump, now, meshNamespace, servedBy: [agent, proxy] }),
+        ),
       ];
     }),
   );
@@ -55,20 +60,31 @@ function nodeFacts(
     /** Why there is no agent, and what that means there. */
     absence: string | undefined;
     proxy: Pod | undefined;
+    meshNamespace: string;
     captures: Observation<CaptureReport>;
     dump: Observation<ZtunnelDump>;
   },
 ): Check[] {
+  const { agent, proxy } = seen;
+  const on = { kind: 'Node', name: node };
   const of = { area: 'node', subject: `Node ${node}`, code: 'MESH0333' };
+  const byAgent = [on, ...subjectsOf(agent), daemonSet('istio-cni-node', seen.meshNamespace)];
+  const byProxy = [on, ...subjectsOf(proxy), daemonSet('ztunnel', seen.meshNamespace)];
   const report = seen.captures.value;
   const unseen = seen.captures.value === undefined ? seen.captures.why : undefined;
   return [
     check({
       ...of,
       fact: 'runs a ready CNI agent',
-      problem: seen.absence ?? readiness(seen.agent, 'CNI agent'),
+      problem: seen.absence ?? readiness(agent, 'CNI agent'),
+      dependsOn: byAgent,
     }),
-    check({ ...of, fact: 'runs a ready node proxy', problem: readiness(seen.proxy, 'ztunnel') }),
+    check({
+      ...of,
+      fact: 'runs a ready node proxy',
+      problem: readiness(proxy, 'ztunnel'),
+      dependsOn: byProxy,
+    }),
     check({
       ...of,
       fact: 'has its node proxy connected to its CNI agent',
@@ -78,6 +94,7 @@ function nodeFacts(
           : report.ztunnel.connected
             ? undefined
             : 'no ztunnel is connected to the CNI agent: new pods are not served',
+      dependsOn: [...byAgent, ...byProxy],
     }),
     check({
       ...of,
@@ -88,11 +105,13 @@ function nodeFacts(
           : report.hostRules.ok
             ? undefined
             : `rules are missing on the node: ${report.hostRules.missing.join('; ')}`,
+      dependsOn: byAgent,
     }),
     check({
       ...of,
       fact: 'has a node proxy that shows its configuration',
       problem: seen.dump.value === undefined ? `ztunnel could not be asked: ${seen.dump.why}` : undefined,
+      dependsOn: byProxy,
     }),
   ];
 }
@@ -146,8 +165,11 @@ function podFact(from: {
   captures: Observation<CaptureReport>;
   dump: Observation<ZtunnelDump>;
   now: number;
+  meshNamespace: string;
+  /** Agent and node proxy of its node. */
+  servedBy: readonly (Pod | undefined)[];
 }): Check[] {
-  const { pod, intent, trustDomain, captures, dump, now } = from;
+  const { pod, intent, trustDomain, captures, dump, now, meshNamespace, servedBy } = from;
   const { missing, notStarted } = assessEnrollment({
     pod,
     intent,
@@ -172,6 +194,21 @@ function podFact(from: {
       fact: 'is captured and has a valid certificate',
       code: 'MESH0920',
       problem: missing.length === 0 ? undefined : missing.join('; '),
+      about: subjectOf({ kind: 'Pod', metadata: pod.metadata }),
+      dependsOn: [
+        { kind: 'Node', name: pod.spec.nodeName ?? '' },
+        ...servedBy.flatMap(subjectsOf),
+        { kind: 'Deployment', namespace: meshNamespace, name: 'istiod' },
+      ],
+      fix: `meshctl describe pod ${pod.metadata.name}.${pod.metadata.namespace}`,
     }),
   ];
+}
+
+function subjectsOf(pod: Pod | undefined): FindingSubject[] {
+  return pod === undefined ? [] : [subjectOf({ kind: 'Pod', metadata: pod.metadata })];
+}
+
+function daemonSet(name: string, namespace: string): FindingSubject {
+  return { kind: 'DaemonSet', namespace, name };
 }

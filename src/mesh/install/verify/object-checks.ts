@@ -13,7 +13,9 @@ import { type FieldChange, objectDiff } from '../apply/object-diff.js';
 import { isOurCrd } from '../apply/crd-ownership.js';
 import { fieldManager } from '../apply/field-manager.js';
 import { nameOf, refOf } from '../apply/plan-changes.js';
-import { missingForReady, troubleOf } from '../apply/readiness.js';
+import { missingForReady, podsOf } from '../apply/readiness.js';
+import { isPodReady } from '../../inspect/component-pods.js';
+import { type FindingSubject, subjectOf } from '../../inspect/findings/finding.js';
 import { mapConcurrently } from '#base/system/concurrency.js';
 import { resourceOf } from '../kinds.js';
 import { type Check, check } from './check.js';
@@ -24,20 +26,40 @@ const concurrency = 16;
 /** Every object of the inventory: there, as it was applied, and (a workload) rolled out. */
 export async function checkObjects(
   client: KubeClient,
-  objects: readonly KubeObject[],
-  signal: AbortSignal,
+  of: {
+    readonly objects: readonly KubeObject[];
+    /** What explains that an object is not as it should be: the installation that put it there. */
+    readonly dependsOn: readonly FindingSubject[];
+    readonly signal: AbortSignal;
+  },
 ): Promise<Check[]> {
-  const checks = await mapConcurrently(objects, (object) => checkObject(client, object, signal), concurrency);
+  const checks = await mapConcurrently(
+    of.objects,
+    (object) => checkObject(client, { ...of, object }),
+    concurrency,
+  );
   return checks.flat();
 }
 
-async function checkObject(client: KubeClient, object: KubeObject, signal: AbortSignal): Promise<Check[]> {
+async function checkObject(
+  client: KubeClient,
+  of: {
+    readonly object: KubeObject;
+    readonly dependsOn: readonly FindingSubject[];
+    readonly signal: AbortSignal;
+  },
+): Promise<Check[]> {
+  const { object, signal } = of;
   const subject = nameOf(object);
   const live = await client.getOrUndefined<KubeObject>(refOf(object));
+  const about = subjectOf(object);
   const exists = {
     area: 'object',
     subject,
     fact: 'is there and as it was installed',
+    about,
+    dependsOn: of.dependsOn,
+    fix: 'meshctl install',
   };
   if (live === undefined) return [check({ ...exists, code: 'MESH0330', problem: 'is missing' })];
   // Its new owner decides what it is; that it is served is checked for every CRD.
@@ -46,15 +68,21 @@ async function checkObject(client: KubeClient, object: KubeObject, signal: Abort
   const checks = [check({ ...exists, code: 'MESH0331', problem: changed })];
   if (object.kind === 'Deployment' || object.kind === 'DaemonSet') {
     const missing = missingForReady(live);
-    const trouble = missing === undefined ? undefined : await troubleOf(client, live);
+    const unready =
+      missing === undefined ? [] : (await podsOf(client, live)).filter((pod) => !isPodReady(pod));
     checks.push(
       check({
         area: 'rollout',
         subject,
         fact: 'is rolled out, every pod up to date and ready',
         code: 'MESH0332',
-        problem:
-          missing === undefined ? undefined : [missing, trouble].filter((t) => t !== undefined).join('\n'),
+        problem: missing,
+        about,
+        dependsOn: unready.flatMap(({ metadata, spec }) => [
+          subjectOf({ kind: 'Pod', metadata }),
+          ...(spec.nodeName === undefined ? [] : [{ kind: 'Node', name: spec.nodeName }]),
+        ]),
+        fix: `kubectl rollout status ${object.kind.toLowerCase()} ${object.metadata.name} -n ${object.metadata.namespace}`,
       }),
     );
   }

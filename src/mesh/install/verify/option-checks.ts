@@ -2,6 +2,7 @@ import type { MeshObserver } from '../../inspect/mesh-observer.js';
 import { observeRunningOptions, optionDifferences } from '../../inspect/running-options.js';
 import { enrollmentConfigMap } from '../../rules/enrollment-config.js';
 import { meshConfigMap } from '../../rules/mesh-config.js';
+import { subjectOf } from '../../inspect/findings/finding.js';
 import { type Check, check } from './check.js';
 
 /** Every component goes by the mesh options as they are: none runs with those of before. */
@@ -32,6 +33,11 @@ export async function checkMeshOptions(observer: MeshObserver): Promise<Check[]>
       fact: 'goes by the current mesh options',
       code: 'MESH0337',
       problem: problems.length === 0 ? undefined : problems.join('; '),
+      dependsOn: [
+        ...(pod.spec.nodeName === undefined ? [] : [{ kind: 'Node', name: pod.spec.nodeName }]),
+        subjectOf({ kind: 'Pod', metadata: pod.metadata }),
+      ],
+      fix: `kubectl delete pod ${pod.metadata.name} -n ${pod.metadata.namespace}: its successor starts with the current options`,
     });
   });
   // Without the intent nothing can be compared with it.

@@ -13,10 +13,17 @@ import type { KubeClient } from '#base/kube/client.js';
 import { podHttp } from '#base/kube/port-forward.js';
 import { gateways } from '#base/kube/resource.js';
 import type { Gateway } from '#base/kube/types.js';
-import { type Inventory, readInventory } from '../apply/inventory.js';
+import { type Inventory, inventoryName, readInventory } from '../apply/inventory.js';
 import { renderInstallation } from '../render/installation.js';
 import { readTemplateFiles } from '../../templates/files.js';
 import { effectiveValues } from '../values/effective.js';
+import { checkConfiguration, checkedResources } from '../../inspect/checks/configuration-checks.js';
+import { readConfiguration } from '../../inspect/configuration/live-configuration.js';
+import { type Finding, subjectOf } from '../../inspect/findings/finding.js';
+import { foldFindings } from '../../inspect/findings/fold.js';
+import { absenceOfMesh } from '../../inspect/runtime/mesh-presence.js';
+import { runtimeFindings } from '../../inspect/runtime/runtime-findings.js';
+import { selfSignedSecret } from '../../identity/ca/material-secret.js';
 import { type Check, check } from './check.js';
 import { checkNodes } from './node-checks.js';
 import { checkCrds, checkObjects } from './object-checks.js';
@@ -28,6 +35,8 @@ export interface Verification {
   readonly profile: string;
   readonly namespace: string;
   readonly checks: readonly Check[];
+  /** What is wrong, by cause; checks that fail for a cause are folded under it. */
+  readonly findings: readonly Finding[];
 }
 
 export interface VerifyRequest {
@@ -46,13 +55,23 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
   const { client, namespace, signal } = request;
   const inventory = await readInventory(client, namespace);
   if (inventory === undefined) {
-    throw new MeshError('MESH0309', `no mesh is installed in namespace ${namespace}`);
+    const absence = await absenceOfMesh(client, namespace);
+    throw new MeshError(
+      'MESH0309',
+      absence?.message ?? `the mesh in namespace ${namespace} was not installed by meshctl`,
+      absence === undefined
+        ? {
+            hint: 'meshctl status and meshctl analyze look at any mesh; this command needs a record of what was installed.',
+          }
+        : { evidence: absence.evidence?.join('\n'), hint: absence.fix },
+    );
   }
   const has = (kind: string, name: string): boolean =>
     inventory.objects.some((o) => o.kind === kind && o.metadata.name === name);
   const observer = new MeshObserver(client, namespace);
+  const record = { kind: 'ConfigMap', namespace, name: inventoryName };
   const groups = await Promise.all([
-    checkObjects(client, inventory.objects, signal),
+    checkObjects(client, { objects: inventory.objects, dependsOn: [record], signal }),
     checkCrds(client, crdNames(inventory, namespace)),
     has('Deployment', 'istiod') ? checkController(client, namespace) : [],
     has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
@@ -62,15 +81,27 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     checkWaypointUsers(client),
     checkTrust(observer),
   ]);
+  const [runtime, configuration] = await Promise.all([
+    runtimeFindings(observer, { now: request.now }),
+    readConfiguration(observer, { resources: checkedResources() }),
+  ]);
   const finished = check({
     area: 'installation',
     subject: `installation in ${namespace}`,
     fact: 'is finished',
     code: 'MESH0336',
-    problem: inventory.isComplete ? undefined : 'was interrupted',
+    problem: inventory.isComplete ? undefined : 'was interrupted, and is in place in part only',
+    about: record,
+    fix: `meshctl install${namespace === 'istio-system' ? '' : ` --istio-namespace ${namespace}`}`,
   });
   const { version, profile } = inventory;
-  return { version, profile, namespace, checks: [finished, ...groups.flat()] };
+  const checks = [finished, ...groups.flat()];
+  const findings = foldFindings([
+    ...runtime,
+    ...checks.flatMap(({ finding }) => finding ?? []),
+    ...checkConfiguration(configuration),
+  ]);
+  return { version, profile, namespace, checks, findings };
 }
 
 /** CRDs the installation relies on, also those that somebody else installed. */
@@ -88,7 +119,12 @@ function crdNames(inventory: Inventory, namespace: string): string[] {
 
 async function checkController(client: KubeClient, namespace: string): Promise<Check[]> {
   const pods = await componentPods(client, 'controller', namespace);
-  const of = { area: 'controller', fact: 'is ready', code: 'MESH0335' };
+  const of = {
+    area: 'controller',
+    fact: 'is ready',
+    code: 'MESH0335',
+    dependsOn: [{ kind: 'Deployment', namespace, name: 'istiod' }],
+  };
   if (pods.length === 0) {
     return [check({ ...of, subject: `Controller in ${namespace}`, problem: 'no pod of it runs' })];
   }
@@ -96,6 +132,7 @@ async function checkController(client: KubeClient, namespace: string): Promise<C
     pods.map(async (pod) => {
       const { name } = pod.metadata;
       const subject = `Controller ${namespace}/${name}`;
+      const by = { dependsOn: [subjectOf({ kind: 'Pod', metadata: pod.metadata }), ...of.dependsOn] };
       try {
         const { status, body } = await podHttp(client, {
           namespace,
@@ -104,9 +141,9 @@ async function checkController(client: KubeClient, namespace: string): Promise<C
           path: '/ready',
         });
         const problem = status === 200 ? undefined : `answers ${status} to /ready: ${body.trim()}`;
-        return check({ ...of, subject, problem });
+        return check({ ...of, ...by, subject, problem });
       } catch (error) {
-        return check({ ...of, subject, problem: `cannot be asked: ${messageOf(error)}` });
+        return check({ ...of, ...by, subject, problem: `cannot be asked: ${messageOf(error)}` });
       }
     }),
   );
@@ -154,6 +191,7 @@ async function checkTrust(observer: MeshObserver): Promise<Check[]> {
     const [first] = refused;
     const others = refused.length > 1 ? `; likewise ${refused.length - 1} more proxies` : '';
     return check({
+      dependsOn: [{ kind: 'Secret', namespace: observer.meshNamespace, name: selfSignedSecret }],
       area: 'trust',
       subject: `Proxy ${proxy}`,
       fact: 'trusts the certificates of all proxies',
@@ -173,6 +211,9 @@ async function checkWaypoints(client: KubeClient): Promise<Check[]> {
         fact: 'is ready',
         code: 'MESH0924',
         problem: waypointShortfall(w),
+        about: { kind: 'Gateway', namespace: w.namespace, name: w.name },
+        dependsOn: [{ kind: 'Deployment', namespace: w.namespace, name: w.name }],
+        fix: `meshctl describe waypoint ${w.name}.${w.namespace}`,
       }),
     );
   } catch (error) {
