@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import type { KubeClient } from '#base/kube/client.js';
 import { execInPod } from '#base/kube/exec.js';
 import type { Pod } from '#base/kube/types.js';
@@ -61,6 +62,15 @@ export async function curlFrom(
   const lines = result.stdout.trimEnd().split('\n');
   const status = Number(lines.pop() ?? 0);
   return { exitCode: result.exitCode, status, body: lines.join('\n'), stderr: result.stderr.trim() };
+}
+
+/**
+ * Asserts that a request was sent and that nobody answered it: curl could not connect (7), or its connection ended before
+ * an answer (52, 55, 56). Names that do not resolve, time-outs and a command that could not run are something else.
+ */
+export function expectRefused(answer: Answer): void {
+  expect([7, 52, 55, 56], `${answer.status} ${answer.stderr}`).toContain(answer.exitCode);
+  expect(answer.status).toBe(0);
 }
 
 /** The first ready pod with a label. */

@@ -1,3 +1,4 @@
+import { deferred } from '../system/until.js';
 import { pause } from '../system/until.js';
 import { messageOf } from '../errors/mesh-error.js';
 import { isNotFound, KubeApiError } from './api-error.js';
@@ -202,12 +203,4 @@ function keyOf({
 
 function isGone(error: unknown): boolean {
   return error instanceof KubeApiError && error.status === 410;
-}
-
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((r) => {
-    resolve = r;
-  });
-  return { promise, resolve };
 }

@@ -115,14 +115,18 @@ export interface PodPreferences {
   readonly virtualInterfaces: readonly string[];
 }
 
-/** Reads {@link PodPreferences}; values that make no sense count as absent. */
+/**
+ * Reads {@link PodPreferences}; values that make no sense count as absent. DNS is captured only where the agent is set
+ * to do so, and there unless the pod opts out.
+ */
 export function podPreferences(
   pod: EnrollmentSubject,
   defaults: { readonly dnsCapture: boolean },
 ): PodPreferences {
   const annotations = pod.metadata.annotations ?? {};
   return {
-    dnsCapture: parseBoolean(annotations[dnsCaptureAnnotation]) ?? defaults.dnsCapture,
+    // Where the node proxy answers no DNS, a pod that asked for it would resolve no name any more.
+    dnsCapture: defaults.dnsCapture && parseBoolean(annotations[dnsCaptureAnnotation]) !== false,
     bypassInbound: parseBoolean(annotations[bypassInboundAnnotation]) ?? false,
     virtualInterfaces: (annotations[virtualInterfacesAnnotation] ?? '')
       .split(',')

@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
 import { events, pods } from '#base/kube/resource.js';
 import type { KubeObject, Pod } from '#base/kube/types.js';
-import { bank, curlFrom, deployBank, enrollNamespace, installMesh, sleep } from '../../harness/bank.js';
+import {
+  bank,
+  curlFrom,
+  deployBank,
+  enrollNamespace,
+  expectRefused,
+  installMesh,
+  sleep,
+} from '../../harness/bank.js';
 import { eventually, waitForPods } from '../../harness/cluster.js';
 import { useSandbox } from '../../harness/sandbox.js';
 
@@ -87,8 +95,7 @@ test('a node that the CNI agent leaves for good keeps its pods healthy and lets 
   const url = `http://${before.status?.podIP}:8080/`;
   // STRICT is in force: who is not of the mesh gets no answer, the kubelet does.
   await eventually(
-    async () =>
-      expect((await curlFrom(client, { namespace: 'outside', app: 'sleep' }, url)).exitCode).not.toBe(0),
+    async () => expectRefused(await curlFrom(client, { namespace: 'outside', app: 'sleep' }, url)),
     { timeoutMs: 20_000 },
   );
 
@@ -109,7 +116,7 @@ test('a node that the CNI agent leaves for good keeps its pods healthy and lets 
   expect(readySince(after)).toEqual(readySince(before));
   expect(after.status?.containerStatuses?.[0]?.restartCount).toBe(0);
   expect(await curlFrom(client, sleep, url)).toMatchObject({ exitCode: 0, status: 200 });
-  expect((await curlFrom(client, { namespace: 'outside', app: 'sleep' }, url)).exitCode).not.toBe(0);
+  expectRefused(await curlFrom(client, { namespace: 'outside', app: 'sleep' }, url));
   const verify = await meshctl(['verify-install']);
   expect(verify.exitCode).toBe(1);
   expect(verify.stdout).toMatch(

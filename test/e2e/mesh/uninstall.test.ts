@@ -12,6 +12,7 @@ import {
   curlFrom,
   deployBank,
   enrollNamespace,
+  expectRefused,
   installMesh,
   loadgenerator,
   onePod,
@@ -87,10 +88,9 @@ test('uninstall takes back what the mesh said of policies; the mesh can be put b
   expect(await curlFrom(client, loadgenerator, frontendUrl)).toMatchObject({ exitCode: 0, status: 200 });
   await installMesh(sandbox());
   await enrollNamespace(sandbox(), bank);
-  await eventually(
-    async () => expect((await curlFrom(client, loadgenerator, frontendUrl)).exitCode).not.toBe(0),
-    { timeoutMs: 15_000 },
-  );
+  await eventually(async () => expectRefused(await curlFrom(client, loadgenerator, frontendUrl)), {
+    timeoutMs: 15_000,
+  });
   await kubectl(['delete', '-f', 'test/e2e/fixtures/seed-frontend-policy.yaml']);
 });
 

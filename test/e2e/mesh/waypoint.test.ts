@@ -6,6 +6,7 @@ import {
   curlFrom,
   deployBank,
   enrollNamespace,
+  expectRefused,
   installMesh,
   loadgenerator,
   onePod,
@@ -126,7 +127,7 @@ test('without a ready waypoint the traffic is refused, not let through', async (
   const { client, kubectl, meshctl } = sandbox();
   const scaled = await kubectl(['scale', 'deployment', 'waypoint', '-n', bank, '--replicas=0']);
   expect(scaled.exitCode, scaled.stderr).toBe(0);
-  await eventually(async () => expect((await curlFrom(client, sleep, frontendUrl)).exitCode).not.toBe(0), {
+  await eventually(async () => expectRefused(await curlFrom(client, sleep, frontendUrl)), {
     timeoutMs: 20_000,
   });
   expect((await meshctl(['waypoint', 'status', 'waypoint', '-n', bank])).exitCode).toBe(1);

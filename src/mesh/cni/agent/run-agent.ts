@@ -1,3 +1,4 @@
+import { deferred } from '#base/system/until.js';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KubeClient } from '#base/kube/client.js';
@@ -201,12 +202,4 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
-}
-
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((r) => {
-    resolve = r;
-  });
-  return { promise, resolve };
 }

@@ -1,3 +1,4 @@
+import { pause } from '#base/system/until.js';
 import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { Client, type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import { messageOf } from '#base/errors/mesh-error.js';
@@ -262,18 +263,5 @@ function ready(client: Client, signal: AbortSignal): Promise<void> {
       if (error === undefined || error === null) resolve();
       else reject(new Error(`control plane not reachable: ${error.message}`, { cause: error }));
     });
-  });
-}
-
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, delayMs);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
   });
 }

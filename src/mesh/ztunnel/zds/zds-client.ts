@@ -1,3 +1,4 @@
+import { pause } from '#base/system/until.js';
 import { closeSync } from 'node:fs';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
@@ -125,17 +126,4 @@ async function handle(
   } finally {
     for (const fd of fds) closeSync(fd);
   }
-}
-
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, delayMs);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
 }

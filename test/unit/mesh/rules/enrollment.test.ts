@@ -75,6 +75,11 @@ describe('annotations', () => {
   it('lets a pod override DNS capture and inbound capture', () => {
     const of = (annotations: Record<string, string>) =>
       podPreferences({ metadata: { annotations } }, { dnsCapture: true });
+    const whereNobodyAnswers = podPreferences(
+      { metadata: { annotations: { 'ambient.istio.io/dns-capture': 'true' } } },
+      { dnsCapture: false },
+    );
+    expect(whereNobodyAnswers.dnsCapture, 'a pod asks for DNS that nobody answers').toBe(false);
     expect(of({})).toEqual({ dnsCapture: true, bypassInbound: false, virtualInterfaces: [] });
     expect(of({ 'ambient.istio.io/dns-capture': 'false' }).dnsCapture).toBe(false);
     expect(of({ 'ambient.istio.io/dns-capture': 'maybe' }).dnsCapture).toBe(true);
