@@ -6,37 +6,42 @@ import { makeStyle, wantsColor } from './style.js';
 /** Version of every document that meshctl prints. */
 export const documentApiVersion = 'meshctl.dev/v1';
 
+/** How a result is to look. */
+export interface ResultFormat {
+  readonly format: string;
+  readonly isColorAllowed: boolean;
+}
+
 /** Prints a result in the chosen format: exactly one document on stdout. */
-export async function printResult(
-  io: Io,
-  result: CommandResult,
-  options: { format: string; isColorAllowed: boolean },
-): Promise<void> {
+export async function printResult(io: Io, result: CommandResult, options: ResultFormat): Promise<void> {
+  const text = await renderResult(io, result, options);
+  if (text !== '') io.stdout(text);
+}
+
+/** A result in the chosen format, as it goes to stdout; empty when there is nothing to print. */
+export async function renderResult(io: Io, result: CommandResult, options: ResultFormat): Promise<string> {
   const { format } = options;
   const special = result.formats?.[format];
-  if (special !== undefined) {
-    io.stdout(withNewline(special()));
-    return;
-  }
+  if (special !== undefined) return withNewline(special());
   if (format === 'json' || format === 'yaml') {
-    await printDocument(io, format, { apiVersion: documentApiVersion, kind: result.kind, ...result.data });
-    return;
+    return renderDocument(format, { apiVersion: documentApiVersion, kind: result.kind, ...result.data });
   }
   const isWide = format === 'wide';
   const { makeTableRenderer } = await import('./table.js');
   const style = await makeStyle(wantsColor(io.isStdoutTty, options.isColorAllowed, io.env));
   const text = result.text({ wide: isWide, style, table: await makeTableRenderer({ wide: isWide }) });
-  if (text !== '') io.stdout(withNewline(text));
+  return text === '' ? '' : withNewline(text);
 }
 
 /** Prints one machine-readable document. */
 export async function printDocument(io: Io, format: 'json' | 'yaml', document: object): Promise<void> {
-  if (format === 'json') {
-    io.stdout(`${JSON.stringify(document, null, 2)}\n`);
-    return;
-  }
+  io.stdout(await renderDocument(format, document));
+}
+
+async function renderDocument(format: 'json' | 'yaml', document: object): Promise<string> {
+  if (format === 'json') return `${JSON.stringify(document, null, 2)}\n`;
   const { toYaml } = await import('./yaml-document.js');
-  io.stdout(toYaml(document));
+  return toYaml(document);
 }
 
 /** The document that stands for a failure with `-o json|yaml`. */

@@ -80,6 +80,11 @@ export const commandEntries: readonly CommandEntry[] = [
     load: () => import('./commands/version.js'),
   },
   {
+    path: 'status',
+    summary: 'the whole mesh on one screen',
+    load: () => import('./commands/status.js'),
+  },
+  {
     path: 'describe pod',
     summary: 'how a pod stands to the mesh, with evidence',
     aliases: ['describe pods', 'describe po'],

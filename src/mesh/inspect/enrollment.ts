@@ -9,6 +9,7 @@ import { type CaptureReport, capturePorts, isCaptured, type PodCapture } from '.
 import { certificateOf } from './certificate-report.js';
 import { adminGet, componentPods, podOnNode } from './component-pods.js';
 import type { MeshSettings } from './mesh-settings.js';
+import type { Observation } from './mesh-observer.js';
 import { isHeldUp, podReason } from './pod-reason.js';
 import { podInDump, type ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
@@ -130,6 +131,22 @@ export async function observeEnrollment(
       now: now(),
     }),
   );
+}
+
+/** What a node's components told, from looks that others share. */
+export function witnessesOf(
+  captures: Observation<CaptureReport>,
+  dump: Observation<ZtunnelDump>,
+): NodeWitnesses {
+  return {
+    captures:
+      captures.value === undefined
+        ? undefined
+        : new Map(captures.value.pods.map((p) => [`${p.namespace}/${p.name}`, p])),
+    ...(captures.value === undefined ? { captureError: captures.why } : {}),
+    dump: dump.value,
+    ...(dump.value === undefined ? { dumpError: dump.why } : {}),
+  };
 }
 
 /** Compares one pod's labels with what the witnesses of its node saw, whatever the pod's readiness. */

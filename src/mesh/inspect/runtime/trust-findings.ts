@@ -7,6 +7,7 @@ import { selfSignedSecret } from '../../identity/ca/material-secret.js';
 import { splitPem } from '../../identity/credentials.js';
 import type { Finding } from '../findings/finding.js';
 import type { MeshObserver } from '../mesh-observer.js';
+import { shownRoots } from '../shown-roots.js';
 import { type Distrust, distrustBetween, distrustText, type ProxyTrust } from '../trust.js';
 
 const rootConfigMap = 'istio-ca-root-cert';
@@ -25,10 +26,15 @@ export async function trustFindings(observer: MeshObserver): Promise<readonly Fi
   const [proxies, controller] = await Promise.all([observer.trust(), controllerTrust(observer)]);
   const distrust = distrustBetween([...(controller === undefined ? [] : [controller]), ...proxies]);
   const byIssuer = groupBy(distrust, ({ issuer }) => issuer);
-  return [...byIssuer].map(([issuer, pairs]) => findingOf(issuer, pairs, observer.meshNamespace));
+  const roots = rootLines([...(controller === undefined ? [] : [controller]), ...proxies]);
+  return [...byIssuer].map(([issuer, pairs]) => findingOf(issuer, { pairs, roots }, observer.meshNamespace));
 }
 
-function findingOf(issuer: string, pairs: readonly Distrust[], meshNamespace: string): Finding {
+function findingOf(
+  issuer: string,
+  { pairs, roots }: { readonly pairs: readonly Distrust[]; readonly roots: readonly string[] },
+  meshNamespace: string,
+): Finding {
   const holders = [...new Set(pairs.map(({ holder }) => holder))];
   const refusers = [...new Set(pairs.map(({ proxy }) => proxy))];
   const more = pairs.length - pairsMax;
@@ -37,9 +43,24 @@ function findingOf(issuer: string, pairs: readonly Distrust[], meshNamespace: st
     severity: 'error',
     message: `two roots are in use: certificates issued by ${issuer} (${someOf(holders)}) are not trusted by ${someOf(refusers)}`,
     subject: { kind: 'Secret', namespace: meshNamespace, name: selfSignedSecret },
-    evidence: [...pairs.slice(0, pairsMax).map(distrustText), ...(more > 0 ? [`${more} more pairs`] : [])],
+    evidence: [
+      ...roots,
+      ...pairs.slice(0, pairsMax).map(distrustText),
+      ...(more > 0 ? [`${more} more pairs`] : []),
+    ],
     fix: `Restore the former Secret ${meshNamespace}/${selfSignedSecret} and restart istiod, or let all proxies begin with the new root: kubectl rollout restart daemonset/ztunnel -n ${meshNamespace}, and every waypoint`,
   };
+}
+
+/** Who trusts which root: names of roots are alike, their fingerprints are not. */
+function rootLines(proxies: readonly ProxyTrust[]): readonly string[] {
+  const trusting = proxies.flatMap(({ proxy, identities }) => {
+    const roots = shownRoots([{ proxy, identities }]).map(({ fingerprint }) => fingerprint.slice(0, 16));
+    return roots.length === 0 ? [] : [{ proxy, roots: roots.sort().join(', ') }];
+  });
+  return [...groupBy(trusting, ({ roots }) => roots)].map(
+    ([roots, group]) => `root ${roots}: trusted by ${someOf(group.map(({ proxy }) => proxy))}`,
+  );
 }
 
 /** The roots that the controller publishes, as those of one more proxy; undefined when nobody can tell. */

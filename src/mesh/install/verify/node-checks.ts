@@ -1,4 +1,4 @@
-import { assessEnrollment, enrollablePods } from '../../inspect/enrollment.js';
+import { assessEnrollment, enrollablePods, witnessesOf } from '../../inspect/enrollment.js';
 import { componentPods, isPodReady, podOnNode } from '../../inspect/component-pods.js';
 import type { MeshObserver, Observation } from '../../inspect/mesh-observer.js';
 import type { ZtunnelDump } from '../../inspect/ztunnel-dump.js';
@@ -174,15 +174,7 @@ function podFact(from: {
     pod,
     intent,
     trustDomain,
-    witnesses: {
-      captures:
-        captures.value === undefined
-          ? undefined
-          : new Map(captures.value.pods.map((p) => [`${p.namespace}/${p.name}`, p])),
-      ...(captures.value === undefined ? { captureError: captures.why } : {}),
-      dump: dump.value,
-      ...(dump.value === undefined ? { dumpError: dump.why } : {}),
-    },
+    witnesses: witnessesOf(captures, dump),
     now,
   });
   // Captured before its first container starts: there is nothing to look at yet, and nothing wrong.

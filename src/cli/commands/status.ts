@@ -1,0 +1,142 @@
+import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
+import { type MeshStatus, meshStatus, type NodeComponent } from '#mesh/inspect/status/mesh-status.js';
+import { agoText } from '#mesh/inspect/runtime/node-findings.js';
+import { flattenFindings } from '#mesh/inspect/findings/fold.js';
+import { waypointShortfall } from '#mesh/inspect/waypoint-report.js';
+import { pause } from '#base/system/until.js';
+import { type CommandContext, type KubeConnection } from '../context.js';
+import { type CommandDefinition, type CommandResult, failOnOption, type TextView } from '../command.js';
+import { exitCodeOfFindings } from '../exit-code.js';
+import { findingsText } from '../finding-text.js';
+import { renderResult } from '../output.js';
+
+/** Between two looks of `--watch`, in milliseconds. */
+const watchIntervalMs = 2_000;
+
+/** Findings shown below the tables; `meshctl verify-install` shows all. */
+const findingsMax = 10;
+
+/** `meshctl status`: exit 1 when something is broken. */
+export const command: CommandDefinition = {
+  description:
+    'The whole mesh on one screen: components and pods of each node, waypoints, certificates and roots, and what is wrong. Exit code 1 when something is.',
+  options: [
+    failOnOption,
+    { flags: '-w, --watch', description: 'look again every two seconds, until interrupted' },
+  ],
+  examples: ['meshctl status', 'meshctl status --watch', 'meshctl status -o json | jq .findings'],
+  run: async (context) => {
+    const connection = await context.kube();
+    if (!context.options.flag('watch')) return look(context, connection);
+    return watch(context, connection);
+  },
+};
+
+async function look(context: CommandContext, { client }: KubeConnection): Promise<CommandResult> {
+  // What was seen a moment ago is not asked again within a look, and is with the next.
+  const status = await meshStatus(new MeshObserver(client, context.meshNamespace), Date.now());
+  return {
+    kind: 'MeshStatus',
+    data: { ...status },
+    text: (view) => render(status, view),
+    exitCode: exitCodeOfFindings(
+      status.findings.map(({ severity }) => severity),
+      context.options.text('fail-on') ?? 'error',
+    ),
+  };
+}
+
+/** Draws over the last look on a terminal; elsewhere one look follows the other. Ends with the signal, and with the exit code of the last look. */
+async function watch(context: CommandContext, connection: KubeConnection): Promise<number> {
+  let exitCode = 0;
+  const { io, signal } = context;
+  while (!signal.aborted) {
+    const result = await look(context, connection);
+    exitCode = result.exitCode ?? 0;
+    const text = await renderResult(io, result, {
+      format: context.output,
+      isColorAllowed: context.options.flag('color'),
+    });
+    context.write(io.isStdoutTty ? `\u001b[H\u001b[2J${text}` : text);
+    await pause(watchIntervalMs, signal);
+  }
+  return exitCode;
+}
+
+function render(status: MeshStatus, view: TextView): string {
+  const { style } = view;
+  const lines = [verdict(status, view), ''];
+  if (status.nodes.length > 0) {
+    lines.push(
+      view.table({
+        head: ['NODE', 'READY', 'ZTUNNEL', 'CNI', 'PODS IN MESH', 'CAPTURED'],
+        rows: status.nodes.map(({ name, isReady, ztunnel, cni, pods }) => [
+          name,
+          isReady ? 'yes' : 'NO',
+          componentText(ztunnel),
+          componentText(cni),
+          String(pods.enrolled),
+          `${pods.captured}${pods.starting === 0 ? '' : ` (${pods.starting} starting)`}`,
+        ]),
+      }),
+      '',
+    );
+  }
+  if (status.waypoints.length > 0) {
+    lines.push(
+      view.table({
+        head: ['WAYPOINT', 'FOR', 'STATE', 'PODS', 'USED BY'],
+        rows: status.waypoints.map((w) => [
+          `${w.namespace}/${w.name}`,
+          w.trafficType,
+          waypointShortfall(w) === undefined ? 'ready' : 'NOT READY',
+          `${w.pods.ready}/${w.pods.total}`,
+          w.users.join(', ') || 'nobody',
+        ]),
+      }),
+      '',
+    );
+  }
+  lines.push(...certificateLines(status));
+  const shown = status.findings.slice(0, findingsMax);
+  if (shown.length > 0) lines.push('', findingsText(shown, view));
+  const more = status.findings.length - shown.length;
+  if (more > 0) lines.push(style.dim(`${more} more findings: meshctl verify-install`));
+  return lines.join('\n');
+}
+
+function verdict({ controllers, namespace, findings, nodes }: MeshStatus, { style }: TextView): string {
+  const [first] = controllers;
+  const version = first === undefined ? 'no controller' : `controller ${first.version}`;
+  const enrolled = nodes.reduce((sum, { pods }) => sum + pods.enrolled, 0);
+  const captured = nodes.reduce((sum, { pods }) => sum + pods.captured, 0);
+  const where = `mesh in ${namespace}: ${version}, ${captured} of ${enrolled} pods captured on ${nodes.length} nodes`;
+  const errors = findings.filter(({ severity }) => severity === 'error').length;
+  const warnings = findings.filter(({ severity }) => severity === 'warning').length;
+  if (errors > 0) {
+    const follow = flattenFindings(findings).length - findings.length;
+    const folded = follow === 0 ? '' : ` (${follow} more follow from them)`;
+    return style.bad(`NOT FINE: ${errors} ${errors === 1 ? 'error' : 'errors'}${folded}; ${where}`);
+  }
+  if (warnings > 0)
+    return style.warn(`FINE, with ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}; ${where}`);
+  return style.good(`FINE; ${where}`);
+}
+
+function componentText(component: NodeComponent | undefined): string {
+  if (component === undefined) return 'MISSING';
+  return component.isReady ? component.version : `${component.version} NOT READY`;
+}
+
+function certificateLines({ certificates }: MeshStatus): string[] {
+  const { count, validCount, firstExpiry, roots } = certificates;
+  const expiry =
+    firstExpiry === undefined ? '' : `, the first ends in ${agoText(Date.parse(firstExpiry) - Date.now())}`;
+  return [
+    `certificates  ${validCount} of ${count} valid${expiry}`,
+    ...roots.map(
+      ({ subject, fingerprint, notAfter, proxyCount }) =>
+        `root          ${subject} (${fingerprint.slice(0, 16)}) until ${notAfter.slice(0, 10)}, trusted by ${proxyCount} proxies`,
+    ),
+  ];
+}

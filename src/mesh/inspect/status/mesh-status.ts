@@ -1,0 +1,188 @@
+import { isForbidden, isNotFound } from '#base/kube/api-error.js';
+import { groupBy } from '#base/collections/group-by.js';
+import { nodes as nodeResource } from '#base/kube/resource.js';
+import type { Node, Pod } from '#base/kube/types.js';
+import { checkConfiguration, checkedResources } from '../checks/configuration-checks.js';
+import { isPodReady } from '../component-pods.js';
+import { readConfiguration } from '../configuration/live-configuration.js';
+import { assessEnrollment, enrollablePods, type PodEnrollment, witnessesOf } from '../enrollment.js';
+import { type Finding, subjectOf } from '../findings/finding.js';
+import { foldFindings } from '../findings/fold.js';
+import type { MeshObserver } from '../mesh-observer.js';
+import { type ComponentVersion, meshVersions } from '../mesh-versions.js';
+import { runtimeFindings } from '../runtime/runtime-findings.js';
+import { listWaypoints, type WaypointReport, waypointShortfall } from '../waypoint-report.js';
+import { type CertificateSummary, certificateSummary } from './certificate-summary.js';
+
+/** A component's pod on a node. */
+export interface NodeComponent {
+  readonly pod: string;
+  readonly version: string;
+  readonly isReady: boolean;
+}
+
+/** One node: what of the mesh runs there, and how its pods stand. */
+export interface MeshNode {
+  readonly name: string;
+  readonly isReady: boolean;
+  readonly ztunnel: NodeComponent | undefined;
+  readonly cni: NodeComponent | undefined;
+  /** Pods that belong in the mesh, those of them that are captured, and those that have not started. */
+  readonly pods: { readonly enrolled: number; readonly captured: number; readonly starting: number };
+}
+
+/** The whole mesh on one screen. */
+export interface MeshStatus {
+  readonly namespace: string;
+  readonly controllers: readonly (NodeComponent & { readonly node: string })[];
+  readonly nodes: readonly MeshNode[];
+  readonly waypoints: readonly WaypointReport[];
+  readonly certificates: CertificateSummary;
+  readonly findings: readonly Finding[];
+}
+
+/** Looks at everything of the mesh once. `now` in milliseconds. */
+export async function meshStatus(observer: MeshObserver, now: number): Promise<MeshStatus> {
+  const { client, meshNamespace } = observer;
+  const [
+    allNodes,
+    versions,
+    controllers,
+    proxies,
+    agents,
+    waypoints,
+    trust,
+    runtime,
+    enrollment,
+    configuration,
+  ] = await Promise.all([
+    orNone(client.list<Node>(nodeResource)),
+    meshVersions(observer),
+    observer.components('controller'),
+    observer.components('ztunnel'),
+    observer.components('cni'),
+    orNone(listWaypoints(client, {})),
+    observer.trust(),
+    runtimeFindings(observer, { now }),
+    enrollmentOf(observer, now),
+    readConfiguration(observer, { resources: checkedResources() }),
+  ]);
+  const byNode = groupBy(enrollment, ({ node }) => node);
+  const named = [...allNodes.map(({ metadata }) => metadata.name), ...[...proxies, ...agents].map(nodeOf)];
+  const component = (pods: readonly Pod[], name: string): NodeComponent | undefined => {
+    const pod = pods.find((candidate) => nodeOf(candidate) === name);
+    return pod === undefined ? undefined : componentOf(pod, versions);
+  };
+  return {
+    namespace: meshNamespace,
+    controllers: controllers.map((pod) => ({ ...componentOf(pod, versions), node: nodeOf(pod) })),
+    nodes: [...new Set(named)]
+      .filter((name) => name !== '')
+      .sort()
+      .map((name) => ({
+        name,
+        isReady: isNodeReady(allNodes.find(({ metadata }) => metadata.name === name)),
+        ztunnel: component(proxies, name),
+        cni: component(agents, name),
+        pods: podCounts(byNode.get(name) ?? []),
+      })),
+    waypoints,
+    certificates: certificateSummary(trust, now),
+    findings: foldFindings([
+      ...runtime,
+      ...enrollmentFindings(enrollment, meshNamespace),
+      ...waypointFindings(waypoints, meshNamespace),
+      ...checkConfiguration(configuration),
+    ]),
+  };
+}
+
+async function enrollmentOf(observer: MeshObserver, now: number): Promise<readonly PodEnrollment[]> {
+  const { client, meshNamespace } = observer;
+  const settings = await observer.settings();
+  const subjects = await orNone(enrollablePods(client, { meshNamespace, namespaces: undefined, settings }));
+  return Promise.all(
+    subjects
+      .filter(({ intent }) => intent.isEnrolled)
+      .map(async ({ pod, intent }) => {
+        const node = nodeOf(pod);
+        const witnesses =
+          node === ''
+            ? undefined
+            : witnessesOf(...(await Promise.all([observer.captures(node), observer.dump(node)])));
+        return assessEnrollment({ pod, intent, trustDomain: settings.mesh.trustDomain, witnesses, now });
+      }),
+  );
+}
+
+/** Pods that belong in the mesh and are not captured. */
+function enrollmentFindings(pods: readonly PodEnrollment[], meshNamespace: string): readonly Finding[] {
+  return pods
+    .filter(({ missing }) => missing.length > 0)
+    .map(({ namespace, name, node, missing }) => ({
+      code: 'MESH0920',
+      severity: 'error' as const,
+      message: `Pod ${namespace}/${name} belongs in the mesh and is not captured: ${missing.join('; ')}`,
+      subject: { kind: 'Pod', namespace, name },
+      dependsOn: [
+        { kind: 'Node', name: node },
+        { kind: 'DaemonSet', namespace: meshNamespace, name: 'istio-cni-node' },
+        { kind: 'DaemonSet', namespace: meshNamespace, name: 'ztunnel' },
+      ],
+      fix: `meshctl describe pod ${name}.${namespace}`,
+    }));
+}
+
+/** Waypoints that are not ready: calls through them are refused. */
+function waypointFindings(waypoints: readonly WaypointReport[], meshNamespace: string): readonly Finding[] {
+  return waypoints.flatMap((waypoint) => {
+    const shortfall = waypointShortfall(waypoint);
+    const { namespace, name, users } = waypoint;
+    if (shortfall === undefined) return [];
+    return [
+      {
+        code: 'MESH0924',
+        severity: 'error' as const,
+        message: `waypoint ${namespace}/${name} is not ready: ${shortfall}`,
+        subject: { kind: 'Gateway', namespace, name },
+        dependsOn: [{ kind: 'Deployment', namespace: meshNamespace, name: 'istiod' }],
+        evidence: users.length === 0 ? [] : [`calls to its users are refused: ${users.join(', ')}`],
+        fix: `meshctl describe waypoint ${name}.${namespace}`,
+      },
+    ];
+  });
+}
+
+function podCounts(pods: readonly PodEnrollment[]): MeshNode['pods'] {
+  const count = (observed: PodEnrollment['observed']): number =>
+    pods.filter((pod) => pod.observed === observed).length;
+  return { enrolled: pods.length, captured: count('captured'), starting: count('notStarted') };
+}
+
+function componentOf(pod: Pod, versions: readonly ComponentVersion[]): NodeComponent {
+  const { name } = subjectOf({ kind: 'Pod', metadata: pod.metadata });
+  const version = versions.find((known) => known.pod === name)?.version ?? '';
+  return { pod: name, version, isReady: isPodReady(pod) };
+}
+
+function nodeOf({ spec }: Pod): string {
+  return spec.nodeName ?? '';
+}
+
+/** A node that nobody may list is taken at the word of what runs on it. */
+function isNodeReady(node: Node | undefined): boolean {
+  return (
+    node === undefined ||
+    node.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') === true
+  );
+}
+
+/** What does not exist, or may not be listed, is none; that it was not seen stands in the findings. */
+async function orNone<T>(list: Promise<readonly T[]>): Promise<readonly T[]> {
+  try {
+    return await list;
+  } catch (error) {
+    if (isNotFound(error) || isForbidden(error)) return [];
+    throw error;
+  }
+}
