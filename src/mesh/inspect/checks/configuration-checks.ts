@@ -2,10 +2,18 @@ import type { Resource } from '#base/kube/resource.js';
 import { type Configuration, kindKey } from '../configuration/configuration.js';
 import type { Finding } from '../findings/finding.js';
 import type { ConfigurationCheck } from './configuration-check.js';
+import { l4Policies } from './l4-policies-check.js';
 import { mistypedLabels } from './mistyped-labels.js';
+import { policyTargets } from './policy-targets-check.js';
+import { waypointBindings } from './waypoint-bindings-check.js';
 
 /** Every check of configuration. `analyze` runs all; `describe`, `status` and `verify-install` use the same. */
-export const configurationChecks: readonly ConfigurationCheck[] = [mistypedLabels];
+export const configurationChecks: readonly ConfigurationCheck[] = [
+  mistypedLabels,
+  waypointBindings,
+  policyTargets,
+  l4Policies,
+];
 
 /** Kinds that the checks read. */
 export function checkedResources(): readonly Resource[] {

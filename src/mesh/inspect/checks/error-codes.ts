@@ -21,4 +21,74 @@ export const checkCodes = {
     cause: 'The mesh selects by labels; an annotation of the same name has no effect.',
     fix: 'Set it as a label.',
   },
+  MESH1110: {
+    kind: 'failed',
+    title: 'a waypoint that is used does not exist',
+    cause:
+      'A label istio.io/use-waypoint names a Gateway that is not there: calls are refused, or with waypointFailurePolicy open go past it.',
+    fix: 'Create the waypoint with "meshctl waypoint apply", or remove the label.',
+  },
+  MESH1111: {
+    kind: 'failed',
+    title: 'a waypoint that is used is not ready',
+    cause: 'The Gateway exists and has no address yet: calls through it are refused until it has.',
+    fix: 'Look at it with "meshctl waypoint status"; its pods say why they are not ready.',
+  },
+  MESH1112: {
+    kind: 'failed',
+    title: 'a waypoint does not admit the namespace that uses it',
+    cause:
+      'allowedRoutes of the listener of the Gateway do not admit the namespace: calls go past the waypoint, without its policies.',
+    fix: 'Let the listener admit the namespace, or use a waypoint of the own namespace.',
+  },
+  MESH1113: {
+    kind: 'failed',
+    title: 'a waypoint is not for the traffic it is used for',
+    cause:
+      'The label istio.io/waypoint-for of the Gateway leaves out the services or the workloads that use it: calls go past it.',
+    fix: 'Make it for all traffic: meshctl waypoint apply NAME --for all --overwrite.',
+  },
+  MESH1120: {
+    kind: 'failed',
+    title: 'a policy is enforced by nobody at its target',
+    cause: 'The target has no waypoint that enforces the policy, so that calls it denies are admitted.',
+    fix: 'Give the Service a waypoint (istio.io/use-waypoint), or write the policy with a selector for the node proxies.',
+  },
+  MESH1121: {
+    kind: 'failed',
+    title: 'the target of a policy does not exist',
+    cause: 'targetRefs name a Service, Gateway or GatewayClass that is not there.',
+    fix: 'Correct the name in targetRefs; targets are in the namespace of the policy.',
+  },
+  MESH1122: {
+    kind: 'failed',
+    title: 'a policy is not enforced as it is written',
+    cause: 'A waypoint cannot evaluate a part of the policy, and refuses what it would have decided.',
+    fix: 'Rewrite the part that the message names.',
+  },
+  MESH1130: {
+    kind: 'failed',
+    title: 'a policy asks node proxies for HTTP',
+    cause:
+      'A policy without targetRefs is enforced by node proxies, which see connections and no requests: rules with HTTP attributes admit nobody or refuse everybody.',
+    fix: 'Attach the policy to a waypoint with targetRefs.',
+  },
+  MESH1131: {
+    kind: 'failed',
+    title: 'a policy selects no pod',
+    cause: 'No pod of the namespace has the labels of the selector.',
+    fix: 'Compare the selector with the labels of the pods.',
+  },
+  MESH1132: {
+    kind: 'failed',
+    title: 'a policy selects pods outside the mesh only',
+    cause: 'Policies are enforced for pods of the mesh; none of the selected ones is.',
+    fix: 'Enroll the namespace with "meshctl enroll".',
+  },
+  MESH1133: {
+    kind: 'failed',
+    title: 'a PeerAuthentication is not followed as it is written',
+    cause: 'The mesh cannot do a part of it, such as DISABLE or ports without a selector.',
+    fix: 'Correct the part that the message names.',
+  },
 } as const satisfies Record<string, ErrorCode>;

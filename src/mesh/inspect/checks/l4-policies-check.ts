@@ -1,0 +1,131 @@
+import { authorizationPolicies, namespaces, peerAuthentications, pods } from '#base/kube/resource.js';
+import type { AuthorizationPolicy, Namespace, PeerAuthentication, Pod } from '#base/kube/types.js';
+import { groupBy } from '#base/collections/group-by.js';
+import { decideEnrollment } from '../../rules/enrollment.js';
+import { convertToL4, l4Shortfall } from '../../rules/l4-authorization.js';
+import { peerAuthFacts, peerAuthShortfall } from '../../rules/mtls-mode.js';
+import { appliesAtZtunnel, hasTargetRefs, selectorOf } from '../../rules/policy-targets.js';
+import type { Configuration } from '../configuration/configuration.js';
+import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { conditionEvidence } from './condition-evidence.js';
+import type { ConfigurationCheck } from './configuration-check.js';
+
+/**
+ * Policies for node proxies that are not enforced as they are written, or at nobody: HTTP in a policy without targetRefs,
+ * selectors that match no pod, pods that are not in the mesh.
+ */
+export const l4Policies: ConfigurationCheck = {
+  codes: ['MESH1130', 'MESH1131', 'MESH1132', 'MESH1133'],
+  reads: [authorizationPolicies, peerAuthentications, namespaces, pods],
+  run: (configuration) => [
+    ...configuration
+      .list<AuthorizationPolicy>(authorizationPolicies)
+      .filter((policy) => configuration.isAskedAbout(policy) && !hasTargetRefs(policy))
+      .flatMap((policy) => shortfallFindings(policy, configuration)),
+    ...reachFindings(configuration),
+    ...configuration
+      .list<PeerAuthentication>(peerAuthentications)
+      .filter((policy) => configuration.isAskedAbout(policy))
+      .flatMap((policy) => peerAuthFindings(policy, configuration)),
+  ],
+};
+
+function shortfallFindings(policy: AuthorizationPolicy, configuration: Configuration): Finding[] {
+  const conversion = convertToL4(policy, configuration.settings.mesh);
+  const shortfall = l4Shortfall(conversion);
+  if (shortfall === undefined) return [];
+  const subject = subjectOf(policy);
+  const place = configuration.placeOf(policy);
+  const action = policy.spec?.action ?? 'ALLOW';
+  const admitsNobody =
+    action === 'ALLOW' &&
+    conversion.authorization !== undefined &&
+    conversion.authorization.rules.length === 0;
+  const effect = admitsNobody ? 'every call to the pods it selects is refused' : shortfall;
+  return [
+    {
+      code: 'MESH1130',
+      severity: 'error',
+      message: `${subjectText(subject)} (${action}) asks node proxies for what only a waypoint can do: ${effect}`,
+      subject,
+      concerns:
+        selectorOf(policy) === undefined
+          ? [{ kind: 'Namespace', name: policy.metadata.namespace ?? '' }]
+          : [],
+      evidence: [...(admitsNobody ? [shortfall] : []), ...conditionEvidence(policy)],
+      fix: `Attach it to a waypoint: replace spec.selector by targetRefs to the Service; meshctl waypoint apply -n ${policy.metadata.namespace}`,
+      ...(place === undefined ? {} : { place }),
+    },
+  ];
+}
+
+/** Selectors that match nothing, and pods that policies select in vain because they are not in the mesh. */
+function reachFindings(configuration: Configuration): Finding[] {
+  const { rootNamespace } = configuration.settings.mesh;
+  const byNamespace = groupBy(configuration.list<Pod>(pods), ({ metadata }) => metadata.namespace ?? '');
+  const labelsOf = new Map(
+    configuration.list<Namespace>(namespaces).map(({ metadata }) => [metadata.name, metadata.labels ?? {}]),
+  );
+  return configuration
+    .list<AuthorizationPolicy>(authorizationPolicies)
+    .filter((policy) => configuration.isAskedAbout(policy) && !hasTargetRefs(policy))
+    .flatMap((policy): Finding[] => {
+      const namespace = policy.metadata.namespace ?? '';
+      // Those of the whole mesh concern pods that nobody asked about.
+      if (namespace === rootNamespace || !configuration.isSeen(pods, namespace)) return [];
+      const selected = (byNamespace.get(namespace) ?? []).filter((pod) =>
+        appliesAtZtunnel(policy, { namespace, labels: pod.metadata.labels ?? {} }, rootNamespace),
+      );
+      const subject = subjectOf(policy);
+      const place = configuration.placeOf(policy);
+      const common = { subject, ...(place === undefined ? {} : { place }) };
+      const selector = selectorOf(policy);
+      if (selected.length === 0) {
+        if (selector === undefined) return [];
+        const wanted = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
+        return [
+          {
+            ...common,
+            code: 'MESH1131',
+            severity: 'warning',
+            message: `${subjectText(subject)} selects no pod: none in ${namespace} has ${wanted.join(',')}`,
+            fix: `kubectl get pods -n ${namespace} --show-labels`,
+          },
+        ];
+      }
+      const outside = selected.filter(
+        (pod) =>
+          !decideEnrollment(pod, labelsOf.get(namespace), configuration.settings.enrollment).isEnrolled,
+      );
+      if (outside.length < selected.length) return [];
+      return [
+        {
+          ...common,
+          code: 'MESH1132',
+          severity: 'warning',
+          message: `${subjectText(subject)} has no effect: none of the ${selected.length} pods it selects is in the mesh`,
+          concerns: outside.map(subjectOf),
+          fix: `meshctl enroll ${namespace} --wait`,
+        },
+      ];
+    });
+}
+
+function peerAuthFindings(policy: PeerAuthentication, configuration: Configuration): Finding[] {
+  const { rootNamespace } = configuration.settings.mesh;
+  const shortfall = peerAuthShortfall(peerAuthFacts(policy), rootNamespace);
+  if (shortfall === undefined) return [];
+  const subject = subjectOf(policy);
+  const place = configuration.placeOf(policy);
+  return [
+    {
+      code: 'MESH1133',
+      severity: 'warning',
+      message: `${subjectText(subject)} is not followed as it is written: ${shortfall}`,
+      subject,
+      evidence: conditionEvidence(policy),
+      fix: `kubectl edit peerauthentication ${policy.metadata.name} -n ${policy.metadata.namespace}`,
+      ...(place === undefined ? {} : { place }),
+    },
+  ];
+}
