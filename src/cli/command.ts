@@ -1,4 +1,5 @@
 import type { CommandContext } from './context.js';
+import type { ProseLayout } from './prose.js';
 
 /** A flag of a command, in commander's notation. */
 export interface OptionSpec {
@@ -27,10 +28,19 @@ export interface ArgumentSpec {
 export interface TextView {
   /** `-o wide`. */
   readonly wide: boolean;
+  /** Columns of the terminal, 60 to 250; infinite when the output is no terminal: then nothing is wrapped or dropped. */
+  readonly width: number;
   readonly style: Style;
-  /** Plain aligned columns. */
+  /** Plain aligned columns, no wider than the terminal if words allow. */
   readonly table: (rows: TableRows) => string;
+  /** Running text, wrapped at the margin between words. Color it afterwards. */
+  readonly prose: (text: string, layout?: ProseLayout) => string;
+  /** Labels and texts below each other, the texts aligned and wrapped beside the labels. */
+  readonly facts: (facts: readonly Fact[], layout?: { readonly indent?: number }) => string;
 }
+
+/** A label and what there is to say; an empty label goes on with the one above. */
+export type Fact = readonly [label: string, text: string];
 
 /** Colors and marks; plain text when color is off. */
 export interface Style {
@@ -46,6 +56,10 @@ export interface TableRows {
   readonly rows: readonly (readonly string[])[];
   /** Columns shown only with `-o wide`, by header. */
   readonly wideOnly?: readonly string[];
+  /** Columns that a narrow terminal does without, by header, the first to go first. The last column shown is wrapped instead. */
+  readonly optional?: readonly string[];
+  /** Columns before each line. */
+  readonly indent?: number;
 }
 
 /** What a command found or did. The frame prints it in the format the user asked for. */

@@ -5,6 +5,8 @@ export interface Io {
   /** stdin and stderr are terminals: questions may be asked, progress may be animated. */
   readonly isInteractive: boolean;
   readonly isStdoutTty: boolean;
+  /** Columns of the terminal, where there is one that tells. */
+  readonly columns?: number | undefined;
   readonly env: NodeJS.ProcessEnv;
   /**
    * Tells a listener of SIGTERM, SIGHUP and SIGINT, for another program to end by, until the returned function is
@@ -20,6 +22,10 @@ export function processIo(env: NodeJS.ProcessEnv): Io {
     stderr: (text) => void process.stderr.write(text),
     isInteractive: process.stdin.isTTY && process.stderr.isTTY,
     isStdoutTty: process.stdout.isTTY,
+    // Read anew by every look of a command that watches: windows are resized.
+    get columns() {
+      return process.stdout.columns || process.stderr.columns || undefined;
+    },
     env,
     signals: processSignals,
   };

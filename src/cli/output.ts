@@ -1,7 +1,6 @@
 import type { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandResult } from './command.js';
 import type { Io } from './io.js';
-import { makeStyle, wantsColor } from './style.js';
 
 /** Version of every document that meshctl prints. */
 export const documentApiVersion = 'meshctl.dev/v1';
@@ -26,10 +25,10 @@ export async function renderResult(io: Io, result: CommandResult, options: Resul
   if (format === 'json' || format === 'yaml') {
     return renderDocument(format, { apiVersion: documentApiVersion, kind: result.kind, ...result.data });
   }
-  const isWide = format === 'wide';
-  const { makeTableRenderer } = await import('./table.js');
-  const style = await makeStyle(wantsColor(io.isStdoutTty, options.isColorAllowed, io.env));
-  const text = result.text({ wide: isWide, style, table: await makeTableRenderer({ wide: isWide }) });
+  const { makeTextView } = await import('./text-view.js');
+  const text = result.text(
+    await makeTextView(io, { isWide: format === 'wide', isColorAllowed: options.isColorAllowed }),
+  );
   return text === '' ? '' : withNewline(text);
 }
 

@@ -1,0 +1,55 @@
+import { stripVTControlCharacters } from 'node:util';
+
+/** Where running text stands. All counts are columns. */
+export interface ProseLayout {
+  /** Before the first line. Default 0. */
+  readonly indent?: number;
+  /** Before every further line. Default: as the first. */
+  readonly hanging?: number;
+}
+
+/** Narrower than this, words one below the other are harder to read than lines that run over the margin. */
+const leastText = 24;
+
+/**
+ * Wraps text at a margin of `width` columns (infinite: not at all). Lines break between words only: a word longer
+ * than its line runs over the margin. What stands in double quotes or backticks, such as a command to copy, stays
+ * in one piece when a line has room for it. Line breaks in the text stay; colors take no room.
+ */
+export function wrapProse(
+  text: string,
+  width: number,
+  { indent = 0, hanging = indent }: ProseLayout = {},
+): string {
+  const lines: string[] = [];
+  for (const paragraph of text.split('\n')) {
+    const own = /^ */.exec(paragraph)?.[0].length ?? 0;
+    let margin = own + (lines.length === 0 ? indent : hanging);
+    let line = '';
+    for (const word of pieces(paragraph, width - margin, width - own - hanging)) {
+      const longer = line === '' ? word : `${line} ${word}`;
+      if (line !== '' && columnsOf(longer) > Math.max(width - margin, leastText)) {
+        lines.push(`${' '.repeat(margin)}${line}`);
+        margin = own + hanging;
+        line = word;
+      } else line = longer;
+    }
+    lines.push(line === '' ? '' : `${' '.repeat(margin)}${line}`);
+  }
+  return lines.join('\n');
+}
+
+/** Columns that text takes on a terminal: names and sentences of ours, without wide characters. */
+export function columnsOf(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
+/** What no line break may part: a text that fits as it is; else words, and quoted phrases that fit on a line. */
+function pieces(paragraph: string, firstRoom: number, room: number): string[] {
+  const text = paragraph.trim();
+  if (columnsOf(text) <= firstRoom) return [text];
+  const quoted = /(?:(?<![^\s([{])(?:"[^"]*"|`[^`]*`)|\S)+/g;
+  return (text.match(quoted) ?? []).flatMap((piece) =>
+    columnsOf(piece) <= Math.max(room, leastText) ? [piece] : piece.split(/\s+/),
+  );
+}
