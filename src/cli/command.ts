@@ -1,5 +1,5 @@
 import type { CommandContext } from './context.js';
-import type { ProseLayout } from './prose.js';
+import type { Fact, ProseLayout } from './prose.js';
 
 /** A flag of a command, in commander's notation. */
 export interface OptionSpec {
@@ -39,9 +39,6 @@ export interface TextView {
   readonly facts: (facts: readonly Fact[], layout?: { readonly indent?: number }) => string;
 }
 
-/** A label and what there is to say; an empty label goes on with the one above. */
-export type Fact = readonly [label: string, text: string];
-
 /** Colors and marks; plain text when color is off. */
 export interface Style {
   bold(text: string): string;
@@ -66,14 +63,30 @@ export interface TableRows {
 export interface CommandResult {
   /** `kind` of the JSON document. */
   readonly kind: string;
-  /** Body of the JSON document; `apiVersion` and `kind` are put in front of it. */
-  readonly data: Readonly<Record<string, unknown>>;
+  /** Body of the JSON document; `apiVersion` and `kind` are put in front of it, and are not its own to say. */
+  readonly data: Readonly<Record<string, unknown>> & { readonly kind?: never; readonly apiVersion?: never };
   /** Human-readable form for `-o table` and `-o wide`. */
   readonly text: (view: TextView) => string;
   /** Further formats by name (`junit`, `sarif`, ...). They must be listed in the definition's `formats`. */
   readonly formats?: Readonly<Record<string, () => string>>;
   /** Default 0. */
   readonly exitCode?: number;
+  /** What kept the rest from being found: told on standard error after the result, and its exit code is the command's. */
+  readonly failure?: unknown;
+}
+
+/** Something a command asks of the API server, and what for. */
+export interface CommandPermission {
+  /** As in a Role: get, list, watch, create, patch, delete. */
+  readonly verbs: readonly string[];
+  /** Plural name, with a subresource where one is meant: `pods/portforward`. */
+  readonly resource: string;
+  /** API group; without it the core group. */
+  readonly group?: string;
+  /** `namespace` is the one asked about, which is every one with `-A`. */
+  readonly in: 'cluster' | 'namespace' | 'mesh namespace';
+  /** What for, as the end of "to ...". */
+  readonly why: string;
 }
 
 /**
@@ -86,6 +99,8 @@ export interface CommandDefinition {
   readonly args?: readonly ArgumentSpec[];
   readonly options?: readonly OptionSpec[];
   readonly examples?: readonly string[];
+  /** What its user must be allowed in the cluster, as its help tells it; none for commands that need no cluster. */
+  readonly permissions?: readonly CommandPermission[];
   /** Values of `-o`; default table, wide, json, yaml. The first is the default. */
   readonly formats?: readonly string[];
   /** `--timeout` when the user gives none, in milliseconds. Default 30 s. */

@@ -50,6 +50,12 @@ export const cliCodes = {
     cause: 'The code is not in the catalog.',
     fix: 'Codes look like MESH0100; the message of the failed command shows its code.',
   },
+  MESH0109: {
+    kind: 'usage',
+    title: 'Incomplete command',
+    cause: 'The words after meshctl name a group of commands, not one of them.',
+    fix: 'Run it with --help for the commands of the group.',
+  },
   MESH0199: {
     kind: 'bug',
     title: 'Unexpected error',

@@ -2,6 +2,7 @@ import { errorCatalog } from './error-catalog.js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { Style } from './command.js';
 import { exitCodeOf } from './exit-code.js';
+import { wrapProse } from './prose.js';
 
 /** A failure ready to be shown. */
 export interface ErrorReport {
@@ -26,12 +27,25 @@ export function reportOf(thrown: unknown, isInterrupted: boolean): ErrorReport {
 }
 
 /** The report for people: code, what failed, evidence, what to do. */
-export function formatReport(report: ErrorReport, style: Style, isVerbose: boolean): string {
+export function formatReport(
+  report: ErrorReport,
+  { style, isVerbose, width }: { style: Style; isVerbose: boolean; width: number },
+): string {
   const { error } = report;
-  const lines = [`${style.bad(`error ${error.code}:`)} ${error.message}`];
-  if (error.evidence !== undefined) lines.push(...indented(error.evidence));
-  if (error.hint !== undefined) lines.push(`  ${style.bold('fix:')} ${error.hint}`);
-  lines.push(style.dim(`  meshctl explain ${error.code}`));
+  const head = `error ${error.code}:`;
+  const lines = [
+    wrapProse(`${head} ${error.message}`, width, { hanging: 2 }).replace(head, style.bad(head)),
+    ...(error.evidence === undefined ? [] : [wrapProse(error.evidence, width, { indent: 2, hanging: 2 })]),
+    ...(error.hint === undefined
+      ? []
+      : [
+          wrapProse(`fix: ${error.hint}`, width, { indent: 2, hanging: 7 }).replace(
+            'fix:',
+            style.bold('fix:'),
+          ),
+        ]),
+    style.dim(`  meshctl explain ${error.code}`),
+  ];
   if (isVerbose) lines.push(...causes(error.cause));
   return lines.join('\n');
 }

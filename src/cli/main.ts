@@ -1,8 +1,10 @@
+import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandContext, KubeConnection } from './context.js';
 import { processIo, type Io } from './io.js';
-import { groupHelp } from './help.js';
+import { commandHelp, groupHelp, wordsAfter } from './help.js';
 import { resolveCommand } from './resolve-command.js';
 import { exitCode } from './exit-code.js';
+import { widthOf } from './width.js';
 
 const defaultTimeoutMs = 30_000;
 
@@ -22,25 +24,28 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   }
 }
 
+/** One invocation and what it talks to. */
+interface Call {
+  readonly args: readonly string[];
+  readonly io: Io;
+  readonly signal: AbortSignal;
+}
+
 /** Runs one invocation; `main` without the process around it. */
-export async function runCli(call: {
-  args: readonly string[];
-  io: Io;
-  signal: AbortSignal;
-}): Promise<number> {
+export async function runCli(call: Call): Promise<number> {
   const { args, io, signal } = call;
   try {
     if (args[0] === '--version')
       return await runCli({ ...call, args: ['version', '--client', ...args.slice(1)] });
     const resolved = resolveCommand(args);
-    if (resolved.what === 'group') return showGroup(resolved.path, resolved.isHelpAsked, io);
+    if (resolved.what === 'group') return await showGroup(resolved, call);
     const [{ command: definition }, { parseArguments }] = await Promise.all([
       resolved.entry.load(),
       import('./parse.js'),
     ]);
     const parsed = parseArguments(resolved.entry, definition, resolved.args);
     if (parsed.what === 'help') {
-      io.stdout(parsed.text);
+      io.stdout(commandHelp(resolved.entry, definition, widthOf(io.isStdoutTty, io)));
       return exitCode.fine;
     }
     const { options } = parsed;
@@ -71,6 +76,7 @@ export async function runCli(call: {
       if (typeof result === 'number') return result;
       const { printResult } = await import('./output.js');
       await printResult(io, result, { format: context.output, isColorAllowed: options.flag('color') });
+      if (result.failure !== undefined) return await tellFailure(result.failure, call);
       return result.exitCode ?? exitCode.fine;
     } finally {
       progress.close();
@@ -80,30 +86,47 @@ export async function runCli(call: {
   }
 }
 
-function showGroup(path: string, isHelpAsked: boolean, io: Io): number {
+async function showGroup(group: { path: string; isHelpAsked: boolean }, call: Call): Promise<number> {
+  const { path, isHelpAsked } = group;
+  const { args, io } = call;
   if (isHelpAsked) {
-    io.stdout(groupHelp(path));
+    io.stdout(groupHelp(path, widthOf(io.isStdoutTty, io)));
     return exitCode.fine;
   }
   // A bare group is an incomplete command: a script that forgot a word must notice.
-  io.stderr(groupHelp(path));
+  if (machineFormat(args) !== undefined) {
+    const words = path === '' ? 'meshctl' : `meshctl ${path}`;
+    const hint = `One of: ${wordsAfter(path).join(', ')}; "${words} --help" tells what they do.`;
+    return await showError(new MeshError('MESH0109', `"${words}" needs one more word`, { hint }), call);
+  }
+  io.stderr(groupHelp(path, widthOf(io.isInteractive, io)));
   return exitCode.usage;
 }
 
-async function showError(
-  thrown: unknown,
-  call: { args: readonly string[]; io: Io; signal: AbortSignal },
-): Promise<number> {
+async function showError(thrown: unknown, call: Call): Promise<number> {
   const { args, io, signal } = call;
-  const [{ reportOf, formatReport }, { makeStyle, wantsColor }, { errorDocument, printDocument }] =
-    await Promise.all([import('./error-report.js'), import('./style.js'), import('./output.js')]);
+  const [{ reportOf }, { errorDocument, printDocument }, code] = await Promise.all([
+    import('./error-report.js'),
+    import('./output.js'),
+    tellFailure(thrown, call),
+  ]);
   const report = reportOf(thrown, signal.aborted);
-  const isVerbose = args.includes('-v') || args.includes('--verbose');
-  const style = await makeStyle(wantsColor(io.isInteractive, !args.includes('--no-color'), io.env));
-  io.stderr(`${formatReport(report, style, isVerbose)}\n`);
   const format = machineFormat(args);
   if (format !== undefined)
     await printDocument(io, format, errorDocument(report.error, report.kind, report.exitCode));
+  return code;
+}
+
+/** A failure for people, on standard error; resolves to its exit code. */
+async function tellFailure(thrown: unknown, { args, io, signal }: Call): Promise<number> {
+  const [{ reportOf, formatReport }, { makeStyle, wantsColor }] = await Promise.all([
+    import('./error-report.js'),
+    import('./style.js'),
+  ]);
+  const report = reportOf(thrown, signal.aborted);
+  const isVerbose = args.includes('-v') || args.includes('--verbose');
+  const style = await makeStyle(wantsColor(io.isInteractive, !args.includes('--no-color'), io.env));
+  io.stderr(`${formatReport(report, { style, isVerbose, width: widthOf(io.isInteractive, io) })}\n`);
   return report.exitCode;
 }
 

@@ -11,7 +11,7 @@ import { flagNames } from './resolve-command.js';
 /** A parsed invocation, or the help text that was asked for. */
 export type Parsed =
   | { readonly what: 'run'; readonly args: readonly string[]; readonly options: Options }
-  | { readonly what: 'help'; readonly text: string };
+  | { readonly what: 'help' };
 
 /** Parses the arguments of one command. Throws a usage MeshError (MESH0101 to MESH0103). */
 export function parseArguments(
@@ -26,35 +26,22 @@ export function parseArguments(
     (spec) => !flagNames(spec).some((flag) => ownFlags.has(flag)),
   );
   const specs = [...own, ...shared];
-  let helpText = '';
   const command = new Command(`meshctl ${entry.path}`)
     .exitOverride()
-    .configureOutput({
-      writeOut: (text) => {
-        helpText += text;
-      },
-      writeErr: () => undefined,
-    })
-    .summary(entry.summary)
-    .description(definition.description ?? `${capitalized(entry.summary)}.`)
+    .configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
     .showSuggestionAfterError(false)
     .helpOption('-h, --help', 'this text')
     .action(() => undefined);
   for (const arg of definition.args ?? []) command.addArgument(new Argument(arg.name, arg.description));
   for (const spec of own) command.addOption(commanderOption(spec));
-  command.optionsGroup('Global options:');
   for (const spec of shared) command.addOption(commanderOption(spec));
-  const examples = definition.examples ?? [];
-  if (examples.length > 0) {
-    command.addHelpText('after', `\nExamples:\n${examples.map((e) => `  ${e}`).join('\n')}`);
-  }
   try {
     const count = definition.passThroughAfter;
     const words = count === undefined ? args : separated(specs, args, count);
-    command.parse(withoutAliases(specs, words), { from: 'user' });
+    command.parse(plainFlags(specs, withoutAliases(specs, words)), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.code === 'commander.helpDisplayed') return { what: 'help', text: helpText };
+    if (error.code === 'commander.helpDisplayed') return { what: 'help' };
     throw usageError(error, entry, specs);
   }
   return { what: 'run', args: command.args, options: new Options(command.opts()) };
@@ -118,6 +105,26 @@ function withoutAliases(specs: readonly OptionSpec[], args: readonly string[]): 
   });
 }
 
+/** `--flag=true` and `--flag=false` as commander knows them: present or absent, and `--no-flag` where that is one. */
+function plainFlags(specs: readonly OptionSpec[], args: readonly string[]): string[] {
+  const takesValue = ({ flags: text }: OptionSpec): boolean => /[<[]/.test(text);
+  const flags = new Set(specs.filter((spec) => !takesValue(spec)).flatMap(flagNames));
+  const others = new Set(specs.filter(takesValue).flatMap(flagNames));
+  const end = args.indexOf('--');
+  return args.flatMap((arg, index) => {
+    const [, name = '', value] = /^(--[\w-]+)(?:=(.*))?$/.exec(arg) ?? [];
+    const isOwn = (end === -1 || index < end) && !others.has(name);
+    const negation = name.replace(/^--/, '--no-');
+    if (!isOwn || (value === undefined ? !flags.has(negation) : !flags.has(name) && !flags.has(negation)))
+      return [arg];
+    if (value !== undefined && !/^(?:true|false)$/.test(value)) {
+      throw new MeshError('MESH0103', `${name}: "${value}" is neither true nor false`);
+    }
+    if (flags.has(name)) return value === 'false' ? [] : [name];
+    return value === 'false' ? [negation] : [];
+  });
+}
+
 function usageError(error: CommanderError, entry: CommandEntry, specs: readonly OptionSpec[]): MeshError {
   const text = error.message.replace(/^error: /, '');
   const seeHelp = `"meshctl ${entry.path} --help" shows what it takes.`;
@@ -145,8 +152,4 @@ function usageError(error: CommanderError, entry: CommandEntry, specs: readonly 
     default:
       return new MeshError('MESH0102', text, { hint: seeHelp });
   }
-}
-
-function capitalized(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

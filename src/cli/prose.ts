@@ -1,5 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 
+/** A label and what there is to say; an empty label goes on with the one above. */
+export type Fact = readonly [label: string, text: string];
+
 /** Where running text stands. All counts are columns. */
 export interface ProseLayout {
   /** Before the first line. Default 0. */
@@ -37,6 +40,24 @@ export function wrapProse(
     lines.push(line === '' ? '' : `${' '.repeat(margin)}${line}`);
   }
   return lines.join('\n');
+}
+
+/** Labels and texts below each other: the texts aligned, and wrapped beside the labels. */
+export function alignFacts(
+  facts: readonly Fact[],
+  {
+    width,
+    indent,
+    paint = (label) => label,
+  }: { width: number; indent: number; paint?: (label: string) => string },
+): string {
+  const hanging = indent + Math.max(0, ...facts.map(([label]) => columnsOf(label))) + 2;
+  return facts
+    .map(([label, text]) => {
+      const before = `${' '.repeat(indent)}${paint(label)}${' '.repeat(hanging - indent - columnsOf(label))}`;
+      return `${before}${wrapProse(text, width, { indent: hanging }).slice(hanging)}`.trimEnd();
+    })
+    .join('\n');
 }
 
 /** Columns that text takes on a terminal: names and sentences of ours, without wide characters. */

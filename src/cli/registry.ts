@@ -8,6 +8,8 @@ export interface CommandEntry {
   readonly summary: string;
   /** Other complete paths that mean the same. */
   readonly aliases?: readonly string[];
+  /** For programs, not for people: in no list and no documentation. */
+  readonly hidden?: boolean;
   readonly load: () => Promise<{ readonly command: CommandDefinition }>;
 }
 
@@ -24,6 +26,38 @@ export const groups: Readonly<Record<string, string>> = {
   sandbox: 'a Kubernetes cluster on this machine',
   'sandbox node': 'nodes of a running sandbox',
 };
+
+/** The first words of commands, as the list of commands has them; what is in no section comes last. */
+export const sections: readonly { readonly title: string; readonly words: readonly string[] }[] = [
+  {
+    title: 'Install',
+    words: [
+      'precheck',
+      'install',
+      'verify-install',
+      'upgrade',
+      'uninstall',
+      'profile',
+      'manifest',
+      'images',
+      'migrate',
+    ],
+  },
+  {
+    title: 'Enroll',
+    words: ['enroll', 'unenroll', 'enrollment', 'waypoint', 'gateway', 'wait'],
+  },
+  {
+    title: 'Observe',
+    words: ['status', 'describe', 'analyze', 'authz', 'top', 'tap', 'graph', 'dashboard', 'version'],
+  },
+  {
+    title: 'Debug',
+    words: ['probe', 'logs', 'proxy-status', 'proxy-config', 'ztunnel-config', 'bug-report', 'explain'],
+  },
+  { title: 'Sandbox', words: ['sandbox'] },
+  { title: 'Command line', words: ['completion', 'options'] },
+];
 
 /** Every command, in the order help shows them. */
 export const commandEntries: readonly CommandEntry[] = [
@@ -257,5 +291,10 @@ export const commandEntries: readonly CommandEntry[] = [
     path: 'explain',
     summary: 'what an error code means and what to do',
     load: () => import('./commands/explain.js'),
+  },
+  {
+    path: 'options',
+    summary: 'the options that every command takes',
+    load: () => import('./commands/options.js'),
   },
 ];

@@ -12,6 +12,8 @@ export interface Logger {
 }
 
 const filter = { fallback: 'info' as LogLevel, scopes: new Map<string, LogLevel>() };
+/** Scopes that something writes to. */
+const scopes = new Set<string>();
 const output: { isJson: boolean; write: (line: string) => void } = {
   isJson: process.env['LOG_FORMAT'] === 'json',
   write: (line) => process.stdout.write(line),
@@ -23,6 +25,7 @@ const output: { isJson: boolean; write: (line: string) => void } = {
  * LOG_FORMAT=json. Callers never pass secrets.
  */
 export function createLogger(scope: string): Logger {
+  scopes.add(scope);
   const log = (level: LogLevel) => (message: string, fields?: LogFields) => {
     const limit = filter.scopes.get(scope) ?? filter.fallback;
     if (levels.indexOf(level) > levels.indexOf(limit)) return;
@@ -37,15 +40,20 @@ export function createLogger(scope: string): Logger {
 
 /**
  * Sets levels from a comma list of `level`, `scope=level` or `scope:level`; they add
- * to what is set unless `reset`. Returns the offending part when it cannot be read,
- * in which case nothing changes.
+ * to what is set unless `reset`. With `known`, nothing may name a scope that no logger
+ * has: not at the start, when loggers are yet to be made. Returns the offending part
+ * when it cannot be read, in which case nothing changes.
  */
-export function setLogLevel(spec: string, options: { reset?: boolean } = {}): string | undefined {
+export function setLogLevel(
+  spec: string,
+  options: { reset?: boolean; known?: boolean } = {},
+): string | undefined {
   const parsed: { scope?: string; level: LogLevel }[] = [];
   for (const part of spec.split(',').filter((p) => p !== '')) {
     const [a = '', b] = part.split(/[=:]/);
     const level = levels.find((l) => l === (b ?? a).toLowerCase());
     if (level === undefined) return part;
+    if (options.known === true && b !== undefined && !scopes.has(a)) return part;
     parsed.push(b === undefined ? { level } : { scope: a, level });
   }
   if (options.reset === true) {
@@ -62,6 +70,11 @@ export function setLogLevel(spec: string, options: { reset?: boolean } = {}): st
 /** The filter in force, in the grammar of {@link setLogLevel}. */
 export function currentLogLevel(): string {
   return [...[...filter.scopes].map(([s, l]) => `${s}=${l}`), filter.fallback].join(',');
+}
+
+/** The scopes that levels can be set for, in order. */
+export function logScopes(): readonly string[] {
+  return [...scopes].toSorted();
 }
 
 /** Sends lines elsewhere than standard output (a file, standard error). */

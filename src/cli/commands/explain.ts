@@ -1,5 +1,5 @@
 import { errorCatalog } from '../error-catalog.js';
-import { MeshError } from '#base/errors/mesh-error.js';
+import { type ErrorCode, type ErrorKind, MeshError } from '#base/errors/mesh-error.js';
 import { nearMiss } from '#base/errors/near-miss.js';
 import type { CommandDefinition } from '../command.js';
 import { exitCodeOf } from '../exit-code.js';
@@ -15,7 +15,7 @@ export const command: CommandDefinition = {
       const codes = Object.entries(errorCatalog).toSorted(([a], [b]) => a.localeCompare(b));
       return {
         kind: 'ErrorCodeList',
-        data: { items: codes.map(([code, entry]) => ({ code, ...entry, exitCode: exitCodeOf(entry.kind) })) },
+        data: { items: codes.map(([code, entry]) => codeData(code, entry)) },
         text: (view) =>
           view.table({
             head: ['CODE', 'EXIT', 'MEANING'],
@@ -35,9 +35,32 @@ export const command: CommandDefinition = {
     const exit = exitCodeOf(entry.kind);
     return {
       kind: 'ErrorCode',
-      data: { code, ...entry, exitCode: exit },
-      text: ({ style }) =>
-        `${style.bold(`${code}: ${entry.title}`)}\n\nCause: ${entry.cause}\nFix:   ${entry.fix}\n\nExit code ${exit}.`,
+      data: codeData(code, entry),
+      text: ({ style, prose, facts }) =>
+        [
+          style.bold(prose(`${code}: ${entry.title}`)),
+          '',
+          facts([
+            ['Cause', entry.cause],
+            ['Fix', entry.fix],
+            ['Exit code', String(exit)],
+          ]),
+        ].join('\n'),
     };
   },
 };
+
+/** A code as documents have it; `reason` as in the document of an error. */
+function codeData(
+  code: string,
+  { kind, title, cause, fix }: ErrorCode,
+): {
+  readonly code: string;
+  readonly reason: ErrorKind;
+  readonly title: string;
+  readonly cause: string;
+  readonly fix: string;
+  readonly exitCode: number;
+} {
+  return { code, reason: kind, title, cause, fix, exitCode: exitCodeOf(kind) };
+}

@@ -43,6 +43,7 @@ export const manifestDiffCommand: CommandDefinition = {
     'Shows how the cluster differs from what the flags ask for. The API server computes the difference; nothing is changed. Exit code 1 when there is one.',
   options: [...valuesOptions, { flags: '--force', description: 'as install --force would do' }],
   formats: ['table', 'json', 'yaml'],
+  examples: ['meshctl manifest diff', 'meshctl manifest diff -f values.yaml -o json'],
   run: async ({ options, kube, meshNamespace, progress, signal }) => {
     const { client } = await kube();
     const plan = await planInstallation({

@@ -16,6 +16,7 @@ import { fieldChangeLines } from '../field-change.js';
 
 /** `meshctl profile list`. */
 export const profileListCommand: CommandDefinition = {
+  examples: ['meshctl profile list'],
   run: async () => {
     const files = readTemplateFiles();
     const items = profileNames(files).map((name) => {
@@ -69,6 +70,10 @@ export const dumpCommand: CommandDefinition = {
   args: [{ name: '[profile]', description: `default: ${defaultProfile}` }],
   options: valuesOptions,
   formats: ['yaml', 'json'],
+  examples: [
+    'meshctl profile dump',
+    'meshctl profile dump minimal --set meshConfig.accessLogFile=/dev/stdout',
+  ],
   run: async ({ args, options, progress }) => {
     const files = readTemplateFiles();
     const request = valuesRequestOf(options);

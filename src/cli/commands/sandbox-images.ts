@@ -47,6 +47,7 @@ export const loadCommand: CommandDefinition = {
 export const imagesCommand: CommandDefinition = {
   description: 'Lists the images that pods of a sandbox can use: those built in and those loaded.',
   options: [sandboxNameOption],
+  examples: ['meshctl sandbox images'],
   run: async ({ options }) => {
     const sandbox = sandboxNameOf(options);
     const items = await sandboxImages({ name: sandbox });

@@ -88,6 +88,7 @@ export const nodeConnectCommand = actionCommand('connect', {
 export const nodeListCommand: CommandDefinition = {
   description: 'Lists the nodes of a running sandbox.',
   options: [sandboxNameOption],
+  examples: ['meshctl sandbox node list'],
   run: async ({ options }) => {
     const sandbox = sandboxNameOf(options);
     const nodes = await sandboxNodes(sandbox);

@@ -105,6 +105,7 @@ export const downCommand: CommandDefinition = {
     sandboxNameOption,
     { flags: '--purge', description: 'remove what a persistent sandbox keeps as well' },
   ],
+  examples: ['meshctl sandbox down', 'meshctl sandbox down --name ci --purge'],
   run: async ({ options }) => {
     const name = sandboxNameOf(options);
     const result = await sandboxDown({ name, purge: options.flag('purge') });
@@ -124,6 +125,7 @@ export const downCommand: CommandDefinition = {
 /** `meshctl sandbox list`. */
 export const sandboxListCommand: CommandDefinition = {
   description: 'Lists the sandboxes of this user.',
+  examples: ['meshctl sandbox list'],
   run: () => {
     const items = sandboxList();
     return Promise.resolve({

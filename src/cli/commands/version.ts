@@ -7,12 +7,13 @@ export const command: CommandDefinition = {
     'Shows the versions of this program, the controller, and of the data plane on every node. The processes are asked; where one cannot tell, the tag of its image stands in, marked "image".',
   options: [
     { flags: '--client', description: 'only the version of this program; needs no cluster' },
-    // istioctl's spelling of the opposite.
-    { flags: '--remote', description: 'accepted; the default', hidden: true },
+    // istioctl's words for the same: --remote=false.
+    { flags: '--no-remote', description: 'as --client', hidden: true },
   ],
-  run: async ({ options, kube, meshNamespace }) => {
+  examples: ['meshctl version', 'meshctl version --client'],
+  run: async ({ options, kube, meshNamespace, signal }) => {
     const client = { version: clientVersion };
-    if (options.flag('client')) {
+    if (options.flag('client') || !options.flag('remote')) {
       return {
         kind: 'Version',
         data: { client },
@@ -21,17 +22,30 @@ export const command: CommandDefinition = {
         formats: { table: () => `client: ${clientVersion}` },
       };
     }
-    const [{ client: cluster }, { meshVersions }, { MeshObserver }] = await Promise.all([
-      kube(),
-      import('#mesh/inspect/mesh-versions.js'),
-      import('#mesh/inspect/mesh-observer.js'),
-    ]);
-    const components = await meshVersions(new MeshObserver(cluster, meshNamespace));
-    return {
-      kind: 'Version',
-      data: { client, components },
-      text: (view) => render(components, view, meshNamespace),
-    };
+    try {
+      const [{ client: cluster }, { meshVersions }, { MeshObserver }] = await Promise.all([
+        kube(),
+        import('#mesh/inspect/mesh-versions.js'),
+        import('#mesh/inspect/mesh-observer.js'),
+      ]);
+      const components = await meshVersions(new MeshObserver(cluster, meshNamespace));
+      return {
+        kind: 'Version',
+        data: { client, components },
+        text: (view) => render(components, view, meshNamespace),
+      };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // Its own version it knows whatever the cluster says.
+      const { reportOf } = await import('../error-report.js');
+      const { code, message, evidence, hint } = reportOf(error, false).error;
+      return {
+        kind: 'Version',
+        data: { client, error: { code, message, evidence, hint } },
+        text: () => `client: ${clientVersion}`,
+        failure: error,
+      };
+    }
   },
 };
 

@@ -17,6 +17,11 @@ export const command: CommandDefinition = {
     },
     { flags: '-r, --reset', description: 'back to the default' },
   ],
+  examples: [
+    'meshctl ztunnel-config log',
+    'meshctl ztunnel-config log --node node-1 --level access=debug,info',
+    'meshctl zc log --reset',
+  ],
   run: async (context) => {
     const { client, namespace } = await context.kube();
     const level = context.options.text('level');

@@ -1,4 +1,4 @@
-import { currentLogLevel, setLogLevel } from '#base/telemetry/log.js';
+import { currentLogLevel, logScopes, setLogLevel } from '#base/telemetry/log.js';
 import type { Answer, Handler } from './http-server.js';
 
 const usage =
@@ -42,8 +42,11 @@ function logging(query: URLSearchParams): Answer {
   const level = query.get('level');
   const reset = query.has('reset');
   if (level !== null || reset) {
-    const offending = setLogLevel(level ?? '', { reset });
-    if (offending !== undefined) return { status: 400, body: `invalid level ${offending}\n${usage}` };
+    const offending = setLogLevel(level ?? '', { reset, known: true });
+    if (offending !== undefined) {
+      const body = `invalid level ${offending}\n${usage}scopes: ${logScopes().join(', ')}\n`;
+      return { status: 400, body };
+    }
   }
   return { status: 200, body: `current log level is ${currentLogLevel()}\n` };
 }

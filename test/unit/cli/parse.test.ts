@@ -10,7 +10,7 @@ const entry = {
 
 function parsed(...args: string[]): { args: readonly string[]; name: string | undefined } {
   const result = parseArguments(entry, execCommand, args);
-  if (result.what === 'help') throw new Error(result.text);
+  if (result.what === 'help') throw new Error('help');
   return { args: result.args, name: result.options.text('name') };
 }
 

@@ -64,6 +64,50 @@ describe('exit codes and streams', () => {
   });
 });
 
+describe('an incomplete command', () => {
+  it.each(['zc', 'ztunnel-config'])('%s shows what can follow, by its one name', async (word) => {
+    const { code, stdout, stderr } = await meshctl(word);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^What a node proxy is configured with\./);
+    expect(stderr).toMatch(/^ {2}workload {2,}\S/m);
+  });
+
+  it.each([[['zc']], [['waypoint']], [[]]])('%j is an error document with -o json', async (words) => {
+    const { code, stdout } = await meshctl(...words, '-o', 'json');
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ kind: 'Error', code: 'MESH0109', exitCode: 2 });
+  });
+});
+
+describe('version', () => {
+  it('tells its own when the cluster tells nothing', async () => {
+    const { code, stdout, stderr } = await meshctl('version', '-c', '/nonexistent');
+    expect({ code, stdout }).toEqual({ code: 3, stdout: expect.stringMatching(/^client: \d/) });
+    expect(stderr).toContain('MESH0208');
+    const document = await meshctl('version', '-c', '/nonexistent', '-o', 'json');
+    expect(document.code).toBe(3);
+    expect(JSON.parse(document.stdout)).toMatchObject({
+      kind: 'Version',
+      client: { version: expect.stringMatching(/^\d/) },
+      error: { code: 'MESH0208' },
+    });
+  });
+
+  it.each(['--remote=false', '--client=true', '--no-remote'])('takes %s', async (flag) => {
+    expect(await meshctl('version', flag, '-c', '/nonexistent')).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it.each(['--client=false', '--remote', '--remote=true'])('asks the cluster with %s', async (flag) => {
+    expect((await meshctl('version', flag, '-c', '/nonexistent')).code).toBe(3);
+  });
+
+  it('refuses what is neither true nor false', async () => {
+    const { code, stderr } = await meshctl('version', '--client=maybe');
+    expect(code).toBe(2);
+    expect(stderr).toContain('neither true nor false');
+  });
+});
+
 describe('finding the command', () => {
   it.each([
     ['-n', 'shop', 'version', '--client'],
@@ -95,6 +139,16 @@ describe('explain', () => {
     const result = await meshctl('explain', '-o', 'json');
     const { items } = JSON.parse(result.stdout) as { items: { code: string; exitCode: number }[] };
     expect(items.find((i) => i.code === 'MESH0104')?.exitCode).toBe(2);
+  });
+
+  it('is a document of its own kind', async () => {
+    const { stdout } = await meshctl('explain', 'MESH0104', '-o', 'json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      apiVersion: 'meshctl.dev/v1',
+      kind: 'ErrorCode',
+      code: 'MESH0104',
+      reason: 'usage',
+    });
   });
 
   it('accepts the bare number', async () => {

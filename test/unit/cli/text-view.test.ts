@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TableRows, TextView } from '#cli/command.js';
-import { makeTextView, widthOf } from '#cli/text-view.js';
+import { makeTextView } from '#cli/text-view.js';
+import { widthOf } from '#cli/width.js';
 
 async function viewOf(columns: number | undefined, { isWide = false } = {}): Promise<TextView> {
   const io = {
