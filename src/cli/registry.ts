@@ -114,6 +114,11 @@ export const commandEntries: readonly CommandEntry[] = [
     load: () => import('./commands/version.js'),
   },
   {
+    path: 'analyze',
+    summary: 'mistakes in the configuration of the mesh, live or in files',
+    load: () => import('./commands/analyze.js'),
+  },
+  {
     path: 'status',
     summary: 'the whole mesh on one screen',
     load: () => import('./commands/status.js'),

@@ -50,6 +50,12 @@ export const inspectCodes = {
     cause: 'Waypoints are Gateways, and the cluster has no CustomResourceDefinition for them.',
     fix: 'Run "meshctl install", which installs the Gateway API when it is absent.',
   },
+  MESH0907: {
+    kind: 'usage',
+    title: 'a file cannot be read',
+    cause: 'A path given with -f does not exist, may not be read, or is too large.',
+    fix: 'Correct the path.',
+  },
   MESH0920: {
     kind: 'failed',
     title: 'the pod should be in the mesh and is not captured',

@@ -18,6 +18,17 @@ export interface MeshSettings {
   readonly assumptions: readonly string[];
 }
 
+/** The settings of a mesh that nobody can look at: the defaults. */
+export function assumedSettings(meshNamespace: string): MeshSettings {
+  return {
+    mesh: defaultMeshConfig(meshNamespace),
+    enrollment: parseEnrollmentRules({}, meshNamespace),
+    meshProblem: undefined,
+    enrollmentProblem: undefined,
+    assumptions: [],
+  };
+}
+
 /** Reads the settings of the mesh installed in a namespace. What cannot be read is assumed, and said. */
 export async function readMeshSettings(client: KubeClient, meshNamespace: string): Promise<MeshSettings> {
   const defaults = defaultMeshConfig(meshNamespace);

@@ -2,6 +2,13 @@ import type { ErrorCode } from '#base/errors/mesh-error.js';
 
 /** Codes MESH1100 to MESH1199: what configuration alone shows. */
 export const checkCodes = {
+  MESH1100: {
+    kind: 'failed',
+    title: 'a document of a file cannot be read',
+    cause:
+      'It is no valid YAML or JSON, or no Kubernetes object: apiVersion, kind or metadata.name is missing.',
+    fix: 'Correct the file at the line that the message names.',
+  },
   MESH1101: {
     kind: 'failed',
     title: 'a label of the mesh is misspelled',

@@ -56,8 +56,13 @@ export class Configuration {
 
   /** Whether all objects of a kind in a namespace are known, so that what is absent here is absent there. */
   isSeen(resource: Resource, namespace = ''): boolean {
-    const seen = this.#kinds.get(kindKey(resource))?.seen;
-    return seen === 'all' || seen?.has(namespace) === true;
+    const seen = this.seenOf(resource);
+    return seen === 'all' || seen.has(namespace);
+  }
+
+  /** Where all objects of a kind are known. */
+  seenOf(resource: Resource): KnownObjects['seen'] {
+    return this.#kinds.get(kindKey(resource))?.seen ?? new Set();
   }
 
   /** Whether an object is one of those asked about: others are known only because these refer to them. */

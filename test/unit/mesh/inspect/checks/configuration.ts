@@ -1,8 +1,7 @@
 import type { Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { Configuration, kindKey, type KnownObjects } from '#mesh/inspect/configuration/configuration.js';
-import { parseEnrollmentRules } from '#mesh/rules/enrollment-config.js';
-import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
+import { assumedSettings } from '#mesh/inspect/mesh-settings.js';
 
 const meshNamespace = 'istio-system';
 
@@ -14,13 +13,7 @@ export function configurationOf(
   for (const [resource, list] of objects) kinds.set(kindKey(resource), { objects: list, seen: 'all' });
   return new Configuration({
     kinds,
-    settings: {
-      mesh: defaultMeshConfig(meshNamespace),
-      enrollment: parseEnrollmentRules({}, meshNamespace),
-      meshProblem: undefined,
-      enrollmentProblem: undefined,
-      assumptions: [],
-    },
+    settings: assumedSettings(meshNamespace),
     meshNamespace,
     namespaces: undefined,
     unseen: [],
