@@ -61,6 +61,16 @@ export const customResourceDefinitions = clusterScoped(
   'customresourcedefinitions',
   'CustomResourceDefinition',
 );
+export const mutatingWebhookConfigurations = clusterScoped(
+  'admissionregistration.k8s.io/v1',
+  'mutatingwebhookconfigurations',
+  'MutatingWebhookConfiguration',
+);
+export const validatingWebhookConfigurations = clusterScoped(
+  'admissionregistration.k8s.io/v1',
+  'validatingwebhookconfigurations',
+  'ValidatingWebhookConfiguration',
+);
 export const tokenReviews = clusterScoped('authentication.k8s.io/v1', 'tokenreviews', 'TokenReview');
 export const selfSubjectAccessReviews = clusterScoped(
   'authorization.k8s.io/v1',

@@ -713,3 +713,15 @@ export interface PeerAuthentication extends KubeObject {
   };
   status?: { conditions?: Condition[] };
 }
+
+/** admissionregistration.k8s.io/v1 MutatingWebhookConfiguration and ValidatingWebhookConfiguration. */
+export interface WebhookConfiguration extends KubeObject {
+  webhooks?: {
+    name: string;
+    clientConfig: {
+      url?: string;
+      service?: { namespace: string; name: string; path?: string; port?: number };
+    };
+    failurePolicy?: string;
+  }[];
+}

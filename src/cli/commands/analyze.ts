@@ -122,8 +122,8 @@ function render(findings: readonly Finding[], what: string, view: TextView): str
   const [errors, warnings, infos] = [count('error'), count('warning'), count('info')];
   const counts = `${errors} errors, ${warnings} warnings, ${infos} notes in ${what}`;
   if (findings.length === 0) return view.style.good(`Nothing wrong found in ${what}.`);
-  const paint = errors > 0 ? view.style.bad : warnings > 0 ? view.style.warn : view.style.dim;
-  return [paint(`${counts}.`), '', findingsText(findings, view)].join('\n');
+  const severity = errors > 0 ? 'bad' : warnings > 0 ? 'warn' : 'dim';
+  return [view.style[severity](`${counts}.`), '', findingsText(findings, view)].join('\n');
 }
 
 function junit(findings: readonly Finding[]): string {

@@ -4,6 +4,9 @@ import type { Finding } from '../findings/finding.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 import { l4Policies } from './l4-policies-check.js';
 import { mistypedLabels } from './mistyped-labels.js';
+import { networkPoliciesCheck } from './network-policies-check.js';
+import { servicesCheck } from './services-check.js';
+import { sidecarLeftovers } from './sidecar-leftovers-check.js';
 import { policyTargets } from './policy-targets-check.js';
 import { waypointBindings } from './waypoint-bindings-check.js';
 
@@ -13,6 +16,9 @@ export const configurationChecks: readonly ConfigurationCheck[] = [
   waypointBindings,
   policyTargets,
   l4Policies,
+  networkPoliciesCheck,
+  sidecarLeftovers,
+  servicesCheck,
 ];
 
 /** Kinds that the checks read. */

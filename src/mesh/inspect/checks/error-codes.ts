@@ -98,4 +98,43 @@ export const checkCodes = {
     cause: 'The mesh cannot do a part of it, such as DISABLE or ports without a selector.',
     fix: 'Correct the part that the message names.',
   },
+  MESH1104: {
+    kind: 'failed',
+    title: 'a namespace asks for sidecars and for ambient mode',
+    cause:
+      'Both labels are set. This mesh injects no sidecars; where another one does, its pods are left out of ambient mode.',
+    fix: 'Remove the label istio-injection.',
+  },
+  MESH1105: {
+    kind: 'failed',
+    title: 'pods of an enrolled namespace have sidecars',
+    cause: 'Pods with a sidecar are left out of ambient mode: two proxies would fight over their traffic.',
+    fix: 'Restart the pods without injection.',
+  },
+  MESH1140: {
+    kind: 'failed',
+    title: 'a NetworkPolicy blocks port 15008',
+    cause:
+      "Between pods of the mesh every call travels on TCP port 15008, whatever port the application has. A NetworkPolicy that admits the application's port only lets it time out.",
+    fix: 'Admit TCP port 15008 beside the port of the application.',
+  },
+  MESH1150: {
+    kind: 'failed',
+    title: 'a webhook of another mesh calls a service that is gone',
+    cause:
+      'A mesh was removed and left a webhook behind: requests that it selects fail, or wait for its time-out.',
+    fix: 'Delete the webhook configuration that the message names.',
+  },
+  MESH1151: {
+    kind: 'failed',
+    title: 'a webhook of another mesh is active',
+    cause: 'It may give pods a sidecar, and such pods are left out of ambient mode.',
+    fix: 'Delete it when that mesh is no longer wanted.',
+  },
+  MESH1160: {
+    kind: 'failed',
+    title: 'a Service has no endpoints',
+    cause: 'No pod of its namespace has the labels of its selector.',
+    fix: 'Compare the selector with the labels of the pods.',
+  },
 } as const satisfies Record<string, ErrorCode>;

@@ -3,7 +3,7 @@ import type { EndpointSlice, Namespace, Pod } from '#base/kube/types.js';
 import type { ClusterCaches } from '../cache/cluster-caches.js';
 import { keyOfObject, type ObjectCache } from '../cache/object-cache.js';
 import type { IpFamily } from '#base/net/address.js';
-import { type NetworkPolicy, networkPolicies } from './policy-objects.js';
+import { type NetworkPolicy, networkPolicies } from '#base/kube/network-policy.js';
 import { type PolicyRuleSet, policyRules } from './policy-rules.js';
 import { type PodObject, policyPod, type PodSetSpec } from './pod-set.js';
 import { PodSetIndex } from './pod-set-index.js';

@@ -3,7 +3,12 @@ import { parseNetwork } from '#base/net/cidr.js';
 import type { ChainTable } from '../netfilter/chain-table.js';
 import type { IpFamily } from '#base/net/address.js';
 import { hairpinMark } from '../netfilter/hairpin.js';
-import { directionsOf, type NetworkPolicy, type PolicyPeer, type PolicyPort } from './policy-objects.js';
+import {
+  directionsOf,
+  type NetworkPolicy,
+  type PolicyPeer,
+  type PolicyPort,
+} from '#base/kube/network-policy.js';
 import { type PodMatch, type PodSetSpec, type SetSpec, setName } from './pod-set.js';
 
 /** Only chains with this prefix are the policies'. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { IpFamily } from '#base/net/address.js';
-import { directionsOf, type NetworkPolicy } from '#sandbox/cluster/network-policy/policy-objects.js';
+import { directionsOf, type NetworkPolicy } from '#base/kube/network-policy.js';
 import { policyRules } from '#sandbox/cluster/network-policy/policy-rules.js';
 import {
   blockEntries,

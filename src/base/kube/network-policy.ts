@@ -1,5 +1,5 @@
-import type { Resource } from '#base/kube/resource.js';
-import type { KubeObject, LabelSelector } from '#base/kube/types.js';
+import type { Resource } from './resource.js';
+import type { KubeObject, LabelSelector } from './types.js';
 
 /** One side of a rule (networking.k8s.io/v1 NetworkPolicyPeer). */
 export interface PolicyPeer {
