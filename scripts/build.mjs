@@ -15,6 +15,7 @@ const entries = {
   sandbox: 'src/sandbox/main.ts',
   tool: 'src/sandbox/tool/main.ts',
   quickstart: 'scripts/quickstart.ts',
+  docs: 'scripts/docs.ts',
   bench: 'scripts/bench.ts',
   'bench-controller': 'scripts/bench/controller/controller-process.ts',
 };

@@ -4,6 +4,7 @@ import { meshOptionSupport } from '../src/mesh/rules/support/mesh-options.js';
 import { metadataSupport } from '../src/mesh/rules/support/metadata.js';
 import type { SupportJson, KindSupport, Support, SupportTable } from '../src/mesh/rules/support/support.js';
 import { valueSupport } from '../src/mesh/rules/support/values.js';
+import { markdownTable } from './markdown-table.js';
 
 /** docs/support.md, from the tables that install, the controller and verify-install go by. */
 export function supportDocument(): string {
@@ -27,7 +28,7 @@ A path speaks for everything below it. \`[]\` stands for the elements of a list,
 in no table is unknown to this version: refused in values, ignored with a warning in objects.
 `,
     '## Kinds\n',
-    table(
+    markdownTable(
       ['kind', 'group', 'treatment', 'since', 'remark'],
       kinds.map((kind) => [kind.resource.kind, kind.resource.group, ...cells(kind)]),
     ),
@@ -35,18 +36,18 @@ in no table is unknown to this version: refused in values, ignored with a warnin
     '\n## Mesh options\n',
     '`meshConfig` of the values; key `mesh` of ConfigMap `istio`. Live: running components act on a change. Restart:',
     'the change rolls out the components that read it.\n',
-    table(
+    markdownTable(
       ['option', 'treatment', 'since', 'remark'],
       rowsOf(meshOptionSupport).map(([path, row]) => [`\`${path}\``, ...cells(row)]),
     ),
     '\n## Values\n',
     'What `-f` and `--set` take. Values change only with an installation, which rolls out what they concern.\n',
-    table(
+    markdownTable(
       ['value', 'treatment', 'since', 'remark'],
       rowsOf(values).map(([path, row]) => [`\`${path}\``, ...cells(row, { isValue: true })]),
     ),
     '\n## Labels and annotations\n',
-    table(
+    markdownTable(
       ['name', 'form', 'on', 'treatment', 'since', 'remark'],
       metadataSupport.map((row) => [`\`${row.name}\``, row.form, row.on.join(', '), ...cells(row)]),
     ),
@@ -58,7 +59,7 @@ function fieldSection(kind: KindSupport): readonly string[] {
   if (kind.fields === undefined) return [];
   return [
     `\n## Fields of ${kind.resource.kind}\n`,
-    table(
+    markdownTable(
       ['field of spec', 'treatment', 'since', 'remark'],
       rowsOf(kind.fields).map(([path, row]) => [`\`${path}\``, ...cells(row)]),
     ),
@@ -84,14 +85,4 @@ function cells(row: Support, { isValue = false } = {}): readonly string[] {
 
 function shown(value: SupportJson): string {
   return value === '' ? 'empty' : `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
-}
-
-/** Columns padded, as the formatter wants them. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const escaped = [head, ...rows].map((row) => row.map((text) => text.replaceAll('|', '\\|')));
-  const widths = head.map((_, column) => Math.max(3, ...escaped.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    `| ${row.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-  const [top = [], ...others] = escaped;
-  return [line(top), line(widths.map((width) => '-'.repeat(width))), ...others.map(line)].join('\n');
 }

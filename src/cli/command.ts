@@ -111,6 +111,19 @@ export interface CommandDefinition {
   readonly run: (context: CommandContext) => Promise<CommandResult | number>;
 }
 
+/** Where a command hangs, and how its code is loaded when it runs. */
+export interface CommandEntry {
+  /** Words after `meshctl`. */
+  readonly path: string;
+  /** One line for the command list. */
+  readonly summary: string;
+  /** Other complete paths that mean the same. */
+  readonly aliases?: readonly string[];
+  /** For programs, not for people: in no list and no documentation. */
+  readonly hidden?: boolean;
+  readonly load: () => Promise<{ readonly command: CommandDefinition }>;
+}
+
 /** `-y`: proceed without asking. */
 export const yesOption: OptionSpec = {
   flags: '-y, --yes',

@@ -1,7 +1,8 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandContext, KubeConnection } from './context.js';
 import { processIo, type Io } from './io.js';
-import { commandHelp, groupHelp, wordsAfter } from './help.js';
+import { commandHelp } from './command-help.js';
+import { groupHelp, wordsAfter } from './help.js';
 import { resolveCommand } from './resolve-command.js';
 import { exitCode } from './exit-code.js';
 import { widthOf } from './width.js';

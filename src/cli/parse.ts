@@ -1,11 +1,10 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { nearMiss } from '#base/errors/near-miss.js';
-import type { CommandDefinition, OptionSpec } from './command.js';
+import type { CommandDefinition, CommandEntry, OptionSpec } from './command.js';
 import { parseDurationMs } from './duration.js';
 import { defaultFormats, globalOptions, outputOption } from './global-options.js';
 import { Options } from './options.js';
-import type { CommandEntry } from './registry.js';
 import { flagNames } from './resolve-command.js';
 
 /** A parsed invocation, or the help text that was asked for. */

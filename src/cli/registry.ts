@@ -1,17 +1,4 @@
-import type { CommandDefinition } from './command.js';
-
-/** Where a command hangs, and how its code is loaded when it runs. */
-export interface CommandEntry {
-  /** Words after `meshctl`. */
-  readonly path: string;
-  /** One line for the command list. */
-  readonly summary: string;
-  /** Other complete paths that mean the same. */
-  readonly aliases?: readonly string[];
-  /** For programs, not for people: in no list and no documentation. */
-  readonly hidden?: boolean;
-  readonly load: () => Promise<{ readonly command: CommandDefinition }>;
-}
+import type { CommandEntry } from './command.js';
 
 /** Words that mean "the same command without me": istioctl's experimental group. */
 export const transparentWords: readonly string[] = ['experimental', 'x'];

@@ -1,8 +1,8 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { nearMiss } from '#base/errors/near-miss.js';
-import type { OptionSpec } from './command.js';
+import type { CommandEntry, OptionSpec } from './command.js';
 import { globalOptions } from './global-options.js';
-import { type CommandEntry, commandEntries, groups, transparentWords } from './registry.js';
+import { commandEntries, groups, transparentWords } from './registry.js';
 
 /** What the words of an invocation point at. */
 export type Resolved =

@@ -1,5 +1,5 @@
 import type { CommandDefinition } from '../command.js';
-import { globalOptionsHelp } from '../help.js';
+import { globalOptionsHelp } from '../command-help.js';
 import { widthOf } from '../width.js';
 
 /** `meshctl options`. */

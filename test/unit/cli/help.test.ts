@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { CommandDefinition } from '#cli/command.js';
+import type { CommandDefinition, CommandEntry } from '#cli/command.js';
 import { parseArguments } from '#cli/parse.js';
-import { commandHelp, globalOptionsHelp, groupHelp } from '#cli/help.js';
-import { type CommandEntry, commandEntries, groups, sections } from '#cli/registry.js';
+import { commandHelp, globalOptionsHelp } from '#cli/command-help.js';
+import { groupHelp } from '#cli/help.js';
+import { commandEntries, groups, sections } from '#cli/registry.js';
 
 const definitions = new Map<CommandEntry, CommandDefinition>();
 const shown = commandEntries.filter(({ hidden }) => hidden !== true);

@@ -1,0 +1,113 @@
+import type { CommandDefinition, CommandEntry, CommandPermission, OptionSpec } from './command.js';
+import { formatDuration } from './duration.js';
+import { defaultFormats, globalOptions, outputOption } from './global-options.js';
+import { alignFacts, type Fact, wrapProse } from './prose.js';
+
+/** Help is prose: no wider than this, also where nothing limits it. */
+export const helpWidthMax = 110;
+
+/** Help of one command: what it does, examples, its own options before the few global ones that matter, permissions. */
+export function commandHelp(entry: CommandEntry, definition: CommandDefinition, width: number): string {
+  const margin = Math.min(width, helpWidthMax);
+  const {
+    description = `${capitalized(entry.summary)}.`,
+    args = [],
+    examples = [],
+    permissions,
+  } = definition;
+  return helpBlocks([
+    wrapProse(description, margin),
+    wrapProse(`Usage: ${usageLine(entry, definition)}`, margin, { hanging: 9 }),
+    aliasesOf(entry).length === 0
+      ? ''
+      : wrapProse(`Aliases: ${aliasesOf(entry).join(', ')}`, margin, { hanging: 9 }),
+    examples.length === 0 ? '' : `Examples:\n${examples.map((example) => `  ${example}`).join('\n')}`,
+    helpSection(
+      'Arguments',
+      args.map(({ name, description: text }) => [name, text]),
+      margin,
+    ),
+    helpSection(
+      'Options',
+      [...commandOptions(definition), ...notableOptions(definition)].map(optionFact),
+      margin,
+    ),
+    helpSection('Kubernetes permissions', (permissions ?? []).map(permissionFact), margin),
+    wrapProse('"meshctl options" lists the options that every command takes.', margin),
+  ]);
+}
+
+/** Help of the options that every command takes. */
+export function globalOptionsHelp(width: number): string {
+  const margin = Math.min(width, helpWidthMax);
+  return helpBlocks([
+    wrapProse('Every command takes these options, wherever they stand.', margin),
+    helpSection('Options', [...globalOptions, outputOption(defaultFormats)].map(optionFact), margin),
+  ]);
+}
+
+/** `meshctl waypoint apply [name] [options]`. */
+export function usageLine(entry: CommandEntry, { args = [] }: CommandDefinition): string {
+  return ['meshctl', entry.path, ...args.map(({ name }) => name), '[options]'].join(' ');
+}
+
+/** Other spellings of a command, as one types them. */
+export function aliasesOf({ aliases = [] }: CommandEntry): readonly string[] {
+  return aliases.map((alias) => `meshctl ${alias}`);
+}
+
+/** A command's own options, without hidden ones. */
+export function commandOptions({ options = [] }: CommandDefinition): readonly OptionSpec[] {
+  return options.filter(({ hidden }) => hidden !== true);
+}
+
+/** The global options that matter for a command: its formats, and namespace and timeout where they do something. */
+export function notableOptions({
+  formats = defaultFormats,
+  permissions = [],
+  timeoutMs,
+}: CommandDefinition): readonly OptionSpec[] {
+  const named = (flag: string): OptionSpec[] => globalOptions.filter(({ flags }) => flags.includes(flag));
+  return [
+    ...(formats.length === 0 ? [] : [outputOption(formats)]),
+    ...(permissions.some((permission) => permission.in === 'namespace') ? named('--namespace') : []),
+    ...(timeoutMs === undefined
+      ? []
+      : named('--timeout').map((spec) => ({ ...spec, defaultValue: formatDuration(timeoutMs) }))),
+  ];
+}
+
+/** An option with what it does, its values and its default. */
+export function optionFact({ flags, description, choices, defaultValue }: OptionSpec): Fact {
+  const notes = [
+    ...(choices === undefined ? [] : [choices.join(', ')]),
+    ...(defaultValue === undefined ? [] : [`default: ${defaultValue}`]),
+  ];
+  return [flags, notes.length === 0 ? description : `${description} (${notes.join('; ')})`];
+}
+
+/** A permission: what it allows, where, and what for. */
+export function permissionFact({ verbs, resource, group, in: where, why }: CommandPermission): Fact {
+  const places = {
+    cluster: 'cluster-wide',
+    namespace: 'in the namespace',
+    'mesh namespace': "in the mesh's namespace",
+  };
+  const [name = '', ...sub] = resource.split('/');
+  const full = [group === undefined ? name : `${name}.${group}`, ...sub].join('/');
+  return [`${verbs.join(', ')} ${full}`, `${places[where]}, to ${why}`];
+}
+
+/** A title and what stands below it; empty when nothing does. */
+export function helpSection(title: string, facts: readonly Fact[], width: number): string {
+  return facts.length === 0 ? '' : `${title}:\n${alignFacts(facts, { width, indent: 2 })}`;
+}
+
+/** Parts of a help text, those that are not empty, with empty lines between. */
+export function helpBlocks(parts: readonly string[]): string {
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
