@@ -15,13 +15,32 @@ export interface OptionSpec {
   /** Other spellings (istioctl's, for example); accepted but not listed in help. */
   readonly aliases?: readonly string[];
   readonly hidden?: boolean;
+  /** What a shell offers for the value, where neither `choices` nor the word for it (`<namespace>`, `<file>`) says. */
+  readonly completes?: CompletionKind | readonly CompletionKind[];
 }
+
+/** Kinds of names that shells complete. */
+export type CompletionKind =
+  | 'code'
+  | 'context'
+  | 'file'
+  | 'gateway'
+  | 'namespace'
+  | 'node'
+  | 'pod'
+  | 'profile'
+  | 'sandbox'
+  | 'service'
+  | 'waypoint'
+  | 'ztunnel';
 
 /** A positional argument; the last one may be variadic (`<namespace...>`). */
 export interface ArgumentSpec {
   /** `<required>`, `[optional]`, `<many...>` or `[many...]`. */
   readonly name: string;
   readonly description: string;
+  /** As for options. */
+  readonly completes?: CompletionKind | readonly CompletionKind[];
 }
 
 /** What human-readable output may depend on. */

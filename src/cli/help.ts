@@ -37,9 +37,9 @@ export function groupHelp(path: string, width: number): string {
   ]);
 }
 
-/** The words that can follow those of a group. */
-export function wordsAfter(path: string): readonly string[] {
-  return childRows(canonicalGroup(path)).map(([word]) => word);
+/** The words that can follow those of a group, and what they mean. */
+export function describedWordsAfter(path: string): readonly Fact[] {
+  return childRows(canonicalGroup(path));
 }
 
 /** The group that a path of words means: `zc` is `ztunnel-config`. */

@@ -2,7 +2,7 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandContext, KubeConnection } from './context.js';
 import { processIo, type Io } from './io.js';
 import { commandHelp } from './command-help.js';
-import { groupHelp, wordsAfter } from './help.js';
+import { describedWordsAfter, groupHelp } from './help.js';
 import { resolveCommand } from './resolve-command.js';
 import { exitCode } from './exit-code.js';
 import { widthOf } from './width.js';
@@ -19,7 +19,11 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     if (error.code !== 'EPIPE') throw error;
   });
   try {
-    return await runCli({ args, io: processIo(env), signal: interrupt.signal });
+    const code = await runCli({ args, io: processIo(env), signal: interrupt.signal });
+    // Whoever pressed the tab key waits: nothing that is still open may hold the process.
+    // oxlint-disable-next-line no-process-exit
+    if (args[0] === '__complete') process.stdout.write('', () => process.exit(code));
+    return code;
   } finally {
     process.removeListener('SIGINT', onSignal).removeListener('SIGTERM', onSignal);
   }
@@ -36,6 +40,10 @@ interface Call {
 export async function runCli(call: Call): Promise<number> {
   const { args, io, signal } = call;
   try {
+    if (args[0] === '__complete') {
+      const { printCompletions } = await import('./completion/print-completions.js');
+      return await printCompletions(args.slice(1), io, signal);
+    }
     if (args[0] === '--version')
       return await runCli({ ...call, args: ['version', '--client', ...args.slice(1)] });
     const resolved = resolveCommand(args);
@@ -97,7 +105,9 @@ async function showGroup(group: { path: string; isHelpAsked: boolean }, call: Ca
   // A bare group is an incomplete command: a script that forgot a word must notice.
   if (machineFormat(args) !== undefined) {
     const words = path === '' ? 'meshctl' : `meshctl ${path}`;
-    const hint = `One of: ${wordsAfter(path).join(', ')}; "${words} --help" tells what they do.`;
+    const hint = `One of: ${describedWordsAfter(path)
+      .map(([word]) => word)
+      .join(', ')}; "${words} --help" tells what they do.`;
     return await showError(new MeshError('MESH0109', `"${words}" needs one more word`, { hint }), call);
   }
   io.stderr(groupHelp(path, widthOf(io.isInteractive, io)));

@@ -10,6 +10,7 @@ export const groups: Readonly<Record<string, string>> = {
   describe: 'how a pod, service or namespace stands to the mesh',
   waypoint: 'L7 proxies of namespaces and services',
   'ztunnel-config': 'what a node proxy is configured with',
+  completion: 'scripts that let a shell complete words',
   sandbox: 'a Kubernetes cluster on this machine',
   'sandbox node': 'nodes of a running sandbox',
 };
@@ -284,6 +285,11 @@ export const commandEntries: readonly CommandEntry[] = [
     summary: 'what an error code means and what to do',
     load: () => import('./commands/explain.js'),
   },
+  ...(['bash', 'zsh', 'fish'] as const).map((shell) => ({
+    path: `completion ${shell}`,
+    summary: `completion of words and live names in ${shell}`,
+    load: async () => ({ command: (await import('./commands/completion.js')).completionCommand(shell) }),
+  })),
   {
     path: 'options',
     summary: 'the options that every command takes',

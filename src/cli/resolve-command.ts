@@ -32,15 +32,15 @@ export function resolveCommand(args: readonly string[]): Resolved {
     }
     if (path === '' && transparentWords.includes(word)) continue;
     const longer = path === '' ? word : `${path} ${word}`;
-    if (!isPrefix(longer)) break;
+    if (!leadsToCommand(longer)) break;
     path = longer;
-    if (findEntry(path) !== undefined && !hasChildren(path)) {
+    if (commandAt(path) !== undefined && !hasChildren(path)) {
       index++;
       break;
     }
   }
   const isHelpAsked = help || rest.includes('--help') || rest.includes('-h');
-  const entry = findEntry(path);
+  const entry = commandAt(path);
   if (entry !== undefined) {
     return { what: 'command', entry, args: [...rest, ...list.slice(index), ...(help ? ['--help'] : [])] };
   }
@@ -80,7 +80,8 @@ function paths(entry: CommandEntry): readonly string[] {
   return [entry.path, ...(entry.aliases ?? [])];
 }
 
-function findEntry(path: string): CommandEntry | undefined {
+/** The command at a path of words, under any of its names. */
+export function commandAt(path: string): CommandEntry | undefined {
   return commandEntries.find((entry) => paths(entry).includes(path));
 }
 
@@ -88,8 +89,9 @@ function hasChildren(path: string): boolean {
   return commandEntries.some((entry) => paths(entry).some((p) => p.startsWith(`${path} `)));
 }
 
-function isPrefix(path: string): boolean {
-  return findEntry(path) !== undefined || hasChildren(path);
+/** Whether a path of words is a command or leads to one. */
+export function leadsToCommand(path: string): boolean {
+  return commandAt(path) !== undefined || hasChildren(path);
 }
 
 function unknownCommand(path: string, word: string): MeshError {

@@ -6,7 +6,11 @@ import type { Progress } from '../progress.js';
 
 /** Flags that choose values: the same for install, upgrade, manifest and profile. */
 export const valuesOptions: readonly OptionSpec[] = [
-  { flags: '--profile <name>', description: 'profile to start from (default: ambient)' },
+  {
+    flags: '--profile <name>',
+    description: 'profile to start from (default: ambient)',
+    completes: 'profile',
+  },
   {
     flags: '-s, --set <path=value>',
     description: 'set a value, such as values.pilot.env.NAME=x; repeatable',

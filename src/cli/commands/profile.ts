@@ -43,7 +43,7 @@ export const profileDiffCommand: CommandDefinition = {
   description: 'Shows the values in which two profiles differ. Exit code 1 when they do.',
   args: [
     { name: '<profile>', description: 'profile' },
-    { name: '<other>', description: 'the other one' },
+    { name: '<other>', description: 'the other one', completes: 'profile' },
   ],
   formats: ['table', 'json', 'yaml'],
   examples: ['meshctl profile diff minimal ambient'],

@@ -5,6 +5,7 @@ export const sandboxNameOption: OptionSpec = {
   flags: '--name <name>',
   description: 'name of the sandbox; several can run side by side',
   defaultValue: 'default',
+  completes: 'sandbox',
 };
 
 /** The sandbox a command is about. */

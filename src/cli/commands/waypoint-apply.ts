@@ -1,10 +1,10 @@
 import { applyWaypoint } from '#mesh/install/waypoint/apply-waypoint.js';
 import { waypointObject } from '#mesh/install/waypoint/waypoint-object.js';
-import type { CommandDefinition } from '../command.js';
+import type { ArgumentSpec, CommandDefinition } from '../command.js';
 import { toYaml } from '../yaml-document.js';
 import { waypointOptions, waypointSpecOf } from './waypoint-options.js';
 
-const nameArgument = { name: '[name]', description: 'as --name' };
+const nameArgument: ArgumentSpec = { name: '[name]', description: 'as --name', completes: 'waypoint' };
 
 /** `meshctl waypoint apply [NAME]`. */
 export const applyCommand: CommandDefinition = {

@@ -6,7 +6,7 @@ import { type CommandDefinition, yesOption } from '../command.js';
 export const command: CommandDefinition = {
   description:
     'Deletes waypoints. Refuses, deleting nothing, while a namespace, service or pod is labeled to use one: its calls would be refused from then on. --detach removes those labels first.',
-  args: [{ name: '[name...]', description: 'waypoints' }],
+  args: [{ name: '[name...]', description: 'waypoints', completes: 'waypoint' }],
   options: [
     { flags: '--all', description: 'all waypoints of the namespace' },
     {

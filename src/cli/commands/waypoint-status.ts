@@ -6,7 +6,7 @@ import type { CommandDefinition, TextView } from '../command.js';
 export const command: CommandDefinition = {
   description:
     'Shows whether waypoints are ready, and what is missing when they are not. Exit code 1 when one is not ready.',
-  args: [{ name: '[name]', description: 'waypoint; default all of the namespace' }],
+  args: [{ name: '[name]', description: 'waypoint; default all of the namespace', completes: 'waypoint' }],
   examples: ['meshctl waypoint status -n shop', 'meshctl waypoint status waypoint -n shop -o json'],
   run: async ({ args, kube }) => {
     const { client, namespace } = await kube();

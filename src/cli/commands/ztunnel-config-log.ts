@@ -8,7 +8,13 @@ import type { CommandDefinition } from '../command.js';
 export const command: CommandDefinition = {
   description:
     'Shows the log level of node proxies, or sets it: --level access=debug,info. Without a pod or --node: all.',
-  args: [{ name: '[pod]', description: 'NAME[.NAMESPACE] of a ztunnel or application pod' }],
+  args: [
+    {
+      name: '[pod]',
+      description: 'NAME[.NAMESPACE] of a ztunnel or application pod',
+      completes: ['pod', 'ztunnel'],
+    },
+  ],
   options: [
     { flags: '--node <name>', description: 'the ztunnel on this node' },
     {

@@ -42,7 +42,13 @@ interface Source {
 export function sectionCommand(section: DumpSection): CommandDefinition {
   return {
     description: `Shows the ${section} part of a node proxy's configuration, read from the running proxy. POD is a ztunnel pod, or an application pod (then the ztunnel of its node, and only what belongs to the pod).`,
-    args: [{ name: '[pod]', description: 'NAME[.NAMESPACE] of a ztunnel or application pod' }],
+    args: [
+      {
+        name: '[pod]',
+        description: 'NAME[.NAMESPACE] of a ztunnel or application pod',
+        completes: ['pod', 'ztunnel'],
+      },
+    ],
     options: [...targetOptions, ...filterOptions[section]],
     examples: [`meshctl ztunnel-config ${section}`, `meshctl zc ${section} --node node-1 -o wide`],
     run: (context) => show(context, [section]),
@@ -53,7 +59,13 @@ export function sectionCommand(section: DumpSection): CommandDefinition {
 export const allCommand: CommandDefinition = {
   description:
     "Shows a node proxy's whole configuration: workloads, services, policies, certificates, connections.",
-  args: [{ name: '[pod]', description: 'NAME[.NAMESPACE] of a ztunnel or application pod' }],
+  args: [
+    {
+      name: '[pod]',
+      description: 'NAME[.NAMESPACE] of a ztunnel or application pod',
+      completes: ['pod', 'ztunnel'],
+    },
+  ],
   options: targetOptions,
   examples: ['meshctl ztunnel-config all --node node-1', 'meshctl zc all -o json > dump.json'],
   run: (context) => show(context, dumpSections),
