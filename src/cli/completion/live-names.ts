@@ -12,11 +12,18 @@ const patienceMs = 1_000;
  */
 export function liveNames(signal: AbortSignal): NameSource {
   return async (kind, flags) => {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
+    const deadline = new AbortController();
+    const end = (): void => deadline.abort();
+    const timer = setTimeout(end, patienceMs);
+    signal.addEventListener('abort', end, { once: true });
     const none = new Promise<readonly string[]>((resolve) => {
-      deadline.addEventListener('abort', () => resolve([]), { once: true });
+      deadline.signal.addEventListener('abort', () => resolve([]), { once: true });
     });
-    return Promise.race([none, namesOf(kind, flags, deadline).catch(() => [])]);
+    try {
+      return await Promise.race([none, namesOf(kind, flags, deadline.signal).catch(() => [])]);
+    } finally {
+      clearTimeout(timer);
+    }
   };
 }
 

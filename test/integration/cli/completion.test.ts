@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
+import { stripVTControlCharacters } from 'node:util';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { command, meshctlPath } from '../../harness/meshctl.js';
@@ -95,11 +96,11 @@ async function completed(shell: Shell, keys: string): Promise<string> {
   try {
     child.stdin.write(`${shell.load}\n`);
     child.stdin.write("printf 'loa%s\\n' ded\n");
-    await until(/^(?:\u001b\S*)?(loaded)/m);
+    await until(/(loaded)/);
     child.stdin.write(`${keys}\t`);
     // The shell reads on only when it has its answer; the ends of lines come with escape sequences of their own.
     child.stdin.write('\u0001echo "RES""ULT" \n');
-    return (await until(/RESULT ([^\r\n]*)/)).replace(/\u001b.*$/, '').trim();
+    return stripVTControlCharacters(await until(/RESULT ([^\r\n]*)/)).trim();
   } finally {
     child.stdin.end('\nexit\n');
     child.kill();
