@@ -112,6 +112,12 @@ export const commandEntries: readonly CommandEntry[] = [
     load: () => import('./commands/status.js'),
   },
   {
+    path: 'proxy-status',
+    summary: 'which controller each proxy is connected to, and what it has acknowledged',
+    aliases: ['ps'],
+    load: () => import('./commands/proxy-status.js'),
+  },
+  {
     path: 'describe pod',
     summary: 'how a pod stands to the mesh, with evidence',
     aliases: ['describe pods', 'describe po'],

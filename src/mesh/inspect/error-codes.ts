@@ -56,6 +56,12 @@ export const inspectCodes = {
     cause: 'A path given with -f does not exist, may not be read, or is too large.',
     fix: 'Correct the path.',
   },
+  MESH0908: {
+    kind: 'failed',
+    title: 'no controller could be asked',
+    cause: 'No pod of the controller runs, or its debug port did not answer.',
+    fix: 'Run "meshctl status", which says what is wrong with the controller.',
+  },
   MESH0920: {
     kind: 'failed',
     title: 'the pod should be in the mesh and is not captured',
@@ -215,5 +221,18 @@ export const inspectCodes = {
     cause:
       'Certificates are valid from two minutes before they were issued: a clock that is off refuses them.',
     fix: 'Let the nodes synchronize their clocks (chrony, systemd-timesyncd).',
+  },
+  MESH0964: {
+    kind: 'failed',
+    title: 'a proxy is connected to no controller',
+    cause:
+      'The proxy lost its connection to the control plane, or never had one. It goes by what it was last told.',
+    fix: 'Look at its log: the name of the controller does not resolve, a NetworkPolicy is in the way, or trust is broken.',
+  },
+  MESH0965: {
+    kind: 'failed',
+    title: 'a proxy has not taken what it was sent',
+    cause: 'The proxy refused resources, or has not acknowledged them for seconds.',
+    fix: 'Read the error below the finding; a restarted proxy is sent everything anew.',
   },
 } as const satisfies Record<string, ErrorCode>;
