@@ -5,23 +5,28 @@ const paints = { error: 'bad', warning: 'warn', info: 'dim' } as const;
 
 /** Consequences named below a cause before the rest is counted. */
 const consequencesMax = 5;
+/** Columns by which evidence, fix and consequences stand in. */
+const indent = 2;
 
 /** Findings for people, as they come: what is wrong, where, what shows it, what to do, what follows from it. */
 export function findingsText(findings: readonly Finding[], view: TextView): string {
   return findings.map((finding) => findingText(finding, view)).join('\n');
 }
 
-function findingText(finding: Finding, { style }: TextView): string {
+function findingText(finding: Finding, view: TextView): string {
+  const { style } = view;
   const { severity, code, message, place, evidence = [], fix, consequences = [] } = finding;
-  const at = place === undefined ? '' : ` (${place})`;
+  const at = place === undefined || message.includes(place) ? '' : ` (${place})`;
+  const head = view.prose(`${severity} ${code} ${message}${at}`, { hanging: indent });
+  const inner = (text: string): string => view.prose(text, { indent, hanging: 2 * indent });
   const more = consequences.length - consequencesMax;
   return [
-    `${style[paints[severity]](severity)} ${code} ${message}${at}`,
-    ...evidence.map((line) => `  ${style.dim(line)}`),
-    ...(fix === undefined ? [] : [`  ${style.bold('fix:')} ${fix}`]),
+    head.replace(severity, style[paints[severity]](severity)),
+    ...evidence.map((line) => style.dim(inner(line))),
+    ...(fix === undefined ? [] : [inner(`fix: ${fix}`).replace('fix:', style.bold('fix:'))]),
     ...consequences
       .slice(0, consequencesMax)
-      .map((follows) => `  ${style.dim(`follows: ${follows.code} ${follows.message}`)}`),
-    ...(more > 0 ? [`  ${style.dim(`and ${more} more that follow from it`)}`] : []),
+      .map((follows) => style.dim(inner(`follows: ${follows.code} ${follows.message}`))),
+    ...(more > 0 ? [style.dim(inner(`and ${more} more that follow from it`))] : []),
   ].join('\n');
 }

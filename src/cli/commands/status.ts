@@ -70,6 +70,7 @@ function render(status: MeshStatus, view: TextView): string {
     lines.push(
       view.table({
         head: ['NODE', 'READY', 'ZTUNNEL', 'CNI', 'PODS IN MESH', 'CAPTURED'],
+        optional: ['READY'],
         rows: status.nodes.map(({ name, isReady, ztunnel, cni, pods }) => [
           name,
           isReady ? 'yes' : 'NO',
@@ -86,6 +87,7 @@ function render(status: MeshStatus, view: TextView): string {
     lines.push(
       view.table({
         head: ['WAYPOINT', 'FOR', 'STATE', 'PODS', 'USED BY'],
+        optional: ['FOR', 'PODS'],
         rows: status.waypoints.map((w) => [
           `${w.namespace}/${w.name}`,
           w.trafficType,
@@ -97,7 +99,7 @@ function render(status: MeshStatus, view: TextView): string {
       '',
     );
   }
-  lines.push(...certificateLines(status));
+  lines.push(certificateLines(status, view));
   const shown = status.findings.slice(0, findingsMax);
   if (shown.length > 0) lines.push('', findingsText(shown, view));
   const more = status.findings.length - shown.length;
@@ -105,7 +107,8 @@ function render(status: MeshStatus, view: TextView): string {
   return lines.join('\n');
 }
 
-function verdict({ controllers, namespace, findings, nodes }: MeshStatus, { style }: TextView): string {
+function verdict({ controllers, namespace, findings, nodes }: MeshStatus, view: TextView): string {
+  const { style } = view;
   const [first] = controllers;
   const version = first === undefined ? 'no controller' : `controller ${first.version}`;
   const enrolled = nodes.reduce((sum, { pods }) => sum + pods.enrolled, 0);
@@ -116,11 +119,15 @@ function verdict({ controllers, namespace, findings, nodes }: MeshStatus, { styl
   if (errors > 0) {
     const follow = flattenFindings(findings).length - findings.length;
     const folded = follow === 0 ? '' : ` (${follow} more follow from them)`;
-    return style.bad(`NOT FINE: ${errors} ${errors === 1 ? 'error' : 'errors'}${folded}; ${where}`);
+    return style.bad(
+      view.prose(`NOT FINE: ${errors} ${errors === 1 ? 'error' : 'errors'}${folded}; ${where}`),
+    );
   }
   if (warnings > 0)
-    return style.warn(`FINE, with ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}; ${where}`);
-  return style.good(`FINE; ${where}`);
+    return style.warn(
+      view.prose(`FINE, with ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}; ${where}`),
+    );
+  return style.good(view.prose(`FINE; ${where}`));
 }
 
 function componentText(component: NodeComponent | undefined): string {
@@ -128,15 +135,18 @@ function componentText(component: NodeComponent | undefined): string {
   return component.isReady ? component.version : `${component.version} NOT READY`;
 }
 
-function certificateLines({ certificates }: MeshStatus): string[] {
+function certificateLines({ certificates }: MeshStatus, view: TextView): string {
   const { count, validCount, firstExpiry, roots } = certificates;
   const expiry =
     firstExpiry === undefined ? '' : `, the first ends in ${agoText(Date.parse(firstExpiry) - Date.now())}`;
-  return [
-    `certificates  ${validCount} of ${count} valid${expiry}`,
+  return view.facts([
+    ['certificates', `${validCount} of ${count} valid${expiry}`],
     ...roots.map(
       ({ subject, fingerprint, notAfter, proxyCount }) =>
-        `root          ${subject} (${fingerprint.slice(0, 16)}) until ${notAfter.slice(0, 10)}, trusted by ${proxyCount} proxies`,
+        [
+          'root',
+          `${subject} (${fingerprint.slice(0, 16)}) until ${notAfter.slice(0, 10)}, trusted by ${proxyCount} proxies`,
+        ] as const,
     ),
-  ];
+  ]);
 }
