@@ -7,6 +7,7 @@ import { splitReference } from '#mesh/inspect/ztunnel-target.js';
 import type { CommandDefinition, TextView } from '../command.js';
 import { failOnOption } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
+import { findingsText } from '../finding-text.js';
 
 /** `meshctl describe pod NAME[.NAMESPACE]`. */
 export const command: CommandDefinition = {
@@ -44,9 +45,9 @@ function render(report: PodDescription, view: TextView): string {
   const facts: (readonly [string, string])[] = [
     [
       'Pod',
-      `${pod.namespace}/${pod.name}  ${pod.phase}, ${pod.isReady ? 'ready' : 'not ready'}, on ${pod.node || 'no node'}, ${pod.ips.join(', ') || 'no address'}`,
+      `${pod.phase}, ${pod.isReady ? 'ready' : 'not ready'}, on ${pod.node || 'no node'}, ${pod.ips.join(', ') || 'no address'}`,
     ],
-    ['Status', color(report, view)],
+    ['Observed', report.observation],
     ['Intent', report.intent.isEnrolled ? `enrolled by ${report.intent.reason}` : report.intent.reason],
     ['Capture', captureText(report)],
     [
@@ -61,7 +62,17 @@ function render(report: PodDescription, view: TextView): string {
   ];
   if (!report.intent.isEnrolled) facts.splice(4, 4);
   if (report.waypoint !== undefined) facts.push(['Waypoint', waypointText(report.waypoint, view)]);
-  const lines = facts.map(([name, text]) => `${style.bold(name.padEnd(12))} ${text}`);
+  const lines = [
+    view.prose(`Pod ${pod.namespace}/${pod.name}: ${report.summary}`),
+    ...(report.findings.length === 0 ? [] : ['', findingsText(report.findings, view)]),
+    '',
+  ];
+  lines[0] = color(report, lines[0] ?? '', view);
+  // Of a pod without a network, and of one of the mesh itself, the rest would say nothing.
+  if (report.notStarted !== undefined || report.role !== undefined) {
+    return [...lines, view.facts(facts.slice(0, 1))].join('\n');
+  }
+  lines.push(view.facts(facts));
   if (report.services.length > 0) {
     lines.push('', style.bold('Services'));
     for (const s of report.services) {
@@ -92,28 +103,25 @@ function render(report: PodDescription, view: TextView): string {
       view.table({ head: ['  DIRECTION', 'REMOTE', 'TARGET', 'SEEN ON THE WIRE', 'PEER IDENTITY'], rows }),
     );
   }
-  if (report.findings.length > 0) {
-    lines.push('', style.bold('Findings'));
-    for (const f of report.findings) {
-      const paint = { error: 'bad', warning: 'warn', info: 'dim' } as const;
-      lines.push(`  ${style[paint[f.severity]](f.severity)} ${f.code}: ${f.message}`);
-    }
-  }
   return lines.join('\n');
 }
 
-function color(report: PodDescription, { style }: TextView): string {
+function color(report: PodDescription, text: string, { style }: TextView): string {
   switch (report.verdict) {
     case 'mtls':
     case 'ready':
-      return style.good(report.summary);
+      return style.good(text);
     case 'plaintext':
     case 'unknown':
-      return style.warn(report.summary);
+      return style.warn(text);
     case 'broken':
-      return style.bad(report.summary);
+      return style.bad(text);
+    case 'mesh-component':
+      return style.good(text);
+    case 'pending':
+      return style.warn(text);
     case 'not-in-mesh':
-      return style.dim(report.summary);
+      return style.dim(text);
   }
 }
 

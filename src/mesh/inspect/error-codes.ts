@@ -177,6 +177,13 @@ export const inspectCodes = {
       'An object, field, label or annotation asks the mesh for something that this version does not do. Nothing else is wrong.',
     fix: 'Remove it, or leave it for a version that does; docs/support.md lists what is supported.',
   },
+  MESH0937: {
+    kind: 'failed',
+    title: 'the pod has not started',
+    cause:
+      'It is not scheduled, waits for an image or a volume, or its network is not there yet: nothing can be captured.',
+    fix: 'The message and its events say what it waits for.',
+  },
   MESH0956: {
     kind: 'failed',
     title: 'no mesh is installed there',

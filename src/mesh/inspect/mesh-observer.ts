@@ -76,7 +76,7 @@ export class MeshObserver {
 
   /** The configuration dump of the node proxy on a node. */
   dump(node: string): Promise<Observation<ZtunnelDump>> {
-    return this.#once(`dump ${node}`, () =>
+    return this.once(`dump ${node}`, () =>
       this.#observe('ztunnel', node, (p) => fetchZtunnelDump(this.client, p)),
     );
   }
@@ -84,26 +84,26 @@ export class MeshObserver {
   /** What the CNI agent on a node sees in one pod, enrolled or not. */
   capture(pod: Pod): Promise<Observation<CaptureReport>> {
     const of = { namespace: pod.metadata.namespace ?? '', name: pod.metadata.name };
-    return this.#once(`capture ${of.namespace}/${of.name}`, () =>
+    return this.once(`capture ${of.namespace}/${of.name}`, () =>
       this.#observe('cni', pod.spec.nodeName ?? '', (agent) => fetchCaptureReport(this.client, agent, of)),
     );
   }
 
   /** What the CNI agent on a node sees in all enrolled pods. */
   captures(node: string): Promise<Observation<CaptureReport>> {
-    return this.#once(`captures ${node}`, () =>
+    return this.once(`captures ${node}`, () =>
       this.#observe('cni', node, (agent) => fetchCaptureReport(this.client, agent)),
     );
   }
 
   /** Running pods of a component, by node. */
   components(component: Component): Promise<readonly Pod[]> {
-    return this.#once(component, () => componentPods(this.client, component, this.meshNamespace));
+    return this.once(component, () => componentPods(this.client, component, this.meshNamespace));
   }
 
   /** What the mesh is set to. */
   settings(): Promise<MeshSettings> {
-    return this.#once('settings', async () => {
+    return this.once('settings', async () => {
       const settings = await readMeshSettings(this.client, this.meshNamespace);
       this.#assumptions.push(...settings.assumptions);
       return settings;
@@ -116,23 +116,23 @@ export class MeshObserver {
   }
 
   namespace(name: string): Promise<Namespace | undefined> {
-    return this.#once(`namespace ${name}`, () =>
+    return this.once(`namespace ${name}`, () =>
       this.client.getOrUndefined<Namespace>({ resource: namespaces, name }),
     );
   }
 
   services(namespace: string): Promise<readonly Service[]> {
-    return this.#once(`services ${namespace}`, () => this.client.list<Service>(services, { namespace }));
+    return this.once(`services ${namespace}`, () => this.client.list<Service>(services, { namespace }));
   }
 
   gateway(namespace: string, name: string): Promise<Gateway | undefined> {
-    return this.#once(`gateway ${namespace}/${name}`, () =>
+    return this.once(`gateway ${namespace}/${name}`, () =>
       this.client.getOrUndefined<Gateway>({ resource: gateways, namespace, name }),
     );
   }
 
   gatewayClass(name: string): Promise<GatewayClass | undefined> {
-    return this.#once(`class ${name}`, async () => {
+    return this.once(`class ${name}`, async () => {
       try {
         return await this.client.getOrUndefined<GatewayClass>({ resource: gatewayClasses, name });
       } catch (error) {
@@ -145,16 +145,16 @@ export class MeshObserver {
   }
 
   peerAuthentications(): Promise<readonly PeerAuthentication[]> {
-    return this.#once('pa', () => this.#listIfKnown<PeerAuthentication>(peerAuthentications));
+    return this.once('pa', () => this.#listIfKnown<PeerAuthentication>(peerAuthentications));
   }
 
   authorizationPolicies(): Promise<readonly AuthorizationPolicy[]> {
-    return this.#once('ap', () => this.#listIfKnown<AuthorizationPolicy>(authorizationPolicies));
+    return this.once('ap', () => this.#listIfKnown<AuthorizationPolicy>(authorizationPolicies));
   }
 
   /** A waypoint by name; undefined when no such Gateway exists. */
   async waypoint(namespace: string, name: string): Promise<WaypointReport | undefined> {
-    const found = await this.#once(`waypoint ${namespace}/${name}`, async () => {
+    const found = await this.once(`waypoint ${namespace}/${name}`, async () => {
       try {
         return await listWaypoints(this.client, { namespace, name });
       } catch (error) {
@@ -167,7 +167,7 @@ export class MeshObserver {
 
   /** The policies that a ready pod of a waypoint enforces. */
   waypointPolicies(namespace: string, name: string): Promise<Observation<readonly L7Policy[]>> {
-    return this.#once(`policies ${namespace}/${name}`, async () => {
+    return this.once(`policies ${namespace}/${name}`, async () => {
       const instances = await this.client.list<Pod>(pods, {
         namespace,
         labelSelector: `${gatewayName}=${name}`,
@@ -185,7 +185,7 @@ export class MeshObserver {
    * node's proxy and a few others: enough to see that it is alone, in a cluster of any size.
    */
   trust(around?: string): Promise<readonly ProxyTrust[]> {
-    return this.#once(`trust ${around ?? ''}`, async () => {
+    return this.once(`trust ${around ?? ''}`, async () => {
       const [nodeProxies, allGateways] = await Promise.all([
         this.components('ztunnel'),
         this.client.list<Pod>(pods, { labelSelector: gatewayManaged }),
@@ -246,7 +246,8 @@ export class MeshObserver {
     }
   }
 
-  #once<T>(key: string, ask: () => Promise<T>): Promise<T> {
+  /** The answer to a question that is asked once for all who want to know. */
+  once<T>(key: string, ask: () => Promise<T>): Promise<T> {
     const known = this.#answers.get(key) as Promise<T> | undefined;
     if (known !== undefined) return known;
     const answer = ask();

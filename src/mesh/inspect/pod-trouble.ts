@@ -4,6 +4,7 @@ import type { KubeEvent, Pod } from '#base/kube/types.js';
 import { podReason } from './pod-reason.js';
 
 const logLinesMax = 5;
+const eventsMax = 3;
 const logMaxBytes = 20_000;
 
 /** Why a pod is not ready: container state, scheduling, the last event and log lines; undefined when it is ready. */
@@ -20,16 +21,23 @@ export async function explainPod(client: KubeClient, pod: Pod): Promise<string |
 }
 
 async function lastWarning(client: KubeClient, pod: Pod): Promise<string | undefined> {
+  return (await podEvents(client, pod)).at(-1);
+}
+
+/** Warnings of the last events of a pod, oldest first; none when the user may not read events. */
+export async function podEvents(client: KubeClient, pod: Pod): Promise<readonly string[]> {
   try {
     const list = await client.list<KubeEvent>(events, {
       namespace: pod.metadata.namespace,
       fieldSelector: `involvedObject.name=${pod.metadata.name}`,
     });
-    const last = list.filter((e) => e.type === 'Warning').at(-1);
-    return last === undefined ? undefined : `${last.reason ?? ''}: ${last.message ?? ''}`;
+    const warnings = list
+      .filter((e) => e.type === 'Warning')
+      .map(({ reason = '', message = '' }) => `${reason}: ${message}`);
+    return [...new Set(warnings)].slice(-eventsMax);
   } catch {
     // Events only add to the explanation; a user who may not read them still gets the rest.
-    return undefined;
+    return [];
   }
 }
 

@@ -9,6 +9,9 @@ import { selectsLabels } from '../../rules/policy-targets.js';
 import type { PodCapture } from '../capture-report.js';
 import { certificateOf, type CertificateReport } from '../certificate-report.js';
 import { isPodReady } from '../component-pods.js';
+import { meshRole } from '../mesh-role.js';
+import { isHeldUp, podReason } from '../pod-reason.js';
+import { podEvents } from '../pod-trouble.js';
 import { connectionReports, type ConnectionReport } from '../connection-report.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { type EffectiveMtls, effectiveMtls, type ObservedMtls, observedMtls } from '../mtls-report.js';
@@ -35,6 +38,15 @@ export interface PodEvidence {
     readonly phase: string;
     readonly isReady: boolean;
   };
+  /** Set for a pod of the mesh itself: what it is, in words. */
+  readonly role?: string;
+  /** Why the pod has no network yet, and the events that tell of it. */
+  readonly notStarted?: {
+    readonly why: string;
+    readonly isHeldUp: boolean;
+    readonly events: readonly string[];
+  };
+  readonly meshNamespace: string;
   readonly intent: EnrollmentDecision;
   readonly observed: {
     readonly annotation: string | undefined;
@@ -44,6 +56,8 @@ export interface PodEvidence {
     readonly ztunnel: string | undefined;
     readonly ztunnelState: string | undefined;
     readonly ztunnelUnknown?: string;
+    /** Pods of the mesh on the pod's node, ready or not. */
+    readonly components: readonly string[];
     /** The inbound mode that the node proxy enforces; undefined when it has no such workload or could not be asked. */
     readonly mtls: ObservedMtls | undefined;
   };
@@ -77,6 +91,12 @@ export async function gatherPodEvidence(
     observer.capture(pod),
   ]);
   const { mesh } = settings;
+  const role = meshRole(pod, observer.meshNamespace);
+  const isWaiting = pod.status?.phase === 'Pending' && (pod.status.podIPs ?? []).length === 0;
+  const [events, components] = await Promise.all([
+    isWaiting ? podEvents(client, pod) : [],
+    Promise.all([observer.components('cni'), observer.components('ztunnel')]),
+  ]);
   const intent = decideEnrollment(pod, namespace?.metadata.labels, settings.enrollment);
   const dump = dumpSeen.value;
   const capture = captureSeen.value?.pods.find((p) => p.name === at.name && p.namespace === at.namespace);
@@ -106,6 +126,9 @@ export async function gatherPodEvidence(
       phase: pod.status?.phase ?? 'Unknown',
       isReady: isPodReady(pod),
     },
+    ...(role === undefined ? {} : { role }),
+    ...(isWaiting ? { notStarted: { why: podReason(pod), isHeldUp: isHeldUp(pod), events } } : {}),
+    meshNamespace: observer.meshNamespace,
     intent,
     observed: {
       annotation: pod.metadata.annotations?.[redirection],
@@ -113,6 +136,10 @@ export async function gatherPodEvidence(
       ...(captureSeen.value === undefined ? { captureUnknown: captureSeen.why } : {}),
       ztunnel: dumpSeen.value === undefined ? undefined : dumpSeen.by,
       ztunnelState: dump?.workloadState[uid]?.state,
+      components: components
+        .flat()
+        .filter(({ spec }) => spec.nodeName === pod.spec.nodeName)
+        .map(({ metadata }) => metadata.name),
       ...(dumpSeen.value === undefined ? { ztunnelUnknown: dumpSeen.why } : {}),
       mtls: dump === undefined || workload === undefined ? undefined : observedMtls(dump, workload),
     },

@@ -1,5 +1,6 @@
 import { capturePorts, isCaptured, type PodCapture } from '../capture-report.js';
-import type { Finding, Severity } from '../findings/finding.js';
+import { selfSignedSecret } from '../../identity/ca/material-secret.js';
+import type { Finding, FindingSubject, Severity } from '../findings/finding.js';
 import { mtlsDifference } from '../mtls-report.js';
 import type { AppliedPolicy } from '../policies/applied-policy.js';
 import type { WaypointUse } from '../waypoint-bindings.js';
@@ -8,40 +9,95 @@ import type { PodEvidence } from './pod-evidence.js';
 
 /** Where a pod's intent and observation differ, and what a reader should know besides. */
 export function podFindings(evidence: PodEvidence): readonly Finding[] {
-  const { intent, pod, mtls } = evidence;
+  const { intent, pod, mtls, notStarted } = evidence;
   const isEnrolled = intent.isEnrolled;
-  return [
+  const subject = { kind: 'Pod', namespace: pod.namespace, name: pod.name };
+  // A pod that has not started has no network to look at: why it has not is all there is to say of it.
+  if (notStarted !== undefined) {
+    const { why, isHeldUp, events } = notStarted;
+    return [
+      finding(
+        isHeldUp ? 'error' : 'warning',
+        'MESH0937',
+        `Pod ${pod.namespace}/${pod.name} has not started: ${why}`,
+        {
+          subject,
+          evidence: events,
+          fix: `kubectl describe pod ${pod.name} -n ${pod.namespace}`,
+        },
+      ),
+    ];
+  }
+  const found = [
     ...captureFindings(evidence),
     ...(isEnrolled ? proxyFindings(evidence) : []),
-    ...evidence.policies.flatMap((policy) => policyFindings(policy, isEnrolled)),
-    ...evidence.distrust.map((d) => finding('error', 'MESH0935', distrustText(d))),
+    ...evidence.policies.flatMap((policy) =>
+      policyFindings(policy, isEnrolled).map((one) => ({
+        ...one,
+        dependsOn: [{ kind: 'AuthorizationPolicy', namespace: policy.namespace, name: policy.name }],
+      })),
+    ),
+    ...evidence.distrust.map((d) =>
+      finding('error', 'MESH0935', distrustText(d), {
+        dependsOn: [{ kind: 'Secret', namespace: evidence.meshNamespace, name: selfSignedSecret }],
+      }),
+    ),
     ...(isEnrolled ? connectionFindings(evidence) : []),
-    ...(evidence.waypoint === undefined ? [] : waypointFindings('the pod', evidence.waypoint)),
+    ...(evidence.waypoint === undefined
+      ? []
+      : waypointFindings('the pod', evidence.waypoint, [{ kind: 'Namespace', name: pod.namespace }])),
     ...evidence.services.flatMap(({ name, waypoint }) =>
-      waypoint === undefined ? [] : waypointFindings(`Service ${name}`, waypoint),
+      waypoint === undefined
+        ? []
+        : waypointFindings(`Service ${name}`, waypoint, [
+            { kind: 'Service', namespace: pod.namespace, name },
+            { kind: 'Namespace', name: pod.namespace },
+          ]),
     ),
     ...mtls.ignoredDisable.map((source) => finding('warning', 'MESH0927', `${source} asks for DISABLE`)),
     ...(pod.isReady ? [] : [finding('warning', 'MESH0928', `the pod is ${pod.phase} and not ready`)]),
     ...evidence.assumptions.map((what) => finding('warning', 'MESH0926', what)),
   ];
+  return found.map((one) => ({ ...one, subject: one.subject ?? subject }));
 }
 
-function finding(severity: Severity, code: string, message: string): Finding {
-  return { code, severity, message };
+function finding(severity: Severity, code: string, message: string, more: Partial<Finding> = {}): Finding {
+  return { code, severity, message, ...more };
 }
 
-function captureFindings({ intent, observed }: PodEvidence): Finding[] {
+/** What on the pod's node, if it is broken, explains that something of the pod is. */
+function nodeParts({ pod, observed, meshNamespace }: PodEvidence): readonly FindingSubject[] {
+  const proxy = observed.ztunnel;
+  return [
+    { kind: 'Namespace', name: meshNamespace },
+    { kind: 'Node', name: pod.node },
+    { kind: 'DaemonSet', namespace: meshNamespace, name: 'istio-cni-node' },
+    { kind: 'DaemonSet', namespace: meshNamespace, name: 'ztunnel' },
+    ...observed.components.map((name) => ({ kind: 'Pod', namespace: meshNamespace, name })),
+    ...(proxy === undefined ? [] : [{ kind: 'Pod', namespace: meshNamespace, name: proxy }]),
+  ];
+}
+
+function captureFindings(evidence: PodEvidence): Finding[] {
+  const { intent, observed } = evidence;
   const { capture, captureUnknown } = observed;
   if (capture === undefined) {
     return intent.isEnrolled && captureUnknown !== undefined
-      ? [finding('error', 'MESH0926', `capture not observed: ${captureUnknown}`)]
+      ? [
+          finding('error', 'MESH0926', `capture not observed: ${captureUnknown}`, {
+            dependsOn: nodeParts(evidence),
+          }),
+        ]
       : [];
   }
   const findings: Finding[] = [];
   if (intent.isEnrolled && !isCaptured(capture)) {
     const missing = missingCapture(capture).join('; ');
     findings.push(
-      finding('error', 'MESH0920', `enrolled by ${intent.reason}, but not captured (${missing})`),
+      finding('error', 'MESH0920', `enrolled by ${intent.reason}, but not captured (${missing})`, {
+        dependsOn: nodeParts(evidence),
+        fix: `kubectl logs -n ${evidence.meshNamespace} -l k8s-app=istio-cni-node --field-selector spec.nodeName=${evidence.pod.node}`,
+      }),
     );
   }
   if (!intent.isEnrolled && isCaptured(capture)) {
@@ -68,16 +124,27 @@ function missingCapture(capture: PodCapture): string[] {
   ];
 }
 
-function proxyFindings({ observed, certificate, identity, mtls }: PodEvidence): Finding[] {
+function proxyFindings(evidence: PodEvidence): Finding[] {
+  const { observed, certificate, identity, mtls } = evidence;
+  const dependsOn = [
+    ...nodeParts(evidence),
+    { kind: 'Deployment', namespace: evidence.meshNamespace, name: 'istiod' },
+  ];
   const difference = observed.mtls === undefined ? undefined : mtlsDifference(mtls, observed.mtls);
   return [
     ...(observed.ztunnelUnknown === undefined
       ? []
-      : [finding('error', 'MESH0926', `node proxy not observed: ${observed.ztunnelUnknown}`)]),
+      : [finding('error', 'MESH0926', `node proxy not observed: ${observed.ztunnelUnknown}`, { dependsOn })]),
     ...(certificate === undefined || certificate.isValid
       ? []
-      : [finding('error', 'MESH0922', `no valid certificate for ${identity} (${certificate.state})`)]),
-    ...(difference === undefined ? [] : [finding('error', 'MESH0933', `mTLS mode: ${difference}`)]),
+      : [
+          finding('error', 'MESH0922', `no valid certificate for ${identity} (${certificate.state})`, {
+            dependsOn,
+          }),
+        ]),
+    ...(difference === undefined
+      ? []
+      : [finding('error', 'MESH0933', `mTLS mode: ${difference}`, { dependsOn })]),
   ];
 }
 
@@ -123,11 +190,21 @@ function connectionFindings({ connections }: PodEvidence): Finding[] {
   ];
 }
 
-function waypointFindings(who: string, { namespace, name, isUsed, isReady, why }: WaypointUse): Finding[] {
+function waypointFindings(
+  who: string,
+  { namespace, name, isUsed, isReady, why }: WaypointUse,
+  labeled: readonly FindingSubject[],
+): Finding[] {
+  const dependsOn = [{ kind: 'Gateway', namespace, name }, ...labeled];
   const waypoint = `waypoint ${namespace}/${name}`;
-  if (!isUsed) return [finding('warning', 'MESH0929', `${who} names ${waypoint}: ${why}`)];
+  if (!isUsed) return [finding('warning', 'MESH0929', `${who} names ${waypoint}: ${why}`, { dependsOn })];
   if (isReady) return [];
   const calls = who === 'the pod' ? 'its address' : 'it';
   const refused = `${who} is bound to ${waypoint}, which is not ready (${why}): calls to ${calls} are refused`;
-  return [finding('error', 'MESH0924', refused)];
+  return [
+    finding('error', 'MESH0924', refused, {
+      dependsOn,
+      fix: `meshctl waypoint status ${name} -n ${namespace}`,
+    }),
+  ];
 }

@@ -13,11 +13,20 @@ export type PodVerdict =
   | 'broken'
   /** Something that would tell could not be asked. */
   | 'unknown'
-  | 'not-in-mesh';
+  | 'not-in-mesh'
+  /** Has no network yet. */
+  | 'pending'
+  /** A pod of the mesh itself. */
+  | 'mesh-component';
 
 /** The conclusion, from the weakest evidence up. Claims encryption only where it was seen. */
 export function judgePod(evidence: PodEvidence): { readonly verdict: PodVerdict; readonly summary: string } {
-  const { intent, observed, certificate, connections, waypoint } = evidence;
+  const { intent, observed, certificate, connections, waypoint, role, notStarted, pod } = evidence;
+  if (notStarted !== undefined) return { verdict: 'pending', summary: `pending: ${notStarted.why}` };
+  if (role !== undefined) {
+    const state = pod.isReady ? 'ready' : 'not ready';
+    return { verdict: pod.isReady ? 'mesh-component' : 'broken', summary: `${role}, ${state}` };
+  }
   const hasCapture = observed.capture !== undefined && isCaptured(observed.capture);
   if (!intent.isEnrolled) {
     return hasCapture

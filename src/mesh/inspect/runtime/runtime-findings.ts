@@ -36,8 +36,11 @@ export async function runtimeFindings(
     findingsOfNodes(observer, { now: scope.now, inScope }),
     componentFindings(client, meshNamespace),
     authorityFindings(client, meshNamespace, scope.now),
-    trustFindings(observer),
-    meshVersions(observer).then((versions) => versionFindings(versions, meshNamespace)),
+    trustFindings(observer, scope.nodes?.[0]),
+    // The versions of a mesh are no matter of a few nodes.
+    scope.nodes === undefined
+      ? meshVersions(observer).then((versions) => versionFindings(versions, meshNamespace))
+      : [],
     nodeClocks(observer, inScope).then(clockFindings),
   ]);
   return all.flat();

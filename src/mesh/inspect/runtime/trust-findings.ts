@@ -20,10 +20,11 @@ const pairsMax = 5;
 
 /**
  * Proxies that distrust each other or the controller: every certificate in use is compared with the trust bundle of
- * every proxy and with the roots that the controller publishes. One finding for each issuer that is not trusted.
+ * every proxy and with the roots that the controller publishes. One finding for each issuer that is not trusted. With
+ * `around`, the proxy of a node and a few others.
  */
-export async function trustFindings(observer: MeshObserver): Promise<readonly Finding[]> {
-  const [proxies, controller] = await Promise.all([observer.trust(), controllerTrust(observer)]);
+export async function trustFindings(observer: MeshObserver, around?: string): Promise<readonly Finding[]> {
+  const [proxies, controller] = await Promise.all([observer.trust(around), controllerTrust(observer)]);
   const distrust = distrustBetween([...(controller === undefined ? [] : [controller]), ...proxies]);
   const byIssuer = groupBy(distrust, ({ issuer }) => issuer);
   const roots = rootLines([...(controller === undefined ? [] : [controller]), ...proxies]);

@@ -1,0 +1,38 @@
+import { checkConfiguration, checkedResources } from './checks/configuration-checks.js';
+import { readConfiguration } from './configuration/live-configuration.js';
+import type { Finding } from './findings/finding.js';
+import type { MeshObserver } from './mesh-observer.js';
+import { runtimeFindings } from './runtime/runtime-findings.js';
+
+/** What may explain the state of an object: the mesh around it, and the configuration of its namespace. */
+export interface Surroundings {
+  readonly runtime: readonly Finding[];
+  readonly configuration: readonly Finding[];
+}
+
+/** Looks at the mesh around objects of a namespace: each look is taken once for an observer. `now` in milliseconds. */
+export function surroundings(
+  observer: MeshObserver,
+  at: { readonly namespace: string; readonly nodes: readonly string[]; readonly now: number },
+): Promise<Surroundings> {
+  return observer.once(`surroundings ${at.namespace} ${at.nodes.join()}`, async () => {
+    const [runtime, configuration] = await Promise.all([
+      runtimeFindings(observer, { nodes: at.nodes, now: at.now }),
+      observer.once(`configuration ${at.namespace}`, () =>
+        readConfiguration(observer, { resources: checkedResources(), namespaces: [at.namespace] }).then(
+          checkConfiguration,
+        ),
+      ),
+    ]);
+    return { runtime, configuration };
+  });
+}
+
+/** Without what is wrong elsewhere in the mesh: of the findings about it, those that explain something here, or all of one that there is no mesh. */
+export function relevantTo(folded: readonly Finding[], runtime: readonly Finding[]): readonly Finding[] {
+  const elsewhere = new Set(runtime.map(({ code, message }) => `${code} ${message}`));
+  return folded.filter(
+    ({ code, message, consequences }) =>
+      code === 'MESH0956' || consequences !== undefined || !elsewhere.has(`${code} ${message}`),
+  );
+}
