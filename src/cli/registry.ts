@@ -125,15 +125,15 @@ export const commandEntries: readonly CommandEntry[] = [
   },
   {
     path: 'describe service',
-    summary: 'how the pods behind a Service stand to the mesh',
+    summary: 'how a Service is called, by whom and through what',
     aliases: ['describe services', 'describe svc'],
-    load: async () => ({ command: (await import('./commands/describe-group.js')).serviceCommand }),
+    load: () => import('./commands/describe-service.js'),
   },
   {
     path: 'describe namespace',
-    summary: 'how the pods of a namespace stand to the mesh',
+    summary: 'how a namespace and its pods stand to the mesh',
     aliases: ['describe namespaces', 'describe ns'],
-    load: async () => ({ command: (await import('./commands/describe-group.js')).namespaceCommand }),
+    load: () => import('./commands/describe-namespace.js'),
   },
   {
     path: 'enroll',

@@ -1,12 +1,12 @@
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import type { EffectiveMtls, ObservedMtls } from '#mesh/inspect/mtls-report.js';
-import type { AppliedPolicy } from '#mesh/inspect/policies/applied-policy.js';
 import type { WaypointUse } from '#mesh/inspect/waypoint-bindings.js';
 import { describePod, type PodDescription } from '#mesh/inspect/pod/pod-report.js';
 import { splitReference } from '#mesh/inspect/ztunnel-target.js';
 import type { CommandDefinition, TextView } from '../command.js';
 import { failOnOption } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
+import { loadedText } from '../description-text.js';
 import { findingsText } from '../finding-text.js';
 
 /** `meshctl describe pod NAME[.NAMESPACE]`. */
@@ -94,7 +94,7 @@ function render(report: PodDescription, view: TextView): string {
     lines.push('', style.bold('Live connections'));
     const rows = report.connections.map((c) => [
       `  ${c.direction}`,
-      c.remote,
+      c.remoteName ?? c.remote,
       c.target,
       c.evidence,
       c.peer ?? '',
@@ -165,13 +165,6 @@ function waypointText({ namespace, name, isUsed, isReady, why }: WaypointUse, { 
   const waypoint = `waypoint ${namespace}/${name}`;
   if (!isUsed) return `${waypoint} ${style.bad(`not used: ${why}`)}`;
   return `${waypoint} ${isReady ? style.good('ready') : style.bad(`not ready: ${why}`)}`;
-}
-
-function loadedText({ isLoaded, difference, shortfall }: AppliedPolicy): string {
-  if (isLoaded === undefined) return 'unknown';
-  if (!isLoaded) return 'NO';
-  if (difference !== undefined) return 'ANOTHER';
-  return shortfall === undefined ? 'yes' : 'yes, not as written';
 }
 
 function portsText(ports: Readonly<Record<string, string>>): string {

@@ -32,12 +32,6 @@ export const inspectCodes = {
     cause: 'The file does not exist or is not a ztunnel configuration dump.',
     fix: 'Save one with: meshctl ztunnel-config all -o json > dump.json.',
   },
-  MESH0904: {
-    kind: 'failed',
-    title: 'the Service has no pods of its own',
-    cause: 'A Service without a selector (external, or with hand-made endpoints) has no pods to describe.',
-    fix: 'Describe the workloads behind it by name.',
-  },
   MESH0905: {
     kind: 'failed',
     title: 'no such waypoint',

@@ -80,7 +80,7 @@ test('describe pod reads well and x describe is the same command', async () => {
   const pod = await onePod(client, bank, 'app=frontend,at=near');
   const outcome = await meshctl(['x', 'describe', 'pod', pod.metadata.name, '-n', bank]);
   expect(outcome.exitCode, outcome.stderr).toBe(0);
-  for (const word of ['Status', 'Intent', 'Capture', 'Identity', 'Certificate', 'Policy mode']) {
+  for (const word of ['Observed', 'Intent', 'Capture', 'Identity', 'Certificate', 'Policy mode']) {
     expect(outcome.stdout).toContain(word);
   }
 });

@@ -24,8 +24,7 @@ export function judgePod(evidence: PodEvidence): { readonly verdict: PodVerdict;
   const { intent, observed, certificate, connections, waypoint, role, notStarted, pod } = evidence;
   if (notStarted !== undefined) return { verdict: 'pending', summary: `pending: ${notStarted.why}` };
   if (role !== undefined) {
-    const state = pod.isReady ? 'ready' : 'not ready';
-    return { verdict: pod.isReady ? 'mesh-component' : 'broken', summary: `${role}, ${state}` };
+    return { verdict: 'mesh-component', summary: `${role}, ${pod.isReady ? 'ready' : 'not ready'}` };
   }
   const hasCapture = observed.capture !== undefined && isCaptured(observed.capture);
   if (!intent.isEnrolled) {

@@ -29,13 +29,13 @@ export async function runtimeFindings(
   scope: RuntimeScope,
 ): Promise<readonly Finding[]> {
   const { client, meshNamespace } = observer;
-  const absence = await absenceOfMesh(client, meshNamespace);
+  const absence = await observer.once('absence', () => absenceOfMesh(client, meshNamespace));
   if (absence !== undefined) return [absence];
   const inScope = (name: string): boolean => scope.nodes === undefined || scope.nodes.includes(name);
   const all = await Promise.all([
     findingsOfNodes(observer, { now: scope.now, inScope }),
-    componentFindings(client, meshNamespace),
-    authorityFindings(client, meshNamespace, scope.now),
+    observer.once('component findings', () => componentFindings(client, meshNamespace)),
+    observer.once('authority', () => authorityFindings(client, meshNamespace, scope.now)),
     trustFindings(observer, scope.nodes?.[0]),
     // The versions of a mesh are no matter of a few nodes.
     scope.nodes === undefined
@@ -50,7 +50,10 @@ async function findingsOfNodes(
   observer: MeshObserver,
   of: { readonly now: number; readonly inScope: (name: string) => boolean },
 ): Promise<readonly Finding[]> {
-  const [found, agents] = await Promise.all([listNodes(observer), observer.components('cni')]);
+  const [found, agents] = await Promise.all([
+    observer.once('nodes', () => listNodes(observer)),
+    observer.components('cni'),
+  ]);
   const notReady = nodeFindings(
     found.filter(({ metadata }) => of.inScope(metadata.name)),
     of.now,
