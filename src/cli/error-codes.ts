@@ -56,6 +56,13 @@ export const cliCodes = {
     cause: 'The words after meshctl name a group of commands, not one of them.',
     fix: 'Run it with --help for the commands of the group.',
   },
+  MESH0110: {
+    kind: 'usage',
+    title: 'A command of istioctl',
+    cause:
+      'istioctl has this command, and meshctl does not: an ambient mesh of one cluster has no use for it.',
+    fix: 'Use the command that the message names; it comes nearest.',
+  },
   MESH0199: {
     kind: 'bug',
     title: 'Unexpected error',

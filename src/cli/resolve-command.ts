@@ -3,6 +3,7 @@ import { nearMiss } from '#base/errors/near-miss.js';
 import type { CommandEntry, OptionSpec } from './command.js';
 import { globalOptions } from './global-options.js';
 import { commandEntries, groups, transparentWords } from './registry.js';
+import { substituteFor } from './substitutes.js';
 
 /** What the words of an invocation point at. */
 export type Resolved =
@@ -54,7 +55,10 @@ export function resolveCommand(args: readonly string[]): Resolved {
       hint: 'Put the flags of a command after its name; "meshctl --help" lists the commands.',
     });
   }
-  throw unknownCommand(path, next);
+  const words = [...path.split(' '), ...list.slice(index)].filter(
+    (word) => word !== '' && !word.startsWith('-'),
+  );
+  throw commandOfIstioctl(words) ?? unknownCommand(path, next);
 }
 
 function flagTakesValue(word: string): boolean | undefined {
@@ -92,6 +96,19 @@ function hasChildren(path: string): boolean {
 /** Whether a path of words is a command or leads to one. */
 export function leadsToCommand(path: string): boolean {
   return commandAt(path) !== undefined || hasChildren(path);
+}
+
+/** A command that istioctl has and meshctl has not; undefined when it is no such. */
+function commandOfIstioctl(words: readonly string[]): MeshError | undefined {
+  const substitute = substituteFor(words);
+  if (substitute === undefined) return undefined;
+  return new MeshError(
+    'MESH0110',
+    `meshctl has no command "${words.slice(0, 2).join(' ')}": ${substitute.why}`,
+    {
+      hint: substitute.instead.map((command) => `"${command}"`).join(' or '),
+    },
+  );
 }
 
 function unknownCommand(path: string, word: string): MeshError {
