@@ -483,6 +483,11 @@ export interface KubeEvent extends KubeObject {
   reportingInstance?: string;
 }
 
+export interface ResourceQuota extends KubeObject {
+  spec?: { hard?: Record<string, string> };
+  status?: { hard?: Record<string, string>; used?: Record<string, string> };
+}
+
 // --- apps/v1, batch/v1 ---
 
 export interface Deployment extends KubeObject {
@@ -631,9 +636,22 @@ export interface ParentReference {
   port?: number;
 }
 
+/** Where a rule of a route sends requests. */
+export interface BackendReference {
+  group?: string;
+  kind?: string;
+  namespace?: string;
+  name: string;
+  port?: number;
+}
+
 /** What all kinds of routes have in common. */
 export interface GatewayRoute extends KubeObject {
-  spec?: { parentRefs?: ParentReference[] };
+  spec?: {
+    parentRefs?: ParentReference[];
+    hostnames?: string[];
+    rules?: { matches?: unknown[]; backendRefs?: BackendReference[] }[];
+  };
   status?: {
     parents: { parentRef: ParentReference; controllerName: string; conditions?: Condition[] }[];
   };
@@ -642,6 +660,13 @@ export interface GatewayRoute extends KubeObject {
 export interface ListenerSet extends KubeObject {
   spec: { parentRef: ParentReference };
   status?: { conditions?: Condition[] };
+}
+
+export interface ReferenceGrant extends KubeObject {
+  spec?: {
+    from?: { group: string; kind: string; namespace: string }[];
+    to?: { group: string; kind: string; name?: string }[];
+  };
 }
 
 export interface GatewayClass extends KubeObject {

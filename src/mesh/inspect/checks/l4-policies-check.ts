@@ -1,12 +1,11 @@
 import { authorizationPolicies, namespaces, peerAuthentications, pods } from '#base/kube/resource.js';
-import type { AuthorizationPolicy, Namespace, PeerAuthentication, Pod } from '#base/kube/types.js';
-import { groupBy } from '#base/collections/group-by.js';
-import { decideEnrollment } from '../../rules/enrollment.js';
+import type { AuthorizationPolicy, PeerAuthentication } from '#base/kube/types.js';
 import { convertToL4, l4Shortfall } from '../../rules/l4-authorization.js';
 import { peerAuthFacts, peerAuthShortfall } from '../../rules/mtls-mode.js';
-import { appliesAtZtunnel, hasTargetRefs, selectorOf } from '../../rules/policy-targets.js';
+import { hasTargetRefs, selectorOf } from '../../rules/policy-targets.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { configuredPodsOf } from './configured-pods.js';
 import { conditionEvidence } from './condition-evidence.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 
@@ -62,10 +61,7 @@ function shortfallFindings(policy: AuthorizationPolicy, configuration: Configura
 /** Selectors that match nothing, and pods that policies select in vain because they are not in the mesh. */
 function reachFindings(configuration: Configuration): Finding[] {
   const { rootNamespace } = configuration.settings.mesh;
-  const byNamespace = groupBy(configuration.list<Pod>(pods), ({ metadata }) => metadata.namespace ?? '');
-  const labelsOf = new Map(
-    configuration.list<Namespace>(namespaces).map(({ metadata }) => [metadata.name, metadata.labels ?? {}]),
-  );
+  const known = configuredPodsOf(configuration);
   return configuration
     .list<AuthorizationPolicy>(authorizationPolicies)
     .filter((policy) => configuration.isAskedAbout(policy) && !hasTargetRefs(policy))
@@ -73,13 +69,11 @@ function reachFindings(configuration: Configuration): Finding[] {
       const namespace = policy.metadata.namespace ?? '';
       // Those of the whole mesh concern pods that nobody asked about.
       if (namespace === rootNamespace || !configuration.isSeen(pods, namespace)) return [];
-      const selected = (byNamespace.get(namespace) ?? []).filter((pod) =>
-        appliesAtZtunnel(policy, { namespace, labels: pod.metadata.labels ?? {} }, rootNamespace),
-      );
+      const selector = selectorOf(policy);
+      const selected = known.withLabels(namespace, selector ?? {});
       const subject = subjectOf(policy);
       const place = configuration.placeOf(policy);
       const common = { subject, ...(place === undefined ? {} : { place }) };
-      const selector = selectorOf(policy);
       if (selected.length === 0) {
         if (selector === undefined) return [];
         const wanted = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
@@ -93,18 +87,14 @@ function reachFindings(configuration: Configuration): Finding[] {
           },
         ];
       }
-      const outside = selected.filter(
-        (pod) =>
-          !decideEnrollment(pod, labelsOf.get(namespace), configuration.settings.enrollment).isEnrolled,
-      );
-      if (outside.length < selected.length) return [];
+      if (selected.some((pod) => known.isEnrolled(pod))) return [];
       return [
         {
           ...common,
           code: 'MESH1132',
           severity: 'warning',
           message: `${subjectText(subject)} has no effect: none of the ${selected.length} pods it selects is in the mesh`,
-          concerns: outside.map(subjectOf),
+          concerns: selected.map(subjectOf),
           fix: `meshctl enroll ${namespace} --wait`,
         },
       ];

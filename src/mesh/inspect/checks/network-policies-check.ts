@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { groupBy } from '#base/collections/group-by.js';
 import { labelSelectorMatches } from '#base/kube/labels.js';
 import {
   directionsOf,
@@ -9,15 +9,18 @@ import {
 } from '#base/kube/network-policy.js';
 import { namespaces, pods } from '#base/kube/resource.js';
 import type { Namespace, Pod } from '#base/kube/types.js';
+import { ipToBytes } from '#base/net/address.js';
+import { isInCidr, parseNetwork } from '#base/net/cidr.js';
 import { hbonePort } from '../../hbone/parameters.js';
-import { decideEnrollment } from '../../rules/enrollment.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { editCommand, findingAbout } from './check-finding.js';
 import type { ConfigurationCheck } from './configuration-check.js';
+import { type ConfiguredPods, configuredPodsOf } from './configured-pods.js';
 
 type Direction = 'ingress' | 'egress';
 
-/** A rule of a policy that isolates a pod. */
+/** A rule of a policy that isolates pods. */
 interface Rule {
   readonly policy: NetworkPolicy;
   readonly index: number;
@@ -30,55 +33,75 @@ interface Rule {
  * really arrive: they time out.
  */
 export const networkPoliciesCheck: ConfigurationCheck = {
-  codes: ['MESH1140'],
+  codes: ['MESH1140', 'MESH1142'],
   reads: [networkPolicies, namespaces, pods],
   run: (configuration) => {
-    const enrolled = enrolledPods(configuration);
-    const found = new Map<string, Finding>();
-    for (const direction of ['ingress', 'egress'] as const) {
-      for (const pod of enrolled) {
-        if (!configuration.isAskedAbout(pod)) continue;
-        for (const rule of rulesThatBlock(pod, direction, { configuration, enrolled })) {
-          const finding = findingOf(rule, direction, configuration);
-          const before = found.get(finding.message);
-          const concerns = [...(before?.concerns ?? []), subjectOf({ kind: 'Pod', metadata: pod.metadata })];
-          found.set(finding.message, { ...finding, concerns });
-        }
-      }
-    }
-    return [...found.values()];
+    const known = configuredPodsOf(configuration);
+    const peers = new MeshPeers(configuration, known);
+    const all = configuration.list<NetworkPolicy>(networkPolicies);
+    return [...groupBy(all, ({ metadata }) => metadata.namespace ?? '')].flatMap(([namespace, policies]) =>
+      policies.some((policy) => configuration.isAskedAbout(policy))
+        ? (['ingress', 'egress'] as const).flatMap((direction) =>
+            directionFindings(direction, { namespace, policies, configuration, known, peers }),
+          )
+        : [],
+    );
   },
 };
 
-interface World {
+/** The policies of one namespace, and what is known of pods. */
+interface PolicyScope {
+  readonly namespace: string;
+  readonly policies: readonly NetworkPolicy[];
   readonly configuration: Configuration;
-  readonly enrolled: readonly Pod[];
+  readonly known: ConfiguredPods;
+  readonly peers: MeshPeers;
+}
+
+/** Pods that the same policies isolate are one question: what these admit in sum. */
+function directionFindings(direction: Direction, scope: PolicyScope): Finding[] {
+  const { namespace, policies, configuration, known } = scope;
+  const isolatedBy = new Map<Pod, NetworkPolicy[]>();
+  for (const policy of policies.filter((one) => directionsOf(one)[direction] !== undefined)) {
+    for (const pod of known.selectedBy(namespace, policy.spec?.podSelector ?? {})) {
+      if (!known.isEnrolled(pod)) continue;
+      const others = isolatedBy.get(pod);
+      if (others === undefined) isolatedBy.set(pod, [policy]);
+      else others.push(policy);
+    }
+  }
+  const groups = groupBy(isolatedBy, ([, by]) => by.map(({ metadata }) => metadata.name).join(' '));
+  const found = new Map<string, Finding>();
+  for (const group of groups.values()) {
+    const isolated = group.map(([pod]) => pod);
+    const rules = (group[0]?.[1] ?? []).flatMap((policy) =>
+      (directionsOf(policy)[direction]?.rules ?? []).map((rule, index) => ({ policy, index, ...rule })),
+    );
+    const findings = [
+      ...blockingRules(rules, scope).map((rule) => blockedFinding(rule, direction, configuration)),
+      ...(direction === 'ingress' ? probeFindings(rules, isolated, configuration) : []),
+    ];
+    for (const finding of findings) {
+      const concerns = [...(found.get(finding.message)?.concerns ?? []), ...isolated.map(subjectOf)];
+      found.set(finding.message, { ...finding, concerns });
+    }
+  }
+  return [...found.values()];
 }
 
 /** Rules that admit other ports than 15008 for pods of the mesh, where no rule admits 15008 for the same peers. */
-function rulesThatBlock(pod: Pod, direction: Direction, world: World): readonly Rule[] {
-  const rules = rulesFor(pod, direction, world.configuration);
-  const admitting = rules.filter(({ ports }) => admitsHbone(ports));
+function blockingRules(
+  rules: readonly Rule[],
+  { namespace, peers: meshPeers }: PolicyScope,
+): readonly Rule[] {
+  const opening = rules.filter(({ ports }) => admitsHbone(ports));
   return rules.filter(
     ({ peers, ports }) =>
       !admitsHbone(ports) &&
-      ports.some(isTcp) &&
-      concernsMesh(peers, pod, world) &&
-      !admitting.some((other) => other.peers.length === 0 || isDeepStrictEqual(other.peers, peers)),
+      ports.some(isApplicationPort) &&
+      meshPeers.areInMesh(peers, namespace) &&
+      !opening.some((other) => covers(other.peers, peers)),
   );
-}
-
-function rulesFor(pod: Pod, direction: Direction, configuration: Configuration): readonly Rule[] {
-  return configuration
-    .list<NetworkPolicy>(networkPolicies)
-    .filter(
-      ({ metadata, spec }) =>
-        metadata.namespace === pod.metadata.namespace &&
-        labelSelectorMatches(spec?.podSelector ?? {}, pod.metadata.labels),
-    )
-    .flatMap((policy) =>
-      (directionsOf(policy)[direction]?.rules ?? []).map((rule, index) => ({ policy, index, ...rule })),
-    );
 }
 
 /** A rule without ports admits all; a name is that of a port of the application, and 15008 is none. */
@@ -98,56 +121,120 @@ function isTcp({ protocol = 'TCP' }: PolicyPort): boolean {
   return protocol === 'TCP';
 }
 
-/** Whether a pod of the mesh is among the peers: others are not called through it, nor call through it. */
-function concernsMesh(peers: readonly PolicyPeer[], pod: Pod, { configuration, enrolled }: World): boolean {
-  if (peers.length === 0) return true;
-  const spaces = configuration.list<Namespace>(namespaces);
-  return peers.some((peer) => {
-    if (peer.ipBlock !== undefined) return false;
-    const inNamespace = (namespace: string): boolean =>
-      peer.namespaceSelector === undefined
-        ? namespace === pod.metadata.namespace
-        : labelSelectorMatches(
-            peer.namespaceSelector,
-            spaces.find(({ metadata }) => metadata.name === namespace)?.metadata.labels,
-          );
-    return enrolled.some(
-      (other) =>
-        inNamespace(other.metadata.namespace ?? '') &&
-        (peer.podSelector === undefined || labelSelectorMatches(peer.podSelector, other.metadata.labels)),
+const dnsPort = 53;
+
+/** A port on which pods of the mesh call each other; name servers are asked by everybody, and in plaintext. */
+function isApplicationPort(one: PolicyPort): boolean {
+  return isTcp(one) && one.port !== dnsPort;
+}
+
+/** Whether everybody among `inner` is among `outer`, as far as equal peers tell. */
+function covers(outer: readonly PolicyPeer[], inner: readonly PolicyPeer[]): boolean {
+  if (outer.length === 0) return true;
+  const texts = new Set(outer.map((peer) => JSON.stringify(peer)));
+  return inner.length > 0 && inner.every((peer) => texts.has(JSON.stringify(peer)));
+}
+
+/** Answers whether peers of a rule can be pods of the mesh; each question is answered once. */
+class MeshPeers {
+  readonly #configuration: Configuration;
+  readonly #known: ConfiguredPods;
+  readonly #answers = new Map<string, boolean>();
+
+  constructor(configuration: Configuration, known: ConfiguredPods) {
+    this.#configuration = configuration;
+    this.#known = known;
+  }
+
+  areInMesh(peers: readonly PolicyPeer[], namespace: string): boolean {
+    if (peers.length === 0) return true;
+    return peers.some((peer) => {
+      const key = JSON.stringify([peer.namespaceSelector === undefined ? namespace : '', peer]);
+      const before = this.#answers.get(key);
+      if (before !== undefined) return before;
+      const answer = this.#isInMesh(peer, namespace);
+      this.#answers.set(key, answer);
+      return answer;
+    });
+  }
+
+  #isInMesh({ ipBlock, namespaceSelector, podSelector = {} }: PolicyPeer, own: string): boolean {
+    if (ipBlock !== undefined) {
+      return this.#configuration.list<Pod>(pods).some((pod) => {
+        const address = ipToBytes(pod.status?.podIP ?? '');
+        return address !== undefined && isInBlock(ipBlock, address) && this.#known.isEnrolled(pod);
+      });
+    }
+    const spaces =
+      namespaceSelector === undefined
+        ? [own]
+        : this.#configuration
+            .list<Namespace>(namespaces)
+            .filter(({ metadata }) => labelSelectorMatches(namespaceSelector, metadata.labels))
+            .map(({ metadata }) => metadata.name);
+    return spaces.some((space) =>
+      this.#known.selectedBy(space, podSelector).some((pod) => this.#known.isEnrolled(pod)),
     );
-  });
+  }
 }
 
-function enrolledPods(configuration: Configuration): readonly Pod[] {
-  const labels = new Map(
-    configuration.list<Namespace>(namespaces).map(({ metadata }) => [metadata.name, metadata.labels ?? {}]),
-  );
-  const { enrollment } = configuration.settings;
-  return configuration
-    .list<Pod>(pods)
-    .filter((pod) => decideEnrollment(pod, labels.get(pod.metadata.namespace ?? ''), enrollment).isEnrolled);
+function isInBlock(block: PolicyPeer['ipBlock'], address: Uint8Array): boolean {
+  if (block === undefined) return false;
+  const isIn = (text: string): boolean => {
+    const cidr = parseNetwork(text);
+    return cidr !== undefined && isInCidr(cidr, address);
+  };
+  return isIn(block.cidr) && !(block.except ?? []).some(isIn);
 }
 
-function findingOf(
+function blockedFinding(
   { policy, index, ports }: Rule,
   direction: Direction,
   configuration: Configuration,
 ): Finding {
   const { name, namespace } = policy.metadata;
-  const place = configuration.placeOf(policy);
   const admitted = ports
-    .filter(isTcp)
-    .map(({ port, endPort }) => (endPort === undefined ? port : `${port}-${endPort}`));
-  const subject = subjectOf(policy);
+    .filter(isApplicationPort)
+    .map(({ port = 'any', endPort }) => (endPort === undefined ? `${port}` : `${port}-${endPort}`));
   const what =
     direction === 'ingress' ? 'calls from pods of the mesh arrive' : 'calls to pods of the mesh leave';
-  return {
+  return findingAbout(policy, configuration, {
     code: 'MESH1140',
     severity: 'error',
-    message: `${subjectText(subject)} (${direction}) admits port ${admitted.join(', ')} but not ${hbonePort}, on which ${what}: they time out`,
-    subject,
+    message: `${subjectText(subjectOf(policy))} (${direction}) admits port ${admitted.join(', ')} but not ${hbonePort}, on which ${what}: they time out`,
     fix: `kubectl patch networkpolicy ${name} -n ${namespace} --type=json -p '[{"op":"add","path":"/spec/${direction}/${index}/ports/-","value":{"protocol":"TCP","port":${hbonePort}}}]'`,
-    ...(place === undefined ? {} : { place }),
-  };
+  });
+}
+
+/** Where probes of the kubelet come from once a pod is in the mesh (istio.io, "Ambient and Kubernetes NetworkPolicy"). */
+const probeSource = '169.254.7.127';
+
+/** Pods with probes whose policies name who may call, and not the address that probes come from. */
+function probeFindings(
+  rules: readonly Rule[],
+  isolated: readonly Pod[],
+  configuration: Configuration,
+): Finding[] {
+  const address = ipToBytes(probeSource) ?? new Uint8Array();
+  const [rule] = rules;
+  const isOpen = rules.some(
+    ({ peers }) => peers.length === 0 || peers.some(({ ipBlock }) => isInBlock(ipBlock, address)),
+  );
+  if (rule === undefined || isOpen || !isolated.some(hasNetworkProbe)) return [];
+  return [
+    findingAbout(rule.policy, configuration, {
+      code: 'MESH1142',
+      severity: 'info',
+      message: `${subjectText(subjectOf(rule.policy))} does not name ${probeSource}, from which probes reach pods of the mesh: some CNI plugins refuse them then`,
+      fix: `If pods do not become ready, admit ipBlock ${probeSource}/32: ${editCommand(rule.policy)}`,
+    }),
+  ];
+}
+
+function hasNetworkProbe({ spec }: Pod): boolean {
+  return spec.containers.some(({ livenessProbe, readinessProbe, startupProbe }) =>
+    [livenessProbe, readinessProbe, startupProbe].some(
+      (probe) => probe?.httpGet !== undefined || probe?.tcpSocket !== undefined || probe?.grpc !== undefined,
+    ),
+  );
 }

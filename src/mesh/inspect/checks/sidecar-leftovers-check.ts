@@ -9,6 +9,7 @@ import {
 import type { KubeObject, Namespace, Pod, WebhookConfiguration } from '#base/kube/types.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { findingAbout, someOf } from './check-finding.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 
 const injectionLabel = 'istio-injection';
@@ -24,7 +25,7 @@ const meshesOf: readonly { readonly mesh: string; readonly pattern: RegExp }[] =
 
 /** What another mesh, or a mesh of sidecars, left behind: webhooks, injection labels, pods with sidecars. */
 export const sidecarLeftovers: ConfigurationCheck = {
-  codes: ['MESH1104', 'MESH1105', 'MESH1150', 'MESH1151'],
+  codes: ['MESH1104', 'MESH1105', 'MESH1106', 'MESH1150', 'MESH1151'],
   reads: [namespaces, pods, services, mutatingWebhookConfigurations, validatingWebhookConfigurations],
   run: (configuration) => [
     ...configuration
@@ -47,10 +48,9 @@ function namespaceFindings(namespace: Namespace, configuration: Configuration): 
   const common = { subject, ...(place === undefined ? {} : { place }) };
   const asked = labels[injectionLabel] === 'enabled' ? injectionLabel : undefined;
   const withSidecar = configuration
-    .list<Pod>(pods)
-    .filter(
-      ({ metadata }) => metadata.namespace === name && metadata.annotations?.[sidecarStatus] !== undefined,
-    );
+    .inNamespace<Pod>(pods, name)
+    .filter(({ metadata }) => metadata.annotations?.[sidecarStatus] !== undefined);
+  const onHost = configuration.inNamespace<Pod>(pods, name).filter(({ spec }) => spec.hostNetwork === true);
   return [
     ...(asked === undefined
       ? []
@@ -76,41 +76,72 @@ function namespaceFindings(namespace: Namespace, configuration: Configuration): 
             fix: `Restart them without injection: kubectl rollout restart deployment -n ${name}`,
           },
         ]),
+    ...(onHost.length === 0
+      ? []
+      : [
+          {
+            ...common,
+            code: 'MESH1106',
+            severity: 'info' as const,
+            message: `Namespace ${name} is in the mesh, but ${onHost.length} of its pods use the network of their node and are left out: ${someOf(onHost.map(({ metadata }) => metadata.name))}`,
+            concerns: onHost.map((pod) => subjectOf({ kind: 'Pod', metadata: pod.metadata })),
+            fix: 'Run them without hostNetwork, or expect plaintext to and from them.',
+          },
+        ]),
   ];
 }
 
 function webhookFindings(configured: WebhookConfiguration, configuration: Configuration): Finding[] {
   const { name, labels = {} } = configured.metadata;
-  const mesh = meshesOf.find(({ pattern }) => pattern.test(`${name} ${labels['app'] ?? ''}`))?.mesh;
+  const names = [name, labels['app'] ?? '', ...(configured.webhooks ?? []).map((webhook) => webhook.name)];
+  const mesh = meshesOf.find(({ pattern }) => names.some((own) => pattern.test(own)))?.mesh;
   if (mesh === undefined) return [];
-  const subject = subjectOf(configured);
+  const subject = subjectText(subjectOf(configured));
   const remove = `kubectl delete ${configured.kind.toLowerCase()} ${name}`;
-  const dead = (configured.webhooks ?? []).filter(({ clientConfig }) => {
-    const service = clientConfig.service;
-    if (service === undefined || !configuration.isSeen(services, service.namespace)) return false;
-    return configuration.find<KubeObject>(services, service) === undefined;
-  });
-  const [first] = dead;
-  if (first !== undefined) {
-    const at = first.clientConfig.service;
-    const isFatal = first.failurePolicy !== 'Ignore';
+  const called = (configured.webhooks ?? []).map((webhook) => ({
+    ...webhook,
+    problem: problemOf(webhook.clientConfig.service, configuration),
+  }));
+  const dead = called.filter(({ problem }) => typeof problem === 'string');
+  const worst = dead.find(({ failurePolicy }) => failurePolicy !== 'Ignore') ?? dead[0];
+  if (worst !== undefined) {
+    const isFatal = worst.failurePolicy !== 'Ignore';
     return [
-      {
+      findingAbout(configured, configuration, {
         code: 'MESH1150',
         severity: isFatal ? 'error' : 'warning',
-        message: `${subjectText(subject)} of ${mesh} calls Service ${at?.namespace}/${at?.name}, which does not exist: ${isFatal ? 'what it selects cannot be created or changed' : 'every such request waits for it in vain'}`,
-        subject,
+        message: `${subject} of ${mesh} calls ${worst.problem}: ${isFatal ? 'what it selects cannot be created or changed' : 'every such request waits for it in vain'}`,
+        evidence: dead.map(
+          (webhook) => `webhook ${webhook.name}, failurePolicy ${webhook.failurePolicy ?? 'Fail'}`,
+        ),
         fix: remove,
-      },
+      }),
     ];
   }
+  // Whether a service that may not be seen is there, nobody knows.
+  if (called.every(({ problem }) => problem === null)) return [];
   return [
-    {
+    findingAbout(configured, configuration, {
       code: 'MESH1151',
       severity: 'warning',
-      message: `${subjectText(subject)} belongs to another mesh (${mesh}): pods that it gives a sidecar are left out of this one`,
-      subject,
+      message: `${subject} belongs to another mesh (${mesh}): pods that it gives a sidecar are left out of this one`,
       fix: `${remove}, when that mesh is no longer wanted`,
-    },
+    }),
   ];
+}
+
+/** Why a webhook's service answers nothing; undefined when it may, null when it cannot be seen. This mesh has no webhooks. */
+function problemOf(
+  service: { readonly namespace: string; readonly name: string } | undefined,
+  configuration: Configuration,
+): string | undefined | null {
+  if (service === undefined) return undefined;
+  const text = `Service ${service.namespace}/${service.name}`;
+  if (service.namespace === configuration.meshNamespace && service.name === 'istiod') {
+    return `${text}, the controller of this mesh, which answers no webhooks`;
+  }
+  if (!configuration.isSeen(services, service.namespace)) return null;
+  return configuration.find<KubeObject>(services, service) === undefined
+    ? `${text}, which does not exist`
+    : undefined;
 }

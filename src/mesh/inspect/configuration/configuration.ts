@@ -1,3 +1,4 @@
+import { groupBy } from '#base/collections/group-by.js';
 import type { Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { Finding } from '../findings/finding.js';
@@ -10,10 +11,17 @@ export interface KnownObjects {
   readonly seen: 'all' | ReadonlySet<string>;
 }
 
+interface ObjectIndex {
+  readonly byName: ReadonlyMap<string, KubeObject>;
+  readonly byNamespace: ReadonlyMap<string, readonly KubeObject[]>;
+}
+
 /** What the mesh is asked for, as far as it could be read: live, from files, or files over what is live. */
 export class Configuration {
   readonly #kinds: ReadonlyMap<string, KnownObjects>;
   readonly #places: ReadonlyMap<KubeObject, string>;
+  /** By kind, made when first asked for. */
+  readonly #indexes = new Map<string, ObjectIndex>();
   readonly settings: MeshSettings;
   readonly meshNamespace: string;
   /** Namespaces asked about; undefined: all. */
@@ -49,9 +57,12 @@ export class Configuration {
     resource: Resource,
     at: { readonly namespace?: string; readonly name: string },
   ): T | undefined {
-    return this.list<T>(resource).find(
-      ({ metadata }) => metadata.name === at.name && (metadata.namespace ?? '') === (at.namespace ?? ''),
-    );
+    return this.#indexOf(resource).byName.get(`${at.namespace ?? ''}/${at.name}`) as T | undefined;
+  }
+
+  /** The known objects of a kind in a namespace. */
+  inNamespace<T extends KubeObject>(resource: Resource, namespace: string): readonly T[] {
+    return (this.#indexOf(resource).byNamespace.get(namespace) ?? []) as readonly T[];
   }
 
   /** Whether all objects of a kind in a namespace are known, so that what is absent here is absent there. */
@@ -74,6 +85,19 @@ export class Configuration {
   /** Where an object stands in a file; undefined when it is live. */
   placeOf(object: KubeObject): string | undefined {
     return this.#places.get(object);
+  }
+
+  #indexOf(resource: Resource): ObjectIndex {
+    const key = kindKey(resource);
+    const known = this.#indexes.get(key);
+    if (known !== undefined) return known;
+    const objects = this.list(resource);
+    const index = {
+      byName: new Map(objects.map((o) => [`${o.metadata.namespace ?? ''}/${o.metadata.name}`, o])),
+      byNamespace: groupBy(objects, ({ metadata }) => metadata.namespace ?? ''),
+    };
+    this.#indexes.set(key, index);
+    return index;
   }
 }
 

@@ -46,9 +46,8 @@ async function readKind(
 ): Promise<KnownObjects> {
   const list = async (namespace?: string): Promise<readonly KubeObject[] | undefined> => {
     try {
-      return await client.list<KubeObject>(resource, { namespace });
+      return await listServed(client, resource, namespace);
     } catch (error) {
-      if (isNotFound(error)) return [];
       if (!isForbidden(error)) throw error;
       into.refused.push(messageOf(error));
       return undefined;
@@ -67,6 +66,40 @@ async function readKind(
     }),
   );
   return { objects: lists.flat(), seen };
+}
+
+/** Objects of a kind in the version that is read, else in one that the cluster serves; none where it serves none. */
+async function listServed(
+  client: KubeClient,
+  resource: Resource,
+  namespace: string | undefined,
+): Promise<readonly KubeObject[]> {
+  for await (const version of versionsOf(client, resource)) {
+    try {
+      return await client.list<KubeObject>({ ...resource, version }, { namespace });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+  return [];
+}
+
+/** The version that is read, then the others of the group: which of them has the kind, only asking tells. */
+async function* versionsOf(client: KubeClient, { group, version }: Resource): AsyncGenerator<string> {
+  yield version;
+  if (group === '') return;
+  try {
+    const found = await client.request<ApiGroup>({ method: 'GET', path: `/apis/${group}` });
+    yield* (found.versions ?? []).map((one) => one.version).filter((one) => one !== version);
+  } catch (error) {
+    // Whoever may not ask what is served sees what is served in the version that is read.
+    if (!isNotFound(error) && !isForbidden(error)) throw error;
+  }
+}
+
+/** meta/v1 APIGroup. */
+interface ApiGroup {
+  readonly versions?: readonly { readonly version: string }[];
 }
 
 function unseenFindings(refused: readonly string[]): readonly Finding[] {

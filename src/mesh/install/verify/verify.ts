@@ -5,7 +5,7 @@ import { MeshObserver } from '../../inspect/mesh-observer.js';
 import { listWaypoints, waypointShortfall } from '../../inspect/waypoint-report.js';
 import { distrustBetween, distrustText } from '../../inspect/trust.js';
 import { listWaypointUsers } from '../../inspect/waypoint-users.js';
-import { unhonoredFindings } from '../../inspect/unhonored-report.js';
+import { unhonoredConfiguration } from '../../inspect/checks/unhonored-check.js';
 import { waypointKey } from '../../rules/waypoint.js';
 import { waypointUserText } from '../../rules/waypoint-users.js';
 import { isNotFound } from '#base/kube/api-error.js';
@@ -18,6 +18,7 @@ import { renderInstallation } from '../render/installation.js';
 import { readTemplateFiles } from '../../templates/files.js';
 import { effectiveValues } from '../values/effective.js';
 import { checkConfiguration, checkedResources } from '../../inspect/checks/configuration-checks.js';
+import type { Configuration } from '../../inspect/configuration/configuration.js';
 import { readConfiguration } from '../../inspect/configuration/live-configuration.js';
 import { type Finding, subjectOf } from '../../inspect/findings/finding.js';
 import { foldFindings } from '../../inspect/findings/fold.js';
@@ -76,7 +77,6 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     has('Deployment', 'istiod') ? checkController(client, namespace) : [],
     has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
     checkMeshOptions(observer),
-    checkHonored(client),
     checkWaypoints(client),
     checkWaypointUsers(client),
     checkTrust(observer),
@@ -95,7 +95,7 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     fix: `meshctl install${namespace === 'istio-system' ? '' : ` --istio-namespace ${namespace}`}`,
   });
   const { version, profile } = inventory;
-  const checks = [finished, ...groups.flat()];
+  const checks = [finished, ...groups.flat(), ...checkHonored(configuration)];
   const findings = foldFindings([
     ...runtime,
     ...checks.flatMap(({ finding }) => finding ?? []),
@@ -150,9 +150,9 @@ async function checkController(client: KubeClient, namespace: string): Promise<C
 }
 
 /** What the cluster holds for the mesh is acted on. Warnings: nothing is broken, but somebody waits in vain. */
-async function checkHonored(client: KubeClient): Promise<Check[]> {
+function checkHonored(configuration: Configuration): Check[] {
   const of = { area: 'honored', subject: 'Configuration', fact: 'is all acted on' };
-  const findings = await unhonoredFindings(client);
+  const findings = unhonoredConfiguration.run(configuration);
   return findings.length === 0 ? [of] : findings.map((finding) => ({ ...of, finding }));
 }
 

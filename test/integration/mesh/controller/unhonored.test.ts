@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as resources from '#base/kube/resource.js';
-import { unhonoredFindings } from '#mesh/inspect/unhonored-report.js';
+import { unhonoredConfiguration } from '#mesh/inspect/checks/unhonored-check.js';
+import { readConfiguration } from '#mesh/inspect/configuration/live-configuration.js';
+import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import { kindSupport } from '#mesh/rules/support/kinds.js';
 import { eventually } from '../../sandbox/apiserver/api-under-test.js';
 import { MeshUnderTest } from './mesh-under-test.js';
@@ -15,7 +17,11 @@ beforeAll(async () => {
 });
 afterAll(() => mesh.stop());
 
-const messages = async () => (await unhonoredFindings(mesh.client)).map(({ message }) => message);
+const messages = async () => {
+  const observer = new MeshObserver(mesh.client, 'istio-system');
+  const configuration = await readConfiguration(observer, { resources: unhonoredConfiguration.reads });
+  return unhonoredConfiguration.run(configuration).map(({ message }) => message);
+};
 
 test('a cluster without them has no findings', async () => {
   expect(await messages()).toEqual([]);
@@ -41,7 +47,7 @@ test('every kind that nothing acts on is found, and fields, labels and annotatio
     spec: { parentRefs: [{ name: 'of-others' }] },
   } as never);
   await mesh.create(resources.namespaces, {
-    metadata: { name: 'old', labels: { 'istio-injection': 'enabled', 'istio.io/dataplane-mode': 'ambient' } },
+    metadata: { name: 'old', labels: { 'istio-injection': 'enabled' } },
   });
   await mesh.api.ok(['apply', '-f', 'test/integration/mesh/controller/unhonored.yaml']);
   const unhonored = kindSupport.filter(({ treatment }) => treatment !== 'honored');

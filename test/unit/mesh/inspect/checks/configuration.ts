@@ -1,5 +1,7 @@
-import type { Resource } from '#base/kube/resource.js';
+import { parseAllDocuments } from 'yaml';
+import { groupVersionOf, type Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
+import type { ConfigurationCheck } from '#mesh/inspect/checks/configuration-check.js';
 import { Configuration, kindKey, type KnownObjects } from '#mesh/inspect/configuration/configuration.js';
 import { assumedSettings } from '#mesh/inspect/mesh-settings.js';
 
@@ -18,4 +20,23 @@ export function configurationOf(
     namespaces: undefined,
     unseen: [],
   });
+}
+
+/** What a check finds in a whole cluster of the objects of a YAML text, as code and message. */
+export function foundIn(check: ConfigurationCheck, text: string): readonly string[] {
+  const objects = parseAllDocuments(text).flatMap((document) => {
+    const object = document.toJS() as KubeObject | null;
+    return object === null ? [] : [object];
+  });
+  const kinds = check.reads.map(
+    (resource) =>
+      [
+        resource,
+        objects.filter(
+          ({ apiVersion, kind }) =>
+            kind === resource.kind && groupVersionOf(apiVersion).group === resource.group,
+        ),
+      ] as const,
+  );
+  return check.run(configurationOf(kinds)).map(({ code, message }) => `${code} ${message}`);
 }

@@ -13,7 +13,7 @@ import type { ConfigurationCheck } from '#mesh/inspect/checks/configuration-chec
 import { networkPoliciesCheck } from '#mesh/inspect/checks/network-policies-check.js';
 import { servicesCheck } from '#mesh/inspect/checks/services-check.js';
 import { sidecarLeftovers } from '#mesh/inspect/checks/sidecar-leftovers-check.js';
-import { configurationOf } from './configuration.js';
+import { configurationOf, foundIn } from './configuration.js';
 
 const object = (kind: string, metadata: object, rest: object = {}): KubeObject =>
   ({ apiVersion: 'v1', kind, metadata, ...rest }) as KubeObject;
@@ -120,7 +120,66 @@ describe('NetworkPolicies', () => {
   });
 });
 
+test('probes of pods whose policy names who may call are noted', () => {
+  const probed = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: web, namespace: shop, labels: { app: web } }
+spec: { containers: [{ name: web, readinessProbe: { httpGet: { port: 80 } } }] }
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: np, namespace: shop }
+spec: { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }] }
+`;
+  expect(foundIn(networkPoliciesCheck, probed)).toEqual([
+    'MESH1142 NetworkPolicy shop/np does not name 169.254.7.127, from which probes reach pods of the mesh: some CNI plugins refuse them then',
+  ]);
+  const named = probed.replace('{ podSelector: {} }]', '{ ipBlock: { cidr: 169.254.7.127/32 } }]');
+  expect(foundIn(networkPoliciesCheck, named)).toEqual([]);
+});
+
 describe('leftovers of sidecars', () => {
+  test('a webhook that calls the controller of this mesh is left over: nobody answers it', () => {
+    const text = `
+apiVersion: v1
+kind: Service
+metadata: { name: istiod, namespace: istio-system }
+spec: {}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: { name: injector }
+webhooks:
+  - name: namespace.sidecar-injector.istio.io
+    clientConfig: { service: { namespace: istio-system, name: istiod, path: /inject } }
+`;
+    expect(foundIn(sidecarLeftovers, text)).toEqual([
+      'MESH1150 MutatingWebhookConfiguration injector of Istio calls Service istio-system/istiod, the controller of this mesh, which answers no webhooks: what it selects cannot be created or changed',
+    ]);
+  });
+
+  test('pods on the network of their node are named', () => {
+    const onHost = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: agent, namespace: shop }
+spec: { hostNetwork: true, containers: [] }
+`;
+    expect(foundIn(sidecarLeftovers, onHost)).toEqual([
+      'MESH1106 Namespace shop is in the mesh, but 1 of its pods use the network of their node and are left out: agent',
+    ]);
+    expect(foundIn(sidecarLeftovers, onHost.replace('hostNetwork: true, ', ''))).toEqual([]);
+  });
+
   const webhook = (kind: string, name: string, failurePolicy: string): KubeObject =>
     object(
       kind,
