@@ -7,7 +7,7 @@ export const transparentWords: readonly string[] = ['experimental', 'x'];
 export const groups: Readonly<Record<string, string>> = {
   manifest: 'the objects of an installation',
   profile: 'named sets of values',
-  describe: 'how a pod, service or namespace stands to the mesh',
+  describe: 'how a pod, service, namespace, node, waypoint or gateway stands to the mesh',
   waypoint: 'L7 proxies of namespaces and services',
   'ztunnel-config': 'what a node proxy is configured with',
   completion: 'scripts that let a shell complete words',
@@ -135,6 +135,19 @@ export const commandEntries: readonly CommandEntry[] = [
     aliases: ['describe namespaces', 'describe ns'],
     load: () => import('./commands/describe-namespace.js'),
   },
+  {
+    path: 'describe node',
+    summary: 'what of the mesh runs on a node, and whether it works',
+    aliases: ['describe nodes', 'describe no'],
+    load: () => import('./commands/describe-node.js'),
+  },
+  ...(['waypoint', 'gateway'] as const).map((word) => ({
+    path: `describe ${word}`,
+    summary: word === 'waypoint' ? 'whether a waypoint works, and for whom' : 'whether a Gateway works',
+    aliases:
+      word === 'waypoint' ? ['describe waypoints'] : ['describe gateways', 'describe gtw', 'describe gw'],
+    load: async () => ({ command: (await import('./commands/describe-gateway.js')).gatewayCommand(word) }),
+  })),
   {
     path: 'enroll',
     summary: 'take the pods of namespaces into the mesh',

@@ -13,7 +13,7 @@ export type Resolved =
 /** Finds the command named in an argument list; flags may stand before, between and after its words. */
 export function resolveCommand(args: readonly string[]): Resolved {
   const help = args[0] === 'help';
-  const list = help ? args.slice(1) : args;
+  const list = withKindApart(help ? args.slice(1) : args);
   const rest: string[] = [];
   let path = '';
   let index = 0;
@@ -59,6 +59,15 @@ export function resolveCommand(args: readonly string[]): Resolved {
     (word) => word !== '' && !word.startsWith('-'),
   );
   throw commandOfIstioctl(words) ?? unknownCommand(path, next);
+}
+
+/** `describe svc/web` is `describe svc web`; a workload that leads to pods is described as one of them. */
+function withKindApart(args: readonly string[]): readonly string[] {
+  const at = args.indexOf('describe');
+  const [kind, ...name] = (args[at + 1] ?? '').split('/');
+  if (at === -1 || kind === undefined || name.length === 0) return args;
+  const parts = leadsToCommand(`describe ${kind}`) ? [kind, name.join('/')] : ['pod', args[at + 1] ?? ''];
+  return [...args.slice(0, at + 1), ...parts, ...args.slice(at + 2)];
 }
 
 function flagTakesValue(word: string): boolean | undefined {

@@ -2,8 +2,13 @@ import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import type { EffectiveMtls, ObservedMtls } from '#mesh/inspect/mtls-report.js';
 import type { WaypointUse } from '#mesh/inspect/waypoint-bindings.js';
 import { describePod, type PodDescription } from '#mesh/inspect/pod/pod-report.js';
-import { splitReference } from '#mesh/inspect/ztunnel-target.js';
-import type { CommandDefinition, TextView } from '../command.js';
+import { describeAll } from '#mesh/inspect/pod/pod-group.js';
+import { referredPod } from '#mesh/inspect/references.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { pods } from '#base/kube/resource.js';
+import type { Pod } from '#base/kube/types.js';
+import type { CommandDefinition, CommandResult, TextView } from '../command.js';
+import type { CommandContext } from '../context.js';
 import { failOnOption } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
 import { loadedText } from '../description-text.js';
@@ -13,31 +18,75 @@ import { findingsText } from '../finding-text.js';
 export const command: CommandDefinition = {
   description:
     'Shows how a pod stands to the mesh: what labels and policies ask for, what is observed on its node (redirection, listeners, certificate, live connections), and where the two differ.',
-  args: [{ name: '<name>', description: 'NAME[.NAMESPACE]' }],
-  options: [failOnOption],
+  args: [
+    {
+      name: '[pod]',
+      description:
+        'NAME[.NAMESPACE], the beginning of a name, or KIND/NAME of what has pods (deploy/web, svc/web)',
+    },
+  ],
+  options: [
+    failOnOption,
+    { flags: '-l, --selector <labels>', description: 'all pods with these labels instead, such as app=web' },
+  ],
   examples: [
     'meshctl describe pod frontend-7d9f.shop',
+    'meshctl describe deploy/frontend -n shop',
     'meshctl x describe pod frontend-7d9f -n shop -o json',
   ],
-  run: async ({ args, options, kube, meshNamespace }) => {
+  run: async (context) => {
+    const { options, kube, meshNamespace } = context;
     const { client, namespace } = await kube();
-    const [name, ownNamespace] = splitReference(args[0] ?? '');
-    const report = await describePod(new MeshObserver(client, meshNamespace), {
-      name,
-      namespace: ownNamespace ?? namespace,
-      now: Date.now(),
-    });
+    const observer = new MeshObserver(client, meshNamespace);
+    const failOn = options.text('fail-on') ?? 'error';
+    const selector = options.text('selector');
+    const [reference] = context.args;
+    if ((selector === undefined) === (reference === undefined)) {
+      throw new MeshError('MESH0102', 'name a pod, or give labels with -l');
+    }
+    if (selector !== undefined) return describeSelected(context, { observer, selector, namespace, failOn });
+    const at = await referredPod(client, { reference: reference ?? '', namespace });
+    if (at.note !== undefined) context.progress.info(at.note);
+    const report = await describePod(observer, { ...at, now: Date.now() });
     return {
       kind: 'PodDescription',
       data: { ...report },
       text: (view) => render(report, view),
       exitCode: exitCodeOfFindings(
-        report.findings.map((f) => f.severity),
-        options.text('fail-on') ?? 'error',
+        report.findings.map(({ severity }) => severity),
+        failOn,
       ),
     };
   },
 };
+
+/** All pods of a namespace with labels, one after the other. */
+async function describeSelected(
+  { progress }: CommandContext,
+  of: {
+    readonly observer: MeshObserver;
+    readonly selector: string;
+    readonly namespace: string;
+    readonly failOn: string;
+  },
+): Promise<CommandResult> {
+  const { observer, selector, namespace } = of;
+  const members = await observer.client.list<Pod>(pods, { namespace, labelSelector: selector });
+  if (members.length === 0) {
+    throw new MeshError('MESH0204', `no pod of namespace ${namespace} has ${selector}`);
+  }
+  const group = await describeAll(observer, members, Date.now());
+  if (group.omittedCount > 0) progress.warn(`${group.omittedCount} more pods were not looked at`);
+  return {
+    kind: 'PodDescriptionList',
+    data: { items: group.pods, omittedCount: group.omittedCount },
+    text: (view) => group.pods.map((report) => render(report, view)).join('\n\n'),
+    exitCode: exitCodeOfFindings(
+      group.pods.flatMap(({ findings }) => findings.map(({ severity }) => severity)),
+      of.failOn,
+    ),
+  };
+}
 
 function render(report: PodDescription, view: TextView): string {
   const { pod, observed, certificate, mtls } = report;

@@ -1,5 +1,7 @@
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import { describeService, type ServiceDescription } from '#mesh/inspect/service/service-report.js';
+import { services } from '#base/kube/resource.js';
+import { referredByName } from '#mesh/inspect/references.js';
 import { splitReference } from '#mesh/inspect/ztunnel-target.js';
 import { type CommandDefinition, failOnOption, type TextView } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
@@ -13,14 +15,12 @@ export const command: CommandDefinition = {
   args: [{ name: '<name>', description: 'NAME[.NAMESPACE]' }],
   options: [failOnOption],
   examples: ['meshctl describe service frontend.shop', 'meshctl describe svc frontend -n shop -o json'],
-  run: async ({ args, options, kube, meshNamespace }) => {
+  run: async ({ args, options, kube, meshNamespace, progress }) => {
     const { client, namespace } = await kube();
     const [name, own] = splitReference(args[0] ?? '');
-    const report = await describeService(new MeshObserver(client, meshNamespace), {
-      name,
-      namespace: own ?? namespace,
-      now: Date.now(),
-    });
+    const at = await referredByName(client, { resource: services, namespace: own ?? namespace, name });
+    if (at.note !== undefined) progress.info(at.note);
+    const report = await describeService(new MeshObserver(client, meshNamespace), { ...at, now: Date.now() });
     return {
       kind: 'ServiceDescription',
       data: { ...report },

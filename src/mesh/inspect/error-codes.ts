@@ -56,6 +56,12 @@ export const inspectCodes = {
     cause: 'No pod of the controller runs, or its debug port did not answer.',
     fix: 'Run "meshctl status", which says what is wrong with the controller.',
   },
+  MESH0909: {
+    kind: 'usage',
+    title: 'the reference leads to no one object',
+    cause: 'Several objects begin with the name that was given, or a workload has no pods.',
+    fix: 'Write the whole name.',
+  },
   MESH0920: {
     kind: 'failed',
     title: 'the pod should be in the mesh and is not captured',

@@ -1,0 +1,186 @@
+import { expect, test } from 'vitest';
+import { secrets } from '#base/kube/resource.js';
+import type { Secret } from '#base/kube/types.js';
+import { bank, deployBank, enrollNamespace, installMesh, onePod } from '../../../harness/bank.js';
+import { eventually } from '../../../harness/cluster.js';
+import { type CommandOutcome } from '../../../harness/meshctl.js';
+import { useSandbox } from '../../../harness/sandbox.js';
+
+const sandbox = useSandbox('broken-mesh', async (s) => {
+  await Promise.all([installMesh(s), deployBank(s.client)]);
+  await enrollNamespace(s, bank);
+});
+
+interface Findings {
+  readonly findings: readonly {
+    readonly code: string;
+    readonly severity: string;
+    readonly message: string;
+    readonly fix?: string;
+    readonly consequences?: readonly { readonly code: string }[];
+  }[];
+}
+
+/** Runs a command that looks, and returns the findings of its document. */
+async function findingsOf(args: readonly string[]): Promise<Findings['findings'] & { exitCode?: number }> {
+  const outcome = await sandbox().meshctl([...args, '-o', 'json']);
+  expect(outcome.stdout, outcome.stderr).not.toBe('');
+  const { findings } = JSON.parse(outcome.stdout) as Findings;
+  return Object.assign([...findings], { exitCode: outcome.exitCode });
+}
+
+/** Asserts that the command names the cause, first, as the only error, and exits with 1. */
+async function expectCause(
+  args: readonly string[],
+  cause: { readonly code: string; readonly message: RegExp; readonly fix: RegExp },
+): Promise<void> {
+  const found = await findingsOf(args);
+  const errors = found.filter(({ severity }) => severity === 'error');
+  expect(errors.map(({ code, message }) => `${code} ${message}`)).toEqual([
+    expect.stringMatching(new RegExp(`^${cause.code} .*${cause.message.source}`)),
+  ]);
+  expect(errors[0]?.fix).toMatch(cause.fix);
+  expect(found.exitCode).toBe(1);
+}
+
+/** Waits until the command finds nothing wrong any more. */
+async function expectSilence(args: readonly string[]): Promise<void> {
+  await eventually(
+    async () => {
+      const found = await findingsOf(args);
+      expect(found.filter(({ severity }) => severity === 'error')).toEqual([]);
+      expect(found.exitCode).toBe(0);
+    },
+    { timeoutMs: 40_000 },
+  );
+}
+
+async function expectDone(outcome: Promise<CommandOutcome>): Promise<void> {
+  const { exitCode, stdout, stderr } = await outcome;
+  expect(exitCode, `${stdout}${stderr}`).toBe(0);
+}
+
+test('a healthy mesh: nothing to say', async () => {
+  for (const args of [['status'], ['verify-install'], ['describe', 'ns', bank], ['proxy-status']]) {
+    await expectSilence(args);
+  }
+});
+
+test('no mesh in the namespace that was named', async () => {
+  const pod = await onePod(sandbox().client, bank, 'app=sleep');
+  await expectCause(['describe', 'pod', `${pod.metadata.name}.${bank}`, '-i', 'nowhere'], {
+    code: 'MESH0956',
+    message: /no mesh is installed in namespace nowhere/,
+    fix: /--istio-namespace istio-system/,
+  });
+  await expectCause(['status', '-i', 'nowhere'], {
+    code: 'MESH0956',
+    message: /no mesh is installed in namespace nowhere/,
+    fix: /--istio-namespace istio-system/,
+  });
+});
+
+test('a stopped node is one finding, and everything on it follows', async () => {
+  const { meshctl, name, client } = sandbox();
+  const far = await onePod(client, bank, 'app=frontend,at=far');
+  await expectDone(meshctl(['sandbox', 'node', 'stop', 'node-2', '--name', name]));
+  const cause = { code: 'MESH0957', message: /Node node-2 /, fix: /kubectl describe node node-2/ };
+  await expectCause(['status'], cause);
+  await expectCause(['verify-install'], cause);
+  await expectCause(['describe', 'node', 'node-2'], cause);
+  await expectCause(['describe', 'pod', `${far.metadata.name}.${bank}`], cause);
+  const [stopped] = await findingsOf(['verify-install']);
+  expect(stopped?.consequences?.length).toBeGreaterThan(2);
+  await expectDone(meshctl(['sandbox', 'node', 'start', 'node-2', '--name', name]));
+  await expectSilence(['status']);
+  await expectSilence(['verify-install']);
+});
+
+test('a damaged authority is named by Secret and key', async () => {
+  const { client, kubectl } = sandbox();
+  const at = { resource: secrets, namespace: 'istio-system', name: 'istio-ca-secret' };
+  const sound = await client.get<Secret>(at);
+  const put = (data: Record<string, string | undefined> | undefined) => client.patch(at, { data });
+  await put({ 'ca-key.pem': Buffer.from('garbage').toString('base64') });
+  await expectDone(kubectl(['rollout', 'restart', 'deployment/istiod', '-n', 'istio-system']));
+  await eventually(
+    () =>
+      expectCause(['verify-install'], {
+        code: 'MESH0960',
+        message: /Secret istio-system\/istio-ca-secret.*ca-key\.pem cannot be read as a private key/,
+        fix: /[Rr]estore/,
+      }),
+    { timeoutMs: 20_000 },
+  );
+  await put({ 'ca-key.pem': sound.data?.['ca-key.pem'] });
+  await expectDone(kubectl(['rollout', 'restart', 'deployment/istiod', '-n', 'istio-system']));
+  await expectSilence(['verify-install']);
+});
+
+test('a component whose pods are refused: the refusal is quoted', async () => {
+  const { kubectl } = sandbox();
+  await expectDone(kubectl(['create', 'quota', 'none', '-n', 'istio-system', '--hard=count/pods=0']));
+  const ztunnel = await onePod(sandbox().client, 'istio-system', 'app=ztunnel');
+  await expectDone(kubectl(['delete', 'pod', ztunnel.metadata.name, '-n', 'istio-system', '--now']));
+  await eventually(
+    () =>
+      expectCause(['status'], {
+        code: 'MESH0958',
+        message: /DaemonSet istio-system\/ztunnel lacks 1 of 2 pods: .*exceeded quota/,
+        fix: /ResourceQuota/,
+      }),
+    { timeoutMs: 20_000 },
+  );
+  await expectDone(kubectl(['delete', 'quota', 'none', '-n', 'istio-system']));
+  await expectSilence(['status']);
+});
+
+test('a pod that cannot be scheduled is pending, and its node is not blamed', async () => {
+  const { kubectl } = sandbox();
+  const overrides = JSON.stringify({ spec: { nodeSelector: { no: 'where' } } });
+  await expectDone(kubectl(['run', 'stuck', '-n', bank, '--image=meshctl/tool', `--overrides=${overrides}`]));
+  await eventually(
+    () =>
+      expectCause(['describe', 'pod', `stuck.${bank}`], {
+        code: 'MESH0937',
+        message: /Pod bank-of-ambient\/stuck has not started: not scheduled: 0\/2 nodes are available/,
+        fix: /kubectl describe pod stuck/,
+      }),
+    { timeoutMs: 10_000 },
+  );
+  await expectDone(kubectl(['delete', 'pod', 'stuck', '-n', bank, '--now']));
+  await expectSilence(['describe', 'ns', bank]);
+});
+
+test('a waypoint that is gone: its users are refused, and the label is to blame', async () => {
+  const { kubectl, client } = sandbox();
+  const label = (value: string) =>
+    expectDone(kubectl(['label', 'namespace', bank, `istio.io/use-waypoint${value}`]));
+  await label('=gone');
+  const cause = {
+    code: 'MESH1110',
+    message:
+      /Namespace bank-of-ambient uses waypoint bank-of-ambient\/gone, which does not exist: calls to .* are refused/,
+    fix: /meshctl waypoint apply gone -n bank-of-ambient/,
+  };
+  const pod = await onePod(client, bank, 'app=frontend,at=near');
+  await expectCause(['describe', 'pod', `${pod.metadata.name}.${bank}`], cause);
+  await expectCause(['describe', 'service', `frontend.${bank}`], cause);
+  await expectCause(['status'], cause);
+  await label('-');
+  await expectSilence(['describe', 'service', `frontend.${bank}`]);
+});
+
+test('pods of the mesh are described as what they are', async () => {
+  const { client, meshctl } = sandbox();
+  for (const [selector, what] of [
+    ['app=istiod', 'the controller of the mesh, ready'],
+    ['app=ztunnel', 'the node proxy of node-'],
+    ['k8s-app=istio-cni-node', 'the CNI agent of node-'],
+  ] as const) {
+    const pod = await onePod(client, 'istio-system', selector);
+    const outcome = await meshctl(['describe', 'pod', `${pod.metadata.name}.istio-system`]);
+    expect(outcome.stdout.split('\n')[0]).toContain(what);
+    expect(outcome.exitCode, outcome.stdout).toBe(0);
+  }
+});
