@@ -3,7 +3,7 @@ import {
   commandOptions,
   notableOptions,
   optionFact,
-  permissionFact,
+  permissionFacts,
   usageLine,
 } from '../src/cli/command-help.js';
 import type { CommandDefinition, CommandEntry } from '../src/cli/command.js';
@@ -107,7 +107,7 @@ function markdownCommand({ entry, definition }: LoadedCommand, level: string): s
       ? []
       : [
           `${level} Kubernetes permissions`,
-          markdownTable(['permission', 'where and what for'], permissions.map(permissionFact)),
+          markdownTable(['may', 'on what, and what for'], permissionFacts(permissions)),
         ]),
   ];
 }
@@ -152,7 +152,7 @@ function manualPage(word: string, commands: readonly LoadedCommand[]): string {
         ...part('Arguments', args.map(({ name, description }): Fact => [name, description]).flatMap(tagged)),
         ...part('Options', options.flatMap(tagged)),
         ...part('Examples', examples.length === 0 ? [] : ['.nf', ...examples.map(escaped), '.fi']),
-        ...part('Kubernetes permissions', permissions.map(permissionFact).flatMap(tagged)),
+        ...part('Kubernetes permissions', permissionFacts(permissions).flatMap(tagged)),
       ];
     }),
     '.SH SEE ALSO',

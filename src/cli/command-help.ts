@@ -32,7 +32,7 @@ export function commandHelp(entry: CommandEntry, definition: CommandDefinition, 
       [...commandOptions(definition), ...notableOptions(definition)].map(optionFact),
       margin,
     ),
-    helpSection('Kubernetes permissions', (permissions ?? []).map(permissionFact), margin),
+    permissionSection(permissions ?? [], margin),
     wrapProse('"meshctl options" lists the options that every command takes.', margin),
   ]);
 }
@@ -86,16 +86,36 @@ export function optionFact({ flags, description, choices, defaultValue }: Option
   return [flags, notes.length === 0 ? description : `${description} (${notes.join('; ')})`];
 }
 
-/** A permission: what it allows, where, and what for. */
-export function permissionFact({ verbs, resource, group, in: where, why }: CommandPermission): Fact {
+/** Permissions, those with one purpose together: what may be done where, on what and what for. */
+export function permissionFacts(permissions: readonly CommandPermission[]): readonly Fact[] {
   const places = {
     cluster: 'cluster-wide',
     namespace: 'in the namespace',
     'mesh namespace': "in the mesh's namespace",
   };
-  const [name = '', ...sub] = resource.split('/');
-  const full = [group === undefined ? name : `${name}.${group}`, ...sub].join('/');
-  return [`${verbs.join(', ')} ${full}`, `${places[where]}, to ${why}`];
+  const byPurpose = new Map<
+    string,
+    { readonly label: string; readonly why: string; readonly resources: Set<string> }
+  >();
+  for (const { verbs, resource, group, in: where, why } of permissions) {
+    const label = `${verbs.join(', ')} ${places[where]}`;
+    const row = byPurpose.get(`${label} ${why}`) ?? { label, why, resources: new Set<string>() };
+    const [name = '', ...sub] = resource.split('/');
+    row.resources.add([group === undefined ? name : `${name}.${group}`, ...sub].join('/'));
+    byPurpose.set(`${label} ${why}`, row);
+  }
+  return [...byPurpose.values()].map(({ label, why, resources }) => [
+    label,
+    `${[...resources].join(', ')} (to ${why})`,
+  ]);
+}
+
+/** One below the other rather than in columns: resources have long names. */
+function permissionSection(permissions: readonly CommandPermission[], width: number): string {
+  const lines = permissionFacts(permissions).map(([label, text]) =>
+    wrapProse(`${label}: ${text}`, width, { indent: 2, hanging: 4 }),
+  );
+  return lines.length === 0 ? '' : ['Kubernetes permissions:', ...lines].join('\n');
 }
 
 /** A title and what stands below it; empty when nothing does. */

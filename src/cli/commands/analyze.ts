@@ -17,6 +17,7 @@ import { exitCodeOfFindings } from '../exit-code.js';
 import { findingsText } from '../finding-text.js';
 import { junitReport } from '../junit.js';
 import { sarifReport } from '../sarif.js';
+import { configurationPermissions } from '../permissions.js';
 
 /** `meshctl analyze [-f FILE]...`: exit 1 when there are findings of the severity of `--fail-on`. */
 export const command: CommandDefinition = {
@@ -45,6 +46,7 @@ export const command: CommandDefinition = {
     'meshctl analyze -f k8s/ -R --use-kube=false',
     'meshctl analyze -f policy.yaml -o sarif > analyze.sarif',
   ],
+  permissions: configurationPermissions,
   run: async (context) => {
     const { options } = context;
     const suppressions = options.texts('suppress').map(readSuppression);

@@ -7,6 +7,7 @@ import { type CommandDefinition, failOnOption, type TextView } from '../command.
 import { verdictLine } from '../description-text.js';
 import { exitCodeOfFindings } from '../exit-code.js';
 import { findingsText } from '../finding-text.js';
+import { descriptionPermissions } from '../permissions.js';
 
 /** `meshctl describe gateway|waypoint NAME[.NAMESPACE]`. */
 export function gatewayCommand(word: 'gateway' | 'waypoint'): CommandDefinition {
@@ -15,6 +16,7 @@ export function gatewayCommand(word: 'gateway' | 'waypoint'): CommandDefinition 
     args: [{ name: '<name>', description: 'NAME[.NAMESPACE]' }],
     options: [failOnOption],
     examples: [`meshctl describe ${word} ${word}.shop`, `meshctl describe ${word} ${word} -n shop -o json`],
+    permissions: descriptionPermissions,
     run: async ({ args, options, kube, meshNamespace, progress }) => {
       const { client, namespace } = await kube();
       const [name, own] = splitReference(args[0] ?? '');

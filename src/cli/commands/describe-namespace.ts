@@ -5,6 +5,7 @@ import { type CommandDefinition, failOnOption, type TextView } from '../command.
 import { podRows, verdictLine } from '../description-text.js';
 import { exitCodeOfFindings } from '../exit-code.js';
 import { findingsText } from '../finding-text.js';
+import { descriptionPermissions } from '../permissions.js';
 
 /** Pods listed without `-o wide`. */
 const podsShownMax = 20;
@@ -16,6 +17,7 @@ export const command: CommandDefinition = {
   args: [{ name: '<name>', description: 'namespace' }],
   options: [failOnOption],
   examples: ['meshctl describe namespace shop', 'meshctl describe ns shop -o json'],
+  permissions: descriptionPermissions,
   run: async ({ args, options, kube, meshNamespace }) => {
     const { client } = await kube();
     const at = { name: splitReference(args[0] ?? '')[0], now: Date.now() };

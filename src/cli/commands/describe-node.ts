@@ -5,6 +5,7 @@ import { type CommandDefinition, failOnOption, type TextView } from '../command.
 import { verdictLine } from '../description-text.js';
 import { exitCodeOfFindings } from '../exit-code.js';
 import { findingsText } from '../finding-text.js';
+import { descriptionPermissions } from '../permissions.js';
 
 /** `meshctl describe node NAME`. */
 export const command: CommandDefinition = {
@@ -13,6 +14,7 @@ export const command: CommandDefinition = {
   args: [{ name: '<name>', description: 'node' }],
   options: [failOnOption],
   examples: ['meshctl describe node worker-1'],
+  permissions: descriptionPermissions,
   run: async ({ args, options, kube, meshNamespace }) => {
     const { client } = await kube();
     const report = await describeNode(new MeshObserver(client, meshNamespace), {

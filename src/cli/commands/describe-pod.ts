@@ -13,6 +13,7 @@ import { failOnOption } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
 import { loadedText } from '../description-text.js';
 import { findingsText } from '../finding-text.js';
+import { descriptionPermissions } from '../permissions.js';
 
 /** `meshctl describe pod NAME[.NAMESPACE]`. */
 export const command: CommandDefinition = {
@@ -34,6 +35,7 @@ export const command: CommandDefinition = {
     'meshctl describe deploy/frontend -n shop',
     'meshctl x describe pod frontend-7d9f -n shop -o json',
   ],
+  permissions: descriptionPermissions,
   run: async (context) => {
     const { options, kube, meshNamespace } = context;
     const { client, namespace } = await kube();

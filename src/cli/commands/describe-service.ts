@@ -7,6 +7,7 @@ import { type CommandDefinition, failOnOption, type TextView } from '../command.
 import { exitCodeOfFindings } from '../exit-code.js';
 import { loadedText, podRows, verdictLine } from '../description-text.js';
 import { findingsText } from '../finding-text.js';
+import { descriptionPermissions } from '../permissions.js';
 
 /** `meshctl describe service NAME[.NAMESPACE]`. */
 export const command: CommandDefinition = {
@@ -15,6 +16,7 @@ export const command: CommandDefinition = {
   args: [{ name: '<name>', description: 'NAME[.NAMESPACE]' }],
   options: [failOnOption],
   examples: ['meshctl describe service frontend.shop', 'meshctl describe svc frontend -n shop -o json'],
+  permissions: descriptionPermissions,
   run: async ({ args, options, kube, meshNamespace, progress }) => {
     const { client, namespace } = await kube();
     const [name, own] = splitReference(args[0] ?? '');

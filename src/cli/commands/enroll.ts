@@ -10,6 +10,11 @@ import { dataplaneMode } from '#base/kube/labels.js';
 import type { CommandDefinition, CommandResult } from '../command.js';
 import type { CommandContext } from '../context.js';
 import { observedText } from '../enrollment-text.js';
+import {
+  namespaceLabelPermissions,
+  enrollmentPermissions,
+  waypointWritePermissions,
+} from '../permissions.js';
 
 const waitOption = {
   flags: '-w, --wait',
@@ -32,6 +37,7 @@ export const enrollCommand: CommandDefinition = {
   ],
   examples: ['meshctl enroll shop --wait', 'meshctl enroll shop --waypoint --wait'],
   timeoutMs: 60_000,
+  permissions: [...namespaceLabelPermissions, ...enrollmentPermissions, ...waypointWritePermissions],
   run: async (context) => {
     const { options, meshNamespace } = context;
     const { client } = await context.kube();
@@ -93,6 +99,7 @@ export const unenrollCommand: CommandDefinition = {
   options: [{ ...waitOption, description: 'wait for the proof that every pod is free' }],
   examples: ['meshctl unenroll shop --wait'],
   timeoutMs: 60_000,
+  permissions: [...namespaceLabelPermissions, ...enrollmentPermissions],
   run: async (context) => {
     const { client } = await context.kube();
     const names = [...new Set(context.args)];

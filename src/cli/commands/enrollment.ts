@@ -2,6 +2,7 @@ import { observeEnrollment, type PodEnrollment } from '#mesh/inspect/enrollment.
 import { readMeshSettings } from '#mesh/inspect/mesh-settings.js';
 import { observedText } from '../enrollment-text.js';
 import { allNamespacesOption, type CommandDefinition } from '../command.js';
+import { enrollmentPermissions } from '../permissions.js';
 
 /** `meshctl enrollment [-A]`: exit 1 when a pod is not what its labels ask for. */
 export const command: CommandDefinition = {
@@ -9,6 +10,7 @@ export const command: CommandDefinition = {
     'Shows for each pod whether labels ask for it to be in the mesh, what is observed, and why the two differ. Exit code 1 when they do.',
   options: [allNamespacesOption],
   examples: ['meshctl enrollment -A', 'meshctl enrollment -n shop -o json'],
+  permissions: enrollmentPermissions,
   run: async ({ options, kube, meshNamespace, progress }) => {
     const { client, namespace } = await kube();
     const isEverywhere = options.flag('all-namespaces');

@@ -9,6 +9,7 @@ export const command: CommandDefinition = {
   args: [{ name: '[code]', description: 'such as MESH0104; without it, all codes are listed' }],
   examples: ['meshctl explain MESH0104', 'meshctl explain -o json'],
   formats: ['table', 'json', 'yaml'],
+  permissions: [],
   run: async ({ args }) => {
     const given = args[0];
     if (given === undefined) {

@@ -4,6 +4,7 @@ import { clientVersion } from '../client-version.js';
 import { type CommandDefinition, type TextView, yesOption } from '../command.js';
 import { formatDuration } from '../duration.js';
 import { valuesOptions, valuesRequestOf, warnOf } from './install-options.js';
+import { readinessPermissions, installPermissions } from '../permissions.js';
 
 export const command: CommandDefinition = {
   description:
@@ -22,6 +23,7 @@ export const command: CommandDefinition = {
     'meshctl install -f values.yaml --dry-run -o json',
   ],
   timeoutMs: 300_000,
+  permissions: [...installPermissions, ...readinessPermissions],
   run: async (context) => {
     const { options, progress, signal } = context;
     const startedAt = performance.now();

@@ -8,6 +8,7 @@ import type { CommandDefinition } from '../command.js';
 import { fieldChangeLines } from '../field-change.js';
 import { toYaml } from '../yaml-document.js';
 import { valuesOptions, valuesRequestOf, warnOf } from './install-options.js';
+import { comparisonPermissions, clusterPermissions } from '../permissions.js';
 
 /** `meshctl manifest generate`. */
 export const manifestGenerateCommand: CommandDefinition = {
@@ -16,6 +17,7 @@ export const manifestGenerateCommand: CommandDefinition = {
   options: valuesOptions,
   formats: ['yaml', 'json'],
   examples: ['meshctl manifest generate --profile ambient | kubectl diff -f -'],
+  permissions: [],
   run: async ({ options, meshNamespace, progress }) => {
     const files = readTemplateFiles();
     const given = givenValues(files, valuesRequestOf(options));
@@ -44,6 +46,7 @@ export const manifestDiffCommand: CommandDefinition = {
   options: [...valuesOptions, { flags: '--force', description: 'as install --force would do' }],
   formats: ['table', 'json', 'yaml'],
   examples: ['meshctl manifest diff', 'meshctl manifest diff -f values.yaml -o json'],
+  permissions: [...comparisonPermissions, ...clusterPermissions],
   run: async ({ options, kube, meshNamespace, progress, signal }) => {
     const { client } = await kube();
     const plan = await planInstallation({

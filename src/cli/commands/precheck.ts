@@ -2,6 +2,7 @@ import { precheck } from '#mesh/install/precheck.js';
 import { clientVersion } from '../client-version.js';
 import { type CommandDefinition, failOnOption } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
+import { clusterPermissions } from '../permissions.js';
 
 /** `meshctl precheck`: exit 1 when a check fails. */
 export const command: CommandDefinition = {
@@ -9,6 +10,7 @@ export const command: CommandDefinition = {
     'Looks whether the cluster can run the mesh, and what install would infer. Changes nothing. Exit code 1 when a check fails.',
   options: [failOnOption],
   examples: ['meshctl precheck', 'meshctl precheck -o json'],
+  permissions: clusterPermissions,
   run: async ({ options, kube, meshNamespace, signal }) => {
     const { client } = await kube();
     const { cluster, checks } = await precheck(client, { namespace: meshNamespace, clientVersion, signal });

@@ -17,6 +17,7 @@ import { fieldChangeLines } from '../field-change.js';
 /** `meshctl profile list`. */
 export const profileListCommand: CommandDefinition = {
   examples: ['meshctl profile list'],
+  permissions: [],
   run: async () => {
     const files = readTemplateFiles();
     const items = profileNames(files).map((name) => {
@@ -47,6 +48,7 @@ export const profileDiffCommand: CommandDefinition = {
   ],
   formats: ['table', 'json', 'yaml'],
   examples: ['meshctl profile diff minimal ambient'],
+  permissions: [],
   run: async ({ args }) => {
     const files = readTemplateFiles();
     const specOf = (profile: string) =>
@@ -74,6 +76,7 @@ export const dumpCommand: CommandDefinition = {
     'meshctl profile dump',
     'meshctl profile dump minimal --set meshConfig.accessLogFile=/dev/stdout',
   ],
+  permissions: [],
   run: async ({ args, options, progress }) => {
     const files = readTemplateFiles();
     const request = valuesRequestOf(options);

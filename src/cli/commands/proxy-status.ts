@@ -7,6 +7,7 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import { type CommandDefinition, failOnOption, type TextView } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
 import { findingsText } from '../finding-text.js';
+import { componentPermissions, gatewayPermissions } from '../permissions.js';
 
 /** `meshctl proxy-status [PROXY]`: exit 1 when a proxy is not connected or refused what it was sent. */
 export const command: CommandDefinition = {
@@ -15,6 +16,7 @@ export const command: CommandDefinition = {
   args: [{ name: '[proxy]', description: 'NAME[.NAMESPACE] of the pod of a ztunnel, waypoint or gateway' }],
   options: [failOnOption],
   examples: ['meshctl proxy-status', 'meshctl ps ztunnel-x7k2p.istio-system'],
+  permissions: [...componentPermissions, ...gatewayPermissions],
   run: async ({ args, options, kube, meshNamespace }) => {
     const { client, namespace } = await kube();
     const all = await proxySyncs(new MeshObserver(client, meshNamespace), Date.now());

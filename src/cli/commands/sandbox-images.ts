@@ -17,6 +17,7 @@ export const loadCommand: CommandDefinition = {
     'meshctl sandbox load build/oci --tag shop/frontend:dev',
   ],
   timeoutMs: 600_000,
+  permissions: [],
   run: async ({ args, options, signal, progress }) => {
     const tag = options.text('tag');
     if (tag !== undefined && args.length > 1)
@@ -48,6 +49,7 @@ export const imagesCommand: CommandDefinition = {
   description: 'Lists the images that pods of a sandbox can use: those built in and those loaded.',
   options: [sandboxNameOption],
   examples: ['meshctl sandbox images'],
+  permissions: [],
   run: async ({ options }) => {
     const sandbox = sandboxNameOf(options);
     const items = await sandboxImages({ name: sandbox });

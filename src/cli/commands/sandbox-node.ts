@@ -27,6 +27,7 @@ export const nodeAddCommand: CommandDefinition = {
     'meshctl sandbox node add --count 3',
   ],
   timeoutMs: waitTimeoutMs,
+  permissions: [],
   run: async ({ args, options, signal, timeoutMs, progress }) => {
     const sandbox = sandboxNameOf(options);
     const count = options.number('count') ?? (args.length === 0 ? 1 : 0);
@@ -89,6 +90,7 @@ export const nodeListCommand: CommandDefinition = {
   description: 'Lists the nodes of a running sandbox.',
   options: [sandboxNameOption],
   examples: ['meshctl sandbox node list'],
+  permissions: [],
   run: async ({ options }) => {
     const sandbox = sandboxNameOf(options);
     const nodes = await sandboxNodes(sandbox);
@@ -135,6 +137,7 @@ function actionCommand(action: NodeAction, o: { description: string; done: strin
     options: [sandboxNameOption],
     examples: [`meshctl sandbox node ${action} node-2`],
     timeoutMs: waitTimeoutMs,
+    permissions: [],
     run: async ({ args, options, signal, timeoutMs }) => {
       const sandbox = sandboxNameOf(options);
       const force = action === 'remove' && options.flag('force');

@@ -10,6 +10,7 @@ export const statusCommand: CommandDefinition = {
   description: 'Shows a sandbox and its nodes. Exit code 1 unless all of it is ready.',
   options: [sandboxNameOption],
   examples: ['meshctl sandbox status', 'meshctl sandbox status --name ci -o json'],
+  permissions: [],
   run: async ({ options }) => {
     const result = await sandboxStatus({ name: sandboxNameOf(options) });
     const nodes = result.supervisor?.nodes ?? [];

@@ -39,6 +39,7 @@ export const upCommand: CommandDefinition = {
     'meshctl sandbox up --name ci --nodes 3 --no-kubeconfig',
   ],
   timeoutMs: 120_000,
+  permissions: [],
   run: async ({ options, progress, signal, timeoutMs }) => {
     const name = sandboxNameOf(options);
     const step = progress.step(`sandbox ${name}`);
@@ -106,6 +107,7 @@ export const downCommand: CommandDefinition = {
     { flags: '--purge', description: 'remove what a persistent sandbox keeps as well' },
   ],
   examples: ['meshctl sandbox down', 'meshctl sandbox down --name ci --purge'],
+  permissions: [],
   run: async ({ options }) => {
     const name = sandboxNameOf(options);
     const result = await sandboxDown({ name, purge: options.flag('purge') });
@@ -126,6 +128,7 @@ export const downCommand: CommandDefinition = {
 export const sandboxListCommand: CommandDefinition = {
   description: 'Lists the sandboxes of this user.',
   examples: ['meshctl sandbox list'],
+  permissions: [],
   run: () => {
     const items = sandboxList();
     return Promise.resolve({
@@ -155,6 +158,7 @@ export const kubeconfigCommand: CommandDefinition = {
   description: 'Prints a kubeconfig for the sandbox.',
   options: [sandboxNameOption],
   examples: ['meshctl sandbox kubeconfig > sandbox.yaml'],
+  permissions: [],
   run: async ({ options, write }) => {
     write(await sandboxKubeconfig({ name: sandboxNameOf(options) }));
     return 0;
@@ -174,6 +178,7 @@ export const execCommand: CommandDefinition = {
     'meshctl sandbox exec node-1 -- iptables-save -t nat',
     'meshctl sandbox exec node-1 --name ci -- tcpdump -n -i eth0',
   ],
+  permissions: [],
   run: ({ args, options, io }) => {
     const [node = '', ...command] = args;
     return sandboxExec({ name: sandboxNameOf(options), node, command, signals: io.signals });
@@ -194,6 +199,7 @@ export const captureCommand: CommandDefinition = {
     'meshctl sandbox capture node-1 --seconds 5 > node-1.pcap',
     'meshctl sandbox capture node-1 | tcpdump -n -r -',
   ],
+  permissions: [],
   run: ({ args, options, io, signal }) => {
     if (io.isStdoutTty) {
       throw new MeshError('MESH0103', 'a capture is binary data', {

@@ -9,6 +9,7 @@ import { type CommandDefinition, type CommandResult, failOnOption, type TextView
 import { exitCodeOfFindings } from '../exit-code.js';
 import { findingsText } from '../finding-text.js';
 import { renderResult } from '../output.js';
+import { meshPermissions } from '../permissions.js';
 
 /** Between two looks of `--watch`, in milliseconds. */
 const watchIntervalMs = 2_000;
@@ -25,6 +26,7 @@ export const command: CommandDefinition = {
     { flags: '-w, --watch', description: 'look again every two seconds, until interrupted' },
   ],
   examples: ['meshctl status', 'meshctl status --watch', 'meshctl status -o json | jq .findings'],
+  permissions: meshPermissions,
   run: async (context) => {
     const connection = await context.kube();
     if (!context.options.flag('watch')) return look(context, connection);

@@ -1,6 +1,7 @@
 import { permissionsFor, requirePermissions } from '#mesh/install/cluster/permissions.js';
 import { planUninstall, uninstall, type UninstallPlan } from '#mesh/install/uninstall/uninstall.js';
 import { type CommandDefinition, yesOption } from '../command.js';
+import { uninstallPermissions } from '../permissions.js';
 
 /** `meshctl uninstall [--purge]`. */
 export const command: CommandDefinition = {
@@ -18,6 +19,7 @@ export const command: CommandDefinition = {
   ],
   examples: ['meshctl uninstall', 'meshctl uninstall --purge --yes'],
   timeoutMs: 120_000,
+  permissions: uninstallPermissions,
   run: async (context) => {
     const { options, meshNamespace: namespace, progress, signal } = context;
     const isPurge = options.flag('purge');

@@ -5,6 +5,7 @@ import { type CommandDefinition, failOnOption, type Style, type TextView } from 
 import { exitCodeOfFindings } from '../exit-code.js';
 import { findingsText } from '../finding-text.js';
 import { junitReport } from '../junit.js';
+import { comparisonPermissions, meshPermissions } from '../permissions.js';
 
 /** `meshctl verify-install`: exit 1 when a check fails. */
 export const command: CommandDefinition = {
@@ -13,6 +14,7 @@ export const command: CommandDefinition = {
   options: [failOnOption],
   formats: ['table', 'wide', 'json', 'yaml', 'junit'],
   examples: ['meshctl verify-install', 'meshctl verify-install -o junit > report.xml'],
+  permissions: [...comparisonPermissions, ...meshPermissions],
   run: async ({ options, kube, meshNamespace, signal }) => {
     const { client } = await kube();
     const found = await verifyInstallation({ client, namespace: meshNamespace, signal, now: Date.now() });

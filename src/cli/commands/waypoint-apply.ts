@@ -3,6 +3,7 @@ import { waypointObject } from '#mesh/install/waypoint/waypoint-object.js';
 import type { ArgumentSpec, CommandDefinition } from '../command.js';
 import { toYaml } from '../yaml-document.js';
 import { waypointOptions, waypointSpecOf } from './waypoint-options.js';
+import { namespaceLabelPermissions, waypointPermissions, waypointWritePermissions } from '../permissions.js';
 
 const nameArgument: ArgumentSpec = { name: '[name]', description: 'as --name', completes: 'waypoint' };
 
@@ -28,6 +29,7 @@ export const applyCommand: CommandDefinition = {
     'meshctl waypoint apply l4 -n shop --for workload',
   ],
   timeoutMs: 90_000,
+  permissions: [...waypointWritePermissions, ...namespaceLabelPermissions, ...waypointPermissions],
   run: async ({ args, options, kube, signal, progress, timeoutMs }) => {
     const spec = waypointSpecOf(args, options);
     const { client, namespace } = await kube();
@@ -51,6 +53,7 @@ export const waypointGenerateCommand: CommandDefinition = {
   options: waypointOptions,
   formats: ['yaml', 'json'],
   examples: ['meshctl waypoint generate -n shop | kubectl apply -f -'],
+  permissions: [],
   run: async ({ args, options, namespace }) => {
     const object = waypointObject({ ...waypointSpecOf(args, options), namespace });
     return {

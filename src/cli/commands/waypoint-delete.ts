@@ -1,6 +1,7 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { deleteWaypoints } from '#mesh/install/waypoint/delete-waypoint.js';
 import { type CommandDefinition, yesOption } from '../command.js';
+import { waypointPermissions, waypointDeletePermissions } from '../permissions.js';
 
 /** `meshctl waypoint delete [NAME...|--all]`. */
 export const command: CommandDefinition = {
@@ -17,6 +18,7 @@ export const command: CommandDefinition = {
     { ...yesOption, description: 'accepted for scripts: delete never asks', hidden: true },
   ],
   examples: ['meshctl waypoint delete waypoint -n shop --detach', 'meshctl waypoint delete --all -n shop'],
+  permissions: [...waypointPermissions, ...waypointDeletePermissions],
   run: async ({ args, options, kube, progress }) => {
     if (options.flag('all') === args.length > 0) {
       throw new MeshError(

@@ -1,5 +1,6 @@
 import { requireWaypoints } from '#mesh/inspect/waypoint-report.js';
 import { allNamespacesOption, type CommandDefinition } from '../command.js';
+import { waypointPermissions } from '../permissions.js';
 
 /** `meshctl waypoint list [-A]`. */
 export const command: CommandDefinition = {
@@ -7,6 +8,7 @@ export const command: CommandDefinition = {
     'Lists waypoints: what they are for, whether they are programmed and their pods ready, and who uses them.',
   options: [allNamespacesOption],
   examples: ['meshctl waypoint list -A', 'meshctl waypoint list -n shop -o wide'],
+  permissions: waypointPermissions,
   run: async ({ options, kube }) => {
     const { client, namespace } = await kube();
     const isEverywhere = options.flag('all-namespaces');

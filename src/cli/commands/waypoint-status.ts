@@ -1,6 +1,7 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import { requireWaypoints, type WaypointReport } from '#mesh/inspect/waypoint-report.js';
 import type { CommandDefinition, TextView } from '../command.js';
+import { waypointPermissions } from '../permissions.js';
 
 /** `meshctl waypoint status [NAME]`: exit 1 when one is not ready. */
 export const command: CommandDefinition = {
@@ -8,6 +9,7 @@ export const command: CommandDefinition = {
     'Shows whether waypoints are ready, and what is missing when they are not. Exit code 1 when one is not ready.',
   args: [{ name: '[name]', description: 'waypoint; default all of the namespace', completes: 'waypoint' }],
   examples: ['meshctl waypoint status -n shop', 'meshctl waypoint status waypoint -n shop -o json'],
+  permissions: waypointPermissions,
   run: async ({ args, kube }) => {
     const { client, namespace } = await kube();
     const items = await requireWaypoints(client, { namespace, name: args[0] });

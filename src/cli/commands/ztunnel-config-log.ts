@@ -3,6 +3,7 @@ import { chooseZtunnels } from '#mesh/inspect/ztunnel-target.js';
 import { podHttp } from '#base/kube/port-forward.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandDefinition } from '../command.js';
+import { nodeProxyPermissions } from '../permissions.js';
 
 /** `meshctl ztunnel-config log [POD] [--level L]`: reads or sets log levels of node proxies. */
 export const command: CommandDefinition = {
@@ -28,6 +29,7 @@ export const command: CommandDefinition = {
     'meshctl ztunnel-config log --node node-1 --level access=debug,info',
     'meshctl zc log --reset',
   ],
+  permissions: nodeProxyPermissions,
   run: async (context) => {
     const { client, namespace } = await context.kube();
     const level = context.options.text('level');

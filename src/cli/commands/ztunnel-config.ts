@@ -5,6 +5,7 @@ import { parseZtunnelDump, type ZtunnelDump } from '#mesh/inspect/ztunnel-dump.j
 import { chooseZtunnels, fetchZtunnelDump } from '#mesh/inspect/ztunnel-target.js';
 import type { CommandDefinition, CommandResult, OptionSpec, TextView } from '../command.js';
 import type { CommandContext } from '../context.js';
+import { nodeProxyPermissions } from '../permissions.js';
 
 const targetOptions: readonly OptionSpec[] = [
   { flags: '--node <name>', description: 'the ztunnel on this node' },
@@ -51,6 +52,7 @@ export function sectionCommand(section: DumpSection): CommandDefinition {
     ],
     options: [...targetOptions, ...filterOptions[section]],
     examples: [`meshctl ztunnel-config ${section}`, `meshctl zc ${section} --node node-1 -o wide`],
+    permissions: nodeProxyPermissions,
     run: (context) => show(context, [section]),
   };
 }
@@ -68,6 +70,7 @@ export const allCommand: CommandDefinition = {
   ],
   options: targetOptions,
   examples: ['meshctl ztunnel-config all --node node-1', 'meshctl zc all -o json > dump.json'],
+  permissions: nodeProxyPermissions,
   run: (context) => show(context, dumpSections),
 };
 

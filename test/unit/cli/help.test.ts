@@ -33,6 +33,20 @@ describe('every command', () => {
     expect(lacking.map(({ path }) => path)).toEqual([]);
   });
 
+  it('says what it needs to be permitted', () => {
+    expect(
+      shown.filter((entry) => definitionOf(entry).permissions === undefined).map(({ path }) => path),
+    ).toEqual([]);
+    for (const entry of shown) {
+      for (const { verbs, resource, group, why } of definitionOf(entry).permissions ?? []) {
+        expect(verbs.length, `${entry.path}: ${resource}`).toBeGreaterThan(0);
+        expect(resource).toMatch(/^[a-z]+(?:\/[a-z]+)?$/);
+        expect(group ?? 'a.b').toMatch(/^(?:apps|batch|policy|[a-z0-9-]+(?:\.[a-z0-9-]+)+)$/);
+        expect(why).toMatch(/^[a-z]/);
+      }
+    }
+  });
+
   it('has examples that can be typed', () => {
     for (const entry of shown) {
       const paths = [entry.path, ...(entry.aliases ?? [])].map((path) => `meshctl ${path}`);
@@ -54,9 +68,13 @@ describe('every command', () => {
   it.each([60, 80, 120])('has help that fits into %d columns', (width) => {
     const tooLong = shown.flatMap((entry) => {
       const { examples = [] } = definitionOf(entry);
-      return commandHelp(entry, definitionOf(entry), width)
-        .split('\n')
-        .filter((line) => line.length > width && !examples.includes(line.trim()));
+      return (
+        commandHelp(entry, definitionOf(entry), width)
+          .split('\n')
+          .filter((line) => line.length > width && !examples.includes(line.trim()))
+          // A name longer than the line stands alone on it.
+          .filter((line) => line.trim().includes(' '))
+      );
     });
     expect(tooLong).toEqual([]);
   });
