@@ -1,11 +1,12 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandDocuments } from './command-documents.js';
+import { errorCodesDocument } from './error-codes-document.js';
 
 /** Folders that hold what is written here and nothing else. */
 const folders = ['docs/commands', 'man'];
 
-/** `npm run docs`: writes the pages about the commands; resolves to the exit code. */
+/** `npm run docs`: writes the pages about the commands and docs/errors.md; resolves to the exit code. */
 export async function main(): Promise<number> {
   const pages = await commandDocuments();
   for (const folder of folders) {
@@ -13,6 +14,7 @@ export async function main(): Promise<number> {
     for (const name of readdirSync(folder)) if (!pages.has(`${folder}/${name}`)) rmSync(join(folder, name));
   }
   for (const [path, text] of pages) writeFileSync(path, text);
-  console.log(`${pages.size} pages in ${folders.join(' and ')}`);
+  writeFileSync('docs/errors.md', errorCodesDocument());
+  console.log(`${pages.size} pages in ${folders.join(' and ')}, and docs/errors.md`);
   return 0;
 }

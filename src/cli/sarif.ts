@@ -1,8 +1,11 @@
 import type { Finding } from '#mesh/inspect/findings/finding.js';
-import { subjectText } from '#mesh/inspect/findings/finding.js';
+import { docsOfCode, subjectText } from '#mesh/inspect/findings/finding.js';
 import { flattenFindings } from '#mesh/inspect/findings/fold.js';
 import { errorCatalog } from './error-catalog.js';
 import { clientVersion } from './client-version.js';
+
+/** Where the documentation of the project is published. */
+const site = 'https://meshctl.dev';
 
 const levels = { error: 'error', warning: 'warning', info: 'note' } as const;
 
@@ -20,10 +23,12 @@ export function sarifReport(findings: readonly Finding[]): string {
             driver: {
               name: 'meshctl',
               version: clientVersion,
+              informationUri: site,
               rules: codes.map((id) => ({
                 id,
                 shortDescription: { text: errorCatalog[id]?.title ?? id },
                 fullDescription: { text: errorCatalog[id]?.cause ?? id },
+                helpUri: `${site}/${docsOfCode(id)}`,
                 help: { text: `${errorCatalog[id]?.fix ?? ''}\nmeshctl explain ${id}`.trim() },
               })),
             },

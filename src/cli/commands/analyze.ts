@@ -14,6 +14,7 @@ import {
 } from '../command.js';
 import type { CommandContext } from '../context.js';
 import { exitCodeOfFindings } from '../exit-code.js';
+import { findingDocuments } from '../finding-document.js';
 import { findingsText } from '../finding-text.js';
 import { junitReport } from '../junit.js';
 import { sarifReport } from '../sarif.js';
@@ -70,7 +71,7 @@ export const command: CommandDefinition = {
     const what = manifests === undefined ? scope.what : `${manifests.objects.length} objects in files`;
     return {
       kind: 'Analysis',
-      data: { findings },
+      data: { findings: findingDocuments(findings) },
       text: (view) => render(findings, what, view),
       formats: { sarif: () => sarifReport(findings), junit: () => junit(findings) },
       exitCode: exitCodeOfFindings(

@@ -7,6 +7,7 @@ import { pause } from '#base/system/until.js';
 import { type CommandContext, type KubeConnection } from '../context.js';
 import { type CommandDefinition, type CommandResult, failOnOption, type TextView } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
+import { findingDocuments } from '../finding-document.js';
 import { findingsText } from '../finding-text.js';
 import { renderResult } from '../output.js';
 import { meshPermissions } from '../permissions.js';
@@ -39,7 +40,7 @@ async function look(context: CommandContext, { client }: KubeConnection): Promis
   const status = await meshStatus(new MeshObserver(client, context.meshNamespace), Date.now());
   return {
     kind: 'MeshStatus',
-    data: { ...status },
+    data: { ...status, findings: findingDocuments(status.findings) },
     text: (view) => render(status, view),
     exitCode: exitCodeOfFindings(
       status.findings.map(({ severity }) => severity),

@@ -3,6 +3,7 @@ import { type Verification, verifyInstallation } from '#mesh/install/verify/veri
 import type { Finding } from '#mesh/inspect/findings/finding.js';
 import { type CommandDefinition, failOnOption, type Style, type TextView } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
+import { findingDocuments } from '../finding-document.js';
 import { findingsText } from '../finding-text.js';
 import { junitReport } from '../junit.js';
 import { comparisonPermissions, meshPermissions } from '../permissions.js';
@@ -32,7 +33,7 @@ export const command: CommandDefinition = {
         namespace: found.namespace,
         summary: { passed: checks.length - failed.length, failed: failed.length },
         checks,
-        findings: found.findings,
+        findings: findingDocuments(found.findings),
       },
       text: (view) => render(found, view),
       formats: { junit: () => junit(found) },

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { errorCatalog } from '#cli/error-catalog.js';
+import { docsOfCode } from '#mesh/inspect/findings/finding.js';
+import { errorCodesDocument } from '../../../scripts/error-codes-document.js';
 
 /** How a code stands in string literals of the sources: the tables of codes have them as bare keys. */
 const codeIn: Readonly<Record<string, RegExp>> = {
@@ -66,5 +68,20 @@ test('a part raises its own codes and those of the parts it stands on', () => {
       [...codesInUse(folder)].filter((code) => !explained.includes(`  ${code}: {`)),
       folder,
     ).toEqual([]);
+  }
+});
+
+test('docs/errors.md is current: run "npm run docs" and commit what it writes', () => {
+  expect(readFileSync('docs/errors.md', 'utf8')).toBe(errorCodesDocument());
+});
+
+test('every code has a place in docs/errors.md, to which findings point', () => {
+  const headings = new Set(
+    [...errorCodesDocument().matchAll(/^### (.+)$/gm)].map(([, heading = '']) => heading.toLowerCase()),
+  );
+  for (const code of Object.keys(errorCatalog)) {
+    const [page, anchor = ''] = docsOfCode(code).split('#');
+    expect(page).toBe('docs/errors.md');
+    expect(headings, code).toContain(anchor);
   }
 });

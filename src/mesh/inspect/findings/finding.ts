@@ -31,6 +31,11 @@ export interface Finding {
   readonly consequences?: readonly Finding[];
 }
 
+/** Where a code is explained, in the documentation of the project: `docs/errors.md#mesh1101`. */
+export function docsOfCode(code: string): string {
+  return `docs/errors.md#${code.toLowerCase()}`;
+}
+
 /** `Pod shop/frontend`, `Node node-1`. */
 export function subjectText({ kind, namespace, name }: FindingSubject): string {
   return namespace === undefined ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
