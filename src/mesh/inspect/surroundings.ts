@@ -1,6 +1,7 @@
 import { checkConfiguration, checkedResources } from './checks/configuration-checks.js';
 import { readConfiguration } from './configuration/live-configuration.js';
 import type { Finding } from './findings/finding.js';
+import { flattenFindings } from './findings/fold.js';
 import type { MeshObserver } from './mesh-observer.js';
 import { runtimeFindings } from './runtime/runtime-findings.js';
 
@@ -28,11 +29,16 @@ export function surroundings(
   });
 }
 
-/** Without what is wrong elsewhere in the mesh: of the findings about it, those that explain something here, or all of one that there is no mesh. */
+/**
+ * Without what is wrong elsewhere in the mesh: of the findings about the mesh, those that explain something here, and that
+ * there is none.
+ */
 export function relevantTo(folded: readonly Finding[], runtime: readonly Finding[]): readonly Finding[] {
-  const elsewhere = new Set(runtime.map(({ code, message }) => `${code} ${message}`));
+  const keyOf = ({ code, message }: Finding): string => `${code} ${message}`;
+  const elsewhere = new Set(runtime.map(keyOf));
   return folded.filter(
-    ({ code, message, consequences }) =>
-      code === 'MESH0956' || consequences !== undefined || !elsewhere.has(`${code} ${message}`),
+    (finding) =>
+      finding.code === 'MESH0956' ||
+      [finding, ...flattenFindings(finding.consequences ?? [])].some((one) => !elsewhere.has(keyOf(one))),
   );
 }

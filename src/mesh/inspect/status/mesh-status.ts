@@ -125,6 +125,7 @@ function enrollmentFindings(pods: readonly PodEnrollment[], meshNamespace: strin
       message: `Pod ${namespace}/${name} belongs in the mesh and is not captured: ${missing.join('; ')}`,
       subject: { kind: 'Pod', namespace, name },
       dependsOn: [
+        { kind: 'Namespace', name: meshNamespace },
         { kind: 'Node', name: node },
         { kind: 'DaemonSet', namespace: meshNamespace, name: 'istio-cni-node' },
         { kind: 'DaemonSet', namespace: meshNamespace, name: 'ztunnel' },

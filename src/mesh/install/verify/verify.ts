@@ -132,7 +132,10 @@ async function checkController(client: KubeClient, namespace: string): Promise<C
     pods.map(async (pod) => {
       const { name } = pod.metadata;
       const subject = `Controller ${namespace}/${name}`;
-      const by = { dependsOn: [subjectOf({ kind: 'Pod', metadata: pod.metadata }), ...of.dependsOn] };
+      const node = { kind: 'Node', name: pod.spec.nodeName ?? '' };
+      const by = {
+        dependsOn: [subjectOf({ kind: 'Pod', metadata: pod.metadata }), node, ...of.dependsOn],
+      };
       try {
         const { status, body } = await podHttp(client, {
           namespace,

@@ -55,6 +55,15 @@ async function expectSilence(args: readonly string[]): Promise<void> {
   );
 }
 
+/** Looks at what was broken, and puts it right again whatever came of it. */
+async function whileBroken(look: () => Promise<void>, repair: () => Promise<unknown>): Promise<void> {
+  try {
+    await look();
+  } finally {
+    await repair();
+  }
+}
+
 async function expectDone(outcome: Promise<CommandOutcome>): Promise<void> {
   const { exitCode, stdout, stderr } = await outcome;
   expect(exitCode, `${stdout}${stderr}`).toBe(0);
@@ -85,13 +94,17 @@ test('a stopped node is one finding, and everything on it follows', async () => 
   const far = await onePod(client, bank, 'app=frontend,at=far');
   await expectDone(meshctl(['sandbox', 'node', 'stop', 'node-2', '--name', name]));
   const cause = { code: 'MESH0957', message: /Node node-2 /, fix: /kubectl describe node node-2/ };
-  await expectCause(['status'], cause);
-  await expectCause(['verify-install'], cause);
-  await expectCause(['describe', 'node', 'node-2'], cause);
-  await expectCause(['describe', 'pod', `${far.metadata.name}.${bank}`], cause);
-  const [stopped] = await findingsOf(['verify-install']);
-  expect(stopped?.consequences?.length).toBeGreaterThan(2);
-  await expectDone(meshctl(['sandbox', 'node', 'start', 'node-2', '--name', name]));
+  await whileBroken(
+    async () => {
+      await expectCause(['status'], cause);
+      await expectCause(['verify-install'], cause);
+      await expectCause(['describe', 'node', 'node-2'], cause);
+      await expectCause(['describe', 'pod', `${far.metadata.name}.${bank}`], cause);
+      const [stopped] = await findingsOf(['verify-install']);
+      expect(stopped?.consequences?.length).toBeGreaterThan(2);
+    },
+    () => expectDone(meshctl(['sandbox', 'node', 'start', 'node-2', '--name', name])),
+  );
   await expectSilence(['status']);
   await expectSilence(['verify-install']);
 });
@@ -102,18 +115,25 @@ test('a damaged authority is named by Secret and key', async () => {
   const sound = await client.get<Secret>(at);
   const put = (data: Record<string, string | undefined> | undefined) => client.patch(at, { data });
   await put({ 'ca-key.pem': Buffer.from('garbage').toString('base64') });
-  await expectDone(kubectl(['rollout', 'restart', 'deployment/istiod', '-n', 'istio-system']));
-  await eventually(
+  const restart = () =>
+    expectDone(kubectl(['rollout', 'restart', 'deployment/istiod', '-n', 'istio-system']));
+  await restart();
+  await whileBroken(
     () =>
-      expectCause(['verify-install'], {
-        code: 'MESH0960',
-        message: /Secret istio-system\/istio-ca-secret.*ca-key\.pem cannot be read as a private key/,
-        fix: /[Rr]estore/,
-      }),
-    { timeoutMs: 20_000 },
+      eventually(
+        () =>
+          expectCause(['verify-install'], {
+            code: 'MESH0960',
+            message: /Secret istio-system\/istio-ca-secret.*ca-key\.pem cannot be read as a private key/,
+            fix: /[Rr]estore/,
+          }),
+        { timeoutMs: 20_000 },
+      ),
+    async () => {
+      await put({ 'ca-key.pem': sound.data?.['ca-key.pem'] });
+      await restart();
+    },
   );
-  await put({ 'ca-key.pem': sound.data?.['ca-key.pem'] });
-  await expectDone(kubectl(['rollout', 'restart', 'deployment/istiod', '-n', 'istio-system']));
   await expectSilence(['verify-install']);
 });
 
@@ -122,16 +142,19 @@ test('a component whose pods are refused: the refusal is quoted', async () => {
   await expectDone(kubectl(['create', 'quota', 'none', '-n', 'istio-system', '--hard=count/pods=0']));
   const ztunnel = await onePod(sandbox().client, 'istio-system', 'app=ztunnel');
   await expectDone(kubectl(['delete', 'pod', ztunnel.metadata.name, '-n', 'istio-system', '--now']));
-  await eventually(
+  await whileBroken(
     () =>
-      expectCause(['status'], {
-        code: 'MESH0958',
-        message: /DaemonSet istio-system\/ztunnel lacks 1 of 2 pods: .*exceeded quota/,
-        fix: /ResourceQuota/,
-      }),
-    { timeoutMs: 20_000 },
+      eventually(
+        () =>
+          expectCause(['status'], {
+            code: 'MESH0958',
+            message: /DaemonSet istio-system\/ztunnel lacks 1 of 2 pods: .*exceeded quota/,
+            fix: /ResourceQuota/,
+          }),
+        { timeoutMs: 20_000 },
+      ),
+    () => expectDone(kubectl(['delete', 'quota', 'none', '-n', 'istio-system'])),
   );
-  await expectDone(kubectl(['delete', 'quota', 'none', '-n', 'istio-system']));
   await expectSilence(['status']);
 });
 
@@ -139,16 +162,19 @@ test('a pod that cannot be scheduled is pending, and its node is not blamed', as
   const { kubectl } = sandbox();
   const overrides = JSON.stringify({ spec: { nodeSelector: { no: 'where' } } });
   await expectDone(kubectl(['run', 'stuck', '-n', bank, '--image=meshctl/tool', `--overrides=${overrides}`]));
-  await eventually(
+  await whileBroken(
     () =>
-      expectCause(['describe', 'pod', `stuck.${bank}`], {
-        code: 'MESH0937',
-        message: /Pod bank-of-ambient\/stuck has not started: not scheduled: 0\/2 nodes are available/,
-        fix: /kubectl describe pod stuck/,
-      }),
-    { timeoutMs: 10_000 },
+      eventually(
+        () =>
+          expectCause(['describe', 'pod', `stuck.${bank}`], {
+            code: 'MESH0937',
+            message: /Pod bank-of-ambient\/stuck has not started: not scheduled: 0\/2 nodes are available/,
+            fix: /kubectl describe pod stuck/,
+          }),
+        { timeoutMs: 10_000 },
+      ),
+    () => expectDone(kubectl(['delete', 'pod', 'stuck', '-n', bank, '--now'])),
   );
-  await expectDone(kubectl(['delete', 'pod', 'stuck', '-n', bank, '--now']));
   await expectSilence(['describe', 'ns', bank]);
 });
 
@@ -164,10 +190,14 @@ test('a waypoint that is gone: its users are refused, and the label is to blame'
     fix: /meshctl waypoint apply gone -n bank-of-ambient/,
   };
   const pod = await onePod(client, bank, 'app=frontend,at=near');
-  await expectCause(['describe', 'pod', `${pod.metadata.name}.${bank}`], cause);
-  await expectCause(['describe', 'service', `frontend.${bank}`], cause);
-  await expectCause(['status'], cause);
-  await label('-');
+  await whileBroken(
+    async () => {
+      await expectCause(['describe', 'pod', `${pod.metadata.name}.${bank}`], cause);
+      await expectCause(['describe', 'service', `frontend.${bank}`], cause);
+      await expectCause(['status'], cause);
+    },
+    () => label('-'),
+  );
   await expectSilence(['describe', 'service', `frontend.${bank}`]);
 });
 
