@@ -49,6 +49,8 @@ export async function connectToPod(client: KubeClient, target: PodPort): Promise
 export interface PodHttpRequest extends PodPort {
   readonly path: string;
   readonly method?: 'GET' | 'POST' | undefined;
+  /** Sent with POST. */
+  readonly body?: string | undefined;
   /** Milliseconds for the whole answer; default 10 000. */
   readonly timeoutMs?: number | undefined;
 }
@@ -76,7 +78,11 @@ export async function podHttp(client: KubeClient, r: PodHttpRequest): Promise<Po
       {
         method: r.method ?? 'GET',
         path: r.path,
-        headers: { host: `localhost:${r.port}`, connection: 'close' },
+        headers: {
+          host: `localhost:${r.port}`,
+          connection: 'close',
+          ...(r.body === undefined ? {} : { 'content-length': Buffer.byteLength(r.body) }),
+        },
         // node:http only uses the stream interface of what it is given.
         createConnection: () => stream as never,
         signal: AbortSignal.timeout(timeoutMs),
@@ -101,7 +107,7 @@ export async function podHttp(client: KubeClient, r: PodHttpRequest): Promise<Po
       },
     );
     request.on('error', fail);
-    request.end();
+    request.end(r.body);
   });
 }
 

@@ -67,6 +67,10 @@ export interface DumpConnection {
   readonly protocol: string;
   /** What the TLS session of this connection is; only our own node proxy tells. */
   readonly tls?: { readonly version: string; readonly cipher: string; readonly peer?: string };
+  /** Inbound: the application's `ip:port`, as the far proxy told it; likewise. */
+  readonly client?: string;
+  /** Milliseconds until both sides stood; likewise. */
+  readonly setupMs?: number;
 }
 
 export interface DumpWorkloadState {

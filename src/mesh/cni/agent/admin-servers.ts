@@ -5,6 +5,7 @@ import { everyAddress } from '../../system/every-address.js';
 import type { AgentConfig } from '../config.js';
 import type { AgentParts } from './agent-parts.js';
 import { findLeftovers } from './cleanup.js';
+import { probeRoutes } from '../probe/probe-routes.js';
 import { reportEnrollment } from './enrollment-report.js';
 
 /** Serves health, metrics, and on the pod's loopback what people and `meshctl` ask. Rejects when a port is taken. */
@@ -14,7 +15,7 @@ export async function serveAdmin(
   readiness: Readiness,
 ): Promise<readonly HttpServer[]> {
   const everywhere = [everyAddress()];
-  const { node, metrics, agent, mesh, pods, zds, installer } = parts;
+  const { node, metrics, agent, mesh, pods, zds, installer, probes } = parts;
   const enrollment = async ({ query }: { readonly query: URLSearchParams }) =>
     jsonAnswer(
       200,
@@ -47,6 +48,7 @@ export async function serveAdmin(
       route('GET', '/debug/leftovers', async () =>
         jsonAnswer(200, { node: config.nodeName, left: await findLeftovers(node, installer) }),
       ),
+      ...probeRoutes(probes),
     ),
   ];
 }

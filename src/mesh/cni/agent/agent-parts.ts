@@ -8,6 +8,7 @@ import type { AgentConfig } from '../config.js';
 import { Installer, pluginEntry } from '../installer/installer.js';
 import { answerCni } from '../requests/cni-answers.js';
 import { RequestFolder } from '../requests/request-folder.js';
+import { Probes } from '../probe/probes.js';
 import { ZdsServer } from '../zds/zds-server.js';
 import type { AgentMetrics } from './agent-metrics.js';
 import { annotatePod } from './annotation.js';
@@ -16,6 +17,7 @@ import { DecisionRecord } from './decision-record.js';
 import { NodeAgent } from './node-agent.js';
 import type { NodeContext } from './node-context.js';
 import { pluginFiles, pluginFolder } from './plugin-of-node.js';
+import { isTerminal } from './pod-facts.js';
 import { PodMesh } from './pod-mesh.js';
 import { StartingPods } from './starting-pods.js';
 
@@ -33,6 +35,7 @@ export interface AgentParts {
   readonly requests: RequestFolder;
   readonly record: DecisionRecord;
   readonly installer: Installer;
+  readonly probes: Probes;
 }
 
 export interface AgentPartsOptions {
@@ -131,5 +134,23 @@ export function makeAgentParts(o: AgentPartsOptions): AgentParts {
     },
     onInstall: (result) => metrics.installs.inc({ result }),
   });
-  return { node, metrics, pods, namespaces, zds, mesh, agent, startingPods, requests, record, installer };
+  const probes = new Probes({
+    findPod: (uid) => pods.list().find((pod) => pod.metadata.uid === uid && !isTerminal(pod)),
+    openNetnsOf: (pod) => agent.openNetnsOf(pod),
+    log: createLogger('probe'),
+  });
+  return {
+    node,
+    metrics,
+    pods,
+    namespaces,
+    zds,
+    mesh,
+    agent,
+    startingPods,
+    requests,
+    record,
+    installer,
+    probes,
+  };
 }

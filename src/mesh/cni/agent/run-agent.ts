@@ -127,6 +127,7 @@ export async function runAgent({ config, client, signal }: RunAgentDeps): Promis
       await leave({ config, client, signal }, parts, { cleanUp, log });
     }
     zds.close();
+    parts.probes.closeAll();
     for (const server of servers) server.close();
   }
 }

@@ -7,6 +7,7 @@ export const proxyPorts = ['15001', '15006', '15008'] as const;
 export type ProxyPort = (typeof proxyPorts)[number];
 
 const stateListen = '0A';
+const outboundPort = 15001;
 
 /** Addresses of every interface of a namespace, as the kernel lists them. */
 export function addressesInNetns(netns: number): ReadonlySet<string> {
@@ -16,15 +17,34 @@ export function addressesInNetns(netns: number): ReadonlySet<string> {
 
 /** Which of the proxy's ports have a listening socket in the namespace, from /proc/net/tcp and tcp6. */
 export function listenersIn(netns: number): Record<ProxyPort, boolean> {
-  const text = runInNetns(netns, () =>
+  const ports = listeningPorts(socketTable(netns));
+  return { '15001': ports.has(15001), '15006': ports.has(15006), '15008': ports.has(15008) };
+}
+
+function socketTable(netns: number): string {
+  return runInNetns(netns, () =>
     // thread-self: the file shows the namespace of the thread that opens it.
     ['/proc/thread-self/net/tcp', '/proc/thread-self/net/tcp6']
       .filter((path) => existsSync(path))
       .map((path) => readFileSync(path, 'utf8'))
       .join('\n'),
   );
-  const ports = listeningPorts(text);
-  return { '15001': ports.has(15001), '15006': ports.has(15006), '15008': ports.has(15008) };
+}
+
+/** Whether the connection from a local port of a namespace ended up at the proxy's listener for outbound traffic there. */
+export function hasRedirectedPeer(netns: number, localPort: number): boolean {
+  return isPeerOf(socketTable(netns), { listener: outboundPort, peer: localPort });
+}
+
+/** Whether /proc/net/tcp or tcp6 shows a connection that arrived at a port from another one. */
+export function isPeerOf(text: string, ports: { readonly listener: number; readonly peer: number }): boolean {
+  return text.split('\n').some((line) => {
+    const match = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) /.exec(line);
+    return (
+      Number.parseInt(match?.[1] ?? '', 16) === ports.listener &&
+      Number.parseInt(match?.[2] ?? '', 16) === ports.peer
+    );
+  });
 }
 
 /** Ports in state LISTEN in the text of /proc/net/tcp or tcp6. */

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { createLogger } from '#base/telemetry/log.js';
+import { forwardedClient } from '../../hbone/forwarded.js';
 import type { ConnectRequest } from '../../hbone/server.js';
 import type { TlsInfo } from '../../hbone/tls.js';
 import { parseSpiffe } from '../../identity/spiffe.js';
@@ -24,6 +25,8 @@ export interface LiveTunnel {
   readonly actualDst: string;
   readonly protocol: 'HTTP1' | 'HTTP2' | 'TCP' | 'DETECTING';
   readonly tls: TlsInfo;
+  /** The application's `ip:port`, as its proxy tells it; `src` is that of a connection many share. */
+  readonly client?: string;
 }
 
 /** Where tunnels go. */
@@ -190,12 +193,14 @@ export class TunnelListener {
     protocol: LiveTunnel['protocol'],
   ): void {
     if (!this.#tunnels.has(client)) client.once('close', () => this.#forget(client));
+    const application = forwardedClient(request.headers['forwarded']);
     this.#tunnels.set(client, {
       src: formatAddress(peerAddress),
       originalDst: destination.kind === 'service' ? destination.service.hostname : request.authority,
       actualDst: formatAddress(destination.address),
       protocol,
       tls: request.tls,
+      ...(application === undefined ? {} : { client: application }),
     });
   }
 }

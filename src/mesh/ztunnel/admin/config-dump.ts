@@ -28,7 +28,7 @@ export interface ZtunnelDumpInput {
 
 /**
  * The state dump of the admin port, in the layout upstream's tools read. Each live connection that is encrypted
- * additionally tells the negotiated TLS.
+ * additionally tells the negotiated TLS, how long it took to set up, and the application it is for.
  */
 export function ztunnelStateDump(input: ZtunnelDumpInput): JsonObject {
   const { view } = input;
@@ -165,12 +165,14 @@ function workloadStateJson(entry: WorkloadEntryView): JsonObject {
 }
 
 function connectionJson(view: ConnectionView): JsonObject {
-  const { src, originalDst, actualDst, protocol, tls } = view;
+  const { src, originalDst, actualDst, protocol, tls, client, setupMs } = view;
   return {
     src,
     originalDst,
     actualDst,
     protocol,
+    setupMs,
+    ...(client === undefined ? {} : { client }),
     ...(tls === undefined ? {} : { tls: { version: tls.version, cipher: tls.cipher, peer: tls.peer } }),
   };
 }

@@ -20,6 +20,10 @@ export interface ConnectionView {
   readonly actualDst: string;
   readonly protocol: 'HBONE' | 'TCP';
   readonly tls: TlsInfo | undefined;
+  /** Inbound HBONE: the application's socket, as the far proxy tells it; `src` is that of a connection many share. */
+  readonly client: string | undefined;
+  /** Milliseconds from the arrival of the connection until both sides stood. */
+  readonly setupMs: number;
 }
 
 export interface ConnectionInfo {
@@ -40,6 +44,8 @@ export interface ConnectionInfo {
   readonly hboneAuthority: string | undefined;
   readonly service: KnownService | undefined;
   readonly tls: TlsInfo | undefined;
+  /** `ip:port` of the application at the far end, as its proxy tells it. */
+  readonly client?: string | undefined;
 }
 
 /**
@@ -56,8 +62,9 @@ export class ProxiedConnection {
   #reported = { aToB: 0, bToA: 0 };
   #isClosed = false;
 
+  /** `setupMs`: how long it took until both sides stood. */
   constructor(
-    readonly info: ConnectionInfo,
+    readonly info: ConnectionInfo & { readonly setupMs: number },
     traffic: TrafficMetrics,
     onClosed: (connection: ProxiedConnection) => void,
   ) {
@@ -93,6 +100,8 @@ export class ProxiedConnection {
       actualDst: formatHostPort(info.actualDestination),
       protocol: info.tls === undefined ? 'TCP' : 'HBONE',
       tls: info.tls,
+      client: info.client,
+      setupMs: Math.round(info.setupMs * 10) / 10,
     };
   }
 

@@ -4,6 +4,7 @@ import { ipFamilyOf } from '#base/net/address.js';
 import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import { connectTcp, originalDestination } from '#base/system/socket.js';
 import { createLogger } from '#base/telemetry/log.js';
+import { forwardedClient, forwardedHost } from '../../hbone/forwarded.js';
 import { type ConnectRequest, remoteAddress, localAddress } from '../../hbone/server.js';
 import { parseSpiffe } from '../../identity/spiffe.js';
 import type { L4Connection } from '../../policy/l4/compile.js';
@@ -14,7 +15,7 @@ import { listenerPorts, resolveInbound } from '../routing/inbound.js';
 import type { KnownService, KnownWorkload } from '../../view/known.js';
 import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
-import { baggageOf, forwardedHost } from './request-headers.js';
+import { baggageOf } from './request-headers.js';
 
 const log = createLogger('inbound');
 
@@ -57,6 +58,7 @@ export async function serveInboundHbone(context: ProxyContext, request: ConnectR
     hboneAuthority: authority,
     service,
     tls: request.tls,
+    client: forwardedClient(request.headers['forwarded']),
   };
   await admit(context, {
     info,
@@ -136,6 +138,7 @@ interface Admission {
 
 /** Policy check, connection to the application, copying, result record. */
 async function admit(context: ProxyContext, o: Admission): Promise<void> {
+  const startMs = performance.now();
   const { info, workload } = o;
   let severedFor: string | undefined;
   const severed = new AbortController();
@@ -176,7 +179,11 @@ async function admit(context: ProxyContext, o: Admission): Promise<void> {
       return;
     }
     const downstream = o.accept();
-    const connection = new ProxiedConnection(info, context.traffic, (c) => context.connections.remove(c));
+    const connection = new ProxiedConnection(
+      { ...info, setupMs: performance.now() - startMs },
+      context.traffic,
+      (c) => context.connections.remove(c),
+    );
     context.connections.add(connection);
     const cut = (): void => {
       breakOff(downstream);

@@ -25,6 +25,7 @@ export async function serveOutbound(
   context: ProxyContext & { pool: HbonePool },
   socket: Socket,
 ): Promise<void> {
+  const startMs = performance.now();
   const client = remoteAddress(socket);
   const destination = originalDestination(socket) ?? localAddress(socket);
   const refuse = (error: string): void => {
@@ -69,9 +70,8 @@ export async function serveOutbound(
     breakOff(socket);
     return;
   }
-  const connection = new ProxiedConnection(describe(upstream.tls), context.traffic, (c) =>
-    context.connections.remove(c),
-  );
+  const info = { ...describe(upstream.tls), setupMs: performance.now() - startMs };
+  const connection = new ProxiedConnection(info, context.traffic, (c) => context.connections.remove(c));
   context.connections.add(connection);
   await copyBoth(socket, upstream.stream, connection.counters);
   connection.close();

@@ -29,10 +29,3 @@ export function forwardedOf(client: HostPort, service: KnownService | undefined)
   const host = service === undefined ? '' : `;host=${service.hostname}`;
   return `for="${formatHostPort(client)}"${host}`;
 }
-
-/** The `host=` of a `forwarded` header, quoted or not; undefined when absent or not ASCII. */
-export function forwardedHost(header: string | string[] | undefined): string | undefined {
-  const text = Array.isArray(header) ? header[0] : header;
-  const match = /(?:^|[;,]\s*)host=(?:"([!-~ ]+?)"|([!-~]+?))(?:[;,]|$)/i.exec(text ?? '');
-  return match?.[1] ?? match?.[2];
-}

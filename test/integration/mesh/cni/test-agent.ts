@@ -102,6 +102,11 @@ export class TestAgent {
     return (JSON.parse(answer.body) as { left: string[] }).left;
   }
 
+  /** A request to the admin port. */
+  admin(method: 'GET' | 'POST', path: string, body = ''): Promise<{ status: number; body: string }> {
+    return http({ host: '127.0.0.1', port: this.#adminPort, path, method }, body);
+  }
+
   /** What upstream's plugin asks. */
   post(path: string, body: string): Promise<{ status: number; body: string }> {
     return http({ socketPath: join(this.runDir, 'pluginevent.sock'), path, method: 'POST' }, body);

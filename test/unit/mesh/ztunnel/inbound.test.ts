@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseAuthority } from '#base/net/authority.js';
 import { resolveInbound } from '#mesh/ztunnel/routing/inbound.js';
-import { forwardedHost } from '#mesh/ztunnel/proxy/request-headers.js';
+import { forwardedClient, forwardedHost } from '#mesh/hbone/forwarded.js';
 import { makeService, makeView, makeWorkload, member, waypointRef } from '../view/known-values.js';
 
 const local = { host: '10.0.0.2', port: 15008 };
@@ -99,4 +99,15 @@ test.each([
   ['', undefined],
 ])('the host of forwarded header %s', (header, expected) => {
   expect(forwardedHost(header)).toBe(expected);
+});
+
+test.each([
+  ['for="10.0.0.1:4711";host=web.shop', '10.0.0.1:4711'],
+  ['for="[fd00::1]:4711"', '[fd00::1]:4711'],
+  ['host=web.shop;for="10.0.0.1:4711"', '10.0.0.1:4711'],
+  ['for="10.0.0.1"', undefined],
+  ['for=unknown', undefined],
+  [undefined, undefined],
+])('the client of %s is %s', (header, expected) => {
+  expect(forwardedClient(header)).toBe(expected);
 });
