@@ -1,6 +1,8 @@
 import type { Ora } from 'ora';
 import { formatDuration } from './duration.js';
 import type { Io } from './io.js';
+import { wrapProse } from './prose.js';
+import { widthOf } from './width.js';
 
 /** One piece of long work, such as a component being rolled out. Ends exactly once. */
 export interface Step {
@@ -33,7 +35,10 @@ export function makeProgress(io: Io, options: { isQuiet: boolean; now: () => num
   const spinner = options.isQuiet || !io.isInteractive ? undefined : new Spinner(running, options.now);
   const print = (line: string): void => {
     spinner?.pause();
-    io.stderr(`${line}\n`);
+    const lines = line
+      .split('\n')
+      .map((text) => wrapProse(text, widthOf(io.isInteractive, io), { hanging: 2 }));
+    io.stderr(`${lines.join('\n')}\n`);
     spinner?.resume();
   };
   return {

@@ -201,6 +201,7 @@ function result(of: {
               observedText(p),
               p.notStarted?.why ?? p.intent.reason,
             ]),
+            optional: ['NODE'],
           }),
   };
 }

@@ -32,6 +32,7 @@ export const command: CommandDefinition = {
               head: ['NAMESPACE', 'POD', 'NODE', 'INTENT', 'OBSERVED', 'ZTUNNEL', 'CERTIFICATE', 'WHY'],
               rows: items.map(row),
               wideOnly: ['NODE', 'ZTUNNEL', 'CERTIFICATE'],
+              optional: ['INTENT'],
             }),
     };
   },

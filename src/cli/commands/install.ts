@@ -73,7 +73,7 @@ export const command: CommandDefinition = {
         findings: plan.effective.findings,
         objects: items,
       },
-      text: (view) => (isDryRun ? dryRunText(view, items, isNoop(plan)) : doneText(plan, elapsed)),
+      text: (view) => (isDryRun ? dryRunText(view, items, isNoop(plan)) : doneText(plan, { elapsed, view })),
     };
   },
 };
@@ -109,8 +109,12 @@ function dryRunText(view: TextView, items: readonly Item[], isUnchanged: boolean
   if (isUnchanged) return 'Nothing would change.';
   const shown = items.filter((i) => i.action !== 'unchanged' || view.wide);
   const lines = shown.flatMap((i) => [
-    `${i.action.padEnd(9)} ${i.object}${i.note === undefined ? '' : ` (${i.note})`}`,
-    ...(i.fields ?? []).map((f) => `            ${f.path}: ${short(f.before)} -> ${short(f.after)}`),
+    view.prose(`${i.action.padEnd(9)} ${i.object}${i.note === undefined ? '' : ` (${i.note})`}`, {
+      hanging: 12,
+    }),
+    ...(i.fields ?? []).map((f) =>
+      view.prose(`${f.path}: ${short(f.before)} -> ${short(f.after)}`, { indent: 12, hanging: 14 }),
+    ),
   ]);
   const unchanged = items.filter((i) => i.action === 'unchanged').length;
   return [
@@ -126,10 +130,13 @@ function short(value: unknown): string {
   return text.length > textMaxChars ? `${text.slice(0, textMaxChars)}...` : text;
 }
 
-function doneText(plan: InstallPlan, elapsed: string): string {
+function doneText(plan: InstallPlan, { elapsed, view }: { elapsed: string; view: TextView }): string {
   const { profile } = plan.effective;
   if (isNoop(plan)) return `Unchanged: profile ${profile} is installed in ${plan.namespace}.`;
-  const next =
-    profile === 'ambient' ? '\nNext: meshctl enroll NAMESPACE --wait, then meshctl verify-install' : '';
-  return `Installed profile ${profile} in ${plan.namespace} in ${elapsed}.${next}`;
+  return [
+    `Installed profile ${profile} in ${plan.namespace} in ${elapsed}.`,
+    ...(profile === 'ambient' ? ['Next: meshctl enroll NAMESPACE --wait, then meshctl verify-install'] : []),
+  ]
+    .map((line) => view.prose(line, { hanging: 2 }))
+    .join('\n');
 }

@@ -29,14 +29,18 @@ export const command: CommandDefinition = {
         findings.map((f) => f.severity),
         options.text('fail-on') ?? 'error',
       ),
-      text: ({ style }) =>
+      text: ({ style, prose }) =>
         [
-          `Cluster ${cluster.version}, ${cluster.nodeCount} nodes, ${cluster.platform || 'plain Kubernetes'} (${cluster.platformReason})`,
-          ...checks.map((c) =>
-            c.finding === undefined
-              ? `${style.good('✔')} ${c.subject} ${c.fact}`
-              : `${style.bad('✘')} ${c.finding.code} ${c.finding.message}`,
+          prose(
+            `Cluster ${cluster.version}, ${cluster.nodeCount} nodes, ${cluster.platform || 'plain Kubernetes'} (${cluster.platformReason})`,
+            { hanging: 2 },
           ),
+          ...checks.map(({ subject, fact, finding }) => {
+            const mark = finding === undefined ? '✔' : '✘';
+            const text = finding === undefined ? `${subject} ${fact}` : `${finding.code} ${finding.message}`;
+            const painted = finding === undefined ? style.good(mark) : style.bad(mark);
+            return prose(`${mark} ${text}`, { hanging: 2 }).replace(mark, painted);
+          }),
         ].join('\n'),
     };
   },

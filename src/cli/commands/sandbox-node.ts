@@ -121,6 +121,7 @@ export function renderNodes(nodes: readonly SandboxNodeStatus[], view: TextView)
       node.podCidrs.join(','),
       String(node.podCount),
     ]),
+    optional: ['POD CIDR', 'ADDRESS'],
   });
 }
 

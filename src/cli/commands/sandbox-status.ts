@@ -1,5 +1,6 @@
 import { type SandboxStatusResult, sandboxStatus } from '#sandbox/launcher/index.js';
 import type { CommandDefinition, Style, TextView } from '../command.js';
+import type { Fact } from '../prose.js';
 import { nodeState, renderNodes } from './sandbox-node.js';
 import { sandboxNameOf, sandboxNameOption } from './sandbox-options.js';
 
@@ -32,7 +33,7 @@ export const statusCommand: CommandDefinition = {
 function render(result: SandboxStatusResult, o: { view: TextView; isReady: boolean }): string {
   const { supervisor, memory } = result;
   const { style } = o.view;
-  const rows: [label: string, value: string][] = [];
+  const rows: Fact[] = [];
   if (supervisor !== undefined) {
     const pods = supervisor.nodes.reduce((sum, node) => sum + node.podCount, 0);
     rows.push(['up', `${uptime(supervisor.startedAt)}, meshctl ${supervisor.version}`]);
@@ -49,7 +50,7 @@ function render(result: SandboxStatusResult, o: { view: TextView; isReady: boole
   rows.push(['server', `${result.server}, context ${result.context}`]);
   rows.push(['kubeconfig', result.kubeconfigPath], ['log', result.logPath]);
   const head = `${style.bold(result.name)}  ${headline(result, o)}`;
-  const lines = rows.map(([label, value]) => `${label.padEnd(11)} ${value}`);
+  const lines = [o.view.facts(rows)];
   if (supervisor !== undefined) lines.push('', renderNodes(supervisor.nodes, o.view));
   if (result.state !== 'running') lines.push('', `start it: meshctl sandbox up --name ${result.name}`);
   return [head, ...lines].join('\n');

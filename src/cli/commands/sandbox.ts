@@ -61,7 +61,7 @@ export const upCommand: CommandDefinition = {
       return {
         kind: 'Sandbox',
         data: { ...result },
-        text: () => renderUp(result, options.flag('kubeconfig')),
+        text: (view) => renderUp(result, options.flag('kubeconfig'), view),
       };
     } catch (error) {
       step.fail();
@@ -85,17 +85,22 @@ function upText(result: SandboxUpResult): string {
   return `${result.nodes.length} nodes ready${result.isContinued ? ', with what it kept' : ''}`;
 }
 
-function renderUp(result: SandboxUpResult, isMerged: boolean): string {
-  return [
-    `server      ${result.server}`,
-    `kubeconfig  ${result.kubeconfigPath}`,
-    ...(isMerged ? [`context     ${result.context} (in your kubeconfig)`] : []),
-    `nodes       ${result.nodes.join(', ')}`,
-    ...(result.isPersistent ? ['state       kept over down and up'] : []),
+function renderUp(result: SandboxUpResult, isMerged: boolean, { facts }: TextView): string {
+  return facts([
+    ['server', result.server],
+    ['kubeconfig', result.kubeconfigPath],
+    ...(isMerged ? [['context', `${result.context} (in your kubeconfig)`] as const] : []),
+    ['nodes', result.nodes.join(', ')],
+    ...(result.isPersistent ? [['state', 'kept over down and up'] as const] : []),
     ...(result.hasNewPort
-      ? ['note        another program has its earlier port: kubeconfigs handed out before do not reach it']
+      ? [
+          [
+            'note',
+            'another program has its earlier port: kubeconfigs handed out before do not reach it',
+          ] as const,
+        ]
       : []),
-  ].join('\n');
+  ]);
 }
 
 /** `meshctl sandbox down`: fine also when there is nothing to stop. */
@@ -119,7 +124,7 @@ export const downCommand: CommandDefinition = {
     return {
       kind: 'SandboxDown',
       data: { name, result, wasThere: result !== 'absent' },
-      text: () => texts[result],
+      text: ({ prose }) => prose(texts[result]),
     };
   },
 };
@@ -148,6 +153,7 @@ export const sandboxListCommand: CommandDefinition = {
                 s.context,
                 s.startedAt,
               ]),
+              optional: ['STARTED', 'SERVER', 'PERSISTENT'],
             }),
     });
   },

@@ -69,8 +69,8 @@ export const command: CommandDefinition = {
             : []),
           ...report.kept
             .filter((k) => !k.object.startsWith('CustomResourceDefinition '))
-            .map((k) => `Kept: ${k.object}: ${k.why}`),
-          ...report.left.map((l) => view.style.bad(`Left: ${l}`)),
+            .map((k) => view.prose(`Kept: ${k.object}: ${k.why}`, { hanging: 2 })),
+          ...report.left.map((l) => view.style.bad(view.prose(`Left: ${l}`, { hanging: 2 }))),
           report.left.length === 0
             ? `Uninstalled: ${report.removed.length} objects removed, ${nodesText(report.nodes.length)}.`
             : `Uninstalled, but ${report.left.length} things of the mesh are left.`,

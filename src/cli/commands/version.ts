@@ -67,6 +67,7 @@ function render(components: readonly ComponentVersion[], view: TextView, meshNam
           .sort((a, b) => `${a.node} ${a.component}`.localeCompare(`${b.node} ${b.component}`))
           .map((c) => [c.node, c.component, `${c.namespace}/${c.pod}`, c.version, c.source]),
         wideOnly: ['POD'],
+        optional: ['SOURCE'],
       }),
     );
   }

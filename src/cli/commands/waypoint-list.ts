@@ -40,7 +40,8 @@ export const command: CommandDefinition = {
                 w.address ?? '',
                 w.users.join(', ') || 'nobody',
               ]),
-              wideOnly: ['ADDRESS', 'USED BY'],
+              wideOnly: ['ADDRESS'],
+              optional: ['REVISION', 'TRAFFIC TYPE', 'USED BY'],
             }),
     };
   },

@@ -30,14 +30,22 @@ export const command: CommandDefinition = {
   },
 };
 
-function render(waypoint: WaypointReport, { style }: TextView): string {
+function render(waypoint: WaypointReport, { style, facts }: TextView): string {
   const { programmed, pods } = waypoint;
   return [
     `${style.bold(`${waypoint.namespace}/${waypoint.name}`)}  ${waypoint.isReady ? style.good('ready') : style.bad('not ready')}`,
-    `  programmed    ${programmed.status} (${programmed.reason}) ${programmed.message}`,
-    `  address       ${waypoint.address ?? 'none'}`,
-    `  pods ready    ${pods.ready} of ${pods.total}`,
-    `  traffic type  ${waypoint.trafficType}`,
-    `  used by       ${waypoint.users.join(', ') || 'nobody: label a namespace, service or pod istio.io/use-waypoint'}`,
+    facts(
+      [
+        ['programmed', `${programmed.status} (${programmed.reason}) ${programmed.message}`],
+        ['address', waypoint.address ?? 'none'],
+        ['pods ready', `${pods.ready} of ${pods.total}`],
+        ['traffic type', waypoint.trafficType],
+        [
+          'used by',
+          waypoint.users.join(', ') || 'nobody: label a namespace, service or pod istio.io/use-waypoint',
+        ],
+      ],
+      { indent: 2 },
+    ),
   ].join('\n');
 }

@@ -29,6 +29,8 @@ export interface DumpTable {
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
   readonly wideOnly: readonly string[];
+  /** Columns to leave out where there is no room, the first to go first. */
+  readonly optional: readonly string[];
 }
 
 /** One section of a dump as table rows; columns as istioctl's, more with `wide`. `now` in milliseconds. */
@@ -87,6 +89,7 @@ function workloadTable(dump: ZtunnelDump, filter: DumpFilter): DumpTable {
     ],
     rows,
     wideOnly: ['SERVICE ACCOUNT', 'STATUS', 'POLICIES'],
+    optional: ['ADDRESS', 'NODE'],
   };
 }
 
@@ -118,6 +121,7 @@ function serviceTable(dump: ZtunnelDump, filter: DumpFilter): DumpTable {
     head: ['NAMESPACE', 'SERVICE NAME', 'SERVICE VIP', 'WAYPOINT', 'ENDPOINTS', 'PORTS'],
     rows,
     wideOnly: ['PORTS'],
+    optional: ['SERVICE VIP'],
   };
 }
 
@@ -139,6 +143,7 @@ function policyTable(dump: ZtunnelDump, filter: DumpFilter): DumpTable {
     head: ['NAMESPACE', 'POLICY NAME', 'ACTION', 'SCOPE', 'DRY RUN', 'WORKLOADS'],
     rows,
     wideOnly: ['DRY RUN', 'WORKLOADS'],
+    optional: [],
   };
 }
 
@@ -153,6 +158,7 @@ function certificateTable(dump: ZtunnelDump, filter: DumpFilter, now: number): D
     head: ['CERTIFICATE NAME', 'TYPE', 'STATUS', 'VALID CERT', 'SERIAL NUMBER', 'NOT AFTER', 'NOT BEFORE'],
     rows,
     wideOnly: [],
+    optional: ['NOT BEFORE', 'SERIAL NUMBER', 'TYPE'],
   };
 }
 
@@ -204,6 +210,7 @@ function connectionTable(dump: ZtunnelDump, filter: DumpFilter): DumpTable {
     head: ['WORKLOAD', 'DIRECTION', 'REMOTE', 'TARGET', 'PROTOCOL', 'TLS', 'PEER IDENTITY'],
     rows,
     wideOnly: ['PEER IDENTITY'],
+    optional: ['PROTOCOL'],
   };
 }
 
