@@ -184,9 +184,11 @@ submit() {
   printf '' >"$base.ready"
 }
 
-# Whether the lease ends later than now, which is when the marker is written once more.
+# Whether the lease ends later than now, which is when the marker is written once more. A marker that is gone again was
+# taken away by an agent with its answer.
 agent_lives() {
-  printf '' >"$base.ready" && [ "$lease" -nt "$base.ready" ]
+  printf '' >"$base.ready" || return 1
+  [ "$lease" -nt "$base.ready" ] || [ ! -e "$base.ready" ]
 }
 
 # Ends with the agent's answer. Returns when none came, with the reason in `trouble`.
@@ -195,14 +197,16 @@ await_answer() {
   silent=0
   worked=0
   while :; do
-    line=''
-    if IFS= read -r -t 2 line <&4; then
+    # Whole lines are written, so that what follows the first character is there. A time-out within a line would lose
+    # what was read of it.
+    if IFS= read -r -t 2 -n 1 kind <&4; then
+      IFS= read -r line <&4
       silent=0
-      case $line in
-        +*) answer=$answer${line#+} ;;
+      case $kind$line in
+        +*) answer=$answer$line ;;
         =0 | =1)
           [ -z "$answer" ] || printf '%s\n' "$answer"
-          exit "${line#=}"
+          exit "$line"
           ;;
         *)
           worked=$((worked + 1))

@@ -24,6 +24,7 @@ import { type PluginRun, TestNodeRoot } from './test-node-root.js';
 
 const buildDir = mkdtempSync(join(tmpdir(), 'cni-plugin-'));
 const server = join(buildDir, 'request-server.mjs');
+const hastyAgent = join(buildDir, 'hasty-agent.mjs');
 
 const prevResult = {
   cniVersion: '1.0.0',
@@ -44,8 +45,9 @@ describe.runIf(isRoot)('CNI plugin on a node with nothing but a kernel', () => {
 
   beforeAll(async () => {
     await build({
-      entryPoints: ['test/integration/mesh/cni/request-server.ts'],
-      outfile: server,
+      entryPoints: ['request-server', 'hasty-agent'].map((name) => `test/integration/mesh/cni/${name}.ts`),
+      outdir: buildDir,
+      outExtension: { '.js': '.mjs' },
       bundle: true,
       format: 'esm',
       platform: 'node',
@@ -99,8 +101,8 @@ describe.runIf(isRoot)('CNI plugin on a node with nothing but a kernel', () => {
     await eventually(() => existsSync(join(pluginDir, 'lease')));
   };
   /** An agent in a process of its own. */
-  const forkAgent = async (takesMs: number) => {
-    const child = fork(server, [pluginDir, String(takesMs)], {
+  const forkAgent = async (takesMs: number, program = server) => {
+    const child = fork(program, [pluginDir, String(takesMs)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     children.push(child);
@@ -299,6 +301,17 @@ describe.runIf(isRoot)('CNI plugin on a node with nothing but a kernel', () => {
       exitCode: 1,
       json: { code: 100, details: 'v4: ISTIO_OUTPUT' },
     });
+  });
+
+  it('hears an agent out, however fast it answers', async () => {
+    mkdirSync(join(pluginDir, 'requests'), { recursive: true });
+    await forkAgent(0, hastyAgent);
+    record('outside plain\n');
+    const env = { CNI_COMMAND: 'CHECK', CNI_ARGS: 'K8S_POD_NAMESPACE=mesh;K8S_POD_NAME=p' };
+    for (let i = 0; i < 100; i++) {
+      expect(await node.run(env, conf())).toMatchObject({ exitCode: 1, json: { code: 100 } });
+      expect(await node.add('plain', 'p', conf())).toMatchObject({ exitCode: 1, json: { code: 100 } });
+    }
   });
 
   describe('with input that nobody should send', () => {
