@@ -7,6 +7,8 @@ import type { Identity } from './report.js';
 const handshakeKey = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 /** Larger frames are refused with close code 1009. */
 const frameMaxBytes = 1024 * 1024;
+/** How long a peer that was told of the end may go on sending. */
+const lingerMs = 5_000;
 
 interface Frame {
   /** First byte as received: FIN, reserved bits, opcode. */
@@ -37,18 +39,26 @@ export function upgradeToWebSocket(o: {
       `Sec-WebSocket-Accept: ${accept}\r\nx-echo-name: ${o.identity.name}\r\n\r\n`,
   );
   let buffered = Buffer.from(o.head);
+  let isClosing = false;
+  const close = (payload: Buffer): void => {
+    isClosing = true;
+    buffered = Buffer.alloc(0);
+    socket.end(writeFrame(0x88, payload));
+    const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
+    socket.once('close', () => clearTimeout(timer));
+  };
   const drain = (): void => {
     for (;;) {
       const frame = readFrame(buffered);
       if (frame === undefined) return;
       if (frame === 'too-big') {
-        socket.end(writeFrame(0x88, Buffer.from([0x03, 0xf1])));
+        close(Buffer.from([0x03, 0xf1]));
         return;
       }
       buffered = Buffer.from(frame.rest);
       const opcode = frame.head & 0x0f;
       if (opcode === 0x8) {
-        socket.end(writeFrame(0x88, frame.payload));
+        close(frame.payload);
         return;
       }
       // Pings become pongs; text, binary and continuation frames go back as they came.
@@ -57,6 +67,8 @@ export function upgradeToWebSocket(o: {
     }
   };
   socket.on('data', (chunk: Buffer) => {
+    // Read and dropped: a reset could overtake the close frame.
+    if (isClosing) return;
     buffered = Buffer.concat([buffered, chunk]);
     drain();
   });

@@ -1,7 +1,9 @@
 import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -75,9 +77,35 @@ describe('WebSocket echo with the ws library', () => {
 
   test('a message that is too large closes the connection with 1009', async () => {
     const socket = await connected();
-    socket.on('error', () => undefined); // the rest of the message meets a closed connection
     socket.send(Buffer.alloc(2 * 1024 * 1024));
     expect((await once(socket, 'close'))[0]).toBe(1009);
+  });
+
+  test.each([
+    ['a message that is too large', [0x82, 0xff, 0, 0, 0, 0, 0, 0x20, 0, 0], 1009],
+    ['a close', [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8], 1000],
+  ])('after %s what still comes in does not reset the connection', async (_, first, code) => {
+    const port = Number(address.split(':')[1]);
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    const failures: unknown[] = [];
+    socket.on('error', (error) => failures.push(error));
+    const key = 'dGhlIHNhbXBsZSBub25jZQ==';
+    socket.write(
+      `GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: ${key}\r\n\r\n`,
+    );
+    await once(socket, 'data');
+    socket.write(Buffer.from(first));
+    const [said] = (await once(socket, 'data')) as [Buffer];
+    expect(said).toEqual(Buffer.from([0x88, 0x02, code >> 8, code & 0xff]));
+    const closed = new Promise<boolean>((resolve) => {
+      socket.on('close', resolve);
+    });
+    for (let i = 0; i < 20 && !socket.destroyed; i++) {
+      socket.write(Buffer.alloc(16 * 1024));
+      await delay(5);
+    }
+    socket.end();
+    expect({ hadError: await closed, failures }).toEqual({ hadError: false, failures: [] });
   });
 });
 
