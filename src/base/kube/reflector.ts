@@ -1,6 +1,5 @@
-import { deferred } from '../system/until.js';
-import { pause } from '../system/until.js';
 import { messageOf } from '../errors/mesh-error.js';
+import { deferred, pause } from '../system/until.js';
 import { isNotFound, KubeApiError } from './api-error.js';
 import { type KubeClient, metadataAccept } from './client.js';
 import { pathOf, type Resource } from './resource.js';

@@ -1,8 +1,8 @@
-import { deferred } from '#base/system/until.js';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KubeClient } from '#base/kube/client.js';
 import { messageOf } from '#base/errors/mesh-error.js';
+import { deferred, pause, untilAborted, untilDoneOrAborted } from '#base/system/until.js';
 import { createLogger, type Logger } from '#base/telemetry/log.js';
 import type { HttpServer } from '../../process/http-server.js';
 import { Readiness } from '../../process/readiness.js';
@@ -89,7 +89,8 @@ export async function runAgent({ config, client, signal }: RunAgentDeps): Promis
     await setUpHost(node, log, signal);
     pods.start(work.signal);
     namespaces.start(work.signal);
-    await untilAborted(Promise.all([pods.synced(), namespaces.synced()]), signal);
+    await untilDoneOrAborted(Promise.all([pods.synced(), namespaces.synced()]), signal);
+    signal.throwIfAborted();
     const { reconcileOnStartup } = config;
     await adoptEnrolled({ pods, agent, mesh, hostProbes, finder: node.finder, reconcileOnStartup, log });
     agent.start(work.signal);
@@ -114,7 +115,7 @@ export async function runAgent({ config, client, signal }: RunAgentDeps): Promis
       ),
     );
     log.info('agent started', { node: config.nodeName, adopted: mesh.list().length });
-    await untilAborted(new Promise<never>(() => undefined), signal);
+    await untilAborted(signal);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -191,16 +192,8 @@ async function setUpHost(node: NodeContext, log: Logger, signal: AbortSignal) {
     } catch (error) {
       if (attempt === hostSetupAttempts || signal.aborted) throw error;
       log.warn('host rules failed, will try again', { attempt, error: messageOf(error) });
-      await untilAborted(new Promise((resolve) => setTimeout(resolve, hostSetupPauseMs)), signal);
+      await pause(hostSetupPauseMs, signal);
+      signal.throwIfAborted();
     }
   }
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new Error('stopped'));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

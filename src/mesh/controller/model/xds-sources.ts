@@ -1,6 +1,11 @@
 import { addressType, authorizationType, l7AuthorizationType } from '../../xds/type-urls.js';
 import type { WireResource } from '../../xds/server/resource.js';
-import type { ChangedNames, ResourceSource, Subscriber } from '../../xds/server/source.js';
+import {
+  type ChangedNames,
+  oneOrNone,
+  type ResourceSource,
+  type Subscriber,
+} from '../../xds/server/source.js';
 import type { Collection, Index } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
 import type { AmbientIndex, L4Resource, L7Resource } from './ambient-index.js';
@@ -72,8 +77,7 @@ class AuthorizationSource implements ResourceSource {
   }
 
   lookup(name: string): readonly WireResource[] {
-    const found = this.find(name);
-    return found === undefined ? [] : [found];
+    return oneOrNone(this.find(name));
   }
 }
 
@@ -97,8 +101,7 @@ class L7AuthorizationSource implements ResourceSource {
   }
 
   lookup(name: string, subscriber: Subscriber): readonly WireResource[] {
-    const found = this.#policies.get(`${gatewayOf(subscriber)}|${name}`);
-    return found === undefined ? [] : [found.wire];
+    return oneOrNone(this.#policies.get(`${gatewayOf(subscriber)}|${name}`)?.wire);
   }
 }
 

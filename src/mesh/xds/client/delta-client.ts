@@ -1,7 +1,7 @@
-import { pause } from '#base/system/until.js';
 import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { Client, type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import { messageOf } from '#base/errors/mesh-error.js';
+import { pause } from '#base/system/until.js';
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,

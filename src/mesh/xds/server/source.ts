@@ -36,5 +36,10 @@ export interface ResourceSource {
   find?(name: string): WireResource | undefined;
 }
 
+/** A look-up's answer where a name stands for one resource at most. */
+export function oneOrNone(found: WireResource | undefined): readonly WireResource[] {
+  return found === undefined ? [] : [found];
+}
+
 /** The change that a push announces: per type URL, the names that changed, appeared or vanished. */
 export type ChangedNames = ReadonlyMap<string, ReadonlySet<string>>;

@@ -1,7 +1,7 @@
-import { pause } from '#base/system/until.js';
 import { closeSync } from 'node:fs';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
+import { pause } from '#base/system/until.js';
 import { connectSeqpacket, type SeqpacketConnection, type SeqpacketMessage } from '../../system/seqpacket.js';
 import { createLogger } from '#base/telemetry/log.js';
 import {

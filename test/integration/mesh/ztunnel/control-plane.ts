@@ -11,7 +11,7 @@ import {
 } from '#mesh/xds/gen/istio/ca_pb.js';
 import { encodeResource, type WireResource } from '#mesh/xds/server/resource.js';
 import { DeltaXdsServer } from '#mesh/xds/server/server.js';
-import type { ResourceSource } from '#mesh/xds/server/source.js';
+import { oneOrNone, type ResourceSource } from '#mesh/xds/server/source.js';
 import { addressType, authorizationType, createCertificatePath } from '#mesh/xds/type-urls.js';
 
 class MapSource implements ResourceSource {
@@ -27,8 +27,7 @@ class MapSource implements ResourceSource {
   }
 
   lookup(name: string): readonly WireResource[] {
-    const found = this.resources.get(name);
-    return found === undefined ? [] : [found];
+    return oneOrNone(this.resources.get(name));
   }
 }
 

@@ -9,7 +9,7 @@ import { AddressSchema, ServiceSchema } from '#mesh/xds/gen/istio/workload_pb.js
 import { Connection } from '#mesh/xds/server/connection.js';
 import { CompleteStates, Push } from '#mesh/xds/server/push.js';
 import { encodeResource, type WireResource } from '#mesh/xds/server/resource.js';
-import type { ResourceSource } from '#mesh/xds/server/source.js';
+import { oneOrNone, type ResourceSource } from '#mesh/xds/server/source.js';
 import { Subscription } from '#mesh/xds/server/subscription.js';
 import { WriteBudget } from '#mesh/xds/server/write-budget.js';
 
@@ -52,8 +52,7 @@ class SharedSource implements ResourceSource {
   }
 
   lookup(name: string): readonly WireResource[] {
-    const found = this.content.get(name);
-    return found === undefined ? [] : [found];
+    return oneOrNone(this.content.get(name));
   }
 }
 
