@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import type { CustomResourceDefinition } from '#base/kube/types.js';
-import { renderCrds } from '#mesh/install/render/crds.js';
+import { renderCrds } from '#mesh/templates/crds.js';
 import { readTemplateFiles } from '#mesh/templates/files.js';
 import { pattern } from './corpus.js';
 

@@ -292,4 +292,11 @@ export const checkCodes = {
     cause: 'A condition in the status of the object is False, and no other check explains it.',
     fix: 'The message of the condition says why.',
   },
+  MESH1191: {
+    kind: 'failed',
+    title: 'an object of a file is not what its kind asks for',
+    cause:
+      'A field is missing, or has a value of another type than its kind allows: the API server would refuse the object.',
+    fix: 'Correct the field that the message names.',
+  },
 } as const satisfies Record<string, ErrorCode>;

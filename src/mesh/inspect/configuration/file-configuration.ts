@@ -1,5 +1,6 @@
-import { groupVersionOf, type Resource } from '#base/kube/resource.js';
-import type { KubeObject } from '#base/kube/types.js';
+import { gateways, groupVersionOf, pods, type Resource } from '#base/kube/resource.js';
+import type { Gateway, KubeObject, PodTemplateSpec } from '#base/kube/types.js';
+import { workloadNameOf } from '../../rules/workload-name.js';
 import type { MeshSettings } from '../mesh-settings.js';
 import { Configuration, kindKey, type KnownObjects } from './configuration.js';
 import type { Manifests } from './manifest-files.js';
@@ -12,7 +13,7 @@ export interface FileContext {
   readonly meshNamespace: string;
   /** For objects that name no namespace. */
   readonly namespace: string;
-  /** Kinds that matter. */
+  /** Kinds that matter; workloads count as the pods they make. */
   readonly resources: readonly Resource[];
 }
 
@@ -26,21 +27,35 @@ export function configurationOfFiles(manifests: Manifests, context: FileContext)
   const kinds = new Map<string, KnownObjects>();
   const known = new Map(resources.map((resource) => [kindKey(resource), resource]));
   const ofFiles = new Map<string, Map<string, KubeObject>>();
-  for (const { object, place } of manifests.objects) {
-    const key = kindKey({ group: groupVersionOf(object.apiVersion).group, kind: object.kind });
-    const resource = known.get(key);
-    if (resource === undefined) continue;
-    const placed = inNamespace(object, resource, context.namespace);
+  const put = (resource: Resource, object: KubeObject, place: string): void => {
+    const named = inNamespace(object, resource, context.namespace);
+    const placed = asItWillBe(named, live?.find(resource, named.metadata));
     places.set(placed, place);
+    const key = kindKey(resource);
     const own = ofFiles.get(key) ?? new Map<string, KubeObject>();
-    own.set(nameOf(placed), placed);
+    own.set(`${object.kind} ${nameOf(placed)}`, placed);
     ofFiles.set(key, own);
+  };
+  const replaced = new Set<string>();
+  for (const { object, place } of manifests.objects) {
+    const { group } = groupVersionOf(object.apiVersion);
+    const resource = known.get(kindKey({ group, kind: object.kind }));
+    if (resource !== undefined) put(resource, object, place);
+    const pod = podOfWorkload(object);
+    if (pod === undefined) continue;
+    replaced.add(nameOf(inNamespace(object, pods, context.namespace)));
+    if (pod.isRun) put(pods, pod.object, place);
   }
+  const isReplaced = ({ kind, metadata }: KubeObject): boolean =>
+    kind === pods.kind && replaced.has(`${metadata.namespace ?? ''}/${workloadNameOf(metadata)}`);
   for (const key of known.keys()) {
     const own = ofFiles.get(key) ?? new Map<string, KubeObject>();
     const resource = known.get(key);
     const before = resource === undefined ? [] : (live?.list(resource) ?? []);
-    const objects = [...before.filter((object) => !own.has(nameOf(object))), ...own.values()];
+    const objects = [
+      ...before.filter((object) => !own.has(`${object.kind} ${nameOf(object)}`) && !isReplaced(object)),
+      ...own.values(),
+    ];
     kinds.set(key, { objects, seen: seenOf(resource, live, own.values()) });
   }
   return new Configuration({
@@ -61,6 +76,55 @@ function seenOf(
   if (resource !== undefined && live !== undefined) return live.seenOf(resource);
   const namespaces = new Set([...own].map(({ metadata }) => metadata.namespace ?? ''));
   return namespaces;
+}
+
+/**
+ * An object as it will be once applied: created when it was, and a Gateway with the addresses it has, or will be given:
+ * whether one is deployed is not a question of its file. What the controller said of the object as it was is left out.
+ */
+function asItWillBe(object: KubeObject, live: KubeObject | undefined): KubeObject {
+  const { creationTimestamp } = live?.metadata ?? {};
+  const metadata = {
+    ...object.metadata,
+    ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+  };
+  const { group } = groupVersionOf(object.apiVersion);
+  if (group !== gateways.group || object.kind !== gateways.kind) return { ...object, metadata };
+  const { addresses = [] } = (live as Gateway | undefined)?.status ?? {};
+  const future = { type: 'Hostname', value: `${metadata.name}.${metadata.namespace ?? ''}` };
+  return {
+    ...object,
+    metadata,
+    status: {
+      addresses: addresses.length > 0 ? addresses : [future],
+      conditions: [{ type: 'Programmed', status: 'True' }],
+    },
+  } as KubeObject;
+}
+
+/** A pod as the template of a workload makes it, under the kind and name of the workload; undefined for other kinds. */
+function podOfWorkload(
+  workload: KubeObject,
+): { readonly object: KubeObject; readonly isRun: boolean } | undefined {
+  const { group } = groupVersionOf(workload.apiVersion);
+  if (group !== 'apps' && group !== 'batch') return undefined;
+  const { spec } = workload as KubeObject & { spec?: WorkloadSpec };
+  const template = spec?.template ?? spec?.jobTemplate?.spec?.template;
+  if (template === undefined) return undefined;
+  const { labels = {}, annotations = {} } = template.metadata ?? {};
+  const { name, namespace } = workload.metadata;
+  const metadata = { name, labels, annotations, ...(namespace === undefined ? {} : { namespace }) };
+  return {
+    object: { ...workload, metadata, spec: template.spec, status: {} } as KubeObject,
+    isRun: spec?.replicas !== 0,
+  };
+}
+
+/** The parts of Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs that make pods. */
+interface WorkloadSpec {
+  readonly replicas?: number;
+  readonly template?: PodTemplateSpec;
+  readonly jobTemplate?: { readonly spec?: { readonly template?: PodTemplateSpec } };
 }
 
 function inNamespace(object: KubeObject, resource: Resource, namespace: string): KubeObject {

@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import { isMap, LineCounter, parseAllDocuments } from 'yaml';
+import { isMap, isNode, isSeq, LineCounter, parseAllDocuments, type YAMLMap } from 'yaml';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { KubeObject } from '#base/kube/types.js';
-import type { Finding } from '../findings/finding.js';
+import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { ManifestShapes } from './manifest-shape.js';
 
 /** Objects of files, with where each stands, and what could not be read. */
 export interface Manifests {
@@ -61,6 +62,7 @@ function readPath(
 export function parseManifests(texts: readonly ManifestText[]): Manifests {
   const objects: { object: KubeObject; place: string }[] = [];
   const findings: Finding[] = [];
+  const shapes = new ManifestShapes();
   for (const { name, text } of texts) {
     const lines = new LineCounter();
     for (const document of parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })) {
@@ -83,10 +85,19 @@ export function parseManifests(texts: readonly ManifestText[]): Manifests {
         findings.push(unreadable(place, messageOf(error)));
         continue;
       }
-      for (const item of itemsOf(value)) {
+      const offsets = itemOffsets(document.contents);
+      for (const [index, item] of itemsOf(value).entries()) {
+        const offset = item === value ? undefined : offsets[index];
+        const at = offset === undefined ? place : placeAt(offset);
         const why = whyNoObject(item);
-        if (why === undefined) objects.push({ object: item as KubeObject, place });
-        else findings.push(unreadable(place, why));
+        if (why !== undefined) {
+          findings.push(unreadable(at, why));
+          continue;
+        }
+        const object = item as KubeObject;
+        const problem = shapes.problemOf(object);
+        if (problem === undefined) objects.push({ object, place: at });
+        else findings.push(invalid(object, at, problem));
       }
     }
   }
@@ -98,6 +109,12 @@ function itemsOf(value: unknown): readonly unknown[] {
   return typeof list.kind === 'string' && list.kind.endsWith('List') && Array.isArray(list.items)
     ? list.items
     : [value];
+}
+
+/** Where the items of a List begin. */
+function itemOffsets(document: YAMLMap): readonly (number | undefined)[] {
+  const items = document.get('items');
+  return isSeq(items) ? items.items.map((item) => (isNode(item) ? item.range?.[0] : undefined)) : [];
 }
 
 function whyNoObject(value: unknown): string | undefined {
@@ -118,5 +135,18 @@ function unreadable(place: string, why: string): Finding {
     message: `${place} cannot be read: ${why.split('\n')[0]}`,
     place,
     fix: `Correct the file: kubectl apply --dry-run=client -f ${place.slice(0, place.lastIndexOf(':'))}`,
+  };
+}
+
+/** An object that the API server would refuse; it is left out of what is analyzed. */
+function invalid(object: KubeObject, place: string, problem: string): Finding {
+  const subject = subjectOf(object);
+  return {
+    code: 'MESH1191',
+    severity: 'error',
+    message: `${subjectText(subject)} is not what its kind asks for: ${problem}`,
+    subject,
+    place,
+    fix: `Correct the file: kubectl apply --dry-run=server -f ${place.slice(0, place.lastIndexOf(':'))}`,
   };
 }

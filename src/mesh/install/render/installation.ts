@@ -2,7 +2,7 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { EffectiveValues } from '../values/effective.js';
 import { type Value, type ValueMap, valueAt } from '../../templates/values.js';
-import { renderCrds } from './crds.js';
+import { renderCrds } from '../../templates/crds.js';
 import { installScope } from './scope.js';
 import { renderDocument } from '../../templates/render.js';
 import { documentsIn, type TemplateFiles } from '../../templates/files.js';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { runController } from '#mesh/controller/controller.js';
 import { readSettings, type Settings } from '#mesh/controller/settings.js';
-import { renderCrds } from '#mesh/install/render/crds.js';
+import { renderCrds } from '#mesh/templates/crds.js';
 import { readTemplateFiles } from '#mesh/templates/files.js';
 import { KubeClient } from '#base/kube/client.js';
 import type { DirectConnectionOptions } from '#base/kube/connection.js';

@@ -5,7 +5,7 @@ import { KubeClient } from '#base/kube/client.js';
 import * as resources from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { MeshState } from '#mesh/controller/model/mesh-state.js';
-import { renderCrds } from '#mesh/install/render/crds.js';
+import { renderCrds } from '#mesh/templates/crds.js';
 import { L7PolicyStore } from '#mesh/policy/l7/l7-policy-store.js';
 import { readTemplateFiles } from '#mesh/templates/files.js';
 import {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { renderCrds } from '#mesh/install/render/crds.js';
+import { renderCrds } from '#mesh/templates/crds.js';
 import { readTemplateFiles } from '#mesh/templates/files.js';
 import { celErrors } from '#sandbox/apiserver/crd/cel-rules.js';
 import { ruleErrors } from '#sandbox/apiserver/crd/rule-checks.js';

@@ -42,7 +42,7 @@ function found(yaml: string, suppress: readonly string[] = []): Promise<readonly
 describe('files alone', () => {
   test('mistakes are found at the line of their object; objects without a namespace get the default one', async () => {
     expect(await found(text)).toEqual([
-      ['MESH1120', 'shop.yaml:7'],
+      ['MESH1120', 'shop.yaml:14'],
       ['MESH1101', 'shop.yaml:1'],
     ]);
   });
@@ -52,7 +52,7 @@ describe('files alone', () => {
       ['MESH1100', expect.stringMatching(/^shop\.yaml:2\d$/)],
       ['MESH1100', expect.stringMatching(/^shop\.yaml:\d+$/)],
       ['MESH1100', expect.stringMatching(/^shop\.yaml:\d+$/)],
-      ['MESH1120', 'shop.yaml:7'],
+      ['MESH1120', 'shop.yaml:14'],
       ['MESH1101', 'shop.yaml:1'],
     ]);
   });
@@ -62,7 +62,7 @@ describe('files alone', () => {
     expect(await found(text, ['MESH1120=AuthorizationPolicy deny.shop', 'MESH1101=Namespace other'])).toEqual(
       [['MESH1101', 'shop.yaml:1']],
     );
-    expect(await found(text, ['MESH1101=Namespace sh*'])).toEqual([['MESH1120', 'shop.yaml:7']]);
+    expect(await found(text, ['MESH1101=Namespace sh*'])).toEqual([['MESH1120', 'shop.yaml:14']]);
   });
 
   test('an object can ask for silence itself', async () => {
@@ -70,13 +70,13 @@ describe('files alone', () => {
       '  name: shop\n',
       '  name: shop\n  annotations: { galley.istio.io/analyze-suppress: "MESH1101,MESH0000" }\n',
     );
-    expect(await found(annotated)).toEqual([['MESH1120', 'shop.yaml:8']]);
+    expect(await found(annotated)).toEqual([['MESH1120', 'shop.yaml:15']]);
   });
 
   test('a target that other files may hold is not called missing', async () => {
     const alone = text.replace('name: web }\n    spec', 'name: other }\n    spec');
     expect(await found(alone)).toEqual([
-      ['MESH1121', 'shop.yaml:7'],
+      ['MESH1121', 'shop.yaml:14'],
       ['MESH1101', 'shop.yaml:1'],
     ]);
     const withoutServices = text.replace('kind: Service\n', 'kind: Thing\n');

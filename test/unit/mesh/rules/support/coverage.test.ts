@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { KubeObject } from '#base/kube/types.js';
-import { renderCrds } from '#mesh/install/render/crds.js';
+import { renderCrds } from '#mesh/templates/crds.js';
 import { renderInstallation } from '#mesh/install/render/installation.js';
 import { mapIn, readTemplateFiles } from '#mesh/templates/files.js';
 import { effectiveValues, supportedValues } from '#mesh/install/values/effective.js';

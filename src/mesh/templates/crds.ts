@@ -1,6 +1,6 @@
-import { isMap, type Value, type ValueMap } from '../../templates/values.js';
-import { renderDocument, renderNamed } from '../../templates/render.js';
-import { documentsIn, mapIn, type TemplateFiles } from '../../templates/files.js';
+import { isMap, type Value, type ValueMap } from './values.js';
+import { renderDocument, renderNamed } from './render.js';
+import { documentsIn, mapIn, type TemplateFiles } from './files.js';
 
 /** Definitions that are written out. They are data, not templates: their descriptions may hold braces. */
 const plainFolder = 'crds';
