@@ -299,4 +299,10 @@ export const checkCodes = {
       'A field is missing, or has a value of another type than its kind allows: the API server would refuse the object.',
     fix: 'Correct the field that the message names.',
   },
+  MESH1195: {
+    kind: 'failed',
+    title: 'files were analyzed without a cluster',
+    cause: 'No cluster could be reached, so that what the files do not hold is unknown.',
+    fix: 'Name a cluster with --context, or leave it out on purpose with --use-kube=false.',
+  },
 } as const satisfies Record<string, ErrorCode>;

@@ -1,4 +1,15 @@
-import { gateways, groupVersionOf, pods, type Resource } from '#base/kube/resource.js';
+import {
+  cronJobs,
+  daemonSets,
+  deployments,
+  gateways,
+  groupVersionOf,
+  jobs,
+  pods,
+  replicaSets,
+  type Resource,
+  statefulSets,
+} from '#base/kube/resource.js';
 import type { Gateway, KubeObject, PodTemplateSpec } from '#base/kube/types.js';
 import { workloadNameOf } from '../../rules/workload-name.js';
 import type { MeshSettings } from '../mesh-settings.js';
@@ -102,12 +113,22 @@ function asItWillBe(object: KubeObject, live: KubeObject | undefined): KubeObjec
   } as KubeObject;
 }
 
+/** Kinds that make pods. */
+export const workloadKinds: readonly Resource[] = [
+  deployments,
+  statefulSets,
+  daemonSets,
+  replicaSets,
+  jobs,
+  cronJobs,
+];
+
 /** A pod as the template of a workload makes it, under the kind and name of the workload; undefined for other kinds. */
 function podOfWorkload(
   workload: KubeObject,
 ): { readonly object: KubeObject; readonly isRun: boolean } | undefined {
   const { group } = groupVersionOf(workload.apiVersion);
-  if (group !== 'apps' && group !== 'batch') return undefined;
+  if (!workloadKinds.some((one) => one.group === group && one.kind === workload.kind)) return undefined;
   const { spec } = workload as KubeObject & { spec?: WorkloadSpec };
   const template = spec?.template ?? spec?.jobTemplate?.spec?.template;
   if (template === undefined) return undefined;
