@@ -50,6 +50,7 @@ const byKind = new Map(
     resources.namespaces,
     resources.pods,
     resources.services,
+    resources.serviceAccounts,
     resources.gateways,
     resources.gatewayClasses,
     resources.authorizationPolicies,

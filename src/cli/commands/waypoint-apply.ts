@@ -15,7 +15,7 @@ export const applyCommand: CommandDefinition = {
   options: [
     ...waypointOptions,
     { flags: '--enroll-namespace', description: 'label the namespace to use the waypoint' },
-    { flags: '--overwrite', description: 'also when the namespace uses another waypoint' },
+    { flags: '--overwrite', description: 'also when the namespace or account uses another waypoint' },
     { flags: '-w, --wait', description: 'wait until it is ready' },
     {
       flags: '--waypoint-timeout <duration>',
@@ -27,16 +27,18 @@ export const applyCommand: CommandDefinition = {
   examples: [
     'meshctl waypoint apply -n shop --enroll-namespace --wait',
     'meshctl waypoint apply l4 -n shop --for workload',
+    'meshctl waypoint apply -n shop --service-account checkout --wait',
   ],
   timeoutMs: 90_000,
   permissions: [...waypointWritePermissions, ...namespaceLabelPermissions, ...waypointPermissions],
   run: async ({ args, options, kube, signal, progress, timeoutMs }) => {
-    const spec = waypointSpecOf(args, options);
+    const { serviceAccount, ...spec } = waypointSpecOf(args, options);
     const { client, namespace } = await kube();
     const outcome = await applyWaypoint({
       client,
       spec: { ...spec, namespace },
       isEnrolling: options.flag('enroll-namespace'),
+      serviceAccount,
       isOverwriting: options.flag('overwrite'),
       waitMs: options.flag('wait') ? (options.number('waypoint-timeout') ?? timeoutMs) : undefined,
       signal,
@@ -55,7 +57,8 @@ export const waypointGenerateCommand: CommandDefinition = {
   examples: ['meshctl waypoint generate -n shop | kubectl apply -f -'],
   permissions: [],
   run: async ({ args, options, namespace }) => {
-    const object = waypointObject({ ...waypointSpecOf(args, options), namespace });
+    const { serviceAccount: _account, ...spec } = waypointSpecOf(args, options);
+    const object = waypointObject({ ...spec, namespace });
     return {
       kind: object.kind,
       data: {},

@@ -14,33 +14,30 @@ export const waypointOptions: readonly OptionSpec[] = [
   { flags: '-r, --revision <name>', description: 'revision of the controller that deploys it' },
   {
     flags: '-s, --service-account <name>',
-    description: 'of early Istio versions; explains what to use instead',
-    hidden: true,
+    description: 'a waypoint for the workloads that run as this account; apply labels the account to use it',
   },
 ];
 
-/** Reads the flags above, and the name as argument. @throws MESH0103, MESH0319 */
+/** Reads the flags above, and the name as argument. @throws MESH0103 */
 export function waypointSpecOf(
   args: readonly string[],
   options: Options,
-): { name: string; trafficType: string | undefined; revision: string | undefined } {
-  const serviceAccount = options.text('service-account');
-  if (serviceAccount !== undefined) {
-    throw new MeshError(
-      'MESH0319',
-      `there are no waypoints for a service account (${serviceAccount}) any more`,
-      {
-        hint: `Run "meshctl waypoint apply --name ${serviceAccount} --for workload", and label the pods of the account istio.io/use-waypoint=${serviceAccount}.`,
-      },
-    );
-  }
+): {
+  name: string;
+  serviceAccount: string | undefined;
+  trafficType: string | undefined;
+  revision: string | undefined;
+} {
   const flag = options.text('name');
   if (args[0] !== undefined && flag !== undefined && args[0] !== flag) {
     throw new MeshError('MESH0103', `two names for one waypoint: ${args[0]} and --name ${flag}`);
   }
+  const serviceAccount = options.text('service-account');
   return {
-    name: args[0] ?? (flag || defaultWaypointName),
-    trafficType: options.text('for'),
+    // One for a service account is another than that of the namespace, unless it is named.
+    name: args[0] ?? (flag || serviceAccount || defaultWaypointName),
+    serviceAccount,
+    trafficType: options.text('for') ?? (serviceAccount === undefined ? undefined : 'workload'),
     revision: options.text('revision'),
   };
 }

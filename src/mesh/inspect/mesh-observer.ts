@@ -9,9 +9,10 @@ import {
   namespaces,
   peerAuthentications,
   pods,
+  serviceAccounts,
   services,
 } from '#base/kube/resource.js';
-import { isNotFound, KubeApiError } from '#base/kube/api-error.js';
+import { isForbidden, isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { Resource } from '#base/kube/resource.js';
 import type {
   AuthorizationPolicy,
@@ -119,6 +120,21 @@ export class MeshObserver {
     return this.once(`namespace ${name}`, () =>
       this.client.getOrUndefined<Namespace>({ resource: namespaces, name }),
     );
+  }
+
+  /** Undefined where there is none, or where the user may not look. */
+  serviceAccount(namespace: string, name: string): Promise<KubeObject | undefined> {
+    return this.once(`account ${namespace}/${name}`, async () => {
+      try {
+        return await this.client.getOrUndefined<KubeObject>({ resource: serviceAccounts, namespace, name });
+      } catch (error) {
+        if (!isForbidden(error)) throw error;
+        this.#assumptions.push(
+          `ServiceAccount ${namespace}/${name}: ${messageOf(error)}; taken for one without labels`,
+        );
+        return undefined;
+      }
+    });
   }
 
   services(namespace: string): Promise<readonly Service[]> {

@@ -44,6 +44,8 @@ export async function observeBindings(
   observer: MeshObserver,
   of: {
     readonly pod: Pod;
+    /** Labels of the ServiceAccount it runs as. */
+    readonly accountLabels?: Readonly<Record<string, string>> | undefined;
     readonly namespace: Namespace | undefined;
     readonly services: readonly ServiceFacts[];
   },
@@ -55,7 +57,11 @@ export async function observeBindings(
     labels: Readonly<Record<string, string>>,
   ): Promise<WaypointUse | undefined> => {
     const namespaceLabels = of.namespace?.metadata.labels ?? {};
-    const named = namedWaypoint(labels, home) ?? namedWaypoint(namespaceLabels, home);
+    const accountLabels = traffic === 'workload' ? of.accountLabels : undefined;
+    const named =
+      namedWaypoint(labels, home) ??
+      namedWaypoint(accountLabels ?? {}, home) ??
+      namedWaypoint(namespaceLabels, home);
     if (named === undefined || named === 'none') return undefined;
     const instanceOf = labels[gatewayName];
     const known = new Map<string, Waypoint>();
@@ -69,6 +75,7 @@ export async function observeBindings(
     const binding = bindWaypoint({
       namespace: home,
       labels,
+      accountLabels,
       namespaceLabels,
       traffic,
       getWaypoint: (key) => known.get(key),

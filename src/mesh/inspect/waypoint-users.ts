@@ -1,6 +1,6 @@
 import type { KubeClient } from '#base/kube/client.js';
 import { useWaypoint } from '#base/kube/labels.js';
-import { namespaces, pods, type Resource, services } from '#base/kube/resource.js';
+import { namespaces, pods, type Resource, serviceAccounts, services } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { type WaypointUser, waypointUserKinds, waypointUsers } from '../rules/waypoint-users.js';
 
@@ -8,6 +8,7 @@ import { type WaypointUser, waypointUserKinds, waypointUsers } from '../rules/wa
 export const waypointUserResources: Readonly<Record<WaypointUser['kind'], Resource>> = {
   Namespace: namespaces,
   Service: services,
+  ServiceAccount: serviceAccounts,
   Pod: pods,
 };
 

@@ -120,13 +120,6 @@ export const installCodes = {
     cause: 'The waypoint was applied, but did not become ready within --timeout.',
     fix: 'The evidence names the pod and its reason; "meshctl waypoint status" shows whether it came up since.',
   },
-  MESH0319: {
-    kind: 'usage',
-    title: 'Waypoints of a service account',
-    cause:
-      'Early versions of Istio had a waypoint for each service account; that kind does not exist any more.',
-    fix: 'Apply one with --for workload, and label the pods of the service account istio.io/use-waypoint=NAME.',
-  },
   MESH0320: {
     kind: 'failed',
     title: 'Name taken by another Gateway',

@@ -24,6 +24,8 @@ export type WaypointBinding =
 export interface BindingInput {
   readonly namespace: string;
   readonly labels: Labels;
+  /** Of the ServiceAccount that a workload runs as. */
+  readonly accountLabels?: Labels | undefined;
   readonly namespaceLabels: Labels;
   readonly traffic: 'service' | 'workload';
   readonly getWaypoint: (key: string) => Waypoint | undefined;
@@ -33,15 +35,17 @@ export interface BindingInput {
 }
 
 /**
- * Finds the waypoint of a Service or workload: its own label decides alone (`none` opts out), else
- * its namespace's. A waypoint that is missing or not ready keeps the binding, so that traffic is
+ * Finds the waypoint of a Service or workload: its own label decides alone (`none` opts out), else of a workload that of
+ * the ServiceAccount it runs as, else its namespace's. A waypoint that is missing or not ready keeps the binding, so that traffic is
  * refused rather than let past its policies; policy `open` restores upstream's behavior.
  */
 export function bindWaypoint(input: BindingInput): WaypointBinding {
   if (isPartOfWaypoint(input, input.traffic, (key) => input.getWaypoint(key) !== undefined)) {
     return { kind: 'none' };
   }
-  const own = namedWaypoint(input.labels, input.namespace);
+  const own =
+    namedWaypoint(input.labels, input.namespace) ??
+    (input.traffic === 'workload' ? namedWaypoint(input.accountLabels ?? {}, input.namespace) : undefined);
   if (own === noWaypoint) return { kind: 'none' };
   const inherited = own === undefined ? namedWaypoint(input.namespaceLabels, input.namespace) : undefined;
   const named = own ?? inherited;

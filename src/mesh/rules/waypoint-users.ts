@@ -2,7 +2,7 @@ import type { KubeObject } from '#base/kube/types.js';
 import { namedWaypoint } from './waypoint-binding.js';
 
 /** Kinds whose labels may name a waypoint: what a binding is looked for on. */
-export const waypointUserKinds = ['Namespace', 'Service', 'Pod'] as const;
+export const waypointUserKinds = ['Namespace', 'Service', 'ServiceAccount', 'Pod'] as const;
 
 /** An object that names a waypoint. */
 export interface WaypointUser {
@@ -32,7 +32,7 @@ export function waypointUsers(
   });
 }
 
-/** `Namespace x`, `Service x/y`, `Pod x/y`. */
+/** `Namespace x`, `Service x/y`, `ServiceAccount x/y`, `Pod x/y`. */
 export function waypointUserText({ kind, namespace, name }: WaypointUser): string {
   return namespace === undefined ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
 }

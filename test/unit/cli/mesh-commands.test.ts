@@ -29,7 +29,6 @@ it('waypoint generate prints a Gateway for kubectl', async () => {
 
 it.each([
   [['waypoint', 'generate', '--for', 'servce'], 'service'],
-  [['waypoint', 'generate', '-s', 'frontend'], '--for workload'],
   [['waypoint', 'apply', 'a', '--name', 'b'], 'two names'],
   [['waypoint', 'delete'], '--all'],
   [['waypoint', 'delete', 'a', '--all'], '--all'],

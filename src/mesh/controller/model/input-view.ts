@@ -13,6 +13,7 @@ import {
   namesWaypoint,
   type WaypointBinding,
 } from '../../rules/waypoint-binding.js';
+import type { AccountFacts } from './object-facts.js';
 import { meshKey, type Inputs } from './inputs.js';
 import { serviceKey } from '../../rules/service-name.js';
 import type { MeshService } from './service.js';
@@ -56,7 +57,12 @@ export interface PodDefaults {
 
 /** An object whose waypoint is asked for. */
 interface BindingQuestion {
-  readonly of: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
+  readonly of: {
+    readonly namespace: string;
+    readonly labels: Readonly<Record<string, string>>;
+    /** Of a pod. */
+    readonly serviceAccount?: string;
+  };
   readonly traffic: 'service' | 'workload';
   readonly reader: Reader;
 }
@@ -165,7 +171,13 @@ export class InputView {
     const { of, traffic, reader } = input;
     const isWaypoint = (key: string) => this.#waypoints.get(key, reader) !== undefined;
     if (isPartOfWaypoint(of, traffic, isWaypoint)) return { kind: 'none' };
-    return namesWaypoint(of.labels) ? this.#bind(input) : inherited;
+    return namesWaypoint(of.labels) || this.#accountOf(input) !== undefined ? this.#bind(input) : inherited;
+  }
+
+  /** The ServiceAccount of a workload, if it names a waypoint. */
+  #accountOf({ of, traffic, reader }: BindingQuestion): AccountFacts | undefined {
+    if (traffic !== 'workload' || of.serviceAccount === undefined) return undefined;
+    return this.#inputs.accounts.get(`${of.namespace}/${of.serviceAccount}`, reader);
   }
 
   #bind(input: BindingQuestion): WaypointBinding {
@@ -173,6 +185,7 @@ export class InputView {
     return bindWaypoint({
       namespace: of.namespace,
       labels: of.labels,
+      accountLabels: this.#accountOf(input)?.labels,
       namespaceLabels: this.#inputs.namespaces.get(of.namespace, reader)?.labels ?? {},
       traffic,
       getWaypoint: (key) => this.#waypoints.get(key, reader),

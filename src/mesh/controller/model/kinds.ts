@@ -16,6 +16,7 @@ import type {
 import { nodeFacts, podFacts, serviceFacts, sliceFacts } from '../../rules/facts.js';
 import { peerAuthFacts } from '../../rules/mtls-mode.js';
 import {
+  accountFacts,
   gatewayClassFacts,
   gatewayFacts,
   listenerSetFacts,
@@ -106,6 +107,12 @@ export const kinds = {
     verbs: ['get', 'create', 'patch'],
     status: { conditions: ['istio.io/WaypointBound'], lease: 'mesh' },
   }),
+  accounts: row({
+    resource: resources.serviceAccounts,
+    facts: (object: KubeObject) => accountFacts(object),
+    // Those of gateways.
+    verbs: ['get', 'create', 'patch'],
+  }),
   slices: row({ resource: resources.endpointSlices, facts: (object: EndpointSlice) => sliceFacts(object) }),
   gateways: row({
     resource: resources.gateways,
@@ -164,7 +171,7 @@ export interface Permission {
 
 /** Everything the controller does beyond following kinds and writing their status. */
 export function otherPermissions(revision: string): readonly Permission[] {
-  const { configMaps, deployments, leases, secrets, serviceAccounts, tokenReviews } = resources;
+  const { configMaps, deployments, leases, secrets, tokenReviews } = resources;
   const leaders = [
     `istio-gateway-deployment-${revision}`,
     'istio-status-leader',
@@ -183,7 +190,6 @@ export function otherPermissions(revision: string): readonly Permission[] {
     { resource: tokenReviews, verbs: ['create'], scope: 'cluster' },
     // What a Gateway is deployed as.
     { resource: deployments, verbs: ['get', 'list', 'watch', 'create', 'patch'], scope: 'cluster' },
-    { resource: serviceAccounts, verbs: ['get', 'list', 'watch', 'create', 'patch'], scope: 'cluster' },
     // The mesh options, the certificate authority's key and the elections.
     { resource: configMaps, verbs: ['list', 'watch'], names: ['istio'], scope: 'own namespace' },
     { resource: secrets, verbs: ['get'], names: ['istio-ca-secret'], scope: 'own namespace' },

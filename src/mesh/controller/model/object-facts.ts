@@ -8,7 +8,9 @@ import type {
   ParentReference,
   GatewayRoute,
 } from '#base/kube/types.js';
+import { useWaypoint, useWaypointNamespace } from '#base/kube/labels.js';
 import { trafficDistribution } from '../../rules/facts.js';
+import { namesWaypoint } from '../../rules/waypoint-binding.js';
 
 const gatewayApiGroup = 'gateway.networking.k8s.io';
 
@@ -18,6 +20,13 @@ export interface NamespaceFacts {
   readonly labels: Readonly<Record<string, string>>;
   readonly trafficDistribution: string | undefined;
   readonly isTerminating: boolean;
+}
+
+/** What the mesh needs of a ServiceAccount: the waypoint that pods running as it use. */
+export interface AccountFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** What the mesh needs of an object that nothing acts on: who to tell. */
@@ -36,6 +45,14 @@ export interface RouteFacts extends UnhonoredFacts {
 export interface ListenerSetFacts extends UnhonoredFacts {
   /** `namespace/name` of the Gateway whose listeners it adds to; undefined when its parent is none. */
   readonly gateway: string | undefined;
+}
+
+/** Facts of a ServiceAccount; undefined for one that names no waypoint, as nearly all are. */
+export function accountFacts({ metadata }: KubeObject): AccountFacts | undefined {
+  const { labels = {}, namespace = '', name } = metadata;
+  if (!namesWaypoint(labels)) return undefined;
+  const named = Object.entries(labels).filter(([key]) => key === useWaypoint || key === useWaypointNamespace);
+  return { namespace, name, labels: Object.fromEntries(named) };
 }
 
 /** Facts of a Namespace. */

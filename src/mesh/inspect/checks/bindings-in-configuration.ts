@@ -1,5 +1,5 @@
-import { gatewayClasses, gateways, namespaces } from '#base/kube/resource.js';
-import type { Gateway, GatewayClass, KubeObject, Namespace } from '#base/kube/types.js';
+import { gatewayClasses, gateways, namespaces, serviceAccounts } from '#base/kube/resource.js';
+import type { Gateway, GatewayClass, KubeObject, Namespace, Pod } from '#base/kube/types.js';
 import { waypointKey, waypointOf, type Waypoint } from '../../rules/waypoint.js';
 import { bindWaypoint, type WaypointBinding } from '../../rules/waypoint-binding.js';
 import type { Configuration } from '../configuration/configuration.js';
@@ -8,6 +8,7 @@ import type { Configuration } from '../configuration/configuration.js';
 export class ConfiguredBindings {
   readonly #configuration: Configuration;
   readonly #waypoints: ReadonlyMap<string, Waypoint>;
+  readonly #accounts: ReadonlyMap<string, KubeObject>;
   readonly #namespaceLabels: ReadonlyMap<string, Readonly<Record<string, string>>>;
 
   constructor(configuration: Configuration) {
@@ -23,6 +24,11 @@ export class ConfiguredBindings {
           waypointOf(gateway, classes.get(gateway.spec.gatewayClassName)),
         ]),
     );
+    this.#accounts = new Map(
+      configuration
+        .list<KubeObject>(serviceAccounts)
+        .map((account) => [`${account.metadata.namespace ?? ''}/${account.metadata.name}`, account]),
+    );
     this.#namespaceLabels = new Map(
       configuration.list<Namespace>(namespaces).map(({ metadata }) => [metadata.name, metadata.labels ?? {}]),
     );
@@ -37,12 +43,20 @@ export class ConfiguredBindings {
     return this.#namespaceLabels.get(namespace) ?? {};
   }
 
+  /** The ServiceAccount that a Pod runs as. */
+  accountOf(object: KubeObject): KubeObject | undefined {
+    if (object.kind !== 'Pod') return undefined;
+    const name = (object as Pod).spec.serviceAccountName ?? 'default';
+    return this.#accounts.get(`${object.metadata.namespace ?? ''}/${name}`);
+  }
+
   /** The binding of a Service or a Pod. */
   bind(object: KubeObject, traffic: 'service' | 'workload'): WaypointBinding {
     const namespace = object.metadata.namespace ?? '';
     return bindWaypoint({
       namespace,
       labels: object.metadata.labels ?? {},
+      accountLabels: this.accountOf(object)?.metadata.labels,
       namespaceLabels: this.namespaceLabels(namespace),
       traffic,
       getWaypoint: (key) => this.#waypoints.get(key),

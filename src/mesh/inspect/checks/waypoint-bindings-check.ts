@@ -1,4 +1,11 @@
-import { gatewayClasses, gateways, namespaces, pods, services } from '#base/kube/resource.js';
+import {
+  gatewayClasses,
+  gateways,
+  namespaces,
+  pods,
+  serviceAccounts,
+  services,
+} from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { namesWaypoint, type BindingProblem, type WaypointBinding } from '../../rules/waypoint-binding.js';
@@ -21,7 +28,7 @@ interface Misled {
 /** Services and pods whose waypoint is missing, not ready, does not admit them, or is not for their traffic. */
 export const waypointBindings: ConfigurationCheck = {
   codes: ['MESH1110', 'MESH1111', 'MESH1112', 'MESH1113'],
-  reads: [namespaces, services, pods, gateways, gatewayClasses],
+  reads: [namespaces, services, serviceAccounts, pods, gateways, gatewayClasses],
   run: (configuration) => {
     const bindings = new ConfiguredBindings(configuration);
     const misled = [
@@ -54,10 +61,17 @@ function misledOf(
       const namespace = object.metadata.namespace ?? '';
       const labeled = namesWaypoint(object.metadata.labels ?? {})
         ? subjectOf(object)
-        : { kind: 'Namespace', name: namespace };
+        : labeledAbove(bindings.accountOf(object), namespace);
       const { waypoint, problem } = binding;
       return [{ object, labeled, waypoint, problem, isRefused: binding.kind === 'bound', traffic }];
     });
+}
+
+/** Whose label an object without one of its own follows. */
+function labeledAbove(account: KubeObject | undefined, namespace: string): FindingSubject {
+  return account !== undefined && namesWaypoint(account.metadata.labels ?? {})
+    ? subjectOf(account)
+    : { kind: 'Namespace', name: namespace };
 }
 
 function findingOf(

@@ -5,12 +5,20 @@ import {
   waypointClass,
   waypointFor,
 } from '#base/kube/labels.js';
-import { gatewayClasses, gateways, namespaces, pods, services } from '#base/kube/resource.js';
+import {
+  gatewayClasses,
+  gateways,
+  namespaces,
+  pods,
+  serviceAccounts,
+  services,
+} from '#base/kube/resource.js';
 import type { Gateway, KubeObject, Namespace } from '#base/kube/types.js';
 import { nearMiss } from '#base/errors/near-miss.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { hbonePort } from '../../hbone/parameters.js';
 import { waypointUserKinds, waypointUsers, waypointUserText } from '../../rules/waypoint-users.js';
+import { waypointUserResources } from '../waypoint-users.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
 import { editCommand, findingAbout } from './check-finding.js';
@@ -20,7 +28,7 @@ import type { ConfigurationCheck } from './configuration-check.js';
 /** Waypoints that nobody can use or nobody uses, and labels about waypoints that stand alone. */
 export const waypointUse: ConfigurationCheck = {
   codes: ['MESH1107', 'MESH1108', 'MESH1109', 'MESH1114', 'MESH1115', 'MESH1116'],
-  reads: [gateways, gatewayClasses, namespaces, services, pods],
+  reads: [gateways, gatewayClasses, namespaces, services, serviceAccounts, pods],
   run: (configuration) => {
     const used = usersByWaypoint(configuration);
     return [
@@ -30,7 +38,7 @@ export const waypointUse: ConfigurationCheck = {
           (gateway) => configuration.isAskedAbout(gateway) && gateway.spec.gatewayClassName === waypointClass,
         )
         .flatMap((gateway) => waypointFindings(gateway, used, configuration)),
-      ...[namespaces, services, pods].flatMap((resource) =>
+      ...[namespaces, services, serviceAccounts, pods].flatMap((resource) =>
         configuration
           .list(resource)
           .filter((object) => configuration.isAskedAbout(object))
@@ -47,8 +55,9 @@ export const waypointUse: ConfigurationCheck = {
 };
 
 function usersByWaypoint(configuration: Configuration): ReadonlyMap<string, readonly string[]> {
-  const resources = { Namespace: namespaces, Service: services, Pod: pods };
-  const users = waypointUserKinds.flatMap((kind) => waypointUsers(kind, configuration.list(resources[kind])));
+  const users = waypointUserKinds.flatMap((kind) =>
+    waypointUsers(kind, configuration.list(waypointUserResources[kind])),
+  );
   return new Map(
     [...groupBy(users, ({ waypoint }) => waypoint)].map(([key, group]) => [key, group.map(waypointUserText)]),
   );

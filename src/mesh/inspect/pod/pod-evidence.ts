@@ -108,8 +108,10 @@ export async function gatherPodEvidence(
     namespace: at.namespace,
     serviceAccount,
   });
+  const account = await observer.serviceAccount(at.namespace, serviceAccount);
   const bindings = await observeBindings(observer, {
     pod,
+    accountLabels: account?.metadata.labels,
     namespace,
     services: services
       .flatMap((service) => serviceFacts(service) ?? [])

@@ -4,8 +4,8 @@ import { listWaypoints, type WaypointReport, waypointShortfall } from '../../ins
 import { isConflict, isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { dataplaneMode, gatewayName, useWaypoint, waypointClass } from '#base/kube/labels.js';
-import { customResourceDefinitions, gateways, pods } from '#base/kube/resource.js';
-import type { Gateway, Pod } from '#base/kube/types.js';
+import { customResourceDefinitions, gateways, pods, serviceAccounts } from '#base/kube/resource.js';
+import type { Gateway, KubeObject, Pod } from '#base/kube/types.js';
 import { explainPod } from '../../inspect/pod-trouble.js';
 import { fieldManager } from '../apply/field-manager.js';
 import { requireNamespace, setNamespaceLabel } from '../namespace-labels.js';
@@ -19,6 +19,8 @@ export interface WaypointRequest {
   readonly spec: WaypointSpec & { readonly namespace: string };
   /** Label the namespace to use the waypoint. */
   readonly isEnrolling: boolean;
+  /** A ServiceAccount of the namespace that is to use the waypoint: the pods that run as it. */
+  readonly serviceAccount?: string | undefined;
   /** Replace the label of another waypoint. */
   readonly isOverwriting: boolean;
   /** Milliseconds to wait until it is ready; undefined: do not wait. */
@@ -35,6 +37,8 @@ export interface AppliedWaypoint {
   /** undefined when nobody waited for it. */
   readonly isReady: true | undefined;
   readonly isNamespaceLabeled: boolean;
+  /** The ServiceAccount that was labeled to use it. */
+  readonly serviceAccount: string | undefined;
 }
 
 /**
@@ -51,7 +55,8 @@ export async function applyWaypoint(request: WaypointRequest): Promise<AppliedWa
   if (request.isEnrolling && used !== undefined && used !== name && !request.isOverwriting) {
     throw new MeshError('MESH0314', `Namespace ${namespace} uses waypoint ${used}; nothing was changed`);
   }
-  if (request.isEnrolling && home.metadata.labels?.[dataplaneMode] !== 'ambient') {
+  const account = await accountFor(request);
+  if ((request.isEnrolling || account !== undefined) && home.metadata.labels?.[dataplaneMode] !== 'ambient') {
     reporter.warn(
       `namespace ${namespace} is not in the mesh, its pods will not reach the waypoint: meshctl enroll ${namespace}`,
     );
@@ -70,13 +75,44 @@ export async function applyWaypoint(request: WaypointRequest): Promise<AppliedWa
       reporter.warn('until the waypoint is ready, calls to the services of the namespace are refused');
     }
   }
+  if (account !== undefined) {
+    await client.patch({ resource: serviceAccounts, namespace, name: account }, labeled(name), 'merge', {
+      fieldManager,
+    });
+    reporter.info(`service account ${namespace}/${account} labeled with "${useWaypoint}: ${name}"`);
+  }
   return {
+    serviceAccount: account,
     namespace,
     name,
     isChanged,
     isReady: request.waitMs === undefined ? undefined : true,
     isNamespaceLabeled,
   };
+}
+
+function labeled(waypoint: string): object {
+  return { metadata: { labels: { [useWaypoint]: waypoint } } };
+}
+
+/** The ServiceAccount to label, once it is known to be there and free. @throws MESH0204, MESH0314 */
+async function accountFor(request: WaypointRequest): Promise<string | undefined> {
+  const { client, spec, serviceAccount } = request;
+  if (serviceAccount === undefined) return undefined;
+  const { namespace, name } = spec;
+  const account = await client.get<KubeObject>({
+    resource: serviceAccounts,
+    namespace,
+    name: serviceAccount,
+  });
+  const used = account.metadata.labels?.[useWaypoint];
+  if (used !== undefined && used !== name && !request.isOverwriting) {
+    throw new MeshError(
+      'MESH0314',
+      `ServiceAccount ${namespace}/${serviceAccount} uses waypoint ${used}; nothing was changed`,
+    );
+  }
+  return serviceAccount;
 }
 
 async function applyGateway(client: KubeClient, object: Gateway, namespace: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Gateway, GatewayClass, KubeObject } from '#base/kube/types.js';
+import type { Gateway, GatewayClass, KubeObject, Pod } from '#base/kube/types.js';
 import { serviceConditions } from '#mesh/controller/status/service-conditions.js';
 import { waypointKey, waypointOf } from '#mesh/rules/waypoint.js';
 import { bindWaypoint } from '#mesh/rules/waypoint-binding.js';
@@ -35,6 +35,13 @@ describe.each(ruleVectors<Expected>('waypoint-binding'))(
       const binding = bindWaypoint({
         namespace,
         labels: object.metadata.labels ?? {},
+        accountLabels: world
+          .all<KubeObject>('ServiceAccount')
+          .find(
+            ({ metadata }) =>
+              metadata.namespace === namespace &&
+              metadata.name === ((object as Pod).spec.serviceAccountName ?? 'default'),
+          )?.metadata.labels,
         namespaceLabels: world.namespaceLabels(namespace),
         traffic,
         getWaypoint: (key) => waypoints.get(key),
