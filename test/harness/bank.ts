@@ -73,6 +73,15 @@ export function expectRefused(answer: Answer): void {
   expect(answer.status).toBe(0);
 }
 
+/**
+ * Asserts that a request was sent and that nobody answered it, in time or at all: where packets vanish it times out (28),
+ * else as {@link expectRefused} says.
+ */
+export function expectUnanswered(answer: Answer): void {
+  expect([7, 28, 52, 55, 56], `${answer.status} ${answer.stderr}`).toContain(answer.exitCode);
+  expect(answer.status).toBe(0);
+}
+
 /** The first ready pod with a label. */
 export async function onePod(client: KubeClient, namespace: string, labelSelector: string): Promise<Pod> {
   const [pod] = await readyPods(client, namespace, labelSelector);

@@ -29,6 +29,8 @@ export interface RunningLoad {
 const pollMs = 20;
 const waitMs = 60_000;
 const enough = 20;
+/** Each takes as long as the load's time-out. */
+const failuresEnough = 4;
 
 /**
  * Asserts that a change costs nobody a request: the load is answered before it begins, goes on while it happens and
@@ -89,6 +91,19 @@ export async function outage(
   return { summary, outageMs };
 }
 
+/** Asserts that a change ends what went on before: it is answered until then, and never after the first failure. */
+export async function cutOff(load: RunningLoad, change: () => Promise<unknown>): Promise<LoadSummary> {
+  return during(load, async () => {
+    await answered(load, enough);
+    expect(load.counts().failed, 'requests that failed before the change').toBe(0);
+    await change();
+    await reached(load, 'failed', 1);
+    const { ok, failed } = load.counts();
+    await reached(load, 'failed', failed + failuresEnough);
+    expect(load.counts().ok, 'answers after the first failure').toBe(ok);
+  });
+}
+
 /** Stops the load whatever becomes of the work. */
 async function during(load: RunningLoad, work: () => Promise<void>): Promise<LoadSummary> {
   try {
@@ -102,11 +117,14 @@ async function during(load: RunningLoad, work: () => Promise<void>): Promise<Loa
 
 /** Waits for so many more good answers. */
 async function answered(load: RunningLoad, count: number): Promise<void> {
+  await reached(load, 'ok', load.counts().ok + count);
+}
+
+async function reached(load: RunningLoad, what: 'ok' | 'failed', count: number): Promise<void> {
   const limit = performance.now() + waitMs;
-  const { ok } = load.counts();
-  while (load.counts().ok < ok + count) {
+  while (load.counts()[what] < count) {
     if (performance.now() > limit)
-      throw new Error(`${count} answers did not come: ${JSON.stringify(load.counts())}`);
+      throw new Error(`${what} never reached ${count}: ${JSON.stringify(load.counts())}`);
     await delay(pollMs);
   }
 }

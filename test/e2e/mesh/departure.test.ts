@@ -166,6 +166,7 @@ test('a mesh whose DaemonSets are deleted leaves pods that talk as if there had 
       '-c',
       'ls -A /opt/cni/bin | grep istio; iptables-save | grep ISTIO; grep -l istio-cni /etc/cni/net.d/*; true',
     ]);
-    expect(left.stdout.trim(), left.stderr).toBe('');
+    expect(left.exitCode, left.stderr).toBe(0);
+    expect(left.stdout.trim()).toBe('');
   }
 });
