@@ -1,7 +1,7 @@
 import type { CommandDefinition, CommandEntry, CommandPermission, OptionSpec } from './command.js';
 import { formatDuration } from './duration.js';
 import { defaultFormats, globalOptions, outputOption } from './global-options.js';
-import { alignFacts, type Fact, wrapProse } from './prose.js';
+import { alignFacts, capitalized, type Fact, wrapProse } from './prose.js';
 
 /** Help is prose: no wider than this, also where nothing limits it. */
 export const helpWidthMax = 110;
@@ -126,8 +126,4 @@ export function helpSection(title: string, facts: readonly Fact[], width: number
 /** Parts of a help text, those that are not empty, with empty lines between. */
 export function helpBlocks(parts: readonly string[]): string {
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
-}
-
-function capitalized(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

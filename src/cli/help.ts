@@ -1,5 +1,5 @@
 import { helpBlocks, helpSection, helpWidthMax } from './command-help.js';
-import { type Fact, wrapProse } from './prose.js';
+import { capitalized, type Fact, wrapProse } from './prose.js';
 import { commandEntries, groups, sections } from './registry.js';
 
 /** Help of meshctl itself (`path` empty) or of a group of commands; `path` may be an alias. */
@@ -61,8 +61,4 @@ function childRows(path: string): Fact[] {
     else if (!rows.has(word)) rows.set(word, groups[`${prefix}${word}`] ?? '');
   }
   return [...rows];
-}
-
-function capitalized(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

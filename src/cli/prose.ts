@@ -74,3 +74,8 @@ function pieces(paragraph: string, firstRoom: number, room: number): string[] {
     columnsOf(piece) <= Math.max(room, leastText) ? [piece] : piece.split(/\s+/),
   );
 }
+
+/** The text with a capital at its beginning. */
+export function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
-import { untilAborted } from '#base/system/until.js';
+import { pause, untilAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { HbonePool } from '../hbone/pool.js';
 import { HboneServer } from '../hbone/server.js';
@@ -196,7 +196,7 @@ export class WaypointProxy {
     await this.#controlPlane.untilSynced(stop);
     // A listener without a certificate would only make clients wait for a handshake that cannot end.
     while (this.#certificates.peek(this.#config.identity) === undefined && !stop.aborted)
-      await this.#certificates.get(this.#config.identity, stop).catch(() => pause(certificatePollMs));
+      await this.#certificates.get(this.#config.identity, stop).catch(() => pause(certificatePollMs, stop));
     if (stop.aborted) return;
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#hbone.serve(socket),
@@ -284,9 +284,3 @@ function xdsNode({ pod, gateway, serviceAccount, clusterId }: WaypointConfig): D
 const certificatePollMs = 250;
 /** How long new connections are still taken after the signal: clients' proxies learn late that this one is going. */
 const leaveMs = 1_500;
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}

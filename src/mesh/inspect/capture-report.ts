@@ -1,5 +1,6 @@
 import type { KubeClient } from '#base/kube/client.js';
 import type { Pod } from '#base/kube/types.js';
+import { capturePorts } from '../rules/capture-ports.js';
 import { adminGet } from './component-pods.js';
 
 /** What the CNI agent saw inside one pod's network namespace when asked. */
@@ -57,6 +58,3 @@ export function fetchCaptureReport(
 export function isCaptured(capture: PodCapture): boolean {
   return capture.rules.ok && capturePorts.every((port) => capture.listeners[port] === true);
 }
-
-/** Outbound, inbound plaintext, inbound HBONE. */
-export const capturePorts = ['15001', '15006', '15008'] as const;

@@ -6,6 +6,8 @@ import type { Pod } from '#base/kube/types.js';
 
 /** Admin port of the node proxy, the CNI agent and the waypoint, on the pod's loopback. */
 export const adminPort = 15000;
+/** Where the controller shows its connections and options, on its own loopback. */
+export const controllerDebugPort = 8080;
 
 /** Label selectors of the components' pods; upstream's. */
 export const componentSelectors = {

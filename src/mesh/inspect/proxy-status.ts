@@ -3,11 +3,9 @@ import { podHttp } from '#base/kube/port-forward.js';
 import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import { messageOf, MeshError } from '#base/errors/mesh-error.js';
+import { controllerDebugPort } from './component-pods.js';
 import type { Finding } from './findings/finding.js';
 import type { MeshObserver } from './mesh-observer.js';
-
-/** Where the controller shows its connections, on its own loopback. */
-const controllerDebugPort = 8080;
 
 /** One kind of resource that a proxy subscribes to. */
 export interface TypeSync {

@@ -5,7 +5,7 @@ import { podHttp } from '#base/kube/port-forward.js';
 import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import type { MeshConfig } from '../rules/mesh-config.js';
-import { adminGet, componentPods } from './component-pods.js';
+import { adminGet, componentPods, controllerDebugPort } from './component-pods.js';
 import type { MeshObserver, Observation } from './mesh-observer.js';
 
 /** The mesh options one running component goes by, in its own words. */
@@ -14,9 +14,6 @@ export interface RunningOptions {
   /** Those it has a use for; empty of a component that does not tell, such as another variant. */
   readonly options: Observation<Partial<MeshConfig>>;
 }
-
-/** Where the controller tells its options, on its own loopback as everything that is not for everybody. */
-const controllerDebugPort = 8080;
 
 /** Asks every controller, node proxy and waypoint which mesh options it goes by. */
 export async function observeRunningOptions(observer: MeshObserver): Promise<readonly RunningOptions[]> {

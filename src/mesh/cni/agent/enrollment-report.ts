@@ -3,7 +3,8 @@ import type { Pod } from '#base/kube/types.js';
 import { annotatedState, type EnrollmentDecision } from '../../rules/enrollment.js';
 import type { NetnsHandle } from '../netns-handle.js';
 import type { HostProbes } from '../redirection/host-probes.js';
-import { listenersIn, type ProxyPort } from '../redirection/netns-view.js';
+import type { CapturePort } from '../../rules/capture-ports.js';
+import { listenersIn } from '../redirection/netns-view.js';
 import type { PodRedirection } from '../redirection/pod-redirection.js';
 import type { NodeAgent } from './node-agent.js';
 import { podKeyOf, podIps, workloadOf } from './pod-facts.js';
@@ -28,7 +29,7 @@ export interface PodReport {
     readonly presentCount: number;
   };
   /** Observed likewise: ports of the proxy with a listening socket. */
-  readonly listeners: Readonly<Record<ProxyPort, boolean>>;
+  readonly listeners: Readonly<Record<CapturePort, boolean>>;
   readonly error?: string;
 }
 

@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { isRecord } from '#base/collections/is-record.js';
 import type { StartingPod } from '../requests/cni-answers.js';
 
 /**
@@ -47,10 +48,6 @@ export function parseLogLines(text: string): readonly Record<string, unknown>[] 
     const parsed: unknown = typeof line === 'string' ? JSON.parse(line) : line;
     return isRecord(parsed) ? parsed : { msg: String(parsed) };
   });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): value is string {

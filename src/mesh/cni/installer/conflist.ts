@@ -1,4 +1,5 @@
 import { MeshError } from '#base/errors/mesh-error.js';
+import { isRecord } from '#base/collections/is-record.js';
 
 /** The plugin's entry in a configuration list. */
 export interface PluginEntry {
@@ -86,10 +87,6 @@ function parseList(text: string): Conflist {
 
 function isOurs(plugin: Record<string, unknown>): boolean {
   return plugin['type'] === 'istio-cni';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function format(list: Conflist): string {

@@ -1,13 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { runInNetns } from '#base/system/netns.js';
-
-/** Ports of the node proxy inside a pod whose presence is reported. */
-export const proxyPorts = ['15001', '15006', '15008'] as const;
-export type ProxyPort = (typeof proxyPorts)[number];
+import { type CapturePort, outboundPort } from '../../rules/capture-ports.js';
 
 const stateListen = '0A';
-const outboundPort = 15001;
 
 /** Addresses of every interface of a namespace, as the kernel lists them. */
 export function addressesInNetns(netns: number): ReadonlySet<string> {
@@ -16,7 +12,7 @@ export function addressesInNetns(netns: number): ReadonlySet<string> {
 }
 
 /** Which of the proxy's ports have a listening socket in the namespace, from /proc/net/tcp and tcp6. */
-export function listenersIn(netns: number): Record<ProxyPort, boolean> {
+export function listenersIn(netns: number): Record<CapturePort, boolean> {
   const ports = listeningPorts(socketTable(netns));
   return { '15001': ports.has(15001), '15006': ports.has(15006), '15008': ports.has(15008) };
 }

@@ -1,3 +1,5 @@
+import { hbonePort } from '../../hbone/parameters.js';
+import { inboundPlaintextPort, outboundPort } from '../../rules/capture-ports.js';
 import { canonicalRule, type Family, type Rule, type RuleSet, type TableName } from './rule.js';
 
 /** Source addresses of kubelet probes after the host's SNAT (istio/istio cni/pkg/iptables). */
@@ -22,9 +24,6 @@ export interface PodRuleOptions {
   readonly virtualInterfaces: readonly string[];
 }
 
-export const outboundPort = 15001;
-export const inboundPlaintextPort = 15006;
-export const inboundHbonePort = 15008;
 export const dnsPort = 15053;
 
 /** Mark and mask of packets the node proxy sends from inside a pod. */
@@ -69,7 +68,7 @@ export function podRules(family: Family, options: PodRuleOptions): readonly Rule
     add(
       'nat',
       preroutingChain,
-      `! -d ${local} -p tcp -m tcp ! --dport ${inboundHbonePort} -m mark ! --mark ${proxyMark} -j REDIRECT --to-ports ${inboundPlaintextPort}`,
+      `! -d ${local} -p tcp -m tcp ! --dport ${hbonePort} -m mark ! --mark ${proxyMark} -j REDIRECT --to-ports ${inboundPlaintextPort}`,
     );
   }
   add('nat', outputChain, `-d ${probe} -p tcp -m tcp -j ACCEPT`);

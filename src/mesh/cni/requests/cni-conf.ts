@@ -1,3 +1,4 @@
+import { isRecord } from '#base/collections/is-record.js';
 import { CniError, cniErrorCodes } from './cni-error.js';
 
 /** What the agent reads of the configuration that a container runtime hands the plugin. */
@@ -47,8 +48,4 @@ export function addressesInResult(result: CniConf['prevResult']): readonly strin
     ...[ip4, ip6].map((entry) => isRecord(entry) && entry['ip']),
   ];
   return texts.flatMap((text) => (typeof text === 'string' ? [text.split('/')[0] ?? ''] : []));
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
-import { capturePorts, isCaptured, type PodCapture } from '../capture-report.js';
+import { capturePorts } from '../../rules/capture-ports.js';
+import { isCaptured, type PodCapture } from '../capture-report.js';
 import { selfSignedSecret } from '../../identity/ca/material-secret.js';
 import type { Finding, FindingSubject, Severity } from '../findings/finding.js';
 import { mtlsDifference } from '../mtls-report.js';

@@ -9,15 +9,15 @@ import type { Duplex } from 'node:stream';
 import { HeaderList } from '../message/header-list.js';
 import { UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../message/upstream-request.js';
 import { fieldsOf } from './http2-fields.js';
+import {
+  http2ConcurrentStreamsMax,
+  http2ConnectionWindowBytes,
+  http2SessionMemoryMaxMb,
+  http2StreamWindowBytes,
+} from './http2-limits.js';
 
-/** Requests on one connection before another is opened, if the backend allows as many. */
-const concurrentStreamsMax = 100;
-const streamWindowBytes = 256 * 1024;
-const connectionWindowBytes = 1024 * 1024;
 /** A connection without requests is closed after this. */
 const idleMs = 60_000;
-/** Memory one connection may hold (MB, Node's unit). */
-const sessionMemoryMaxMb = 32;
 
 /** One HTTP/2 connection to a backend, carrying many requests at a time. */
 export class Http2Connection {
@@ -30,10 +30,10 @@ export class Http2Connection {
     stream.on('error', ignoreError);
     this.#session = connect('http://backend', {
       createConnection: () => stream,
-      maxSessionMemory: sessionMemoryMaxMb,
-      settings: { enablePush: false, initialWindowSize: streamWindowBytes },
+      maxSessionMemory: http2SessionMemoryMaxMb,
+      settings: { enablePush: false, initialWindowSize: http2StreamWindowBytes },
     });
-    this.#session.once('connect', () => this.#session.setLocalWindowSize(connectionWindowBytes));
+    this.#session.once('connect', () => this.#session.setLocalWindowSize(http2ConnectionWindowBytes));
     this.#session.on('error', ignoreError);
     this.#session.on('goaway', () => this.retire());
     this.#session.once('close', () => {
@@ -46,9 +46,9 @@ export class Http2Connection {
 
   /** Whether one more request may be sent on it now. */
   get hasRoom(): boolean {
-    const peerMax = this.#session.remoteSettings?.maxConcurrentStreams ?? concurrentStreamsMax;
+    const peerMax = this.#session.remoteSettings?.maxConcurrentStreams ?? http2ConcurrentStreamsMax;
     const isOpen = !this.#isRetired && !this.#session.closed && !this.#session.destroyed;
-    return isOpen && this.#activeCount < Math.min(concurrentStreamsMax, peerMax);
+    return isOpen && this.#activeCount < Math.min(http2ConcurrentStreamsMax, peerMax);
   }
 
   onClosed(listener: () => void): void {

@@ -8,13 +8,12 @@ import type { Duplex } from 'node:stream';
 import { headerBytesMax } from '../message/header-limits.js';
 import type { EngineHandler } from './engine-handler.js';
 import { Http2Exchange } from './http2-exchange.js';
-
-/** Requests one client may run at a time on one connection. */
-const concurrentStreamsMax = 100;
-const streamWindowBytes = 256 * 1024;
-const connectionWindowBytes = 1024 * 1024;
-/** Memory one connection may hold (MB, Node's unit). */
-const sessionMemoryMaxMb = 32;
+import {
+  http2ConcurrentStreamsMax,
+  http2ConnectionWindowBytes,
+  http2SessionMemoryMaxMb,
+  http2StreamWindowBytes,
+} from './http2-limits.js';
 
 /** Serves HTTP/2 with prior knowledge on streams somebody else accepted. */
 export class Http2Engine<C> {
@@ -29,14 +28,14 @@ export class Http2Engine<C> {
   /** Takes over a stream; the connection ends with it. */
   serve(stream: Duplex, connection: C): void {
     const session = performServerHandshake(stream as never, {
-      maxSessionMemory: sessionMemoryMaxMb,
+      maxSessionMemory: http2SessionMemoryMaxMb,
       settings: {
-        maxConcurrentStreams: concurrentStreamsMax,
+        maxConcurrentStreams: http2ConcurrentStreamsMax,
         maxHeaderListSize: headerBytesMax,
-        initialWindowSize: streamWindowBytes,
+        initialWindowSize: http2StreamWindowBytes,
       },
     }) as ServerHttp2Session;
-    session.setLocalWindowSize(connectionWindowBytes);
+    session.setLocalWindowSize(http2ConnectionWindowBytes);
     this.#sessions.add(session);
     session.once('close', () => {
       this.#sessions.delete(session);

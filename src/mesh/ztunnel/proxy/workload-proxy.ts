@@ -4,6 +4,8 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import { formatHostPort } from '#base/net/authority.js';
 import { listenTcp, closeFd } from '#base/system/socket.js';
 import { createLogger } from '#base/telemetry/log.js';
+import { hbonePort } from '../../hbone/parameters.js';
+import { inboundPlaintextPort, outboundPort } from '../../rules/capture-ports.js';
 import { HbonePool } from '../../hbone/pool.js';
 import { HboneServer } from '../../hbone/server.js';
 import { logEarlyFailure } from '../../telemetry/access-log.js';
@@ -46,9 +48,6 @@ export interface WorkloadProxyOptions {
   readonly poolUnusedReleaseMs: number;
 }
 
-const outboundPort = 15001;
-const plaintextPort = 15006;
-const hbonePort = 15008;
 const backlog = 128;
 /** Connections one workload may have open through one listener; beyond it new ones are closed. */
 const connectionsMax = 16_384;
@@ -126,7 +125,7 @@ export class WorkloadProxy {
       await this.#bind(outboundPort, (socket) =>
         serveOutbound(this.#context, socket).catch((error: unknown) => this.#failed(socket, error)),
       );
-      await this.#bind(plaintextPort, (socket) =>
+      await this.#bind(inboundPlaintextPort, (socket) =>
         serveInboundPlaintext(this.#context, socket).catch((error: unknown) => this.#failed(socket, error)),
       );
       await this.#bind(hbonePort, (socket) => this.#hbone.serve(socket));

@@ -1,12 +1,14 @@
 import { isIp } from '#base/net/address.js';
-import type { MeshView } from '../../view/mesh-view.js';
 import { type HostPort, parseAuthority } from '#base/net/authority.js';
+import { hbonePort } from '../../hbone/parameters.js';
+import { inboundPlaintextPort, outboundPort } from '../../rules/capture-ports.js';
+import type { MeshView } from '../../view/mesh-view.js';
 import type { KnownService, KnownWorkload } from '../../view/known.js';
 import { waypointsOf } from '../../view/waypoints.js';
 import { isInstanceOf } from './waypoint.js';
 
 /** Ports that only the proxy itself listens on; dialling them would loop. */
-export const listenerPorts: ReadonlySet<number> = new Set([15001, 15006, 15008]);
+export const listenerPorts: ReadonlySet<number> = new Set([outboundPort, inboundPlaintextPort, hbonePort]);
 
 /** Where a CONNECT leads, or the status it is refused with. */
 export type InboundTarget =

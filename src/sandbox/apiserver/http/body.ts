@@ -1,5 +1,6 @@
 import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { readBounded } from '#base/system/bounded-bytes.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import { isObject, type Json } from '../../base/json.js';
 import { decodeProtobufObject } from '../protobuf/decode-object.js';
 import type { PropertyPositions } from '../registry/write-options.js';
@@ -113,10 +114,6 @@ function parseAs(type: string, body: Buffer): ParsedBody {
     if (error instanceof ApiError) throw error;
     throw new Error(`couldn't get version/kind; json parse error: ${messageOf(error)}`);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Parses an object of a kind by the request's media type. Throws 400 and 415. */

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isRecord } from '#base/collections/is-record.js';
 
 /** One plugin of a network configuration list; unknown keys belong to the plugin. */
 export interface CniPluginConfig {
@@ -101,10 +102,6 @@ function versionOf(value: Readonly<Record<string, unknown>>): string | undefined
 /** Some configurations hold the words instead of the values. */
 function isSet(value: unknown): boolean {
   return value === true || value === 'true';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isPlugin(value: unknown): value is CniPluginConfig {

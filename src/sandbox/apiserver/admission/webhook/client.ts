@@ -2,6 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIp } from '#base/net/address.js';
 import { readBounded } from '#base/system/bounded-bytes.js';
+import { messageOf } from '#base/errors/mesh-error.js';
 import { isObject, type Json, type JsonObject } from '../../../base/json.js';
 import { identityProblem, networkProblem } from '../../outbound/connection-problems.js';
 import { type ServiceDestination, serviceDestination } from '../../outbound/service-destination.js';
@@ -81,10 +82,6 @@ function shownUrl(config: WebhookClientConfig, seconds: number): URL {
     });
   }
   return url;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 async function exchange(

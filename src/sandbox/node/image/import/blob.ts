@@ -52,7 +52,3 @@ export class DigestStream extends Transform {
 export function algorithmOf(digest: string): string {
   return digest.slice(0, digest.indexOf(':'));
 }
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

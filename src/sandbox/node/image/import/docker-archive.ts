@@ -1,6 +1,6 @@
+import { isRecord } from '#base/collections/is-record.js';
 import type { ArchiveFiles } from './archive-files.js';
 import type { ArchivedImage, ArchivedLayer } from './archived-image.js';
-import { isRecord } from './blob.js';
 import { parseImageConfig } from './image-config.js';
 import { damaged } from './limits.js';
 import { readDocument } from './document.js';

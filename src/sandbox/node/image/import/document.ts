@@ -1,4 +1,5 @@
-import { algorithmOf, digestOf, isRecord } from './blob.js';
+import { isRecord } from '#base/collections/is-record.js';
+import { algorithmOf, digestOf } from './blob.js';
 import type { ArchiveFile } from './archive-files.js';
 import { damaged, documentMaxBytes, tooLarge } from './limits.js';
 

@@ -1,5 +1,6 @@
+import { isRecord } from '#base/collections/is-record.js';
 import type { ImageConfig } from '../image.js';
-import { isDigest, isRecord } from './blob.js';
+import { isDigest } from './blob.js';
 import { damaged } from './limits.js';
 import { type Platform, imagePlatformOf } from './platform.js';
 

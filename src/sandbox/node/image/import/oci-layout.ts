@@ -1,7 +1,8 @@
 import { MeshError } from '#base/errors/mesh-error.js';
+import { isRecord } from '#base/collections/is-record.js';
 import type { ArchiveFile, ArchiveFiles } from './archive-files.js';
 import type { ArchivedImage, ArchivedLayer } from './archived-image.js';
-import { blobPath, isDigest, isRecord } from './blob.js';
+import { blobPath, isDigest } from './blob.js';
 import { parseImageConfig } from './image-config.js';
 import { damaged, tooLarge } from './limits.js';
 import { formatPlatform, type Platform, imagePlatformOf, platformRank } from './platform.js';
