@@ -2,6 +2,9 @@ import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { customResourceDefinitions, namespaces, nodes } from '#base/kube/resource.js';
 import type { CustomResourceDefinition, Namespace, Node } from '#base/kube/types.js';
+import { foreignWebhookFindings, webhookResources } from '../inspect/checks/sidecar-leftovers-check.js';
+import { readConfiguration } from '../inspect/configuration/live-configuration.js';
+import { MeshObserver } from '../inspect/mesh-observer.js';
 import { foreignMesh } from './cluster/foreign-mesh.js';
 import { missingPermissions, permissionsFor, permissionText } from './cluster/permissions.js';
 import { type PlatformFacts, detectCluster } from './cluster/platform.js';
@@ -32,7 +35,7 @@ export async function precheck(
     Promise.resolve(checkVersion(cluster)),
     guard('Nodes', 'run Linux', () => checkNodesOs(client)),
     guard('Permissions', 'suffice', () => checkPermissions(client, o)),
-    guard('Other meshes', 'are absent', () => checkForeignMesh(client)),
+    guard('Other meshes', 'are absent', () => checkForeignMesh(client, o.namespace)),
     guard(`Namespace ${o.namespace}`, 'admits node agents', () => checkNamespace(client, o.namespace)),
     guard('Gateway API', 'is absent or served as v1', () => checkGatewayApi(client)),
   ]);
@@ -86,14 +89,26 @@ async function checkPermissions(
   return [fact('Permissions', 'suffice for an installation', problem)];
 }
 
-async function checkForeignMesh(client: KubeClient): Promise<Check[]> {
-  const found = await foreignMesh(client);
+/** Control planes and node agents that run, and webhooks that were left behind or still act. */
+async function checkForeignMesh(client: KubeClient, namespace: string): Promise<Check[]> {
+  const [found, configuration] = await Promise.all([
+    foreignMesh(client),
+    readConfiguration(new MeshObserver(client, namespace), { resources: webhookResources }),
+  ]);
+  const webhooks = foreignWebhookFindings(configuration);
   return [
     fact(
       'Other meshes',
       'are absent',
       found.length === 0 ? undefined : `found ${found.map(nameOf).join(', ')}`,
     ),
+    ...(webhooks.length === 0 ? [fact('Other meshes', 'left no webhooks', undefined)] : []),
+    ...webhooks.map((finding) => ({
+      area: 'cluster',
+      subject: 'Other meshes',
+      fact: 'left no webhooks',
+      finding,
+    })),
   ];
 }
 

@@ -15,6 +15,7 @@ import { policyTargets } from './policy-targets-check.js';
 import { statusConditions } from './status-conditions-check.js';
 import { unhonoredConfiguration } from './unhonored-check.js';
 import { waypointBindings } from './waypoint-bindings-check.js';
+import { meshPartsReachable } from './waypoint-network-check.js';
 import { waypointUse } from './waypoint-use-check.js';
 
 /** Every check of configuration. `analyze` runs all; `describe`, `status` and `verify-install` use the same. */
@@ -27,6 +28,7 @@ export const configurationChecks: readonly ConfigurationCheck[] = [
   l4Policies,
   peerAuthenticationScopes,
   networkPoliciesCheck,
+  meshPartsReachable,
   sidecarLeftovers,
   servicesCheck,
   gatewayReferences,

@@ -198,6 +198,27 @@ export const checkCodes = {
       'Probes of the kubelet reach pods of the mesh from 169.254.7.127. Most CNI plugins always admit them; some go by the address.',
     fix: 'If pods do not become ready, admit ipBlock 169.254.7.127/32.',
   },
+  MESH1143: {
+    kind: 'failed',
+    title: 'a NetworkPolicy keeps callers from a waypoint',
+    cause:
+      'A policy that isolates the pods of the waypoint admits nobody on TCP port 15008, on which all calls to it arrive.',
+    fix: 'Admit TCP port 15008 to the pods of the waypoint.',
+  },
+  MESH1144: {
+    kind: 'failed',
+    title: 'a NetworkPolicy keeps a waypoint from the pods behind it',
+    cause:
+      'Calls that pass through a waypoint come from its pods: a policy that names the callers only does not admit them.',
+    fix: 'Admit port 15008 from the pods of the waypoint, too.',
+  },
+  MESH1145: {
+    kind: 'failed',
+    title: 'a NetworkPolicy keeps proxies from the controller',
+    cause:
+      'A policy that isolates the controller admits nobody on TCP port 15012, where proxies fetch configuration and certificates.',
+    fix: 'Admit TCP port 15012 to the controller.',
+  },
   MESH1150: {
     kind: 'failed',
     title: 'a webhook of another mesh calls a service that is gone',

@@ -87,6 +87,7 @@ function reachFindings(configuration: Configuration): Finding[] {
           },
         ];
       }
+      if (!configuration.isNamespaceKnown(namespace)) return [];
       if (selected.some((pod) => known.isEnrolled(pod))) return [];
       return [
         {

@@ -10,13 +10,13 @@ import {
 import { namespaces, pods } from '#base/kube/resource.js';
 import type { Namespace, Pod } from '#base/kube/types.js';
 import { ipToBytes } from '#base/net/address.js';
-import { isInCidr, parseNetwork } from '#base/net/cidr.js';
 import { hbonePort } from '../../hbone/parameters.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
 import { editCommand, findingAbout } from './check-finding.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 import { type ConfiguredPods, configuredPodsOf } from './configured-pods.js';
+import { admitsPort, isInBlock } from './policy-isolation.js';
 
 type Direction = 'ingress' | 'egress';
 
@@ -94,26 +94,13 @@ function blockingRules(
   rules: readonly Rule[],
   { namespace, peers: meshPeers }: PolicyScope,
 ): readonly Rule[] {
-  const opening = rules.filter(({ ports }) => admitsHbone(ports));
+  const opening = rules.filter(({ ports }) => admitsPort(ports, hbonePort));
   return rules.filter(
     ({ peers, ports }) =>
-      !admitsHbone(ports) &&
+      !admitsPort(ports, hbonePort) &&
       ports.some(isApplicationPort) &&
       meshPeers.areInMesh(peers, namespace) &&
       !opening.some((other) => covers(other.peers, peers)),
-  );
-}
-
-/** A rule without ports admits all; a name is that of a port of the application, and 15008 is none. */
-function admitsHbone(ports: readonly PolicyPort[]): boolean {
-  return (
-    ports.length === 0 ||
-    ports.some(
-      (one) =>
-        isTcp(one) &&
-        (one.port === undefined ||
-          (typeof one.port === 'number' && one.port <= hbonePort && hbonePort <= (one.endPort ?? one.port))),
-    )
   );
 }
 
@@ -178,15 +165,6 @@ class MeshPeers {
   }
 }
 
-function isInBlock(block: PolicyPeer['ipBlock'], address: Uint8Array): boolean {
-  if (block === undefined) return false;
-  const isIn = (text: string): boolean => {
-    const cidr = parseNetwork(text);
-    return cidr !== undefined && isInCidr(cidr, address);
-  };
-  return isIn(block.cidr) && !(block.except ?? []).some(isIn);
-}
-
 function blockedFinding(
   { policy, index, ports }: Rule,
   direction: Direction,
@@ -218,7 +196,8 @@ function probeFindings(
   const address = ipToBytes(probeSource) ?? new Uint8Array();
   const [rule] = rules;
   const isOpen = rules.some(
-    ({ peers }) => peers.length === 0 || peers.some(({ ipBlock }) => isInBlock(ipBlock, address)),
+    ({ peers }) =>
+      peers.length === 0 || peers.some(({ ipBlock }) => ipBlock !== undefined && isInBlock(ipBlock, address)),
   );
   if (rule === undefined || isOpen || !isolated.some(hasNetworkProbe)) return [];
   return [

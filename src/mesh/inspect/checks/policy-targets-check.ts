@@ -37,7 +37,7 @@ export const policyTargets: ConfigurationCheck = {
 
 function findingsOf(
   policy: AuthorizationPolicy,
-  { target, problem }: TargetResult,
+  { target, problem, gateways: enforcing }: TargetResult,
   configuration: Configuration,
 ): Finding[] {
   if (problem === undefined) return [];
@@ -46,6 +46,9 @@ function findingsOf(
   const isService = kind === 'Service';
   if (isService && !configuration.isSeen(services, namespace)) return [];
   if (kind === 'Gateway' && !configuration.isSeen(gateways, namespace)) return [];
+  // Its namespace may name a waypoint, and one of another namespace may be ready.
+  if (problem.reason === 'AncestorNotBound' && !configuration.isNamespaceKnown(namespace)) return [];
+  if (enforcing.some((key) => !configuration.isSeen(gateways, key.split('/')[0]))) return [];
   const subject = subjectOf(policy);
   const place = configuration.placeOf(policy);
   const action = policy.spec?.action ?? 'ALLOW';

@@ -3,6 +3,7 @@ import {
   mutatingWebhookConfigurations,
   namespaces,
   pods,
+  type Resource,
   services,
   validatingWebhookConfigurations,
 } from '#base/kube/resource.js';
@@ -32,13 +33,25 @@ export const sidecarLeftovers: ConfigurationCheck = {
       .list<Namespace>(namespaces)
       .filter((namespace) => configuration.isAskedAbout(namespace))
       .flatMap((namespace) => namespaceFindings(namespace, configuration)),
-    ...[mutatingWebhookConfigurations, validatingWebhookConfigurations].flatMap((resource) =>
-      configuration
-        .list<WebhookConfiguration>(resource)
-        .flatMap((webhooks) => webhookFindings(webhooks, configuration)),
-    ),
+    ...foreignWebhookFindings(configuration),
   ],
 };
+
+/** What {@link foreignWebhookFindings} reads. */
+export const webhookResources: readonly Resource[] = [
+  services,
+  mutatingWebhookConfigurations,
+  validatingWebhookConfigurations,
+];
+
+/** Webhooks of other meshes: those that call nobody any more, and those that work. */
+export function foreignWebhookFindings(configuration: Configuration): readonly Finding[] {
+  return [mutatingWebhookConfigurations, validatingWebhookConfigurations].flatMap((resource) =>
+    configuration
+      .list<WebhookConfiguration>(resource)
+      .flatMap((webhooks) => webhookFindings(webhooks, configuration)),
+  );
+}
 
 function namespaceFindings(namespace: Namespace, configuration: Configuration): Finding[] {
   const { name, labels = {} } = namespace.metadata;

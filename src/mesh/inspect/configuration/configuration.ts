@@ -1,5 +1,5 @@
 import { groupBy } from '#base/collections/group-by.js';
-import type { Resource } from '#base/kube/resource.js';
+import { namespaces, type Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { Finding } from '../findings/finding.js';
 import type { MeshSettings } from '../mesh-settings.js';
@@ -69,6 +69,11 @@ export class Configuration {
   isSeen(resource: Resource, namespace = ''): boolean {
     const seen = this.seenOf(resource);
     return seen === 'all' || seen.has(namespace);
+  }
+
+  /** Whether it is known what a namespace is labeled: that it has no label means nothing where it could not be seen. */
+  isNamespaceKnown(name: string): boolean {
+    return this.isSeen(namespaces) || this.find(namespaces, { name }) !== undefined;
   }
 
   /** Where all objects of a kind are known. */

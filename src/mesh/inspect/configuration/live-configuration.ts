@@ -1,7 +1,7 @@
 import { isForbidden, isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { messageOf } from '#base/errors/mesh-error.js';
-import type { Resource } from '#base/kube/resource.js';
+import { namespaces as namespaceResource, type Resource } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { Finding } from '../findings/finding.js';
 import type { MeshObserver } from '../mesh-observer.js';
@@ -27,7 +27,12 @@ export async function readConfiguration(
           ? undefined
           : [...new Set([...of.namespaces, meshNamespace, settings.mesh.rootNamespace])];
       const known = await readKind(client, resource, { spaces, refused });
-      kinds.set(kindKey(resource), known);
+      // Who may not list namespaces may often get their own.
+      const isOwn = resource.kind === namespaceResource.kind && resource.group === '' && known.seen !== 'all';
+      kinds.set(
+        kindKey(resource),
+        isOwn ? { ...known, objects: await readNamespaces(client, of.namespaces ?? []) } : known,
+      );
     }),
   );
   return new Configuration({
@@ -66,6 +71,21 @@ async function readKind(
     }),
   );
   return { objects: lists.flat(), seen };
+}
+
+/** The namespaces that the user may get, of those asked about. */
+async function readNamespaces(client: KubeClient, names: readonly string[]): Promise<readonly KubeObject[]> {
+  const found = await Promise.all(
+    names.map(async (name) => {
+      try {
+        return await client.getOrUndefined<KubeObject>({ resource: namespaceResource, name });
+      } catch (error) {
+        if (isForbidden(error)) return undefined;
+        throw error;
+      }
+    }),
+  );
+  return found.flatMap((namespace) => namespace ?? []);
 }
 
 /** Objects of a kind in the version that is read, else in one that the cluster serves; none where it serves none. */

@@ -296,6 +296,49 @@ describe('analyze', () => {
     await expectSilent('MESH1120');
   });
 
+  test('precheck names webhooks of a mesh that is gone', async () => {
+    const state = states.find(({ code }) => code === 'MESH1150');
+    const yaml = state?.yaml ?? '';
+    await kubectl(['apply', '-f', '-'], yaml);
+    const broken = await sandbox().meshctl(['precheck']);
+    expect(broken.stdout).toContain('MutatingWebhookConfiguration istio-sidecar-injector-old of Istio');
+    expect(broken.exitCode).toBe(1);
+    await kubectl(['delete', '-f', '-'], yaml);
+    expect((await sandbox().meshctl(['precheck'])).stdout).not.toContain('istio-sidecar-injector-old');
+  });
+
+  test('names a NetworkPolicy that admits the callers and not the waypoint between', async () => {
+    const { meshctl } = sandbox();
+    const applied = await meshctl(['waypoint', 'apply', '-n', bank, '--enroll-namespace', '--wait']);
+    expect(applied.exitCode, applied.stderr).toBe(0);
+    const only = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: only-callers, namespace: ${bank} }
+spec:
+  podSelector: { matchLabels: { app: frontend } }
+  ingress:
+    - from: [{ podSelector: { matchLabels: { app: sleep } } }]
+      ports: [{ port: 8080 }, { port: 15008 }]
+`;
+    await kubectl(['apply', '-f', '-'], only);
+    await expectNamed({
+      name: '',
+      code: 'MESH1144',
+      says: [
+        `NetworkPolicy ${bank}/only-callers does not admit waypoint ${bank}/waypoint`,
+        `Service ${bank}/frontend`,
+      ],
+      below: 'gateway.networking.k8s.io/gateway-name=waypoint',
+      severity: 'error',
+    });
+    await kubectl(['delete', '-f', '-'], only);
+    await expectSilent('MESH1144');
+    const removed = await meshctl(['waypoint', 'delete', 'waypoint', '-n', bank, '--detach', '-y']);
+    expect(removed.exitCode, removed.stderr).toBe(0);
+    await expectSilent('MESH1110');
+  });
+
   test.each(states)('names $name', async (state) => {
     const { yaml, broken = [], repaired = [], code } = state;
     if (yaml !== undefined) await kubectl(['apply', '-f', '-'], yaml);
