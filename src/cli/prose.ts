@@ -9,6 +9,8 @@ export interface ProseLayout {
   readonly indent?: number;
   /** Before every further line. Default: as the first. */
   readonly hanging?: number;
+  /** Room that text is given at least, whatever the width. Default 24. */
+  readonly least?: number;
 }
 
 /** Narrower than this, words one below the other are harder to read than lines that run over the margin. */
@@ -22,16 +24,16 @@ const leastText = 24;
 export function wrapProse(
   text: string,
   width: number,
-  { indent = 0, hanging = indent }: ProseLayout = {},
+  { indent = 0, hanging = indent, least = leastText }: ProseLayout = {},
 ): string {
   const lines: string[] = [];
   for (const paragraph of text.split('\n')) {
     const own = /^ */.exec(paragraph)?.[0].length ?? 0;
     let margin = own + (lines.length === 0 ? indent : hanging);
     let line = '';
-    for (const word of pieces(paragraph, width - margin, width - own - hanging)) {
+    for (const word of pieces(paragraph, width - margin, Math.max(width - own - hanging, least))) {
       const longer = line === '' ? word : `${line} ${word}`;
-      if (line !== '' && columnsOf(longer) > Math.max(width - margin, leastText)) {
+      if (line !== '' && columnsOf(longer) > Math.max(width - margin, least)) {
         lines.push(`${' '.repeat(margin)}${line}`);
         margin = own + hanging;
         line = word;
@@ -71,7 +73,7 @@ function pieces(paragraph: string, firstRoom: number, room: number): string[] {
   if (columnsOf(text) <= firstRoom) return [text];
   const quoted = /(?:(?<![^\s([{])(?:"[^"]*"|`[^`]*`)|\S)+/g;
   return (text.match(quoted) ?? []).flatMap((piece) =>
-    columnsOf(piece) <= Math.max(room, leastText) ? [piece] : piece.split(/\s+/),
+    columnsOf(piece) <= room ? [piece] : piece.split(/\s+/),
   );
 }
 

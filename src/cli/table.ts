@@ -50,27 +50,45 @@ export async function makeTableRenderer(layout: TableLayout): Promise<(rows: Tab
   };
 }
 
-/** Header and rows with the columns that have room, the last one wrapped where it is too long. */
+/** Header and rows with the columns that have room; where it is still too little, columns of several words wrap. */
 function fitted(
   { head, rows, wideOnly = [], optional = [] }: TableRows,
   { wide, width }: TableLayout,
 ): string[][] {
   const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => columnsOf(row[column] ?? ''))));
+  const cells = (column: number): string[] => all.map((row) => row[column] ?? '');
+  const widths = head.map((_, column) => Math.max(...cells(column).map(columnsOf)));
   let shown = [...head.keys()].filter((column) => wide || !wideOnly.includes(head[column] ?? ''));
-  /** What stands before the last column, with its gap. */
-  const before = (): number =>
-    shown.slice(0, -1).reduce((sum, column) => sum + (widths[column] ?? 0) + gap.length, 0);
-  const last = (): number => widths[shown.at(-1) ?? -1] ?? 0;
+  const widthOfColumn = (column: number): number => widths[column] ?? 0;
+  /** What the last column, wrapped, lacks in room. */
+  const shortage = (): number => {
+    const before = shown.slice(0, -1).reduce((sum, column) => sum + widthOfColumn(column) + gap.length, 0);
+    return before + Math.min(widthOfColumn(shown.at(-1) ?? -1), leastWrapped) - width;
+  };
   for (const header of wide ? [] : optional) {
-    if (before() + Math.min(last(), leastWrapped) <= width) break;
+    if (shortage() <= 0) break;
     shown = shown.filter((column) => head[column] !== header);
   }
-  const room = Math.max(width - before(), leastWrapped);
+  const last = shown.at(-1) ?? -1;
+  const longestWords = head.map((_, column) => Math.max(...cells(column).map(longestWord)));
+  const slack = (column: number): number => widthOfColumn(column) - (longestWords[column] ?? 0);
+  while (shortage() > 0) {
+    const [loosest = -1] = shown.filter((column) => column !== last).toSorted((a, b) => slack(b) - slack(a));
+    if (slack(loosest) <= 0) break;
+    widths[loosest] = widthOfColumn(loosest) - 1;
+  }
+  widths[last] = Math.min(widthOfColumn(last), leastWrapped) - shortage();
   return all.map((row) =>
-    shown.map((column, at) => {
+    shown.map((column) => {
       const text = row[column] ?? '';
-      return at === shown.length - 1 && columnsOf(text) > room ? wrapProse(text, room) : text;
+      const room = widthOfColumn(column);
+      return columnsOf(text) > room ? wrapProse(text, room, { least: 1 }) : text;
     }),
   );
+}
+
+/** Columns of the longest word of a text, with the spaces that the text begins with. */
+function longestWord(text: string): number {
+  const lead = /^ */.exec(text)?.[0].length ?? 0;
+  return lead + Math.max(...text.trim().split(/\s+/).map(columnsOf));
 }

@@ -25,7 +25,7 @@ export const command: CommandDefinition = {
     return {
       kind: 'NamespaceDescription',
       data: { ...report },
-      text: (view) => render(report, view),
+      text: (view) => renderNamespaceDescription(report, view),
       exitCode: exitCodeOfFindings(
         report.findings.map(({ severity }) => severity),
         options.text('fail-on') ?? 'error',
@@ -34,7 +34,8 @@ export const command: CommandDefinition = {
   },
 };
 
-function render(report: NamespaceDescription, view: TextView): string {
+/** A namespace for people: verdict, findings, its pods. */
+export function renderNamespaceDescription(report: NamespaceDescription, view: TextView): string {
   const labels = Object.entries(report.labels).map(([key, value]) => `${key}=${value}`);
   const shown = view.wide ? report.pods : report.pods.slice(0, podsShownMax);
   const more = report.pods.length - shown.length + report.omittedCount;

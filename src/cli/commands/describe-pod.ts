@@ -53,7 +53,7 @@ export const command: CommandDefinition = {
     return {
       kind: 'PodDescription',
       data: { ...report },
-      text: (view) => render(report, view),
+      text: (view) => renderPodDescription(report, view),
       exitCode: exitCodeOfFindings(
         report.findings.map(({ severity }) => severity),
         failOn,
@@ -82,7 +82,7 @@ async function describeSelected(
   return {
     kind: 'PodDescriptionList',
     data: { items: group.pods, omittedCount: group.omittedCount },
-    text: (view) => group.pods.map((report) => render(report, view)).join('\n\n'),
+    text: (view) => group.pods.map((report) => renderPodDescription(report, view)).join('\n\n'),
     exitCode: exitCodeOfFindings(
       group.pods.flatMap(({ findings }) => findings.map(({ severity }) => severity)),
       of.failOn,
@@ -90,7 +90,8 @@ async function describeSelected(
   };
 }
 
-function render(report: PodDescription, view: TextView): string {
+/** A pod for people: verdict, findings, facts, what applies to it and what it talks to. */
+export function renderPodDescription(report: PodDescription, view: TextView): string {
   const { pod, observed, certificate, mtls } = report;
   const { style } = view;
   const facts: (readonly [string, string])[] = [

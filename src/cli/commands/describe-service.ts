@@ -26,7 +26,7 @@ export const command: CommandDefinition = {
     return {
       kind: 'ServiceDescription',
       data: { ...report },
-      text: (view) => render(report, view),
+      text: (view) => renderServiceDescription(report, view),
       exitCode: exitCodeOfFindings(
         report.findings.map(({ severity }) => severity),
         options.text('fail-on') ?? 'error',
@@ -35,7 +35,8 @@ export const command: CommandDefinition = {
   },
 };
 
-function render(report: ServiceDescription, view: TextView): string {
+/** A Service for people: verdict, findings, how it is called. */
+export function renderServiceDescription(report: ServiceDescription, view: TextView): string {
   const { style } = view;
   const { waypoint } = report;
   const blocks = [

@@ -1,7 +1,7 @@
 import { observeEnrollment, type PodEnrollment } from '#mesh/inspect/enrollment.js';
 import { readMeshSettings } from '#mesh/inspect/mesh-settings.js';
 import { observedText } from '../enrollment-text.js';
-import { allNamespacesOption, type CommandDefinition } from '../command.js';
+import { allNamespacesOption, type CommandDefinition, type TextView } from '../command.js';
 import { enrollmentPermissions } from '../permissions.js';
 
 /** `meshctl enrollment [-A]`: exit 1 when a pod is not what its labels ask for. */
@@ -28,15 +28,20 @@ export const command: CommandDefinition = {
       text: (view) =>
         items.length === 0
           ? `no pods in ${isEverywhere ? 'any namespace' : `namespace ${namespace}`}`
-          : view.table({
-              head: ['NAMESPACE', 'POD', 'NODE', 'INTENT', 'OBSERVED', 'ZTUNNEL', 'CERTIFICATE', 'WHY'],
-              rows: items.map(row),
-              wideOnly: ['NODE', 'ZTUNNEL', 'CERTIFICATE'],
-              optional: ['INTENT'],
-            }),
+          : renderEnrollment(items, view),
     };
   },
 };
+
+/** Pods for people, a line each. */
+export function renderEnrollment(items: readonly PodEnrollment[], view: TextView): string {
+  return view.table({
+    head: ['NAMESPACE', 'POD', 'NODE', 'INTENT', 'OBSERVED', 'ZTUNNEL', 'CERTIFICATE', 'WHY'],
+    rows: items.map(row),
+    wideOnly: ['NODE', 'ZTUNNEL', 'CERTIFICATE'],
+    optional: ['INTENT'],
+  });
+}
 
 function row(p: PodEnrollment): string[] {
   return [

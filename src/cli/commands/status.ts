@@ -41,7 +41,7 @@ async function look(context: CommandContext, { client }: KubeConnection): Promis
   return {
     kind: 'MeshStatus',
     data: { ...status, findings: findingDocuments(status.findings) },
-    text: (view) => render(status, view),
+    text: (view) => renderMeshStatus(status, view),
     exitCode: exitCodeOfFindings(
       status.findings.map(({ severity }) => severity),
       context.options.text('fail-on') ?? 'error',
@@ -66,7 +66,8 @@ async function watch(context: CommandContext, connection: KubeConnection): Promi
   return exitCode;
 }
 
-function render(status: MeshStatus, view: TextView): string {
+/** The mesh on one screen. */
+export function renderMeshStatus(status: MeshStatus, view: TextView): string {
   const { style } = view;
   const lines = [verdict(status, view), ''];
   if (status.nodes.length > 0) {

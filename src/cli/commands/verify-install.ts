@@ -35,7 +35,7 @@ export const command: CommandDefinition = {
         checks,
         findings: findingDocuments(found.findings),
       },
-      text: (view) => render(found, view),
+      text: (view) => renderVerification(found, view),
       formats: { junit: () => junit(found) },
       exitCode: exitCodeOfFindings(
         found.findings.map(({ severity }) => severity),
@@ -45,7 +45,11 @@ export const command: CommandDefinition = {
   },
 };
 
-function render({ version, profile, namespace, checks, findings }: Verification, view: TextView): string {
+/** A verification for people: verdict, areas, findings. */
+export function renderVerification(
+  { version, profile, namespace, checks, findings }: Verification,
+  view: TextView,
+): string {
   const { style } = view;
   const lines = [
     verdict(findings, checks, style),

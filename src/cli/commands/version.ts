@@ -34,7 +34,7 @@ export const command: CommandDefinition = {
       return {
         kind: 'Version',
         data: { client, components },
-        text: (view) => render(components, view, meshNamespace),
+        text: (view) => renderVersions(components, view, meshNamespace),
       };
     } catch (error) {
       if (signal.aborted) throw error;
@@ -51,7 +51,12 @@ export const command: CommandDefinition = {
   },
 };
 
-function render(components: readonly ComponentVersion[], view: TextView, meshNamespace: string): string {
+/** Versions for people, of this program and of the components. */
+export function renderVersions(
+  components: readonly ComponentVersion[],
+  view: TextView,
+  meshNamespace: string,
+): string {
   const lines = [`client: ${clientVersion}`];
   const of = (component: string): readonly ComponentVersion[] =>
     components.filter((c) => c.component === component);

@@ -1,5 +1,5 @@
-import { requireWaypoints } from '#mesh/inspect/waypoint-report.js';
-import { allNamespacesOption, type CommandDefinition } from '../command.js';
+import { requireWaypoints, type WaypointReport } from '#mesh/inspect/waypoint-report.js';
+import { allNamespacesOption, type CommandDefinition, type TextView } from '../command.js';
 import { waypointPermissions } from '../permissions.js';
 
 /** `meshctl waypoint list [-A]`. */
@@ -19,30 +19,26 @@ export const command: CommandDefinition = {
       text: (view) =>
         items.length === 0
           ? `no waypoints in ${isEverywhere ? 'any namespace' : `namespace ${namespace}`}`
-          : view.table({
-              head: [
-                'NAMESPACE',
-                'NAME',
-                'REVISION',
-                'TRAFFIC TYPE',
-                'PROGRAMMED',
-                'PODS',
-                'ADDRESS',
-                'USED BY',
-              ],
-              rows: items.map((w) => [
-                w.namespace,
-                w.name,
-                w.revision,
-                w.trafficType,
-                w.programmed.status,
-                `${w.pods.ready}/${w.pods.total}`,
-                w.address ?? '',
-                w.users.join(', ') || 'nobody',
-              ]),
-              wideOnly: ['ADDRESS'],
-              optional: ['REVISION', 'TRAFFIC TYPE', 'USED BY'],
-            }),
+          : renderWaypoints(items, view),
     };
   },
 };
+
+/** Waypoints for people, a line each. */
+export function renderWaypoints(items: readonly WaypointReport[], view: TextView): string {
+  return view.table({
+    head: ['NAMESPACE', 'NAME', 'REVISION', 'TRAFFIC TYPE', 'PROGRAMMED', 'PODS', 'ADDRESS', 'USED BY'],
+    rows: items.map((w) => [
+      w.namespace,
+      w.name,
+      w.revision,
+      w.trafficType,
+      w.programmed.status,
+      `${w.pods.ready}/${w.pods.total}`,
+      w.address ?? '',
+      w.users.join(', ') || 'nobody',
+    ]),
+    wideOnly: ['ADDRESS'],
+    optional: ['REVISION', 'TRAFFIC TYPE', 'USED BY'],
+  });
+}

@@ -74,6 +74,15 @@ describe('a table', () => {
     expect(head?.split(/\s+/)).toEqual(['NAMESPACE', 'POD', 'NODE', 'STATE', 'WHY']);
   });
 
+  it('wraps other columns of several words when nothing can go', async () => {
+    const table = (await viewOf(60)).table({
+      head: ['NODE', 'PODS IN MESH', 'STATE OF THE AGENT', 'STATE OF THE PROXY'],
+      rows: [['a-node-with-a-name', '12', '0.1.0 NOT READY', '0.1.0 NOT READY, 0.0.9 wanted']],
+    });
+    for (const line of table.split('\n')) expect(line.length, line).toBeLessThanOrEqual(60);
+    for (const word of ['a-node-with-a-name', 'wanted']) expect(table).toContain(word);
+  });
+
   it('is a line per row in a pipe', async () => {
     const lines = (await viewOf(undefined)).table(pods).split('\n');
     expect(lines).toHaveLength(3);
