@@ -128,6 +128,39 @@ const configurationKinds: readonly (string | readonly [string, string])[] = [
   ['networkpolicies', 'networking.k8s.io'],
   ['authorizationpolicies', istioSecurity],
   ['peerauthentications', istioSecurity],
+  'serviceaccounts',
+  'resourcequotas',
+];
+
+/** Routes, and what their references need. */
+const routeKinds: readonly (readonly [string, string])[] = [
+  'httproutes',
+  'grpcroutes',
+  'tlsroutes',
+  'tcproutes',
+  'referencegrants',
+].map((kind) => [kind, gatewayApi]);
+
+const istioNetworking = 'networking.istio.io';
+
+/** Kinds of which it is said that nothing in the mesh acts on them. */
+const unhonoredKinds: readonly (readonly [string, string])[] = [
+  ...['udproutes', 'listenersets', 'backendtlspolicies'].map((kind) => [kind, gatewayApi] as const),
+  ['requestauthentications', istioSecurity],
+  ...[
+    'virtualservices',
+    'destinationrules',
+    'gateways',
+    'serviceentries',
+    'workloadentries',
+    'workloadgroups',
+    'sidecars',
+    'envoyfilters',
+    'proxyconfigs',
+  ].map((kind) => [kind, istioNetworking] as const),
+  ['telemetries', 'telemetry.istio.io'],
+  ['wasmplugins', 'extensions.istio.io'],
+  ['trafficextensions', 'extensions.istio.io'],
 ];
 
 /** Kinds of the cluster itself that checks look at. */
@@ -141,11 +174,8 @@ const clusterKinds: readonly (string | readonly [string, string])[] = [
 /** To find mistakes in the configuration of a namespace. */
 export const configurationPermissions: readonly CommandPermission[] = [
   ...list('namespace', configurationKinds, 'find mistakes in the configuration'),
-  ...list(
-    'namespace',
-    ['httproutes', 'grpcroutes', 'tlsroutes', 'tcproutes'].map((kind) => [kind, gatewayApi] as const),
-    'find mistakes in routes',
-  ),
+  ...list('namespace', routeKinds, 'find mistakes in routes'),
+  ...list('namespace', unhonoredKinds, 'name what nothing in the mesh acts on'),
   ...list('cluster', clusterKinds, 'find what acts on the namespace from outside'),
   ...settingsPermissions,
 ];
@@ -154,6 +184,8 @@ export const configurationPermissions: readonly CommandPermission[] = [
 export const meshPermissions: readonly CommandPermission[] = [
   ...list('cluster', ['nodes'], 'see which nodes are ready'),
   ...list('cluster', configurationKinds, 'find mistakes in the configuration'),
+  ...list('cluster', routeKinds, 'find mistakes in routes'),
+  ...list('cluster', unhonoredKinds, 'name what nothing in the mesh acts on'),
   ...list('cluster', clusterKinds, 'find what else acts on pods'),
   {
     verbs: ['get', 'list'],

@@ -52,7 +52,14 @@ export async function analyze(request: AnalysisRequest): Promise<readonly Findin
   const found = checkConfiguration(merged).filter(
     (finding) => finding.place !== undefined || !before.has(keyOf(finding)),
   );
-  return shown([...manifests.findings, ...found], merged, request);
+  return shown([...manifests.findings, ...found.map(inItsFile)], merged, request);
+}
+
+/** What stands in a file is mended there: a command for the cluster would last until the file is applied again. */
+function inItsFile(finding: Finding): Finding {
+  const { place, fix } = finding;
+  if (place === undefined || fix === undefined || !/^kubectl (?:edit|label|patch) /.test(fix)) return finding;
+  return { ...finding, fix: `In ${place}, as this would do: ${fix}` };
 }
 
 /** Reads `CODE[=OBJECT]`; undefined when it is neither. */

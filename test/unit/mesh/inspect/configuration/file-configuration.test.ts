@@ -106,3 +106,19 @@ describe('objects that are not what their kind asks for', () => {
     expect(await found(text)).toEqual([expect.stringContaining('MESH1191 a.yaml:4 Service a ')]);
   });
 });
+
+test('what stands in a file is mended there', async () => {
+  const findings = await analyze({
+    observer: undefined,
+    meshNamespace: 'istio-system',
+    namespaces: undefined,
+    defaultNamespace: 'shop',
+    manifests: parseManifests([
+      { name: 'a.yaml', text: namespace.replace('dataplane-mode: ambient', 'dataplane_mode: ambient') },
+    ]),
+    suppressions: [],
+  });
+  expect(findings.map(({ fix }) => fix)).toEqual([
+    'In a.yaml:1, as this would do: kubectl label namespace shop istio.io/dataplane_mode- istio.io/dataplane-mode=ambient',
+  ]);
+});
