@@ -11,10 +11,14 @@ export type TemplateFiles = Readonly<Record<string, readonly Value[]>>;
 const bundled = fileURLToPath(new URL('./templates.json', import.meta.url));
 const source = fileURLToPath(new URL('../../../templates/', import.meta.url));
 
-/** The templates of this version, from the build or, when run from source, from templates/. */
+let known: TemplateFiles | undefined;
+
+/** The templates of this version, from the build or, when run from source, from templates/; read once. */
 export function readTemplateFiles(): TemplateFiles {
-  if (existsSync(bundled)) return JSON.parse(readFileSync(bundled, 'utf8')) as TemplateFiles;
-  return parseTemplateFolder(source);
+  known ??= existsSync(bundled)
+    ? (JSON.parse(readFileSync(bundled, 'utf8')) as TemplateFiles)
+    : parseTemplateFolder(source);
+  return known;
 }
 
 function parseTemplateFolder(folder: string): TemplateFiles {
