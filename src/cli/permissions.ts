@@ -61,7 +61,7 @@ export const waypointPermissions: readonly CommandPermission[] = [
   },
   ...list(
     'cluster',
-    ['namespaces', 'pods', 'services'],
+    ['namespaces', 'serviceaccounts', 'pods', 'services'],
     'find who uses a waypoint, from other namespaces too',
   ),
 ];
@@ -81,7 +81,7 @@ export const waypointWritePermissions: readonly CommandPermission[] = [
 /** To delete waypoints, and with --detach the labels of their users. */
 export const waypointDeletePermissions: readonly CommandPermission[] = [
   { verbs: ['delete'], resource: 'gateways', group: gatewayApi, in: 'namespace', why: 'delete waypoints' },
-  ...['namespaces', 'services', 'pods'].map(
+  ...['namespaces', 'serviceaccounts', 'services', 'pods'].map(
     (resource): CommandPermission => ({
       verbs: ['patch'],
       resource,
@@ -112,6 +112,16 @@ export const namespaceLabelPermissions: readonly CommandPermission[] = [
   { verbs: ['get', 'patch'], resource: 'namespaces', in: 'cluster', why: 'label the namespace' },
 ];
 
+/** To label a ServiceAccount. */
+export const accountLabelPermissions: readonly CommandPermission[] = [
+  {
+    verbs: ['get', 'patch'],
+    resource: 'serviceaccounts',
+    in: 'namespace',
+    why: 'label the account with --service-account',
+  },
+];
+
 /** To see the pods of namespaces and whether they are in the mesh. */
 export const enrollmentPermissions: readonly CommandPermission[] = [
   ...list('cluster', ['namespaces'], 'read their labels'),
@@ -123,6 +133,7 @@ export const enrollmentPermissions: readonly CommandPermission[] = [
 /** The configuration that checks and reports go by. */
 const configurationKinds: readonly (string | readonly [string, string])[] = [
   'pods',
+  'serviceaccounts',
   'services',
   ['gateways', gatewayApi],
   ['networkpolicies', 'networking.k8s.io'],
@@ -223,6 +234,7 @@ export const descriptionPermissions: readonly CommandPermission[] = [
     [...configurationKinds, 'events'],
     'tell what is asked for and why something does not start',
   ),
+  { verbs: ['get'], resource: 'serviceaccounts', in: 'namespace', why: 'read the waypoint it names' },
   { verbs: ['get'], resource: 'namespaces', in: 'cluster', why: 'read its labels' },
   ...meshPermissions,
 ];

@@ -1,16 +1,22 @@
+import { MeshError } from '#base/errors/mesh-error.js';
 import { applyWaypoint } from '#mesh/install/waypoint/apply-waypoint.js';
 import { waypointObject } from '#mesh/install/waypoint/waypoint-object.js';
 import type { ArgumentSpec, CommandDefinition } from '../command.js';
 import { toYaml } from '../yaml-document.js';
 import { waypointOptions, waypointSpecOf } from './waypoint-options.js';
-import { namespaceLabelPermissions, waypointPermissions, waypointWritePermissions } from '../permissions.js';
+import {
+  accountLabelPermissions,
+  namespaceLabelPermissions,
+  waypointPermissions,
+  waypointWritePermissions,
+} from '../permissions.js';
 
 const nameArgument: ArgumentSpec = { name: '[name]', description: 'as --name', completes: 'waypoint' };
 
 /** `meshctl waypoint apply [NAME]`. */
 export const applyCommand: CommandDefinition = {
   description:
-    'Creates a waypoint, or changes one to what the flags say; running it again changes nothing. With --enroll-namespace the services of the namespace use it; with --wait, from the moment it is ready.',
+    'Creates a waypoint, or changes one to what the flags say; running it again changes nothing. With --enroll-namespace the services of the namespace use it, with --service-account the pods that run as an account; with --wait, from the moment it is ready.',
   args: [nameArgument],
   options: [
     ...waypointOptions,
@@ -30,9 +36,17 @@ export const applyCommand: CommandDefinition = {
     'meshctl waypoint apply -n shop --service-account checkout --wait',
   ],
   timeoutMs: 90_000,
-  permissions: [...waypointWritePermissions, ...namespaceLabelPermissions, ...waypointPermissions],
+  permissions: [
+    ...waypointWritePermissions,
+    ...namespaceLabelPermissions,
+    ...accountLabelPermissions,
+    ...waypointPermissions,
+  ],
   run: async ({ args, options, kube, signal, progress, timeoutMs }) => {
     const { serviceAccount, ...spec } = waypointSpecOf(args, options);
+    if (serviceAccount !== undefined && options.flag('enroll-namespace')) {
+      throw new MeshError('MESH0102', '--service-account and --enroll-namespace exclude each other');
+    }
     const { client, namespace } = await kube();
     const outcome = await applyWaypoint({
       client,

@@ -6,13 +6,13 @@ import { waypointPermissions, waypointDeletePermissions } from '../permissions.j
 /** `meshctl waypoint delete [NAME...|--all]`. */
 export const command: CommandDefinition = {
   description:
-    'Deletes waypoints. Refuses, deleting nothing, while a namespace, service or pod is labeled to use one: its calls would be refused from then on. --detach removes those labels first.',
+    'Deletes waypoints. Refuses, deleting nothing, while a namespace, account, service or pod is labeled to use one: its calls would be refused from then on. --detach removes those labels first.',
   args: [{ name: '[name...]', description: 'waypoints', completes: 'waypoint' }],
   options: [
     { flags: '--all', description: 'all waypoints of the namespace' },
     {
       flags: '--detach',
-      description: 'remove the labels of the namespaces, services and pods that use them',
+      description: 'remove the labels of the namespaces, accounts, services and pods that use them',
     },
     // Nothing in use is deleted without --detach, so there is nothing to ask.
     { ...yesOption, description: 'accepted for scripts: delete never asks', hidden: true },

@@ -42,7 +42,8 @@ function render(waypoint: WaypointReport, { style, facts }: TextView): string {
         ['traffic type', waypoint.trafficType],
         [
           'used by',
-          waypoint.users.join(', ') || 'nobody: label a namespace, service or pod istio.io/use-waypoint',
+          waypoint.users.join(', ') ||
+            'nobody: label a namespace, ServiceAccount, service or pod istio.io/use-waypoint',
         ],
       ],
       { indent: 2 },

@@ -35,6 +35,7 @@ function kindReflector(deps: InformerDeps, name: KindName): Reflector<KubeObject
   const reflector = new Reflector<KubeObject>({
     client: deps.client,
     resource: row.resource,
+    ...(row.labelSelector === undefined ? {} : { labelSelector: row.labelSelector }),
     // Everything else is in the inputs.
     keep: identityOf,
     onError: onErrorOf(deps),

@@ -196,4 +196,16 @@ export const installCodes = {
     cause: 'A check that installation depends on failed.',
     fix: 'The message says what has to change.',
   },
+  MESH0970: {
+    kind: 'failed',
+    title: 'No such ServiceAccount',
+    cause: 'The ServiceAccount that is to use the waypoint does not exist in the namespace.',
+    fix: 'Check the name and -n: kubectl get serviceaccounts -n NAMESPACE. "kubectl get pod NAME -o jsonpath={.spec.serviceAccountName}" shows the one a pod runs as.',
+  },
+  MESH0971: {
+    kind: 'failed',
+    title: 'ServiceAccount uses another waypoint',
+    cause: 'The ServiceAccount already has the label istio.io/use-waypoint with another value.',
+    fix: 'Run the command with --overwrite to replace it.',
+  },
 } as const satisfies Record<string, ErrorCode>;

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { serviceAccounts } from '#base/kube/resource.js';
+import type { KubeObject } from '#base/kube/types.js';
 import {
   bank,
   curlFrom,
@@ -35,17 +37,19 @@ test('waypoint apply --service-account: calls to the pods of the account pass th
   const applied = await meshctl(['waypoint', 'apply', '-n', bank, '--service-account', 'default', '--wait']);
   expect(applied.exitCode, applied.stderr).toBe(0);
   expect(applied.stderr).toContain(
-    `service account ${bank}/default labeled with "istio.io/use-waypoint: default"`,
+    `ServiceAccount ${bank}/default labeled with "istio.io/use-waypoint: default-waypoint"`,
   );
-  await eventually(async () => expect(await passesThrough('default')).toBe(true), { timeoutMs: 15_000 });
+  await eventually(async () => expect(await passesThrough('default-waypoint')).toBe(true), {
+    timeoutMs: 15_000,
+  });
 
   const list = await meshctl(['waypoint', 'list', '-n', bank, '-o', 'json']);
   expect(JSON.parse(list.stdout)).toMatchObject({
-    items: [{ name: 'default', trafficType: 'workload', users: [`ServiceAccount ${bank}/default`] }],
+    items: [{ name: 'default-waypoint', trafficType: 'workload', users: [`ServiceAccount ${bank}/default`] }],
   });
   const described = await meshctl(['describe', 'pod', '-n', bank, '-l', 'app=frontend,at=far', '-o', 'json']);
   expect(JSON.parse(described.stdout)).toMatchObject({
-    items: [{ waypoint: { namespace: bank, name: 'default', isUsed: true, isReady: true } }],
+    items: [{ waypoint: { namespace: bank, name: 'default-waypoint', isUsed: true, isReady: true } }],
   });
 });
 
@@ -64,30 +68,49 @@ test('the label of a pod goes before that of its account', async () => {
     expect(done.exitCode, done.stderr).toBe(0);
   };
   await label('=none');
-  await eventually(async () => expect(await passesThrough('default')).toBe(false), { timeoutMs: 15_000 });
+  await eventually(async () => expect(await passesThrough('default-waypoint')).toBe(false), {
+    timeoutMs: 15_000,
+  });
   await label('-');
-  await eventually(async () => expect(await passesThrough('default')).toBe(true), { timeoutMs: 15_000 });
+  await eventually(async () => expect(await passesThrough('default-waypoint')).toBe(true), {
+    timeoutMs: 15_000,
+  });
 });
 
 test('delete refuses while the account uses it, and detaches it when told to', async () => {
-  const { meshctl } = sandbox();
-  const refused = await meshctl(['waypoint', 'delete', 'default', '-n', bank]);
+  const { client, meshctl } = sandbox();
+  const refused = await meshctl(['waypoint', 'delete', 'default-waypoint', '-n', bank]);
   expect(refused.exitCode).toBe(1);
   expect(refused.stderr).toContain(`ServiceAccount ${bank}/default`);
-  const deleted = await meshctl(['waypoint', 'delete', 'default', '-n', bank, '--detach']);
+  const deleted = await meshctl(['waypoint', 'delete', 'default-waypoint', '-n', bank, '--detach']);
   expect(deleted.exitCode, deleted.stderr).toBe(0);
   await eventually(
     async () =>
       expect(await curlFrom(sandbox().client, sleep, 'http://frontend/')).toMatchObject({ status: 200 }),
     { timeoutMs: 15_000 },
   );
+  const account = await client.get<KubeObject>({
+    resource: serviceAccounts,
+    namespace: bank,
+    name: 'default',
+  });
+  expect(account.metadata.labels ?? {}).toEqual({});
+  expect(account.metadata.ownerReferences).toBeUndefined();
+});
+
+test('a waypoint is not given the name of its account, whose identity it would have', async () => {
+  const { meshctl } = sandbox();
+  const args = ['waypoint', 'apply', 'default', '-n', bank, '--service-account', 'default'];
+  const outcome = await meshctl(args);
+  expect(outcome.exitCode).toBe(2);
+  expect(outcome.stderr).toContain('default-waypoint');
 });
 
 test('an account that does not exist is named, and nothing is applied', async () => {
   const { meshctl } = sandbox();
   const outcome = await meshctl(['waypoint', 'apply', '-n', bank, '--service-account', 'nobody']);
   expect(outcome.exitCode).toBe(1);
-  expect(outcome.stderr).toContain('"nobody" not found');
+  expect(outcome.stderr).toContain('MESH0970');
   const list = await meshctl(['waypoint', 'list', '-n', bank, '-o', 'json']);
   expect(JSON.parse(list.stdout)).toMatchObject({ items: [] });
 });

@@ -29,6 +29,7 @@ it('waypoint generate prints a Gateway for kubectl', async () => {
 
 it.each([
   [['waypoint', 'generate', '--for', 'servce'], 'service'],
+  [['waypoint', 'generate', '-s', 'frontend', '--for', 'service'], '--for workload'],
   [['waypoint', 'apply', 'a', '--name', 'b'], 'two names'],
   [['waypoint', 'delete'], '--all'],
   [['waypoint', 'delete', 'a', '--all'], '--all'],

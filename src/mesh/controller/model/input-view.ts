@@ -13,9 +13,9 @@ import {
   namesWaypoint,
   type WaypointBinding,
 } from '../../rules/waypoint-binding.js';
-import type { AccountFacts } from './object-facts.js';
 import { meshKey, type Inputs } from './inputs.js';
 import { serviceKey } from '../../rules/service-name.js';
+import type { AccountFacts } from './object-facts.js';
 import type { MeshService } from './service.js';
 
 /** Facts about this cluster that do not change while the controller runs. */
@@ -51,18 +51,14 @@ export interface PodDefaults {
   readonly rootNamespace: string;
   /** The policy that makes mTLS strict for pods that no selector policy singles out. */
   readonly strictBy: PeerAuthFacts | undefined;
-  /** For pods that name no waypoint themselves. */
+  /** For pods that neither name a waypoint themselves nor by their account. */
   readonly binding: WaypointBinding;
 }
 
 /** An object whose waypoint is asked for. */
 interface BindingQuestion {
-  readonly of: {
-    readonly namespace: string;
-    readonly labels: Readonly<Record<string, string>>;
-    /** Of a pod. */
-    readonly serviceAccount?: string;
-  };
+  readonly of: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
+  readonly accountLabels?: Readonly<Record<string, string>>;
   readonly traffic: 'service' | 'workload';
   readonly reader: Reader;
 }
@@ -142,6 +138,12 @@ export class InputView {
     return this.#bindOr(inherited, { of: pod, traffic: 'workload', reader });
   }
 
+  /** What pods that run as an account and name no waypoint themselves are bound to. */
+  bindAccount(account: AccountFacts, reader: Reader): WaypointBinding {
+    const of = { namespace: account.namespace, labels: {} };
+    return this.#bind({ of, accountLabels: account.labels, traffic: 'workload', reader });
+  }
+
   targetLookup(services: Collection<MeshService>, reader: Reader): TargetLookup {
     const waypoints = this.#waypoints;
     const isReady = (key: string) => (waypoints.get(key, reader)?.addresses.length ?? 0) > 0;
@@ -171,21 +173,15 @@ export class InputView {
     const { of, traffic, reader } = input;
     const isWaypoint = (key: string) => this.#waypoints.get(key, reader) !== undefined;
     if (isPartOfWaypoint(of, traffic, isWaypoint)) return { kind: 'none' };
-    return namesWaypoint(of.labels) || this.#accountOf(input) !== undefined ? this.#bind(input) : inherited;
-  }
-
-  /** The ServiceAccount of a workload, if it names a waypoint. */
-  #accountOf({ of, traffic, reader }: BindingQuestion): AccountFacts | undefined {
-    if (traffic !== 'workload' || of.serviceAccount === undefined) return undefined;
-    return this.#inputs.accounts.get(`${of.namespace}/${of.serviceAccount}`, reader);
+    return namesWaypoint(of.labels) ? this.#bind(input) : inherited;
   }
 
   #bind(input: BindingQuestion): WaypointBinding {
-    const { of, traffic, reader } = input;
+    const { of, accountLabels = {}, traffic, reader } = input;
     return bindWaypoint({
       namespace: of.namespace,
       labels: of.labels,
-      accountLabels: this.#accountOf(input)?.labels,
+      accountLabels,
       namespaceLabels: this.#inputs.namespaces.get(of.namespace, reader)?.labels ?? {},
       traffic,
       getWaypoint: (key) => this.#waypoints.get(key, reader),

@@ -1,3 +1,4 @@
+import { useWaypoint } from '#base/kube/labels.js';
 import * as resources from '#base/kube/resource.js';
 import type {
   AuthorizationPolicy,
@@ -33,6 +34,8 @@ export type StatusLease = 'mesh' | 'revision';
 /** What the controller has to do with one kind of object. */
 export interface KindRow<O extends KubeObject, F> {
   readonly resource: resources.Resource;
+  /** Which objects are followed; undefined: all. */
+  readonly labelSelector?: string;
   /** All that the mesh is derived from of an object; undefined: it has no part in the mesh. */
   readonly facts: (object: O) => F | undefined;
   /** What is done with objects of the kind beyond following them. */
@@ -109,6 +112,7 @@ export const kinds = {
   }),
   accounts: row({
     resource: resources.serviceAccounts,
+    labelSelector: useWaypoint,
     facts: (object: KubeObject) => accountFacts(object),
     // Those of gateways.
     verbs: ['get', 'create', 'patch'],

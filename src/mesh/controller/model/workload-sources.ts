@@ -2,12 +2,14 @@ import { selectorOf, selectsLabels } from '../../rules/policy-targets.js';
 import type { PeerAuthFacts } from '../../rules/mtls-mode.js';
 import { peerAuthPolicyKeys } from '../../rules/peer-authentication.js';
 import type { ServiceFacts } from '../../rules/facts.js';
+import { namesWaypoint, type WaypointBinding } from '../../rules/waypoint-binding.js';
 import { isSameWire } from '../../xds/server/resource.js';
 import type { Collection } from '../graph/collection.js';
 import type { Graph } from '../graph/graph.js';
 import { LabelIndex, Selection, type Selector } from '../graph/selection.js';
 import type { MeshCluster, ConvertedPolicy, InputView } from './input-view.js';
 import { objectKey, type Inputs } from './inputs.js';
+import type { AccountFacts } from './object-facts.js';
 import { endpointWorkloads, podWorkload, type MeshWorkload, type ServicePorts } from './workload.js';
 
 /** A policy as far as it concerns which pods it applies to. */
@@ -59,6 +61,14 @@ export function createWorkloads(o: {
     from: inputs.namespaces,
     compute: ({ name }, reader) => [{ key: name, value: view.podDefaults(name, reader) }],
   });
+  // Bound once for all pods of an account: they are recomputed when that comes out differently.
+  const accountBindings = graph.derive<AccountFacts, WaypointBinding>({
+    name: 'account-bindings',
+    from: inputs.accounts,
+    compute: (account, reader) => [
+      { key: `${account.namespace}/${account.name}`, value: view.bindAccount(account, reader) },
+    ],
+  });
   const pods = new LabelIndex(inputs.pods);
   const selectingServices = new Selection({
     selecting: servicePorts,
@@ -92,7 +102,13 @@ export function createWorkloads(o: {
         trustDomain,
         services: selectingServices.get(key, pod, reader),
         node: view.node(pod.node, reader),
-        binding: view.bindPod(pod, binding, reader),
+        binding: view.bindPod(
+          pod,
+          namesWaypoint(pod.labels)
+            ? binding
+            : (accountBindings.get(`${pod.namespace}/${pod.serviceAccount}`, reader) ?? binding),
+          reader,
+        ),
         policies: [
           ...selectingPolicies
             .get(key, pod, reader)

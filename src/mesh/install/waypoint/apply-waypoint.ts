@@ -3,14 +3,21 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import { listWaypoints, type WaypointReport, waypointShortfall } from '../../inspect/waypoint-report.js';
 import { isConflict, isNotFound, KubeApiError } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { dataplaneMode, gatewayName, useWaypoint, waypointClass } from '#base/kube/labels.js';
+import {
+  dataplaneMode,
+  gatewayName,
+  useWaypoint,
+  useWaypointNamespace,
+  waypointClass,
+} from '#base/kube/labels.js';
 import { customResourceDefinitions, gateways, pods, serviceAccounts } from '#base/kube/resource.js';
-import type { Gateway, KubeObject, Pod } from '#base/kube/types.js';
+import type { Gateway, Pod } from '#base/kube/types.js';
 import { explainPod } from '../../inspect/pod-trouble.js';
 import { fieldManager } from '../apply/field-manager.js';
 import { requireNamespace, setNamespaceLabel } from '../namespace-labels.js';
 import type { InstallReporter } from '../reporter.js';
-import { type WaypointSpec, waypointObject } from './waypoint-object.js';
+import { namedWaypoint } from '../../rules/waypoint-binding.js';
+import { accountWaypointName, type WaypointSpec, waypointObject } from './waypoint-object.js';
 
 const pollMs = 150;
 
@@ -19,7 +26,7 @@ export interface WaypointRequest {
   readonly spec: WaypointSpec & { readonly namespace: string };
   /** Label the namespace to use the waypoint. */
   readonly isEnrolling: boolean;
-  /** A ServiceAccount of the namespace that is to use the waypoint: the pods that run as it. */
+  /** ServiceAccount to label, whose pods are then called through the waypoint. */
   readonly serviceAccount?: string | undefined;
   /** Replace the label of another waypoint. */
   readonly isOverwriting: boolean;
@@ -37,14 +44,14 @@ export interface AppliedWaypoint {
   /** undefined when nobody waited for it. */
   readonly isReady: true | undefined;
   readonly isNamespaceLabeled: boolean;
-  /** The ServiceAccount that was labeled to use it. */
-  readonly serviceAccount: string | undefined;
+  /** ServiceAccount that uses it now. */
+  readonly serviceAccount?: string;
 }
 
 /**
- * Applies a waypoint, waits for it when asked to, and then labels the namespace: a
- * namespace bound to a waypoint that cannot serve yet would have its traffic refused.
- * @throws MESH0103, MESH0307, MESH0313 to MESH0315, MESH0318, MESH0320
+ * Applies a waypoint, waits for it when asked to, and then labels the namespace or ServiceAccount: one that is bound to
+ * a waypoint that cannot serve yet would have its traffic refused.
+ * @throws MESH0103, MESH0307, MESH0313 to MESH0315, MESH0318, MESH0320, MESH0970, MESH0971
  */
 export async function applyWaypoint(request: WaypointRequest): Promise<AppliedWaypoint> {
   const { client, spec, reporter } = request;
@@ -55,12 +62,16 @@ export async function applyWaypoint(request: WaypointRequest): Promise<AppliedWa
   if (request.isEnrolling && used !== undefined && used !== name && !request.isOverwriting) {
     throw new MeshError('MESH0314', `Namespace ${namespace} uses waypoint ${used}; nothing was changed`);
   }
-  const account = await accountFor(request);
-  if ((request.isEnrolling || account !== undefined) && home.metadata.labels?.[dataplaneMode] !== 'ambient') {
+  const isUsed = request.isEnrolling || request.serviceAccount !== undefined;
+  if (isUsed && home.metadata.labels?.[dataplaneMode] !== 'ambient') {
     reporter.warn(
       `namespace ${namespace} is not in the mesh, its pods will not reach the waypoint: meshctl enroll ${namespace}`,
     );
   }
+  const account =
+    request.serviceAccount === undefined
+      ? undefined
+      : await requireFreeAccount(request, request.serviceAccount);
   const isChanged = await applyGateway(client, object, namespace);
   reporter.info(`waypoint ${namespace}/${name} applied${isChanged ? '' : ' (unchanged)'}`);
   if (request.waitMs !== undefined) {
@@ -76,43 +87,49 @@ export async function applyWaypoint(request: WaypointRequest): Promise<AppliedWa
     }
   }
   if (account !== undefined) {
-    await client.patch({ resource: serviceAccounts, namespace, name: account }, labeled(name), 'merge', {
-      fieldManager,
-    });
-    reporter.info(`service account ${namespace}/${account} labeled with "${useWaypoint}: ${name}"`);
+    await client.patch(
+      { resource: serviceAccounts, namespace, name: account },
+      { metadata: { labels: { [useWaypoint]: name, [useWaypointNamespace]: null } } },
+    );
+    reporter.info(`ServiceAccount ${namespace}/${account} labeled with "${useWaypoint}: ${name}"`);
+    if (request.waitMs === undefined && isChanged) {
+      reporter.warn('until the waypoint is ready, calls to the pods of the account are refused');
+    }
   }
   return {
-    serviceAccount: account,
     namespace,
     name,
     isChanged,
     isReady: request.waitMs === undefined ? undefined : true,
     isNamespaceLabeled,
+    ...(account === undefined ? {} : { serviceAccount: account }),
   };
 }
 
-function labeled(waypoint: string): object {
-  return { metadata: { labels: { [useWaypoint]: waypoint } } };
-}
-
-/** The ServiceAccount to label, once it is known to be there and free. @throws MESH0204, MESH0314 */
-async function accountFor(request: WaypointRequest): Promise<string | undefined> {
-  const { client, spec, serviceAccount } = request;
-  if (serviceAccount === undefined) return undefined;
+/** A ServiceAccount that may be given the waypoint. @throws MESH0103, MESH0970, MESH0971 */
+async function requireFreeAccount(request: WaypointRequest, account: string): Promise<string> {
+  const { client, spec } = request;
   const { namespace, name } = spec;
-  const account = await client.get<KubeObject>({
-    resource: serviceAccounts,
-    namespace,
-    name: serviceAccount,
-  });
-  const used = account.metadata.labels?.[useWaypoint];
-  if (used !== undefined && used !== name && !request.isOverwriting) {
+  if (name === account) {
+    throw new MeshError('MESH0103', `a waypoint named ${name} would run as ServiceAccount ${name} itself`, {
+      hint: `Leave the name out: the waypoint is named ${accountWaypointName(account)} then.`,
+    });
+  }
+  const found = await client.getOrUndefined({ resource: serviceAccounts, namespace, name: account });
+  if (found === undefined) {
     throw new MeshError(
-      'MESH0314',
-      `ServiceAccount ${namespace}/${serviceAccount} uses waypoint ${used}; nothing was changed`,
+      'MESH0970',
+      `ServiceAccount ${namespace}/${account} does not exist; nothing was changed`,
     );
   }
-  return serviceAccount;
+  const used = namedWaypoint(found.metadata.labels ?? {}, namespace);
+  if (used === undefined || request.isOverwriting) return account;
+  const text = used === 'none' ? 'none' : `${used.namespace}/${used.name}`;
+  if (text === `${namespace}/${name}`) return account;
+  throw new MeshError(
+    'MESH0971',
+    `ServiceAccount ${namespace}/${account} ${used === 'none' ? 'is labeled to use no waypoint' : `uses waypoint ${text}`}; nothing was changed`,
+  );
 }
 
 async function applyGateway(client: KubeClient, object: Gateway, namespace: string): Promise<boolean> {

@@ -7,6 +7,11 @@ export const trafficTypes = ['service', 'workload', 'all', 'none'] as const;
 
 export const defaultWaypointName = 'waypoint';
 
+/** Name of the waypoint of a ServiceAccount. The account's own would make the waypoint run as it. */
+export function accountWaypointName(serviceAccount: string): string {
+  return `${serviceAccount.replaceAll('.', '-')}-${defaultWaypointName}`;
+}
+
 export interface WaypointSpec {
   readonly name: string;
   /** undefined: left out of the object, for kubectl to fill in. */

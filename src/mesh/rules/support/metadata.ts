@@ -14,11 +14,16 @@ const oneNetwork = 'the mesh is of one network; values.global.network names it';
 /** Labels and annotations of the mesh. */
 export const metadataSupport: readonly MetadataSupport[] = [
   { name: 'istio.io/dataplane-mode', form: 'label', on: ['Namespace', 'Pod'], ...honored() },
-  { name: 'istio.io/use-waypoint', form: 'label', on: ['Namespace', 'Service', 'Pod'], ...honored() },
+  {
+    name: 'istio.io/use-waypoint',
+    form: 'label',
+    on: ['Namespace', 'ServiceAccount', 'Service', 'Pod'],
+    ...honored(),
+  },
   {
     name: 'istio.io/use-waypoint-namespace',
     form: 'label',
-    on: ['Namespace', 'Service', 'Pod'],
+    on: ['Namespace', 'ServiceAccount', 'Service', 'Pod'],
     ...honored(),
   },
   { name: 'istio.io/ingress-use-waypoint', form: 'label', on: ['Namespace', 'Service'], ...honored() },

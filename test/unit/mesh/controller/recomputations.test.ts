@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Recomputations } from '#mesh/controller/graph/graph.js';
 import { objectKey } from '#mesh/controller/model/inputs.js';
-import { namespaceFacts, policyFacts } from '#mesh/controller/model/object-facts.js';
+import { accountFacts, namespaceFacts, policyFacts } from '#mesh/controller/model/object-facts.js';
 import { MeshState } from '#mesh/controller/model/mesh-state.js';
 import { nodeFacts, podFacts, serviceFacts, sliceFacts } from '#mesh/rules/facts.js';
 import { defaultMeshConfig } from '#mesh/rules/mesh-config.js';
@@ -111,6 +111,11 @@ const setNamespace = (labels: Record<string, string>) =>
     'shop',
     namespaceFacts({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels } }),
   );
+const setAccount = (name: string, labels: Record<string, string>) =>
+  state.inputs.accounts.set(
+    `shop/${name}`,
+    accountFacts({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace: 'shop', name, labels } }),
+  );
 const setPolicy = (name: string, matchLabels: Record<string, string>, rules: object[] = []) => {
   const policy = {
     apiVersion: 'security.istio.io/v1',
@@ -185,6 +190,20 @@ describe('in a namespace of 200 pods and 20 Services', () => {
       'pod-defaults': 1,
       services: podCount / podsPerService + 1,
     });
+  });
+
+  test('the waypoint of an account: the pods that run as it', () => {
+    const asRobot = pod(7);
+    costOf(() => setPod({ ...asRobot, spec: { ...asRobot.spec, serviceAccountName: 'robot' } }));
+    const itself = { 'account-bindings': 1, 'pod-workloads': 1 };
+    expect(costOf(() => setAccount('robot', { 'istio.io/use-waypoint': 'w' }))).toEqual(itself);
+    // Labels that say nothing about waypoints cost nothing: not even a computation.
+    const meaningless = costOf(() => {
+      setAccount('robot', { 'istio.io/use-waypoint': 'w', team: 'blue' });
+      setAccount('idle', { team: 'blue' });
+    });
+    expect(meaningless).toEqual({});
+    expect(costOf(() => setAccount('robot', {}))).toEqual(itself);
   });
 
   test('a policy that selects: itself and the pods it selects', () => {
