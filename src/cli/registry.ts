@@ -190,6 +190,11 @@ export const commandEntries: readonly CommandEntry[] = [
     load: () => import('./commands/waypoint-status.js'),
   },
   {
+    path: 'probe',
+    summary: 'a real connection between two workloads, stop by stop',
+    load: () => import('./commands/probe.js'),
+  },
+  {
     path: 'ztunnel-config all',
     summary: "a node proxy's whole configuration",
     aliases: ['zc all'],

@@ -242,4 +242,64 @@ export const inspectCodes = {
     cause: 'The proxy refused resources, or has not acknowledged them for seconds.',
     fix: 'Read the error below the finding; a restarted proxy is sent everything anew.',
   },
+  MESH0990: {
+    kind: 'usage',
+    title: 'the target of a probe is not clear',
+    cause: 'The port is missing or unknown, or the name leads to no address.',
+    fix: 'Write SERVICE[.NAMESPACE]:PORT, pod/NAME[.NAMESPACE]:PORT, IP:PORT or HOST:PORT.',
+  },
+  MESH0991: {
+    kind: 'failed',
+    title: 'nobody can open the connection of a probe',
+    cause:
+      "A probe is opened by meshctl's CNI agent on the node of its source. None runs there, or it is an older one, or that of upstream, which has no such endpoint.",
+    fix: 'Pick a source on another node, or run "meshctl install" so that the agents are of this version.',
+  },
+  MESH0992: {
+    kind: 'failed',
+    title: 'the CNI agent refuses to probe',
+    cause:
+      'The source is not a running pod of that node, uses the network of its node, or too many probes are under way.',
+    fix: 'The message says which; pick another source, or try again in a moment.',
+  },
+  MESH0993: {
+    kind: 'failed',
+    title: 'the connection of a probe was not made',
+    cause: 'A real connection from the source to the target failed; the message says where and why.',
+    fix: 'Mend what the message names: a Service without pods, a port nobody listens on, a proxy that is away.',
+  },
+  MESH0994: {
+    kind: 'failed',
+    title: 'the connection of a probe is refused by policy',
+    cause:
+      'A node proxy or waypoint refused a real connection because an AuthorizationPolicy or the mTLS mode STRICT says so.',
+    fix: 'If the call is to be allowed, change the policy that the message names, or enroll the caller.',
+  },
+  MESH0995: {
+    kind: 'failed',
+    title: 'the HBONE port 15008 cannot be reached',
+    cause:
+      'The node proxy of the source gets no answer from port 15008 of the other side. A NetworkPolicy that admits the port of the application but not 15008 does this.',
+    fix: 'Admit TCP port 15008 to and from pods of the mesh in NetworkPolicies; meshctl analyze names those that do not.',
+  },
+  MESH0996: {
+    kind: 'failed',
+    title: 'a connection between pods of the mesh is in plaintext',
+    cause:
+      'A real connection between two enrolled pods was seen unencrypted: it went past the node proxy (a port excluded by annotation, a foreign rule), or the proxy was told that the other side is not in the mesh.',
+    fix: 'meshctl describe pod shows redirection rules and annotations of the source.',
+  },
+  MESH0997: {
+    kind: 'failed',
+    title: 'the waypoint of a probe does not deliver',
+    cause: 'The waypoint in the way is missing or not ready, or reaches no backend.',
+    fix: 'meshctl waypoint status shows what is missing; meshctl describe service shows the endpoints.',
+  },
+  MESH0998: {
+    kind: 'failed',
+    title: 'a node does not reach the controller over TLS',
+    cause:
+      'A TLS session from the CNI agent of a node to the controller failed, or its certificate does not lead to the root of the mesh.',
+    fix: 'Look at the Service istiod and its endpoints, at NetworkPolicies and DNS of the mesh namespace, and at the ConfigMap istio-ca-root-cert.',
+  },
 } as const satisfies Record<string, ErrorCode>;

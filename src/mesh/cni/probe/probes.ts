@@ -6,7 +6,7 @@ import { connectTcp } from '#base/system/socket.js';
 import { unmapIp } from '#base/net/address.js';
 import type { Logger } from '#base/telemetry/log.js';
 import type { NetnsHandle } from '../netns-handle.js';
-import { hasRedirectedPeer } from '../redirection/netns-view.js';
+import { isRedirectedFrom } from '../redirection/netns-view.js';
 import { ProbeConnection, type ProbeHttpAnswer, type ProbeState } from './probe-connection.js';
 import type { ProbeHttpRequest, ProbeRequest } from './probe-request.js';
 
@@ -18,7 +18,7 @@ export interface ProbeOpening {
   readonly local?: string;
   /** Milliseconds until the connection stood, or had failed. */
   readonly connectMs: number;
-  /** Whether the kernel led it to the node proxy's listener in the pod, as its table of sockets shows. */
+  /** Whether the kernel led it to the node proxy's listener in the pod, as its table of sockets shows; absent when it had ended by then. */
   readonly isRedirected?: boolean;
   /** `ECONNREFUSED`, `ETIMEDOUT` and the like. */
   readonly error?: string;
@@ -80,7 +80,7 @@ export class Probes {
       const socket = await connectTcp({ netns: netns.fd, host, port, timeoutMs });
       const connectMs = elapsed();
       const local = { host: unmapIp(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
-      const isRedirected = hasRedirectedPeer(netns.fd, local.port);
+      const isRedirected = isRedirectedFrom(netns.fd, local.port);
       const id = randomUUID();
       const timer = setTimeout(() => this.close(id), heldMaxMs);
       timer.unref();
@@ -89,7 +89,12 @@ export class Probes {
         // One that has ended is remembered until somebody has asked how, or its time is up.
         new ProbeConnection(socket, () => undefined),
       );
-      return { id, local: formatHostPort(local), connectMs, isRedirected };
+      return {
+        id,
+        local: formatHostPort(local),
+        connectMs,
+        ...(isRedirected === undefined ? {} : { isRedirected }),
+      };
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
       return { connectMs: elapsed(), error: code ?? messageOf(error) };

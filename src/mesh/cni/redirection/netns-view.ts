@@ -27,30 +27,37 @@ function socketTable(netns: number): string {
   );
 }
 
-/** Whether the connection from a local port of a namespace ended up at the proxy's listener for outbound traffic there. */
-export function hasRedirectedPeer(netns: number, localPort: number): boolean {
-  return isPeerOf(socketTable(netns), { listener: outboundPort, peer: localPort });
+/**
+ * Whether the connection from a local port of a namespace ended up at the proxy's listener for outbound traffic there;
+ * undefined when it has ended already, which leaves no trace.
+ */
+export function isRedirectedFrom(netns: number, localPort: number): boolean | undefined {
+  const text = socketTable(netns);
+  if (isPeerOf(text, { listener: outboundPort, peer: localPort })) return true;
+  const isEstablished = socketsOf(text).some(({ local, state }) => local === localPort && state === '01');
+  return isEstablished ? false : undefined;
 }
 
 /** Whether /proc/net/tcp or tcp6 shows a connection that arrived at a port from another one. */
 export function isPeerOf(text: string, ports: { readonly listener: number; readonly peer: number }): boolean {
-  return text.split('\n').some((line) => {
-    const match = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) /.exec(line);
-    return (
-      Number.parseInt(match?.[1] ?? '', 16) === ports.listener &&
-      Number.parseInt(match?.[2] ?? '', 16) === ports.peer
-    );
-  });
+  return socketsOf(text).some(({ local, remote }) => local === ports.listener && remote === ports.peer);
 }
 
 /** Ports in state LISTEN in the text of /proc/net/tcp or tcp6. */
 export function listeningPorts(text: string): ReadonlySet<number> {
-  const ports = new Set<number>();
-  for (const line of text.split('\n')) {
-    const match = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) /.exec(line);
-    if (match?.[2] === stateListen) ports.add(Number.parseInt(match[1] ?? '0', 16));
-  }
-  return ports;
+  return new Set(socketsOf(text).flatMap(({ local, state }) => (state === stateListen ? [local] : [])));
+}
+
+/** Ports and states of the sockets in the text of /proc/net/tcp or tcp6. */
+function socketsOf(
+  text: string,
+): readonly { readonly local: number; readonly remote: number; readonly state: string }[] {
+  const line = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{2}) /gm;
+  return [...text.matchAll(line)].map(([, local = '', remote = '', state = '']) => ({
+    local: Number.parseInt(local, 16),
+    remote: Number.parseInt(remote, 16),
+    state,
+  }));
 }
 
 /** IPv6 of a namespace: `none` without kernel support, `noLoopback` when lo has it switched off. */
