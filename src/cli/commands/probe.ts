@@ -6,6 +6,7 @@ import { resolveProbeSource } from '#mesh/inspect/probe/probe-source.js';
 import { resolveProbeTarget } from '#mesh/inspect/probe/probe-target.js';
 import { runProbe } from '#mesh/inspect/probe/run-probe.js';
 import type { CommandDefinition, TextView } from '../command.js';
+import { findingDocuments } from '../finding-document.js';
 import { findingsText } from '../finding-text.js';
 import { componentPermissions, gatewayPermissions } from '../permissions.js';
 
@@ -71,7 +72,7 @@ export const command: CommandDefinition = {
     const report = reportProbe(evidence);
     return {
       kind: 'Probe',
-      data: { ...report },
+      data: { ...report, findings: findingDocuments(report.findings) },
       text: (view) => render(report, view),
       exitCode: report.findings.length === 0 ? 0 : 1,
     };

@@ -1,24 +1,42 @@
 import type { Check } from '#mesh/install/verify/check.js';
 import { type Verification, verifyInstallation } from '#mesh/install/verify/verify.js';
 import type { Finding } from '#mesh/inspect/findings/finding.js';
+import { foldFindings } from '#mesh/inspect/findings/fold.js';
+import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
+import { probeMesh } from '#mesh/inspect/probe/probe-mesh.js';
 import { type CommandDefinition, failOnOption, type Style, type TextView } from '../command.js';
 import { exitCodeOfFindings } from '../exit-code.js';
 import { findingDocuments } from '../finding-document.js';
 import { findingsText } from '../finding-text.js';
 import { junitReport } from '../junit.js';
+import type { Progress } from '../progress.js';
 import { comparisonPermissions, meshPermissions } from '../permissions.js';
 
 /** `meshctl verify-install`: exit 1 when a check fails. */
 export const command: CommandDefinition = {
   description:
-    'Compares the cluster with what was installed: every object, every component, every node with its pods and certificates, every waypoint. Changes nothing. Exit code 1 when a check fails.',
-  options: [failOnOption],
+    'Compares the cluster with what was installed: every object, every component, every node with its pods and certificates, every waypoint. Changes nothing. With --probe it also makes real connections, between enrolled pods that are there, through every waypoint and to the controller; no request is sent to applications. Exit code 1 when a check fails.',
+  options: [
+    {
+      flags: '--probe',
+      description:
+        'make one real mTLS connection per pair of nodes (with more than five: a ring, and all to one) and waypoint, and TLS to the controller',
+    },
+    failOnOption,
+  ],
   formats: ['table', 'wide', 'json', 'yaml', 'junit'],
-  examples: ['meshctl verify-install', 'meshctl verify-install -o junit > report.xml'],
+  examples: [
+    'meshctl verify-install',
+    'meshctl verify-install --probe',
+    'meshctl verify-install -o junit > report.xml',
+  ],
   permissions: [...comparisonPermissions, ...meshPermissions],
-  run: async ({ options, kube, meshNamespace, signal }) => {
+  run: async ({ options, kube, meshNamespace, signal, progress }) => {
     const { client } = await kube();
-    const found = await verifyInstallation({ client, namespace: meshNamespace, signal, now: Date.now() });
+    const installed = await verifyInstallation({ client, namespace: meshNamespace, signal, now: Date.now() });
+    const found = options.flag('probe')
+      ? await withProbes(installed, new MeshObserver(client, meshNamespace), progress)
+      : installed;
     const failed = found.checks.filter((c) => c.finding !== undefined);
     const checks = found.checks.map(({ finding, ...c }) => ({
       ...c,
@@ -44,6 +62,22 @@ export const command: CommandDefinition = {
     };
   },
 };
+
+/** A verification with real connections besides. */
+async function withProbes(
+  found: Verification,
+  observer: MeshObserver,
+  progress: Pick<Progress, 'info'>,
+): Promise<Verification> {
+  const { probes, notes } = await probeMesh(observer);
+  for (const note of notes) progress.info(note);
+  const checks = probes.map((probe) => ({ area: 'probe', ...probe }));
+  return {
+    ...found,
+    checks: [...found.checks, ...checks],
+    findings: foldFindings([...found.findings, ...checks.flatMap(({ finding }) => finding ?? [])]),
+  };
+}
 
 /** A verification for people: verdict, areas, findings. */
 export function renderVerification(
@@ -106,6 +140,7 @@ const titles: Readonly<Record<string, string>> = {
   options: 'Mesh options, current in every component',
   honored: 'Configuration, acted on',
   waypoint: 'Waypoints, ready',
+  probe: 'Real connections, made and encrypted',
 };
 
 function junit({ checks }: Verification): string {
