@@ -98,7 +98,7 @@ export interface CommandResult {
 export interface CommandPermission {
   /** As in a Role: get, list, watch, create, patch, delete. */
   readonly verbs: readonly string[];
-  /** Plural name, with a subresource where one is meant: `pods/portforward`. */
+  /** Plural name, with a subresource where one is meant: `pods/portforward`; `*` for all of the group. */
   readonly resource: string;
   /** API group; without it the core group. */
   readonly group?: string;

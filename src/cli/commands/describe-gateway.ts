@@ -13,7 +13,7 @@ import { descriptionPermissions } from '../permissions.js';
 export function gatewayCommand(word: 'gateway' | 'waypoint'): CommandDefinition {
   return {
     description: `Shows whether a ${word} works: conditions, addresses, listeners, instances, who uses it, the policies it enforces, and what is wrong.`,
-    args: [{ name: '<name>', description: 'NAME[.NAMESPACE]' }],
+    args: [{ name: '<name>', description: 'NAME[.NAMESPACE]', completes: word }],
     options: [failOnOption],
     examples: [`meshctl describe ${word} ${word}.shop`, `meshctl describe ${word} ${word} -n shop -o json`],
     permissions: descriptionPermissions,

@@ -14,7 +14,7 @@ const podsShownMax = 20;
 export const command: CommandDefinition = {
   description:
     'Shows whether a namespace is in the mesh, its waypoint and mTLS mode, how its pods stand, and what is wrong in it.',
-  args: [{ name: '<name>', description: 'namespace' }],
+  args: [{ name: '<name>', description: 'namespace', completes: 'namespace' }],
   options: [failOnOption],
   examples: ['meshctl describe namespace shop', 'meshctl describe ns shop -o json'],
   permissions: descriptionPermissions,

@@ -11,7 +11,7 @@ import { descriptionPermissions } from '../permissions.js';
 export const command: CommandDefinition = {
   description:
     'Shows what of the mesh runs on a node and whether it works: node proxy, CNI agent, rules for probes, certificates, clock, captured pods.',
-  args: [{ name: '<name>', description: 'node' }],
+  args: [{ name: '<name>', description: 'node', completes: 'node' }],
   options: [failOnOption],
   examples: ['meshctl describe node worker-1'],
   permissions: descriptionPermissions,

@@ -13,7 +13,7 @@ import { descriptionPermissions } from '../permissions.js';
 export const command: CommandDefinition = {
   description:
     'Shows how a Service is called: the waypoint in effect and why, its ports with their protocols, its endpoints with their health, policies with where they are enforced, routes, callers by name, and what is wrong.',
-  args: [{ name: '<name>', description: 'NAME[.NAMESPACE]' }],
+  args: [{ name: '<name>', description: 'NAME[.NAMESPACE]', completes: 'service' }],
   options: [failOnOption],
   examples: ['meshctl describe service frontend.shop', 'meshctl describe svc frontend -n shop -o json'],
   permissions: descriptionPermissions,

@@ -13,7 +13,13 @@ import { componentPermissions, gatewayPermissions } from '../permissions.js';
 export const command: CommandDefinition = {
   description:
     'Shows every proxy with the controller it is connected to, and whether it has acknowledged what it was sent. With a proxy: kind by kind. Exit code 1 when one is not connected or refused something.',
-  args: [{ name: '[proxy]', description: 'NAME[.NAMESPACE] of the pod of a ztunnel, waypoint or gateway' }],
+  args: [
+    {
+      name: '[proxy]',
+      description: 'NAME[.NAMESPACE] of the pod of a ztunnel, waypoint or gateway',
+      completes: ['pod', 'ztunnel'],
+    },
+  ],
   options: [failOnOption],
   examples: ['meshctl proxy-status', 'meshctl ps ztunnel-x7k2p.istio-system'],
   permissions: [...componentPermissions, ...gatewayPermissions],

@@ -40,7 +40,7 @@ describe('every command', () => {
     for (const entry of shown) {
       for (const { verbs, resource, group, why } of definitionOf(entry).permissions ?? []) {
         expect(verbs.length, `${entry.path}: ${resource}`).toBeGreaterThan(0);
-        expect(resource).toMatch(/^[a-z]+(?:\/[a-z]+)?$/);
+        expect(resource).toMatch(/^(?:\*|[a-z]+(?:\/[a-z]+)?)$/);
         expect(group ?? 'a.b').toMatch(/^(?:apps|batch|policy|[a-z0-9-]+(?:\.[a-z0-9-]+)+)$/);
         expect(why).toMatch(/^[a-z]/);
       }

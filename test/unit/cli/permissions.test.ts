@@ -1,16 +1,42 @@
-import { expect, test } from 'vitest';
-import { configurationPermissions, meshPermissions } from '#cli/permissions.js';
-import { checkedResources } from '#mesh/inspect/checks/configuration-checks.js';
+import { expect, it } from 'vitest';
+import type { CommandPermission } from '#cli/command.js';
+import { configurationPermissions, meshPermissions, waypointPermissions } from '#cli/permissions.js';
+import type { Resource } from '#base/kube/resource.js';
+import { configurationChecks } from '#mesh/inspect/checks/configuration-checks.js';
+import { waypointUserResources } from '#mesh/inspect/waypoint-users.js';
 
-test.each([
+/** Resources that nothing among the permissions lets one list, wherever. */
+function lacking(
+  resources: readonly Resource[],
+  permissions: readonly CommandPermission[],
+): readonly string[] {
+  const names = resources
+    .filter(
+      ({ plural, group }) =>
+        !permissions.some(
+          (p) =>
+            p.verbs.includes('list') &&
+            [plural, '*'].includes(p.resource) &&
+            (p.group ?? '') === group &&
+            p.in !== 'mesh namespace',
+        ),
+    )
+    .map(({ plural, group }) => `${plural}.${group}`);
+  return [...new Set(names)].toSorted();
+}
+
+it.each([
   ['analyze', configurationPermissions],
-  ['verify-install', meshPermissions],
-])('%s names every kind that checks read', (_name, permissions) => {
-  const named = new Set(
-    permissions
-      .filter(({ verbs }) => verbs.includes('list'))
-      .map(({ resource, group = '' }) => `${group}/${resource}`),
-  );
-  const read = checkedResources().map(({ group, plural }) => `${group}/${plural}`);
-  expect(read.filter((kind) => !named.has(kind))).toEqual([]);
+  ['status, describe and verify-install', meshPermissions],
+])('%s may list whatever its checks read', (_, permissions) => {
+  expect(
+    lacking(
+      configurationChecks.flatMap(({ reads }) => reads),
+      permissions,
+    ),
+  ).toEqual([]);
+});
+
+it('whoever shows waypoints may list whatever can use one', () => {
+  expect(lacking(Object.values(waypointUserResources), waypointPermissions)).toEqual([]);
 });
