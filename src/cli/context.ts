@@ -16,6 +16,8 @@ export interface CommandContext {
   readonly meshNamespace: string;
   /** `--timeout`, or the command's default; the ceiling of every wait. */
   readonly timeoutMs: number;
+  /** When the command as a whole must be over, by performance.now; undefined while it may go on. */
+  readonly deadlineMs: () => number | undefined;
   readonly isVerbose: boolean;
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
@@ -32,6 +34,10 @@ export interface CommandContext {
 /** A chosen cluster. */
 export interface KubeConnection {
   readonly client: KubeClient;
+  /** URL of the API server. */
+  readonly server: string;
+  /** Name of the kubeconfig context; `in-cluster` for the service account of a pod. */
+  readonly context: string;
   /** Namespace of the kubeconfig context, else `default`. */
   readonly contextNamespace: string;
   /** `-n`, else the context's. */

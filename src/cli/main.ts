@@ -8,6 +8,8 @@ import { exitCode } from './exit-code.js';
 import { widthOf } from './width.js';
 
 const defaultTimeoutMs = 30_000;
+/** What is still open when a command is done may take this long to end by itself. */
+const lingerMs = 200;
 
 /** Entry of the process; resolves to its exit code. */
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -23,6 +25,9 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     // Whoever pressed the tab key waits: nothing that is still open may hold the process.
     // oxlint-disable-next-line no-process-exit
     if (args[0] === '__complete') process.stdout.write('', () => process.exit(code));
+    // Nor may a connection that was given up and that nobody can end: it would be waited for, for minutes.
+    // oxlint-disable-next-line no-process-exit
+    else setTimeout(() => process.exit(code), lingerMs).unref();
     return code;
   } finally {
     process.removeListener('SIGINT', onSignal).removeListener('SIGTERM', onSignal);
@@ -60,6 +65,14 @@ export async function runCli(call: Call): Promise<number> {
     const { options } = parsed;
     const { makeProgress } = await import('./progress.js');
     const progress = makeProgress(io, { isQuiet: options.flag('quiet'), now: () => performance.now() });
+    const { CommandTime } = await import('./command-time.js');
+    const asked = options.number('timeout') ?? options.number('waypoint-timeout');
+    const time = new CommandTime({
+      timeoutMs: asked ?? definition.timeoutMs ?? defaultTimeoutMs,
+      isPerWait: asked === undefined && definition.timeoutMs !== undefined,
+      isEndless: options.flag('watch') || options.flag('follow'),
+      interrupt: signal,
+    });
     let connection: Promise<KubeConnection> | undefined;
     const context: CommandContext = {
       args: parsed.args,
@@ -67,20 +80,30 @@ export async function runCli(call: Call): Promise<number> {
       output: options.text('output') ?? '',
       namespace: options.text('namespace'),
       meshNamespace: options.text('istio-namespace') ?? 'istio-system',
-      timeoutMs: options.number('timeout') ?? definition.timeoutMs ?? defaultTimeoutMs,
+      timeoutMs: time.timeoutMs,
+      deadlineMs: () => time.deadlineMs,
       isVerbose: options.flag('verbose'),
-      signal,
+      signal: time.signal,
       progress,
       io,
-      kube: () => (connection ??= import('./kube-connection.js').then((m) => m.connectKube(options))),
+      kube: () => {
+        time.begin();
+        return (connection ??= import('./kube-connection.js').then(({ connectKube }) =>
+          connectKube(options, {
+            timeoutMs: time.timeoutMs,
+            deadlineMs: () => time.deadlineMs,
+            terminal: io.isInteractive ? io.stderr : undefined,
+          }),
+        ));
+      },
       confirm: async (question) => {
         const { confirm } = await import('./prompt.js');
-        await confirm(io, { question, isYes: options.flag('yes'), signal });
+        await time.whileAsking(() => confirm(io, { question, isYes: options.flag('yes'), signal }));
       },
       write: io.stdout,
     };
     try {
-      const result = await definition.run(context);
+      const result = await time.bound(definition.run(context));
       progress.close();
       if (typeof result === 'number') return result;
       const { printResult } = await import('./output.js');

@@ -54,10 +54,11 @@ export const baseCodes = {
     fix: 'Point --kubeconfig or $KUBECONFIG at a valid file; list contexts with kubectl config get-contexts.',
   },
   MESH0209: {
-    kind: 'timeout',
+    kind: 'access',
     title: 'the API server did not answer in time',
-    cause: 'The connection stands but no answer came within the timeout.',
-    fix: 'Try again with a longer --timeout; look at the load of the control plane.',
+    cause:
+      'The connection stands but no answer came within the time for one request (30 s, at most --timeout).',
+    fix: 'Look at the load of the control plane and at the network between; kubectl get --raw /readyz should answer at once.',
   },
   MESH0210: {
     kind: 'failed',
@@ -65,6 +66,41 @@ export const baseCodes = {
     cause:
       'Port-forward or exec into the pod failed: the pod is not running, or nothing listens on the port.',
     fix: 'Look at the pod: kubectl describe pod, kubectl logs.',
+  },
+  MESH0211: {
+    kind: 'access',
+    title: 'the cluster does not answer',
+    cause:
+      'No connection to the API server came about within 10 s (less with a shorter --timeout): packets are dropped on the way, or what accepts the connection never speaks.',
+    fix: 'Look at VPN, firewall and proxy between here and the address, and whether it is still the cluster: kubectl config view --minify.',
+  },
+  MESH0212: {
+    kind: 'access',
+    title: 'the certificate of the API server is not trusted',
+    cause:
+      'The server proves to be another one than the kubeconfig expects: another certificate authority, another name, or out of its time.',
+    fix: 'Get a new kubeconfig of the cluster: certificate-authority in it has to be the authority of the API server, and its address the right one.',
+  },
+  MESH0213: {
+    kind: 'access',
+    title: 'the client certificate is not valid now',
+    cause:
+      'The API server refused the client certificate of the kubeconfig, and it is expired or not valid yet.',
+    fix: 'Log in again, or get a new kubeconfig of the cluster.',
+  },
+  MESH0214: {
+    kind: 'access',
+    title: 'the credential plugin of the kubeconfig gave no credential',
+    cause:
+      'The user of the kubeconfig context gets its credential from a program (users[].user.exec), and that program is not installed, failed, did not end, or printed something else.',
+    fix: 'Do what the message of the plugin says, such as logging in again; then repeat the command.',
+  },
+  MESH0215: {
+    kind: 'failed',
+    title: 'a component did not answer in time',
+    cause:
+      'A process of the mesh was asked through the API server and stayed silent: it is stopped or overloaded, or its node cannot be reached.',
+    fix: 'Look at the pod and its node: kubectl get pod -o wide, kubectl describe node; delete the pod to have it made anew.',
   },
   MESH1001: {
     kind: 'failed',

@@ -2,7 +2,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MeshError, messageOf } from '../errors/mesh-error.js';
+import { MeshError } from '../errors/mesh-error.js';
 import { readBounded } from '../system/bounded-bytes.js';
 import { apiErrorOf, isNotFound } from './api-error.js';
 import {
@@ -10,9 +10,10 @@ import {
   directConnection,
   type DirectConnectionOptions,
   inClusterConnection,
-  type KubeconfigOptions,
-  kubeconfigConnection,
 } from './connection.js';
+import { connectionError, credentialError } from './connection-error.js';
+import { type KubeconfigOptions, kubeconfigConnection } from './kubeconfig/kubeconfig-connection.js';
+import { limitConnect } from './connect-limit.js';
 import { type ObjectRef, pathOf, type Resource } from './resource.js';
 import type { KubeList, KubeObject } from './types.js';
 
@@ -47,14 +48,23 @@ export interface ServerSideApplyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface Impersonation {
-  readonly as?: string | undefined;
-  readonly asGroups?: readonly string[] | undefined;
+/** How long a program that somebody waits for waits itself. All in milliseconds. */
+export interface RequestLimits {
+  /** Until a connection stands and, of the first one, until the API server answers. */
+  readonly connectMs: number;
+  /** For one whole answer. */
+  readonly requestMs: number;
+  /** Silence of a component in a pod that is asked something. */
+  readonly podSilenceMs: number;
+  /** When all must be over, by performance.now; undefined: never, as for a command that follows something. */
+  readonly deadlineMs: number | undefined;
 }
 
-export interface ClientOptions extends Impersonation {
+export interface ClientOptions {
   /** Connections at once, each watch being one; default 64. */
   readonly socketsMax?: number | undefined;
+  /** Without limits a connection may take as long as a request. */
+  readonly limits?: RequestLimits | undefined;
 }
 
 /** Accept headers for objects, and lists of objects, without anything but their metadata. */
@@ -67,6 +77,8 @@ const requestTimeoutDefaultMs = 30_000;
 const pageSize = 500;
 const throttledRetriesMax = 3;
 const socketsMaxDefault = 64;
+/** For the requests that explain why time ran out. */
+const lastWordsMs = 2_000;
 const answerMaxBytes = 256 * 1024 * 1024;
 
 /**
@@ -76,13 +88,15 @@ const answerMaxBytes = 256 * 1024 * 1024;
  */
 export class KubeClient {
   readonly connection: ClusterConnection;
-  readonly #impersonation: Impersonation;
+  readonly limits: RequestLimits | undefined;
   readonly #agent: HttpAgent;
   readonly #isTls: boolean;
+  /** Whether the API server has answered anything at all. */
+  #hasAnswered = false;
 
   constructor(connection: ClusterConnection | DirectConnectionOptions, o: ClientOptions = {}) {
     this.connection = 'requestOptions' in connection ? connection : directConnection(connection);
-    this.#impersonation = o;
+    this.limits = o.limits;
     this.#isTls = this.connection.server.startsWith('https:');
     const options = {
       keepAlive: true,
@@ -93,8 +107,8 @@ export class KubeClient {
   }
 
   /** From a kubeconfig, as the CLI does. Throws MESH0208. */
-  static async fromKubeconfig(o: KubeconfigOptions & Impersonation = {}): Promise<KubeClient> {
-    return new KubeClient(await kubeconfigConnection(o), o);
+  static async fromKubeconfig(o: KubeconfigOptions = {}): Promise<KubeClient> {
+    return new KubeClient(await kubeconfigConnection(o));
   }
 
   /** From the pod's service account. Throws MESH0208 outside a cluster. */
@@ -120,6 +134,8 @@ export class KubeClient {
         );
         continue;
       }
+      if (status === 401)
+        throw (await this.#credentialError()) ?? apiErrorOf(status, text, `${r.method} ${r.path}`);
       if (status >= 200 && status < 300) return (text === '' ? undefined : parseBody(text)) as T;
       throw apiErrorOf(status, text, `${r.method} ${r.path}`);
     }
@@ -302,7 +318,7 @@ export class KubeClient {
   }
 
   async #roundTrip(r: ApiRequest): Promise<{ response: IncomingMessage; text: string }> {
-    const timeoutMs = r.timeoutMs ?? requestTimeoutDefaultMs;
+    const timeoutMs = this.#requestTimeoutMs(r.timeoutMs);
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal = r.signal === undefined ? timeout : AbortSignal.any([r.signal, timeout]);
     try {
@@ -310,7 +326,7 @@ export class KubeClient {
       return { response, text: await readText(response) };
     } catch (error) {
       if (timeout.aborted && r.signal?.aborted !== true) {
-        throw new MeshError('MESH0209', `the API server did not answer within ${timeoutMs / 1000} s`, {
+        throw new MeshError('MESH0209', `the API server did not answer within ${secondsText(timeoutMs)}`, {
           evidence: `${r.method} ${this.connection.server}${r.path}`,
           cause: error,
         });
@@ -318,6 +334,14 @@ export class KubeClient {
       if (r.signal?.aborted === true || error instanceof MeshError) throw error;
       throw this.#unreachable(error);
     }
+  }
+
+  /** What is left of the command's time, but enough to tell why it is over. */
+  #requestTimeoutMs(asked: number | undefined): number {
+    const { limits } = this;
+    if (limits === undefined) return asked ?? requestTimeoutDefaultMs;
+    const left = (limits.deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now();
+    return Math.ceil(Math.min(asked ?? limits.requestMs, Math.max(left, lastWordsMs)));
   }
 
   async #send(r: ApiRequest, idleTimeoutMs?: number): Promise<IncomingMessage> {
@@ -346,8 +370,30 @@ export class KubeClient {
       ...(r.signal === undefined ? {} : { signal: r.signal }),
     };
     return new Promise((resolve, reject) => {
-      const request = (this.#isTls ? httpsRequest : httpRequest)(url, options, resolve);
-      request.on('error', (error) => reject(r.signal?.aborted === true ? error : this.#unreachable(error)));
+      const request = (this.#isTls ? httpsRequest : httpRequest)(url, options, (response) => {
+        this.#hasAnswered = true;
+        resolve(response);
+      });
+      request.on('error', (error) => {
+        reject(
+          r.signal?.aborted === true
+            ? error
+            : (credentialError(error, base, Date.now()) ?? this.#unreachable(error)),
+        );
+      });
+      if (this.limits !== undefined) {
+        limitConnect(request, {
+          server: this.connection.server,
+          isTls: this.#isTls,
+          // A client that waits for one of its own connections waits for no connection.
+          isFirst: !this.#hasAnswered,
+          limitMs: Math.min(this.limits.connectMs, this.#requestTimeoutMs(r.timeoutMs)),
+          onOver: reject,
+        });
+        const { signal } = r;
+        // As with the limit: nobody else would tell.
+        signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      }
       request.on('socket', (socket) => {
         socket.setKeepAlive(true, 15_000);
         socket.setNoDelay(true);
@@ -368,26 +414,20 @@ export class KubeClient {
     // client-node makes a new agent for each call, which would defeat keep-alive; only proxies need it.
     const { agent, ...rest } = base;
     const isProxy = typeof agent === 'object' && agent.constructor !== HttpsAgent;
-    return {
-      ...rest,
-      ...(isProxy ? { agent } : {}),
-      headers: {
-        ...(rest.headers as Record<string, string> | undefined),
-        ...(this.#impersonation.as === undefined ? {} : { 'impersonate-user': this.#impersonation.as }),
-        ...(this.#impersonation.asGroups === undefined || this.#impersonation.asGroups.length === 0
-          ? {}
-          : { 'impersonate-group': [...this.#impersonation.asGroups] }),
-      },
-    };
+    return { ...rest, ...(isProxy ? { agent } : {}) };
+  }
+
+  async #credentialError(): Promise<MeshError | undefined> {
+    return credentialError(undefined, await this.#requestOptions(), Date.now());
   }
 
   #unreachable(error: unknown): MeshError {
-    if (error instanceof MeshError) return error;
-    return new MeshError('MESH0201', `the cluster at ${this.connection.server} cannot be reached`, {
-      evidence: messageOf(error) || (error as NodeJS.ErrnoException).code,
-      cause: error,
-    });
+    return connectionError(error, this.connection.server);
   }
+}
+
+function secondsText(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
 }
 
 async function readText(response: IncomingMessage): Promise<string> {

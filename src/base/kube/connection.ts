@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { MeshError, messageOf } from '../errors/mesh-error.js';
+import { MeshError } from '../errors/mesh-error.js';
 import { urlHost } from '../net/authority.js';
 
 /** How to reach an API server and as whom. */
@@ -65,8 +65,18 @@ export function directConnection(o: DirectConnectionOptions): ClusterConnection 
 
 const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-/** The connection a pod has through its service account. Throws MESH0208 outside a cluster. */
-export function inClusterConnection(env: NodeJS.ProcessEnv): ClusterConnection {
+/** Whether this process runs in a pod that has a service account. */
+export function isInCluster(env: NodeJS.ProcessEnv): boolean {
+  return env['KUBERNETES_SERVICE_HOST'] !== undefined && existsSync(`${serviceAccountDir}/token`);
+}
+
+/**
+ * The connection a pod has through its service account, and the namespace of the pod. Throws MESH0208 outside a
+ * cluster.
+ */
+export function inClusterConnection(
+  env: NodeJS.ProcessEnv,
+): ClusterConnection & { readonly namespace: string } {
   const host = env['KUBERNETES_SERVICE_HOST'];
   const port = env['KUBERNETES_SERVICE_PORT'] ?? '443';
   if (host === undefined) {
@@ -74,69 +84,12 @@ export function inClusterConnection(env: NodeJS.ProcessEnv): ClusterConnection {
       evidence: 'KUBERNETES_SERVICE_HOST is not set',
     });
   }
-  return directConnection({
+  const connection = directConnection({
     server: `https://${urlHost(host)}:${port}`,
     ca: readFileSync(`${serviceAccountDir}/ca.crt`, 'utf8'),
     tokenFile: `${serviceAccountDir}/token`,
   });
-}
-
-export interface KubeconfigOptions {
-  /** Path; default $KUBECONFIG, then ~/.kube/config. */
-  readonly kubeconfig?: string | undefined;
-  readonly context?: string | undefined;
-}
-
-export interface KubeconfigConnection extends ClusterConnection {
-  readonly context: string;
-  /** Namespace the context names, or `default`. */
-  readonly namespace: string;
-}
-
-/**
- * The connection a kubeconfig context describes, with client-node doing the
- * authentication plugins and proxies. Throws MESH0208.
- */
-export async function kubeconfigConnection(o: KubeconfigOptions): Promise<KubeconfigConnection> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  try {
-    if (o.kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(o.kubeconfig);
-  } catch (error) {
-    throw new MeshError('MESH0208', 'the kubeconfig cannot be read', {
-      evidence: messageOf(error),
-      cause: error,
-    });
-  }
-  if (o.context !== undefined) {
-    if (config.getContextObject(o.context) === null) {
-      throw new MeshError('MESH0208', `the kubeconfig has no context ${JSON.stringify(o.context)}`, {
-        evidence: `contexts: ${
-          config
-            .getContexts()
-            .map((c) => c.name)
-            .join(', ') || 'none'
-        }`,
-      });
-    }
-    config.setCurrentContext(o.context);
-  }
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) {
-    throw new MeshError('MESH0208', 'the kubeconfig names no cluster', {
-      evidence: `current context: ${JSON.stringify(config.getCurrentContext() ?? '')}`,
-    });
-  }
-  return {
-    server: cluster.server.replace(/\/+$/, ''),
-    context: config.getCurrentContext(),
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? 'default',
-    async requestOptions() {
-      const options: RequestOptions = {};
-      await config.applyToHTTPSOptions(options);
-      return options;
-    },
-    toKubeConfig: () => Promise.resolve(config),
-  };
+  const namespaceFile = `${serviceAccountDir}/namespace`;
+  const namespace = existsSync(namespaceFile) ? readFileSync(namespaceFile, 'utf8').trim() : 'default';
+  return { ...connection, namespace };
 }

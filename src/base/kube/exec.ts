@@ -8,7 +8,7 @@ export interface ExecTarget {
   readonly pod: string;
   readonly container: string;
   readonly command: readonly string[];
-  /** Milliseconds until the command must have ended; default 60 000. */
+  /** Milliseconds until the command must have ended; default 60 000, and no more than the command has. */
   readonly timeoutMs?: number | undefined;
   readonly stdin?: string | undefined;
 }
@@ -30,16 +30,22 @@ export async function execInPod(client: KubeClient, target: ExecTarget): Promise
   const stderr = collector();
   const fail = (evidence: string) =>
     new MeshError('MESH0210', `cannot run a command in Pod ${target.namespace}/${target.pod}`, { evidence });
-  const timeoutMs = target.timeoutMs ?? execTimeoutDefaultMs;
+  const left = (client.limits?.deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now();
+  const timeoutMs = Math.max(0, Math.min(target.timeoutMs ?? execTimeoutDefaultMs, left));
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(fail(`no end within ${timeoutMs / 1000} s`)), timeoutMs);
     let isSettled = false;
+    let connection: { terminate?: () => void } | undefined;
     const settle = (action: () => void) => {
       if (isSettled) return;
       isSettled = true;
       clearTimeout(timer);
+      connection?.terminate?.();
       action();
     };
+    const timer = setTimeout(
+      () => settle(() => reject(fail(`no end within ${Math.round(timeoutMs / 100) / 10} s`))),
+      timeoutMs,
+    );
     exec
       .exec(
         target.namespace,
@@ -66,6 +72,8 @@ export async function execInPod(client: KubeClient, target: ExecTarget): Promise
       )
       .then(
         (socket) => {
+          connection = socket as { terminate?: () => void };
+          if (isSettled) connection.terminate?.();
           socket.on('close', () =>
             settle(() => reject(fail('the connection closed before the command ended'))),
           );

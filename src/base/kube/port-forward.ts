@@ -10,8 +10,15 @@ export interface PodPort {
   readonly port: number;
 }
 
-/** A connection to a port inside a pod, through the API server. Rejects with MESH0210. */
-export async function connectToPod(client: KubeClient, target: PodPort): Promise<Duplex> {
+/**
+ * A connection to a port inside a pod, through the API server. Rejects with MESH0210, or with MESH0215 when none
+ * came about within `timeoutMs`.
+ */
+export async function connectToPod(
+  client: KubeClient,
+  target: PodPort,
+  timeoutMs: number = podTime(client).silenceMs,
+): Promise<Duplex> {
   const { PortForward } = await import('@kubernetes/client-node');
   const forward = new PortForward(await client.connection.toKubeConfig());
   const toPod = new PassThrough();
@@ -24,14 +31,11 @@ export async function connectToPod(client: KubeClient, target: PodPort): Promise
     },
   });
   try {
-    const socket = await forward.portForward(
-      target.namespace,
-      target.pod,
-      [target.port],
-      fromPod,
-      errors,
-      toPod,
-    );
+    const opening = forward.portForward(target.namespace, target.pod, [target.port], fromPod, errors, toPod);
+    const socket = await within(timeoutMs, opening, {
+      tooLate: () => noAnswer(target, timeoutMs),
+      release: closeSocket,
+    });
     if (typeof socket === 'function') throw new Error('unexpected restartable connection');
     const duplex = Duplex.from({ readable: fromPod, writable: toPod });
     socket.on('close', () => {
@@ -39,10 +43,37 @@ export async function connectToPod(client: KubeClient, target: PodPort): Promise
       else fromPod.destroy(noConnection(target, complaint));
     });
     socket.on('error', (error: Error) => fromPod.destroy(noConnection(target, error.message)));
-    duplex.on('close', () => socket.close());
+    // Whoever does not answer does not answer to a request to close either.
+    duplex.on('close', () => closeSocket(socket));
     return duplex;
   } catch (error) {
-    throw noConnection(target, describeSocketError(error));
+    throw error instanceof MeshError ? error : noConnection(target, describeSocketError(error));
+  }
+}
+
+function closeSocket(socket: unknown): void {
+  const { close, terminate } = socket as { close?: () => void; terminate?: () => void };
+  if (terminate !== undefined) terminate.call(socket);
+  else close?.call(socket);
+}
+
+/** The result, or after a time the error; a result that comes later is released. */
+async function within<T>(
+  ms: number,
+  work: Promise<T>,
+  o: { readonly tooLate: () => Error; readonly release: (late: T) => void },
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(o.tooLate());
+      work.then(o.release, () => undefined);
+    }, ms);
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -51,7 +82,7 @@ export interface PodHttpRequest extends PodPort {
   readonly method?: 'GET' | 'POST' | undefined;
   /** Sent with POST. */
   readonly body?: string | undefined;
-  /** Milliseconds for the whole answer; default 10 000. */
+  /** Milliseconds of silence after which it is given up; default 5 000, and no more than the command has. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -62,18 +93,43 @@ export interface PodHttpAnswer {
   readonly date: string | undefined;
 }
 
-const podHttpTimeoutDefaultMs = 10_000;
+const podSilenceDefaultMs = 5_000;
+const podAnswerMaxMs = 30_000;
 const podAnswerMaxBytes = 128 * 1024 * 1024;
 
-/** One HTTP request to an admin port inside a pod. Rejects with MESH0210; any status is a result. */
+/** How long a pod may be silent, and how long its whole answer may take. */
+function podTime(client: KubeClient): { readonly silenceMs: number; readonly wholeMs: number } {
+  const { limits } = client;
+  const left = (limits?.deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now();
+  const wholeMs = Math.min(podAnswerMaxMs, left);
+  return { silenceMs: Math.min(limits?.podSilenceMs ?? podSilenceDefaultMs, wholeMs), wholeMs };
+}
+
+/**
+ * One HTTP request to an admin port inside a pod; any status is a result. Rejects with MESH0210, and with MESH0215
+ * when the pod is silent for too long: a stopped process accepts connections like a running one.
+ */
 export async function podHttp(client: KubeClient, r: PodHttpRequest): Promise<PodHttpAnswer> {
-  const timeoutMs = r.timeoutMs ?? podHttpTimeoutDefaultMs;
-  const stream = await connectToPod(client, r);
+  const { silenceMs: silenceMaxMs, wholeMs } = podTime(client);
+  const silenceMs = Math.min(r.timeoutMs ?? silenceMaxMs, wholeMs);
+  if (silenceMs <= 0) {
+    throw new MeshError('MESH0215', `Pod ${r.namespace}/${r.pod} was not asked`, {
+      evidence: 'the time of the command was over before',
+    });
+  }
+  const stream = await connectToPod(client, r, silenceMs);
   return new Promise((resolve, reject) => {
-    const fail = (error: unknown) => {
+    const settled = (): void => {
+      clearTimeout(whole);
+      silence.stop();
       stream.destroy();
+    };
+    const fail = (error: unknown) => {
+      settled();
       reject(error instanceof MeshError ? error : noConnection(r, messageOf(error)));
     };
+    const silence = silenceTimer(silenceMs, () => fail(noAnswer(r, silenceMs)));
+    const whole = setTimeout(() => fail(noAnswer(r, wholeMs)), wholeMs);
     const request = httpRequest(
       {
         method: r.method ?? 'GET',
@@ -85,19 +141,19 @@ export async function podHttp(client: KubeClient, r: PodHttpRequest): Promise<Po
         },
         // node:http only uses the stream interface of what it is given.
         createConnection: () => stream as never,
-        signal: AbortSignal.timeout(timeoutMs),
       },
       (response) => {
         const chunks: Buffer[] = [];
         let size = 0;
         response.on('data', (chunk: Buffer) => {
+          silence.restart();
           size += chunk.length;
           if (size > podAnswerMaxBytes) fail(new Error(`answer larger than ${podAnswerMaxBytes} bytes`));
           else chunks.push(chunk);
         });
         response.on('error', fail);
         response.on('end', () => {
-          stream.destroy();
+          settled();
           resolve({
             status: response.statusCode ?? 0,
             body: Buffer.concat(chunks).toString('utf8'),
@@ -109,6 +165,11 @@ export async function podHttp(client: KubeClient, r: PodHttpRequest): Promise<Po
     request.on('error', fail);
     request.end(r.body);
   });
+}
+
+function silenceTimer(ms: number, onSilence: () => void): { restart(): void; stop(): void } {
+  const timer = setTimeout(onSilence, ms);
+  return { restart: () => void timer.refresh(), stop: () => clearTimeout(timer) };
 }
 
 export interface LocalForward {
@@ -164,5 +225,13 @@ function noConnection(target: PodPort, evidence: string): MeshError {
     {
       evidence,
     },
+  );
+}
+
+function noAnswer(target: PodPort, afterMs: number): MeshError {
+  const seconds = Math.round(afterMs / 100) / 10;
+  return new MeshError(
+    'MESH0215',
+    `Pod ${target.namespace}/${target.pod} did not answer on port ${target.port} within ${seconds} s`,
   );
 }

@@ -52,11 +52,8 @@ async function namesOf(
 }
 
 async function contextNames(kubeconfig: string | undefined): Promise<readonly string[]> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  if (kubeconfig === undefined) config.loadFromDefault();
-  else config.loadFromFile(kubeconfig);
-  return config.getContexts().map(({ name }) => name);
+  const { readKubeconfig } = await import('#base/kube/kubeconfig/kubeconfig-files.js');
+  return [...((await readKubeconfig(kubeconfig))?.contexts.keys() ?? [])];
 }
 
 async function clusterNames(
@@ -70,7 +67,11 @@ async function clusterNames(
     import('#base/kube/resource.js'),
   ]);
   const given = ['kubeconfig', 'context', 'namespace', 'as'].map((name) => [name, flags.get(name)]);
-  const { client, namespace } = await connectKube(new Options(Object.fromEntries(given)));
+  const { client, namespace } = await connectKube(new Options(Object.fromEntries(given)), {
+    timeoutMs: patienceMs,
+    deadlineMs: () => undefined,
+    terminal: undefined,
+  });
   try {
     switch (kind) {
       case 'namespace':
