@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { Duplex, PassThrough, Writable } from 'node:stream';
 import { MeshError, messageOf } from '../errors/mesh-error.js';
+import { ConcurrencyGate } from '../system/concurrency.js';
 import type { KubeClient } from './client.js';
 
 export interface PodPort {
@@ -97,6 +98,16 @@ const podSilenceDefaultMs = 5_000;
 const podAnswerMaxMs = 30_000;
 const podAnswerMaxBytes = 128 * 1024 * 1024;
 
+/** Pods asked at once, whoever asks: in a cluster of a thousand nodes, that many connections and answers in memory. */
+export const podAsksMax = 32;
+const gates = new WeakMap<KubeClient, ConcurrencyGate>();
+
+function gateOf(client: KubeClient): ConcurrencyGate {
+  const gate = gates.get(client) ?? new ConcurrencyGate(podAsksMax);
+  gates.set(client, gate);
+  return gate;
+}
+
 /** How long a pod may be silent, and how long its whole answer may take. */
 function podTime(client: KubeClient): { readonly silenceMs: number; readonly wholeMs: number } {
   const { limits } = client;
@@ -109,13 +120,18 @@ function podTime(client: KubeClient): { readonly silenceMs: number; readonly who
  * One HTTP request to an admin port inside a pod; any status is a result. Rejects with MESH0210, and with MESH0215
  * when the pod is silent for too long: a stopped process accepts connections like a running one.
  */
-export async function podHttp(client: KubeClient, r: PodHttpRequest): Promise<PodHttpAnswer> {
+export function podHttp(client: KubeClient, r: PodHttpRequest): Promise<PodHttpAnswer> {
+  return gateOf(client).run(() => askPod(client, r));
+}
+
+async function askPod(client: KubeClient, r: PodHttpRequest): Promise<PodHttpAnswer> {
   const { silenceMs: silenceMaxMs, wholeMs } = podTime(client);
   const silenceMs = Math.min(r.timeoutMs ?? silenceMaxMs, wholeMs);
   if (silenceMs <= 0) {
-    throw new MeshError('MESH0215', `Pod ${r.namespace}/${r.pod} was not asked`, {
-      evidence: 'the time of the command was over before',
-    });
+    throw new MeshError(
+      'MESH0215',
+      `Pod ${r.namespace}/${r.pod} was not asked: the time of the command was over before`,
+    );
   }
   const stream = await connectToPod(client, r, silenceMs);
   return new Promise((resolve, reject) => {

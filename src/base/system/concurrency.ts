@@ -18,3 +18,27 @@ export async function mapConcurrently<T, R>(
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
   return results;
 }
+
+/** Lets a few of many calls run at once; the others wait for their turn, in order. */
+export class ConcurrencyGate {
+  readonly #limit: number;
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#limit) await new Promise<void>((turn) => this.#waiting.push(turn));
+    else this.#running++;
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      // Whose turn it is takes over the place.
+      if (next === undefined) this.#running--;
+      else next();
+    }
+  }
+}

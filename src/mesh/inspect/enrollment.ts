@@ -3,6 +3,8 @@ import { decideEnrollment, type EnrollmentDecision } from '../rules/enrollment.j
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { redirection } from '#base/kube/labels.js';
+import { podAsksMax } from '#base/kube/port-forward.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { namespaces, pods } from '#base/kube/resource.js';
 import type { Namespace, Pod } from '#base/kube/types.js';
 import { capturePorts } from '../rules/capture-ports.js';
@@ -12,7 +14,7 @@ import { adminGet, componentPods, podOnNode } from './component-pods.js';
 import type { MeshSettings } from './mesh-settings.js';
 import type { Observation } from './mesh-observer.js';
 import { isHeldUp, podReason } from './pod-reason.js';
-import { podInDump, type ZtunnelDump } from './ztunnel-dump.js';
+import { ownPartOf, podInDump, type ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
 
 /**
@@ -105,11 +107,14 @@ export async function observeEnrollment(
     componentPods(client, 'ztunnel', query.meshNamespace),
   ]);
   const witnesses = new Map(
-    await Promise.all(
-      nodes.map(async (node) => {
+    await mapConcurrently(
+      nodes,
+      async (node) => {
         const [captures, dump] = await Promise.all([
           ask(podOnNode(agents, node), 'CNI agent', (agent) => capturesOf(client, agent, query.namespaces)),
-          ask(podOnNode(proxies, node), 'ztunnel', (proxy) => fetchZtunnelDump(client, proxy)),
+          ask(podOnNode(proxies, node), 'ztunnel', async (proxy) =>
+            ownPartOf(await fetchZtunnelDump(client, proxy), node),
+          ),
         ]);
         return [
           node,
@@ -120,7 +125,8 @@ export async function observeEnrollment(
             ...(dump.error === undefined ? {} : { dumpError: dump.error }),
           },
         ] as const;
-      }),
+      },
+      podAsksMax,
     ),
   );
   return subjects.map(({ pod, intent }) =>

@@ -30,7 +30,7 @@ import { adminGet, type Component, componentPods, isPodReady, podOnNode } from '
 import { type MeshSettings, readMeshSettings } from './mesh-settings.js';
 import { listWaypoints, type WaypointReport } from './waypoint-report.js';
 import type { ProxyTrust } from './trust.js';
-import type { DumpIdentity, ZtunnelDump } from './ztunnel-dump.js';
+import { type DumpIdentity, ownPartOf, type ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
 
 /** Throws TypeError when the text is no dump of our waypoint: another proxy's policies are unknown, not absent. */
@@ -79,6 +79,13 @@ export class MeshObserver {
   dump(node: string): Promise<Observation<ZtunnelDump>> {
     return this.once(`dump ${node}`, () =>
       this.#observe('ztunnel', node, (p) => fetchZtunnelDump(this.client, p)),
+    );
+  }
+
+  /** Of the same dump, what concerns its own node: for whoever asks all nodes. */
+  ownDump(node: string): Promise<Observation<ZtunnelDump>> {
+    return this.once(`own dump ${node}`, () =>
+      this.#observe('ztunnel', node, async (p) => ownPartOf(await fetchZtunnelDump(this.client, p), node)),
     );
   }
 
@@ -212,7 +219,9 @@ export class MeshObserver {
       const gatewayPods = allGateways.filter(isPodReady).slice(0, limit);
       const ztunnels = [...own, ...others.slice(0, limit)].map(
         async ({ metadata, spec }): Promise<ProxyTrust[]> => {
-          const { value } = await this.dump(spec.nodeName ?? '');
+          const node = spec.nodeName ?? '';
+          // Of the node that is looked at everything is wanted anyway.
+          const { value } = await (node === around ? this.dump(node) : this.ownDump(node));
           return value === undefined
             ? []
             : [{ proxy: `${metadata.name} on ${spec.nodeName}`, identities: value.certificates }];

@@ -38,7 +38,7 @@ export async function meshVersions(observer: MeshObserver): Promise<ComponentVer
     ...controllers.map((pod) => versionOf('controller', pod, () => controllerVersion(client, pod))),
     ...proxies.map((pod) =>
       versionOf('ztunnel', pod, async () => {
-        const dump = await observer.dump(pod.spec.nodeName ?? '');
+        const dump = await observer.ownDump(pod.spec.nodeName ?? '');
         if (dump.value === undefined) throw new Error(dump.why);
         return versionIn(dump.value.raw);
       }),

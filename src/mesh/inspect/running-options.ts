@@ -37,7 +37,7 @@ export async function observeRunningOptions(observer: MeshObserver): Promise<rea
       };
     }),
     ...proxies.map(async (pod) => {
-      const dump = await observer.dump(pod.spec.nodeName ?? '');
+      const dump = await observer.ownDump(pod.spec.nodeName ?? '');
       const options =
         dump.value === undefined ? dump : { value: optionsIn(dump.value.raw), by: pod.metadata.name };
       return { pod, options };

@@ -112,6 +112,16 @@ export function parseZtunnelDump(text: string): ZtunnelDump {
   };
 }
 
+/**
+ * What a dump tells of its own node. Every node proxy knows the whole mesh: the dumps of all nodes of a large cluster,
+ * held together, would be as large as nodes times pods.
+ */
+export function ownPartOf(dump: ZtunnelDump, node: string): ZtunnelDump {
+  const { workloads: _workloads, services: _services, policies: _policies, ...raw } = dump.raw;
+  const workloads = dump.workloads.filter((workload) => workload.node === node);
+  return { ...dump, workloads, services: [], policies: [], raw };
+}
+
 /** Older node proxies emit maps keyed by address where newer ones emit lists. */
 function listOf<T>(value: unknown): readonly T[] {
   if (Array.isArray(value)) return value as T[];

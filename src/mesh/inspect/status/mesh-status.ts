@@ -109,7 +109,7 @@ async function enrollmentOf(observer: MeshObserver, now: number): Promise<readon
         const witnesses =
           node === ''
             ? undefined
-            : witnessesOf(...(await Promise.all([observer.captures(node), observer.dump(node)])));
+            : witnessesOf(...(await Promise.all([observer.captures(node), observer.ownDump(node)])));
         return assessEnrollment({ pod, intent, trustDomain: settings.mesh.trustDomain, witnesses, now });
       }),
   );

@@ -1,3 +1,5 @@
+import { mapConcurrently } from '#base/system/concurrency.js';
+import { podAsksMax } from '#base/kube/port-forward.js';
 import { assessEnrollment, enrollablePods, witnessesOf } from '../../inspect/enrollment.js';
 import { componentPods, isPodReady, podOnNode } from '../../inspect/component-pods.js';
 import type { MeshObserver, Observation } from '../../inspect/mesh-observer.js';
@@ -26,9 +28,10 @@ export async function checkNodes(observer: MeshObserver, now: number): Promise<C
     [...agents, ...proxies, ...captured, ...enrolled.map(({ pod }) => pod)].map((p) => p.spec.nodeName ?? ''),
   );
   nodeNames.delete('');
-  const checks = await Promise.all(
-    [...nodeNames].sort().map(async (node) => {
-      const [captures, dump] = await Promise.all([observer.captures(node), observer.dump(node)]);
+  const checks = await mapConcurrently(
+    [...nodeNames].sort(),
+    async (node) => {
+      const [captures, dump] = await Promise.all([observer.captures(node), observer.ownDump(node)]);
       const own = enrolled.filter(({ pod }) => pod.spec.nodeName === node);
       const agent = podOnNode(agents, node);
       const proxy = podOnNode(proxies, node);
@@ -48,7 +51,8 @@ export async function checkNodes(observer: MeshObserver, now: number): Promise<C
           podFact({ pod, intent, trustDomain, captures, dump, now, meshNamespace, servedBy: [agent, proxy] }),
         ),
       ];
-    }),
+    },
+    podAsksMax,
   );
   return checks.flat();
 }
