@@ -25,8 +25,8 @@ export interface CommandContext {
   readonly io: Io;
   /** The cluster chosen by kubeconfig flags; connects on first use. Errors of kind access become exit code 3. */
   readonly kube: () => Promise<KubeConnection>;
-  /** Asks on a terminal; see prompt.ts. `isYes` defaults to the command's `--yes`. */
-  readonly confirm: (question: string) => Promise<void>;
+  /** Asks on a terminal, unless `--yes` was given; resolves to whether the answer is yes. See prompt.ts. */
+  readonly confirm: (question: string) => Promise<boolean>;
   /** Data on stdout for commands without a result document (`sandbox exec`, `completion`). */
   readonly write: (text: string) => void;
 }

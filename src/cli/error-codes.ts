@@ -26,12 +26,6 @@ export const cliCodes = {
     cause: 'The command asks before it proceeds, and standard input is not a terminal.',
     fix: 'Repeat the command with --yes.',
   },
-  MESH0105: {
-    kind: 'failed',
-    title: 'Canceled',
-    cause: 'The question was not answered with yes.',
-    fix: 'Run the command again and answer yes, or add --yes.',
-  },
   MESH0106: {
     kind: 'failed',
     title: 'Interrupted',

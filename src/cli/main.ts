@@ -98,7 +98,7 @@ export async function runCli(call: Call): Promise<number> {
       },
       confirm: async (question) => {
         const { confirm } = await import('./prompt.js');
-        await time.whileAsking(() => confirm(io, { question, isYes: options.flag('yes'), signal }));
+        return await time.whileAsking(() => confirm(io, { question, isYes: options.flag('yes'), signal }));
       },
       write: io.stdout,
     };

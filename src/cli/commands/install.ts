@@ -8,7 +8,7 @@ import { readinessPermissions, installPermissions } from '../permissions.js';
 
 export const command: CommandDefinition = {
   description:
-    'Installs the mesh, or brings an installation to what the flags say. Detects the platform, checks permissions and conflicts before it writes, waits until every component is ready. Running it again changes nothing.',
+    'Installs the mesh, or brings an installation to what the flags say. Detects the platform, checks permissions and conflicts before it writes, waits until every component is ready. Running it again changes nothing. It is declarative: a value that an earlier install was given, and that is not given again, goes back to the default of the profile; each is told before.',
   options: [
     ...valuesOptions,
     { flags: '--dry-run', description: 'show what would change, as the API server sees it; change nothing' },
@@ -39,13 +39,19 @@ export const command: CommandDefinition = {
       signal,
     });
     for (const line of inferences(plan)) progress.info(line);
+    for (const { code, message } of plan.obstacles) progress.warn(`${code} ${message}`);
+    for (const { path, before, after } of plan.reverts) {
+      progress.warn(`reverts: ${path} from ${short(before)} to ${short(after)} (--set ${path}=... keeps it)`);
+    }
     if (isDryRun && plan.preparation !== undefined) progress.info(plan.preparation.why);
     warnOf(plan.effective.findings, progress);
     if (!isDryRun) {
       await applyPlan(plan, {
         client,
         clientVersion,
-        timeoutMs: options.flag('wait') ? context.timeoutMs : undefined,
+        timeoutMs: options.flag('wait')
+          ? Math.max(context.timeoutMs - (performance.now() - startedAt), 0)
+          : undefined,
         signal,
         reporter: progress,
       });
@@ -70,7 +76,8 @@ export const command: CommandDefinition = {
         namespace: plan.namespace,
         platform: plan.effective.platform,
         kubernetesVersion: plan.cluster.version,
-        findings: plan.effective.findings,
+        findings: [...plan.obstacles, ...plan.effective.findings],
+        reverts: plan.reverts.map(({ path, before, after }) => ({ path, before, after: after ?? null })),
         objects: items,
       },
       text: (view) => (isDryRun ? dryRunText(view, items, isNoop(plan)) : doneText(plan, { elapsed, view })),

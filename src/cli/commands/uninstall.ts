@@ -23,33 +23,44 @@ export const command: CommandDefinition = {
   run: async (context) => {
     const { options, meshNamespace: namespace, progress, signal } = context;
     const isPurge = options.flag('purge');
-    const { client } = await context.kube();
+    const { client, context: cluster, server } = await context.kube();
     const plan = await planUninstall(client, { namespace, isPurge });
     for (const line of warnings(plan, isPurge)) progress.warn(line);
     if (options.flag('dry-run')) {
-      const items = plan.inventory.objects
-        .filter((o) => isPurge || o.kind !== 'CustomResourceDefinition')
-        .map(
-          (o) =>
-            `${o.kind} ${o.metadata.namespace === undefined ? '' : `${o.metadata.namespace}/`}${o.metadata.name}`,
-        );
+      const { dependents, removals, kept } = plan;
       return {
         kind: 'Uninstallation',
-        data: { isDryRun: true, dependents: plan.dependents, remove: items },
-        text: () => [...items.map((i) => `delete ${i}`), 'Dry run: nothing was changed.'].join('\n'),
+        data: { isDryRun: true, dependents, remove: removals, kept },
+        text: () =>
+          [
+            ...removals.map((object) => `delete ${object}`),
+            ...kept.map(({ object, why }) => `keep   ${object}: ${why}`),
+            'Dry run: nothing was changed.',
+          ].join('\n'),
       };
     }
     await requirePermissions(client, [
       ...permissionsFor(plan.inventory.objects, ['get', 'delete']),
       ...permissionsFor(plan.released, ['get', 'patch']),
     ]);
-    await context.confirm(`Uninstall the mesh from namespace ${namespace}?`);
+    const isConfirmed = await context.confirm(
+      `Uninstall the mesh from namespace ${namespace} of cluster ${cluster} (${server})${isPurge ? ', with all of its configuration' : ''}?`,
+    );
+    if (!isConfirmed) {
+      return {
+        kind: 'Uninstallation',
+        data: { isDryRun: false, isConfirmed: false, dependents: plan.dependents },
+        exitCode: 1,
+        text: () => 'Not uninstalled: nothing was changed.',
+      };
+    }
     const report = await uninstall(plan, {
       client,
       namespace,
       isPurge,
       isForced: options.flag('force'),
       timeoutMs: context.timeoutMs,
+      deadlineMs: context.deadlineMs(),
       signal,
       reporter: progress,
     });

@@ -21,6 +21,8 @@ import { requireNoForeignMesh, requireOneNamespace } from './cluster/foreign-mes
 import { permissionsFor, requirePermissions } from './cluster/permissions.js';
 import { mapConcurrently } from '#base/system/concurrency.js';
 import { resourceOf } from './kinds.js';
+import type { Finding } from '../inspect/findings/finding.js';
+import { checkSurroundings } from './precheck.js';
 import type { InstallReporter } from './reporter.js';
 import { meshNamesOf, planTrustDomainChange, runningNames } from './trust-domain-change.js';
 import { renderInstallation, type Stage, stages } from './render/installation.js';
@@ -32,6 +34,7 @@ import {
   supportedValues,
   type ValuesRequest,
 } from './values/effective.js';
+import { type Reversion, reversions } from './values/reversions.js';
 
 export interface InstallRequest {
   readonly client: KubeClient;
@@ -52,6 +55,10 @@ export interface InstallPlan {
   readonly changes: readonly PlannedChange[];
   readonly prune: readonly KubeObject[];
   readonly earlier: Inventory | undefined;
+  /** What was given to the earlier installation and is taken back by this one. */
+  readonly reverts: readonly Reversion[];
+  /** What in the cluster stands against it: told before anything is written. */
+  readonly obstacles: readonly Finding[];
   /** What has to be installed before, so that the change cuts nobody off. */
   readonly preparation: Preparation | undefined;
 }
@@ -83,7 +90,9 @@ export async function planInstallation(request: InstallRequest): Promise<Install
   await requireOneNamespace(client, namespace);
   const earlier = await readInventory(client, namespace);
   const change = planTrustDomainChange(await runningNames(client, namespace, earlier), effective.spec);
-  const plan = await planValues(request, cluster, effective);
+  const checks = await checkSurroundings(client, { namespace, cluster });
+  const obstacles = checks.flatMap(({ finding }) => finding ?? []);
+  const plan = { ...(await planValues(request, cluster, effective)), obstacles };
   if (change === undefined) return plan;
   const preparation: Preparation = {
     plan: await planValues(request, cluster, { ...effective, spec: change.preparation }),
@@ -107,7 +116,9 @@ async function planValues(
     earlier,
     planned.map((p) => p.object),
   );
-  return { cluster, effective, namespace, changes, prune, earlier, preparation: undefined };
+  const reverts = earlier === undefined ? [] : reversions(earlier.given, effective);
+  const rest = { reverts, obstacles: [], preparation: undefined };
+  return { cluster, effective, namespace, changes, prune, earlier, ...rest };
 }
 
 export interface ApplyOptions {

@@ -1,8 +1,9 @@
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { customResourceDefinitions, namespaces, nodes } from '#base/kube/resource.js';
-import type { CustomResourceDefinition, Namespace, Node } from '#base/kube/types.js';
+import { customResourceDefinitions, namespaces, nodes, pods, resourceQuotas } from '#base/kube/resource.js';
+import type { CustomResourceDefinition, Namespace, Node, Pod, ResourceQuota } from '#base/kube/types.js';
 import { foreignWebhookFindings, webhookResources } from '../inspect/checks/sidecar-leftovers-check.js';
+import { componentSelectors } from '../inspect/component-pods.js';
 import { readConfiguration } from '../inspect/configuration/live-configuration.js';
 import { MeshObserver } from '../inspect/mesh-observer.js';
 import { foreignMesh } from './cluster/foreign-mesh.js';
@@ -32,14 +33,28 @@ export async function precheck(
 ): Promise<Precheck> {
   const cluster = await detectCluster(client, o.signal);
   const groups = await Promise.all([
-    Promise.resolve(checkVersion(cluster)),
-    guard('Nodes', 'run Linux', () => checkNodesOs(client)),
+    checkSurroundings(client, { namespace: o.namespace, cluster }),
     guard('Permissions', 'suffice', () => checkPermissions(client, o)),
     guard('Other meshes', 'are absent', () => checkForeignMesh(client, o.namespace)),
-    guard(`Namespace ${o.namespace}`, 'admits node agents', () => checkNamespace(client, o.namespace)),
-    guard('Gateway API', 'is absent or served as v1', () => checkGatewayApi(client)),
   ]);
   return { cluster, checks: groups.flat() };
+}
+
+/** The part of it that install tells of and goes on: what it refuses for it finds out by itself. */
+export async function checkSurroundings(
+  client: KubeClient,
+  { namespace, cluster }: { readonly namespace: string; readonly cluster: PlatformFacts },
+): Promise<readonly Check[]> {
+  const groups = await Promise.all([
+    Promise.resolve(checkVersion(cluster)),
+    guard('Nodes', 'run Linux', () => checkNodesOs(client)),
+    guard(`Namespace ${namespace}`, 'admits node agents', () => checkNamespace(client, namespace)),
+    guard(`Namespace ${namespace}`, 'has room for the mesh', () =>
+      checkQuotas(client, { namespace, nodeCount: cluster.nodeCount }),
+    ),
+    guard('Gateway API', 'is absent or served as v1', () => checkGatewayApi(client)),
+  ]);
+  return groups.flat();
 }
 
 const fact = (subject: string, text: string, problem: string | undefined): Check =>
@@ -120,6 +135,47 @@ async function checkNamespace(client: KubeClient, name: string): Promise<Check[]
       ? undefined
       : `enforces pod security level ${level}, which refuses the node agents`;
   return [fact(`Namespace ${name}`, 'admits node agents', problem)];
+}
+
+/** Quotas that leave too few pods, or that count what our pods do not name. */
+async function checkQuotas(
+  client: KubeClient,
+  { namespace, nodeCount }: { readonly namespace: string; readonly nodeCount: number },
+): Promise<Check[]> {
+  const quotas = await client.list<ResourceQuota>(resourceQuotas, { namespace });
+  const own = await client.list<Pod>(pods, { namespace });
+  const isOurs = ({ metadata }: Pod): boolean =>
+    Object.values(componentSelectors).some((selector) => {
+      const [key = '', value] = selector.split('=');
+      return metadata.labels?.[key] === value;
+    });
+  // An agent and a proxy on each node, and the controller.
+  const wanted = 2 * nodeCount + 1 - own.filter(isOurs).length;
+  const problems = quotas.flatMap(({ metadata, spec, status }) => {
+    const hard = status?.hard ?? spec?.hard ?? {};
+    const podsMax = hard['pods'] ?? hard['count/pods'];
+    const used = Number(status?.used?.['pods'] ?? status?.used?.['count/pods'] ?? 0);
+    const limits = Object.keys(hard).filter((name) => name.startsWith('limits.'));
+    return [
+      ...(podsMax !== undefined && Number(podsMax) - used < wanted
+        ? [
+            `ResourceQuota ${metadata.name} admits ${Math.max(0, Number(podsMax) - used)} more pods, and the mesh needs ${wanted}`,
+          ]
+        : []),
+      ...(limits.length > 0
+        ? [
+            `ResourceQuota ${metadata.name} refuses pods without ${limits.join(', ')}, and those of the mesh have none`,
+          ]
+        : []),
+    ];
+  });
+  return [
+    fact(
+      `Namespace ${namespace}`,
+      'has room for the mesh',
+      problems.length === 0 ? undefined : problems.join('; '),
+    ),
+  ];
 }
 
 async function checkGatewayApi(client: KubeClient): Promise<Check[]> {

@@ -5,9 +5,13 @@ import { labelSelectorMatches } from '#base/kube/labels.js';
 import { pods } from '#base/kube/resource.js';
 import type { CustomResourceDefinition, DaemonSet, Deployment, KubeObject, Pod } from '#base/kube/types.js';
 import { explainPod } from '../../inspect/pod-trouble.js';
+import { failedCreates } from '../../inspect/runtime/component-findings.js';
 import { nameOf, refOf } from './plan-changes.js';
 
 const pollIntervalMs = 300;
+const refusalIntervalMs = 2_000;
+/** Pods that an explanation looks into: of many, the others have the same trouble. */
+const explainedMax = 10;
 
 /** What an object still lacks; undefined when it is ready. */
 export function missingForReady(object: KubeObject): string | undefined {
@@ -64,6 +68,13 @@ export async function waitUntilReady(
   options: { deadlineMs: number; signal: AbortSignal; onWait?: (missing: string) => void },
 ): Promise<KubeObject> {
   const started = performance.now();
+  let lookedMs = started;
+  /** Events are looked at now and then: most waits end before there are any. */
+  const isRefusalLooked = (): boolean => {
+    if (performance.now() - lookedMs < refusalIntervalMs) return false;
+    lookedMs = performance.now();
+    return true;
+  };
   for (;;) {
     options.signal.throwIfAborted();
     const live = await client.getOrUndefined<KubeObject>(refOf(object));
@@ -75,7 +86,8 @@ export async function waitUntilReady(
         evidence: await troubleOf(client, object),
       });
     }
-    options.onWait?.(missing ?? '');
+    const refusal = isRefusalLooked() ? await refusalOf(client, object) : undefined;
+    options.onWait?.([missing ?? '', ...(refusal === undefined ? [] : [refusal])].join(': '));
     await delay(pollIntervalMs, undefined, { signal: options.signal });
   }
 }
@@ -84,10 +96,23 @@ export async function waitUntilReady(
 export async function troubleOf(client: KubeClient, object: KubeObject): Promise<string | undefined> {
   if (object.kind !== 'Deployment' && object.kind !== 'DaemonSet') return undefined;
   const own = await podsOf(client, object);
-  if (own.length === 0) return 'it has no pods; the events of the object may say why (kubectl describe)';
-  const explained = await Promise.all(own.map((pod) => explainPod(client, pod)));
-  const lines = explained.filter((line) => line !== undefined);
+  const refusals = await failedCreates(client, object.metadata.namespace ?? '', object.metadata.name);
+  if (own.length === 0 && refusals.length === 0) {
+    return 'it has no pods; the events of the object may say why (kubectl describe)';
+  }
+  const explained = await Promise.all(own.slice(0, explainedMax).map((pod) => explainPod(client, pod)));
+  const lines = [
+    ...refusals.map((message) => `FailedCreate: ${message}`),
+    ...explained.filter((line) => line !== undefined),
+  ];
   return lines.length === 0 ? undefined : lines.join('\n');
+}
+
+/** Why no pod is made; undefined when nothing says so. */
+async function refusalOf(client: KubeClient, object: KubeObject): Promise<string | undefined> {
+  if (object.kind !== 'Deployment' && object.kind !== 'DaemonSet') return undefined;
+  const [first] = await failedCreates(client, object.metadata.namespace ?? '', object.metadata.name);
+  return first;
 }
 
 /** The pods of a Deployment or DaemonSet. */

@@ -27,7 +27,7 @@ import {
   listKnown,
 } from './generated-objects.js';
 import { resetGatewayStatus } from './gateway-status.js';
-import { removeMeshNamespace } from './mesh-namespace.js';
+import { removeMeshNamespace, whyMeshNamespaceStays } from './mesh-namespace.js';
 import { cleanUpNodes, type NodeCleanup } from './node-cleanup.js';
 import { removeStaleConditions } from './stale-conditions.js';
 
@@ -40,6 +40,8 @@ export interface UninstallRequest {
   readonly isForced: boolean;
   /** Milliseconds for the nodes, and again for the pods to end. */
   readonly timeoutMs: number;
+  /** When all must be over, by performance.now; undefined: only each wait is bounded. */
+  readonly deadlineMs?: number | undefined;
   readonly signal: AbortSignal;
   readonly reporter: InstallReporter;
 }
@@ -51,14 +53,22 @@ export interface UninstallPlan {
   /** CRDs that somebody else declared after us: they stay, and what we put on them is taken off. */
   readonly released: readonly KubeObject[];
   readonly dependents: Dependents;
+  /** What would be deleted, in order, as {@link UninstallReport} names it. */
+  readonly removals: readonly string[];
+  readonly kept: readonly Kept[];
+}
+
+/** Something that stays on purpose, and why. */
+export interface Kept {
+  readonly object: string;
+  readonly why: string;
 }
 
 /** What was done. */
 export interface UninstallReport {
   readonly nodes: readonly NodeCleanup[];
   readonly removed: readonly string[];
-  /** Stays on purpose, and why. */
-  readonly kept: readonly { readonly object: string; readonly why: string }[];
+  readonly kept: readonly Kept[];
   /** Should be gone and is not. */
   readonly left: readonly string[];
 }
@@ -83,11 +93,94 @@ export async function planUninstall(
   const others = without(inventory.objects.filter(isCrd), crds.ours);
   // A purge takes every CRD of ours, also one that later versions no longer install.
   const objects = o.isPurge ? union(inventory.objects, crds.ours) : inventory.objects;
-  return {
+  const plan = {
     inventory: { ...inventory, objects: without(objects, others) },
     released: crds.released,
     dependents: await findDependents(client),
   };
+  return { ...plan, ...(await foresee(client, plan, { ...o, isRecorded: recorded !== undefined })) };
+}
+
+/** What an uninstall would delete and keep, in its order, without doing any of it. */
+async function foresee(
+  client: KubeClient,
+  plan: Pick<UninstallPlan, 'inventory' | 'released' | 'dependents'>,
+  { namespace, isPurge, isRecorded }: { namespace: string; isPurge: boolean; isRecorded: boolean },
+): Promise<Pick<UninstallPlan, 'removals' | 'kept'>> {
+  const objects = plan.inventory.objects.toReversed();
+  const [live, generated, waypoints] = await Promise.all([
+    mapConcurrently(objects, (object) => client.getOrUndefined<KubeObject>(refOf(object))),
+    findGenerated(client, namespace),
+    isPurge ? waypointGateways(client) : [],
+  ]);
+  const there = objects.filter((_, index) => live[index] !== undefined);
+  const names = (of: (object: KubeObject) => boolean): string[] => there.filter(of).map(nameOf);
+  const removals = [
+    ...names(isWorkload),
+    ...generated.filter((g) => isRemoved(g, isPurge)).map(generatedName),
+    ...names((object) => !isWorkload(object) && !isKeptForLater(object)),
+    ...waypoints.map(generatedName),
+    ...(isPurge ? names(isCrd) : []),
+    ...(isRecorded ? [recordName(namespace)] : []),
+  ];
+  const going = new Set(removals);
+  const workloads = there.filter(isWorkload).map(({ metadata }) => metadata.name);
+  const whyNamespace = isPurge
+    ? await whyMeshNamespaceStays(client, namespace, (object, kind) => {
+        if (going.has(`${kind} ${namespace}/${object.metadata.name}`)) return true;
+        return kind === pods.kind && isPodOf(object, workloads);
+      })
+    : undefined;
+  const isNamespaceThere =
+    isPurge &&
+    (await client.getOrUndefined<Namespace>({ resource: namespaces, name: namespace })) !== undefined;
+  if (isNamespaceThere && whyNamespace === undefined) removals.push(`Namespace ${namespace}`);
+  const authority = generated.filter((g) => !isRemoved(g, isPurge)).map(generatedName);
+  return { removals, kept: keptOf(plan, { namespace, isPurge, whyNamespace, authority }) };
+}
+
+/** Whether a pod was made by one of these Deployments and DaemonSets. */
+function isPodOf({ metadata }: KubeObject, workloads: readonly string[]): boolean {
+  const owner = metadata.ownerReferences?.find((reference) => reference.controller === true);
+  return workloads.some((name) => owner?.name === name || owner?.name.startsWith(`${name}-`) === true);
+}
+
+/** What stays on purpose. */
+function keptOf(
+  plan: Pick<UninstallPlan, 'inventory' | 'released' | 'dependents'>,
+  o: {
+    readonly namespace: string;
+    readonly isPurge: boolean;
+    /** Of a purge: why the namespace stays. */
+    readonly whyNamespace: string | undefined;
+    readonly authority: readonly string[];
+  },
+): readonly Kept[] {
+  const crds = plan.inventory.objects.toReversed().filter(isCrd);
+  return [
+    ...plan.released.map((crd) => ({
+      object: nameOf(crd),
+      why: `${declarerOf(crd)} replaced it, it is theirs`,
+    })),
+    ...(o.isPurge
+      ? []
+      : crds.map((crd) => ({
+          object: nameOf(crd),
+          why: 'deleting it would delete your configuration (--purge)',
+        }))),
+    ...(o.isPurge
+      ? []
+      : [{ object: `Namespace ${o.namespace}`, why: 'it holds the certificate authority (--purge)' }]),
+    ...(o.whyNamespace === undefined ? [] : [{ object: `Namespace ${o.namespace}`, why: o.whyNamespace }]),
+    ...o.authority.map((object) => ({
+      object,
+      why: 'a later installation goes on with the same certificate authority (--purge)',
+    })),
+    ...plan.dependents.namespaces.map((name) => ({
+      object: `label ${dataplaneMode}=ambient of Namespace ${name}`,
+      why: 'it says what you want; a later installation takes its pods in again (meshctl unenroll)',
+    })),
+  ];
 }
 
 /** The CRDs that are ours, and those that became somebody else's and still carry something of ours. */
@@ -115,6 +208,24 @@ function isCrd(object: KubeObject): boolean {
   return object.kind === customResourceDefinitions.kind;
 }
 
+function isWorkload({ kind }: KubeObject): boolean {
+  return kind === 'DaemonSet' || kind === 'Deployment';
+}
+
+/** Not deleted with the other objects: only by a purge, and at the end. */
+function isKeptForLater(object: KubeObject): boolean {
+  return isCrd(object) || object.kind === namespaces.kind;
+}
+
+/** The authority outlives an uninstall: certificates of a later installation are then trusted by what still runs. */
+function isRemoved({ name }: GeneratedObject, isPurge: boolean): boolean {
+  return isPurge || !authoritySecrets.includes(name);
+}
+
+function recordName(namespace: string): string {
+  return `${configMaps.kind} ${namespace}/${inventoryName}`;
+}
+
 /**
  * Takes the mesh away in the order that keeps pods talking: nodes release their pods
  * while everything runs, then the workloads end, then the objects go, last the record
@@ -133,9 +244,6 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   /** What is kept of the certificate authority. */
   const authority: string[] = [];
   const objects = plan.inventory.objects.toReversed();
-  const isWorkload = (o: KubeObject): boolean => o.kind === 'DaemonSet' || o.kind === 'Deployment';
-  const isRemoved = (g: GeneratedObject): boolean => request.isPurge || !authoritySecrets.includes(g.name);
-  const isKeptForLater = (o: KubeObject): boolean => isCrd(o) || o.kind === 'Namespace';
 
   const remove = async (group: readonly KubeObject[]): Promise<void> => {
     const gone = await mapConcurrently(group, async (o) => {
@@ -154,8 +262,8 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
   // Only now: a running controller would make them again.
   await during(reporter, 'Objects made by the controller', async (step) => {
     const found = await findGenerated(client, namespace);
-    const generated = found.filter(isRemoved);
-    authority.push(...found.filter((g) => !isRemoved(g)).map(generatedName));
+    const generated = found.filter((g) => isRemoved(g, request.isPurge));
+    authority.push(...found.filter((g) => !isRemoved(g, request.isPurge)).map(generatedName));
     await mapConcurrently(generated, (g) => client.delete(g));
     removed.push(...generated.map(generatedName));
     await Promise.all([resetGatewayStatus(client), removeStaleConditions(client)]);
@@ -185,38 +293,18 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
     });
   }
   for (const { metadata } of plan.released) await releaseCrd(client, metadata.name, reporter);
-  await client.delete({ resource: configMaps, name: inventoryName, namespace });
-  const kept: { object: string; why: string }[] = plan.released.map((crd) => ({
-    object: nameOf(crd),
-    why: `${declarerOf(crd)} replaced it, it is theirs`,
-  }));
+  if (await client.delete({ resource: configMaps, name: inventoryName, namespace })) {
+    removed.push(recordName(namespace));
+  }
+  let whyNamespace: string | undefined;
   if (request.isPurge) {
-    const whyNamespace = await removeMeshNamespace(client, namespace);
+    whyNamespace = await removeMeshNamespace(client, namespace);
     if (whyNamespace === undefined) {
       removed.push(`Namespace ${namespace}`);
       await waitForNamespaceToEnd(request);
-    } else {
-      kept.push({ object: `Namespace ${namespace}`, why: whyNamespace });
     }
-  } else {
-    kept.push(
-      ...crds.map((o) => ({
-        object: nameOf(o),
-        why: 'deleting it would delete your configuration (--purge)',
-      })),
-      { object: `Namespace ${namespace}`, why: 'it holds the certificate authority (--purge)' },
-      ...authority.map((object) => ({
-        object,
-        why: 'a later installation goes on with the same certificate authority (--purge)',
-      })),
-    );
   }
-  kept.push(
-    ...plan.dependents.namespaces.map((name) => ({
-      object: `label ${dataplaneMode}=ambient of Namespace ${name}`,
-      why: 'it says what you want; a later installation takes its pods in again (meshctl unenroll)',
-    })),
-  );
+  const kept = keptOf(plan, { namespace, isPurge: request.isPurge, whyNamespace, authority });
   return { nodes, removed, kept, left: await findLeft(request, objects, nodes) };
 }
 
@@ -249,7 +337,7 @@ async function waitForPodsToEnd(
   selections: readonly PodSelection[],
   onWait: (text: string) => void,
 ): Promise<void> {
-  const deadline = performance.now() + request.timeoutMs;
+  const deadline = deadlineOf(request);
   for (;;) {
     request.signal.throwIfAborted();
     const lists = await Promise.all(selections.map((selection) => request.client.list<Pod>(pods, selection)));
@@ -275,8 +363,8 @@ async function findLeft(
   const onNodes = nodes.flatMap((n) => n.left.map((text) => `node ${n.node}: ${text}`));
   const expected = objects.filter((o) => o.kind !== 'Namespace' && (request.isPurge || !isCrd(o)));
   const live = await mapConcurrently(expected, (o) => client.getOrUndefined<KubeObject>(refOf(o)));
-  const generated = (await findGenerated(client, request.namespace)).filter(
-    (g) => request.isPurge || !authoritySecrets.includes(g.name),
+  const generated = (await findGenerated(client, request.namespace)).filter((g) =>
+    isRemoved(g, request.isPurge),
   );
   const crds = request.isPurge ? (await markedCrds(client)).ours : [];
   return [
@@ -299,10 +387,15 @@ async function waypointGateways(client: KubeClient): Promise<GeneratedObject[]> 
     }));
 }
 
+/** The end of a wait that begins now. */
+function deadlineOf({ timeoutMs, deadlineMs = Number.POSITIVE_INFINITY }: UninstallRequest): number {
+  return Math.min(performance.now() + timeoutMs, deadlineMs);
+}
+
 /** @throws MESH0310 when it does not go within the time */
 async function waitForNamespaceToEnd(request: UninstallRequest): Promise<void> {
   const { client, namespace, signal, reporter } = request;
-  const deadline = performance.now() + request.timeoutMs;
+  const deadline = deadlineOf(request);
   await during(reporter, `Namespace ${namespace}`, async (step) => {
     for (;;) {
       signal.throwIfAborted();

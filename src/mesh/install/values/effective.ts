@@ -1,6 +1,7 @@
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { Finding } from '../../inspect/findings/finding.js';
 import { mapIn, type TemplateFiles } from '../../templates/files.js';
+import { withPlainLogLevel } from './log-level.js';
 import { defaultProfile, platformValues, profileValues } from './profile.js';
 import { ValuesSchema, withoutNulls } from './schema.js';
 import { requireSupported, valueFindings } from './supported.js';
@@ -98,7 +99,7 @@ export function effectiveValues(files: TemplateFiles, options: LayerOptions): Ef
   ];
   const merged = layers.reduce(mergeValues);
   const tag = merged['tag'] === '' || merged['tag'] === undefined ? options.clientVersion : merged['tag'];
-  const spec = { ...merged, tag, revision: merged['revision'] || 'default' };
+  const spec = withPlainLogLevel({ ...merged, tag, revision: merged['revision'] || 'default' });
   return { profile, platform, given, spec, findings: valueFindings(spec, given) };
 }
 

@@ -17,6 +17,7 @@ import { type Inventory, inventoryName, readInventory } from '../apply/inventory
 import { renderInstallation } from '../render/installation.js';
 import { readTemplateFiles } from '../../templates/files.js';
 import { effectiveValues } from '../values/effective.js';
+import { valueLeaves } from '../values/reversions.js';
 import { checkConfiguration, checkedResources } from '../../inspect/checks/configuration-checks.js';
 import type { Configuration } from '../../inspect/configuration/configuration.js';
 import { readConfiguration } from '../../inspect/configuration/live-configuration.js';
@@ -92,16 +93,45 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     code: 'MESH0336',
     problem: inventory.isComplete ? undefined : 'was interrupted, and is in place in part only',
     about: record,
-    fix: `meshctl install${namespace === 'istio-system' ? '' : ` --istio-namespace ${namespace}`}`,
+    fix: installCommand(inventory, namespace),
   });
+  /** What lacks follows from the interruption, as far as anybody can tell. */
+  const asConsequence = (finding: Finding): Finding =>
+    inventory.isComplete || finding.subject?.kind === 'Node'
+      ? finding
+      : { ...finding, dependsOn: [...(finding.dependsOn ?? []), record] };
   const { version, profile } = inventory;
   const checks = [finished, ...groups.flat(), ...checkHonored(configuration)];
   const findings = foldFindings([
-    ...runtime,
-    ...checks.flatMap(({ finding }) => finding ?? []),
+    ...runtime.map(asConsequence),
+    ...checks
+      .flatMap((made) => (made.finding === undefined || made === finished ? [] : made.finding))
+      .map(asConsequence),
+    ...(finished.finding === undefined ? [] : [finished.finding]),
     ...checkConfiguration(configuration),
   ]);
   return { version, profile, namespace, checks, findings };
+}
+
+const repeatedMax = 8;
+
+/** The install that goes on where this one stopped: with the same values, or it would take them back. */
+function installCommand({ given }: Inventory, namespace: string): string {
+  const command = [
+    'meshctl install',
+    ...(namespace === 'istio-system' ? [] : [`--istio-namespace ${namespace}`]),
+  ];
+  const leaves = valueLeaves(given);
+  // Lists and texts with blanks are no matter of a line, and may hold secrets.
+  const isPlain = leaves.every(
+    ({ value }) => typeof value !== 'object' && /^[\w.:/@-]*$/.test(String(value)),
+  );
+  if (isPlain && leaves.length <= repeatedMax) {
+    return [...command, ...leaves.map(({ path, value }) => `--set ${path.join('.')}=${String(value)}`)].join(
+      ' ',
+    );
+  }
+  return `${command.join(' ')}, with the values it was given (-f, --set)`;
 }
 
 /** CRDs the installation relies on, also those that somebody else installed. */

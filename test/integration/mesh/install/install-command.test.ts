@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readInventory } from '#mesh/install/apply/inventory.js';
-import { customResourceDefinitions, daemonSets, deployments, namespaces } from '#base/kube/resource.js';
+import {
+  customResourceDefinitions,
+  daemonSets,
+  deployments,
+  namespaces,
+  resourceQuotas,
+} from '#base/kube/resource.js';
 import type { Deployment } from '#base/kube/types.js';
 import { CliUnderTest } from './cli-under-test.js';
 
@@ -126,6 +132,50 @@ describe('an installation', () => {
     expect(await env()).not.toContain('EXTRA');
   });
 
+  it('says what it takes back because it was not given again, before it does', async () => {
+    await apply('--set', 'values.pilot.env.EXTRA=1', '--set', 'values.global.logging.level=debug');
+    const { stdout, stderr } = await cluster.meshctl(...install, '--set', 'values.pilot.env.EXTRA=2');
+    const path = 'values.global.logging.level';
+    expect(stderr).toContain(`reverts: ${path} from debug to info`);
+    expect(stderr).not.toContain('reverts: values.pilot');
+    expect(JSON.parse(stdout)).toMatchObject({ reverts: [{ path, before: 'debug', after: 'info' }] });
+    expect(JSON.parse((await cluster.meshctl(...install, '--dry-run')).stdout)).toMatchObject({
+      reverts: [{ path: 'values.pilot.env.EXTRA', before: '2', after: null }],
+    });
+  });
+
+  it('tells what stands against it before it writes', async () => {
+    const quota = {
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'tight' },
+      spec: { hard: { pods: '0', 'limits.cpu': '1' } },
+    };
+    await cluster.client.create(resourceQuotas, quota, { namespace: system });
+    const { stdout, stderr } = await cluster.meshctl(...install);
+    expect(stderr).toMatch(/MESH0340 Namespace istio-system: ResourceQuota tight admits 0 more pods/);
+    expect(stderr).toMatch(/refuses pods without limits\.cpu/);
+    expect((JSON.parse(stdout) as { findings: { code: string }[] }).findings).toContainEqual(
+      expect.objectContaining({ code: 'MESH0340' }),
+    );
+    await cluster.client.delete({ resource: resourceQuotas, namespace: system, name: 'tight' });
+  });
+
+  it('one that was interrupted is one finding, with the command that goes on', async () => {
+    const set = ['--set', 'values.pilot.env.W=1'];
+    await cluster.meshctl('install', '--yes', '--timeout', '6s', ...set);
+    const result = await cluster.meshctl('verify-install', '-o', 'json');
+    expect(result.code).toBe(1);
+    const { findings } = JSON.parse(result.stdout) as {
+      findings: { code: string; severity: string; fix?: string; consequences?: unknown[] }[];
+    };
+    const errors = findings.filter(({ severity, code }) => severity === 'error' && code !== 'MESH0957');
+    expect(errors.map(({ code }) => code)).toEqual(['MESH0336']);
+    expect(errors[0]?.fix).toBe('meshctl install --set values.pilot.env.W=1');
+    expect(errors[0]?.consequences?.length).toBeGreaterThan(1);
+    await apply();
+  });
+
   it('prunes components that were switched off, and keeps CRDs', async () => {
     const crds = (await cluster.client.list(customResourceDefinitions)).length;
     const document = await apply('--profile', 'minimal');
@@ -140,7 +190,7 @@ describe('an installation', () => {
       'install',
       '--yes',
       '--timeout',
-      '1s',
+      '6s',
       '--set',
       'values.pilot.env.W=1',
       '-o',

@@ -42,7 +42,7 @@ afterEach(() => cluster.stop());
 async function run(isPurge: boolean): Promise<UninstallReport> {
   const { client, signal, notes } = cluster;
   const plan = await planUninstall(client, { namespace: meshNamespace, isPurge });
-  return uninstall(plan, {
+  const report = await uninstall(plan, {
     client,
     namespace: meshNamespace,
     isPurge,
@@ -52,6 +52,10 @@ async function run(isPurge: boolean): Promise<UninstallReport> {
     signal,
     reporter: notes,
   });
+  // What a dry run shows is what is done.
+  expect([...plan.removals].sort()).toEqual([...report.removed].sort());
+  expect([...plan.kept]).toEqual([...report.kept]);
+  return report;
 }
 
 const authority = async (): Promise<string[]> =>

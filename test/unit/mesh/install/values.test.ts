@@ -9,6 +9,7 @@ import {
   supportedValues,
   type ValuesRequest,
 } from '#mesh/install/values/effective.js';
+import { reversions } from '#mesh/install/values/reversions.js';
 import { mergeValues, valueAt } from '#mesh/templates/values.js';
 
 const files = readTemplateFiles();
@@ -217,5 +218,46 @@ describe('mergeValues', () => {
 
   it('merges maps, replaces lists, drops nulls', () => {
     expect(merged).toEqual({ a: { b: 3, c: 2 }, l: [9], s: {} });
+  });
+});
+
+describe('the log level', () => {
+  const levelOf = (level: string) =>
+    valueAt(effective({ set: [`values.global.logging.level=${level}`] }), [
+      'values',
+      'global',
+      'logging',
+      'level',
+    ]);
+
+  it.each([
+    ['debug', 'debug'],
+    ['default:debug', 'debug'],
+    ['ads:debug\\,default:warn', 'warn,ads:debug'],
+    ['ads:debug', 'info,ads:debug'],
+  ])('%s is written as every component reads it', (given, expected) => {
+    expect(levelOf(given)).toBe(expected);
+  });
+});
+
+describe('reversions', () => {
+  const next = (set: string[]) => {
+    const given = givenValues(files, { set });
+    return effectiveValues(files, { given, platform: '', clientVersion: '9.9.9' });
+  };
+  const earlier = {
+    profile: 'minimal',
+    tag: '1.0',
+    values: { pilot: { env: { A: '1' } }, global: { logging: { level: 'info' } } },
+  };
+
+  it('are what was given before, is not given now, and becomes another', () => {
+    expect(reversions(earlier, next(['values.pilot.env.A=2']))).toEqual([
+      { path: 'profile', before: 'minimal', after: 'ambient' },
+      { path: 'tag', before: '1.0', after: '9.9.9' },
+    ]);
+    expect(reversions(earlier, next(['profile=minimal', 'tag=1.0']))).toEqual([
+      { path: 'values.pilot.env.A', before: '1', after: undefined },
+    ]);
   });
 });
