@@ -17,6 +17,8 @@ export interface PodCapture {
   readonly rules: {
     readonly ok: boolean;
     readonly missing: readonly string[];
+    /** Rules of others that come before the mesh's or defeat them; older agents do not tell. */
+    readonly overriding?: readonly string[];
     /** Rules, chains and routes of the mesh that are there; older agents do not tell. */
     readonly presentCount?: number;
   };

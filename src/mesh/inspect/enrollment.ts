@@ -278,11 +278,15 @@ function missingCapture(witnesses: NodeWitnesses | undefined, capture: PodCaptur
   if (capture === undefined) return ['the CNI agent does not know the pod'];
   const shownMax = 3;
   const silent = capturePorts.filter((port) => capture.listeners[port] !== true);
+  const { ok, missing, overriding = [] } = capture.rules;
   return [
     ...(capture.error === undefined ? [] : [capture.error]),
-    ...(capture.rules.ok
+    ...(overriding.length === 0
       ? []
-      : [`redirection rules missing: ${capture.rules.missing.slice(0, shownMax).join('; ') || 'all'}`]),
+      : [`redirection overridden by rules of others: ${overriding.slice(0, shownMax).join('; ')}`]),
+    ...(ok || (missing.length === 0 && overriding.length > 0)
+      ? []
+      : [`redirection rules missing: ${missing.slice(0, shownMax).join('; ') || 'all'}`]),
     ...(silent.length === 0 ? [] : [`nothing listens on ${silent.join(', ')}`]),
   ];
 }

@@ -184,6 +184,13 @@ export const inspectCodes = {
       'It is not scheduled, waits for an image or a volume, or its network is not there yet: nothing can be captured.',
     fix: 'The message and its events say what it waits for.',
   },
+  MESH0938: {
+    kind: 'failed',
+    title: 'a rule in the pod overrides its redirection',
+    cause:
+      'Somebody with NET_ADMIN in the network namespace of the pod (a container of it, a VPN client, a debugger) wrote an iptables rule with which traffic does not come to the rules of the mesh: it leaves and arrives in plaintext. The CNI agent puts its own rules before such a rule within seconds and records an event of the pod (MeshRedirectionOverridden); a rule that switches tracking off (NOTRACK) or sets the mark of the proxy works wherever it stands, and is only reported.',
+    fix: 'Remove the rule, and what writes it; or restart the pod.',
+  },
   MESH0956: {
     kind: 'failed',
     title: 'no mesh is installed there',

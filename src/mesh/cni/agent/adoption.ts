@@ -62,8 +62,10 @@ async function adopt(
   const record = mesh.get(workload.uid);
   if (!reconcileOnStartup || record === undefined) return;
   try {
-    const repaired = await mesh.repair(record);
-    if (repaired.length > 0) log.warn('rules of a running pod repaired', { pod: podKeyOf(pod), repaired });
+    const { repaired, ahead } = await mesh.repair(record);
+    if (repaired.length > 0 || ahead.length > 0) {
+      log.warn('rules of a running pod repaired', { pod: podKeyOf(pod), repaired, ahead });
+    }
   } catch (error) {
     log.warn('rules of a running pod could not be checked', { pod: podKeyOf(pod), error: messageOf(error) });
   }

@@ -3,7 +3,7 @@ import type { Pod } from '#base/kube/types.js';
 import type { PodRedirection } from '../redirection/pod-redirection.js';
 import type { PodMesh } from './pod-mesh.js';
 
-/** What is missing of a pod's redirection right now, in words; nothing when the agent did not capture the pod. */
+/** What is missing of a pod's redirection right now, or overrides it, in words; nothing when the agent did not capture the pod. */
 export async function checkCapture(
   deps: { readonly pods: Reflector<Pod>; readonly mesh: PodMesh; readonly redirection: PodRedirection },
   { namespace, name }: { readonly namespace: string; readonly name: string },
@@ -13,7 +13,12 @@ export async function checkCapture(
   if (netns === undefined) return [];
   try {
     const rules = deps.mesh.get(uid)?.rules;
-    return rules === undefined ? [] : (await deps.redirection.inspect(netns.fd, rules)).missing;
+    if (rules === undefined) return [];
+    const found = await deps.redirection.inspect(netns.fd, rules);
+    return [
+      ...found.missing,
+      ...[...found.unexpected, ...found.ahead, ...found.immovable].map((rule) => `overridden by ${rule}`),
+    ];
   } finally {
     netns.release();
   }

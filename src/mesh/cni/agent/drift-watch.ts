@@ -1,6 +1,7 @@
 import { pause } from '#base/system/until.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Logger } from '#base/telemetry/log.js';
+import type { ZdsWorkload } from '../zds/messages.js';
 import type { HostProbes } from '../redirection/host-probes.js';
 import type { AgentMetrics } from './agent-metrics.js';
 import type { NodeAgent } from './node-agent.js';
@@ -12,6 +13,8 @@ export interface DriftWatchDeps {
   readonly hostProbes: HostProbes;
   readonly metrics: AgentMetrics;
   readonly log: Logger;
+  /** Tells the owners of a pod that rules in it kept its traffic from the proxy; never rejects. */
+  readonly reportOverride: (pod: ZdsWorkload, message: string) => Promise<void>;
   /** Pause between two rounds over all pods, milliseconds. */
   readonly intervalMs: number;
 }
@@ -36,10 +39,13 @@ export async function watchDrift(deps: DriftWatchDeps, signal: AbortSignal): Pro
           // Read again: it may have left while this waited for its turn.
           const pod = mesh.get(workload.uid);
           if (pod === undefined || agent.isDraining) return;
-          const repaired = await mesh.repair(pod);
-          if (repaired.length === 0) return;
+          const { repaired, ahead } = await mesh.repair(pod);
+          if (repaired.length === 0 && ahead.length === 0) return;
           metrics.reconcileEvents.inc({ type: 'drift' });
-          log.warn('redirection of a pod repaired', { pod: key, repaired });
+          log.warn('redirection of a pod repaired', { pod: key, repaired, ahead });
+          if (ahead.length === 0) return;
+          const came = `rules in the network namespace of the pod came before those of the mesh: ${ahead.join('; ')}`;
+          await deps.reportOverride(workload, `${came}. The mesh's go first again.`);
         }),
       );
       await pause(Math.max(0, perPodMinMs - (performance.now() - startedAt)), signal);

@@ -22,10 +22,12 @@ export interface PodReport {
   /** What the labels ask for, and why. */
   readonly wanted: { readonly enroll: boolean; readonly reason: string };
   readonly netnsInode: string | null;
-  /** Observed in the pod's namespace while answering: are all capture rules there, and how many rules, chains and routes of the mesh are? */
+  /** Observed in the pod's namespace while answering: are all capture rules there and in effect, and how many rules, chains and routes of the mesh are? */
   readonly rules: {
     readonly ok: boolean;
     readonly missing: readonly string[];
+    /** Rules of others with which packets do not come to the capture rules that are there. */
+    readonly overriding: readonly string[];
     readonly presentCount: number;
   };
   /** Observed likewise: ports of the proxy with a listening socket. */
@@ -100,7 +102,7 @@ async function observePod(deps: ReportDeps, pod: Pod): Promise<PodReport> {
   };
   const unseen = {
     netnsInode: null,
-    rules: { ok: false, missing: [], presentCount: 0 },
+    rules: { ok: false, missing: [], overriding: [], presentCount: 0 },
     listeners: { '15001': false, '15006': false, '15008': false },
   };
   const lastError = deps.agent.errorOf(podKeyOf(pod));
@@ -126,14 +128,20 @@ function wantedOf(decision: EnrollmentDecision | undefined): PodReport['wanted']
 
 async function observeNetns(deps: ReportDeps, pod: Pod, netns: NetnsHandle) {
   const rules = deps.mesh.get(pod.metadata.uid ?? '')?.rules ?? deps.agent.rulesFor(pod);
-  const { missing: missingRules, present } = await deps.redirection.inspect(netns.fd, rules);
+  const found = await deps.redirection.inspect(netns.fd, rules);
   const uncaptured = deps.redirection
     .uncaptured(netns.fd)
     .map((ip) => `v6: IPv6 is not captured here, and the pod has ${ip}`);
-  const missing = [...missingRules, ...uncaptured];
+  const missing = [...found.missing, ...uncaptured];
+  const overriding = [...found.unexpected, ...found.ahead, ...found.immovable];
   return {
     netnsInode: String(netns.inode),
-    rules: { ok: missing.length === 0, missing, presentCount: present.length },
+    rules: {
+      ok: missing.length === 0 && overriding.length === 0,
+      missing,
+      overriding,
+      presentCount: found.present.length,
+    },
     listeners: listenersIn(netns.fd),
   };
 }

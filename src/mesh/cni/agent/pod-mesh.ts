@@ -33,6 +33,14 @@ export interface PodMeshDeps {
   readonly leaveGraceMs: number;
 }
 
+/** What {@link PodMesh.repair} found and put right. */
+export interface Repair {
+  /** Rules of ours that were missing, and rules in our chains that are not ours. */
+  readonly repaired: readonly string[];
+  /** Rules of others that came before ours. */
+  readonly ahead: readonly string[];
+}
+
 /** A pod to enroll, with the namespace it was found in. The handle is retained when it is kept. */
 export interface EnrollRequest {
   readonly workload: ZdsWorkload;
@@ -141,13 +149,14 @@ export class PodMesh {
     if (pod !== undefined) await this.#deps.annotate(pod.workload, pod.state);
   }
 
-  /** Puts back rules that are missing; returns what was. The pod must have a namespace. */
-  async repair(pod: EnrolledPod): Promise<readonly string[]> {
-    if (pod.netns === undefined) return [];
+  /** Puts back rules that are missing or came too late; returns what was. The pod must have a namespace. */
+  async repair(pod: EnrolledPod): Promise<Repair> {
+    if (pod.netns === undefined) return { repaired: [], ahead: [] };
     pod.netns.retain();
     try {
-      const { missing, unexpected } = await this.#deps.redirection.apply(pod.netns.fd, pod.rules);
-      return [...missing, ...unexpected.map((rule) => `unexpected ${rule}`)];
+      const found = await this.#deps.redirection.apply(pod.netns.fd, pod.rules);
+      const repaired = [...found.missing, ...found.unexpected.map((rule) => `unexpected ${rule}`)];
+      return { repaired, ahead: found.ahead };
     } finally {
       pod.netns.release();
     }

@@ -17,7 +17,7 @@ import { depart } from './depart.js';
 import { decideDeparture } from './departure.js';
 import { watchDrift } from './drift-watch.js';
 import { type NodeContext, openNode } from './node-context.js';
-import { recordNodeEvent } from './node-event.js';
+import { recordNodeEvent, recordPodEvent } from './agent-event.js';
 import { pluginFolder } from './plugin-of-node.js';
 import { isTerminal } from './pod-facts.js';
 import { sweepReleased } from './release-sweep.js';
@@ -110,7 +110,22 @@ export async function runAgent({ config, client, signal }: RunAgentDeps): Promis
       installer.run(work.signal),
       sweepReleased({ pods, agent, mesh, log }, work.signal),
       watchDrift(
-        { mesh, agent, hostProbes, metrics: parts.metrics, log, intervalMs: config.driftIntervalMs },
+        {
+          mesh,
+          agent,
+          hostProbes,
+          metrics: parts.metrics,
+          log,
+          intervalMs: config.driftIntervalMs,
+          reportOverride: (pod, message) =>
+            recordPodEvent(client, pod, {
+              nodeName: config.nodeName,
+              type: 'Warning',
+              reason: 'MeshRedirectionOverridden',
+              message,
+              log,
+            }),
+        },
         work.signal,
       ),
     );

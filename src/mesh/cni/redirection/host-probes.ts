@@ -188,12 +188,7 @@ export class HostProbes {
     const wanted = this.#rules(family);
     const delta = compareRules(wanted, observed);
     if (delta.missing.length === 0 && delta.unexpected.length === 0) return;
-    // The jump goes first: a masquerade rule before it would win.
-    const input = restoreInput(wanted, observed).replace(
-      `-A POSTROUTING -j ${postroutingChain}`,
-      `-I POSTROUTING 1 -j ${postroutingChain}`,
-    );
-    await restoreRules(this.#options.target, family, input);
+    await restoreRules(this.#options.target, family, restoreInput(wanted, observed));
   }
 }
 

@@ -4,6 +4,7 @@ import { run } from '#base/system/run.js';
 import { type IptablesBackend, type IptablesTarget, restoreRules } from './iptables.js';
 import { setLoosePickup } from './loose-pickup.js';
 import { addressesInNetns, ipv6StateIn } from './netns-view.js';
+import { overridingRules } from './overriding-rules.js';
 import { compareRules, describeRule, meshRules, type PodRuleOptions, podRules } from './pod-rules.js';
 import { type FamilyState, readPodState } from './pod-state.js';
 import { addPolicyRouting, type PolicyRoutingState, removePolicyRouting } from './policy-routing.js';
@@ -22,6 +23,10 @@ export interface PodRedirectionOptions {
 export interface RedirectionState {
   readonly missing: readonly string[];
   readonly unexpected: readonly string[];
+  /** Rules of others that come before ours and can end the way of a packet; {@link PodRedirection.apply} goes before them. */
+  readonly ahead: readonly string[];
+  /** Rules of others that defeat ours wherever those stand. */
+  readonly immovable: readonly string[];
   /** Everything of the mesh that is there, wanted or not. */
   readonly present: readonly string[];
 }
@@ -45,7 +50,7 @@ export class PodRedirection {
     return setLoosePickup(netns, false);
   }
 
-  /** Brings the namespace to the wanted state; returns what had been missing. Throws MESH0701, MESH0702. */
+  /** Brings the namespace to the wanted state; returns what it was before. Throws MESH0701, MESH0702. */
   async apply(netns: number, rules: PodRuleOptions, signal?: AbortSignal): Promise<RedirectionState> {
     const target = this.#target(netns, signal);
     const state = await readPodState(target, this.#families(netns));
@@ -57,7 +62,8 @@ export class PodRedirection {
       }
       const wanted = podRules(family, rules);
       const delta = compareRules(wanted, observed);
-      if (delta.missing.length > 0 || delta.unexpected.length > 0) {
+      const isBehind = overridingRules(wanted, observed).ahead.length > 0;
+      if (delta.missing.length > 0 || delta.unexpected.length > 0 || isBehind) {
         await restoreRules(target, family, restoreInput(wanted, observed));
       }
     }
@@ -129,12 +135,18 @@ function compareState(
 ): RedirectionState {
   const missing: string[] = [];
   const unexpected: string[] = [];
+  const ahead: string[] = [];
+  const immovable: string[] = [];
   for (const [family, { rules: observed, routing }] of state) {
-    const delta = compareRules(podRules(family, rules), observed);
+    const wanted = podRules(family, rules);
+    const delta = compareRules(wanted, observed);
+    const overriding = overridingRules(wanted, observed);
+    ahead.push(...labeled(family, overriding.ahead.map(describeRule)));
+    immovable.push(...labeled(family, overriding.immovable.map(describeRule)));
     missing.push(...labeled(family, [...routingMissing(netns, family, routing), ...delta.missing]));
     unexpected.push(...labeled(family, delta.unexpected));
   }
-  return { missing, unexpected, present: presentIn(state) };
+  return { missing, unexpected, ahead, immovable, present: presentIn(state) };
 }
 
 /** Rules, chains and routes of the mesh, in words. */

@@ -125,7 +125,7 @@ export interface RuleDelta {
 
 /**
  * Compares wanted rules with a namespace's, chain by chain and in order. Rules of
- * others in the built-in chains are ignored: only our jumps must be among them.
+ * others in the built-in chains are ignored: whether one defeats ours is told by `overridingRules`.
  */
 export function compareRules(wanted: readonly Rule[], observed: RuleSet): RuleDelta {
   const missing: string[] = [];

@@ -6,7 +6,8 @@ const builtinChains = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POST
 /**
  * Input for `iptables-restore --noflush` that replaces whatever the mesh has in a
  * namespace by `wanted`, one commit per table: within a table there is no moment
- * with half the rules. An empty `wanted` removes everything of ours.
+ * with half the rules. Our jumps go first in the kernel's own chains: a rule of others before
+ * them would win. An empty `wanted` removes everything of ours.
  */
 export function restoreInput(wanted: readonly Rule[], observed: RuleSet): string {
   const old = meshRules(observed);
@@ -27,7 +28,7 @@ export function restoreInput(wanted: readonly Rule[], observed: RuleSet): string
     for (const rule of oldRules) {
       if (builtinChains.has(rule.chain)) lines.push(removal(rule));
     }
-    for (const rule of rules) lines.push(`-A ${rule.chain} ${rule.spec}`);
+    for (const rule of rules) lines.push(addition(rule));
     for (const chain of oldChains) {
       if (!chains.includes(chain)) lines.push(`-X ${chain}`);
     }
@@ -50,6 +51,10 @@ export function jumpRemovalInput(observed: RuleSet): string {
     if (inTable.length > 0) input += [`*${table}`, ...inTable.map(removal), 'COMMIT', ''].join('\n');
   }
   return input;
+}
+
+function addition({ chain, spec }: Rule): string {
+  return builtinChains.has(chain) ? `-I ${chain} 1 ${spec}` : `-A ${chain} ${spec}`;
 }
 
 function removal({ chain, spec }: Rule): string {

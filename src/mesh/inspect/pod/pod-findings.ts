@@ -92,8 +92,17 @@ function captureFindings(evidence: PodEvidence): Finding[] {
       : [];
   }
   const findings: Finding[] = [];
-  if (intent.isEnrolled && !isCaptured(capture)) {
-    const missing = missingCapture(capture).join('; ');
+  const missing = missingCapture(capture).join('; ');
+  const [override, ...more] = capture.rules.overriding ?? [];
+  if (intent.isEnrolled && override !== undefined) {
+    findings.push(
+      finding('error', 'MESH0938', `a rule in the pod overrides its redirection: ${ruleText(override)}`, {
+        evidence: more.map(ruleText),
+        fix: `remove it in the pod's network namespace: ${ruleText(override).replace(' -A ', ' -D ')}`,
+      }),
+    );
+  }
+  if (intent.isEnrolled && !isCaptured(capture) && missing !== '') {
     findings.push(
       finding('error', 'MESH0920', `enrolled by ${intent.reason}, but not captured (${missing})`, {
         dependsOn: nodeParts(evidence),
@@ -116,11 +125,18 @@ function captureFindings(evidence: PodEvidence): Finding[] {
   return findings;
 }
 
+/** `v6: -t nat -A OUTPUT -j ACCEPT` as a command. */
+function ruleText(rule: string): string {
+  return rule.replace(/^v4: /, 'iptables ').replace(/^v6: /, 'ip6tables ');
+}
+
 function missingCapture(capture: PodCapture): string[] {
+  const { ok, missing, overriding = [] } = capture.rules;
+  const rulesMissing = ok || missing.length > 0 || overriding.length > 0 ? missing : ['all'];
   const dead = capturePorts.filter((port) => capture.listeners[port] !== true);
   return [
     ...(capture.error === undefined ? [] : [capture.error]),
-    ...(capture.rules.ok ? [] : [`rules missing: ${capture.rules.missing.slice(0, 3).join('; ')}`]),
+    ...(rulesMissing.length === 0 ? [] : [`rules missing: ${rulesMissing.slice(0, 3).join('; ')}`]),
     ...(dead.length === 0 ? [] : [`nothing listens on ${dead.join(', ')}`]),
   ];
 }

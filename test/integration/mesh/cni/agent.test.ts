@@ -360,6 +360,40 @@ describe.runIf(isRoot)('CNI agent', () => {
     next.close();
   });
 
+  it('goes before a rule that keeps traffic from the proxy, and says so in an event of the pod', async () => {
+    await cluster.pod('demo', 'app', [podIp]);
+    await startWithZtunnel();
+    await cluster.label('demo', 'ambient');
+    await annotated('enabled');
+    pod.exec('iptables-nft', '-t', 'nat', '-I', 'OUTPUT', '1', '-j', 'ACCEPT');
+    await eventually(() => /-A OUTPUT -j ISTIO_OUTPUT\n-A OUTPUT -j ACCEPT/.test(rules()));
+    const told = () => cluster.eventsOf('demo', 'MeshRedirectionOverridden');
+    await eventually(async () => (await told()).length > 0);
+    pod.exec('iptables-nft', '-t', 'nat', '-D', 'OUTPUT', '-j', 'ACCEPT');
+    pod.exec('iptables-nft', '-t', 'nat', '-I', 'OUTPUT', '1', '-j', 'ACCEPT');
+    await eventually(() => /-A OUTPUT -j ISTIO_OUTPUT\n-A OUTPUT -j ACCEPT/.test(rules()));
+    expect(await told()).toEqual([
+      expect.objectContaining({
+        type: 'Warning',
+        involvedObject: expect.objectContaining({ kind: 'Pod', namespace: 'demo', name: 'app' }),
+        message: expect.stringContaining('v4: -t nat -A OUTPUT -j ACCEPT'),
+      }),
+    ]);
+  });
+
+  it('says which rule defeats its own wherever it stands', async () => {
+    await cluster.pod('demo', 'app', [podIp]);
+    await startWithZtunnel();
+    await cluster.label('demo', 'ambient');
+    await annotated('enabled');
+    pod.exec('iptables-nft', '-t', 'raw', '-I', 'OUTPUT', '-p', 'tcp', '-j', 'CT', '--notrack');
+    expect((await agent.enrollment()).pods[0]?.rules).toMatchObject({
+      ok: false,
+      missing: [],
+      overriding: ['v4: -t raw -A OUTPUT -p tcp -j CT --notrack'],
+    });
+  });
+
   it('takes no namespace for a pod that had the same address before the node booted', async () => {
     await cluster.label('demo', 'ambient');
     await cluster.pod('demo', 'app', [podIp]);

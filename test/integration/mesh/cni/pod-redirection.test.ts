@@ -98,6 +98,48 @@ describe.runIf(isRoot)('redirection in a pod namespace', () => {
         expect((await r.inspect(pod.handle.fd, options)).missing).toEqual([]);
       });
 
+      it('goes before rules of others that end the way of packets, and before no others', async () => {
+        const r = redirection();
+        const nat = (...args: string[]) => pod.exec(`iptables-${backend}`, '-t', 'nat', ...args);
+        nat('-A', 'OUTPUT', '-p', 'tcp', '-j', 'ACCEPT');
+        await r.apply(pod.handle.fd, options);
+        expect(await r.inspect(pod.handle.fd, options)).toMatchObject({ ahead: [], missing: [] });
+        nat('-I', 'OUTPUT', '1', '-p', 'tcp', '-j', 'MARK', '--set-mark', '7');
+        expect((await r.inspect(pod.handle.fd, options)).ahead).toEqual([]);
+        nat('-N', 'THEIRS');
+        nat('-A', 'THEIRS', '-p', 'tcp', '-j', 'ACCEPT');
+        nat('-I', 'PREROUTING', '1', '-j', 'THEIRS');
+        nat('-I', 'OUTPUT', '1', '-j', 'ACCEPT');
+        expect(await r.inspect(pod.handle.fd, options)).toMatchObject({
+          ahead: ['v4: -t nat -A PREROUTING -j THEIRS', 'v4: -t nat -A OUTPUT -j ACCEPT'],
+          missing: [],
+          unexpected: [],
+        });
+        await r.apply(pod.handle.fd, options);
+        expect(rulesOf(pod, `iptables-${backend}-save`).filter((line) => / -A OUTPUT /.test(line))).toEqual([
+          'mangle: -A OUTPUT -j ISTIO_OUTPUT',
+          'nat: -A OUTPUT -j ISTIO_OUTPUT',
+          'nat: -A OUTPUT -j ACCEPT',
+          expect.stringContaining('-j MARK'),
+          'nat: -A OUTPUT -p tcp -j ACCEPT',
+        ]);
+        expect(await r.inspect(pod.handle.fd, options)).toMatchObject({ ahead: [], immovable: [] });
+      });
+
+      it('tells of rules that defeat ours wherever they stand', async () => {
+        const r = redirection();
+        await r.apply(pod.handle.fd, options);
+        pod.exec(`iptables-${backend}`, '-t', 'raw', '-A', 'OUTPUT', '-p', 'tcp', '-j', 'CT', '--notrack');
+        pod.exec(`iptables-${backend}`, '-t', 'raw', '-A', 'OUTPUT', '-p', 'icmp', '-j', 'CT', '--notrack');
+        pod.exec(`iptables-${backend}`, '-t', 'mangle', '-A', 'OUTPUT', '-j', 'MARK', '--set-mark', '0x539');
+        expect(new Set((await r.inspect(pod.handle.fd, options)).immovable)).toEqual(
+          new Set([
+            expect.stringMatching(/^v4: -t raw -A OUTPUT -p tcp -j (CT --notrack|NOTRACK)$/),
+            expect.stringMatching(/^v4: -t mangle -A OUTPUT -j MARK --set-xmark 0x539/),
+          ]),
+        );
+      });
+
       it('leaves rules of others alone and removes every trace of its own', async () => {
         const r = redirection();
         pod.exec(`iptables-${backend}`, '-t', 'nat', '-A', 'OUTPUT', '-p', 'udp', '-j', 'ACCEPT');

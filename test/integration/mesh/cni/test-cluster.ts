@@ -201,6 +201,12 @@ export class TestCluster {
       .map((event) => `${String(event['type'])}: ${String(event['message'])}`);
   }
 
+  /** Events of a namespace with the reason, as they are. */
+  async eventsOf(namespace: string, reason: string): Promise<readonly Record<string, unknown>[]> {
+    const found = await this.admin.list<KubeObject & Record<string, unknown>>(events, { namespace });
+    return found.filter((event) => event['reason'] === reason);
+  }
+
   /** Takes the API server away for good. */
   async stopServer(): Promise<void> {
     await this.#server.close();

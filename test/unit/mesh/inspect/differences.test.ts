@@ -207,6 +207,33 @@ describe('a waypoint for the pod itself', () => {
   });
 });
 
+describe('rules of others in a pod', () => {
+  const overriding = ['v4: -t nat -A OUTPUT -j ACCEPT', 'v6: -t raw -A OUTPUT -j CT --notrack'];
+  const capture = { ...captured, rules: { ok: false, missing: [], overriding } };
+
+  test('are the cause, by name, and nothing is said to be missing', () => {
+    expect(findingsOf({ capture })).toEqual([
+      {
+        code: 'MESH0938',
+        severity: 'error',
+        message: 'a rule in the pod overrides its redirection: iptables -t nat -A OUTPUT -j ACCEPT',
+        evidence: ['ip6tables -t raw -A OUTPUT -j CT --notrack'],
+        fix: "remove it in the pod's network namespace: iptables -t nat -D OUTPUT -j ACCEPT",
+        subject: { kind: 'Pod', namespace: 'shop', name: 'a' },
+      },
+    ]);
+    expect(judgePod(evidence({ capture })).verdict).toBe('broken');
+  });
+
+  test('do not hide what is missing besides', () => {
+    const rules = { ok: false, missing: ['v4: chain'], overriding };
+    expect(findingsOf({ capture: { ...captured, rules } }).map(({ code }) => code)).toEqual([
+      'MESH0938',
+      'MESH0920',
+    ]);
+  });
+});
+
 const captured: PodCapture = {
   uid: 'u',
   name: 'a',
