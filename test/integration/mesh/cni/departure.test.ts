@@ -131,8 +131,12 @@ describe.runIf(isRoot)('CNI agent on its way out', () => {
 
   it('waits for the rest of the mesh to go', async () => {
     await cluster.deleteDaemonSet();
-    const stopped = agent.stop();
+    let isStopped = false;
+    const stopped = agent.stop().then(() => {
+      isStopped = true;
+    });
     await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(isStopped).toBe(false);
     await cluster.deleteDaemonSet('ztunnel');
     await stopped;
     expectClean();
