@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '../../errors/mesh-error.js';
+import { spawnProgram } from '../../system/spawn-program.js';
 import type { ExecPlugin, KubeconfigCluster } from './kubeconfig-files.js';
 
 /** What a credential plugin gave; PEM. */
@@ -54,8 +54,8 @@ export async function askExecPlugin(
       hint: 'Run the command in a terminal, or use a user of the kubeconfig that needs nobody to answer.',
     });
   }
-  const child = spawn(command, plugin.args ?? [], {
-    stdio: [isInteractive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
+  const child = spawnProgram(command, plugin.args ?? [], {
+    isInteractive,
     env: {
       ...process.env,
       ...Object.fromEntries((plugin.env ?? []).map(({ name, value }) => [name, value])),
@@ -93,7 +93,11 @@ function clusterInfo(cluster: KubeconfigCluster): unknown {
 }
 
 /** What the plugin printed, once it ended well. */
-function outputOf(child: ChildProcess, plugin: ExecPlugin, o: ExecPluginOptions): Promise<string> {
+function outputOf(
+  child: ReturnType<typeof spawnProgram>,
+  plugin: ExecPlugin,
+  o: ExecPluginOptions,
+): Promise<string> {
   const { command } = plugin;
   return new Promise((resolve, reject) => {
     let stdout = '';

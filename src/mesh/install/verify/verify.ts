@@ -17,6 +17,7 @@ import { type Inventory, inventoryName, readInventory } from '../apply/inventory
 import { renderInstallation } from '../render/installation.js';
 import { readTemplateFiles } from '../../templates/files.js';
 import { effectiveValues } from '../values/effective.js';
+import { scalarText } from '../../templates/values.js';
 import { valueLeaves } from '../values/reversions.js';
 import { checkConfiguration, checkedResources } from '../../inspect/checks/configuration-checks.js';
 import type { Configuration } from '../../inspect/configuration/configuration.js';
@@ -124,12 +125,13 @@ function installCommand({ given }: Inventory, namespace: string): string {
   const leaves = valueLeaves(given);
   // Lists and texts with blanks are no matter of a line, and may hold secrets.
   const isPlain = leaves.every(
-    ({ value }) => typeof value !== 'object' && /^[\w.:/@-]*$/.test(String(value)),
+    ({ value }) => typeof value !== 'object' && /^[\w.:/@-]*$/.test(scalarText(value)),
   );
   if (isPlain && leaves.length <= repeatedMax) {
-    return [...command, ...leaves.map(({ path, value }) => `--set ${path.join('.')}=${String(value)}`)].join(
-      ' ',
-    );
+    return [
+      ...command,
+      ...leaves.map(({ path, value }) => `--set ${path.join('.')}=${scalarText(value)}`),
+    ].join(' ');
   }
   return `${command.join(' ')}, with the values it was given (-f, --set)`;
 }
