@@ -61,7 +61,7 @@ export const waypointPermissions: readonly CommandPermission[] = [
   },
   ...list(
     'cluster',
-    ['namespaces', 'pods', 'services', 'serviceaccounts'],
+    ['namespaces', 'serviceaccounts', 'pods', 'services'],
     'find who uses a waypoint, from other namespaces too',
   ),
 ];
@@ -76,18 +76,12 @@ export const waypointWritePermissions: readonly CommandPermission[] = [
     why: 'apply the waypoint',
   },
   { verbs: ['get'], resource: 'namespaces', in: 'cluster', why: 'see that the namespace exists' },
-  {
-    verbs: ['get', 'patch'],
-    resource: 'serviceaccounts',
-    in: 'namespace',
-    why: 'label the account that --service-account names',
-  },
 ];
 
 /** To delete waypoints, and with --detach the labels of their users. */
 export const waypointDeletePermissions: readonly CommandPermission[] = [
   { verbs: ['delete'], resource: 'gateways', group: gatewayApi, in: 'namespace', why: 'delete waypoints' },
-  ...['namespaces', 'services', 'serviceaccounts', 'pods'].map(
+  ...['namespaces', 'serviceaccounts', 'services', 'pods'].map(
     (resource): CommandPermission => ({
       verbs: ['patch'],
       resource,
@@ -118,6 +112,16 @@ export const namespaceLabelPermissions: readonly CommandPermission[] = [
   { verbs: ['get', 'patch'], resource: 'namespaces', in: 'cluster', why: 'label the namespace' },
 ];
 
+/** To label a ServiceAccount. */
+export const accountLabelPermissions: readonly CommandPermission[] = [
+  {
+    verbs: ['get', 'patch'],
+    resource: 'serviceaccounts',
+    in: 'namespace',
+    why: 'label the account with --service-account',
+  },
+];
+
 /** To see the pods of namespaces and whether they are in the mesh. */
 export const enrollmentPermissions: readonly CommandPermission[] = [
   ...list('cluster', ['namespaces'], 'read their labels'),
@@ -126,18 +130,47 @@ export const enrollmentPermissions: readonly CommandPermission[] = [
   ...componentPermissions,
 ];
 
-/** The configuration that checks and reports go by: some kinds of Kubernetes, and all that configure a mesh. */
+/** The configuration that checks and reports go by. */
 const configurationKinds: readonly (string | readonly [string, string])[] = [
   'pods',
-  'services',
   'serviceaccounts',
-  'resourcequotas',
+  'services',
+  ['gateways', gatewayApi],
   ['networkpolicies', 'networking.k8s.io'],
-  ['*', gatewayApi],
-  ['*', istioSecurity],
-  ['*', 'networking.istio.io'],
-  ['*', 'extensions.istio.io'],
-  ['*', 'telemetry.istio.io'],
+  ['authorizationpolicies', istioSecurity],
+  ['peerauthentications', istioSecurity],
+  'resourcequotas',
+];
+
+/** Routes, and what their references need. */
+const routeKinds: readonly (readonly [string, string])[] = [
+  'httproutes',
+  'grpcroutes',
+  'tlsroutes',
+  'tcproutes',
+  'referencegrants',
+].map((kind) => [kind, gatewayApi]);
+
+const istioNetworking = 'networking.istio.io';
+
+/** Kinds of which it is said that nothing in the mesh acts on them. */
+const unhonoredKinds: readonly (readonly [string, string])[] = [
+  ...['udproutes', 'listenersets', 'backendtlspolicies'].map((kind) => [kind, gatewayApi] as const),
+  ['requestauthentications', istioSecurity],
+  ...[
+    'virtualservices',
+    'destinationrules',
+    'gateways',
+    'serviceentries',
+    'workloadentries',
+    'workloadgroups',
+    'sidecars',
+    'envoyfilters',
+    'proxyconfigs',
+  ].map((kind) => [kind, istioNetworking] as const),
+  ['telemetries', 'telemetry.istio.io'],
+  ['wasmplugins', 'extensions.istio.io'],
+  ['trafficextensions', 'extensions.istio.io'],
 ];
 
 /** Kinds of the cluster itself that checks look at. */
@@ -151,6 +184,8 @@ const clusterKinds: readonly (string | readonly [string, string])[] = [
 /** To find mistakes in the configuration of a namespace. */
 export const configurationPermissions: readonly CommandPermission[] = [
   ...list('namespace', configurationKinds, 'find mistakes in the configuration'),
+  ...list('namespace', routeKinds, 'find mistakes in routes'),
+  ...list('namespace', unhonoredKinds, 'name what nothing in the mesh acts on'),
   ...list('cluster', clusterKinds, 'find what acts on the namespace from outside'),
   ...settingsPermissions,
 ];
@@ -159,6 +194,8 @@ export const configurationPermissions: readonly CommandPermission[] = [
 export const meshPermissions: readonly CommandPermission[] = [
   ...list('cluster', ['nodes'], 'see which nodes are ready'),
   ...list('cluster', configurationKinds, 'find mistakes in the configuration'),
+  ...list('cluster', routeKinds, 'find mistakes in routes'),
+  ...list('cluster', unhonoredKinds, 'name what nothing in the mesh acts on'),
   ...list('cluster', clusterKinds, 'find what else acts on pods'),
   {
     verbs: ['get', 'list'],
@@ -196,6 +233,7 @@ export const descriptionPermissions: readonly CommandPermission[] = [
     [...configurationKinds, 'events'],
     'tell what is asked for and why something does not start',
   ),
+  { verbs: ['get'], resource: 'serviceaccounts', in: 'namespace', why: 'read the waypoint it names' },
   { verbs: ['get'], resource: 'namespaces', in: 'cluster', why: 'read its labels' },
   ...meshPermissions,
 ];
