@@ -1,3 +1,4 @@
+import { parse } from 'yaml';
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
@@ -81,7 +82,6 @@ export async function readKubeconfig(
 }
 
 async function merge(files: readonly string[]): Promise<Kubeconfig> {
-  const { parse } = await import('yaml');
   let currentContext = '';
   const contexts = new Map<string, KubeconfigContext>();
   const clusters = new Map<string, KubeconfigCluster>();

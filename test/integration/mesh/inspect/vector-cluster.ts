@@ -26,6 +26,7 @@ export class VectorCluster {
   readonly #api: ApiUnderTest;
   readonly #admin: AdminPorts;
   #created: resources.ObjectRef[] = [];
+  #relabeled: { readonly ref: resources.ObjectRef; readonly labels: readonly string[] }[] = [];
 
   private constructor(api: ApiUnderTest, client: KubeClient, admin: AdminPorts) {
     this.#api = api;
@@ -75,6 +76,12 @@ export class VectorCluster {
   async #clear(): Promise<void> {
     for (const ref of this.#created.reverse()) await this.client.delete(ref, { gracePeriodSeconds: 0 });
     this.#created = [];
+    for (const { ref, labels } of this.#relabeled) {
+      await this.client.patch(ref, {
+        metadata: { labels: Object.fromEntries(labels.map((key) => [key, null])) },
+      });
+    }
+    this.#relabeled = [];
   }
 
   /** Namespaces stay, with the labels of the vector. */
@@ -97,7 +104,14 @@ export class VectorCluster {
 
   async #create(object: KubeObject): Promise<void> {
     const resource = resourceOfKind(object.kind ?? '');
-    const { namespace, name } = object.metadata;
+    const { namespace, name, labels = {} } = object.metadata;
+    // The cluster makes an account named default in every namespace, and makes it again when it is deleted.
+    if (resource === resources.serviceAccounts && name === 'default') {
+      const ref = { resource, namespace, name };
+      await this.client.patch(ref, { metadata: { labels } });
+      this.#relabeled.push({ ref, labels: Object.keys(labels) });
+      return;
+    }
     const { status, ...rest } = object as KubeObject & { status?: unknown };
     await this.client.create(resource, rest, namespace === undefined ? {} : { namespace });
     this.#created.push({ resource, namespace, name });
