@@ -33,10 +33,11 @@ export function podFindings(evidence: PodEvidence): readonly Finding[] {
     ...captureFindings(evidence),
     ...(isEnrolled ? proxyFindings(evidence) : []),
     ...evidence.policies.flatMap((policy) =>
-      policyFindings(policy, isEnrolled).map((one) => ({
-        ...one,
-        dependsOn: [{ kind: 'AuthorizationPolicy', namespace: policy.namespace, name: policy.name }],
-      })),
+      policyFindings(policy, isEnrolled).map((one) => {
+        // What is wrong with a policy is so for every pod it is for: of many pods it is said once.
+        const about = { kind: 'AuthorizationPolicy', namespace: policy.namespace, name: policy.name };
+        return { ...one, subject: about, concerns: [subject], dependsOn: [about] };
+      }),
     ),
     ...evidence.distrust.map((d) =>
       finding('error', 'MESH0935', distrustText(d), {
