@@ -172,10 +172,9 @@ spec:
 });
 
 test('a NetworkPolicy that admits the port but not 15008 is told apart', async () => {
-  const { kubectl, client } = sandbox();
-  await applyYaml(
-    client,
-    `apiVersion: networking.k8s.io/v1
+  const { kubectl } = sandbox();
+  const applied = await kubectl(['apply', '-f', '-'], {
+    input: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: { name: app-port-only, namespace: ${bank} }
 spec:
@@ -183,7 +182,8 @@ spec:
   policyTypes: [Ingress]
   ingress: [{ ports: [{ port: 8080 }] }]
 `,
-  );
+  });
+  expect(applied.exitCode, applied.stderr).toBe(0);
   // A kept HBONE connection is let through as an established one: a caller that has none.
   const target = await podAt('far');
   await eventually(
