@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { secrets } from '#base/kube/resource.js';
-import type { Secret } from '#base/kube/types.js';
+import type { Pod, Secret } from '#base/kube/types.js';
 import { bank, deployBank, enrollNamespace, installMesh, onePod } from '../../../harness/bank.js';
 import { eventually } from '../../../harness/cluster.js';
 import { type CommandOutcome } from '../../../harness/meshctl.js';
@@ -199,6 +199,63 @@ test('a waypoint that is gone: its users are refused, and the label is to blame'
     () => label('-'),
   );
   await expectSilence(['describe', 'service', `frontend.${bank}`]);
+});
+
+/** Runs a command of iptables in the network namespace of a pod, as somebody with NET_ADMIN there could. */
+async function inPod(pod: Pod, ...iptables: string[]): Promise<string> {
+  const { name, meshctl } = sandbox();
+  const find = 'for n in /var/run/netns/*; do nsenter --net=$n ip -o addr | grep -qF " $ip/" && break; done';
+  const script = `ip=$1; shift; ${find}; exec nsenter --net=$n "$@"`;
+  const command = ['sh', '-c', script, 'sh', pod.status?.podIP ?? '', ...iptables];
+  const node = pod.spec.nodeName ?? '';
+  const outcome = await meshctl(['sandbox', 'exec', '--name', name, node, '--', ...command]);
+  expect(outcome.exitCode, outcome.stderr).toBe(0);
+  return outcome.stdout;
+}
+
+test('a rule in a pod that defeats the redirection is named', async () => {
+  const pod = await onePod(sandbox().client, bank, 'app=frontend,at=near');
+  const rule = ['OUTPUT', '-p', 'tcp', '--dport', '9', '-j', 'CT', '--notrack'];
+  await inPod(pod, 'iptables', '-t', 'raw', '-A', ...rule);
+  await whileBroken(
+    async () => {
+      await expectCause(['describe', 'pod', `${pod.metadata.name}.${bank}`], {
+        code: 'MESH0938',
+        message:
+          /a rule in the pod overrides its redirection: iptables -t raw -A OUTPUT .*--dport 9 .*(NOTRACK|--notrack)/,
+        fix: /iptables -t raw -D OUTPUT /,
+      });
+      await expectCause(['status'], {
+        code: 'MESH0920',
+        message: /overridden by rules of others: v4: -t raw -A OUTPUT /,
+        fix: /meshctl describe pod/,
+      });
+    },
+    () => inPod(pod, 'iptables', '-t', 'raw', '-D', ...rule),
+  );
+  await expectSilence(['describe', 'pod', `${pod.metadata.name}.${bank}`]);
+  await expectSilence(['status']);
+});
+
+test('a rule before the redirection loses its place, and the pod has an event of it', async () => {
+  const { kubectl, client } = sandbox();
+  const pod = await onePod(client, bank, 'app=frontend,at=near');
+  const rule = ['OUTPUT', '-p', 'tcp', '-j', 'ACCEPT'];
+  await inPod(pod, 'iptables', '-t', 'nat', '-I', ...rule);
+  await whileBroken(
+    () =>
+      eventually(
+        async () => {
+          const chain = await inPod(pod, 'iptables', '-t', 'nat', '-S', 'OUTPUT');
+          expect(chain).toMatch(/-A OUTPUT -j ISTIO_OUTPUT\n-A OUTPUT -p tcp -j ACCEPT/);
+          const { stdout } = await kubectl(['describe', 'pod', pod.metadata.name, '-n', bank]);
+          expect(stdout).toMatch(/Warning +MeshRedirectionOverridden .*-t nat -A OUTPUT -p tcp -j ACCEPT/);
+        },
+        { timeoutMs: 20_000 },
+      ),
+    () => inPod(pod, 'iptables', '-t', 'nat', '-D', ...rule),
+  );
+  await expectSilence(['describe', 'pod', `${pod.metadata.name}.${bank}`]);
 });
 
 test('pods of the mesh are described as what they are', async () => {
