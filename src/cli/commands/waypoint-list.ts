@@ -9,10 +9,12 @@ export const command: CommandDefinition = {
   options: [allNamespacesOption],
   examples: ['meshctl waypoint list -A', 'meshctl waypoint list -n shop -o wide'],
   permissions: waypointPermissions,
-  run: async ({ options, kube }) => {
+  run: async ({ options, kube, progress }) => {
     const { client, namespace } = await kube();
     const isEverywhere = options.flag('all-namespaces');
     const items = await requireWaypoints(client, { namespace: isEverywhere ? undefined : namespace });
+    const [unseen] = items.flatMap(({ unseenUsers }) => unseenUsers);
+    if (unseen !== undefined) progress.warn(`not seen: who else uses the waypoints (${unseen})`);
     return {
       kind: 'WaypointList',
       data: { items },

@@ -10,7 +10,7 @@ export const command: CommandDefinition = {
   args: [{ name: '[name]', description: 'waypoint; default all of the namespace', completes: 'waypoint' }],
   examples: ['meshctl waypoint status -n shop', 'meshctl waypoint status waypoint -n shop -o json'],
   permissions: waypointPermissions,
-  run: async ({ args, kube }) => {
+  run: async ({ args, kube, progress }) => {
     const { client, namespace } = await kube();
     const items = await requireWaypoints(client, { namespace, name: args[0] });
     if (items.length === 0) {
@@ -21,6 +21,8 @@ export const command: CommandDefinition = {
           : `namespace ${namespace} has no waypoint named ${args[0]}`,
       );
     }
+    const [unseen] = items.flatMap(({ unseenUsers }) => unseenUsers);
+    if (unseen !== undefined) progress.warn(`not seen: who else uses the waypoints (${unseen})`);
     return {
       kind: 'WaypointStatus',
       data: { items },

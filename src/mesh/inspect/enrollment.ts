@@ -1,6 +1,7 @@
 import { formatSpiffeId } from '../identity/spiffe.js';
 import { decideEnrollment, type EnrollmentDecision } from '../rules/enrollment.js';
 import { messageOf } from '#base/errors/mesh-error.js';
+import { isForbidden } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { redirection } from '#base/kube/labels.js';
 import { podAsksMax } from '#base/kube/port-forward.js';
@@ -10,7 +11,7 @@ import type { Namespace, Pod } from '#base/kube/types.js';
 import { capturePorts } from '../rules/capture-ports.js';
 import { type CaptureReport, isCaptured, type PodCapture } from './capture-report.js';
 import { certificateOf } from './certificate-report.js';
-import { adminGet, componentPods, podOnNode } from './component-pods.js';
+import { adminGet, type Component, componentPods, podOnNode } from './component-pods.js';
 import type { MeshSettings } from './mesh-settings.js';
 import type { Observation } from './mesh-observer.js';
 import { isHeldUp, podReason } from './pod-reason.js';
@@ -68,7 +69,7 @@ export async function enrollablePods(
   query: EnrollmentQuery,
 ): Promise<readonly { readonly pod: Pod; readonly intent: EnrollmentDecision }[]> {
   const [spaces, lists] = await Promise.all([
-    client.list<Namespace>(namespaces),
+    namespacesOf(client, query.namespaces),
     query.namespaces === undefined
       ? client.list<Pod>(pods).then((all) => [all])
       : Promise.all(query.namespaces.map((namespace) => client.list<Pod>(pods, { namespace }))),
@@ -94,6 +95,19 @@ export async function enrollablePods(
     .sort((a, b) => keyOf(a.pod).localeCompare(keyOf(b.pod)));
 }
 
+/** All namespaces; of a user who may not list them, those asked about, one by one. */
+async function namespacesOf(
+  client: KubeClient,
+  asked: readonly string[] | undefined,
+): Promise<readonly Namespace[]> {
+  try {
+    return await client.list<Namespace>(namespaces);
+  } catch (error) {
+    if (!isForbidden(error) || asked === undefined) throw error;
+    return Promise.all(asked.map((name) => client.get<Namespace>({ resource: namespaces, name })));
+  }
+}
+
 /** Asks the witnesses of every node concerned and compares them with the labels. `now` in milliseconds. */
 export async function observeEnrollment(
   client: KubeClient,
@@ -103,16 +117,16 @@ export async function observeEnrollment(
   const subjects = await enrollablePods(client, query);
   const nodes = [...new Set(subjects.map(({ pod }) => pod.spec.nodeName ?? '').filter((n) => n !== ''))];
   const [agents, proxies] = await Promise.all([
-    componentPods(client, 'cni', query.meshNamespace),
-    componentPods(client, 'ztunnel', query.meshNamespace),
+    seenPods(client, 'cni', query.meshNamespace),
+    seenPods(client, 'ztunnel', query.meshNamespace),
   ]);
   const witnesses = new Map(
     await mapConcurrently(
       nodes,
       async (node) => {
         const [captures, dump] = await Promise.all([
-          ask(podOnNode(agents, node), 'CNI agent', (agent) => capturesOf(client, agent, query.namespaces)),
-          ask(podOnNode(proxies, node), 'ztunnel', async (proxy) =>
+          ask(onNode(agents, node), 'CNI agent', (agent) => capturesOf(client, agent, query.namespaces)),
+          ask(onNode(proxies, node), 'ztunnel', async (proxy) =>
             ownPartOf(await fetchZtunnelDump(client, proxy), node),
           ),
         ]);
@@ -328,11 +342,30 @@ async function capturesOf(
   return new Map(reports.flatMap((r) => r.pods).map((p) => [`${p.namespace}/${p.name}`, p]));
 }
 
+/** Pods of a component, or why the user may not see them. */
+async function seenPods(
+  client: KubeClient,
+  component: Component,
+  meshNamespace: string,
+): Promise<readonly Pod[] | string> {
+  try {
+    return await componentPods(client, component, meshNamespace);
+  } catch (error) {
+    if (isForbidden(error)) return messageOf(error);
+    throw error;
+  }
+}
+
+function onNode(candidates: readonly Pod[] | string, node: string): Pod | string | undefined {
+  return typeof candidates === 'string' ? candidates : podOnNode(candidates, node);
+}
+
 async function ask<T>(
-  pod: Pod | undefined,
+  pod: Pod | string | undefined,
   component: string,
   question: (pod: Pod) => Promise<T>,
 ): Promise<{ value?: T; error?: string }> {
+  if (typeof pod === 'string') return { error: pod };
   if (pod === undefined) return { error: `no running ${component} on the node` };
   try {
     return { value: await question(pod) };

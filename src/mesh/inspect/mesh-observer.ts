@@ -12,7 +12,7 @@ import {
   serviceAccounts,
   services,
 } from '#base/kube/resource.js';
-import { isForbidden, isNotFound, KubeApiError } from '#base/kube/api-error.js';
+import { isForbidden, isNotFound } from '#base/kube/api-error.js';
 import type { Resource } from '#base/kube/resource.js';
 import type {
   AuthorizationPolicy,
@@ -58,7 +58,12 @@ const othersAskedMax = 5;
 /** Something observed, or why it could not be. */
 export type Observation<T> =
   | { readonly value: T; readonly by: string }
-  | { readonly value?: undefined; readonly why: string };
+  | {
+      readonly value?: undefined;
+      readonly why: string;
+      /** The user may not look: nothing says that something is wrong. */
+      readonly isHidden?: boolean;
+    };
 
 /**
  * One look at the running mesh. Each component is asked at most once, and only when a
@@ -67,6 +72,8 @@ export type Observation<T> =
 export class MeshObserver {
   readonly #answers = new Map<string, Promise<unknown>>();
   readonly #assumptions: string[] = [];
+  /** Why the pods of a component could not be listed. */
+  readonly #unseen = new Map<Component, string>();
   readonly client: KubeClient;
   readonly meshNamespace: string;
 
@@ -106,7 +113,13 @@ export class MeshObserver {
 
   /** Running pods of a component, by node. */
   components(component: Component): Promise<readonly Pod[]> {
-    return this.once(component, () => componentPods(this.client, component, this.meshNamespace));
+    return this.once(component, () =>
+      componentPods(this.client, component, this.meshNamespace).catch((error: unknown) => {
+        if (!isForbidden(error)) throw error;
+        this.#unseen.set(component, `pods of the mesh may not be looked at (${messageOf(error)})`);
+        return [];
+      }),
+    );
   }
 
   /** What the mesh is set to. */
@@ -125,23 +138,19 @@ export class MeshObserver {
 
   namespace(name: string): Promise<Namespace | undefined> {
     return this.once(`namespace ${name}`, () =>
-      this.client.getOrUndefined<Namespace>({ resource: namespaces, name }),
+      this.#asFarAsSeen(`Namespace ${name}`, undefined, () =>
+        this.client.getOrUndefined<Namespace>({ resource: namespaces, name }),
+      ),
     );
   }
 
   /** Undefined where there is none, or where the user may not look. */
   serviceAccount(namespace: string, name: string): Promise<KubeObject | undefined> {
-    return this.once(`account ${namespace}/${name}`, async () => {
-      try {
-        return await this.client.getOrUndefined<KubeObject>({ resource: serviceAccounts, namespace, name });
-      } catch (error) {
-        if (!isForbidden(error)) throw error;
-        this.#assumptions.push(
-          `ServiceAccount ${namespace}/${name}: ${messageOf(error)}; taken for one without labels`,
-        );
-        return undefined;
-      }
-    });
+    return this.once(`account ${namespace}/${name}`, () =>
+      this.#asFarAsSeen(`ServiceAccount ${namespace}/${name}`, undefined, () =>
+        this.client.getOrUndefined<KubeObject>({ resource: serviceAccounts, namespace, name }),
+      ),
+    );
   }
 
   services(namespace: string): Promise<readonly Service[]> {
@@ -155,24 +164,21 @@ export class MeshObserver {
   }
 
   gatewayClass(name: string): Promise<GatewayClass | undefined> {
-    return this.once(`class ${name}`, async () => {
-      try {
-        return await this.client.getOrUndefined<GatewayClass>({ resource: gatewayClasses, name });
-      } catch (error) {
-        // Whoever looks at pods need not be permitted to look at what belongs to the whole cluster.
-        if (!(error instanceof KubeApiError) || error.status !== 403) throw error;
-        this.#assumptions.push(`GatewayClass ${name}: ${error.message}; taken for one without labels`);
-        return undefined;
-      }
-    });
+    return this.once(`class ${name}`, () =>
+      this.#asFarAsSeen(`GatewayClass ${name}`, undefined, () =>
+        this.client.getOrUndefined<GatewayClass>({ resource: gatewayClasses, name }),
+      ),
+    );
   }
 
-  peerAuthentications(): Promise<readonly PeerAuthentication[]> {
-    return this.once('pa', () => this.#listIfKnown<PeerAuthentication>(peerAuthentications));
+  /** All of the mesh; where they may not be listed, those of a namespace. */
+  peerAuthentications(home: string): Promise<readonly PeerAuthentication[]> {
+    return this.#policies<PeerAuthentication>(peerAuthentications, home);
   }
 
-  authorizationPolicies(): Promise<readonly AuthorizationPolicy[]> {
-    return this.once('ap', () => this.#listIfKnown<AuthorizationPolicy>(authorizationPolicies));
+  /** All of the mesh; where they may not be listed, those of a namespace. */
+  authorizationPolicies(home: string): Promise<readonly AuthorizationPolicy[]> {
+    return this.#policies<AuthorizationPolicy>(authorizationPolicies, home);
   }
 
   /** A waypoint by name; undefined when no such Gateway exists. */
@@ -211,7 +217,9 @@ export class MeshObserver {
     return this.once(`trust ${around ?? ''}`, async () => {
       const [nodeProxies, allGateways] = await Promise.all([
         this.components('ztunnel'),
-        this.client.list<Pod>(pods, { labelSelector: gatewayManaged }),
+        this.#asFarAsSeen<readonly Pod[]>('gateways of other namespaces', [], () =>
+          this.client.list<Pod>(pods, { labelSelector: gatewayManaged }),
+        ),
       ]);
       const own = nodeProxies.filter(({ spec }) => spec.nodeName === around);
       const others = nodeProxies.filter(({ spec }) => spec.nodeName !== around);
@@ -244,6 +252,8 @@ export class MeshObserver {
     ask: (pod: Pod) => Promise<T>,
   ): Promise<Observation<T>> {
     const candidates = await this.components(component);
+    const unseen = this.#unseen.get(component);
+    if (unseen !== undefined) return { why: unseen, isHidden: true };
     const pod = podOnNode(candidates, node);
     if (pod === undefined) {
       return {
@@ -262,9 +272,34 @@ export class MeshObserver {
     }
   }
 
-  async #listIfKnown<T extends KubeObject>(resource: Resource): Promise<readonly T[]> {
+  /** What the user may not look at counts as absent, and that is said: whoever looks at pods need not see everything. */
+  async #asFarAsSeen<T>(what: string, absent: T, ask: () => Promise<T>): Promise<T> {
     try {
-      return await this.client.list<T>(resource);
+      return await ask();
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      this.#assumptions.push(`not seen: ${what} (${messageOf(error)})`);
+      return absent;
+    }
+  }
+
+  async #policies<T extends KubeObject>(resource: Resource, home: string): Promise<readonly T[]> {
+    const all = await this.once(`all ${resource.plural}`, () =>
+      this.#asFarAsSeen<readonly T[] | undefined>(`${resource.plural} outside of ${home}`, undefined, () =>
+        this.#listIfKnown<T>(resource),
+      ),
+    );
+    if (all !== undefined) return all;
+    return this.once(`${resource.plural} ${home}`, () =>
+      this.#asFarAsSeen<readonly T[]>(`${resource.plural} of ${home}`, [], () =>
+        this.#listIfKnown<T>(resource, home),
+      ),
+    );
+  }
+
+  async #listIfKnown<T extends KubeObject>(resource: Resource, namespace?: string): Promise<readonly T[]> {
+    try {
+      return await this.client.list<T>(resource, { namespace });
     } catch (error) {
       if (isNotFound(error)) return [];
       throw error;

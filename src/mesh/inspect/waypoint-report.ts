@@ -1,13 +1,13 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import { isNotFound } from '#base/kube/api-error.js';
+import { isForbidden, isNotFound } from '#base/kube/api-error.js';
 import { gatewayName, waypointClass } from '#base/kube/labels.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { gatewayClasses, gateways, pods } from '#base/kube/resource.js';
 import type { Gateway, GatewayClass, Pod } from '#base/kube/types.js';
 import { waypointKey, waypointOf } from '../rules/waypoint.js';
-import { type WaypointUser, waypointUserText } from '../rules/waypoint-users.js';
+import { waypointUserText } from '../rules/waypoint-users.js';
 import { isPodReady } from './component-pods.js';
-import { listWaypointUsers } from './waypoint-users.js';
+import { lookForWaypointUsers, type SeenWaypointUsers } from './waypoint-users.js';
 
 /** A waypoint as asked for and as it is. */
 export interface WaypointReport {
@@ -21,6 +21,8 @@ export interface WaypointReport {
   readonly pods: { readonly ready: number; readonly total: number };
   /** What is labeled to use it, as `Namespace x`, `Service x/y`, `Pod x/y`. */
   readonly users: readonly string[];
+  /** Where else users may be that this user may not look at: answers of the API server. */
+  readonly unseenUsers: readonly string[];
   /** Ready in truth: programmed, with an address and a ready pod. */
   readonly isReady: boolean;
 }
@@ -32,9 +34,9 @@ export async function listWaypoints(
 ): Promise<readonly WaypointReport[]> {
   const [allGateways, gatewayClass, allPods, users] = await Promise.all([
     client.list<Gateway>(gateways, { namespace: o.namespace }),
-    client.getOrUndefined<GatewayClass>({ resource: gatewayClasses, name: waypointClass }),
+    waypointClassOf(client),
     client.list<Pod>(pods, { namespace: o.namespace, labelSelector: gatewayName }),
-    listWaypointUsers(client),
+    lookForWaypointUsers(client, o.namespace),
   ]);
   return allGateways
     .filter(
@@ -43,6 +45,16 @@ export async function listWaypoints(
     )
     .map((gateway) => describeWaypoint({ gateway, gatewayClass, allPods, users }))
     .sort((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`));
+}
+
+/** The class of waypoints; undefined where there is none, or where the user may not look: it matters for its labels only. */
+async function waypointClassOf(client: KubeClient): Promise<GatewayClass | undefined> {
+  try {
+    return await client.getOrUndefined<GatewayClass>({ resource: gatewayClasses, name: waypointClass });
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw error;
+  }
 }
 
 /** As {@link listWaypoints}, for people: rejects with MESH0906 when the cluster lacks the Gateway API. */
@@ -69,7 +81,7 @@ function describeWaypoint(from: {
   gateway: Gateway;
   gatewayClass: GatewayClass | undefined;
   allPods: readonly Pod[];
-  users: readonly WaypointUser[];
+  users: SeenWaypointUsers;
 }): WaypointReport {
   const { gateway } = from;
   const namespace = gateway.metadata.namespace ?? '';
@@ -96,7 +108,8 @@ function describeWaypoint(from: {
       message: programmed?.message ?? 'the controller has not reported on this Gateway yet',
     },
     pods: { ready, total: own.length },
-    users: from.users.filter((user) => user.waypoint === key).map(waypointUserText),
+    users: from.users.users.filter((user) => user.waypoint === key).map(waypointUserText),
+    unseenUsers: from.users.unseen,
     isReady: programmed?.status === 'True' && address !== undefined && ready > 0,
   };
 }

@@ -1,3 +1,5 @@
+import { messageOf } from '#base/errors/mesh-error.js';
+import { isForbidden } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { useWaypoint } from '#base/kube/labels.js';
 import { namespaces, pods, type Resource, serviceAccounts, services } from '#base/kube/resource.js';
@@ -23,4 +25,50 @@ export async function listWaypointUsers(client: KubeClient): Promise<readonly Wa
     }),
   );
   return users.flat();
+}
+
+/** Those who use waypoints as far as the user may look, and what could not be seen. */
+export interface SeenWaypointUsers {
+  readonly users: readonly WaypointUser[];
+  readonly unseen: readonly string[];
+}
+
+/**
+ * As {@link listWaypointUsers}, for reports: where the whole cluster may not be looked at, one namespace is. Not for
+ * deleting: who is not seen may still use a waypoint.
+ */
+export async function lookForWaypointUsers(
+  client: KubeClient,
+  namespace: string | undefined,
+): Promise<SeenWaypointUsers> {
+  const unseen: string[] = [];
+  const users = await Promise.all(
+    waypointUserKinds.map(async (kind) => {
+      const resource = waypointUserResources[kind];
+      try {
+        const labeled = await client.list<KubeObject>(resource, { labelSelector: useWaypoint });
+        return waypointUsers(kind, labeled);
+      } catch (error) {
+        if (!isForbidden(error)) throw error;
+        unseen.push(messageOf(error));
+        return namespace === undefined ? [] : usersIn(namespace, kind);
+      }
+    }),
+  );
+  return { users: users.flat(), unseen };
+
+  async function usersIn(home: string, kind: WaypointUser['kind']): Promise<readonly WaypointUser[]> {
+    const resource = waypointUserResources[kind];
+    try {
+      if (resource.isNamespaced) {
+        const query = { namespace: home, labelSelector: useWaypoint };
+        return waypointUsers(kind, await client.list<KubeObject>(resource, query));
+      }
+      const found = await client.getOrUndefined<KubeObject>({ resource, name: home });
+      return waypointUsers(kind, found === undefined ? [] : [found]);
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      return [];
+    }
+  }
 }

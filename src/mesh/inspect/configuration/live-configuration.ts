@@ -130,8 +130,16 @@ function unseenFindings(refused: readonly string[]): readonly Finding[] {
       code: 'MESH0926',
       severity: 'info',
       message: `not seen: ${refused.length} kinds of objects, which this user may not list`,
-      evidence: [...new Set(refused)].sort(),
+      evidence: someOf([...new Set(refused)].sort()),
       fix: 'Ask for the role meshctl-viewer, or limit the question to your namespace (-n).',
     },
   ];
+}
+
+/** What is named of many; the rest is counted. */
+const namedMax = 3;
+
+function someOf(lines: readonly string[]): readonly string[] {
+  const more = lines.length - namedMax;
+  return [...lines.slice(0, namedMax), ...(more > 0 ? [`and ${more} more`] : [])];
 }

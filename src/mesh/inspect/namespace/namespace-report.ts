@@ -41,7 +41,7 @@ export async function describeNamespace(
   const [group, around, peers, settings, ofServices] = await Promise.all([
     describeAll(observer, members, now),
     surroundings(observer, { namespace: name, nodes, now }),
-    observer.peerAuthentications(),
+    observer.peerAuthentications(name),
     observer.settings(),
     client.list<Service>(services, { namespace: name }),
   ]);

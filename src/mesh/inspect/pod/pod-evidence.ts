@@ -53,6 +53,8 @@ export interface PodEvidence {
     /** As the CNI agent sees it in the pod's network namespace now; undefined when unknown. */
     readonly capture: PodCapture | undefined;
     readonly captureUnknown?: string;
+    /** The user may not ask those who would tell. */
+    readonly isHidden?: boolean;
     readonly ztunnel: string | undefined;
     readonly ztunnelState: string | undefined;
     readonly ztunnelUnknown?: string;
@@ -86,7 +88,7 @@ export async function gatherPodEvidence(
     observer.settings(),
     observer.namespace(at.namespace),
     observer.services(at.namespace),
-    observer.peerAuthentications(),
+    observer.peerAuthentications(at.namespace),
     observer.dump(pod.spec.nodeName ?? ''),
     observer.capture(pod),
   ]);
@@ -135,7 +137,9 @@ export async function gatherPodEvidence(
     observed: {
       annotation: pod.metadata.annotations?.[redirection],
       capture,
-      ...(captureSeen.value === undefined ? { captureUnknown: captureSeen.why } : {}),
+      ...(captureSeen.value === undefined
+        ? { captureUnknown: captureSeen.why, isHidden: captureSeen.isHidden === true }
+        : {}),
       ztunnel: dumpSeen.value === undefined ? undefined : dumpSeen.by,
       ztunnelState: dump?.workloadState[uid]?.state,
       components: components
@@ -156,7 +160,7 @@ export async function gatherPodEvidence(
       intent.isEnrolled && dumpSeen.value !== undefined
         ? await gatherDistrust(observer, pod, dumpSeen.by)
         : [],
-    assumptions: observer.assumptions,
+    assumptions: [...new Set(observer.assumptions)],
   };
 }
 
@@ -180,7 +184,7 @@ async function gatherPolicies(
   },
 ): Promise<readonly AppliedPolicy[]> {
   const [policies, { mesh }, loadedAt] = await Promise.all([
-    observer.authorizationPolicies(),
+    observer.authorizationPolicies(of.pod.metadata.namespace ?? ''),
     observer.settings(),
     Promise.all(
       [...of.bindings.waypoints.keys()].map(async (key) => {

@@ -58,7 +58,8 @@ export function podFindings(evidence: PodEvidence): readonly Finding[] {
     ),
     ...mtls.ignoredDisable.map((source) => finding('warning', 'MESH0927', `${source} asks for DISABLE`)),
     ...(pod.isReady ? [] : [finding('warning', 'MESH0928', `the pod is ${pod.phase} and not ready`)]),
-    ...evidence.assumptions.map((what) => finding('warning', 'MESH0926', what)),
+    ...hiddenFindings(evidence),
+    ...assumptionFindings(evidence),
   ];
   return found.map((one) => ({ ...one, subject: one.subject ?? subject }));
 }
@@ -80,11 +81,44 @@ function nodeParts({ pod, observed, meshNamespace }: PodEvidence): readonly Find
   ];
 }
 
+/** Said once for all pods, however much it is: where something could not be read, defaults or absence stand in. */
+function assumptionFindings({ assumptions, meshNamespace }: PodEvidence): Finding[] {
+  if (assumptions.length === 0) return [];
+  return [
+    finding(
+      'warning',
+      'MESH0926',
+      `not seen: ${assumptions.length === 1 ? assumptions[0] : 'all that may concern it; defaults or absence stand in'}`,
+      {
+        subject: { kind: 'Namespace', name: meshNamespace },
+        evidence: assumptions.length === 1 ? [] : [...assumptions],
+      },
+    ),
+  ];
+}
+
+/** What agents and proxies would tell, and may not be asked: said once for all pods. */
+function hiddenFindings({ observed, meshNamespace }: PodEvidence): Finding[] {
+  if (observed.isHidden !== true) return [];
+  return [
+    finding(
+      'warning',
+      'MESH0926',
+      `not seen: capture, certificates and connections, as this user may not ask the agents and proxies in ${meshNamespace}`,
+      {
+        subject: { kind: 'Namespace', name: meshNamespace },
+        evidence: observed.captureUnknown === undefined ? [] : [observed.captureUnknown],
+        fix: `Ask for Role meshctl-observer in namespace ${meshNamespace}.`,
+      },
+    ),
+  ];
+}
+
 function captureFindings(evidence: PodEvidence): Finding[] {
   const { intent, observed } = evidence;
   const { capture, captureUnknown } = observed;
   if (capture === undefined) {
-    return intent.isEnrolled && captureUnknown !== undefined
+    return intent.isEnrolled && captureUnknown !== undefined && observed.isHidden !== true
       ? [
           finding('error', 'MESH0926', `capture not observed: ${captureUnknown}`, {
             dependsOn: nodeParts(evidence),
@@ -150,7 +184,7 @@ function proxyFindings(evidence: PodEvidence): Finding[] {
   ];
   const difference = observed.mtls === undefined ? undefined : mtlsDifference(mtls, observed.mtls);
   return [
-    ...(observed.ztunnelUnknown === undefined
+    ...(observed.ztunnelUnknown === undefined || observed.isHidden === true
       ? []
       : [finding('error', 'MESH0926', `node proxy not observed: ${observed.ztunnelUnknown}`, { dependsOn })]),
     ...(certificate === undefined || certificate.isValid
