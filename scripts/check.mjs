@@ -27,7 +27,11 @@ const suites = [
 ];
 
 /** What commands tell of a cluster is the same whoever started it: once, as root, is enough. */
-const toldAlike = ['test/e2e/mesh/broken-states/**'];
+const toldAlike = [
+  'test/e2e/mesh/broken-states/**',
+  'test/e2e/mesh/inspect.test.ts',
+  'test/e2e/mesh/permissions.test.ts',
+];
 
 /** With more failed files than this the machine is not to blame. */
 const repeatedFilesMax = 2;
