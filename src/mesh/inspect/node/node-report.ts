@@ -3,6 +3,7 @@ import type { Node, Pod } from '#base/kube/types.js';
 import { isPodReady, podOnNode } from '../component-pods.js';
 import { assessEnrollment, witnessesOf } from '../enrollment.js';
 import { decideEnrollment } from '../../rules/enrollment.js';
+import { enrollmentFindings } from '../enrollment-findings.js';
 import type { Finding } from '../findings/finding.js';
 import { findingsConcerning, foldFindings } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
@@ -69,26 +70,10 @@ export async function describeNode(
   const subject = { kind: 'Node', name };
   const findings = foldFindings([
     ...runtime,
-    ...enrolled
-      .filter(({ missing }) => missing.length > 0)
-      .map(({ namespace, name: pod, missing }): Finding => {
-        return {
-          code: 'MESH0920',
-          severity: 'error',
-          message: `Pod ${namespace}/${pod} belongs in the mesh and is not captured: ${missing.join('; ')}`,
-          subject: { kind: 'Pod', namespace, name: pod },
-          concerns: [subject],
-          dependsOn: [
-            subject,
-            ...[podOnNode(agents, name), podOnNode(proxies, name)].flatMap((part) =>
-              part === undefined
-                ? []
-                : [{ kind: 'Pod', namespace: observer.meshNamespace, name: part.metadata.name }],
-            ),
-          ],
-          fix: `meshctl describe pod ${pod}.${namespace}`,
-        };
-      }),
+    ...enrollmentFindings(enrolled, {
+      meshNamespace: observer.meshNamespace,
+      parts: [...agents, ...proxies],
+    }),
   ]);
   const own = [
     ...new Set([

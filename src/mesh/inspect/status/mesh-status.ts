@@ -6,6 +6,7 @@ import { checkConfiguration, checkedResources } from '../checks/configuration-ch
 import { isPodReady } from '../component-pods.js';
 import { readConfiguration } from '../configuration/live-configuration.js';
 import { assessEnrollment, enrollablePods, type PodEnrollment, witnessesOf } from '../enrollment.js';
+import { enrollmentFindings } from '../enrollment-findings.js';
 import { type Finding, subjectOf } from '../findings/finding.js';
 import { foldFindings } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
@@ -90,7 +91,7 @@ export async function meshStatus(observer: MeshObserver, now: number): Promise<M
     certificates: certificateSummary(trust, now),
     findings: foldFindings([
       ...runtime,
-      ...enrollmentFindings(enrollment, meshNamespace),
+      ...enrollmentFindings(enrollment, { meshNamespace, parts: [...agents, ...proxies] }),
       ...waypointFindings(waypoints, meshNamespace),
       ...checkConfiguration(configuration),
     ]),
@@ -113,25 +114,6 @@ async function enrollmentOf(observer: MeshObserver, now: number): Promise<readon
         return assessEnrollment({ pod, intent, trustDomain: settings.mesh.trustDomain, witnesses, now });
       }),
   );
-}
-
-/** Pods that belong in the mesh and are not captured. */
-function enrollmentFindings(pods: readonly PodEnrollment[], meshNamespace: string): readonly Finding[] {
-  return pods
-    .filter(({ missing }) => missing.length > 0)
-    .map(({ namespace, name, node, missing }) => ({
-      code: 'MESH0920',
-      severity: 'error' as const,
-      message: `Pod ${namespace}/${name} belongs in the mesh and is not captured: ${missing.join('; ')}`,
-      subject: { kind: 'Pod', namespace, name },
-      dependsOn: [
-        { kind: 'Namespace', name: meshNamespace },
-        { kind: 'Node', name: node },
-        { kind: 'DaemonSet', namespace: meshNamespace, name: 'istio-cni-node' },
-        { kind: 'DaemonSet', namespace: meshNamespace, name: 'ztunnel' },
-      ],
-      fix: `meshctl describe pod ${name}.${namespace}`,
-    }));
 }
 
 /** Waypoints that are not ready: calls through them are refused. */
