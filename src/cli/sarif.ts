@@ -4,9 +4,6 @@ import { flattenFindings } from '#mesh/inspect/findings/fold.js';
 import { errorCatalog } from './error-catalog.js';
 import { clientVersion } from './client-version.js';
 
-/** Where the documentation of the project is published. */
-const site = 'https://meshctl.dev';
-
 const levels = { error: 'error', warning: 'warning', info: 'note' } as const;
 
 /** A SARIF 2.1.0 log of findings, as code hosts read it (https://docs.oasis-open.org/sarif/sarif/v2.1.0/). */
@@ -23,13 +20,14 @@ export function sarifReport(findings: readonly Finding[]): string {
             driver: {
               name: 'meshctl',
               version: clientVersion,
-              informationUri: site,
               rules: codes.map((id) => ({
                 id,
                 shortDescription: { text: errorCatalog[id]?.title ?? id },
                 fullDescription: { text: errorCatalog[id]?.cause ?? id },
-                helpUri: `${site}/${docsOfCode(id)}`,
-                help: { text: `${errorCatalog[id]?.fix ?? ''}\nmeshctl explain ${id}`.trim() },
+                // No helpUri: the pages are published nowhere yet.
+                help: {
+                  text: `${errorCatalog[id]?.fix ?? ''}\nmeshctl explain ${id}; ${docsOfCode(id)}`.trim(),
+                },
               })),
             },
           },
