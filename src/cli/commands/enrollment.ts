@@ -1,6 +1,9 @@
 import { observeEnrollment, type PodEnrollment } from '#mesh/inspect/enrollment.js';
 import { readMeshSettings } from '#mesh/inspect/mesh-settings.js';
 import { observedText } from '../enrollment-text.js';
+import { isForbidden } from '#base/kube/api-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import { namespaces } from '#base/kube/resource.js';
 import { allNamespacesOption, type CommandDefinition, type TextView } from '../command.js';
 import { enrollmentPermissions } from '../permissions.js';
 
@@ -21,6 +24,7 @@ export const command: CommandDefinition = {
       { meshNamespace, namespaces: isEverywhere ? undefined : [namespace], settings },
       Date.now,
     );
+    if (items.length === 0 && !isEverywhere) await requireKnownNamespace(client, namespace);
     return {
       kind: 'EnrollmentList',
       data: { items },
@@ -54,4 +58,14 @@ function row(p: PodEnrollment): string[] {
     p.certificate ?? '',
     p.missing.length > 0 ? p.missing.join('; ') : (p.notStarted?.why ?? p.intent.reason),
   ];
+}
+
+/** An empty list is an answer only for a namespace that exists. @throws MESH0204 */
+async function requireKnownNamespace(client: KubeClient, name: string): Promise<void> {
+  try {
+    await client.get({ resource: namespaces, name });
+  } catch (error) {
+    // Who may list its pods need not be permitted to see the namespace itself.
+    if (!isForbidden(error)) throw error;
+  }
 }

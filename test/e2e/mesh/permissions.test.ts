@@ -65,6 +65,9 @@ test('a tenant: analyze and enrollment of its own namespace', async () => {
   const enrollment = await meshctl(['enrollment', '-n', bank, '--as', 'tenant', '-o', 'json']);
   const { items } = JSON.parse(enrollment.stdout) as { items: readonly { observed: string }[] };
   expect(new Set(items.map(({ observed }) => observed))).toEqual(new Set(['unknown']));
+  const nowhere = await meshctl(['enrollment', '-n', 'nosuch']);
+  expect(nowhere.exitCode).toBe(1);
+  expect(nowhere.stderr).toContain('namespaces "nosuch" not found');
 });
 
 test('whoever may see the cluster and ask the proxies sees all of it', async () => {
