@@ -1,3 +1,4 @@
+import { type Invocation, runInProcess } from '../../harness/in-process.js';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
@@ -7,7 +8,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { runCli } from '#cli/main.js';
 import { clusterRoleBindings, customResourceDefinitions, namespaces } from '#base/kube/resource.js';
 import { KubeClient } from '#base/kube/client.js';
 import { renderCrds } from '#mesh/templates/crds.js';
@@ -47,29 +47,15 @@ afterAll(async () => {
   await api.stop();
 });
 
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
+interface Outcome extends Invocation {
   readonly elapsedMs: number;
 }
 
 /** Runs a command that asks the cluster for one list. */
 async function listWaypoints(...args: string[]): Promise<Outcome> {
-  let stdout = '';
-  let stderr = '';
-  const io = {
-    stdout: (text: string) => void (stdout += text),
-    stderr: (text: string) => void (stderr += text),
-    isInteractive: false,
-    isStdoutTty: false,
-    signals: () => () => undefined,
-    env: {},
-  };
   const startedMs = performance.now();
-  const { signal } = new AbortController();
-  const code = await runCli({ args: ['waypoint', 'list', '-A', ...args], io, signal });
-  return { code, stdout, stderr, elapsedMs: performance.now() - startedMs };
+  const outcome = await runInProcess(['waypoint', 'list', '-A', ...args]);
+  return { ...outcome, elapsedMs: performance.now() - startedMs };
 }
 
 let files = 0;

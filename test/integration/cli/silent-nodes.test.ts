@@ -1,6 +1,6 @@
+import { runInProcess } from '../../harness/in-process.js';
 import { Duplex } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runCli } from '#cli/main.js';
 import { KubeClient } from '#base/kube/client.js';
 import { namespaces, nodes, pods, serviceAccounts } from '#base/kube/resource.js';
 import { mapConcurrently } from '#base/system/concurrency.js';
@@ -56,18 +56,9 @@ beforeAll(async () => {
 afterAll(() => api.stop());
 
 test('a thousand stopped node proxies: some are asked at a time, and the command ends in time', async () => {
-  let stdout = '';
-  const io = {
-    stdout: (text: string) => void (stdout += text),
-    stderr: () => undefined,
-    isInteractive: false,
-    isStdoutTty: false,
-    signals: () => () => undefined,
-    env: {},
-  };
   const args = ['version', '-o', 'json', '--timeout', '12s', '--kubeconfig', api.kubeconfig];
   const startedMs = performance.now();
-  await runCli({ args, io, signal: new AbortController().signal });
+  const { stdout } = await runInProcess(args);
   expect(performance.now() - startedMs).toBeLessThan(15_000);
   const { components } = JSON.parse(stdout) as { components: { error?: string; source: string }[] };
   expect(components).toHaveLength(nodeCount);

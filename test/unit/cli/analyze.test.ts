@@ -1,8 +1,8 @@
+import { runInProcess } from '../../harness/in-process.js';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { runCli } from '#cli/main.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'analyze-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -24,20 +24,7 @@ spec: { containers: none }
 `,
 );
 
-async function analyze(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  let stdout = '';
-  let stderr = '';
-  const io = {
-    stdout: (text: string) => void (stdout += text),
-    stderr: (text: string) => void (stderr += text),
-    isInteractive: false,
-    isStdoutTty: false,
-    signals: () => () => undefined,
-    env: { KUBECONFIG: '/nonexistent' },
-  };
-  const code = await runCli({ args: ['analyze', ...args], io, signal: new AbortController().signal });
-  return { code, stdout, stderr };
-}
+const analyze = (...args: string[]) => runInProcess(['analyze', ...args], { KUBECONFIG: '/nonexistent' });
 
 describe('files without a cluster', () => {
   test('on purpose: findings with their places, and exit code 1', async () => {

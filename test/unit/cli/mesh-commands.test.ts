@@ -1,22 +1,9 @@
+import { runInProcess } from '../../harness/in-process.js';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { runCli } from '#cli/main.js';
 
-async function meshctl(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  let stdout = '';
-  let stderr = '';
-  const io = {
-    stdout: (text: string) => void (stdout += text),
-    stderr: (text: string) => void (stderr += text),
-    isInteractive: false,
-    isStdoutTty: false,
-    signals: () => () => undefined,
-    // No cluster: what needs one must not be reached.
-    env: { KUBECONFIG: '/nonexistent' },
-  };
-  const code = await runCli({ args, io, signal: new AbortController().signal });
-  return { code, stdout, stderr };
-}
+/** No cluster: what needs one must not be reached. */
+const meshctl = (...args: string[]) => runInProcess(args, { KUBECONFIG: '/nonexistent' });
 
 it('waypoint generate prints a Gateway for kubectl', async () => {
   const { code, stdout } = await meshctl('waypoint', 'generate', '-n', 'shop', '--for', 'workload', 'l4');

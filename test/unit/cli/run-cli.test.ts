@@ -1,21 +1,8 @@
+import { runInProcess } from '../../harness/in-process.js';
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
-import { runCli } from '#cli/main.js';
 
-async function meshctl(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  let stdout = '';
-  let stderr = '';
-  const io = {
-    stdout: (text: string) => void (stdout += text),
-    stderr: (text: string) => void (stderr += text),
-    isInteractive: false,
-    isStdoutTty: false,
-    signals: () => () => undefined,
-    env: {},
-  };
-  const code = await runCli({ args, io, signal: new AbortController().signal });
-  return { code, stdout, stderr };
-}
+const meshctl = (...args: string[]) => runInProcess(args);
 
 describe('exit codes and streams', () => {
   it('prints data on stdout only', async () => {

@@ -1,16 +1,9 @@
+import { type Invocation, runInProcess } from '../../../harness/in-process.js';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runCli } from '#cli/main.js';
 import { KubeClient } from '#base/kube/client.js';
 import { ApiUnderTest } from '../../sandbox/apiserver/api-under-test.js';
-
-/** What an invocation printed, and its exit code. */
-export interface Invocation {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** An API server, a client and the CLI pointed at it. No nodes: DaemonSets have no pods and are ready. */
 export class CliUnderTest {
@@ -35,20 +28,8 @@ export class CliUnderTest {
   }
 
   /** Runs meshctl as a pipeline would: no terminal. */
-  async meshctl(...args: string[]): Promise<Invocation> {
-    let stdout = '';
-    let stderr = '';
-    const io = {
-      stdout: (text: string) => void (stdout += text),
-      stderr: (text: string) => void (stderr += text),
-      isInteractive: false,
-      isStdoutTty: false,
-      signals: () => () => undefined,
-      env: {},
-    };
-    const signal = new AbortController().signal;
-    const code = await runCli({ args: ['--kubeconfig', this.api.kubeconfig, ...args], io, signal });
-    return { code, stdout, stderr };
+  meshctl(...args: string[]): Promise<Invocation> {
+    return runInProcess(['--kubeconfig', this.api.kubeconfig, ...args]);
   }
 
   file(text: string): string {
