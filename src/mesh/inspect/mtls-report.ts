@@ -1,4 +1,4 @@
-import type { PeerAuthentication, Pod } from '#base/kube/types.js';
+import type { PeerAuthentication } from '#base/kube/types.js';
 import { authorizeL4 } from '../policy/l4/authorize.js';
 import { compileL4Policy } from '../policy/l4/compile.js';
 import { parsePolicyJson } from '../policy/l4/policy-json.js';
@@ -28,15 +28,15 @@ export interface ObservedMtls {
   readonly problem?: string;
 }
 
-/** What PeerAuthentications ask for at a pod. */
+/** What PeerAuthentications ask for at a workload. */
 export function effectiveMtls(
-  pod: Pod,
+  workload: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
   policies: readonly PeerAuthentication[],
   rootNamespace: string,
 ): EffectiveMtls {
-  const namespace = pod.metadata.namespace ?? '';
+  const { namespace } = workload;
   const scope = peerAuthScope(policies.map(peerAuthFacts), { namespace, rootNamespace });
-  const found = workloadMtls({ namespace, labels: pod.metadata.labels ?? {} }, scope);
+  const found = workloadMtls(workload, scope);
   const nameOf = (p: { readonly namespace: string; readonly name: string }) =>
     `PeerAuthentication ${p.namespace}/${p.name}`;
   return {

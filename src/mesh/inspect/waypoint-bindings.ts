@@ -5,7 +5,7 @@ import { waypointKey, waypointOf, type Waypoint } from '../rules/waypoint.js';
 import {
   bindingProblemText,
   bindWaypoint,
-  namedWaypoint,
+  waypointInEffect,
   type WaypointBinding,
 } from '../rules/waypoint-binding.js';
 import type { MeshObserver } from './mesh-observer.js';
@@ -43,7 +43,10 @@ export interface PodBindings {
 export async function observeBindings(
   observer: MeshObserver,
   of: {
-    readonly pod: Pod;
+    /** Name of the namespace that pod and services are in. */
+    readonly home: string;
+    /** Undefined: only the services are looked at. */
+    readonly pod: Pod | undefined;
     /** Labels of the ServiceAccount it runs as. */
     readonly accountLabels?: Readonly<Record<string, string>> | undefined;
     readonly namespace: Namespace | undefined;
@@ -51,18 +54,20 @@ export async function observeBindings(
   },
 ): Promise<PodBindings> {
   const waypoints = new Map<string, Waypoint | undefined>();
-  const home = of.pod.metadata.namespace ?? '';
+  const { home } = of;
   const bind = async (
     traffic: 'service' | 'workload',
     labels: Readonly<Record<string, string>>,
   ): Promise<WaypointUse | undefined> => {
-    const namespaceLabels = of.namespace?.metadata.labels ?? {};
-    const accountLabels = traffic === 'workload' ? of.accountLabels : undefined;
-    const named =
-      namedWaypoint(labels, home) ??
-      namedWaypoint(accountLabels ?? {}, home) ??
-      namedWaypoint(namespaceLabels, home);
-    if (named === undefined || named === 'none') return undefined;
+    const naming = {
+      namespace: home,
+      labels,
+      accountLabels: of.accountLabels,
+      namespaceLabels: of.namespace?.metadata.labels ?? {},
+      traffic,
+    };
+    const named = waypointInEffect(naming);
+    if (named === undefined) return undefined;
     const instanceOf = labels[gatewayName];
     const known = new Map<string, Waypoint>();
     for (const at of [named, ...(instanceOf === undefined ? [] : [{ namespace: home, name: instanceOf }])]) {
@@ -73,11 +78,7 @@ export async function observeBindings(
     }
     const { mesh } = await observer.settings();
     const binding = bindWaypoint({
-      namespace: home,
-      labels,
-      accountLabels,
-      namespaceLabels,
-      traffic,
+      ...naming,
       getWaypoint: (key) => known.get(key),
       failurePolicy: mesh.waypointFailurePolicy,
       // Where traffic would be sent to is not asked here, only whether.
@@ -88,7 +89,7 @@ export async function observeBindings(
     if (binding.kind === 'bound') waypoints.set(binding.waypoint, known.get(binding.waypoint));
     return useOf(observer, { binding, traffic, ...named });
   };
-  const own = await bind('workload', of.pod.metadata.labels ?? {});
+  const own = of.pod === undefined ? undefined : await bind('workload', of.pod.metadata.labels ?? {});
   const services = await Promise.all(
     of.services.map(async (facts) => ({ facts, waypoint: await bind('service', facts.labels) })),
   );

@@ -43,13 +43,8 @@ export function bindWaypoint(input: BindingInput): WaypointBinding {
   if (isPartOfWaypoint(input, input.traffic, (key) => input.getWaypoint(key) !== undefined)) {
     return { kind: 'none' };
   }
-  const own =
-    namedWaypoint(input.labels, input.namespace) ??
-    (input.traffic === 'workload' ? namedWaypoint(input.accountLabels ?? {}, input.namespace) : undefined);
-  if (own === noWaypoint) return { kind: 'none' };
-  const inherited = own === undefined ? namedWaypoint(input.namespaceLabels, input.namespace) : undefined;
-  const named = own ?? inherited;
-  if (named === undefined || named === noWaypoint) return { kind: 'none' };
+  const named = waypointInEffect(input);
+  if (named === undefined) return { kind: 'none' };
 
   const key = waypointKey(named.namespace, named.name);
   const waypoint = input.getWaypoint(key);
@@ -57,10 +52,10 @@ export function bindWaypoint(input: BindingInput): WaypointBinding {
   // Only an object that names it itself is bound to it whatever it is for.
   const isServed =
     waypoint === undefined
-      ? input.traffic === 'service' || own !== undefined
+      ? input.traffic === 'service' || !named.isInherited
       : waypoint.traffic === 'all' || waypoint.traffic === input.traffic;
   // A workload that inherits a waypoint for services is the normal case, not a mistake.
-  if (!isServed && input.traffic === 'workload' && own === undefined) return { kind: 'none' };
+  if (!isServed && input.traffic === 'workload' && named.isInherited) return { kind: 'none' };
   if (waypoint !== undefined && !isNamespaceAllowed(waypoint, input)) {
     return { kind: 'refused', waypoint: key, problem: 'AttachmentDenied' };
   }
@@ -73,13 +68,32 @@ export function bindWaypoint(input: BindingInput): WaypointBinding {
     kind: 'bound',
     waypoint: key,
     address: gatewayAddressOf({
-      ...named,
+      namespace: named.namespace,
+      name: named.name,
       waypoint,
       clusterDomain: input.clusterDomain,
       network: input.network,
     }),
     problem: isReady ? undefined : 'WaypointIsNotReady',
   };
+}
+
+/** Labels that may name a waypoint, of an object and of what it belongs to. */
+export type WaypointLabels = Pick<
+  BindingInput,
+  'namespace' | 'labels' | 'accountLabels' | 'namespaceLabels' | 'traffic'
+>;
+
+/** The waypoint that the labels in effect name, wherever it may be; undefined when none do, or one opts out. */
+export function waypointInEffect(
+  of: WaypointLabels,
+): { readonly namespace: string; readonly name: string; readonly isInherited: boolean } | undefined {
+  const accountLabels = of.traffic === 'workload' ? (of.accountLabels ?? {}) : {};
+  const own = namedWaypoint(of.labels, of.namespace) ?? namedWaypoint(accountLabels, of.namespace);
+  const named = own ?? namedWaypoint(of.namespaceLabels, of.namespace);
+  return named === undefined || named === noWaypoint
+    ? undefined
+    : { ...named, isInherited: own === undefined };
 }
 
 /** A waypoint's own Service and pods are never behind a waypoint. */

@@ -30,6 +30,11 @@ export function foldFindings(findings: readonly Finding[]): readonly Finding[] {
     .sort((a, b) => rankOf(a) - rankOf(b) || sizeOf(b) - sizeOf(a) || compareText(a, b));
 }
 
+/** The first cause of folded findings, if it is an error: what a description begins with. */
+export function worstError([first]: readonly Finding[]): Finding | undefined {
+  return first?.severity === 'error' ? first : undefined;
+}
+
 /** All findings, those that follow from others too. */
 export function flattenFindings(findings: readonly Finding[]): readonly Finding[] {
   return findings.flatMap((finding) => [finding, ...flattenFindings(finding.consequences ?? [])]);

@@ -5,7 +5,7 @@ import { isForbidden } from '#base/kube/api-error.js';
 import { AuthorizationPolicy_Action } from '../../xds/gen/meshctl/l7_pb.js';
 import { isPodReady } from '../component-pods.js';
 import type { Finding } from '../findings/finding.js';
-import { findingsConcerning, foldFindings } from '../findings/fold.js';
+import { findingsConcerning, foldFindings, worstError } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { explainPod } from '../pod-trouble.js';
 import { relevantTo, surroundings } from '../surroundings.js';
@@ -94,7 +94,6 @@ export async function describeGateway(
     foldFindings([...around.runtime, ...notReady, ...findingsConcerning(around.configuration, subject)]),
     around.runtime,
   );
-  const [worst] = findings;
   return {
     namespace,
     name,
@@ -116,7 +115,7 @@ export async function describeGateway(
       name: policy.name,
       action: AuthorizationPolicy_Action[policy.action] ?? String(policy.action),
     })),
-    summary: worst?.severity === 'error' ? worst.message : `ready, ${ready} of ${instances.length} pods`,
+    summary: worstError(findings)?.message ?? `ready, ${ready} of ${instances.length} pods`,
     findings,
   };
 }

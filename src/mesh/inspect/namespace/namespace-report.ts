@@ -2,7 +2,7 @@ import { dataplaneMode } from '#base/kube/labels.js';
 import { namespaces, pods, services } from '#base/kube/resource.js';
 import type { Namespace, Pod, Service } from '#base/kube/types.js';
 import type { Finding } from '../findings/finding.js';
-import { foldFindings } from '../findings/fold.js';
+import { foldFindings, worstError } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { effectiveMtls, type EffectiveMtls } from '../mtls-report.js';
 import { describeAll, meshLabels, type PodGroup } from '../pod/pod-group.js';
@@ -55,14 +55,7 @@ export async function describeNamespace(
   const named = namedWaypoint(labels, name);
   const counts: Record<string, number> = {};
   for (const { verdict } of group.pods) counts[verdict] = (counts[verdict] ?? 0) + 1;
-  const any: Pod = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: '', namespace: name },
-    spec: { containers: [] },
-  };
   const isEnrolled = labels[dataplaneMode] === 'ambient';
-  const [worst] = findings;
   return {
     objectKind: 'Namespace',
     namespace: name,
@@ -70,14 +63,13 @@ export async function describeNamespace(
     labels: meshLabels(labels),
     isEnrolled,
     ...(named === undefined || named === 'none' ? {} : { waypoint: `${named.namespace}/${named.name}` }),
-    mtls: effectiveMtls(any, peers, settings.mesh.rootNamespace),
+    mtls: effectiveMtls({ namespace: name, labels: {} }, peers, settings.mesh.rootNamespace),
     serviceCount: ofServices.length,
     counts,
     ...group,
     summary:
-      worst?.severity === 'error'
-        ? worst.message
-        : `${isEnrolled ? 'in the mesh' : 'not in the mesh'}, ${members.length} pods${countsText(counts)}`,
+      worstError(findings)?.message ??
+      `${isEnrolled ? 'in the mesh' : 'not in the mesh'}, ${members.length} pods${countsText(counts)}`,
     findings,
   };
 }

@@ -5,7 +5,7 @@ import { assessEnrollment, witnessesOf } from '../enrollment.js';
 import { decideEnrollment } from '../../rules/enrollment.js';
 import { enrollmentFindings } from '../enrollment-findings.js';
 import type { Finding } from '../findings/finding.js';
-import { findingsConcerning, foldFindings } from '../findings/fold.js';
+import { findingsConcerning, foldFindings, worstError } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { imageTag } from '../mesh-versions.js';
 import { runtimeFindings } from '../runtime/runtime-findings.js';
@@ -83,7 +83,6 @@ export async function describeNode(
   ];
   const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
   const captured = enrolled.filter(({ observed }) => observed === 'captured').length;
-  const [worst] = own;
   return {
     name,
     isReady: ready?.status === 'True',
@@ -97,10 +96,7 @@ export async function describeNode(
         : certificateSummary([{ proxy: name, identities: dump.value.certificates }], now),
     clockAheadMs: captures.value?.clockAheadMs,
     pods: enrolled.map(({ namespace, name: pod, observed }) => ({ namespace, name: pod, observed })),
-    summary:
-      worst?.severity === 'error'
-        ? worst.message
-        : `ready, ${captured} of ${enrolled.length} pods of the mesh captured`,
+    summary: worstError(own)?.message ?? `ready, ${captured} of ${enrolled.length} pods of the mesh captured`,
     findings: own,
   };
 }

@@ -112,6 +112,7 @@ export async function gatherPodEvidence(
   });
   const account = await observer.serviceAccount(at.namespace, serviceAccount);
   const bindings = await observeBindings(observer, {
+    home: at.namespace,
     pod,
     accountLabels: account?.metadata.labels,
     namespace,
@@ -151,7 +152,11 @@ export async function gatherPodEvidence(
     },
     identity,
     certificate: dump === undefined ? undefined : certificateOf(dump, identity, at.now),
-    mtls: effectiveMtls(pod, peers, mesh.rootNamespace),
+    mtls: effectiveMtls(
+      { namespace: at.namespace, labels: pod.metadata.labels ?? {} },
+      peers,
+      mesh.rootNamespace,
+    ),
     ...(bindings.own === undefined ? {} : { waypoint: bindings.own }),
     services: bindings.services.map(serviceBinding),
     policies: await gatherPolicies(observer, { pod, isEnrolled: intent.isEnrolled, dump, bindings }),

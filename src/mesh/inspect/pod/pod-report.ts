@@ -1,6 +1,6 @@
 import type { Finding } from '../findings/finding.js';
 import type { MeshObserver } from '../mesh-observer.js';
-import { findingsConcerning, foldFindings } from '../findings/fold.js';
+import { findingsConcerning, foldFindings, worstError } from '../findings/fold.js';
 import { relevantTo, surroundings } from '../surroundings.js';
 import { gatherPodEvidence, type PodEvidence } from './pod-evidence.js';
 import { podFindings } from './pod-findings.js';
@@ -47,8 +47,9 @@ export async function describePod(
 /** A pod whose own capture is sound is broken all the same when calls to it or from it fail: the cause is the verdict. */
 function concluded(
   { verdict }: { readonly verdict: PodVerdict },
-  [worst]: readonly Finding[],
+  findings: readonly Finding[],
 ): { readonly verdict?: PodVerdict; readonly summary?: string } {
-  if (worst?.severity !== 'error' || verdict === 'pending' || verdict === 'not-in-mesh') return {};
+  const worst = worstError(findings);
+  if (worst === undefined || verdict === 'pending' || verdict === 'not-in-mesh') return {};
   return { verdict: 'broken', summary: worst.message };
 }

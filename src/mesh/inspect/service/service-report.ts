@@ -9,7 +9,7 @@ import { namesWaypoint } from '../../rules/waypoint-binding.js';
 import { AppProtocol } from '../../xds/gen/istio/workload_pb.js';
 import { emptyServiceFinding } from '../checks/services-check.js';
 import type { Finding } from '../findings/finding.js';
-import { findingsConcerning, foldFindings } from '../findings/fold.js';
+import { findingsConcerning, foldFindings, worstError } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { describeAll, meshLabels, type PodGroup } from '../pod/pod-group.js';
 import type { AppliedPolicy } from '../policies/applied-policy.js';
@@ -127,15 +127,13 @@ export async function describeService(
     ...group,
     findings,
   };
-  return { ...report, summary: summaryOf(report, hasSelector) };
+  return { ...report, summary: worstError(findings)?.message ?? summaryOf(report, hasSelector) };
 }
 
 function summaryOf(
-  of: Pick<ServiceDescription, 'findings' | 'endpoints' | 'type' | 'waypoint'>,
+  of: Pick<ServiceDescription, 'endpoints' | 'type' | 'waypoint'>,
   hasSelector: boolean,
 ): string {
-  const [worst] = of.findings;
-  if (worst?.severity === 'error') return worst.message;
   if (of.type === 'ExternalName')
     return 'a name for something outside of the cluster; the mesh has no part in it';
   if (!hasSelector) return 'it selects no pods: its endpoints are managed by hand';
@@ -152,14 +150,12 @@ async function waypointOf(
   const facts = serviceFacts(service);
   if (facts === undefined) return undefined;
   const namespace = await observer.namespace(facts.namespace);
-  // A pod without labels of its own stands for callers of the Service: only the Service's binding is asked for.
-  const pod = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: '', namespace: facts.namespace },
-    spec: { containers: [] },
-  };
-  const { services: bound } = await observeBindings(observer, { pod, namespace, services: [facts] });
+  const { services: bound } = await observeBindings(observer, {
+    home: facts.namespace,
+    pod: undefined,
+    namespace,
+    services: [facts],
+  });
   const use = bound[0]?.waypoint;
   if (use === undefined) return undefined;
   return { ...use, because: namesWaypoint(facts.labels) ? 'label of the Service' : 'label of its Namespace' };

@@ -149,8 +149,9 @@ describe('an mTLS mode that is not the one asked for', () => {
     const world = new VectorWorld(objects(asked));
     const workload = podInDump(dump, { namespace: 'shop', name: 'a' });
     if (workload === undefined) throw new Error('the proxy does not know the pod');
+    const { namespace = '', labels = {} } = world.pod.metadata;
     const wanted = effectiveMtls(
-      world.pod,
+      { namespace, labels },
       world.all<PeerAuthentication>('PeerAuthentication'),
       'istio-system',
     );

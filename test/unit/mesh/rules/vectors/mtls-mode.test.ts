@@ -18,7 +18,11 @@ describe.each(ruleVectors<Expected>('mtls-mode'))('mTLS mode: $name', ({ given, 
   const { pod, mesh } = world;
   const policies = world.all<PeerAuthentication>('PeerAuthentication');
   const ztunnel = new ZtunnelUnderTest(world.controller());
-  const asked = effectiveMtls(pod, policies, mesh.rootNamespace);
+  const asked = effectiveMtls(
+    { namespace: pod.metadata.namespace ?? '', labels: pod.metadata.labels ?? {} },
+    policies,
+    mesh.rootNamespace,
+  );
 
   test('the rule', () => {
     const scope = peerAuthScope(policies.map(peerAuthFacts), { namespace: 'shop', ...mesh });
