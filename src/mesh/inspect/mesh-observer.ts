@@ -7,6 +7,7 @@ import {
   gatewayClasses,
   gateways,
   namespaces,
+  nodes,
   peerAuthentications,
   pods,
   serviceAccounts,
@@ -20,6 +21,7 @@ import type {
   GatewayClass,
   KubeObject,
   Namespace,
+  Node,
   PeerAuthentication,
   Pod,
   Service,
@@ -142,6 +144,18 @@ export class MeshObserver {
         this.client.getOrUndefined<Namespace>({ resource: namespaces, name }),
       ),
     );
+  }
+
+  /** All nodes; none where the user may not look: the components on them show what a tenant is not told of them. */
+  nodes(): Promise<readonly Node[]> {
+    return this.once('nodes', async () => {
+      try {
+        return await this.client.list<Node>(nodes);
+      } catch (error) {
+        if (isForbidden(error)) return [];
+        throw error;
+      }
+    });
   }
 
   /** Undefined where there is none, or where the user may not look. */

@@ -49,10 +49,14 @@ export async function componentFindings(
 }
 
 async function findingsOfAll(client: KubeClient, meshNamespace: string): Promise<readonly Finding[]> {
-  const controllers = await client.list<Pod>(pods, {
-    namespace: meshNamespace,
-    labelSelector: componentSelectors.controller,
-  });
+  const podsOf = (component: Component): Promise<readonly Pod[]> =>
+    client.list<Pod>(pods, { namespace: meshNamespace, labelSelector: componentSelectors[component] });
+  const [controllers, cni, ztunnel] = await Promise.all([
+    podsOf('controller'),
+    podsOf('cni'),
+    podsOf('ztunnel'),
+  ]);
+  const own = { controller: controllers, cni, ztunnel };
   const authority = [selfSignedSecret, pluggedSecret].map((name) => ({
     kind: 'Secret',
     namespace: meshNamespace,
@@ -67,6 +71,7 @@ async function findingsOfAll(client: KubeClient, meshNamespace: string): Promise
     (Object.keys(components) as Component[]).map((component) =>
       findingsOf(client, {
         component,
+        own: own[component],
         meshNamespace,
         dependsOn: component === 'controller' ? authority : controllerSubjects,
       }),
@@ -79,16 +84,19 @@ async function findingsOf(
   client: KubeClient,
   of: {
     readonly component: Component;
+    /** Its pods. */
+    readonly own: readonly Pod[];
     readonly meshNamespace: string;
     readonly dependsOn: readonly FindingSubject[];
   },
 ): Promise<readonly Finding[]> {
-  const { component, meshNamespace, dependsOn } = of;
+  const { component, own, meshNamespace, dependsOn } = of;
   const { resource, name, effect } = components[component];
-  const [owner, own] = await Promise.all([
-    client.getOrUndefined<Deployment | DaemonSet>({ resource, namespace: meshNamespace, name }),
-    client.list<Pod>(pods, { namespace: meshNamespace, labelSelector: componentSelectors[component] }),
-  ]);
+  const owner = await client.getOrUndefined<Deployment | DaemonSet>({
+    resource,
+    namespace: meshNamespace,
+    name,
+  });
   const subject = { kind: resource.kind, namespace: meshNamespace, name };
   if (owner === undefined) {
     return [

@@ -1,6 +1,3 @@
-import { isForbidden } from '#base/kube/api-error.js';
-import { nodes as nodeResource } from '#base/kube/resource.js';
-import type { Node } from '#base/kube/types.js';
 import type { Finding } from '../findings/finding.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { meshVersions } from '../mesh-versions.js';
@@ -50,10 +47,7 @@ async function findingsOfNodes(
   observer: MeshObserver,
   of: { readonly now: number; readonly inScope: (name: string) => boolean },
 ): Promise<readonly Finding[]> {
-  const [found, agents] = await Promise.all([
-    observer.once('nodes', () => listNodes(observer)),
-    observer.components('cni'),
-  ]);
+  const [found, agents] = await Promise.all([observer.nodes(), observer.components('cni')]);
   const notReady = nodeFindings(
     found.filter(({ metadata }) => of.inScope(metadata.name)),
     of.now,
@@ -67,16 +61,6 @@ async function findingsOfNodes(
     }),
   );
   return [...notReady, ...silent.filter((finding) => finding !== undefined)];
-}
-
-async function listNodes({ client }: MeshObserver): Promise<readonly Node[]> {
-  try {
-    return await client.list<Node>(nodeResource);
-  } catch (error) {
-    // What a tenant is not told of nodes, the components on them show.
-    if (isForbidden(error)) return [];
-    throw error;
-  }
 }
 
 async function nodeClocks(

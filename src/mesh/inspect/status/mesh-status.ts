@@ -1,6 +1,5 @@
 import { isForbidden, isNotFound } from '#base/kube/api-error.js';
 import { groupBy } from '#base/collections/group-by.js';
-import { nodes as nodeResource } from '#base/kube/resource.js';
 import type { Node, Pod } from '#base/kube/types.js';
 import { checkConfiguration, checkedResources } from '../checks/configuration-checks.js';
 import { isPodReady } from '../component-pods.js';
@@ -57,7 +56,7 @@ export async function meshStatus(observer: MeshObserver, now: number): Promise<M
     enrollment,
     configuration,
   ] = await Promise.all([
-    orNone(client.list<Node>(nodeResource)),
+    observer.nodes(),
     meshVersions(observer),
     observer.components('controller'),
     observer.components('ztunnel'),
