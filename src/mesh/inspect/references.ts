@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { labelSelectorMatches } from '#base/kube/labels.js';
@@ -89,13 +90,14 @@ export async function referredByName(
     }
     if (only !== undefined) {
       throw new MeshError('MESH0909', `${begun.length} ${kind}s of ${namespace} begin with ${name}`, {
-        evidence: listed(begun),
+        evidence: someOf(begun, listedMax),
         hint: 'Write one of these names.',
       });
     }
     const near = nearMiss(name, all);
     throw new MeshError('MESH0204', `there is no ${kind} ${name} in namespace ${namespace}`, {
-      evidence: all.length === 0 ? `the namespace has no ${kind}s` : `${kind}s there: ${listed(all)}`,
+      evidence:
+        all.length === 0 ? `the namespace has no ${kind}s` : `${kind}s there: ${someOf(all, listedMax)}`,
       ...(near === undefined ? {} : { hint: `Did you mean ${near}?` }),
       cause: error,
     });
@@ -127,9 +129,4 @@ function selectorOfWorkload(object: KubeObject): LabelSelector | undefined {
   if (object.kind !== 'Service') return (object as Deployment).spec.selector;
   const selector = (object as Service).spec.selector;
   return selector === undefined ? undefined : { matchLabels: selector };
-}
-
-function listed(names: readonly string[]): string {
-  const more = names.length - listedMax;
-  return `${names.slice(0, listedMax).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { Reflector } from '#base/kube/reflector.js';
 import type { Pod } from '#base/kube/types.js';
@@ -58,7 +59,7 @@ async function takeAllAway({ cleanUp, report, departure, log }: DepartDeps): Pro
   log.warn('not everything of the mesh is gone', { left: problems });
   await report(
     'Warning',
-    `The mesh was removed (${departure.reason}), but on this node stays: ${listed(problems)}`,
+    `The mesh was removed (${departure.reason}), but on this node stays: ${someOf(problems, namedMax)}`,
   );
 }
 
@@ -86,7 +87,7 @@ async function stepBack(deps: DepartDeps): Promise<void> {
     : 'New pods of the mesh start uncaptured';
   await report(
     'Warning',
-    `The CNI agent left this node: ${departure.reason}. Nobody repairs or releases what stays captured: ${listed(captured)}. ${ofNew}.`,
+    `The CNI agent left this node: ${departure.reason}. Nobody repairs or releases what stays captured: ${someOf(captured, namedMax)}. ${ofNew}.`,
   );
 }
 
@@ -107,11 +108,6 @@ async function releaseUnwanted({ pods, agent, mesh, log }: DepartDeps): Promise<
   } finally {
     for (const { netns } of leaving) netns.release();
   }
-}
-
-function listed(items: readonly string[]): string {
-  const more = items.length - namedMax;
-  return items.slice(0, namedMax).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 function timeout(ms: number): Promise<undefined> {

@@ -17,11 +17,3 @@ export function editCommand({ kind, metadata: { namespace, name } }: KubeObject)
   const at = namespace === undefined ? '' : ` -n ${namespace}`;
   return `kubectl edit ${kind.toLowerCase()} ${name}${at}`;
 }
-
-const namedMax = 3;
-
-/** `a, b, c and 4 more`. */
-export function someOf(names: readonly string[]): string {
-  const rest = names.length - namedMax;
-  return `${names.slice(0, namedMax).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
-}

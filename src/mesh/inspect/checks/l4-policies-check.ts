@@ -5,6 +5,7 @@ import { peerAuthFacts, peerAuthShortfall } from '../../rules/mtls-mode.js';
 import { hasTargetRefs, selectorOf } from '../../rules/policy-targets.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { editCommand, findingAbout } from './check-finding.js';
 import { configuredPodsOf } from './configured-pods.js';
 import { conditionEvidence } from './condition-evidence.js';
 import type { ConfigurationCheck } from './configuration-check.js';
@@ -33,8 +34,6 @@ function shortfallFindings(policy: AuthorizationPolicy, configuration: Configura
   const conversion = convertToL4(policy, configuration.settings.mesh);
   const shortfall = l4Shortfall(conversion);
   if (shortfall === undefined) return [];
-  const subject = subjectOf(policy);
-  const place = configuration.placeOf(policy);
   const action = policy.spec?.action ?? 'ALLOW';
   const admitsNobody =
     action === 'ALLOW' &&
@@ -42,19 +41,17 @@ function shortfallFindings(policy: AuthorizationPolicy, configuration: Configura
     conversion.authorization.rules.length === 0;
   const effect = admitsNobody ? 'every call to the pods it selects is refused' : shortfall;
   return [
-    {
+    findingAbout(policy, configuration, {
       code: 'MESH1130',
       severity: 'error',
-      message: `${subjectText(subject)} (${action}) asks node proxies for what only a waypoint can do: ${effect}`,
-      subject,
+      message: `${subjectText(subjectOf(policy))} (${action}) asks node proxies for what only a waypoint can do: ${effect}`,
       concerns:
         selectorOf(policy) === undefined
           ? [{ kind: 'Namespace', name: policy.metadata.namespace ?? '' }]
           : [],
       evidence: [...(admitsNobody ? [shortfall] : []), ...conditionEvidence(policy)],
       fix: `Attach it to a waypoint: replace spec.selector by targetRefs to the Service; meshctl waypoint apply -n ${policy.metadata.namespace}`,
-      ...(place === undefined ? {} : { place }),
-    },
+    }),
   ];
 }
 
@@ -71,33 +68,29 @@ function reachFindings(configuration: Configuration): Finding[] {
       if (namespace === rootNamespace || !configuration.isSeen(pods, namespace)) return [];
       const selector = selectorOf(policy);
       const selected = known.withLabels(namespace, selector ?? {});
-      const subject = subjectOf(policy);
-      const place = configuration.placeOf(policy);
-      const common = { subject, ...(place === undefined ? {} : { place }) };
+      const name = subjectText(subjectOf(policy));
       if (selected.length === 0) {
         if (selector === undefined) return [];
         const wanted = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
         return [
-          {
-            ...common,
+          findingAbout(policy, configuration, {
             code: 'MESH1131',
             severity: 'warning',
-            message: `${subjectText(subject)} selects no pod: none in ${namespace} has ${wanted.join(',')}`,
+            message: `${name} selects no pod: none in ${namespace} has ${wanted.join(',')}`,
             fix: `kubectl get pods -n ${namespace} --show-labels`,
-          },
+          }),
         ];
       }
       if (!configuration.isNamespaceKnown(namespace)) return [];
       if (selected.some((pod) => known.isEnrolled(pod))) return [];
       return [
-        {
-          ...common,
+        findingAbout(policy, configuration, {
           code: 'MESH1132',
           severity: 'warning',
-          message: `${subjectText(subject)} has no effect: none of the ${selected.length} pods it selects is in the mesh`,
+          message: `${name} has no effect: none of the ${selected.length} pods it selects is in the mesh`,
           concerns: selected.map(subjectOf),
           fix: `meshctl enroll ${namespace} --wait`,
-        },
+        }),
       ];
     });
 }
@@ -106,17 +99,13 @@ function peerAuthFindings(policy: PeerAuthentication, configuration: Configurati
   const { rootNamespace } = configuration.settings.mesh;
   const shortfall = peerAuthShortfall(peerAuthFacts(policy), rootNamespace);
   if (shortfall === undefined) return [];
-  const subject = subjectOf(policy);
-  const place = configuration.placeOf(policy);
   return [
-    {
+    findingAbout(policy, configuration, {
       code: 'MESH1133',
       severity: 'warning',
-      message: `${subjectText(subject)} is not followed as it is written: ${shortfall}`,
-      subject,
+      message: `${subjectText(subjectOf(policy))} is not followed as it is written: ${shortfall}`,
       evidence: conditionEvidence(policy),
-      fix: `kubectl edit peerauthentication ${policy.metadata.name} -n ${policy.metadata.namespace}`,
-      ...(place === undefined ? {} : { place }),
-    },
+      fix: editCommand(policy),
+    }),
   ];
 }

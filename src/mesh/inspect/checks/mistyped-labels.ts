@@ -4,6 +4,7 @@ import { gateways, namespaces, pods, services } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
+import { findingAbout } from './check-finding.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 
 const labelNames: readonly string[] = [dataplaneMode, useWaypoint, useWaypointNamespace, waypointFor];
@@ -31,15 +32,13 @@ export const mistypedLabels: ConfigurationCheck = {
 function findingsOf(object: KubeObject, configuration: Configuration): Finding[] {
   const { labels = {}, annotations = {} } = object.metadata;
   const subject = subjectOf(object);
-  const place = configuration.placeOf(object);
-  const make = (code: string, message: string, fix: string): Finding => ({
-    code,
-    severity: 'warning',
-    message: `${subjectText(subject)}: ${message}`,
-    subject,
-    fix,
-    ...(place === undefined ? {} : { place }),
-  });
+  const make = (code: string, message: string, fix: string): Finding =>
+    findingAbout(object, configuration, {
+      code,
+      severity: 'warning',
+      message: `${subjectText(subject)}: ${message}`,
+      fix,
+    });
   const at = subject.namespace === undefined ? '' : ` -n ${subject.namespace}`;
   const kubectlLabel = `kubectl label ${subject.kind.toLowerCase()} ${subject.name}${at}`;
   const misspelled = Object.entries(labels).flatMap(([key, value]) => {

@@ -16,6 +16,7 @@ import { unsupportedReason } from '../../rules/l7-authorization.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
 import { ConfiguredBindings } from './bindings-in-configuration.js';
+import { editCommand, findingAbout } from './check-finding.js';
 import { conditionEvidence } from './condition-evidence.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 
@@ -49,42 +50,34 @@ function findingsOf(
   // Its namespace may name a waypoint, and one of another namespace may be ready.
   if (problem.reason === 'AncestorNotBound' && !configuration.isNamespaceKnown(namespace)) return [];
   if (enforcing.some((key) => !configuration.isSeen(gateways, key.split('/')[0]))) return [];
-  const subject = subjectOf(policy);
-  const place = configuration.placeOf(policy);
   const action = policy.spec?.action ?? 'ALLOW';
   const isMissing = problem.reason === 'TargetNotFound';
   return [
-    {
+    findingAbout(policy, configuration, {
       code: isMissing ? 'MESH1121' : 'MESH1120',
       severity: 'error',
-      message: `${subjectText(subject)} (${action}) is enforced by nobody at ${target}: ${problem.message}`,
-      subject,
+      message: `${subjectText(subjectOf(policy))} (${action}) is enforced by nobody at ${target}: ${problem.message}`,
       concerns: [{ kind, namespace, name }],
       evidence: conditionEvidence(policy),
       fix:
         isService && !isMissing
           ? `meshctl waypoint apply -n ${namespace}, then kubectl label service ${name} -n ${namespace} istio.io/use-waypoint=waypoint`
-          : `Name an existing target, or remove the policy: kubectl edit authorizationpolicy ${policy.metadata.name} -n ${namespace}`,
-      ...(place === undefined ? {} : { place }),
-    },
+          : `Name an existing target, or remove the policy: ${editCommand(policy)}`,
+    }),
   ];
 }
 
 function unsupportedFindings(policy: AuthorizationPolicy, configuration: Configuration): Finding[] {
   const unsupported = unsupportedReason(policy);
   if (unsupported === undefined) return [];
-  const subject = subjectOf(policy);
-  const place = configuration.placeOf(policy);
   return [
-    {
+    findingAbout(policy, configuration, {
       code: 'MESH1122',
       severity: 'warning',
-      message: `${subjectText(subject)} is not enforced as it is written: ${unsupported}`,
-      subject,
+      message: `${subjectText(subjectOf(policy))} is not enforced as it is written: ${unsupported}`,
       evidence: conditionEvidence(policy),
-      fix: `kubectl edit authorizationpolicy ${policy.metadata.name} -n ${policy.metadata.namespace}`,
-      ...(place === undefined ? {} : { place }),
-    },
+      fix: editCommand(policy),
+    }),
   ];
 }
 

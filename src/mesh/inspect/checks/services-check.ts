@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { useWaypoint } from '#base/kube/labels.js';
 import { authorizationPolicies, namespaces, pods, services } from '#base/kube/resource.js';
 import { groupBy } from '#base/collections/group-by.js';
@@ -8,7 +9,7 @@ import { selectsLabels, targetRefsOf } from '../../rules/policy-targets.js';
 import { AppProtocol } from '../../xds/gen/istio/workload_pb.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
-import { editCommand, findingAbout, someOf } from './check-finding.js';
+import { editCommand, findingAbout } from './check-finding.js';
 import { configuredPodsOf } from './configured-pods.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 
@@ -54,8 +55,8 @@ function selectionFindings(service: Service, configuration: Configuration): Find
   if (!configuration.isSeen(pods, namespace) || !known.isInMesh(namespace)) return [];
   const selected = known.withLabels(namespace, selector);
   if (selected.length === 0) {
-    const finding = emptyServiceFinding(service, known.in(namespace), configuration);
-    return finding === undefined ? [] : [finding];
+    const finding = emptyServiceFinding(service, known.in(namespace));
+    return finding === undefined ? [] : [findingAbout(service, configuration, finding)];
   }
   return ports
     .filter(
@@ -79,16 +80,11 @@ function hasPort({ spec }: Pod, wanted: string): boolean {
 }
 
 /** That no pod of its namespace is behind a Service, with the labels that come nearest; undefined when one is. */
-export function emptyServiceFinding(
-  service: Service,
-  ofNamespace: readonly Pod[],
-  configuration?: Configuration,
-): Finding | undefined {
+export function emptyServiceFinding(service: Service, ofNamespace: readonly Pod[]): Finding | undefined {
   const { selector } = service.spec;
   if (selector === undefined || Object.keys(selector).length === 0) return undefined;
   if (ofNamespace.some(({ metadata }) => selectsLabels(selector, metadata.labels ?? {}))) return undefined;
   const subject = subjectOf({ kind: 'Service', metadata: service.metadata });
-  const place = configuration?.placeOf(service);
   const wanted = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
   return {
     code: 'MESH1160',
@@ -97,7 +93,6 @@ export function emptyServiceFinding(
     subject,
     evidence: nearestLabels(selector, ofNamespace),
     fix: `Compare the selector with: kubectl get pods -n ${subject.namespace} --show-labels`,
-    ...(place === undefined ? {} : { place }),
   };
 }
 

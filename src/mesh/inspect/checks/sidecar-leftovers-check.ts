@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { dataplaneMode, revision, sidecarStatus } from '#base/kube/labels.js';
 import {
   mutatingWebhookConfigurations,
@@ -10,7 +11,7 @@ import {
 import type { KubeObject, Namespace, Pod, WebhookConfiguration } from '#base/kube/types.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
-import { findingAbout, someOf } from './check-finding.js';
+import { findingAbout } from './check-finding.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 
 const injectionLabel = 'istio-injection';
@@ -56,9 +57,6 @@ export function foreignWebhookFindings(configuration: Configuration): readonly F
 function namespaceFindings(namespace: Namespace, configuration: Configuration): Finding[] {
   const { name, labels = {} } = namespace.metadata;
   if (labels[dataplaneMode] !== 'ambient') return [];
-  const subject = subjectOf(namespace);
-  const place = configuration.placeOf(namespace);
-  const common = { subject, ...(place === undefined ? {} : { place }) };
   const asked = labels[injectionLabel] === 'enabled' ? injectionLabel : undefined;
   const withSidecar = configuration
     .inNamespace<Pod>(pods, name)
@@ -68,38 +66,35 @@ function namespaceFindings(namespace: Namespace, configuration: Configuration): 
     ...(asked === undefined
       ? []
       : [
-          {
-            ...common,
+          findingAbout(namespace, configuration, {
             code: 'MESH1104',
-            severity: 'warning' as const,
+            severity: 'warning',
             message: `Namespace ${name} asks for sidecars (${asked}=enabled) and for ambient mode: a pod that gets a sidecar is left out of the mesh, all others are captured`,
             fix: `kubectl label namespace ${name} ${asked}- ${labels[revision] === undefined ? '' : `${revision}-`}`.trim(),
-          },
+          }),
         ]),
     ...(withSidecar.length === 0
       ? []
       : [
-          {
-            ...common,
+          findingAbout(namespace, configuration, {
             code: 'MESH1105',
-            severity: 'warning' as const,
+            severity: 'warning',
             message: `Namespace ${name} is in the mesh, but ${withSidecar.length} of its pods have a sidecar and are left out`,
             concerns: withSidecar.map((pod) => subjectOf({ kind: 'Pod', metadata: pod.metadata })),
             evidence: withSidecar.slice(0, 5).map(({ metadata }) => `Pod ${name}/${metadata.name}`),
             fix: `Restart them without injection: kubectl rollout restart deployment -n ${name}`,
-          },
+          }),
         ]),
     ...(onHost.length === 0
       ? []
       : [
-          {
-            ...common,
+          findingAbout(namespace, configuration, {
             code: 'MESH1106',
-            severity: 'info' as const,
+            severity: 'info',
             message: `Namespace ${name} is in the mesh, but ${onHost.length} of its pods use the network of their node and are left out: ${someOf(onHost.map(({ metadata }) => metadata.name))}`,
             concerns: onHost.map((pod) => subjectOf({ kind: 'Pod', metadata: pod.metadata })),
             fix: 'Run them without hostNetwork, or expect plaintext to and from them.',
-          },
+          }),
         ]),
   ];
 }

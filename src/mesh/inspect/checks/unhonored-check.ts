@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { dataplaneMode } from '#base/kube/labels.js';
 import { gatewayClasses, namespaces, pods, services } from '#base/kube/resource.js';
 import type { Condition, Gateway, GatewayClass, GatewayRoute, KubeObject } from '#base/kube/types.js';
@@ -153,9 +154,7 @@ function warning(
 }
 
 function namesOf(objects: readonly KubeObject[]): string {
-  const shown = objects.slice(0, shownMax).map(nameOf).join(', ');
-  const rest = objects.length - shownMax;
-  return rest > 0 ? `${shown} and ${rest} more` : shown;
+  return someOf(objects.map(nameOf), shownMax);
 }
 
 function nameOf({ metadata: { namespace, name } }: KubeObject): string {

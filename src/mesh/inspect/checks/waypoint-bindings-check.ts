@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import {
   gatewayClasses,
   gateways,
@@ -89,7 +90,7 @@ function findingOf(
   const place = configuration.placeOf(first.object);
   const common = { concerns, ...(place === undefined ? {} : { place }) };
   const who = subjectText(labeled);
-  const whose = traffic === 'service' ? servicesText(group) : podsText(group);
+  const whose = namesText(traffic === 'service' ? 'Service' : 'Pod', group);
   const past = `calls to ${whose} go past it, without its policies`;
   const gateway = { kind: 'Gateway', namespace, name };
   switch (problem) {
@@ -159,20 +160,8 @@ function unlabel({ kind, namespace, name }: FindingSubject): string {
   return `kubectl label ${kind.toLowerCase()} ${name}${at} istio.io/use-waypoint- istio.io/use-waypoint-namespace-`;
 }
 
-const namedMax = 3;
-
-function servicesText(group: readonly Misled[]): string {
-  return namesText('Service', group);
-}
-
-function podsText(group: readonly Misled[]): string {
-  return namesText('Pod', group);
-}
-
+/** `Service shop/web`, `Pods shop/a, shop/b`. */
 function namesText(kind: string, group: readonly Misled[]): string {
-  const names = group
-    .slice(0, namedMax)
-    .map(({ object }) => `${namespaceOf(object)}/${object.metadata.name}`);
-  const more = group.length - names.length;
-  return `${kind}${group.length === 1 ? '' : 's'} ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const names = group.map(({ object }) => `${namespaceOf(object)}/${object.metadata.name}`);
+  return `${kind}${group.length === 1 ? '' : 's'} ${someOf(names)}`;
 }

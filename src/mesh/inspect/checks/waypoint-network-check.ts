@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { gatewayName } from '#base/kube/labels.js';
 import { networkPolicies } from '#base/kube/network-policy.js';
@@ -7,7 +8,7 @@ import { hbonePort } from '../../hbone/parameters.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
 import { ConfiguredBindings } from './bindings-in-configuration.js';
-import { findingAbout, editCommand, someOf } from './check-finding.js';
+import { findingAbout, editCommand } from './check-finding.js';
 import type { ConfigurationCheck } from './configuration-check.js';
 import { configuredPodsOf } from './configured-pods.js';
 import { PolicyIsolation } from './policy-isolation.js';

@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { X509Certificate } from 'node:crypto';
 import { isForbidden } from '#base/kube/api-error.js';
@@ -42,7 +43,7 @@ function findingOf(
   return {
     code: 'MESH0935',
     severity: 'error',
-    message: `two roots are in use: certificates issued by ${issuer} (${someOf(holders)}) are not trusted by ${someOf(refusers)}`,
+    message: `two roots are in use: certificates issued by ${issuer} (${someOf(holders, 1)}) are not trusted by ${someOf(refusers, 1)}`,
     subject: { kind: 'Secret', namespace: meshNamespace, name: selfSignedSecret },
     evidence: [
       ...roots,
@@ -89,9 +90,4 @@ function isCertificate(pem: string): boolean {
   } catch {
     return false;
   }
-}
-
-function someOf(names: readonly string[]): string {
-  const [first = '', ...others] = names;
-  return others.length === 0 ? first : `${first} and ${others.length} more`;
 }

@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { groupBy } from '#base/collections/group-by.js';
 import type { Finding } from '../findings/finding.js';
 import type { ComponentVersion } from '../mesh-versions.js';
@@ -41,9 +42,10 @@ export function versionFindings(
 }
 
 function placesOf(pods: readonly ComponentVersion[]): string {
-  const names = pods.slice(0, namedMax).map(({ node }) => node);
-  const more = pods.length - names.length;
-  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  return someOf(
+    pods.map(({ node }) => node),
+    namedMax,
+  );
 }
 
 function subjectFor(component: ComponentVersion['component'], namespace: string): Pick<Finding, 'subject'> {

@@ -1,3 +1,4 @@
+import { someOf } from '#base/collections/some-of.js';
 import { mapConcurrently } from '#base/system/concurrency.js';
 import { podAsksMax } from '#base/kube/port-forward.js';
 import { assessEnrollment, enrollablePods, witnessesOf } from '../../inspect/enrollment.js';
@@ -144,11 +145,10 @@ async function agentAbsence(
         ? ''
         : ': the DaemonSet istio-cni-node does not select it';
   if (captured.length === 0) return `no CNI agent runs on it${why}`;
-  const names = captured.slice(0, namedMax).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-  const more = captured.length - names.length;
+  const names = captured.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
   return (
     `no CNI agent runs on it${why}; nobody repairs or releases the pods that are captured there ` +
-    `(${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}), and new pods of the mesh are held back`
+    `(${someOf(names, namedMax)}), and new pods of the mesh are held back`
   );
 }
 
