@@ -9,6 +9,7 @@ export interface KubeConnectionNeeds {
   readonly deadlineMs: () => number | undefined;
   /** Where a person is told what a credential plugin has to say; undefined: there is nobody to ask. */
   readonly terminal: ((text: string) => void) | undefined;
+  readonly env: Readonly<NodeJS.ProcessEnv>;
 }
 
 const connectMaxMs = 10_000;
@@ -20,7 +21,7 @@ const connectShare = 0.8;
 /** Connects to the cluster that the flags and kubeconfig choose. The code that does is loaded here, on first use. */
 export async function connectKube(
   options: Options,
-  { timeoutMs, deadlineMs, terminal }: KubeConnectionNeeds,
+  { timeoutMs, deadlineMs, terminal, env }: KubeConnectionNeeds,
 ): Promise<KubeConnection> {
   const [{ KubeClient }, { kubeconfigConnection }] = await Promise.all([
     import('#base/kube/client.js'),
@@ -33,6 +34,7 @@ export async function connectKube(
     asGroups: options.texts('as-group'),
     timeoutMs: Math.min(timeoutMs * connectShare, requestMaxMs),
     terminal,
+    env,
   });
   const client = new KubeClient(connection, {
     limits: {

@@ -93,6 +93,7 @@ export async function runCli(call: Call): Promise<number> {
             timeoutMs: time.timeoutMs,
             deadlineMs: () => time.deadlineMs,
             terminal: io.isInteractive ? io.stderr : undefined,
+            env: io.env,
           }),
         ));
       },

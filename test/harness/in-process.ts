@@ -7,7 +7,10 @@ export interface Invocation {
   readonly stderr: string;
 }
 
-/** Runs meshctl in this process as a pipeline would: without a terminal, and with `env` for its environment. */
+/**
+ * Runs meshctl in this process as a pipeline would: without a terminal, and with `env` for its environment. Whoever
+ * runs the tests may have a kubeconfig at home: it is none of theirs.
+ */
 export async function runInProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -20,7 +23,7 @@ export async function runInProcess(
     isInteractive: false,
     isStdoutTty: false,
     signals: () => () => undefined,
-    env,
+    env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...env },
   };
   const code = await runCli({ args, io, signal: new AbortController().signal });
   return { code, stdout, stderr };

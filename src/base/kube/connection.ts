@@ -66,7 +66,7 @@ export function directConnection(o: DirectConnectionOptions): ClusterConnection 
 const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** Whether this process runs in a pod that has a service account. */
-export function isInCluster(env: NodeJS.ProcessEnv): boolean {
+export function isInCluster(env: Readonly<NodeJS.ProcessEnv>): boolean {
   return env['KUBERNETES_SERVICE_HOST'] !== undefined && existsSync(`${serviceAccountDir}/token`);
 }
 
@@ -75,7 +75,7 @@ export function isInCluster(env: NodeJS.ProcessEnv): boolean {
  * cluster.
  */
 export function inClusterConnection(
-  env: NodeJS.ProcessEnv,
+  env: Readonly<NodeJS.ProcessEnv>,
 ): ClusterConnection & { readonly namespace: string } {
   const host = env['KUBERNETES_SERVICE_HOST'];
   const port = env['KUBERNETES_SERVICE_PORT'] ?? '443';

@@ -71,6 +71,7 @@ async function clusterNames(
     timeoutMs: patienceMs,
     deadlineMs: () => undefined,
     terminal: undefined,
+    env: process.env,
   });
   try {
     switch (kind) {

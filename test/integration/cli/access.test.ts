@@ -47,14 +47,19 @@ afterAll(async () => {
   await api.stop();
 });
 
+/** Far above `--timeout 2s` on a busy machine, and below the 10 s that connecting takes without it. */
+const boundedMs = 8_000;
+
 interface Outcome extends Invocation {
   readonly elapsedMs: number;
 }
 
 /** Runs a command that asks the cluster for one list. */
-async function listWaypoints(...args: string[]): Promise<Outcome> {
+const listWaypoints = (...args: string[]): Promise<Outcome> => listWaypointsWith({}, ...args);
+
+async function listWaypointsWith(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Outcome> {
   const startedMs = performance.now();
-  const outcome = await runInProcess(['waypoint', 'list', '-A', ...args]);
+  const outcome = await runInProcess(['waypoint', 'list', '-A', ...args], env);
   return { ...outcome, elapsedMs: performance.now() - startedMs };
 }
 
@@ -119,7 +124,7 @@ describe('an API server that is a black hole', () => {
     const at = kubeconfig({ cluster: { server: `https://127.0.0.1:${port}` } });
     const outcome = await listWaypoints(...at, '--timeout', '2s');
     expectAccessError(outcome, 'MESH0211', /does not answer.*TLS handshake did not end within 1\.6 s/);
-    expect(outcome.elapsedMs).toBeLessThan(2_000);
+    expect(outcome.elapsedMs).toBeLessThan(boundedMs);
     expect(outcome.stderr).not.toMatch(/longer --timeout/);
   });
 
@@ -127,14 +132,14 @@ describe('an API server that is a black hole', () => {
     const at = kubeconfig({ cluster: { server: `http://127.0.0.1:${port}` } });
     const outcome = await listWaypoints(...at, '--timeout', '2s');
     expectAccessError(outcome, 'MESH0211', /the connection stands, but no answer came within 1\.6 s/);
-    expect(outcome.elapsedMs).toBeLessThan(2_000);
+    expect(outcome.elapsedMs).toBeLessThan(boundedMs);
   });
 
   test('without --timeout it is 10 s, not 30', async () => {
     const at = kubeconfig({ cluster: { server: `https://127.0.0.1:${port}` } });
     const outcome = await listWaypoints(...at);
     expectAccessError(outcome, 'MESH0211', /within 10 s/);
-    expect(outcome.elapsedMs).toBeLessThan(12_000);
+    expect(outcome.elapsedMs).toBeLessThan(20_000);
   });
 
   test('a server that stops answering after it has answered', async () => {
@@ -160,15 +165,9 @@ describe('an API server that is a black hole', () => {
 });
 
 describe('the files of $KUBECONFIG', () => {
-  const before = process.env['KUBECONFIG'];
-  afterAll(() => {
-    if (before === undefined) delete process.env['KUBECONFIG'];
-    else process.env['KUBECONFIG'] = before;
-  });
-
   test('those that are missing are passed over', async () => {
-    process.env['KUBECONFIG'] = `${join(folder, 'missing.yaml')}:${api.kubeconfig}`;
-    expect(await listWaypoints()).toMatchObject({ code: 0 });
+    const env = { KUBECONFIG: `${join(folder, 'missing.yaml')}:${api.kubeconfig}` };
+    expect(await listWaypointsWith(env)).toMatchObject({ code: 0 });
   });
 
   test('contexts, clusters and users are merged; the first file wins', async () => {
@@ -183,16 +182,15 @@ describe('the files of $KUBECONFIG', () => {
       second,
       stringify({ 'current-context': name, users: [wrong], clusters: [cluster], contexts: [context] }),
     );
-    process.env['KUBECONFIG'] = `${first}:${second}`;
-    expect(await listWaypoints()).toMatchObject({ code: 0 });
-    const unknown = await listWaypoints('--context', 'mergd');
+    const env = { KUBECONFIG: `${first}:${second}` };
+    expect(await listWaypointsWith(env)).toMatchObject({ code: 0 });
+    const unknown = await listWaypointsWith(env, '--context', 'mergd');
     expectAccessError(unknown, 'MESH0208', /no context "mergd".*Did you mean --context merged/);
   });
 
   test('none of them is there', async () => {
-    process.env['KUBECONFIG'] = join(folder, 'missing.yaml');
     expectAccessError(
-      await listWaypoints(),
+      await listWaypointsWith({ KUBECONFIG: join(folder, 'missing.yaml') }),
       'MESH0208',
       /no file that \$KUBECONFIG lists exists.*missing\.yaml/,
     );
@@ -228,7 +226,7 @@ describe('credential plugins', () => {
     const command = plugin('echo "waiting for the browser" >&2; sleep 60');
     const outcome = await listWaypoints(...kubeconfig({ user: execUser(command) }), '--timeout', '2s');
     expectAccessError(outcome, 'MESH0214', /did not end within 1\.6 s.*waiting for the browser/);
-    expect(outcome.elapsedMs).toBeLessThan(2_500);
+    expect(outcome.elapsedMs).toBeLessThan(boundedMs);
   });
 
   test('one that must ask somebody, without a terminal', async () => {
@@ -367,7 +365,7 @@ describe('proxies', () => {
     const at = kubeconfig({ cluster: { 'proxy-url': `http://127.0.0.1:${silent}` } });
     const outcome = await listWaypoints(...at, '--timeout', '2s');
     expectAccessError(outcome, 'MESH0211', /no connection within 1\.6 s/);
-    expect(outcome.elapsedMs).toBeLessThan(2_500);
+    expect(outcome.elapsedMs).toBeLessThan(boundedMs);
   });
 });
 

@@ -17,6 +17,8 @@ export interface ExecPluginOptions {
   readonly timeoutMs: number;
   /** A person at a terminal, whom the plugin may ask. Gets what the plugin writes to its standard error. */
   readonly terminal?: ((text: string) => void) | undefined;
+  /** The environment: KUBECONFIG, HOME, what tells a pod that it is one, and what a plugin inherits. */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
 }
 
 interface PluginAnswer {
@@ -57,12 +59,12 @@ export async function askExecPlugin(
   const child = spawnProgram(command, plugin.args ?? [], {
     isInteractive,
     env: {
-      ...process.env,
+      ...o.env,
       ...Object.fromEntries((plugin.env ?? []).map(({ name, value }) => [name, value])),
       KUBERNETES_EXEC_INFO: JSON.stringify(execInfo(plugin, cluster, isInteractive)),
     },
   });
-  const output = await outputOf(child, plugin, isInteractive ? o : { timeoutMs: o.timeoutMs });
+  const output = await outputOf(child, plugin, isInteractive ? o : { ...o, terminal: undefined });
   return credentialOf(output, plugin);
 }
 

@@ -33,8 +33,9 @@ const expiryMarginMs = 10_000;
  * left of the old authentication providers. Throws MESH0208.
  */
 export async function kubeconfigConnection(o: KubeconfigOptions): Promise<KubeconfigConnection> {
-  const config = await readKubeconfig(o.kubeconfig);
-  if (config === undefined) return withoutKubeconfig(o);
+  const env = o.env ?? process.env;
+  const config = await readKubeconfig(o.kubeconfig, env);
+  if (config === undefined) return withoutKubeconfig(o, env);
   const context = o.context ?? config.currentContext;
   const { cluster, user, namespace } = chosen(config, context);
   const server = (cluster.server ?? '').replace(/\/+$/, '');
@@ -81,12 +82,12 @@ export async function kubeconfigConnection(o: KubeconfigOptions): Promise<Kubeco
 }
 
 /** A pod has its service account, as for kubectl. */
-function withoutKubeconfig(o: KubeconfigOptions): KubeconfigConnection {
+function withoutKubeconfig(o: KubeconfigOptions, env: Readonly<NodeJS.ProcessEnv>): KubeconfigConnection {
   const evidence = '$KUBECONFIG is not set, and ~/.kube/config does not exist';
-  if (o.context !== undefined || !isInCluster(process.env)) {
+  if (o.context !== undefined || !isInCluster(env)) {
     throw new MeshError('MESH0208', 'there is no kubeconfig', { evidence });
   }
-  const { namespace, ...connection } = inClusterConnection(process.env);
+  const { namespace, ...connection } = inClusterConnection(env);
   const headers = impersonationHeaders(o, {});
   return {
     ...connection,
@@ -153,7 +154,11 @@ function credentialSource(
   const { exec } = user;
   if (exec === undefined || exec === null) return () => Promise.resolve(undefined);
   const ask = (): Promise<ExecCredential> =>
-    askExecPlugin(exec, cluster, { timeoutMs: o.timeoutMs ?? pluginTimeoutDefaultMs, terminal: o.terminal });
+    askExecPlugin(exec, cluster, {
+      timeoutMs: o.timeoutMs ?? pluginTimeoutDefaultMs,
+      terminal: o.terminal,
+      env: o.env ?? process.env,
+    });
   let current: Promise<ExecCredential> | undefined;
   return async () => {
     const known = await (current ??= ask());

@@ -70,11 +70,11 @@ interface KubeconfigFile {
  */
 export async function readKubeconfig(
   named: string | undefined,
-  env: NodeJS.ProcessEnv = process.env,
+  env: Readonly<NodeJS.ProcessEnv> = process.env,
 ): Promise<Kubeconfig | undefined> {
   if (named !== undefined) return await merge([named]);
   const listed = (env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
-  const candidates = listed.length > 0 ? listed : [join(homedir(), '.kube', 'config')];
+  const candidates = listed.length > 0 ? listed : [join(env['HOME'] ?? homedir(), '.kube', 'config')];
   const files = candidates.filter((file) => existsSync(file));
   if (files.length > 0) return await merge(files);
   if (listed.length === 0) return undefined;
