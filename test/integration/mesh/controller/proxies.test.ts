@@ -70,7 +70,8 @@ const endpoint = (token: string) => ({
 async function nodeProxy() {
   const workloads = new Map<string, Workload>();
   const policies = new Set<string>();
-  const seen: string[] = [];
+  /** Policies that a workload named before they were there, or still when they were not any more. */
+  const missing: string[] = [];
   const messages: { typeUrl: string; resourceCount: number; removedCount: number }[] = [];
   const ends: { reason: TerminationReason; error: string | undefined }[] = [];
   const refuses = new Set<string>();
@@ -92,8 +93,9 @@ async function nodeProxy() {
         upsert: ({ name, value }: XdsResource) => {
           if (refuses.has(name)) throw new Error('cannot use it');
           const { type } = fromBinary(AddressSchema, value);
-          if (type.case === 'workload') workloads.set(name, type.value);
-          seen.push(name);
+          if (type.case !== 'workload') return;
+          workloads.set(name, type.value);
+          missing.push(...type.value.authorizationPolicies.filter((policy) => !policies.has(policy)));
         },
         remove: (name) => workloads.delete(name),
       },
@@ -102,9 +104,11 @@ async function nodeProxy() {
         upsert: ({ name, value }) => {
           fromBinary(AuthorizationSchema, value);
           policies.add(name);
-          seen.push(name);
         },
-        remove: (name) => policies.delete(name),
+        remove: (name) => {
+          policies.delete(name);
+          if ([...workloads.values()].some((w) => w.authorizationPolicies.includes(name))) missing.push(name);
+        },
       },
     ],
     events: { message: (m) => messages.push(m), disconnected: (e) => ends.push(e) },
@@ -115,7 +119,7 @@ async function nodeProxy() {
     client,
     workloads,
     policies,
-    seen,
+    missing,
     messages,
     ends,
     refuses,
@@ -129,7 +133,6 @@ async function nodeProxy() {
 test('a policy reaches the proxy before the workload that names it, and leaves after', async () => {
   const proxy = await nodeProxy();
   expect(proxy.workloads.get(uid('near'))?.serviceAccount).toBe('near');
-  const from = proxy.seen.length;
   await mesh.create(resources.authorizationPolicies, {
     metadata: { namespace: 'shop', name: 'web-only' },
     spec: { selector: { matchLabels: { app: 'web' } }, rules: [{ to: [{ operation: { ports: ['80'] } }] }] },
@@ -137,7 +140,7 @@ test('a policy reaches the proxy before the workload that names it, and leaves a
   await eventually(
     async () => proxy.workloads.get(uid('near'))?.authorizationPolicies[0] === 'shop/web-only',
   );
-  expect(proxy.seen.slice(from).indexOf('shop/web-only')).toBe(0);
+  expect(proxy.policies).toContain('shop/web-only');
   // A label decides whom the policy selects.
   await mesh.client.patch(
     { resource: resources.pods, namespace: 'shop', name: 'far' },
@@ -149,6 +152,7 @@ test('a policy reaches the proxy before the workload that names it, and leaves a
   await mesh.client.delete(ref);
   await eventually(async () => !proxy.policies.has('shop/web-only'));
   expect(proxy.workloads.get(uid('near'))?.authorizationPolicies).toEqual([]);
+  expect(proxy.missing).toEqual([]);
   await proxy.stop();
 });
 
