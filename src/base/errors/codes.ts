@@ -102,6 +102,13 @@ export const baseCodes = {
       'A process of the mesh was asked through the API server and stayed silent: it is stopped or overloaded, or its node cannot be reached.',
     fix: 'Look at the pod and its node: kubectl get pod -o wide, kubectl describe node; delete the pod to have it made anew.',
   },
+  MESH0216: {
+    kind: 'failed',
+    title: 'a component was not asked',
+    cause:
+      'The time of the command was over before: many components are slow or silent, and only some are asked at a time.',
+    fix: 'Mend what the command says of those that were asked, or give it more time with --timeout.',
+  },
   MESH1001: {
     kind: 'failed',
     title: 'a program that is needed is not installed',

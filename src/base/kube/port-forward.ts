@@ -117,8 +117,9 @@ function podTime(client: KubeClient): { readonly silenceMs: number; readonly who
 }
 
 /**
- * One HTTP request to an admin port inside a pod; any status is a result. Rejects with MESH0210, and with MESH0215
- * when the pod is silent for too long: a stopped process accepts connections like a running one.
+ * One HTTP request to an admin port inside a pod; any status is a result. Rejects with MESH0210, with MESH0215 when the
+ * pod is silent for too long (a stopped process accepts connections like a running one), and with MESH0216 when no time
+ * is left to ask it.
  */
 export function podHttp(client: KubeClient, r: PodHttpRequest): Promise<PodHttpAnswer> {
   return gateOf(client).run(() => askPod(client, r));
@@ -129,7 +130,7 @@ async function askPod(client: KubeClient, r: PodHttpRequest): Promise<PodHttpAns
   const silenceMs = Math.min(r.timeoutMs ?? silenceMaxMs, wholeMs);
   if (silenceMs <= 0) {
     throw new MeshError(
-      'MESH0215',
+      'MESH0216',
       `Pod ${r.namespace}/${r.pod} was not asked: the time of the command was over before`,
     );
   }

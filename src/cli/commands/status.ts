@@ -1,4 +1,5 @@
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
+import { readInterruption } from '#mesh/install/verify/interruption.js';
 import { type MeshStatus, meshStatus, type NodeComponent } from '#mesh/inspect/status/mesh-status.js';
 import { agoText } from '#mesh/inspect/runtime/node-findings.js';
 import { flattenFindings } from '#mesh/inspect/findings/fold.js';
@@ -37,7 +38,9 @@ export const command: CommandDefinition = {
 
 async function look(context: CommandContext, { client }: KubeConnection): Promise<CommandResult> {
   // What was seen a moment ago is not asked again within a look, and is with the next.
-  const status = await meshStatus(new MeshObserver(client, context.meshNamespace), Date.now());
+  const { meshNamespace } = context;
+  const interruption = await readInterruption(client, meshNamespace);
+  const status = await meshStatus(new MeshObserver(client, meshNamespace), { now: Date.now(), interruption });
   return {
     kind: 'MeshStatus',
     data: { ...status, findings: findingDocuments(status.findings) },

@@ -223,6 +223,13 @@ export const inspectCodes = {
       'A key of Secret cacerts or istio-ca-secret is missing, unreadable, expired, or does not belong to the others: the controller can sign nothing once it restarts.',
     fix: 'Restore the Secret from a backup, or begin with a new root and restart the controller and all proxies.',
   },
+  MESH0961: {
+    kind: 'failed',
+    title: 'a component counts as ready and does not answer',
+    cause:
+      'Its process was asked through the API server and stayed silent for seconds: it is stopped or wedged, or its node has no time for it. Probes notice that later, or not at all.',
+    fix: 'Look at its log and its node, then delete the pod: its successor starts anew.',
+  },
   MESH0962: {
     kind: 'failed',
     title: 'components run different versions',

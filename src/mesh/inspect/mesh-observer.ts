@@ -1,5 +1,5 @@
 import { fromJson, type JsonValue } from '@bufbuild/protobuf';
-import { messageOf } from '#base/errors/mesh-error.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { gatewayManaged, gatewayName } from '#base/kube/labels.js';
 import {
@@ -35,23 +35,26 @@ import type { ProxyTrust } from './trust.js';
 import { type DumpIdentity, ownPartOf, type ZtunnelDump } from './ztunnel-dump.js';
 import { fetchZtunnelDump } from './ztunnel-target.js';
 
-/** Throws TypeError when the text is no dump of our waypoint: another proxy's policies are unknown, not absent. */
-function parseWaypointPolicies(text: string): readonly L7Policy[] {
-  const dump: unknown = JSON.parse(text);
-  const shown: unknown =
-    typeof dump === 'object' && dump !== null && 'policies' in dump ? dump.policies : undefined;
-  if (!Array.isArray(shown)) throw new TypeError('no "policies" in the document');
-  return shown.map((policy) =>
-    fromJson(AuthorizationPolicySchema, policy as JsonValue, { ignoreUnknownFields: true }),
-  );
+/** What a waypoint or gateway shows at `/config_dump`, each part as it came. */
+interface GatewayDump {
+  readonly policies?: unknown;
+  readonly certificates?: unknown;
+  readonly version?: unknown;
 }
 
-function parseIdentities(text: string): readonly DumpIdentity[] {
+/** Throws TypeError when the text is no object. */
+function parseGatewayDump(text: string): GatewayDump {
   const dump: unknown = JSON.parse(text);
-  const shown: unknown =
-    typeof dump === 'object' && dump !== null && 'certificates' in dump ? dump.certificates : undefined;
-  if (!Array.isArray(shown)) throw new TypeError('no "certificates" in the document');
-  return shown as DumpIdentity[];
+  if (typeof dump !== 'object' || dump === null) throw new TypeError('not a JSON object');
+  return dump;
+}
+
+/** Throws TypeError when it is no dump of our waypoint: another proxy's policies are unknown, not absent. */
+function waypointPoliciesIn({ policies }: GatewayDump): readonly L7Policy[] {
+  if (!Array.isArray(policies)) throw new TypeError('no "policies" in the document');
+  return policies.map((policy) =>
+    fromJson(AuthorizationPolicySchema, policy as JsonValue, { ignoreUnknownFields: true }),
+  );
 }
 
 /** Proxies of each kind with which one is compared. */
@@ -63,6 +66,8 @@ export type Observation<T> =
   | {
       readonly value?: undefined;
       readonly why: string;
+      /** Of the error that says so: MESH0215 when the component is silent. */
+      readonly code?: string;
       /** The user may not look: nothing says that something is wrong. */
       readonly isHidden?: boolean;
     };
@@ -208,8 +213,11 @@ export class MeshObserver {
     return found[0];
   }
 
-  /** The policies that a ready pod of a waypoint enforces. */
-  waypointPolicies(namespace: string, name: string): Promise<Observation<readonly L7Policy[]>> {
+  /** The policies that a ready pod of a waypoint (`from`) enforces. */
+  waypointPolicies(
+    namespace: string,
+    name: string,
+  ): Promise<Observation<readonly L7Policy[]> & { readonly from?: Pod }> {
     return this.once(`policies ${namespace}/${name}`, async () => {
       const instances = await this.client.list<Pod>(pods, {
         namespace,
@@ -217,9 +225,30 @@ export class MeshObserver {
       });
       const instance = instances.find(isPodReady);
       if (instance === undefined) return { why: `waypoint ${namespace}/${name} has no ready pod` };
-      return this.#guard(instance.metadata.name, () =>
-        adminGet(this.client, instance, '/config_dump', parseWaypointPolicies),
+      const { value: dump, ...failure } = await this.gatewayDump(instance);
+      if (dump === undefined) return { why: 'it was not asked', ...failure, from: instance };
+      const shown = await this.#guard(instance.metadata.name, () =>
+        Promise.resolve(waypointPoliciesIn(dump)),
       );
+      return { ...shown, from: instance };
+    });
+  }
+
+  /** What an instance of a waypoint or gateway shows of itself. */
+  gatewayDump(instance: Pod): Promise<Observation<GatewayDump>> {
+    const { namespace = '', name } = instance.metadata;
+    return this.once(`gateway dump ${namespace}/${name}`, () =>
+      this.#guard(name, () => adminGet(this.client, instance, '/config_dump', parseGatewayDump)),
+    );
+  }
+
+  /** Ready instances of all waypoints and gateways, as far as the user may see them. */
+  gatewayInstances(): Promise<readonly Pod[]> {
+    return this.once('gateway instances', async () => {
+      const all = await this.#asFarAsSeen<readonly Pod[]>('gateways of other namespaces', [], () =>
+        this.client.list<Pod>(pods, { labelSelector: gatewayManaged }),
+      );
+      return all.filter(isPodReady);
     });
   }
 
@@ -231,14 +260,12 @@ export class MeshObserver {
     return this.once(`trust ${around ?? ''}`, async () => {
       const [nodeProxies, allGateways] = await Promise.all([
         this.components('ztunnel'),
-        this.#asFarAsSeen<readonly Pod[]>('gateways of other namespaces', [], () =>
-          this.client.list<Pod>(pods, { labelSelector: gatewayManaged }),
-        ),
+        this.gatewayInstances(),
       ]);
       const own = nodeProxies.filter(({ spec }) => spec.nodeName === around);
       const others = nodeProxies.filter(({ spec }) => spec.nodeName !== around);
       const limit = around === undefined ? undefined : othersAskedMax;
-      const gatewayPods = allGateways.filter(isPodReady).slice(0, limit);
+      const gatewayPods = allGateways.slice(0, limit);
       const ztunnels = [...own, ...others.slice(0, limit)].map(
         async ({ metadata, spec }): Promise<ProxyTrust[]> => {
           const node = spec.nodeName ?? '';
@@ -251,10 +278,10 @@ export class MeshObserver {
       );
       const gatewayTrust = gatewayPods.map(async (pod): Promise<ProxyTrust[]> => {
         const { namespace = '', name } = pod.metadata;
-        const seen = await this.#guard(name, () =>
-          adminGet(this.client, pod, '/config_dump', parseIdentities),
-        );
-        return seen.value === undefined ? [] : [{ proxy: `${namespace}/${name}`, identities: seen.value }];
+        const { value: dump } = await this.gatewayDump(pod);
+        return Array.isArray(dump?.certificates)
+          ? [{ proxy: `${namespace}/${name}`, identities: dump.certificates as DumpIdentity[] }]
+          : [];
       });
       return (await Promise.all([...ztunnels, ...gatewayTrust])).flat();
     });
@@ -282,7 +309,10 @@ export class MeshObserver {
       return { value: await ask(), by };
     } catch (error) {
       const evidence = error instanceof Error && 'evidence' in error ? ` (${String(error.evidence)})` : '';
-      return { why: `${messageOf(error)}${evidence}` };
+      return {
+        why: `${messageOf(error)}${evidence}`,
+        ...(error instanceof MeshError ? { code: error.code } : {}),
+      };
     }
   }
 

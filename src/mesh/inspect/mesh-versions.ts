@@ -1,11 +1,11 @@
-import { messageOf } from '#base/errors/mesh-error.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { gatewayName } from '#base/kube/labels.js';
 import { podHttp } from '#base/kube/port-forward.js';
 import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
-import { adminGet, componentPods } from './component-pods.js';
-import type { MeshObserver } from './mesh-observer.js';
+import { componentPods } from './component-pods.js';
+import type { MeshObserver, Observation } from './mesh-observer.js';
 
 /** Version of one running component. */
 export interface ComponentVersion {
@@ -20,13 +20,19 @@ export interface ComponentVersion {
   readonly source: 'answer' | 'image';
   /** Why the process did not say it, where it could have. */
   readonly error?: string;
+  /** Code of that error: MESH0215 when the process is silent. */
+  readonly errorCode?: string;
 }
 
 /** Where the controller tells its version. */
 const controllerPort = 15014;
 
-/** Versions of every running component, by asking each process that can tell. */
-export async function meshVersions(observer: MeshObserver): Promise<ComponentVersion[]> {
+/** Versions of every running component, by asking each process that can tell; asked once for an observer. */
+export function meshVersions(observer: MeshObserver): Promise<readonly ComponentVersion[]> {
+  return observer.once('versions', () => askForVersions(observer));
+}
+
+async function askForVersions(observer: MeshObserver): Promise<readonly ComponentVersion[]> {
   const { client, meshNamespace } = observer;
   const [controllers, proxies, agents, waypoints] = await Promise.all([
     componentPods(client, 'controller', meshNamespace),
@@ -39,14 +45,15 @@ export async function meshVersions(observer: MeshObserver): Promise<ComponentVer
     ...proxies.map((pod) =>
       versionOf('ztunnel', pod, async () => {
         const dump = await observer.ownDump(pod.spec.nodeName ?? '');
-        if (dump.value === undefined) throw new Error(dump.why);
-        return versionIn(dump.value.raw);
+        return versionIn(observedOf(dump).raw);
       }),
     ),
     ...agents.map((pod) => versionOf('cni', pod, undefined)),
     ...waypoints
       .filter((p) => p.status?.phase === 'Running' && p.metadata.deletionTimestamp === undefined)
-      .map((pod) => versionOf('waypoint', pod, () => dumpVersion(client, pod))),
+      .map((pod) =>
+        versionOf('waypoint', pod, async () => versionIn(observedOf(await observer.gatewayDump(pod)))),
+      ),
   ]);
 }
 
@@ -67,7 +74,13 @@ async function versionOf(
   try {
     return { ...common, version: await ask(), source: 'answer' };
   } catch (error) {
-    return { ...common, version: imageTag(pod), source: 'image', error: messageOf(error) };
+    return {
+      ...common,
+      version: imageTag(pod),
+      source: 'image',
+      error: messageOf(error),
+      ...(error instanceof MeshError ? { errorCode: error.code } : {}),
+    };
   }
 }
 
@@ -82,8 +95,9 @@ async function controllerVersion(client: KubeClient, pod: Pod): Promise<string> 
   return body.trim();
 }
 
-function dumpVersion(client: KubeClient, pod: Pod): Promise<string> {
-  return adminGet(client, pod, '/config_dump', (text) => versionIn(JSON.parse(text)));
+function observedOf<T>(seen: Observation<T>): T {
+  if (!('why' in seen)) return seen.value;
+  throw seen.code === undefined ? new Error(seen.why) : new MeshError(seen.code, seen.why);
 }
 
 function versionIn(dump: unknown): string {

@@ -1,3 +1,4 @@
+import { isForbidden } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { events, pathOf, pods } from '#base/kube/resource.js';
 import type { KubeEvent, Pod } from '#base/kube/types.js';
@@ -39,6 +40,42 @@ export async function podEvents(client: KubeClient, pod: Pod): Promise<readonly 
     // Events only add to the explanation; a user who may not read them still gets the rest.
     return [];
   }
+}
+
+/** Why pods of a workload were refused: events of the workload, or of the ReplicaSet a Deployment made. */
+export async function failedCreates(
+  client: KubeClient,
+  namespace: string,
+  workload: string,
+): Promise<readonly string[]> {
+  try {
+    const list = await client.list<KubeEvent>(events, { namespace, fieldSelector: 'reason=FailedCreate' });
+    const own = list.filter(({ involvedObject: { name = '' } }) => {
+      // A ReplicaSet has the name of its Deployment and a hash; "web-b" is another workload than "web".
+      const hash = name.startsWith(`${workload}-`) ? name.slice(workload.length + 1) : undefined;
+      return name === workload || (hash !== undefined && !hash.includes('-'));
+    });
+    const latest = own.sort((a, b) => timeOf(b).localeCompare(timeOf(a)));
+    return [...new Set(latest.map(({ message }) => message ?? ''))].slice(0, 3);
+  } catch (error) {
+    if (isForbidden(error)) return [];
+    throw error;
+  }
+}
+
+function timeOf({ lastTimestamp, eventTime, firstTimestamp }: KubeEvent): string {
+  return lastTimestamp ?? eventTime ?? firstTimestamp ?? '';
+}
+
+/** What admits pods that were refused in a namespace, as the first refusal tells; undefined when it tells nothing of it. */
+export function refusalFix([message = '']: readonly string[], namespace: string): string | undefined {
+  const quota = /(?:exceeded|failed) quota: ([^,\s]+)/.exec(message)?.[1];
+  if (quota !== undefined)
+    return `Raise it, or remove it: kubectl edit resourcequota ${quota.replace(/:$/, '')} -n ${namespace}`;
+  if (/PodSecurity|violates/.test(message)) {
+    return `kubectl label namespace ${namespace} --overwrite pod-security.kubernetes.io/enforce=privileged: node agents need the network of the node`;
+  }
+  return undefined;
 }
 
 async function lastLogLines(client: KubeClient, pod: Pod): Promise<string[]> {

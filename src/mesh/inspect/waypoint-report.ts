@@ -6,7 +6,9 @@ import { gatewayClasses, gateways, pods } from '#base/kube/resource.js';
 import type { Gateway, GatewayClass, Pod } from '#base/kube/types.js';
 import { waypointKey, waypointOf } from '../rules/waypoint.js';
 import { waypointUserText } from '../rules/waypoint-users.js';
+import { mapConcurrently } from '#base/system/concurrency.js';
 import { isPodReady } from './component-pods.js';
+import { failedCreates } from './pod-trouble.js';
 import { lookForWaypointUsers, type SeenWaypointUsers } from './waypoint-users.js';
 
 /** A waypoint as asked for and as it is. */
@@ -19,6 +21,8 @@ export interface WaypointReport {
   readonly address: string | undefined;
   readonly programmed: { readonly status: string; readonly reason: string; readonly message: string };
   readonly pods: { readonly ready: number; readonly total: number };
+  /** Why its pods are refused, as events tell; only of one that has none. */
+  readonly refusals: readonly string[];
   /** What is labeled to use it, as `Namespace x`, `Service x/y`, `Pod x/y`. */
   readonly users: readonly string[];
   /** Where else users may be that this user may not look at: answers of the API server. */
@@ -38,14 +42,25 @@ export async function listWaypoints(
     client.list<Pod>(pods, { namespace: o.namespace, labelSelector: gatewayName }),
     lookForWaypointUsers(client, o.namespace),
   ]);
-  return allGateways
+  const reports = allGateways
     .filter(
       (g) =>
         g.spec.gatewayClassName === waypointClass && (o.name === undefined || g.metadata.name === o.name),
     )
     .map((gateway) => describeWaypoint({ gateway, gatewayClass, allPods, users }))
     .sort((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`));
+  return mapConcurrently(
+    reports,
+    async (report) =>
+      report.pods.total > 0
+        ? report
+        : { ...report, refusals: await failedCreates(client, report.namespace, report.name) },
+    eventListsMax,
+  );
 }
+
+/** Namespaces whose events are listed at once. */
+const eventListsMax = 8;
 
 /** The class of waypoints; undefined where there is none, or where the user may not look: it matters for its labels only. */
 async function waypointClassOf(client: KubeClient): Promise<GatewayClass | undefined> {
@@ -71,8 +86,10 @@ export async function requireWaypoints(
 
 /** What a waypoint lacks to be ready; undefined when it is. */
 export function waypointShortfall(waypoint: WaypointReport): string | undefined {
-  const { programmed, address, pods: own, isReady } = waypoint;
+  const { programmed, address, pods: own, refusals, isReady } = waypoint;
   if (isReady) return undefined;
+  const [refusal] = refusals;
+  if (refusal !== undefined) return `its pods are refused: ${refusal}`;
   if (programmed.status !== 'True') return `${programmed.reason}: ${programmed.message}`;
   return address === undefined ? 'it has no address' : `${own.ready} of ${own.total} pods ready`;
 }
@@ -108,6 +125,7 @@ function describeWaypoint(from: {
       message: programmed?.message ?? 'the controller has not reported on this Gateway yet',
     },
     pods: { ready, total: own.length },
+    refusals: [],
     users: from.users.users.filter((user) => user.waypoint === key).map(waypointUserText),
     unseenUsers: from.users.unseen,
     isReady: programmed?.status === 'True' && address !== undefined && ready > 0,

@@ -30,6 +30,23 @@ export function foldFindings(findings: readonly Finding[]): readonly Finding[] {
     .sort((a, b) => rankOf(a) - rankOf(b) || sizeOf(b) - sizeOf(a) || compareText(a, b));
 }
 
+/**
+ * Findings that follow from a cause, as far as anybody can tell, and from whatever else they name: what lacks in an
+ * installation that stopped half-way. Nodes are no matter of an installation.
+ */
+export function asConsequencesOf(
+  cause: Finding | undefined,
+  findings: readonly Finding[],
+): readonly Finding[] {
+  const subject = cause?.severity === 'error' ? cause.subject : undefined;
+  if (subject === undefined) return findings;
+  return findings.map((finding) =>
+    finding.subject?.kind === 'Node'
+      ? finding
+      : { ...finding, dependsOn: [...(finding.dependsOn ?? []), subject] },
+  );
+}
+
 /** The first cause of folded findings, if it is an error: what a description begins with. */
 export function worstError([first]: readonly Finding[]): Finding | undefined {
   return first?.severity === 'error' ? first : undefined;

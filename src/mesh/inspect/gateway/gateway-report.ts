@@ -7,7 +7,8 @@ import { isPodReady } from '../component-pods.js';
 import type { Finding } from '../findings/finding.js';
 import { findingsConcerning, foldFindings, worstError } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
-import { explainPod } from '../pod-trouble.js';
+import { explainPod, failedCreates, refusalFix } from '../pod-trouble.js';
+import { silentWaypoint } from '../runtime/silence-findings.js';
 import { relevantTo, surroundings } from '../surroundings.js';
 import { listWaypointUsers } from '../waypoint-users.js';
 import { waypointUserText } from '../../rules/waypoint-users.js';
@@ -60,8 +61,9 @@ export async function describeGateway(
     ({ metadata }) => metadata.deletionTimestamp === undefined,
   );
   const nodes = [...new Set(own.flatMap(({ spec }) => spec.nodeName ?? []))];
-  const [instances, gatewayClass, policies, users, around] = await Promise.all([
+  const [instances, refusals, gatewayClass, policies, users, around] = await Promise.all([
     Promise.all(own.map((pod) => instanceOf(observer, pod))),
+    own.length === 0 ? failedCreates(client, namespace, name) : [],
     observer.gatewayClass(gateway.spec.gatewayClassName),
     observer.waypointPolicies(namespace, name),
     usersOf(observer, waypointKey(namespace, name)),
@@ -71,7 +73,10 @@ export async function describeGateway(
   const conditions = gateway.status?.conditions ?? [];
   const addresses = (gateway.status?.addresses ?? []).map(({ value }) => value);
   const ready = instances.filter(({ isReady }) => isReady).length;
-  const shortfall = shortfallOf({ conditions, addresses, ready, total: instances.length });
+  const shortfall =
+    refusals.length === 0
+      ? shortfallOf({ conditions, addresses, ready, total: instances.length })
+      : `its pods are refused: ${refusals[0]}`;
   const notReady: Finding[] =
     shortfall === undefined
       ? []
@@ -86,12 +91,17 @@ export async function describeGateway(
               { kind: 'Deployment', namespace: meshNamespace, name: 'istiod' },
               ...nodes.map((node) => ({ kind: 'Node', name: node })),
             ],
-            evidence: instances.flatMap(({ trouble }) => trouble),
-            fix: `kubectl describe gateway ${name} -n ${namespace}`,
+            evidence: [...refusals.slice(1), ...instances.flatMap(({ trouble }) => trouble)],
+            fix: refusalFix(refusals, namespace) ?? `kubectl describe gateway ${name} -n ${namespace}`,
           },
         ];
   const findings = relevantTo(
-    foldFindings([...around.runtime, ...notReady, ...findingsConcerning(around.configuration, subject)]),
+    foldFindings([
+      ...around.runtime,
+      ...notReady,
+      ...(policies.from === undefined ? [] : silentWaypoint(policies.from, policies)),
+      ...findingsConcerning(around.configuration, subject),
+    ]),
     around.runtime,
   );
   return {

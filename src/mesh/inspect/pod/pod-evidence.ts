@@ -10,7 +10,9 @@ import type { PodCapture } from '../capture-report.js';
 import { certificateOf, type CertificateReport } from '../certificate-report.js';
 import { isPodReady } from '../component-pods.js';
 import { meshRole } from '../mesh-role.js';
+import type { Finding } from '../findings/finding.js';
 import { isHeldUp, podReason } from '../pod-reason.js';
+import { silentWaypoint } from '../runtime/silence-findings.js';
 import { podEvents } from '../pod-trouble.js';
 import { connectionReports, type ConnectionReport } from '../connection-report.js';
 import type { MeshObserver } from '../mesh-observer.js';
@@ -73,6 +75,8 @@ export interface PodEvidence {
   readonly connections: readonly ConnectionReport[];
   /** Proxies with which the pod's node proxy cannot speak, in either direction. */
   readonly distrust: readonly Distrust[];
+  /** Waypoints in the way of calls to the pod whose ready instance does not answer. */
+  readonly silentWaypoints: readonly Finding[];
   /** Settings of the mesh that could not be read: there the defaults were assumed. */
   readonly assumptions: readonly string[];
 }
@@ -165,8 +169,23 @@ export async function gatherPodEvidence(
       intent.isEnrolled && dumpSeen.value !== undefined
         ? await gatherDistrust(observer, pod, dumpSeen.by)
         : [],
+    silentWaypoints: await gatherSilentWaypoints(observer, bindings),
     assumptions: [...new Set(observer.assumptions)],
   };
+}
+
+async function gatherSilentWaypoints(
+  observer: MeshObserver,
+  { waypoints }: PodBindings,
+): Promise<readonly Finding[]> {
+  const found = await Promise.all(
+    [...waypoints.keys()].map(async (key) => {
+      const [namespace = '', name = ''] = key.split('/');
+      const { from, ...seen } = await observer.waypointPolicies(namespace, name);
+      return from === undefined ? [] : silentWaypoint(from, seen);
+    }),
+  );
+  return found.flat();
 }
 
 async function gatherDistrust(

@@ -45,6 +45,7 @@ export function podFindings(evidence: PodEvidence): readonly Finding[] {
       }),
     ),
     ...(isEnrolled ? connectionFindings(evidence) : []),
+    ...evidence.silentWaypoints,
     ...(evidence.waypoint === undefined
       ? []
       : waypointFindings('the pod', evidence.waypoint, [{ kind: 'Namespace', name: pod.namespace }])),

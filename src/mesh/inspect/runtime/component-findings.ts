@@ -1,13 +1,13 @@
 import { isForbidden } from '#base/kube/api-error.js';
 import { mapConcurrently } from '#base/system/concurrency.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { daemonSets, deployments, events, pods, type Resource } from '#base/kube/resource.js';
-import type { DaemonSet, Deployment, KubeEvent, Pod } from '#base/kube/types.js';
+import { daemonSets, deployments, pods, type Resource } from '#base/kube/resource.js';
+import type { DaemonSet, Deployment, Pod } from '#base/kube/types.js';
 import { type Component, componentSelectors, isPodReady } from '../component-pods.js';
 import { type Finding, type FindingSubject, subjectOf, subjectText } from '../findings/finding.js';
 import { pluggedSecret, selfSignedSecret } from '../../identity/ca/material-secret.js';
 import { podReason } from '../pod-reason.js';
-import { explainPod } from '../pod-trouble.js';
+import { explainPod, failedCreates, refusalFix } from '../pod-trouble.js';
 
 /** What each component is called, and what happens without it. */
 const components: Readonly<
@@ -121,7 +121,8 @@ async function findingsOf(
       subject,
       evidence: refusals,
       fix:
-        refusalFix(refusals) ?? `kubectl describe ${subject.kind.toLowerCase()} ${name} -n ${meshNamespace}`,
+        refusalFix(refusals, meshNamespace) ??
+        `kubectl describe ${subject.kind.toLowerCase()} ${name} -n ${meshNamespace}`,
     });
   } else if (wantedCount(owner) === 0) {
     lacking.push({
@@ -169,37 +170,4 @@ function wantedCount(owner: Deployment | DaemonSet): number {
   return owner.kind === 'DaemonSet'
     ? ((owner as DaemonSet).status?.desiredNumberScheduled ?? 0)
     : ((owner as Deployment).spec.replicas ?? 1);
-}
-
-/** Why pods of a workload were refused: events of the workload, or of the ReplicaSet a Deployment made. */
-export async function failedCreates(
-  client: KubeClient,
-  namespace: string,
-  workload: string,
-): Promise<readonly string[]> {
-  try {
-    const list = await client.list<KubeEvent>(events, { namespace, fieldSelector: 'reason=FailedCreate' });
-    const own = list.filter(({ involvedObject }) => {
-      const name = involvedObject.name ?? '';
-      return name === workload || name.startsWith(`${workload}-`);
-    });
-    const latest = own.sort((a, b) => timeOf(b).localeCompare(timeOf(a)));
-    return [...new Set(latest.map(({ message }) => message ?? ''))].slice(0, 3);
-  } catch (error) {
-    if (isForbidden(error)) return [];
-    throw error;
-  }
-}
-
-function timeOf({ lastTimestamp, eventTime, firstTimestamp }: KubeEvent): string {
-  return lastTimestamp ?? eventTime ?? firstTimestamp ?? '';
-}
-
-function refusalFix([message = '']: readonly string[]): string | undefined {
-  if (/exceeded quota|failed quota/.test(message))
-    return 'Raise the ResourceQuota named above, or remove it from the namespace of the mesh.';
-  if (/PodSecurity|violates/.test(message)) {
-    return 'Label the namespace of the mesh pod-security.kubernetes.io/enforce=privileged: its agents need the network of the node.';
-  }
-  return undefined;
 }

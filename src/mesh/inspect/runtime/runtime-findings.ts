@@ -6,6 +6,7 @@ import { clockFindings } from './clock-findings.js';
 import { componentFindings } from './component-findings.js';
 import { absenceOfMesh } from './mesh-presence.js';
 import { nodeFindings, unreachableNode } from './node-findings.js';
+import { silenceFindings } from './silence-findings.js';
 import { trustFindings } from './trust-findings.js';
 import { versionFindings } from './version-findings.js';
 
@@ -18,8 +19,8 @@ export interface RuntimeScope {
 }
 
 /**
- * What is wrong with the mesh itself, whatever is asked of it: that there is none; nodes, components, certificate
- * authority, trust, versions, clocks. Not yet folded.
+ * What is wrong with the mesh itself, whatever is asked of it: that there is none; nodes, components and whether they
+ * answer, certificate authority, trust, versions, clocks. Not yet folded.
  */
 export async function runtimeFindings(
   observer: MeshObserver,
@@ -33,6 +34,7 @@ export async function runtimeFindings(
     findingsOfNodes(observer, { now: scope.now, inScope }),
     observer.once('component findings', () => componentFindings(client, meshNamespace)),
     observer.once('authority', () => authorityFindings(client, meshNamespace, scope.now)),
+    silenceFindings(observer, scope.nodes),
     trustFindings(observer, scope.nodes?.[0]),
     // The versions of a mesh are no matter of a few nodes.
     scope.nodes === undefined

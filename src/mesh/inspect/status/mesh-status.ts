@@ -7,7 +7,7 @@ import { readConfiguration } from '../configuration/live-configuration.js';
 import { assessEnrollment, enrollablePods, type PodEnrollment, witnessesOf } from '../enrollment.js';
 import { enrollmentFindings } from '../enrollment-findings.js';
 import { type Finding, subjectOf } from '../findings/finding.js';
-import { foldFindings } from '../findings/fold.js';
+import { asConsequencesOf, foldFindings } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { type ComponentVersion, meshVersions } from '../mesh-versions.js';
 import { runtimeFindings } from '../runtime/runtime-findings.js';
@@ -41,8 +41,14 @@ export interface MeshStatus {
   readonly findings: readonly Finding[];
 }
 
-/** Looks at everything of the mesh once. `now` in milliseconds. */
-export async function meshStatus(observer: MeshObserver, now: number): Promise<MeshStatus> {
+/**
+ * Looks at everything of the mesh once. `now` in milliseconds; `interruption`: that its installation stopped half-way,
+ * from which follows what it lacks.
+ */
+export async function meshStatus(
+  observer: MeshObserver,
+  { now, interruption }: { readonly now: number; readonly interruption?: Finding | undefined },
+): Promise<MeshStatus> {
   const { client, meshNamespace } = observer;
   const [
     allNodes,
@@ -89,9 +95,12 @@ export async function meshStatus(observer: MeshObserver, now: number): Promise<M
     waypoints,
     certificates: certificateSummary(trust, now),
     findings: foldFindings([
-      ...runtime,
-      ...enrollmentFindings(enrollment, { meshNamespace, parts: [...agents, ...proxies] }),
-      ...waypointFindings(waypoints, meshNamespace),
+      ...asConsequencesOf(interruption, [
+        ...runtime,
+        ...enrollmentFindings(enrollment, { meshNamespace, parts: [...agents, ...proxies] }),
+        ...waypointFindings(waypoints, meshNamespace),
+      ]),
+      ...(interruption === undefined ? [] : [interruption]),
       ...checkConfiguration(configuration),
     ]),
   };

@@ -4,8 +4,7 @@ import type { KubeClient } from '#base/kube/client.js';
 import { labelSelectorMatches } from '#base/kube/labels.js';
 import { pods } from '#base/kube/resource.js';
 import type { CustomResourceDefinition, DaemonSet, Deployment, KubeObject, Pod } from '#base/kube/types.js';
-import { explainPod } from '../../inspect/pod-trouble.js';
-import { failedCreates } from '../../inspect/runtime/component-findings.js';
+import { explainPod, failedCreates } from '../../inspect/pod-trouble.js';
 import { nameOf, refOf } from './plan-changes.js';
 
 const pollIntervalMs = 300;

@@ -13,21 +13,20 @@ import type { KubeClient } from '#base/kube/client.js';
 import { podHttp } from '#base/kube/port-forward.js';
 import { gateways } from '#base/kube/resource.js';
 import type { Gateway } from '#base/kube/types.js';
-import { type Inventory, inventoryName, readInventory } from '../apply/inventory.js';
+import { type Inventory, readInventory } from '../apply/inventory.js';
 import { renderInstallation } from '../render/installation.js';
 import { readTemplateFiles } from '../../templates/files.js';
 import { effectiveValues } from '../values/effective.js';
-import { scalarText } from '../../templates/values.js';
-import { valueLeaves } from '../values/reversions.js';
 import { checkConfiguration, checkedResources } from '../../inspect/checks/configuration-checks.js';
 import type { Configuration } from '../../inspect/configuration/configuration.js';
 import { readConfiguration } from '../../inspect/configuration/live-configuration.js';
 import { type Finding, subjectOf } from '../../inspect/findings/finding.js';
-import { foldFindings } from '../../inspect/findings/fold.js';
+import { asConsequencesOf, foldFindings } from '../../inspect/findings/fold.js';
 import { absenceOfMesh } from '../../inspect/runtime/mesh-presence.js';
 import { runtimeFindings } from '../../inspect/runtime/runtime-findings.js';
 import { selfSignedSecret } from '../../identity/ca/material-secret.js';
 import { type Check, check } from './check.js';
+import { interruptionOf, recordOf } from './interruption.js';
 import { checkNodes } from './node-checks.js';
 import { checkCrds, checkObjects } from './object-checks.js';
 import { checkMeshOptions } from './option-checks.js';
@@ -72,7 +71,7 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
   const has = (kind: string, name: string): boolean =>
     inventory.objects.some((o) => o.kind === kind && o.metadata.name === name);
   const observer = new MeshObserver(client, namespace);
-  const record = { kind: 'ConfigMap', namespace, name: inventoryName };
+  const record = recordOf(namespace);
   const groups = await Promise.all([
     checkObjects(client, { objects: inventory.objects, dependsOn: [record], signal }),
     checkCrds(client, crdNames(inventory, namespace)),
@@ -87,53 +86,24 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     runtimeFindings(observer, { now: request.now }),
     readConfiguration(observer, { resources: checkedResources() }),
   ]);
-  const finished = check({
+  const interruption = interruptionOf(inventory, namespace);
+  const finished = {
     area: 'installation',
     subject: `installation in ${namespace}`,
     fact: 'is finished',
-    code: 'MESH0336',
-    problem: inventory.isComplete ? undefined : 'was interrupted, and is in place in part only',
-    about: record,
-    fix: installCommand(inventory, namespace),
-  });
-  /** What lacks follows from the interruption, as far as anybody can tell. */
-  const asConsequence = (finding: Finding): Finding =>
-    inventory.isComplete || finding.subject?.kind === 'Node'
-      ? finding
-      : { ...finding, dependsOn: [...(finding.dependsOn ?? []), record] };
+    ...(interruption === undefined ? {} : { finding: interruption }),
+  };
   const { version, profile } = inventory;
   const checks = [finished, ...groups.flat(), ...checkHonored(configuration)];
   const findings = foldFindings([
-    ...runtime.map(asConsequence),
-    ...checks
-      .flatMap((made) => (made.finding === undefined || made === finished ? [] : made.finding))
-      .map(asConsequence),
-    ...(finished.finding === undefined ? [] : [finished.finding]),
+    ...asConsequencesOf(interruption, [
+      ...runtime,
+      ...checks.flatMap((made) => (made.finding === undefined || made === finished ? [] : made.finding)),
+    ]),
+    ...(interruption === undefined ? [] : [interruption]),
     ...checkConfiguration(configuration),
   ]);
   return { version, profile, namespace, checks, findings };
-}
-
-const repeatedMax = 8;
-
-/** The install that goes on where this one stopped: with the same values, or it would take them back. */
-function installCommand({ given }: Inventory, namespace: string): string {
-  const command = [
-    'meshctl install',
-    ...(namespace === 'istio-system' ? [] : [`--istio-namespace ${namespace}`]),
-  ];
-  const leaves = valueLeaves(given);
-  // Lists and texts with blanks are no matter of a line, and may hold secrets.
-  const isPlain = leaves.every(
-    ({ value }) => typeof value !== 'object' && /^[\w.:/@-]*$/.test(scalarText(value)),
-  );
-  if (isPlain && leaves.length <= repeatedMax) {
-    return [
-      ...command,
-      ...leaves.map(({ path, value }) => `--set ${path.join('.')}=${scalarText(value)}`),
-    ].join(' ');
-  }
-  return `${command.join(' ')}, with the values it was given (-f, --set)`;
 }
 
 /** CRDs the installation relies on, also those that somebody else installed. */

@@ -12,7 +12,7 @@ import {
 } from '#base/kube/labels.js';
 import { customResourceDefinitions, gateways, pods, serviceAccounts } from '#base/kube/resource.js';
 import type { Gateway, Pod } from '#base/kube/types.js';
-import { explainPod } from '../../inspect/pod-trouble.js';
+import { explainPod, failedCreates } from '../../inspect/pod-trouble.js';
 import { fieldManager } from '../apply/field-manager.js';
 import { requireNamespace, setNamespaceLabel } from '../namespace-labels.js';
 import type { InstallReporter } from '../reporter.js';
@@ -203,7 +203,12 @@ async function explainWaypoint(
     namespace: at.namespace,
     labelSelector: `${gatewayName}=${at.name}`,
   });
-  if (own.length === 0) return 'the controller has not created its pods; see the logs of Deployment istiod';
+  if (own.length === 0) {
+    const refusals = await failedCreates(client, at.namespace, at.name);
+    return refusals.length === 0
+      ? 'the controller has not created its pods; see the logs of Deployment istiod'
+      : refusals.map((message) => `FailedCreate: ${message}`).join('\n');
+  }
   const lines = await Promise.all(own.map((pod) => explainPod(client, pod)));
   return lines.filter((line) => line !== undefined).join('\n') || 'its pods are ready';
 }

@@ -278,6 +278,7 @@ function evidence(o: Partial<PodEvidence> & { readonly capture?: PodCapture }): 
     policies: [],
     connections: [],
     distrust: [],
+    silentWaypoints: [],
     assumptions: [],
     ...rest,
   };
