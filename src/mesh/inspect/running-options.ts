@@ -5,7 +5,7 @@ import { podHttp } from '#base/kube/port-forward.js';
 import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import type { MeshConfig } from '../rules/mesh-config.js';
-import { adminGet, componentPods, controllerDebugPort } from './component-pods.js';
+import { componentPods, controllerDebugPort } from './component-pods.js';
 import type { MeshObserver, Observation } from './mesh-observer.js';
 
 /** The mesh options one running component goes by, in its own words. */
@@ -44,11 +44,14 @@ export async function observeRunningOptions(observer: MeshObserver): Promise<rea
     }),
     ...waypoints.filter(isRunning).map(async (pod) => ({
       pod,
-      options: await observed(pod, () =>
-        adminGet(client, pod, '/config_dump', (text) => optionsIn(JSON.parse(text))),
-      ),
+      options: await optionsOfGateway(observer, pod),
     })),
   ]);
+}
+
+async function optionsOfGateway(observer: MeshObserver, pod: Pod): Promise<Observation<Partial<MeshConfig>>> {
+  const dump = await observer.gatewayDump(pod);
+  return 'why' in dump ? dump : { value: optionsIn(dump.value), by: dump.by };
 }
 
 /** How the options of a component differ from those of the mesh, in words; empty when they do not. */

@@ -1,6 +1,6 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
+import { KnownCertificates } from './known-certificates.js';
 import type { ProxyTrust } from './trust.js';
-import type { DumpCertificate } from './ztunnel-dump.js';
 
 /** A root that proxies trust. */
 export interface ShownRoot {
@@ -13,12 +13,13 @@ export interface ShownRoot {
 }
 
 /** The roots that any of the proxies trusts. */
-export function shownRoots(proxies: readonly ProxyTrust[]): readonly ShownRoot[] {
+export function shownRoots(
+  proxies: readonly ProxyTrust[],
+  certificates = new KnownCertificates(),
+): readonly ShownRoot[] {
   const roots = new Map<string, { readonly certificate: X509Certificate; readonly proxies: Set<string> }>();
   for (const { proxy, identities } of proxies) {
-    for (const certificate of identities.flatMap(({ rootCerts = [] }) =>
-      rootCerts.flatMap(readCertificate),
-    )) {
+    for (const certificate of new Set(identities.flatMap(({ rootCerts }) => certificates.of(rootCerts)))) {
       const known = roots.get(certificate.fingerprint256);
       if (known === undefined)
         roots.set(certificate.fingerprint256, { certificate, proxies: new Set([proxy]) });
@@ -31,13 +32,4 @@ export function shownRoots(proxies: readonly ProxyTrust[]): readonly ShownRoot[]
     notAfter: new Date(certificate.validTo).toISOString(),
     proxyCount: trusting.size,
   }));
-}
-
-function readCertificate({ pem }: DumpCertificate): X509Certificate[] {
-  if (pem === undefined) return [];
-  try {
-    return [new X509Certificate(Buffer.from(pem, 'base64'))];
-  } catch {
-    return [];
-  }
 }

@@ -1,5 +1,7 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
+import { groupBy } from '#base/collections/group-by.js';
 import { rootOf } from '../identity/chain.js';
+import { KnownCertificates } from './known-certificates.js';
 import type { DumpIdentity } from './ztunnel-dump.js';
 
 /** A proxy with the identities it speaks for, as it shows them. */
@@ -26,40 +28,39 @@ export interface Distrust {
  * leaves certificates out that it has not fetched) counts neither way.
  */
 export function distrustBetween(proxies: readonly ProxyTrust[]): readonly Distrust[] {
+  const certificates = new KnownCertificates();
   const read = proxies.map(({ proxy, identities }) => ({
     proxy,
     holders: identities.flatMap(({ identity, certChain }) => {
-      const chain = certificatesOf(certChain);
+      const chain = certificates.of(certChain);
       return chain.length === 0 ? [] : [{ identity, chain }];
     }),
-    roots: unique(identities.flatMap(({ rootCerts }) => certificatesOf(rootCerts))),
+    roots: unique(identities.flatMap(({ rootCerts }) => certificates.of(rootCerts))),
   }));
-  return read.flatMap(({ proxy, roots }) =>
-    roots.length === 0
-      ? []
-      : read.flatMap((holder) => {
-          const refused = holder.holders.find(({ chain }) => rootOf(chain, roots) === undefined);
-          if (refused === undefined) return [];
-          const issuer = refused.chain[0]?.issuer.replaceAll('\n', ', ') || 'unknown';
-          return [{ proxy, holder: holder.proxy, identity: refused.identity, issuer }];
-        }),
+  // Almost all proxies trust the same roots: each certificate is verified once for each such set, not for each proxy.
+  const bundles = groupBy(
+    read.filter(({ roots }) => roots.length > 0),
+    ({ roots }) =>
+      roots
+        .map(({ fingerprint256 }) => fingerprint256)
+        .sort()
+        .join(),
   );
+  return [...bundles.values()].flatMap((trusting) => {
+    const roots = trusting[0]?.roots ?? [];
+    const refused = read.flatMap(({ proxy: holder, holders }) => {
+      const found = holders.find(({ chain }) => rootOf(chain, roots) === undefined);
+      if (found === undefined) return [];
+      const issuer = found.chain[0]?.issuer.replaceAll('\n', ', ') || 'unknown';
+      return [{ holder, identity: found.identity, issuer }];
+    });
+    return trusting.flatMap(({ proxy }) => refused.map((one) => ({ proxy, ...one })));
+  });
 }
 
 /** What to say of it in one line. */
 export function distrustText({ proxy, holder, identity, issuer }: Distrust): string {
   return `${proxy} does not trust the certificate of ${identity} at ${holder} (issued by ${issuer})`;
-}
-
-function certificatesOf(dumped: DumpIdentity['certChain']): X509Certificate[] {
-  return (dumped ?? []).flatMap(({ pem }) => {
-    if (pem === undefined) return [];
-    try {
-      return [new X509Certificate(Buffer.from(pem, 'base64'))];
-    } catch {
-      return [];
-    }
-  });
 }
 
 function unique(certificates: readonly X509Certificate[]): X509Certificate[] {

@@ -1,6 +1,6 @@
 import { redirection } from '#base/kube/labels.js';
 import { pods } from '#base/kube/resource.js';
-import { type Distrust, distrustBetween } from '../trust.js';
+import type { Distrust } from '../trust.js';
 import type { Pod } from '#base/kube/types.js';
 import { formatSpiffeId } from '../../identity/spiffe.js';
 import { decideEnrollment, type EnrollmentDecision } from '../../rules/enrollment.js';
@@ -13,6 +13,7 @@ import { meshRole } from '../mesh-role.js';
 import type { Finding } from '../findings/finding.js';
 import { isHeldUp, podReason } from '../pod-reason.js';
 import { silentWaypoint } from '../runtime/silence-findings.js';
+import { meshTrust } from '../runtime/trust-findings.js';
 import { podEvents } from '../pod-trouble.js';
 import { connectionReports, type ConnectionReport } from '../connection-report.js';
 import type { MeshObserver } from '../mesh-observer.js';
@@ -194,7 +195,7 @@ async function gatherDistrust(
   ztunnel: string,
 ): Promise<readonly Distrust[]> {
   const isOwn = (proxy: string): boolean => proxy.startsWith(`${ztunnel} `);
-  const distrust = distrustBetween(await observer.trust(pod.spec.nodeName ?? ''));
+  const { distrust } = await meshTrust(observer, pod.spec.nodeName ?? '');
   return distrust.filter(({ proxy, holder }) => isOwn(proxy) || isOwn(holder));
 }
 

@@ -8,6 +8,7 @@ import { selfSignedSecret } from '../../identity/ca/material-secret.js';
 import { splitPem } from '../../identity/credentials.js';
 import type { Finding } from '../findings/finding.js';
 import type { MeshObserver } from '../mesh-observer.js';
+import { KnownCertificates } from '../known-certificates.js';
 import { shownRoots } from '../shown-roots.js';
 import { type Distrust, distrustBetween, distrustText, type ProxyTrust } from '../trust.js';
 
@@ -25,11 +26,22 @@ const pairsMax = 5;
  * `around`, the proxy of a node and a few others.
  */
 export async function trustFindings(observer: MeshObserver, around?: string): Promise<readonly Finding[]> {
-  const [proxies, controller] = await Promise.all([observer.trust(around), controllerTrust(observer)]);
-  const distrust = distrustBetween([...(controller === undefined ? [] : [controller]), ...proxies]);
+  const { parties, distrust } = await meshTrust(observer, around);
   const byIssuer = groupBy(distrust, ({ issuer }) => issuer);
-  const roots = rootLines([...(controller === undefined ? [] : [controller]), ...proxies]);
+  const roots = byIssuer.size === 0 ? [] : rootLines(parties);
   return [...byIssuer].map(([issuer, pairs]) => findingOf(issuer, { pairs, roots }, observer.meshNamespace));
+}
+
+/** The proxies (with `around`, that of a node and a few others) and the controller, and who of them distrusts whom. */
+export function meshTrust(
+  observer: MeshObserver,
+  around?: string,
+): Promise<{ readonly parties: readonly ProxyTrust[]; readonly distrust: readonly Distrust[] }> {
+  return observer.once(`distrust ${around ?? ''}`, async () => {
+    const [proxies, controller] = await Promise.all([observer.trust(around), controllerTrust(observer)]);
+    const parties = [...(controller === undefined ? [] : [controller]), ...proxies];
+    return { parties, distrust: distrustBetween(parties) };
+  });
 }
 
 function findingOf(
@@ -56,8 +68,10 @@ function findingOf(
 
 /** Who trusts which root: names of roots are alike, their fingerprints are not. */
 function rootLines(proxies: readonly ProxyTrust[]): readonly string[] {
-  const trusting = proxies.flatMap(({ proxy, identities }) => {
-    const roots = shownRoots([{ proxy, identities }]).map(({ fingerprint }) => fingerprint.slice(0, 16));
+  const certificates = new KnownCertificates();
+  const trusting = proxies.flatMap((one) => {
+    const { proxy } = one;
+    const roots = shownRoots([one], certificates).map(({ fingerprint }) => fingerprint.slice(0, 16));
     return roots.length === 0 ? [] : [{ proxy, roots: roots.sort().join(', ') }];
   });
   return [...groupBy(trusting, ({ roots }) => roots)].map(

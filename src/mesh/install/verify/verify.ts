@@ -1,9 +1,9 @@
-import { messageOf } from '#base/errors/mesh-error.js';
-import { MeshError } from '#base/errors/mesh-error.js';
+import { groupBy } from '#base/collections/group-by.js';
+import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { componentPods } from '../../inspect/component-pods.js';
 import { MeshObserver } from '../../inspect/mesh-observer.js';
 import { listWaypoints, waypointShortfall } from '../../inspect/waypoint-report.js';
-import { distrustBetween, distrustText } from '../../inspect/trust.js';
+import { distrustText } from '../../inspect/trust.js';
 import { listWaypointUsers } from '../../inspect/waypoint-users.js';
 import { unhonoredConfiguration } from '../../inspect/checks/unhonored-check.js';
 import { waypointKey } from '../../rules/waypoint.js';
@@ -24,6 +24,7 @@ import { type Finding, subjectOf } from '../../inspect/findings/finding.js';
 import { asConsequencesOf, foldFindings } from '../../inspect/findings/fold.js';
 import { absenceOfMesh } from '../../inspect/runtime/mesh-presence.js';
 import { runtimeFindings } from '../../inspect/runtime/runtime-findings.js';
+import { meshTrust } from '../../inspect/runtime/trust-findings.js';
 import { selfSignedSecret } from '../../identity/ca/material-secret.js';
 import { type Check, check } from './check.js';
 import { interruptionOf, recordOf } from './interruption.js';
@@ -72,17 +73,17 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
     inventory.objects.some((o) => o.kind === kind && o.metadata.name === name);
   const observer = new MeshObserver(client, namespace);
   const record = recordOf(namespace);
-  const groups = await Promise.all([
-    checkObjects(client, { objects: inventory.objects, dependsOn: [record], signal }),
-    checkCrds(client, crdNames(inventory, namespace)),
-    has('Deployment', 'istiod') ? checkController(client, namespace) : [],
-    has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
-    checkMeshOptions(observer),
-    checkWaypoints(client),
-    checkWaypointUsers(client),
-    checkTrust(observer),
-  ]);
-  const [runtime, configuration] = await Promise.all([
+  const [groups, runtime, configuration] = await Promise.all([
+    Promise.all([
+      checkObjects(client, { objects: inventory.objects, dependsOn: [record], signal }),
+      checkCrds(client, crdNames(inventory, namespace)),
+      has('Deployment', 'istiod') ? checkController(client, namespace) : [],
+      has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
+      checkMeshOptions(observer),
+      checkWaypoints(client),
+      checkWaypointUsers(client),
+      checkTrust(observer),
+    ]),
     runtimeFindings(observer, { now: request.now }),
     readConfiguration(observer, { resources: checkedResources() }),
   ]);
@@ -189,10 +190,10 @@ async function gatewayKeys(client: KubeClient): Promise<ReadonlySet<string>> {
 
 /** Every proxy accepts the certificates of all others. */
 async function checkTrust(observer: MeshObserver): Promise<Check[]> {
-  const proxies = await observer.trust();
-  const distrust = distrustBetween(proxies);
+  const [proxies, { distrust }] = await Promise.all([observer.trust(), meshTrust(observer)]);
+  const byProxy = groupBy(distrust, ({ proxy }) => proxy);
   return proxies.map(({ proxy }) => {
-    const refused = distrust.filter((d) => d.proxy === proxy);
+    const refused = byProxy.get(proxy) ?? [];
     const [first] = refused;
     const others = refused.length > 1 ? `; likewise ${refused.length - 1} more proxies` : '';
     return check({
