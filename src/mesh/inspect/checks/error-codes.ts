@@ -219,6 +219,13 @@ export const checkCodes = {
       'A policy that isolates the controller admits nobody on TCP port 15012, where proxies fetch configuration and certificates.',
     fix: 'Admit TCP port 15012 to the controller.',
   },
+  MESH1146: {
+    kind: 'failed',
+    title: 'a NetworkPolicy keeps a waypoint from the controller',
+    cause:
+      'NetworkPolicies of the namespace of a waypoint close what goes out, and admit neither the controller nor its port 15012. The waypoint gets no configuration and no certificate, and never becomes ready.',
+    fix: 'Let the pods of the waypoint out to the namespace of the mesh on port 15012, and to DNS.',
+  },
   MESH1150: {
     kind: 'failed',
     title: 'a webhook of another mesh calls a service that is gone',

@@ -96,6 +96,29 @@ function reachFindings(configuration: Configuration): Finding[] {
 }
 
 function peerAuthFindings(policy: PeerAuthentication, configuration: Configuration): Finding[] {
+  return [...peerAuthShortfalls(policy, configuration), ...peerAuthReach(policy, configuration)];
+}
+
+/** A selector of a PeerAuthentication that selects nobody: those it was meant for have another mode. */
+function peerAuthReach(policy: PeerAuthentication, configuration: Configuration): Finding[] {
+  const namespace = policy.metadata.namespace ?? '';
+  const { selector } = peerAuthFacts(policy);
+  if (selector === undefined || Object.keys(selector).length === 0) return [];
+  if (namespace === configuration.settings.mesh.rootNamespace || !configuration.isSeen(pods, namespace))
+    return [];
+  if (configuredPodsOf(configuration).withLabels(namespace, selector).length > 0) return [];
+  const wanted = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
+  return [
+    findingAbout(policy, configuration, {
+      code: 'MESH1131',
+      severity: 'warning',
+      message: `${subjectText(subjectOf(policy))} selects no pod: none in ${namespace} has ${wanted.join(',')}`,
+      fix: `kubectl get pods -n ${namespace} --show-labels`,
+    }),
+  ];
+}
+
+function peerAuthShortfalls(policy: PeerAuthentication, configuration: Configuration): Finding[] {
   const { rootNamespace } = configuration.settings.mesh;
   const shortfall = peerAuthShortfall(peerAuthFacts(policy), rootNamespace);
   if (shortfall === undefined) return [];

@@ -1,6 +1,6 @@
 import { nearMiss } from '#base/errors/near-miss.js';
 import { dataplaneMode, useWaypoint, useWaypointNamespace, waypointFor } from '#base/kube/labels.js';
-import { gateways, namespaces, pods, services } from '#base/kube/resource.js';
+import { gateways, namespaces, pods, type Resource, serviceAccounts, services } from '#base/kube/resource.js';
 import type { KubeObject } from '#base/kube/types.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
@@ -11,17 +11,26 @@ const labelNames: readonly string[] = [dataplaneMode, useWaypoint, useWaypointNa
 
 /** The label that a key was meant to be; undefined when it is one, or resembles none. */
 function meantLabel(key: string): string | undefined {
-  if (labelNames.includes(key) || !key.toLowerCase().includes('istio')) return undefined;
-  return nearMiss(key, labelNames);
+  if (labelNames.includes(key)) return undefined;
+  const text = key.toLowerCase();
+  const at = text.lastIndexOf('/');
+  const prefix = text.slice(0, Math.max(at, 0));
+  // The name is right, its prefix is missing or another one.
+  if (prefix === '' || prefix.includes('istio')) {
+    const named = labelNames.find((name) => name.endsWith(`/${text.slice(at + 1)}`));
+    if (named !== undefined) return named;
+  }
+  return text.includes('istio') ? nearMiss(key, labelNames) : undefined;
 }
+const labeledKinds: readonly Resource[] = [namespaces, services, serviceAccounts, pods, gateways];
 const modes: readonly string[] = ['ambient', 'none'];
 
 /** Labels of the mesh that nobody reads: misspelled names and values, and labels written as annotations. */
 export const mistypedLabels: ConfigurationCheck = {
   codes: ['MESH1101', 'MESH1102', 'MESH1103'],
-  reads: [namespaces, services, pods, gateways],
+  reads: labeledKinds,
   run: (configuration) =>
-    [namespaces, services, pods, gateways].flatMap((resource) =>
+    labeledKinds.flatMap((resource) =>
       configuration
         .list(resource)
         .filter((object) => configuration.isAskedAbout(object))

@@ -12,11 +12,11 @@ import { isInCidr, parseNetwork } from '#base/net/cidr.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type ConfiguredPods, configuredPodsOf } from './configured-pods.js';
 
-/** What NetworkPolicies let into pods, as networking.k8s.io/v1 defines it. */
+/** What NetworkPolicies let into pods and out of them, as networking.k8s.io/v1 defines it. */
 export class PolicyIsolation {
   readonly #configuration: Configuration;
   readonly #known: ConfiguredPods;
-  /** By namespace and labels, which the pods of a workload have in common. */
+  /** By direction, namespace and labels, which the pods of a workload have in common. */
   readonly #isolating = new Map<string, readonly NetworkPolicy[]>();
 
   constructor(configuration: Configuration) {
@@ -26,15 +26,30 @@ export class PolicyIsolation {
 
   /** Policies that isolate a pod for what comes in; without any everything is let in. */
   ingressPolicies(pod: Pod): readonly NetworkPolicy[] {
+    return this.#policies('ingress', pod);
+  }
+
+  /** Policies that isolate a pod for what goes out; without any everything is let out. */
+  egressPolicies(pod: Pod): readonly NetworkPolicy[] {
+    return this.#policies('egress', pod);
+  }
+
+  /** Whether a pod may call another on a TCP port, as far as the policies of the one that calls go. */
+  letsOut(pod: Pod, called: Pod, port: number): boolean {
+    const policies = this.egressPolicies(pod);
+    return policies.length === 0 || this.#isAdmitted('egress', policies, { pod, other: called, port });
+  }
+
+  #policies(direction: 'ingress' | 'egress', pod: Pod): readonly NetworkPolicy[] {
     const { namespace = '', labels = {} } = pod.metadata;
-    const key = JSON.stringify([namespace, labels]);
+    const key = JSON.stringify([direction, namespace, labels]);
     const known = this.#isolating.get(key);
     if (known !== undefined) return known;
     const found = this.#configuration
       .inNamespace<NetworkPolicy>(networkPolicies, namespace)
       .filter(
         (policy) =>
-          directionsOf(policy).ingress !== undefined &&
+          directionsOf(policy)[direction] !== undefined &&
           labelSelectorMatches(policy.spec?.podSelector ?? {}, labels),
       );
     this.#isolating.set(key, found);
@@ -53,16 +68,21 @@ export class PolicyIsolation {
   /** Whether a pod may call another on a TCP port, as far as the policies of the one that is called go. */
   admits(pod: Pod, caller: Pod, port: number): boolean {
     const policies = this.ingressPolicies(pod);
-    return (
-      policies.length === 0 ||
-      policies.some((policy) =>
-        directionsOf(policy).ingress?.rules.some(
-          ({ peers, ports }) =>
-            admitsPort(ports, port) &&
-            (peers.length === 0 ||
-              peers.some((peer) => this.#isPeer(peer, caller, pod.metadata.namespace ?? ''))),
-        ),
-      )
+    return policies.length === 0 || this.#isAdmitted('ingress', policies, { pod, other: caller, port });
+  }
+
+  #isAdmitted(
+    direction: 'ingress' | 'egress',
+    policies: readonly NetworkPolicy[],
+    { pod, other, port }: { readonly pod: Pod; readonly other: Pod; readonly port: number },
+  ): boolean {
+    return policies.some((policy) =>
+      directionsOf(policy)[direction]?.rules.some(
+        ({ peers, ports }) =>
+          admitsPort(ports, port) &&
+          (peers.length === 0 ||
+            peers.some((peer) => this.#isPeer(peer, other, pod.metadata.namespace ?? ''))),
+      ),
     );
   }
 

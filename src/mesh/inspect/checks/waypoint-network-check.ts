@@ -1,9 +1,9 @@
 import { someOf } from '#base/collections/some-of.js';
 import { groupBy } from '#base/collections/group-by.js';
-import { gatewayName } from '#base/kube/labels.js';
+import { gatewayName, waypointClass } from '#base/kube/labels.js';
 import { networkPolicies } from '#base/kube/network-policy.js';
 import { gatewayClasses, gateways, namespaces, pods, services } from '#base/kube/resource.js';
-import type { Pod, Service } from '#base/kube/types.js';
+import type { Gateway, Pod, Service } from '#base/kube/types.js';
 import { hbonePort } from '../../hbone/parameters.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { type Finding, subjectOf, subjectText } from '../findings/finding.js';
@@ -21,11 +21,15 @@ const controllerPort = 15012;
  * services, proxies from the controller. What callers may call directly says nothing about these.
  */
 export const meshPartsReachable: ConfigurationCheck = {
-  codes: ['MESH1143', 'MESH1144', 'MESH1145'],
+  codes: ['MESH1143', 'MESH1144', 'MESH1145', 'MESH1146'],
   reads: [networkPolicies, namespaces, pods, services, gateways, gatewayClasses],
   run: (configuration) => {
     const isolation = new PolicyIsolation(configuration);
-    return [...waypointFindings(configuration, isolation), ...controllerFindings(configuration, isolation)];
+    return [
+      ...waypointFindings(configuration, isolation),
+      ...controllerFindings(configuration, isolation),
+      ...cutOffFindings(configuration, isolation),
+    ];
   },
 };
 
@@ -123,4 +127,33 @@ function controllerFindings(configuration: Configuration, isolation: PolicyIsola
       fix: `Admit TCP port ${controllerPort} to pods with app=istiod: ${editCommand(policy)}`,
     }),
   ];
+}
+
+/** Waypoints whose own namespace does not let them out to the controller: they never become ready. */
+function cutOffFindings(configuration: Configuration, isolation: PolicyIsolation): Finding[] {
+  const known = configuredPodsOf(configuration);
+  const [controller] = known.withLabels(configuration.meshNamespace, { app: 'istiod' });
+  if (controller === undefined) return [];
+  return configuration
+    .list<Gateway>(gateways)
+    .filter(
+      (gateway) => configuration.isAskedAbout(gateway) && gateway.spec.gatewayClassName === waypointClass,
+    )
+    .flatMap((gateway) => {
+      const { namespace = '', name } = gateway.metadata;
+      const [proxy] = known.withLabels(namespace, { [gatewayName]: name });
+      if (proxy === undefined || isolation.letsOut(proxy, controller, controllerPort)) return [];
+      const [policy] = isolation.egressPolicies(proxy);
+      if (policy === undefined) return [];
+      const waypoint = subjectOf(gateway);
+      return [
+        findingAbout(policy, configuration, {
+          code: 'MESH1146',
+          severity: 'error',
+          message: `${subjectText(subjectOf(policy))} does not let waypoint ${namespace}/${name} call the controller on port ${controllerPort}: it gets no configuration and no certificates`,
+          concerns: [waypoint],
+          fix: `Let pods with ${gatewayName}=${name} out to namespace ${configuration.meshNamespace} on TCP port ${controllerPort}, and to DNS: ${editCommand(policy)}`,
+        }),
+      ];
+    });
 }

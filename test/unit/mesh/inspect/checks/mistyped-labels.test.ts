@@ -21,6 +21,17 @@ test('a misspelled label is told with the one that was meant', () => {
   ]);
 });
 
+test.each([
+  'dataplane-mode',
+  'ambient.istio.io/dataplane-mode',
+  'istio.com/dataplane-mode',
+  'Istio.io/Dataplane-Mode',
+])('a name with another prefix, or none, is told: %s', (key) => {
+  expect(found({ labels: { [key]: 'ambient' } })).toEqual([
+    ['MESH1101', `kubectl label namespace shop ${key}- istio.io/dataplane-mode=ambient`],
+  ]);
+});
+
 test('a value in the wrong case is told', () => {
   expect(found({ labels: { 'istio.io/dataplane-mode': 'Ambient' } })).toEqual([
     ['MESH1102', 'kubectl label namespace shop --overwrite istio.io/dataplane-mode=ambient'],
@@ -41,6 +52,7 @@ test('labels of the mesh as they should be, and those of others, are fine', () =
     'istio.io/rev': 'default',
     'istio-injection': 'disabled',
     'kubernetes.io/metadata.name': 'shop',
+    'example.com/dataplane-mode': 'x',
   };
   expect(found({ labels, annotations: { 'ambient.istio.io/redirection': 'enabled' } })).toEqual([]);
 });

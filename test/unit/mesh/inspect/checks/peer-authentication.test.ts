@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { l4Policies } from '#mesh/inspect/checks/l4-policies-check.js';
 import { peerAuthenticationScopes } from '#mesh/inspect/checks/peer-authentication-check.js';
 import { foundIn } from './configuration.js';
 
@@ -48,4 +49,14 @@ test('fine: a Service for the inside, PERMISSIVE, an exception for a port', () =
   const excepted =
     '{ selector: { matchLabels: { app: web } }, mtls: { mode: STRICT }, portLevelMtls: { 80: { mode: PERMISSIVE } } }';
   expect(foundIn(peerAuthenticationScopes, world('LoadBalancer') + policy('p', '', excepted))).toEqual([]);
+});
+
+test('a selector with a typo selects nobody', () => {
+  const of = (app: string) =>
+    world('ClusterIP') +
+    policy('p', '', `{ selector: { matchLabels: { app: ${app} } }, mtls: { mode: STRICT } }`);
+  expect(foundIn(l4Policies, of('wbe'))).toEqual([
+    'MESH1131 PeerAuthentication shop/p selects no pod: none in shop has app=wbe',
+  ]);
+  expect(foundIn(l4Policies, of('web'))).toEqual([]);
 });

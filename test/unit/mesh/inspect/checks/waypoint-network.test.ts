@@ -86,3 +86,21 @@ test('a policy of the namespace of the mesh closes the controller', () => {
   );
   expect(foundIn(meshPartsReachable, world + open)).toEqual([]);
 });
+
+test('a policy that lets nothing out cuts the waypoint off from the controller', () => {
+  const closed = policy('{ podSelector: {}, policyTypes: [Egress], egress: [{ ports: [{ port: 8080 }] }] }');
+  expect(foundIn(meshPartsReachable, world + closed)).toEqual([
+    'MESH1146 NetworkPolicy shop/np does not let waypoint shop/wp call the controller on port 15012: it gets no configuration and no certificates',
+  ]);
+  const to = '{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: istio-system } } }';
+  const system = `
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: istio-system, labels: { kubernetes.io/metadata.name: istio-system } }
+`;
+  const open = policy(
+    `{ podSelector: {}, policyTypes: [Egress], egress: [{ to: [${to}], ports: [{ port: 15012 }] }] }`,
+  );
+  expect(foundIn(meshPartsReachable, world + system + open)).toEqual([]);
+});

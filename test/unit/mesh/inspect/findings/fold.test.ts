@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import type { Finding, FindingSubject } from '#mesh/inspect/findings/finding.js';
-import { findingsConcerning, flattenFindings, foldFindings } from '#mesh/inspect/findings/fold.js';
+import {
+  asConsequencesOf,
+  findingsConcerning,
+  flattenFindings,
+  foldFindings,
+} from '#mesh/inspect/findings/fold.js';
 
 const node: FindingSubject = { kind: 'Node', name: 'node-2' };
 const agent: FindingSubject = { kind: 'Pod', namespace: 'istio-system', name: 'istio-cni-node-x' };
@@ -19,6 +24,18 @@ test('what follows from a cause stands under it, however far away', () => {
   expect(found.map(({ code }) => code)).toEqual(['MESH0940']);
   expect(found[0]?.consequences?.map(({ code }) => code)).toEqual(['MESH0920', 'MESH0333']);
   expect(flattenFindings(found)).toHaveLength(3);
+});
+
+test('what an interrupted installation lacks follows from it, and a stopped node does not', () => {
+  const record = { kind: 'ConfigMap', namespace: 'istio-system', name: 'record' };
+  const interruption = finding('MESH0336', record);
+  const rest = [finding('MESH0958', agent), finding('MESH0940', node)];
+  const found = foldFindings([...asConsequencesOf(interruption, rest), interruption]);
+  expect(found.map(({ code, consequences = [] }) => [code, consequences.map((c) => c.code)])).toEqual([
+    ['MESH0336', ['MESH0958']],
+    ['MESH0940', []],
+  ]);
+  expect(asConsequencesOf(undefined, rest)).toBe(rest);
 });
 
 test('a warning about an object explains no error of another', () => {
