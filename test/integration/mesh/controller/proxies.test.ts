@@ -132,7 +132,7 @@ async function nodeProxy() {
 
 test('a policy reaches the proxy before the workload that names it, and leaves after', async () => {
   const proxy = await nodeProxy();
-  expect(proxy.workloads.get(uid('near'))?.serviceAccount).toBe('near');
+  await eventually(async () => proxy.workloads.get(uid('near'))?.serviceAccount === 'near');
   await mesh.create(resources.authorizationPolicies, {
     metadata: { namespace: 'shop', name: 'web-only' },
     spec: { selector: { matchLabels: { app: 'web' } }, rules: [{ to: [{ operation: { ports: ['80'] } }] }] },
