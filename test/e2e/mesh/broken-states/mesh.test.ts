@@ -149,7 +149,7 @@ test('a component whose pods are refused: the refusal is quoted', async () => {
           expectCause(['status'], {
             code: 'MESH0958',
             message: /DaemonSet istio-system\/ztunnel lacks 1 of 2 pods: .*exceeded quota/,
-            fix: /ResourceQuota/,
+            fix: /kubectl edit resourcequota none -n istio-system/,
           }),
         { timeoutMs: 20_000 },
       ),
