@@ -44,6 +44,9 @@ const interopPrograms = [
   { program: 'helm', args: ['version'], what: 'helm charts' },
   { program: 'go', args: ['version'], what: 'a controller made with controller-runtime' },
   { program: 'python3', args: ['-c', 'import venv, ensurepip'], what: 'the Python client' },
+  { program: 'docker-registry', args: ['--version'], what: 'image registries' },
+  { program: 'skopeo', args: ['--version'], what: 'image registries' },
+  { program: 'umoci', args: ['--version'], what: 'image archives' },
 ];
 
 /** Runs every check, also after one has failed; resolves to the exit code. */

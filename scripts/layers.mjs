@@ -51,7 +51,7 @@ const floors = {
     ['base'],
     ['error-codes'],
   ],
-  base: [['telemetry'], ['kube'], ['system'], ['net', 'time', 'collections'], ['errors']],
+  base: [['telemetry'], ['kube', 'oci'], ['system'], ['net', 'time', 'collections'], ['errors']],
 };
 
 /** Node modules that only some folders may load. */

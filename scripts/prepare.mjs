@@ -23,10 +23,13 @@ const systemPackages = {
     ),
 };
 
-/** What only the tests need: a second opinion on what is on the wire, a busybox that runs on an empty disk. */
+/** What only the tests need: second opinions on what is on the wire and in images, a busybox that runs on an empty disk. */
 const testPackages = {
   'busybox-static': () => isStatic('busybox'),
   tcpdump: () => hasProgram('tcpdump'),
+  'docker-registry': () => hasProgram('docker-registry'),
+  skopeo: () => hasProgram('skopeo'),
+  umoci: () => hasProgram('umoci'),
 };
 
 /** Brings everything up to date; returns false after saying in one sentence what the user must do. */

@@ -1,5 +1,6 @@
 import { baseCodes } from '#base/errors/codes.js';
 import type { ErrorCode } from '#base/errors/mesh-error.js';
+import { ociCodes } from '#base/oci/error-codes.js';
 import { cniCodes } from '#mesh/cni/error-codes.js';
 import { controllerCodes } from '#mesh/controller/error-codes.js';
 import { gatewayCodes } from '#mesh/gateway/error-codes.js';
@@ -25,5 +26,6 @@ export const errorCatalog: Readonly<Record<string, ErrorCode>> = {
   ...gatewayCodes,
   ...cniCodes,
   ...sandboxCodes,
+  ...ociCodes,
   ...inspectCodes,
 };

@@ -121,32 +121,6 @@ export const sandboxCodes = {
       'ipset refused a set of pods or networks that a NetworkPolicy names; a kernel module it needs (hash:ip, hash:net, hash:ip,port) may be missing.',
     fix: 'Read the message of ipset in the log of the sandbox. Until it works, pods that a policy isolates do not start.',
   },
-  MESH0840: {
-    kind: 'usage',
-    title: 'this is not an image archive',
-    cause: 'The file cannot be read, or is neither an OCI layout nor what `docker save` writes.',
-    fix: 'Make one with `docker save IMAGE -o image.tar`, `podman save` or `buildah push IMAGE oci-archive:image.tar`.',
-  },
-  MESH0841: {
-    kind: 'failed',
-    title: 'the image archive is damaged or not trustworthy',
-    cause:
-      'A part is missing, does not have the digest it is named by, or holds what no image may hold, as paths that lead out of it.',
-    fix: 'Save the image again. Nothing of it was loaded.',
-  },
-  MESH0842: {
-    kind: 'failed',
-    title: 'the image archive is too large',
-    cause:
-      'Unpacked it would take more than half of the free disk space (at most 32 GiB), or it holds too many files.',
-    fix: 'Free disk space, or make the image smaller. Nothing of it was loaded.',
-  },
-  MESH0843: {
-    kind: 'failed',
-    title: 'the image is not for this machine',
-    cause: 'It was built for another operating system or processor.',
-    fix: 'Build or save it for this machine, for example with `docker save --platform`.',
-  },
   MESH0844: {
     kind: 'usage',
     title: 'the image has no usable name',

@@ -19,6 +19,9 @@ const programs = {
   go: () => has('go', 'version'),
   'go modules': () => has('go', '-C', controllerSource, 'mod', 'download'),
   python3: () => has('python3', '-c', 'import venv, ensurepip'),
+  'docker-registry': () => has('docker-registry', '--version'),
+  skopeo: () => has('skopeo', '--version'),
+  umoci: () => has('umoci', '--version'),
 } as const;
 
 /** Tests that need more than Node.js; without it one skipped test says what is missing. */

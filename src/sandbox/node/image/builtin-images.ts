@@ -4,7 +4,7 @@ import { readOnly, readOnlyIfPresent } from '../host/bwrap-flags.js';
 import { meshctlFolder } from '../host/node-host.js';
 import { hostProgramArgs, usrLinks } from '../host/node-rootfs.js';
 import type { ContainerImage, ImageStore, ListedImage } from './image.js';
-import { formatImageReference, parseImageReference } from './reference.js';
+import { formatImageReference, parseImageReference } from '#base/oci/reference.js';
 
 /**
  * The images that whoever starts a sandbox brings, as JSON: name below the hub -> programs in /usr/local/bin,

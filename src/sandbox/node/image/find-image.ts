@@ -1,5 +1,5 @@
 import type { ContainerImage, ImageStore } from './image.js';
-import { parseImageReference } from './reference.js';
+import { parseImageReference } from '#base/oci/reference.js';
 
 /** Why a container's image cannot be used; `reason` is what kubectl shows. */
 export class ImageError extends Error {

@@ -1,16 +1,4 @@
-/** What an image says about the process to run, as in an OCI image configuration. */
-export interface ImageConfig {
-  readonly entrypoint: readonly string[];
-  readonly cmd: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly workingDir: string;
-  /** A name or uid, and after a colon a group or gid; empty for root. */
-  readonly user: string;
-  /** Folders that get a writable volume of their own in every container. */
-  readonly volumes: readonly string[];
-  /** A name or number; empty for SIGTERM. */
-  readonly stopSignal: string;
-}
+import type { ImageConfig } from '#base/oci/archive/image-config.js';
 
 /** Where the root file system of an image's containers comes from. */
 export type RootfsSource =

@@ -1,6 +1,6 @@
 import { mkdirSync, watch } from 'node:fs';
 import type { ContainerImage, ImageStore, ListedImage } from './image.js';
-import { formatImageReference, type ImageReference, parseImageReference } from './reference.js';
+import { formatImageReference, type ImageReference, parseImageReference } from '#base/oci/reference.js';
 import { type NameRecord, readImageRecord, readName, readNames } from './store/records.js';
 import { imageFiles, storePaths } from './store/store-paths.js';
 

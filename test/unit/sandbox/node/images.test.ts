@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { BuiltinImages } from '#sandbox/node/image/builtin-images.js';
 import { resolveInside } from '#sandbox/node/host/path-inside.js';
 import { makeMountPoint } from '#sandbox/node/image/mount-point.js';
-import { formatImageReference, parseImageReference } from '#sandbox/node/image/reference.js';
+import { formatImageReference, parseImageReference } from '#base/oci/reference.js';
 import { temporaryFolder } from '../../../harness/temporary-folder.js';
 
 const digest = `sha256:${'ab'.repeat(32)}`;

@@ -1,4 +1,4 @@
-import { damaged } from './limits.js';
+import { damaged } from '#base/oci/limits.js';
 
 const partMaxBytes = 255;
 const pathMaxBytes = 4096;

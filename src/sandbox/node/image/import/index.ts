@@ -3,19 +3,19 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MeshError } from '#base/errors/mesh-error.js';
-import { formatImageReference, parseImageReference } from '../reference.js';
+import { formatImageReference, parseImageReference } from '#base/oci/reference.js';
 import type { LayerEntry } from '../store/layer-entry.js';
 import { type ImageRecord, writeName } from '../store/records.js';
 import { imageFiles, layerFiles, storePaths } from '../store/store-paths.js';
-import type { ArchivedImage } from './archived-image.js';
-import { type ArchiveFiles, openArchive } from './archive-files.js';
-import { readDockerArchive } from './docker-archive.js';
+import type { ArchivedImage } from '#base/oci/archive/archived-image.js';
+import { type ArchiveFiles, openArchive } from '#base/oci/archive/archive-files.js';
+import { readDockerArchive } from '#base/oci/archive/docker-archive.js';
 import { readLayer } from './layer-reader.js';
-import { Budget, type ImportLimits, limitsFor } from './limits.js';
+import { Budget, type ImportLimits, limitsFor } from '#base/oci/limits.js';
 import { materialize } from './materialize.js';
 import { MergedTree } from './merged-tree.js';
-import { readOciLayout } from './oci-layout.js';
-import { machinePlatform, type Platform } from './platform.js';
+import { readOciLayout } from '#base/oci/archive/oci-layout.js';
+import { machinePlatform, type Platform } from '#base/oci/platform.js';
 
 /** An image that an import has put into the store (or found there). */
 export interface ImportedImage {

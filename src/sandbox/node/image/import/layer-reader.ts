@@ -4,12 +4,12 @@ import { pipeline } from 'node:stream/promises';
 import tar, { type Header } from 'tar-stream';
 import type { EntryMeta, LayerEntry } from '../store/layer-entry.js';
 import { layerFiles } from '../store/store-paths.js';
-import { asDamage } from './archive-files.js';
-import type { ArchivedLayer } from './archived-image.js';
-import { algorithmOf, DigestStream } from './blob.js';
-import { compressionOf, decompressor, magicBytes } from './compression.js';
+import { asDamage } from '#base/oci/archive/archive-files.js';
+import type { ArchivedLayer } from '#base/oci/archive/archived-image.js';
+import { algorithmOf, DigestStream } from '#base/oci/digest.js';
+import { compressionOfFile, decompressor } from '#base/oci/archive/compression.js';
 import { entryPath } from './entry-path.js';
-import { type Budget, damaged } from './limits.js';
+import { type Budget, damaged } from '#base/oci/limits.js';
 
 export interface LayerOptions {
   /** An empty folder to fill. */
@@ -42,7 +42,7 @@ export async function readLayer(layer: ArchivedLayer, o: LayerOptions): Promise<
   const compressed = new DigestStream(algorithmOf(layer.digest ?? 'sha256:'));
   const plain = new DigestStream(algorithmOf(o.diffId), (count) => o.bytes.take(count));
   const extract = tar.extract();
-  const unpack = await decompressor(await headOf(layer));
+  const unpack = await decompressor(await compressionOfFile(layer.file));
   const list = await open(layerFiles.entries(o.folder), 'w', 0o600);
   const source = layer.file.stream();
   // From here to the loop nothing may wait: an entry that comes before somebody listens is lost.
@@ -69,17 +69,6 @@ export async function readLayer(layer: ArchivedLayer, o: LayerOptions): Promise<
     throw damaged(`${layer.file.name} does not hash to ${layer.digest}`);
   if (found !== o.diffId)
     throw damaged(`the layer ${layer.file.name} unpacks to ${found}, not to ${o.diffId}`);
-}
-
-async function headOf({ file }: ArchivedLayer) {
-  const head: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of file.stream() as AsyncIterable<Buffer>) {
-    head.push(chunk);
-    length += chunk.length;
-    if (length >= magicBytes) break;
-  }
-  return compressionOf(Buffer.concat(head).subarray(0, file.size));
 }
 
 /** Turns tar entries into layer entries and writes their contents. */

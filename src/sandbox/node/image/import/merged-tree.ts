@@ -1,5 +1,5 @@
 import type { EntryMeta, LayerEntry } from '../store/layer-entry.js';
-import { damaged } from './limits.js';
+import { damaged } from '#base/oci/limits.js';
 
 export interface FolderNode {
   readonly kind: 'folder';

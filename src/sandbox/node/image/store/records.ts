@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ImageConfig } from '../image.js';
+import type { ImageConfig } from '#base/oci/archive/image-config.js';
 import { imageFiles, storePaths } from './store-paths.js';
 
 /** `image.json`: an image that is in the store. */

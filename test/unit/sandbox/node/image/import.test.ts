@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { compressionOf, decompressor } from '#sandbox/node/image/import/compression.js';
+import { compressionOf, decompressor } from '#base/oci/archive/compression.js';
 import { importArchive, type ImportOptions } from '#sandbox/node/image/import/index.js';
 import { LoadedImages } from '#sandbox/node/image/loaded-images.js';
 import { pruneImages } from '#sandbox/node/image/store/prune.js';

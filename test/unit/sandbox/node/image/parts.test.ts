@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { machinePlatform, platformRank } from '#sandbox/node/image/import/platform.js';
+import { machinePlatform, platformRank } from '#base/oci/platform.js';
 import { separateLoaderVariables } from '#sandbox/node/runtime/helper-programs.js';
 import { stopSignal } from '#sandbox/node/runtime/stop-signal.js';
 

@@ -1,19 +1,20 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
-import { MeshError } from '#base/errors/mesh-error.js';
-import { DigestStream } from './blob.js';
+import { MeshError } from '../../errors/mesh-error.js';
+import { DigestStream } from '../digest.js';
 import { compressionOf, decompressor, magicBytes } from './compression.js';
-import { Budget, damaged, type ImportLimits } from './limits.js';
+import { Budget, damaged, type ImportLimits } from '../limits.js';
 
 /** One file of an archive: a stretch of bytes on disk. */
 export interface ArchiveFile {
   readonly name: string;
   readonly size: number;
-  stream(): Readable;
+  /** The bytes from `from` on. */
+  stream(from?: number): Readable;
   read(): Promise<Buffer>;
 }
 
@@ -137,11 +138,10 @@ function stretch(path: string, name: string, { start, size }: { start: number; s
   return {
     name,
     size,
-    stream: () =>
-      createReadStream(
-        path,
-        size === 0 ? { start, end: start, highWaterMark: 1 } : { start, end: start + size - 1 },
-      ),
+    stream: (from = 0) =>
+      from >= size
+        ? Readable.from([])
+        : createReadStream(path, { start: start + from, end: start + size - 1 }),
     read: async () => {
       const file = await open(path);
       try {

@@ -1,8 +1,21 @@
-import { isRecord } from '#base/collections/is-record.js';
-import type { ImageConfig } from '../image.js';
-import { isDigest } from './blob.js';
-import { damaged } from './limits.js';
-import { type Platform, imagePlatformOf } from './platform.js';
+import { isRecord } from '../../collections/is-record.js';
+import { isDigest } from '../digest.js';
+import { damaged } from '../limits.js';
+import { type Platform, imagePlatformOf } from '../platform.js';
+
+/** What an image says about the process to run, as in an OCI image configuration. */
+export interface ImageConfig {
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+  /** A name or uid, and after a colon a group or gid; empty for root. */
+  readonly user: string;
+  /** Folders that get a writable volume of their own in every container. */
+  readonly volumes: readonly string[];
+  /** A name or number; empty for SIGTERM. */
+  readonly stopSignal: string;
+}
 
 /** What an image's configuration document says, checked. */
 export interface ParsedConfig {

@@ -1,23 +1,21 @@
-import { MeshError } from '#base/errors/mesh-error.js';
-import { isRecord } from '#base/collections/is-record.js';
+import { MeshError } from '../../errors/mesh-error.js';
+import { isRecord } from '../../collections/is-record.js';
 import type { ArchiveFile, ArchiveFiles } from './archive-files.js';
 import type { ArchivedImage, ArchivedLayer } from './archived-image.js';
-import { blobPath, isDigest } from './blob.js';
+import {
+  annotatedName,
+  type Descriptor,
+  descriptorOf,
+  descriptorsOf,
+  type Document,
+  isAttestation,
+  isImageManifest,
+} from '../descriptor.js';
+import { blobPath } from '../digest.js';
 import { parseImageConfig } from './image-config.js';
-import { damaged, tooLarge } from './limits.js';
-import { formatPlatform, type Platform, imagePlatformOf, platformRank } from './platform.js';
+import { damaged, tooLarge } from '../limits.js';
+import { formatPlatform, type Platform, imagePlatformOf, platformRank } from '../platform.js';
 import { readDocument } from './document.js';
-
-type Document = Readonly<Record<string, unknown>>;
-
-/** A content descriptor (OCI image specification). */
-interface Descriptor {
-  readonly digest: string;
-  readonly size: number;
-  readonly mediaType: string;
-  readonly platform: Platform | undefined;
-  readonly annotations: Document;
-}
 
 /** A manifest somewhere below index.json, and what is known of it from the way there. */
 interface Candidate {
@@ -28,9 +26,6 @@ interface Candidate {
 
 const depthMax = 8;
 const manifestsMax = 2_000;
-const imageNameAnnotation = 'io.containerd.image.name';
-const refNameAnnotation = 'org.opencontainers.image.ref.name';
-const referenceTypeAnnotation = 'vnd.docker.reference.type';
 
 /**
  * The images of an OCI layout, one for each name in index.json: of a multi-platform
@@ -104,7 +99,7 @@ class LayoutReader {
     this.#count += 1;
     if (this.#count > manifestsMax) throw tooLarge(`more than ${manifestsMax} manifests`);
     if (depth > depthMax) throw damaged(`indexes are nested more than ${depthMax} deep`);
-    if (descriptor.annotations[referenceTypeAnnotation] !== undefined) return []; // an attestation
+    if (isAttestation(descriptor)) return []; // an attestation
     const fits =
       descriptor.platform === undefined || platformRank(descriptor.platform, this.#machine) !== undefined;
     const document = await this.#document(descriptor);
@@ -168,43 +163,4 @@ class LayoutReader {
       throw damaged(`${file.name} has ${file.size} bytes, and should have ${size}`);
     return file;
   }
-}
-
-/** Charts, signatures and other artifacts have configurations of their own media types. */
-function isImageManifest(manifest: Document): boolean {
-  const config = isRecord(manifest['config']) ? manifest['config']['mediaType'] : undefined;
-  return (
-    typeof config === 'string' &&
-    /^application\/vnd\.(oci\.image\.config\.v1|docker\.container\.image\.v1)\+json$/.test(config)
-  );
-}
-
-function descriptorsOf(index: Document): Descriptor[] {
-  const { manifests } = index;
-  return (Array.isArray(manifests) ? manifests : []).map((item: unknown) => {
-    const descriptor = isRecord(item) ? descriptorOf(item) : undefined;
-    if (descriptor === undefined) throw damaged('an index lists a manifest without a digest');
-    return descriptor;
-  });
-}
-
-function descriptorOf(item: Document): Descriptor | undefined {
-  const { digest, size, mediaType, platform, annotations } = item;
-  if (!isDigest(digest) || typeof size !== 'number') return undefined;
-  return {
-    digest,
-    size,
-    mediaType: typeof mediaType === 'string' ? mediaType : '',
-    platform: isRecord(platform) ? imagePlatformOf(platform) : undefined,
-    annotations: isRecord(annotations) ? annotations : {},
-  };
-}
-
-/** The name of an image: containerd's annotation is a whole reference, the standard's often only a tag. */
-function annotatedName(annotations: Document): string {
-  for (const key of [imageNameAnnotation, refNameAnnotation]) {
-    const value = annotations[key];
-    if (typeof value === 'string' && value !== '') return value;
-  }
-  return '';
 }

@@ -51,3 +51,15 @@ export function platformRank(platform: Platform, machine: Platform): number | un
   const index = (variantsOf[machine.architecture] ?? []).indexOf(platform.variant);
   return index < 0 ? undefined : index;
 }
+
+/** `os/architecture[/variant]`, as on a command line; undefined when it is none. */
+export function parsePlatform(text: string): Platform | undefined {
+  const [os, architecture, variant = '', ...rest] = text.split('/');
+  if (!os || !architecture || rest.length > 0) return undefined;
+  return { os, architecture, variant };
+}
+
+/** The platform as a descriptor holds it. */
+export function platformDocument({ os, architecture, variant }: Platform): Record<string, string> {
+  return { architecture, os, ...(variant === '' ? {} : { variant }) };
+}

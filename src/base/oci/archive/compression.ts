@@ -1,4 +1,4 @@
-import { Transform, type TransformCallback } from 'node:stream';
+import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import zlib from 'node:zlib';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
@@ -16,6 +16,21 @@ export function compressionOf(head: Buffer): Compression {
   if (head.subarray(0, zstdMagic.length).equals(zstdMagic)) return 'zstd';
   const isSkippable = ((head[0] ?? 0) & 0xf0) === 0x50 && head.subarray(1, 4).equals(zstdSkippable);
   return isSkippable ? 'zstd' : 'none';
+}
+
+/** The compression of a file of an archive. */
+export async function compressionOfFile(file: {
+  readonly size: number;
+  stream(): Readable;
+}): Promise<Compression> {
+  const head: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of file.stream() as AsyncIterable<Buffer>) {
+    head.push(chunk);
+    length += chunk.length;
+    if (length >= magicBytes) break;
+  }
+  return compressionOf(Buffer.concat(head).subarray(0, file.size));
 }
 
 /** A stream that undoes a compression; undefined when there is none. */

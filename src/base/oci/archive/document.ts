@@ -1,7 +1,7 @@
-import { isRecord } from '#base/collections/is-record.js';
-import { algorithmOf, digestOf } from './blob.js';
+import { isRecord } from '../../collections/is-record.js';
+import { algorithmOf, digestOf } from '../digest.js';
 import type { ArchiveFile } from './archive-files.js';
-import { damaged, documentMaxBytes, tooLarge } from './limits.js';
+import { damaged, documentMaxBytes, tooLarge } from '../limits.js';
 
 /** Reads a JSON document, compared with its digest when one is given. */
 export async function readDocument(

@@ -1,5 +1,5 @@
 import { statfs } from 'node:fs/promises';
-import { MeshError } from '#base/errors/mesh-error.js';
+import { MeshError } from '../errors/mesh-error.js';
 
 /** How much of an archive is accepted. */
 export interface ImportLimits {
