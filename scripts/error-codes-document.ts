@@ -1,5 +1,6 @@
 import { baseCodes } from '../src/base/errors/codes.js';
 import type { ErrorCode } from '../src/base/errors/mesh-error.js';
+import { ociCodes } from '../src/base/oci/error-codes.js';
 import { errorCatalog } from '../src/cli/error-catalog.js';
 import { cliCodes } from '../src/cli/error-codes.js';
 import { exitCodeOf } from '../src/cli/exit-code.js';
@@ -26,6 +27,7 @@ const parts: readonly (readonly [title: string, codes: Readonly<Record<string, E
   ['Node proxy', { ...ztunnelCodes, ...hboneCodes }],
   ['Waypoint', gatewayCodes],
   ['CNI agent', cniCodes],
+  ['Images', ociCodes],
   ['Sandbox', sandboxCodes],
 ];
 
