@@ -29,13 +29,20 @@ function socketTable(netns: number): string {
 
 /**
  * Whether the connection from a local port of a namespace ended up at the proxy's listener for outbound traffic there;
- * undefined when it has ended already, which leaves no trace.
+ * undefined when it has ended already, which leaves no trace. The kernel lists sockets one after the other, IPv4 before
+ * IPv6: the peer of one that it shows may be gone a moment later. Only one that stands at a second look went past.
  */
 export function isRedirectedFrom(netns: number, localPort: number): boolean | undefined {
-  const text = socketTable(netns);
-  if (isPeerOf(text, { listener: outboundPort, peer: localPort })) return true;
-  const isEstablished = socketsOf(text).some(({ local, state }) => local === localPort && state === '01');
-  return isEstablished ? false : undefined;
+  return redirectionIn([socketTable(netns), socketTable(netns)], localPort);
+}
+
+/** As {@link isRedirectedFrom}, of looks at the socket tables (texts of /proc/net/tcp and tcp6) in their order. */
+export function redirectionIn(looks: readonly string[], localPort: number): boolean | undefined {
+  if (looks.some((text) => isPeerOf(text, { listener: outboundPort, peer: localPort }))) return true;
+  const isStanding = socketsOf(looks.at(-1) ?? '').some(
+    ({ local, state }) => local === localPort && state === '01',
+  );
+  return isStanding ? false : undefined;
 }
 
 /** Whether /proc/net/tcp or tcp6 shows a connection that arrived at a port from another one. */

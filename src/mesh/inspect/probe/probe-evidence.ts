@@ -1,3 +1,4 @@
+import type { PodCapture } from '../capture-report.js';
 import type { DumpConnection, DumpWorkload } from '../ztunnel-dump.js';
 import type { AgentHttpAnswer, AgentOpening, AgentState } from './agent-probe.js';
 import type { ProbedTarget } from './probe-target.js';
@@ -46,6 +47,8 @@ export interface ProbeEvidence {
   readonly end: AgentState | undefined;
   /** Whether the node proxy of the source serves the pod. */
   readonly isSourceEnrolled: boolean;
+  /** What the agent sees in the source; asked where the connection was over too soon to show whether it is captured. */
+  readonly capture?: PodCapture;
   /** Whether the pods that may answer are in the mesh; undefined where that is unknown or differs. */
   readonly isTargetEnrolled: boolean | undefined;
   readonly sourceProxy: AskedProxy;

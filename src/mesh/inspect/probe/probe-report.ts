@@ -1,4 +1,6 @@
+import { outboundPort } from '../../rules/capture-ports.js';
 import type { Finding, FindingSubject } from '../findings/finding.js';
+import type { PodCapture } from '../capture-report.js';
 import type { DumpConnection } from '../ztunnel-dump.js';
 import type { AskedProxy, ProbeEvidence, ProbePolicy } from './probe-evidence.js';
 import { isAnswerOfProxy } from './probe-policy.js';
@@ -202,7 +204,7 @@ function brokenText(evidence: ProbeEvidence): string | undefined {
   const { opening, end, outbound, http, target, waypoint, sourceError, targetError } = evidence;
   if (target.service !== undefined && target.pods.length === 0 && outbound === undefined)
     return 'no pod is behind the Service';
-  if (opening.id === undefined) return connectText(opening.error);
+  if (opening.id === undefined) return unopenedText(evidence);
   if (outbound === undefined && isCaptured(evidence)) {
     const words = targetError ?? sourceError;
     if (words !== undefined) return plainWords(words);
@@ -216,20 +218,42 @@ function brokenText(evidence: ProbeEvidence): string | undefined {
   const isEnded =
     end?.state === 'closed' && (end.closedAfterMs ?? 0) < endedSoonMs && http?.status === undefined;
   if (isEnded && (end.error !== undefined || outbound === undefined))
-    return (
-      targetError ?? `the connection is ended at once${end.error === undefined ? '' : ` (${end.error})`}`
-    );
+    return targetError === undefined
+      ? `the connection is ended at once${end.error === undefined ? '' : ` (${end.error})`}`
+      : plainWords(targetError);
   return undefined;
 }
 
 /** What proxies write, for people. */
 function plainWords(error: string): string {
-  const [, address] = /connect ECONNREFUSED (\S+)/.exec(error) ?? [];
-  return address === undefined ? error : `nothing listens on ${address} (connection refused)`;
+  const [, code, address] = /connect (E[A-Z]+) (\S+)/.exec(error) ?? [];
+  switch (code) {
+    case 'ECONNREFUSED':
+      return `nothing listens on ${address} (connection refused)`;
+    case 'ETIMEDOUT':
+      return `${address} does not answer (timed out)`;
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return `there is no way to ${address}`;
+    default:
+      return error;
+  }
 }
 
 /** A peer that ends a connection this soon did not take it. */
 const endedSoonMs = 1_000;
+
+/** Why there is no connection at all. Of a captured pod it is the node proxy that did not take it. */
+function unopenedText({ opening, capture, source }: ProbeEvidence): string {
+  if (opening.error === 'ECONNREFUSED' && capture?.rules.ok === true && !isTaken(capture))
+    return `the pod is captured, and the node proxy of ${source.node} does not take its connections: nothing listens on port ${outboundPort} in the pod (connection refused)`;
+  return connectText(opening.error);
+}
+
+/** The node proxy listens in the pod for what it sends. */
+function isTaken({ listeners }: PodCapture): boolean {
+  return listeners[outboundPort] === true;
+}
 
 function connectText(code: string | undefined): string {
   switch (code) {
@@ -255,7 +279,7 @@ function hopsOf(evidence: ProbeEvidence): readonly ProbeHop[] {
       state: opening.id === undefined ? 'broken' : 'ok',
       detail:
         opening.id === undefined
-          ? connectText(opening.error)
+          ? unopenedText(evidence)
           : isCaptured(evidence)
             ? `captured${isRedirected === true ? ', redirected to port 15001' : ''}, from ${opening.local}`
             : isRedirected === undefined
@@ -278,9 +302,18 @@ function hopsOf(evidence: ProbeEvidence): readonly ProbeHop[] {
   return hops;
 }
 
-/** The source's proxy had it: the kernel led it there, or the proxy shows it or wrote of it. */
-function isCaptured({ opening, outbound, sourceError }: ProbeEvidence): boolean {
-  return opening.isRedirected === true || outbound !== undefined || sourceError !== undefined;
+/**
+ * The source's proxy had it: the kernel led it there, or the proxy shows it or wrote of it. Of one that was over too soon
+ * for that, redirection and listener in the pod tell.
+ */
+function isCaptured({ opening, outbound, sourceError, capture }: ProbeEvidence): boolean {
+  if (opening.isRedirected === true || outbound !== undefined || sourceError !== undefined) return true;
+  return (
+    opening.id !== undefined &&
+    opening.isRedirected === undefined &&
+    capture?.rules.ok === true &&
+    isTaken(capture)
+  );
 }
 
 function connectionFacts(c: DumpConnection | undefined): Partial<ProbeHop> {

@@ -110,10 +110,19 @@ class Look {
       isTargetEnrolled: enrollmentOf(target, first.dump),
       sourceProxy: first.proxy,
     };
-    if (opening.id === undefined) return { ...base, end: undefined };
-    return opening.isRedirected === true || isSourceEnrolled
-      ? this.#throughProxy(base, opening.id)
-      : this.#past(base, opening.id);
+    if (opening.id === undefined) return { ...base, end: undefined, ...(await this.#capture()) };
+    const seen =
+      opening.isRedirected === true || isSourceEnrolled
+        ? await this.#throughProxy(base, opening.id)
+        : await this.#past(base, opening.id);
+    return opening.isRedirected === undefined ? { ...seen, ...(await this.#capture()) } : seen;
+  }
+
+  /** What the agent sees in the source pod now. */
+  async #capture(): Promise<Pick<ProbeEvidence, 'capture'>> {
+    const { from } = this.#o.run;
+    const { value } = await this.#observer.capture(from);
+    return optional({ capture: value?.pods.find(({ uid }) => uid === from.metadata.uid) });
   }
 
   /** The connection of a pod that the mesh serves. */

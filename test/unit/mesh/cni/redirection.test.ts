@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { listeningPorts } from '#mesh/cni/redirection/netns-view.js';
+import { listeningPorts, redirectionIn } from '#mesh/cni/redirection/netns-view.js';
 import {
   compareRules,
   defaultProbeAddresses,
@@ -145,6 +145,20 @@ describe('what the kernel says', () => {
       '   0: 00000000000000000000000000000000:3AA0 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 3 1 0 100 0 0 10 0',
     ].join('\n');
     expect([...listeningPorts(text)]).toEqual([15001, 15008]);
+  });
+
+  const client = (state: string) =>
+    `   1: 0501F40A:CE96 0402F40A:0009 ${state} 00000000:00000000 00:00000000 00000000     0        0 1 1 0`;
+  const proxy =
+    '   2: 0501F40A:3A99 0501F40A:CE96 01 00000000:00000000 00:00000000 00000000     0        0 2 1 0';
+  it.each([
+    ['the proxy has its other end', [`${client('01')}\n${proxy}`, client('01')], true],
+    ['the proxy ends it', [client('01'), `${client('08')}\n${proxy}`], true],
+    ['it stood a moment ago', [client('01'), ''], undefined],
+    ['it is being closed', [client('01'), client('08')], undefined],
+    ['it stands, and the proxy has no part in it', [client('01'), client('01')], false],
+  ])('tells whether a connection is redirected: %s', (_, looks, wanted) => {
+    expect(redirectionIn(looks, 0xce96)).toBe(wanted);
   });
 
   it('reads ipset entries with their comments', () => {

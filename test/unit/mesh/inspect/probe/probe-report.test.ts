@@ -91,6 +91,34 @@ test.each([
   expect(report.summary).toContain(words);
 });
 
+const capture = {
+  uid: 'u',
+  name: 'client',
+  namespace: 'shop',
+  ips: ['10.0.1.1'],
+  state: 'enabled' as const,
+  netnsInode: '1',
+  rules: { ok: true, missing: [] },
+  listeners: { '15001': true, '15006': true, '15008': true },
+};
+
+test('a connection that was over at once is of a captured pod where the agent sees it captured', () => {
+  const { isRedirected: _, ...opening } = base.opening;
+  const end = { state: 'closed' as const, closedAfterMs: 0, error: 'ECONNRESET' };
+  const [seen] = reportProbe({ ...base, opening, end, capture }).hops;
+  expect(seen?.detail).toBe('captured, from 10.0.1.1:4711');
+  const [unseen] = reportProbe({ ...base, opening, end }).hops;
+  expect(unseen?.detail).toContain('ended before it could be seen whether it is captured');
+});
+
+test('a refused connection of a captured pod is the matter of its node proxy, not of the target', () => {
+  const opening = { connectMs: 0.1, error: 'ECONNREFUSED' };
+  const away = { ...capture, listeners: { ...capture.listeners, '15001': false } };
+  const { summary } = reportProbe({ ...base, opening, end: undefined, capture: away });
+  expect(summary).toContain('the node proxy of node-1 does not take its connections');
+  expect(reportProbe({ ...base, opening, end: undefined }).summary).toContain('nothing listens there');
+});
+
 test('a blocked HBONE port is named', () => {
   const sourceError =
     'connection to 10.0.2.1:15008 timed out, maybe a NetworkPolicy is blocking HBONE port 15008';
