@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { groupVersionOf } from '#base/kube/resource.js';
@@ -88,7 +89,8 @@ export const command: CommandDefinition = {
       const scope = filesAlone(context);
       return { scope, found: [...(await analyze({ ...request, ...scope })), withoutCluster(error)] };
     });
-    const what = manifests === undefined ? scope.what : `${manifests.objects.length} objects of files`;
+    const what =
+      manifests === undefined ? scope.what : `${counted(manifests.objects.length, 'object')} of files`;
     return {
       kind: 'Analysis',
       data: { findings: findingDocuments(findings) },
@@ -169,7 +171,6 @@ function render(findings: readonly Finding[], what: string, view: TextView): str
   const count = (severity: Finding['severity']): number =>
     findings.filter((finding) => finding.severity === severity).length;
   const [errors, warnings, infos] = [count('error'), count('warning'), count('info')];
-  const counted = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
   const counts = `${counted(errors, 'error')}, ${counted(warnings, 'warning')}, ${counted(infos, 'note')} in ${what}`;
   if (findings.length === 0) return view.style.good(`Nothing wrong found in ${what}.`);
   const severity = errors > 0 ? 'bad' : warnings > 0 ? 'warn' : 'dim';

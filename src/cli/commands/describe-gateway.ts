@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { gateways } from '#base/kube/resource.js';
 import { describeGateway, type GatewayDescription } from '#mesh/inspect/gateway/gateway-report.js';
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
@@ -59,7 +60,7 @@ function render(report: GatewayDescription, view: TextView): string {
         (listener, index) =>
           [
             index === 0 ? 'Listeners' : '',
-            `${listener.name}: ${listener.protocol} ${listener.port}${listener.attachedRoutes === 0 ? '' : `, ${listener.attachedRoutes} routes`}`,
+            `${listener.name}: ${listener.protocol} ${listener.port}${listener.attachedRoutes === 0 ? '' : `, ${counted(listener.attachedRoutes, 'route')}`}`,
           ] as const,
       ),
       ...report.conditions.map(

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import { describeNamespace, type NamespaceDescription } from '#mesh/inspect/namespace/namespace-report.js';
 import { splitReference } from '#mesh/inspect/ztunnel-target.js';
@@ -51,7 +52,7 @@ export function renderNamespaceDescription(report: NamespaceDescription, view: T
     ...(shown.length === 0 ? ['no pods'] : [podRows(shown, view)]),
     ...(more > 0
       ? [
-          `${more} more pods${report.omittedCount > 0 ? ` (${report.omittedCount} not looked at)` : ': -o wide'}`,
+          `${counted(more, 'more pod')}${report.omittedCount > 0 ? ` (${report.omittedCount} not looked at)` : ': -o wide'}`,
         ]
       : []),
   ];

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import type { EffectiveMtls, ObservedMtls } from '#mesh/inspect/mtls-report.js';
 import type { WaypointUse } from '#mesh/inspect/waypoint-bindings.js';
@@ -78,7 +79,7 @@ async function describeSelected(
     throw new MeshError('MESH0204', `no pod of namespace ${namespace} has ${selector}`);
   }
   const group = await describeAll(observer, members, Date.now());
-  if (group.omittedCount > 0) progress.warn(`${group.omittedCount} more pods were not looked at`);
+  if (group.omittedCount > 0) progress.warn(`not looked at: ${counted(group.omittedCount, 'more pod')}`);
   return {
     kind: 'PodDescriptionList',
     data: { items: group.pods, omittedCount: group.omittedCount },

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import { describeService, type ServiceDescription } from '#mesh/inspect/service/service-report.js';
 import { services } from '#base/kube/resource.js';
@@ -60,7 +61,7 @@ export function renderServiceDescription(report: ServiceDescription, view: TextV
     ]),
   ];
   if (report.pods.length > 0) blocks.push(`${style.bold('Endpoints')}\n${podRows(report.pods, view)}`);
-  if (report.omittedCount > 0) blocks.push(`${report.omittedCount} more pods were not looked at`);
+  if (report.omittedCount > 0) blocks.push(`not looked at: ${counted(report.omittedCount, 'more pod')}`);
   if (report.policies.length > 0) {
     const rows = report.policies.map((p) => [
       p.action,

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { componentPods } from '#mesh/inspect/component-pods.js';
 import type { PodEnrollment } from '#mesh/inspect/enrollment.js';
@@ -144,10 +145,10 @@ async function proof(
   );
   const left = pods.filter((p) => p.missing.length > 0);
   if (left.length > 0) {
-    step.fail(`${left.length} of ${pods.length} pods not as their labels ask; ${tally(pods)}`);
+    step.fail(`${left.length} of ${counted(pods.length, 'pod')} not as their labels ask; ${tally(pods)}`);
     throw new MeshError(
       'MESH0317',
-      `${left.length} of ${pods.length} pods are not proven to be what their labels ask for`,
+      `${left.length} of ${counted(pods.length, 'pod')} not proven to be what their labels ask for`,
       {
         evidence: left
           .map(

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { nameOf } from '#mesh/install/apply/plan-changes.js';
 import { applyPlan, type InstallPlan, isNoop, planInstallation } from '#mesh/install/installer.js';
 import { clientVersion } from '../client-version.js';
@@ -89,7 +90,7 @@ function inferences(plan: InstallPlan): string[] {
   const { cluster, effective } = plan;
   const platform = effective.platform === '' ? 'plain Kubernetes' : effective.platform;
   const lines = [
-    `Cluster: ${cluster.version}, ${cluster.nodeCount} nodes, ${platform} (${cluster.platformReason})`,
+    `Cluster: ${cluster.version}, ${counted(cluster.nodeCount, 'node')}, ${platform} (${cluster.platformReason})`,
   ];
   const kept = plan.changes.filter((c) => c.action === 'keep');
   const lacking = plan.changes.filter((c) => c.note?.includes('does not serve'));
@@ -126,7 +127,7 @@ function dryRunText(view: TextView, items: readonly Item[], isUnchanged: boolean
   const unchanged = items.filter((i) => i.action === 'unchanged').length;
   return [
     ...lines,
-    `Dry run: nothing was changed${unchanged > 0 ? `; ${unchanged} objects are up to date` : ''}.`,
+    `Dry run: nothing was changed${unchanged > 0 ? `; up to date: ${counted(unchanged, 'object')}` : ''}.`,
   ].join('\n');
 }
 

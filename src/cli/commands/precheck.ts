@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { precheck } from '#mesh/install/precheck.js';
 import { clientVersion } from '../client-version.js';
 import { type CommandDefinition, failOnOption } from '../command.js';
@@ -32,7 +33,7 @@ export const command: CommandDefinition = {
       text: ({ style, prose }) =>
         [
           prose(
-            `Cluster ${cluster.version}, ${cluster.nodeCount} nodes, ${cluster.platform || 'plain Kubernetes'} (${cluster.platformReason})`,
+            `Cluster ${cluster.version}, ${counted(cluster.nodeCount, 'node')}, ${cluster.platform || 'plain Kubernetes'} (${cluster.platformReason})`,
             { hanging: 2 },
           ),
           ...checks.map(({ subject, fact, finding }) => {

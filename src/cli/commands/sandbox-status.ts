@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { type SandboxStatusResult, sandboxStatus } from '#sandbox/launcher/index.js';
 import type { CommandDefinition, Style, TextView } from '../command.js';
 import type { Fact } from '../prose.js';
@@ -43,7 +44,7 @@ function render(result: SandboxStatusResult, o: { view: TextView; isReady: boole
     if (memory !== undefined)
       rows.push([
         'memory',
-        `${mebibytes(memory.pssBytes)} in ${memory.processCount} processes, pods included`,
+        `${mebibytes(memory.pssBytes)} in ${counted(memory.processCount, 'process')}, pods included`,
       ]);
   }
   rows.push(['state', stateText(result, style)]);
@@ -69,7 +70,7 @@ function headline(
   if (supervisor.phase === 'starting') return style.warn(`starting: waiting for ${supervisor.detail}`);
   if (supervisor.phase === 'failed') return style.bad(`failed: ${supervisor.detail}`);
   const notReady = supervisor.nodes.filter((node) => nodeState(node) !== 'Ready').length;
-  return style.warn(`running, ${notReady} of ${supervisor.nodes.length} nodes not Ready`);
+  return style.warn(`running, ${notReady} of ${counted(supervisor.nodes.length, 'node')} not Ready`);
 }
 
 function stateText({ isPersistent, supervisor }: SandboxStatusResult, style: Style): string {

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import {
   type IpFamilyName,
   parseIpFamilies,
@@ -82,7 +83,7 @@ function ipFamiliesOf(text: string | undefined): readonly IpFamilyName[] | undef
 
 function upText(result: SandboxUpResult): string {
   if (result.wasRunning) return 'was running already';
-  return `${result.nodes.length} nodes ready${result.isContinued ? ', with what it kept' : ''}`;
+  return `${counted(result.nodes.length, 'node')} ready${result.isContinued ? ', with what it kept' : ''}`;
 }
 
 function renderUp(result: SandboxUpResult, isMerged: boolean, { facts }: TextView): string {

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import { readInterruption } from '#mesh/install/verify/interruption.js';
 import { type MeshStatus, meshStatus, type NodeComponent } from '#mesh/inspect/status/mesh-status.js';
@@ -110,7 +111,7 @@ export function renderMeshStatus(status: MeshStatus, view: TextView): string {
   const shown = status.findings.slice(0, findingsMax);
   if (shown.length > 0) lines.push('', findingsText(shown, view));
   const more = status.findings.length - shown.length;
-  if (more > 0) lines.push(style.dim(`${more} more findings: meshctl verify-install`));
+  if (more > 0) lines.push(style.dim(`${counted(more, 'more finding')}: meshctl verify-install`));
   return lines.join('\n');
 }
 
@@ -120,20 +121,18 @@ function verdict({ controllers, namespace, findings, nodes }: MeshStatus, view: 
   const version = first === undefined ? 'no controller' : `controller ${first.version}`;
   const enrolled = nodes.reduce((sum, { pods }) => sum + pods.enrolled, 0);
   const captured = nodes.reduce((sum, { pods }) => sum + pods.captured, 0);
-  const where = `mesh in ${namespace}: ${version}, ${captured} of ${enrolled} pods captured on ${nodes.length} nodes`;
+  const where = `mesh in ${namespace}: ${version}, ${captured} of ${counted(enrolled, 'pod')} captured on ${counted(nodes.length, 'node')}`;
   const errors = findings.filter(({ severity }) => severity === 'error').length;
   const warnings = findings.filter(({ severity }) => severity === 'warning').length;
   if (errors > 0) {
     const follow = flattenFindings(findings).length - findings.length;
-    const folded = follow === 0 ? '' : ` (${follow} more follow from them)`;
-    return style.bad(
-      view.prose(`NOT FINE: ${errors} ${errors === 1 ? 'error' : 'errors'}${folded}; ${where}`),
-    );
+    const folded =
+      follow === 0
+        ? ''
+        : ` (${follow} more ${follow === 1 ? 'follows' : 'follow'} from ${errors === 1 ? 'it' : 'them'})`;
+    return style.bad(view.prose(`NOT FINE: ${counted(errors, 'error')}${folded}; ${where}`));
   }
-  if (warnings > 0)
-    return style.warn(
-      view.prose(`FINE, with ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}; ${where}`),
-    );
+  if (warnings > 0) return style.warn(view.prose(`FINE, with ${counted(warnings, 'warning')}; ${where}`));
   return style.good(view.prose(`FINE; ${where}`));
 }
 
@@ -152,7 +151,7 @@ function certificateLines({ certificates }: MeshStatus, view: TextView): string 
       ({ subject, fingerprint, notAfter, proxyCount }) =>
         [
           'root',
-          `${subject} (${fingerprint.slice(0, 16)}) until ${notAfter.slice(0, 10)}, trusted by ${proxyCount} proxies`,
+          `${subject} (${fingerprint.slice(0, 16)}) until ${notAfter.slice(0, 10)}, trusted by ${counted(proxyCount, 'proxy')}`,
         ] as const,
     ),
   ]);

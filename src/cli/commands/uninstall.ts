@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { permissionsFor, requirePermissions } from '#mesh/install/cluster/permissions.js';
 import { planUninstall, uninstall, type UninstallPlan } from '#mesh/install/uninstall/uninstall.js';
 import { type CommandDefinition, yesOption } from '../command.js';
@@ -83,8 +84,8 @@ export const command: CommandDefinition = {
             .map((k) => view.prose(`Kept: ${k.object}: ${k.why}`, { hanging: 2 })),
           ...report.left.map((l) => view.style.bad(view.prose(`Left: ${l}`, { hanging: 2 }))),
           report.left.length === 0
-            ? `Uninstalled: ${report.removed.length} objects removed, ${nodesText(report.nodes.length)}.`
-            : `Uninstalled, but ${report.left.length} things of the mesh are left.`,
+            ? `Uninstalled: ${counted(report.removed.length, 'object')} removed, ${nodesText(report.nodes.length)}.`
+            : `Uninstalled, but not all of it: ${counted(report.left.length, 'thing')} left.`,
         ].join('\n'),
     };
   },
@@ -95,7 +96,7 @@ function warnings(plan: UninstallPlan, isPurge: boolean): string[] {
   return [
     ...(dependents.pods.length > 0
       ? [
-          `${dependents.pods.length} pods in the mesh lose mTLS and policy: their traffic goes on in plaintext (namespaces: ${dependents.namespaces.join(', ') || 'none'})`,
+          `${counted(dependents.pods.length, 'pod')} in the mesh will lose mTLS and policy: traffic goes on in plaintext (namespaces: ${dependents.namespaces.join(', ') || 'none'})`,
         ]
       : []),
     ...(dependents.waypoints.length > 0
@@ -109,5 +110,5 @@ function warnings(plan: UninstallPlan, isPurge: boolean): string[] {
 function nodesText(nodeCount: number): string {
   return nodeCount === 0
     ? 'no CNI agent ran, so no node was looked at'
-    : `nothing of the mesh is left on ${nodeCount} nodes`;
+    : `nothing of the mesh is left on ${counted(nodeCount, 'node')}`;
 }

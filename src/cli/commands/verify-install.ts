@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import type { Check } from '#mesh/install/verify/check.js';
 import { type Verification, verifyInstallation } from '#mesh/install/verify/verify.js';
 import type { Finding } from '#mesh/inspect/findings/finding.js';
@@ -108,15 +109,15 @@ export function renderVerification(
 
 /** The first line: whether the mesh is fine, and if not, the first cause. */
 function verdict(findings: readonly Finding[], checks: readonly Check[], style: Style): string {
-  const passed = `${checks.filter(({ finding }) => finding === undefined).length} of ${checks.length} checks passed`;
+  const passed = `${checks.filter(({ finding }) => finding === undefined).length} of ${counted(checks.length, 'check')} passed`;
   const [first] = findings;
   if (first === undefined || first.severity === 'info') return style.good(`The mesh is fine: ${passed}.`);
   const count = (severity: Finding['severity']): number =>
     findings.filter((finding) => finding.severity === severity).length;
   const [errors, warnings] = [count('error'), count('warning')];
   const counts = [
-    ...(errors === 0 ? [] : [`${errors} ${errors === 1 ? 'error' : 'errors'}`]),
-    ...(warnings === 0 ? [] : [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`]),
+    ...(errors === 0 ? [] : [counted(errors, 'error')]),
+    ...(warnings === 0 ? [] : [counted(warnings, 'warning')]),
   ].join(', ');
   return errors === 0
     ? style.warn(`The mesh works, with ${counts}: ${passed}.`)

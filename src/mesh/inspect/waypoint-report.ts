@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { isForbidden, isNotFound } from '#base/kube/api-error.js';
 import { gatewayName, waypointClass } from '#base/kube/labels.js';
@@ -91,7 +92,7 @@ export function waypointShortfall(waypoint: WaypointReport): string | undefined 
   const [refusal] = refusals;
   if (refusal !== undefined) return `its pods are refused: ${refusal}`;
   if (programmed.status !== 'True') return `${programmed.reason}: ${programmed.message}`;
-  return address === undefined ? 'it has no address' : `${own.ready} of ${own.total} pods ready`;
+  return address === undefined ? 'it has no address' : `${own.ready} of ${counted(own.total, 'pod')} ready`;
 }
 
 function describeWaypoint(from: {

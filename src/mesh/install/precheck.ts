@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { customResourceDefinitions, namespaces, nodes, pods, resourceQuotas } from '#base/kube/resource.js';
@@ -159,7 +160,7 @@ async function checkQuotas(
     return [
       ...(podsMax !== undefined && Number(podsMax) - used < wanted
         ? [
-            `ResourceQuota ${metadata.name} admits ${Math.max(0, Number(podsMax) - used)} more pods, and the mesh needs ${wanted}`,
+            `ResourceQuota ${metadata.name} admits ${counted(Math.max(0, Number(podsMax) - used), 'more pod')}, and the mesh needs ${wanted}`,
           ]
         : []),
       ...(limits.length > 0

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import type { Gateway, GatewayListener } from '#base/kube/types.js';
 import { hbonePort } from '../../hbone/parameters.js';
 import type { WantedCondition } from '../status/desired-status.js';
@@ -115,7 +116,7 @@ function acceptedCondition(of: {
       type: 'Accepted',
       status: isAll ? 'False' : 'True',
       reason: 'ListenersNotValid',
-      message: `${of.badCount} of ${of.listenerCount} listeners cannot be used`,
+      message: `${of.badCount} of ${counted(of.listenerCount, 'listener')} cannot be used`,
     };
   }
   if (of.deployment.problem !== undefined) {

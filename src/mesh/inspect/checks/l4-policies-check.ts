@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { authorizationPolicies, namespaces, peerAuthentications, pods } from '#base/kube/resource.js';
 import type { AuthorizationPolicy, PeerAuthentication } from '#base/kube/types.js';
 import { convertToL4, l4Shortfall } from '../../rules/l4-authorization.js';
@@ -87,7 +88,7 @@ function reachFindings(configuration: Configuration): Finding[] {
         findingAbout(policy, configuration, {
           code: 'MESH1132',
           severity: 'warning',
-          message: `${name} has no effect: none of the ${selected.length} pods it selects is in the mesh`,
+          message: `${name} has no effect: none of what it selects (${counted(selected.length, 'pod')}) is in the mesh`,
           concerns: selected.map(subjectOf),
           fix: `meshctl enroll ${namespace} --wait`,
         }),

@@ -1,3 +1,4 @@
+import { pluralFor } from '#base/collections/counted.js';
 import { someOf } from '#base/collections/some-of.js';
 import {
   gatewayClasses,
@@ -163,5 +164,5 @@ function unlabel({ kind, namespace, name }: FindingSubject): string {
 /** `Service shop/web`, `Pods shop/a, shop/b`. */
 function namesText(kind: string, group: readonly Misled[]): string {
   const names = group.map(({ object }) => `${namespaceOf(object)}/${object.metadata.name}`);
-  return `${kind}${group.length === 1 ? '' : 's'} ${someOf(names)}`;
+  return `${pluralFor(group.length, kind)} ${someOf(names)}`;
 }

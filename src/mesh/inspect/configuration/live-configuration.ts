@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { isForbidden, isNotFound } from '#base/kube/api-error.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { messageOf } from '#base/errors/mesh-error.js';
@@ -129,7 +130,7 @@ function unseenFindings(refused: readonly string[]): readonly Finding[] {
     {
       code: 'MESH0926',
       severity: 'info',
-      message: `not seen: ${refused.length} kinds of objects, which this user may not list`,
+      message: `not seen: ${counted(refused.length, 'kind')} of objects, which this user may not list`,
       evidence: someOf([...new Set(refused)].sort()),
       fix: 'Ask for the role meshctl-viewer, or limit the question to your namespace (-n).',
     },

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { gatewayName } from '#base/kube/labels.js';
 import { gateways, pods } from '#base/kube/resource.js';
 import type { Condition, Gateway, Pod } from '#base/kube/types.js';
@@ -125,7 +126,7 @@ export async function describeGateway(
       name: policy.name,
       action: AuthorizationPolicy_Action[policy.action] ?? String(policy.action),
     })),
-    summary: worstError(findings)?.message ?? `ready, ${ready} of ${instances.length} pods`,
+    summary: worstError(findings)?.message ?? `ready, ${ready} of ${counted(instances.length, 'pod')}`,
     findings,
   };
 }
@@ -142,7 +143,7 @@ function shortfallOf(of: {
   if (failed !== undefined) return `${failed.type} is ${failed.status}, ${failed.reason}: ${failed.message}`;
   if (of.conditions.length === 0) return 'the controller has not reported on it yet';
   if (of.addresses.length === 0) return 'it has no address';
-  return of.ready === 0 ? `0 of ${of.total} pods ready` : undefined;
+  return of.ready === 0 ? `0 of ${counted(of.total, 'pod')} ready` : undefined;
 }
 
 async function instanceOf({ client }: MeshObserver, pod: Pod): Promise<GatewayInstance> {

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { dataplaneMode } from '#base/kube/labels.js';
 import { namespaces, pods, services } from '#base/kube/resource.js';
 import type { Namespace, Pod, Service } from '#base/kube/types.js';
@@ -69,7 +70,7 @@ export async function describeNamespace(
     ...group,
     summary:
       worstError(findings)?.message ??
-      `${isEnrolled ? 'in the mesh' : 'not in the mesh'}, ${members.length} pods${countsText(counts)}`,
+      `${isEnrolled ? 'in the mesh' : 'not in the mesh'}, ${counted(members.length, 'pod')}${countsText(counts)}`,
     findings,
   };
 }

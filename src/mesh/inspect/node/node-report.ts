@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { nodes as nodeResource, pods } from '#base/kube/resource.js';
 import type { Node, Pod } from '#base/kube/types.js';
 import { isPodReady, podOnNode } from '../component-pods.js';
@@ -96,7 +97,9 @@ export async function describeNode(
         : certificateSummary([{ proxy: name, identities: dump.value.certificates }], now),
     clockAheadMs: captures.value?.clockAheadMs,
     pods: enrolled.map(({ namespace, name: pod, observed }) => ({ namespace, name: pod, observed })),
-    summary: worstError(own)?.message ?? `ready, ${captured} of ${enrolled.length} pods of the mesh captured`,
+    summary:
+      worstError(own)?.message ??
+      `ready, ${captured} of ${counted(enrolled.length, 'pod')} of the mesh captured`,
     findings: own,
   };
 }

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { capturePorts } from '../../rules/capture-ports.js';
 import { isCaptured, type PodCapture } from '../capture-report.js';
 import { selfSignedSecret } from '../../identity/ca/material-secret.js';
@@ -230,14 +231,16 @@ function connectionFindings({ connections }: PodEvidence): Finding[] {
   const count = (direction: string) => plain.filter((c) => c.direction === direction).length;
   const [inbound, outbound] = [count('inbound'), count('outbound')];
   return [
-    ...(inbound === 0 ? [] : [finding('warning', 'MESH0925', `${inbound} inbound connections in plaintext`)]),
+    ...(inbound === 0
+      ? []
+      : [finding('warning', 'MESH0925', `${counted(inbound, 'inbound connection')} in plaintext`)]),
     ...(outbound === 0
       ? []
       : [
           finding(
             'info',
             'MESH0925',
-            `${outbound} outbound connections in plaintext, to peers outside the mesh`,
+            `${counted(outbound, 'outbound connection')} in plaintext, to peers outside the mesh`,
           ),
         ]),
   ];

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { isCaptured } from '../capture-report.js';
 import type { PodEvidence } from './pod-evidence.js';
 
@@ -64,11 +65,11 @@ export function judgePod(evidence: PodEvidence): { readonly verdict: PodVerdict;
   if (first !== undefined && encrypted.length === connections.length) {
     return {
       verdict: 'mtls',
-      summary: `mTLS: ${connections.length} of ${connections.length} live connections encrypted (${first.evidence})`,
+      summary: `mTLS: ${connections.length} of ${counted(connections.length, 'live connection')} encrypted (${first.evidence})`,
     };
   }
   return {
     verdict: 'plaintext',
-    summary: `${encrypted.length} of ${connections.length} live connections encrypted`,
+    summary: `${encrypted.length} of ${counted(connections.length, 'live connection')} encrypted`,
   };
 }

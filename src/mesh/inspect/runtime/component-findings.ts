@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { isForbidden } from '#base/kube/api-error.js';
 import { mapConcurrently } from '#base/system/concurrency.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -117,7 +118,7 @@ async function findingsOf(
     lacking.push({
       code: 'MESH0958',
       severity: 'error',
-      message: `${subjectText(subject)} lacks ${missing} of ${wantedCount(owner)} pods: ${refusals[0] ?? 'they were not created'}`,
+      message: `${subjectText(subject)} lacks ${missing} of ${counted(wantedCount(owner), 'pod')}: ${refusals[0] ?? 'they were not created'}`,
       subject,
       evidence: refusals,
       fix:

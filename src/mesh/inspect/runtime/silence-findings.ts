@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import type { Pod } from '#base/kube/types.js';
 import { isPodReady, podOnNode } from '../component-pods.js';
 import { type Finding, type FindingSubject, subjectOf } from '../findings/finding.js';
@@ -103,7 +104,7 @@ async function unaskedFinding(observer: MeshObserver): Promise<readonly Finding[
     {
       code: 'MESH0926',
       severity: 'warning',
-      message: `not seen: ${unasked.length} of ${versions.length} components of the mesh, as the time of the command was over before they were asked`,
+      message: `not seen: ${unasked.length} of ${counted(versions.length, 'component')} of the mesh, as the time of the command was over before they were asked`,
       evidence: [`such as ${first.namespace}/${first.pod} on ${first.node}`],
       fix: 'Mend those that do not answer, or give the command more time: --timeout 2m',
     },

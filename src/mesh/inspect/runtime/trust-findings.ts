@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { someOf } from '#base/collections/some-of.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { X509Certificate } from 'node:crypto';
@@ -60,7 +61,7 @@ function findingOf(
     evidence: [
       ...roots,
       ...pairs.slice(0, pairsMax).map(distrustText),
-      ...(more > 0 ? [`${more} more pairs`] : []),
+      ...(more > 0 ? [counted(more, 'more pair')] : []),
     ],
     fix: `Restore the former Secret ${meshNamespace}/${selfSignedSecret} and restart istiod, or let all proxies begin with the new root: kubectl rollout restart daemonset/ztunnel -n ${meshNamespace}, and every waypoint`,
   };

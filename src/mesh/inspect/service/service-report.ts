@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { httpRoutes, grpcRoutes, pods, services, tcpRoutes, tlsRoutes } from '#base/kube/resource.js';
 import { isForbidden, isNotFound } from '#base/kube/api-error.js';
@@ -140,7 +141,7 @@ function summaryOf(
   const ready = of.endpoints.filter(({ isReady }) => isReady).length;
   const through =
     of.waypoint?.isUsed === true ? `through waypoint ${of.waypoint.namespace}/${of.waypoint.name}` : 'direct';
-  return `${ready} of ${of.endpoints.length} endpoints ready, called ${through}`;
+  return `${ready} of ${counted(of.endpoints.length, 'endpoint')} ready, called ${through}`;
 }
 
 async function waypointOf(

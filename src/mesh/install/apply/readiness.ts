@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -40,10 +41,10 @@ function missingForDeployment(d: Deployment): string | undefined {
   const wanted = d.spec.replicas ?? 1;
   if ((status.observedGeneration ?? 0) < (d.metadata.generation ?? 0)) return 'not observed yet';
   const updated = status.updatedReplicas ?? 0;
-  if (updated < wanted) return `${updated} of ${wanted} pods updated`;
+  if (updated < wanted) return `${updated} of ${counted(wanted, 'pod')} updated`;
   if ((status.replicas ?? 0) > updated) return `${(status.replicas ?? 0) - updated} old pods still running`;
   const available = status.availableReplicas ?? 0;
-  return available < wanted ? `${available} of ${wanted} pods available` : undefined;
+  return available < wanted ? `${available} of ${counted(wanted, 'pod')} available` : undefined;
 }
 
 /** A DaemonSet that no node matches is ready: there is nothing to wait for. */
@@ -52,9 +53,9 @@ function missingForDaemonSet(d: DaemonSet): string | undefined {
   if ((status.observedGeneration ?? 0) < (d.metadata.generation ?? 0)) return 'not observed yet';
   const wanted = status.desiredNumberScheduled ?? 0;
   const updated = status.updatedNumberScheduled ?? 0;
-  if (updated < wanted) return `${updated} of ${wanted} pods updated`;
+  if (updated < wanted) return `${updated} of ${counted(wanted, 'pod')} updated`;
   const ready = status.numberAvailable ?? status.numberReady ?? 0;
-  return ready < wanted ? `${ready} of ${wanted} pods ready` : undefined;
+  return ready < wanted ? `${ready} of ${counted(wanted, 'pod')} ready` : undefined;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { componentPods } from '../../inspect/component-pods.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -41,7 +42,8 @@ export async function cleanUpNodes(
       step.update('releasing pods, removing rules and plugin');
       const report = await cleanUpNode(client, agent, { node, timeoutMs: o.timeoutMs });
       const problems = [...report.left, ...report.errors];
-      if (problems.length === 0) step.succeed(`${report.unenrolled.length} pods released, nothing left`);
+      if (problems.length === 0)
+        step.succeed(`${counted(report.unenrolled.length, 'pod')} released, nothing left`);
       else step.fail(problems[0]);
       return report;
     },

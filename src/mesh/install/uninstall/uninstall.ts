@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
@@ -269,7 +270,7 @@ export async function uninstall(plan: UninstallPlan, request: UninstallRequest):
     await Promise.all([resetGatewayStatus(client), removeStaleConditions(client)]);
     await waitForPodsToEnd(request, [{ labelSelector: gatewayManaged }], (text) => step.update(text));
     const cleared = await clearAnnotations(client);
-    return `${generated.length} removed${cleared.length > 0 ? `, ${cleared.length} annotations cleared` : ''}`;
+    return `${generated.length} removed${cleared.length > 0 ? `, ${counted(cleared.length, 'annotation')} cleared` : ''}`;
   });
   await during(reporter, 'Accounts, permissions, configuration', async () => {
     const rest = objects.filter((o) => !isWorkload(o) && !isKeptForLater(o));
@@ -344,11 +345,11 @@ async function waitForPodsToEnd(
     const running = lists.flat();
     if (running.length === 0) return;
     if (performance.now() > deadline) {
-      throw new MeshError('MESH0310', `${running.length} pods of the mesh do not end`, {
+      throw new MeshError('MESH0310', `${counted(running.length, 'pod')} of the mesh still running`, {
         evidence: running.map((p) => `Pod ${p.metadata.namespace}/${p.metadata.name}`).join('\n'),
       });
     }
-    onWait(`${running.length} pods still end`);
+    onWait(`${counted(running.length, 'pod')} still running`);
     await delay(pollIntervalMs, undefined, { signal: request.signal });
   }
 }

@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { componentPods } from '../../inspect/component-pods.js';
@@ -195,7 +196,7 @@ async function checkTrust(observer: MeshObserver): Promise<Check[]> {
   return proxies.map(({ proxy }) => {
     const refused = byProxy.get(proxy) ?? [];
     const [first] = refused;
-    const others = refused.length > 1 ? `; likewise ${refused.length - 1} more proxies` : '';
+    const others = refused.length > 1 ? `; likewise ${counted(refused.length - 1, 'more proxy')}` : '';
     return check({
       dependsOn: [{ kind: 'Secret', namespace: observer.meshNamespace, name: selfSignedSecret }],
       area: 'trust',

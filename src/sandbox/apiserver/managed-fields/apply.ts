@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { ApiError } from '../api-error.js';
 import { isObject, type Json, type JsonObject } from '../../base/json.js';
 import type { ApiObject } from '../object.js';
@@ -43,8 +44,9 @@ function conflictError(conflicts: readonly Conflict[]): ApiError {
           .sort((a, b) => (a.who < b.who ? -1 : 1))
           .map(({ who, fields }) => `conflicts with ${who}:\n${fields.map((f) => `- ${f}`).join('\n')}`)
           .join('\n');
-  const noun = causes.length === 1 ? 'conflict' : 'conflicts';
-  return new ApiError(409, 'Conflict', `Apply failed with ${causes.length} ${noun}: ${text}`, { causes });
+  return new ApiError(409, 'Conflict', `Apply failed with ${counted(causes.length, 'conflict')}: ${text}`, {
+    causes,
+  });
 }
 
 function withoutNulls(value: Json): Json {

@@ -62,13 +62,13 @@ export function describeFailure(refusals: ReadonlyMap<string, NodeRefusal>, pree
   const aboutPod = all.find(({ isAboutPod }) => isAboutPod === true);
   const own =
     aboutPod === undefined
-      ? `${counted(all.map(({ reason }) => reason))}.`
+      ? `${countedReasons(all.map(({ reason }) => reason))}.`
       : `0/${all.length} nodes are available: ${aboutPod.reason}.`;
   return preemption === undefined ? own : `${own} preemption: ${preemption}`;
 }
 
 /** `0/3 nodes are available: 1 this, 2 that`. */
-export function counted(reasons: readonly string[]): string {
+export function countedReasons(reasons: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1);
   const parts = [...counts].map(([reason, n]) => `${n} ${reason}`).toSorted((a, b) => a.localeCompare(b));

@@ -3,7 +3,7 @@ import type { Pod } from '#base/kube/types.js';
 import { isActive, isFinished } from '../controllers/pod-state.js';
 import type { PodDisruptionBudget } from '../objects.js';
 import { type ClusterView, type ScheduledNode, type NodeRefusal, withPodsOf } from './cluster-view.js';
-import { counted, refusalBy } from './placement.js';
+import { countedReasons, refusalBy } from './placement.js';
 
 /** Pods that have to leave a node so that a more important one fits. */
 export interface Preemption {
@@ -44,7 +44,7 @@ export function planPreemption(
       ? 'No preemption victims found for incoming pod'
       : 'Preemption is not helpful for scheduling',
   );
-  return { failure: `${counted(reasons)}.` };
+  return { failure: `${countedReasons(reasons)}.` };
 }
 
 /** Priority of a pod; without a class it is zero. */

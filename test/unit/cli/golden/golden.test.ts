@@ -52,7 +52,7 @@ const outputs: Readonly<Record<string, (view: TextView) => string>> = {
   error: ({ style, width }) =>
     formatReport(
       reportOf(
-        new MeshError('MESH0317', '2 of 3 pods are not proven to be what their labels ask for', {
+        new MeshError('MESH0317', '2 of 3 pods not proven to be what their labels ask for', {
           evidence:
             'pod shop/web-7d9f8b6c5-x2x7p on node-2 is partly: redirection rules are missing in its network namespace, and its certificate is not there yet\npod shop/cart-1 on node-1 is free: the CNI agent has not seen it',
           hint: 'Run "meshctl describe pod web-7d9f8b6c5-x2x7p -n shop", which shows what the agent and the node proxy see of it.',

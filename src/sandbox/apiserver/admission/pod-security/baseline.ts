@@ -1,3 +1,4 @@
+import { pluralFor } from '#base/collections/counted.js';
 import { safeSysctls } from '../../../base/safe-sysctls.js';
 import { type JsonObject, numberOf, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import {
@@ -8,7 +9,6 @@ import {
   distinct,
   isWindows,
   namesWhere,
-  plural,
   quoted,
 } from './subject.js';
 
@@ -52,11 +52,11 @@ const appArmor: PodSecurityCheck = ({ spec, annotations }) => {
     })
     .map(([key, value]) => `"${key}=${JSON.stringify(value)}"`)
     .sort();
-  if (marked.length > 0) setters.push(plural('annotation', marked.length));
+  if (marked.length > 0) setters.push(pluralFor(marked.length, 'annotation'));
   values.push(...marked);
   if (values.length === 0) return undefined;
   return {
-    reason: plural('forbidden AppArmor profile', values.length),
+    reason: pluralFor(values.length, 'forbidden AppArmor profile'),
     detail: `${setters.join(' and ')} must not set AppArmor profile type to ${values.join(', ')}`,
   };
 };
@@ -90,7 +90,7 @@ const hostPathVolumes: PodSecurityCheck = ({ spec }) => {
     .map((v) => stringOf(v.name));
   return names.length === 0
     ? undefined
-    : { reason: 'hostPath volumes', detail: `${plural('volume', names.length)} ${quoted(names)}` };
+    : { reason: 'hostPath volumes', detail: `${pluralFor(names.length, 'volume')} ${quoted(names)}` };
 };
 
 const hostPorts: PodSecurityCheck = ({ spec }) => {
@@ -106,7 +106,7 @@ const hostPorts: PodSecurityCheck = ({ spec }) => {
   const shown = distinct(ports.map(String));
   return {
     reason: 'hostPort',
-    detail: `${containers(names)} ${names.length === 1 ? 'uses' : 'use'} ${plural('hostPort', shown.length)} ${shown.join(', ')}`,
+    detail: `${containers(names)} ${names.length === 1 ? 'uses' : 'use'} ${pluralFor(shown.length, 'hostPort')} ${shown.join(', ')}`,
   };
 };
 
@@ -150,7 +150,7 @@ const seLinux: PodSecurityCheck = ({ spec }) => {
   if (names.length > 0) setters.push(containers(names));
   if (setters.length === 0) return undefined;
   const details = [
-    ...(types.length > 0 ? [`${plural('type', distinct(types).length)} ${quoted(distinct(types))}`] : []),
+    ...(types.length > 0 ? [`${pluralFor(distinct(types).length, 'type')} ${quoted(distinct(types))}`] : []),
     ...['user', 'role'].filter((field) => fields.has(field)).map((field) => `${field} may not be set`),
   ];
   return {

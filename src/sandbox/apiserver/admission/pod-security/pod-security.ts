@@ -1,3 +1,4 @@
+import { counted } from '#base/collections/counted.js';
 import { apiError, fieldError } from '../../api-error.js';
 import { equalJson, isObject, type JsonObject, objectOf, valueIn, stringMapOf } from '../../../base/json.js';
 import type { ApiObject } from '../../object.js';
@@ -167,7 +168,7 @@ function existingPodWarnings(namespace: ApiObject, asked: LevelVersion, store: S
   const lines = [...groups].map(([reasons, names]) => {
     const [first = ''] = names;
     const others = names.length - 1;
-    const more = others === 0 ? '' : ` (and ${others} other pod${others === 1 ? '' : 's'})`;
+    const more = others === 0 ? '' : ` (and ${counted(others, 'other pod')})`;
     return `${first}${more}: ${reasons}`;
   });
   return [

@@ -1,3 +1,4 @@
+import { pluralFor } from '#base/collections/counted.js';
 import { type JsonObject, objectOf, objectsOf, stringOf, stringsOf } from '../../../base/json.js';
 import {
   allContainers,
@@ -7,7 +8,6 @@ import {
   distinct,
   isWindows,
   namesWhere,
-  plural,
   quoted,
 } from './subject.js';
 
@@ -75,7 +75,7 @@ const volumes: PodSecurityCheck = ({ spec }) => {
   const isOne = names.length === 1;
   return {
     reason: 'restricted volume types',
-    detail: `${plural('volume', names.length)} ${quoted(names)} ${isOne ? 'uses' : 'use'} restricted volume ${plural('type', types.size)} ${quoted(distinct([...types]))}`,
+    detail: `${pluralFor(names.length, 'volume')} ${quoted(names)} ${isOne ? 'uses' : 'use'} restricted volume ${pluralFor(types.size, 'type')} ${quoted(distinct([...types]))}`,
   };
 };
 

@@ -1,3 +1,4 @@
+import { pluralFor } from '#base/collections/counted.js';
 import { type Json, type JsonObject, objectOf, objectsOf, stringOf } from '../../../base/json.js';
 
 /** A pod, or the pod that a template makes, as the checks see it. */
@@ -36,10 +37,9 @@ export function namesWhere(spec: JsonObject, holds: (container: JsonObject) => b
 }
 
 export const quoted = (names: readonly Json[]): string => names.map((n) => JSON.stringify(n)).join(', ');
-export const plural = (word: string, count: number): string => (count === 1 ? word : `${word}s`);
 /** `container "a"`, or `containers "a", "b"`. */
 export const containers = (names: readonly string[]): string =>
-  `${plural('container', names.length)} ${quoted(names)}`;
+  `${pluralFor(names.length, 'container')} ${quoted(names)}`;
 /** Each once, in order. */
 export const distinct = (values: readonly string[]): string[] => [...new Set(values)].sort();
 

@@ -188,7 +188,7 @@ describe('policies for node proxies', () => {
   test('pods that are not in the mesh', () => {
     const rules = [{ from: [{ source: { namespaces: ['shop'] } }] }];
     expect(found(l4Policies, [namespace('shop'), web, policy({ selector, rules })])).toEqual([
-      'MESH1132 AuthorizationPolicy shop/p has no effect: none of the 1 pods it selects is in the mesh',
+      'MESH1132 AuthorizationPolicy shop/p has no effect: none of what it selects (1 pod) is in the mesh',
     ]);
   });
 
