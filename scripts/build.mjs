@@ -16,6 +16,7 @@ const entries = {
   tool: 'src/sandbox/tool/main.ts',
   quickstart: 'scripts/quickstart.ts',
   docs: 'scripts/docs.ts',
+  images: 'scripts/images.ts',
   bench: 'scripts/bench.ts',
   'bench-controller': 'scripts/bench/controller/controller-process.ts',
 };

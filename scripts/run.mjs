@@ -1,4 +1,4 @@
-// npm run quickstart | check | docs | bench: prepares the machine, then runs the job.
+// npm run quickstart | check | docs | bench | images: prepares the machine, then runs the job.
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { prepare } from './prepare.mjs';
@@ -10,6 +10,7 @@ process.env.PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 const jobs = {
   quickstart: () => import(pathToFileURL(resolve('dist/quickstart.js')).href),
   check: () => import('./check.mjs'),
+  images: () => import(pathToFileURL(resolve('dist/images.js')).href),
   docs: () => import(pathToFileURL(resolve('dist/docs.js')).href),
   bench: () => import(pathToFileURL(resolve('dist/bench.js')).href),
 };

@@ -19,6 +19,8 @@ const programs = {
   go: () => has('go', 'version'),
   'go modules': () => has('go', '-C', controllerSource, 'mod', 'download'),
   python3: () => has('python3', '-c', 'import venv, ensurepip'),
+  'apt mirrors': () =>
+    has('apt-get', 'download', '--print-uris', 'busybox-static') && has('dpkg-deb', '--version'),
   'docker-registry': () => has('docker-registry', '--version'),
   skopeo: () => has('skopeo', '--version'),
   umoci: () => has('umoci', '--version'),

@@ -50,6 +50,14 @@ function scriptsOf(images: BuiltinImageTable): ReadonlyMap<string, Readonly<Reco
   return new Map([...scripts, ['tool', toolImage]]);
 }
 
+/** The programs of one image in /usr/local/bin, as shell scripts without their first line; none for an unknown image. */
+export function builtinScripts(
+  image: string,
+  images: BuiltinImageTable,
+): Readonly<Record<string, string>> {
+  return scriptsOf(images).get(image) ?? {};
+}
+
 /** What the host's programs look up in /etc, besides the folders {@link hostProgramArgs} brings. */
 const networkNameFiles = ['/etc/ld.so.cache', '/etc/protocols', '/etc/services', '/etc/ethertypes'];
 
