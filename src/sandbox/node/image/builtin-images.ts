@@ -51,10 +51,7 @@ function scriptsOf(images: BuiltinImageTable): ReadonlyMap<string, Readonly<Reco
 }
 
 /** The programs of one image in /usr/local/bin, as shell scripts without their first line; none for an unknown image. */
-export function builtinScripts(
-  image: string,
-  images: BuiltinImageTable,
-): Readonly<Record<string, string>> {
+export function builtinScripts(image: string, images: BuiltinImageTable): Readonly<Record<string, string>> {
   return scriptsOf(images).get(image) ?? {};
 }
 
