@@ -274,6 +274,7 @@ export interface PodSpec {
   affinity?: Affinity;
   tolerations?: Toleration[];
   serviceAccountName?: string;
+  imagePullSecrets?: { name: string }[];
   automountServiceAccountToken?: boolean;
   hostNetwork?: boolean;
   hostPID?: boolean;

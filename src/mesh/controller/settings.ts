@@ -23,6 +23,7 @@ export interface Settings {
   readonly waypoint: {
     readonly image: string;
     readonly imagePullPolicy: string;
+    readonly imagePullSecrets: readonly string[];
     readonly resources: unknown;
     /** Of their logs: `json`, or anything else for text. */
     readonly logFormat: string;
@@ -62,12 +63,7 @@ export function readSettings(
     clusterId: env['CLUSTER_ID'] || 'Kubernetes',
     clusterDomain: flags.get('domain') || 'cluster.local',
     network: env['NETWORK'] ?? '',
-    trustedNodeAccounts: new Set(
-      (env['CA_TRUSTED_NODE_ACCOUNTS'] ?? `${systemNamespace}/ztunnel`)
-        .split(',')
-        .map((account) => account.trim())
-        .filter((account) => account !== ''),
-    ),
+    trustedNodeAccounts: new Set(listIn(env['CA_TRUSTED_NODE_ACCOUNTS'] ?? `${systemNamespace}/ztunnel`)),
     pluggedCaDir: env['ROOT_CA_DIR'] || '/etc/cacerts',
     workloadCertificates: {
       ...ttlSeconds(env, 'defaultTtlSeconds', 'DEFAULT_WORKLOAD_CERT_TTL'),
@@ -76,6 +72,7 @@ export function readSettings(
     waypoint: {
       image,
       imagePullPolicy: env['WAYPOINT_IMAGE_PULL_POLICY'] || 'IfNotPresent',
+      imagePullSecrets: listIn(env['WAYPOINT_IMAGE_PULL_SECRETS'] ?? ''),
       resources: parseResources(env['WAYPOINT_RESOURCES']),
       logFormat: env['LOG_FORMAT'] || 'plain',
     },
@@ -84,6 +81,14 @@ export function readSettings(
     ports: { ...defaultPorts, ...parseMonitoringPort(flags.get('monitoringAddr')) },
   };
   return { settings, ignored };
+}
+
+/** The words of a comma-separated list. */
+function listIn(text: string): string[] {
+  return text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
 }
 
 const knownFlags = new Set([

@@ -6,6 +6,7 @@ import type {
   Gateway,
   KubeObject,
   ObjectMeta,
+  PodSpec,
   Service,
   ServiceAccount,
   ServicePort,
@@ -18,6 +19,8 @@ import type { ValueMap } from '../../templates/values.js';
 export interface WaypointSettings {
   readonly image: string;
   readonly imagePullPolicy: string;
+  /** Names of Secrets; they have to be in the waypoint's namespace. */
+  readonly imagePullSecrets: readonly string[];
   /** Container resources; undefined leaves them to the cluster's defaults. */
   readonly resources: unknown;
   /** Of the proxy's own log: `json` or `plain`. */
@@ -185,10 +188,17 @@ function withPodSettings(
           },
           annotations: { ...template.metadata?.annotations, ...user.annotations },
         },
-        spec: { ...template.spec, containers },
+        spec: { ...template.spec, ...pullSecrets(settings), containers },
       },
     },
   };
+}
+
+/** Without any, the service account's stay. */
+function pullSecrets({ imagePullSecrets }: WaypointSettings): Pick<PodSpec, 'imagePullSecrets'> {
+  return imagePullSecrets.length === 0
+    ? {}
+    : { imagePullSecrets: imagePullSecrets.map((name) => ({ name })) };
 }
 
 function withPorts(service: Service, gateway: Gateway): Service {

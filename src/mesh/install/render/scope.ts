@@ -1,4 +1,5 @@
 import type { EffectiveValues } from '../values/effective.js';
+import { componentImages } from '../images/component-images.js';
 import { isMap, mergeValues, type Value, type ValueMap, valueAt } from '../../templates/values.js';
 import { contentHash } from './content-hash.js';
 
@@ -17,6 +18,9 @@ export function installScope(effective: EffectiveValues, namespace: string): Val
     namespace,
     mesh,
     cniHash: contentHash(mapAt(spec, ['values', 'cni'])),
+    images: Object.fromEntries(
+      componentImages(spec).map(({ component, reference }) => [component, reference]),
+    ),
     proxyMetadata: mapAt(mesh, ['defaultConfig', 'proxyMetadata']),
     pullSecrets: listAt(spec, ['values', 'global', 'imagePullSecrets']).map((name) => ({ name })),
     networkLabels: network === '' || network === undefined ? {} : { 'topology.istio.io/network': network },

@@ -30,6 +30,7 @@ export const controllerEnvironment: SupportTable = {
     'ROOT_CA_DIR',
     'WAYPOINT_IMAGE',
     'WAYPOINT_IMAGE_PULL_POLICY',
+    'WAYPOINT_IMAGE_PULL_SECRETS',
     'WAYPOINT_RESOURCES',
   ]),
   PILOT_ENABLE_AMBIENT: alwaysOn('ambient mode'),

@@ -48,6 +48,7 @@ export const valueSupport: SupportTable = {
     'values.global.tag',
     'values.global.platform',
     'values.global.imagePullPolicy',
+    'values.global.proxy.image',
     'values.global.imagePullSecrets[]',
     'values.global.network',
     'values.global.multiCluster.clusterName',
@@ -61,6 +62,7 @@ export const valueSupport: SupportTable = {
   'values.global.meshID': ignored('the mesh is of one cluster', ''),
   'values.global.multiCluster.enabled': refused('the mesh is of one cluster', false),
 
+  ...rows(honored(), 'values.pilot.image', 'values.cni.image', 'values.ztunnel.image'),
   'values.pilot.replicaCount': honored(),
   'values.pilot.autoscaleEnabled': refused('make a HorizontalPodAutoscaler for Deployment istiod', false),
   'values.pilot.trustedZtunnelName': honored(),

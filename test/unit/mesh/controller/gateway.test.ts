@@ -72,6 +72,7 @@ describe('objects of a waypoint', () => {
   const render = createWaypointRenderer(readTemplateFiles(), {
     image: 'hub/waypoint:1',
     imagePullPolicy: 'IfNotPresent',
+    imagePullSecrets: [],
     logFormat: 'plain',
     resources: { requests: { cpu: '1m' } },
     revision: 'default',

@@ -12,6 +12,7 @@ test('a waypoint under another name still knows its Gateway, and is still select
   const render = createWaypointRenderer(readTemplateFiles(), {
     image: 'i',
     imagePullPolicy: 'Always',
+    imagePullSecrets: ['pull'],
     logFormat: 'plain',
     resources: undefined,
     revision: 'default',

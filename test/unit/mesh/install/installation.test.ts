@@ -36,6 +36,61 @@ describe('values of the whole mesh', () => {
   });
 });
 
+describe('images', () => {
+  const imagesOf = (set: string[]): Record<string, unknown> => {
+    const all = render(set);
+    const containerOf = (kind: string, name: string) =>
+      find<DaemonSet | Deployment>(all, kind, name).spec.template.spec.containers[0];
+    const waypoint = containerOf('Deployment', 'istiod')?.env?.find((e) => e.name === 'WAYPOINT_IMAGE');
+    return {
+      controller: containerOf('Deployment', 'istiod')?.image,
+      cni: containerOf('DaemonSet', 'istio-cni-node')?.image,
+      ztunnel: containerOf('DaemonSet', 'ztunnel')?.image,
+      waypoint: waypoint?.value,
+    };
+  };
+  const digest = `sha256:${'a'.repeat(64)}`;
+
+  it('are those of hub and tag', () => {
+    expect(imagesOf(['hub=r.test:5000/mesh', 'tag=2'])).toEqual({
+      controller: 'r.test:5000/mesh/controller:2',
+      cni: 'r.test:5000/mesh/cni:2',
+      ztunnel: 'r.test:5000/mesh/ztunnel:2',
+      waypoint: 'r.test:5000/mesh/waypoint:2',
+    });
+  });
+
+  it('or named one by one, also by digest', () => {
+    const set = [
+      `values.pilot.image=r.test/c@${digest}`,
+      `values.cni.image=r.test/cni:1@${digest}`,
+      'values.ztunnel.image=zt',
+      `values.global.proxy.image=r.test/w@${digest}`,
+    ];
+    expect(imagesOf(set)).toEqual({
+      controller: `r.test/c@${digest}`,
+      cni: `r.test/cni:1@${digest}`,
+      ztunnel: 'meshctl/zt:1.2.3',
+      waypoint: `r.test/w@${digest}`,
+    });
+  });
+
+  it.each(['hub=https://r.test', 'hub=Upper/Case', 'values.cni.image=a/b@sha256:1'])(
+    '%s is refused',
+    (set) => {
+      expect(() => render([set])).toThrow(expect.objectContaining({ code: 'MESH1200' }) as Error);
+    },
+  );
+
+  it('pull secrets reach every account, and waypoints through the controller', () => {
+    const all = render(['values.global.imagePullSecrets={one,two}']);
+    for (const { object } of all.filter((p) => p.object.kind === 'ServiceAccount'))
+      expect(object).toMatchObject({ imagePullSecrets: [{ name: 'one' }, { name: 'two' }] });
+    const { env = [] } = find<Deployment>(all, 'Deployment', 'istiod').spec.template.spec.containers[0] ?? {};
+    expect(env).toContainEqual({ name: 'WAYPOINT_IMAGE_PULL_SECRETS', value: 'one,two' });
+  });
+});
+
 describe('the ambient profile', () => {
   it('is rendered the same every time', () => {
     expect(JSON.stringify(render())).toBe(JSON.stringify(objects));
