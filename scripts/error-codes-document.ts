@@ -12,6 +12,7 @@ import { identityCodes } from '../src/mesh/identity/error-codes.js';
 import { checkCodes } from '../src/mesh/inspect/checks/error-codes.js';
 import { inspectCodes } from '../src/mesh/inspect/error-codes.js';
 import { installCodes } from '../src/mesh/install/error-codes.js';
+import { imageCodes } from '../src/mesh/install/images/error-codes.js';
 import { rulesCodes } from '../src/mesh/rules/error-codes.js';
 import { ztunnelCodes } from '../src/mesh/ztunnel/error-codes.js';
 import { sandboxCodes } from '../src/sandbox/error-codes.js';
@@ -27,7 +28,7 @@ const parts: readonly (readonly [title: string, codes: Readonly<Record<string, E
   ['Node proxy', { ...ztunnelCodes, ...hboneCodes }],
   ['Waypoint', gatewayCodes],
   ['CNI agent', cniCodes],
-  ['Images', ociCodes],
+  ['Images', { ...imageCodes, ...ociCodes }],
   ['Sandbox', sandboxCodes],
 ];
 

@@ -8,6 +8,7 @@ import { hboneCodes } from '#mesh/hbone/error-codes.js';
 import { identityCodes } from '#mesh/identity/error-codes.js';
 import { inspectCodes } from '#mesh/inspect/error-codes.js';
 import { installCodes } from '#mesh/install/error-codes.js';
+import { imageCodes } from '#mesh/install/images/error-codes.js';
 import { rulesCodes } from '#mesh/rules/error-codes.js';
 import { ztunnelCodes } from '#mesh/ztunnel/error-codes.js';
 import { sandboxCodes } from '#sandbox/error-codes.js';
@@ -18,6 +19,7 @@ export const errorCatalog: Readonly<Record<string, ErrorCode>> = {
   ...cliCodes,
   ...baseCodes,
   ...installCodes,
+  ...imageCodes,
   ...controllerCodes,
   ...rulesCodes,
   ...identityCodes,

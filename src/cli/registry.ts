@@ -7,6 +7,7 @@ export const transparentWords: readonly string[] = ['experimental', 'x'];
 export const groups: Readonly<Record<string, string>> = {
   manifest: 'the objects of an installation',
   profile: 'named sets of values',
+  images: 'the images of an installation: into archives, nodes and registries',
   describe: 'how a pod, service, namespace, node, waypoint or gateway stands to the mesh',
   waypoint: 'L7 proxies of namespaces and services',
   'ztunnel-config': 'what a node proxy is configured with',
@@ -90,6 +91,26 @@ export const commandEntries: readonly CommandEntry[] = [
     path: 'profile diff',
     summary: 'values in which two profiles differ',
     load: async () => ({ command: (await import('./commands/profile.js')).profileDiffCommand }),
+  },
+  {
+    path: 'images list',
+    summary: 'the images an installation needs, with their digests',
+    load: async () => ({ command: (await import('./commands/images.js')).imagesListCommand }),
+  },
+  {
+    path: 'images save',
+    summary: 'save them into an archive',
+    load: async () => ({ command: (await import('./commands/images.js')).imagesSaveCommand }),
+  },
+  {
+    path: 'images load',
+    summary: 'bring them into the nodes of a local cluster',
+    load: () => import('./commands/images-load.js'),
+  },
+  {
+    path: 'images push',
+    summary: 'push them to a registry',
+    load: async () => ({ command: (await import('./commands/images.js')).imagesPushCommand }),
   },
   {
     path: 'precheck',

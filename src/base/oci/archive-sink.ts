@@ -119,17 +119,24 @@ export class ArchiveSink implements ImageSink {
     const ended = new Promise<void>((resolve, reject) => {
       start((error) => (error ? reject(error) : resolve()));
     });
-    const failed = this.#written.then(() => undefined);
-    await Promise.race([ended, failed]).catch((error: unknown) => this.#fail(error));
+    await Promise.race([ended, this.#written]).catch((error: unknown) => this.#fail(error));
   }
 
-  #fail(error: unknown): never {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-    throw new MeshError('MESH1208', `${this.#path} could not be written: the disk is full`, {
-      evidence: (error as Error).message,
-      cause: error,
-    });
+  /** What ended the file explains more than what it did to the entry that was being written. */
+  async #fail(error: unknown): Promise<never> {
+    this.#pack.destroy();
+    const reason: unknown = await this.#written.then(
+      () => error,
+      (cause: unknown) => cause,
+    );
+    const { code } = reason as NodeJS.ErrnoException;
+    if (error instanceof MeshError || code === undefined || !/^E[A-Z]+$/.test(code)) throw error;
+    const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+    throw new MeshError(
+      isFull ? 'MESH1208' : 'MESH1212',
+      `${this.#path} cannot be written${isFull ? ': the disk is full' : ''}`,
+      { evidence: (reason as Error).message, cause: reason },
+    );
   }
 }
 

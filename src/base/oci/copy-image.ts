@@ -87,14 +87,6 @@ export async function copyImage(image: SourceImage, sink: ImageSink, o: CopyOpti
   return { name, digest: root.digest, sizeBytes: totalBytes, platforms: [...new Set(platforms)] };
 }
 
-/** The platforms of an image, without those of attestations. Throws what its content does. */
-export async function platformsOf(image: SourceImage): Promise<readonly string[]> {
-  const { parts } = await partsOf(image, undefined);
-  return parts.flatMap(({ descriptor: d }) =>
-    d.platform === undefined || isAttestation(d) ? [] : [formatPlatform(d.platform)],
-  );
-}
-
 /** The manifests to copy, children first, and the one that gets the name. */
 async function partsOf(
   { name, root, content }: SourceImage,

@@ -83,7 +83,7 @@ export const ociCodes = {
     kind: 'failed',
     title: 'the disk is full',
     cause:
-      'The archive does not fit into the free space of its file system. The unfinished file was removed.',
+      'The archive does not fit into the free space of its file system; what there was of it is removed again.',
     fix: 'Free disk space or name a file elsewhere; --platform saves images of one platform only.',
   },
   MESH1209: {
@@ -104,5 +104,11 @@ export const ociCodes = {
     title: 'the certificate of the registry is not trusted',
     cause: 'It is signed by an authority this machine does not know, for another name, or out of its time.',
     fix: 'Give the authority with --ca-file; a registry without TLS needs --plain-http.',
+  },
+  MESH1212: {
+    kind: 'failed',
+    title: 'the archive cannot be written',
+    cause: 'Its folder does not exist, may not be written to by this user, or is read-only.',
+    fix: 'Name a file in a folder that this user may write to.',
   },
 } as const satisfies Record<string, ErrorCode>;

@@ -1,9 +1,13 @@
 import { counted } from '#base/collections/counted.js';
 import { nameOf } from '#mesh/install/apply/plan-changes.js';
 import { applyPlan, type InstallPlan, isNoop, planInstallation } from '#mesh/install/installer.js';
+import { imagesFor, pinImages, withPins } from '#mesh/install/images/pin-images.js';
+import type { ValuesRequest } from '#mesh/install/values/effective.js';
 import { clientVersion } from '../client-version.js';
 import { type CommandDefinition, type TextView, yesOption } from '../command.js';
+import type { CommandContext } from '../context.js';
 import { formatDuration } from '../duration.js';
+import { registryOptions, withOrigin } from './images-options.js';
 import { valuesOptions, valuesRequestOf, warnOf } from './install-options.js';
 import { readinessPermissions, installPermissions } from '../permissions.js';
 
@@ -12,6 +16,11 @@ export const command: CommandDefinition = {
     'Installs the mesh, or brings an installation to what the flags say. Detects the platform, checks permissions and conflicts before it writes, waits until every component is ready. Running it again changes nothing. It is declarative: a value that an earlier install was given, and that is not given again, goes back to the default of the profile; each is told before.',
   options: [
     ...valuesOptions,
+    {
+      flags: '--pin-images',
+      description: 'ask the registry for the digest of each image, and install exactly these',
+    },
+    ...registryOptions,
     { flags: '--dry-run', description: 'show what would change, as the API server sees it; change nothing' },
     { flags: '--no-wait', description: 'do not wait for readiness' },
     { flags: '--force', description: 'take over fields that other tools own' },
@@ -21,6 +30,7 @@ export const command: CommandDefinition = {
   examples: [
     'meshctl install --profile ambient',
     'meshctl install --set profile=ambient --skip-confirmation --set meshConfig.waypointFailurePolicy=open',
+    'meshctl install --hub registry.example.com/mesh --pin-images --set values.global.imagePullSecrets={registry}',
     'meshctl install -f values.yaml --dry-run -o json',
   ],
   timeoutMs: 300_000,
@@ -34,7 +44,7 @@ export const command: CommandDefinition = {
     const plan = await planInstallation({
       client,
       namespace: context.meshNamespace,
-      values: valuesRequestOf(options),
+      values: options.flag('pin-images') ? await pinnedRequest(context) : valuesRequestOf(options),
       clientVersion,
       force,
       signal,
@@ -85,6 +95,16 @@ export const command: CommandDefinition = {
     };
   },
 };
+
+/** The values with the digests that the registry has now. */
+async function pinnedRequest(context: CommandContext): Promise<ValuesRequest> {
+  const request = valuesRequestOf(context.options);
+  const images = await withOrigin(context, ({ origin }) =>
+    pinImages(imagesFor(request, clientVersion), origin),
+  );
+  for (const { component, digest } of images) context.progress.info(`${component}: ${digest}`);
+  return withPins(request, images);
+}
 
 function inferences(plan: InstallPlan): string[] {
   const { cluster, effective } = plan;

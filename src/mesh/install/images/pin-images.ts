@@ -1,0 +1,59 @@
+import type { SourceImage } from '#base/oci/image-source.js';
+import { parseImageReference } from '#base/oci/reference.js';
+import { readTemplateFiles } from '../../templates/files.js';
+import type { ValueMap } from '../../templates/values.js';
+import { givenPlatform, givenValues, supportedValues, type ValuesRequest } from '../values/effective.js';
+import { type ComponentImage, neededImages } from './component-images.js';
+import type { ImageOrigin } from './image-origin.js';
+
+/** An image with what its name stands for now. */
+export interface PinnedImage extends ComponentImage {
+  readonly digest: string;
+}
+
+/** The images that an installation with these values needs. Throws MESH0300 to MESH0303, MESH0316 or MESH1200. */
+export function imagesFor(request: ValuesRequest, clientVersion: string): readonly ComponentImage[] {
+  const files = readTemplateFiles();
+  const given = givenValues(files, request);
+  const platform = givenPlatform(given) ?? '';
+  return neededImages(supportedValues(files, { given, platform, clientVersion }).spec);
+}
+
+/** Finds out what the images are now. Throws as {@link ImageOrigin.find}. */
+export async function pinImages(
+  images: readonly ComponentImage[],
+  origin: ImageOrigin,
+): Promise<readonly PinnedImage[]> {
+  const pinned: PinnedImage[] = [];
+  for (const image of images) {
+    const found: SourceImage = await origin.find(image.reference);
+    pinned.push({ ...image, digest: found.root.digest });
+  }
+  return pinned;
+}
+
+/** The reference of exactly this image; its tag stays, for people. */
+export function pinnedReference({ reference, digest }: PinnedImage): string {
+  return parseImageReference(reference)?.digest === undefined ? `${reference}@${digest}` : reference;
+}
+
+/** Values, as `-f` takes them, by which an installation uses exactly these images. */
+export function pinnedValues(images: readonly PinnedImage[]): ValueMap {
+  const values: Record<string, ValueMap> = {};
+  for (const image of images) {
+    const [, ...path] = image.valuePath.split('.');
+    const [first = '', ...rest] = path;
+    const inner = rest.reduceRight<ValueMap | string>(
+      (value, key) => ({ [key]: value }),
+      pinnedReference(image),
+    );
+    values[first] = { ...values[first], ...(typeof inner === 'string' ? {} : inner) };
+  }
+  return { values };
+}
+
+/** The request with every image pinned; what it names by digest stays. */
+export function withPins(request: ValuesRequest, images: readonly PinnedImage[]): ValuesRequest {
+  const pins = images.map((image) => `${image.valuePath}=${pinnedReference(image)}`);
+  return { ...request, setString: [...(request.setString ?? []), ...pins] };
+}
