@@ -23,6 +23,9 @@ export interface WaypointUse {
   readonly why: string;
 }
 
+/** {@link WaypointUse} `why` of a name that leads nowhere. */
+export const noSuchGateway = 'no such Gateway';
+
 /** A Service that selects the pod. */
 export interface ServiceBinding {
   readonly name: string;
@@ -121,7 +124,7 @@ async function useOf(
 
 /** A Gateway that this mesh did not deploy: its address is all that can be seen of it. */
 function foreignState(gateway: Gateway | undefined): { isReady: boolean; why: string } {
-  if (gateway === undefined) return { isReady: false, why: 'no such Gateway' };
+  if (gateway === undefined) return { isReady: false, why: noSuchGateway };
   const isReady = (gateway.status?.addresses ?? []).length > 0;
   const state = isReady ? 'ready' : 'without an address';
   return { isReady, why: `Gateway of class ${gateway.spec.gatewayClassName}, ${state}` };

@@ -252,8 +252,8 @@ test('a pod whose waypoint is deleted by force is not called ready: calls to it 
     const { exitCode, report } = await describeFrontend(name);
     expect(exitCode).toBe(1);
     expect(report.verdict).toBe('broken');
-    expect(report.summary).toContain('calls to its address are refused');
-    expect(report.findings.map(({ code }) => code)).toContain('MESH0924');
+    expect(report.summary).toContain('are refused');
+    expect(report.findings.map(({ code }) => code)).toContain('MESH1110');
   });
   await kubectl(['label', 'pod', name, '-n', bank, 'istio.io/use-waypoint-']);
   await soon(async () => expect((await curlFrom(client, sleep, url)).status).toBe(200));

@@ -106,6 +106,8 @@ function findingOf(
               severity: 'error',
               message: `waypoint ${waypoint}, which ${who} uses, is not ready: ${effect}`,
               subject: gateway,
+              // Where proxies and pods were looked at too, they tell why.
+              dependsOn: [gateway],
               fix: `meshctl waypoint status ${name} -n ${namespace}`,
             },
           ]

@@ -25,7 +25,8 @@ export function foldFindings(findings: readonly Finding[]): readonly Finding[] {
   return roots
     .map((root) => {
       const folded = consequences.get(root);
-      return folded === undefined ? root : { ...root, consequences: folded };
+      if (folded === undefined) return root;
+      return { ...root, consequences: withoutRepeats([...(root.consequences ?? []), ...folded]) };
     })
     .sort((a, b) => rankOf(a) - rankOf(b) || sizeOf(b) - sizeOf(a) || compareText(a, b));
 }

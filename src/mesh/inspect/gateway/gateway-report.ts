@@ -1,5 +1,5 @@
 import { counted } from '#base/collections/counted.js';
-import { gatewayName } from '#base/kube/labels.js';
+import { gatewayName, waypointClass } from '#base/kube/labels.js';
 import { gateways, pods } from '#base/kube/resource.js';
 import type { Condition, Gateway, Pod } from '#base/kube/types.js';
 import { isForbidden } from '#base/kube/api-error.js';
@@ -7,6 +7,7 @@ import { AuthorizationPolicy_Action } from '../../xds/gen/meshctl/l7_pb.js';
 import { isPodReady } from '../component-pods.js';
 import type { Finding } from '../findings/finding.js';
 import { findingsConcerning, foldFindings, worstError } from '../findings/fold.js';
+import { unreadyGatewayFinding } from '../gateway-findings.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { explainPod, failedCreates, refusalFix } from '../pod-trouble.js';
 import { silentWaypoint } from '../runtime/silence-findings.js';
@@ -82,19 +83,16 @@ export async function describeGateway(
     shortfall === undefined
       ? []
       : [
-          {
-            code: 'MESH0924',
-            severity: 'error',
-            message: `Gateway ${namespace}/${name} is not ready: ${shortfall}`,
-            subject,
-            dependsOn: [
-              { kind: 'Namespace', name: meshNamespace },
-              { kind: 'Deployment', namespace: meshNamespace, name: 'istiod' },
-              ...nodes.map((node) => ({ kind: 'Node', name: node })),
-            ],
+          unreadyGatewayFinding({
+            kind: gateway.spec.gatewayClassName === waypointClass ? 'waypoint' : 'Gateway',
+            namespace,
+            name,
+            why: shortfall,
+            meshNamespace,
+            dependsOn: nodes.map((node) => ({ kind: 'Node', name: node })),
             evidence: [...refusals.slice(1), ...instances.flatMap(({ trouble }) => trouble)],
             fix: refusalFix(refusals, namespace) ?? `kubectl describe gateway ${name} -n ${namespace}`,
-          },
+          }),
         ];
   const findings = relevantTo(
     foldFindings([

@@ -48,8 +48,8 @@ export async function describeNamespace(
   ]);
   const all = foldFindings([
     ...around.runtime,
-    ...around.configuration,
     ...group.pods.flatMap(({ findings }) => findings),
+    ...around.configuration,
   ]);
   const findings = relevantTo(all, around.runtime);
   const labels = namespace.metadata.labels ?? {};

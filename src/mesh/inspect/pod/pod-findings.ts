@@ -3,9 +3,10 @@ import { capturePorts } from '../../rules/capture-ports.js';
 import { isCaptured, type PodCapture } from '../capture-report.js';
 import { selfSignedSecret } from '../../identity/ca/material-secret.js';
 import type { Finding, FindingSubject, Severity } from '../findings/finding.js';
+import { unreadyGatewayFinding } from '../gateway-findings.js';
 import { mtlsDifference } from '../mtls-report.js';
 import type { AppliedPolicy } from '../policies/applied-policy.js';
-import type { WaypointUse } from '../waypoint-bindings.js';
+import { noSuchGateway, type WaypointUse } from '../waypoint-bindings.js';
 import { distrustText } from '../trust.js';
 import type { PodEvidence } from './pod-evidence.js';
 
@@ -47,16 +48,11 @@ export function podFindings(evidence: PodEvidence): readonly Finding[] {
     ),
     ...(isEnrolled ? connectionFindings(evidence) : []),
     ...evidence.silentWaypoints,
-    ...(evidence.waypoint === undefined
-      ? []
-      : waypointFindings('the pod', evidence.waypoint, [{ kind: 'Namespace', name: pod.namespace }])),
+    ...(evidence.waypoint === undefined ? [] : waypointFindings(evidence, evidence.waypoint, subject)),
     ...evidence.services.flatMap(({ name, waypoint }) =>
       waypoint === undefined
         ? []
-        : waypointFindings(`Service ${name}`, waypoint, [
-            { kind: 'Service', namespace: pod.namespace, name },
-            { kind: 'Namespace', name: pod.namespace },
-          ]),
+        : waypointFindings(evidence, waypoint, { kind: 'Service', namespace: pod.namespace, name }),
     ),
     ...mtls.ignoredDisable.map((source) => finding('warning', 'MESH0927', `${source} asks for DISABLE`)),
     ...(pod.isReady ? [] : [finding('warning', 'MESH0928', `the pod is ${pod.phase} and not ready`)]),
@@ -246,21 +242,23 @@ function connectionFindings({ connections }: PodEvidence): Finding[] {
   ];
 }
 
+/** What is wrong with the waypoint of a pod or of one of its Services. */
 function waypointFindings(
-  who: string,
+  { meshNamespace, pod }: PodEvidence,
   { namespace, name, isUsed, isReady, why }: WaypointUse,
-  labeled: readonly FindingSubject[],
+  user: FindingSubject,
 ): Finding[] {
-  const dependsOn = [{ kind: 'Gateway', namespace, name }, ...labeled];
-  const waypoint = `waypoint ${namespace}/${name}`;
-  if (!isUsed) return [finding('warning', 'MESH0929', `${who} names ${waypoint}: ${why}`, { dependsOn })];
+  // Where it leads nowhere, what is wrong is the label: the user's own, or its Namespace's.
+  const labeled = [user, { kind: 'Namespace', name: pod.namespace }];
+  if (!isUsed) {
+    const who = user.kind === 'Pod' ? 'the pod' : `Service ${user.name}`;
+    return [
+      finding('warning', 'MESH0929', `${who} names waypoint ${namespace}/${name}: ${why}`, {
+        dependsOn: [{ kind: 'Gateway', namespace, name }, ...labeled],
+      }),
+    ];
+  }
   if (isReady) return [];
-  const calls = who === 'the pod' ? 'its address' : 'it';
-  const refused = `${who} is bound to ${waypoint}, which is not ready (${why}): calls to ${calls} are refused`;
-  return [
-    finding('error', 'MESH0924', refused, {
-      dependsOn,
-      fix: `meshctl waypoint status ${name} -n ${namespace}`,
-    }),
-  ];
+  const dependsOn = why === noSuchGateway ? labeled : [];
+  return [unreadyGatewayFinding({ namespace, name, why, meshNamespace, concerns: [user], dependsOn })];
 }

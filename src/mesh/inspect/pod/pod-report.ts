@@ -30,8 +30,9 @@ export async function describePod(
   const behind = evidence.services.map(({ name }) => ({ kind: 'Service', namespace: at.namespace, name }));
   const findings = foldFindings([
     ...around.runtime,
-    ...[subject, ...behind].flatMap((concerned) => findingsConcerning(around.configuration, concerned)),
+    // What was observed comes before what is only configured: it tells why.
     ...podFindings(evidence),
+    ...[subject, ...behind].flatMap((concerned) => findingsConcerning(around.configuration, concerned)),
   ]);
   const relevant = relevantTo(findings, around.runtime);
   const seen = judgePod(evidence);

@@ -101,9 +101,9 @@ export async function describeService(
   const empty = emptyServiceFinding(service, ofNamespace);
   const all = foldFindings([
     ...around.runtime,
+    ...group.pods.flatMap(({ findings }) => findings),
     ...findingsConcerning(around.configuration, subject),
     ...(empty === undefined ? [] : [empty]),
-    ...group.pods.flatMap(({ findings }) => findings),
   ]);
   const findings = relevantTo(all, around.runtime);
   const report = {

@@ -8,6 +8,7 @@ import { assessEnrollment, enrollablePods, type PodEnrollment, witnessesOf } fro
 import { enrollmentFindings } from '../enrollment-findings.js';
 import { type Finding, subjectOf } from '../findings/finding.js';
 import { asConsequencesOf, foldFindings } from '../findings/fold.js';
+import { unreadyGatewayFinding } from '../gateway-findings.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { type ComponentVersion, meshVersions } from '../mesh-versions.js';
 import { runtimeFindings } from '../runtime/runtime-findings.js';
@@ -130,17 +131,8 @@ function waypointFindings(waypoints: readonly WaypointReport[], meshNamespace: s
     const shortfall = waypointShortfall(waypoint);
     const { namespace, name, users } = waypoint;
     if (shortfall === undefined) return [];
-    return [
-      {
-        code: 'MESH0924',
-        severity: 'error' as const,
-        message: `waypoint ${namespace}/${name} is not ready: ${shortfall}`,
-        subject: { kind: 'Gateway', namespace, name },
-        dependsOn: [{ kind: 'Deployment', namespace: meshNamespace, name: 'istiod' }],
-        evidence: users.length === 0 ? [] : [`calls to its users are refused: ${users.join(', ')}`],
-        fix: `meshctl describe waypoint ${name}.${namespace}`,
-      },
-    ];
+    const evidence = users.length === 0 ? [] : [`used by ${users.join(', ')}`];
+    return [unreadyGatewayFinding({ namespace, name, why: shortfall, meshNamespace, evidence })];
   });
 }
 

@@ -2,7 +2,9 @@ import { counted } from '#base/collections/counted.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { componentPods } from '../../inspect/component-pods.js';
+import { unreadyGatewayFinding } from '../../inspect/gateway-findings.js';
 import { MeshObserver } from '../../inspect/mesh-observer.js';
+import { noSuchGateway } from '../../inspect/waypoint-bindings.js';
 import { listWaypoints, waypointShortfall } from '../../inspect/waypoint-report.js';
 import { distrustText } from '../../inspect/trust.js';
 import { listWaypointUsers } from '../../inspect/waypoint-users.js';
@@ -81,8 +83,8 @@ export async function verifyInstallation(request: VerifyRequest): Promise<Verifi
       has('Deployment', 'istiod') ? checkController(client, namespace) : [],
       has('DaemonSet', 'istio-cni-node') ? checkNodes(observer, request.now) : [],
       checkMeshOptions(observer),
-      checkWaypoints(client),
-      checkWaypointUsers(client),
+      checkWaypoints(client, namespace),
+      checkWaypointUsers(client, namespace),
       checkTrust(observer),
     ]),
     runtimeFindings(observer, { now: request.now }),
@@ -164,19 +166,30 @@ function checkHonored(configuration: Configuration): Check[] {
 }
 
 /** Everything that names a waypoint names one that exists: calls to it are refused otherwise. */
-async function checkWaypointUsers(client: KubeClient): Promise<Check[]> {
+async function checkWaypointUsers(client: KubeClient, meshNamespace: string): Promise<Check[]> {
   const [users, known] = await Promise.all([listWaypointUsers(client), gatewayKeys(client)]);
   return users
     .filter((user) => !known.has(user.waypoint))
-    .map((user) =>
-      check({
+    .map((user) => {
+      const { kind, namespace: home, name: userName, waypoint } = user;
+      const subject = { kind, ...(home === undefined ? {} : { namespace: home }), name: userName };
+      const [namespace = '', name = ''] = waypoint.split('/');
+      const finding = unreadyGatewayFinding({
+        namespace,
+        name,
+        why: noSuchGateway,
+        meshNamespace,
+        concerns: [subject],
+        dependsOn: [subject],
+        fix: `meshctl waypoint apply ${name} -n ${namespace}`,
+      });
+      return {
         area: 'waypoint',
         subject: waypointUserText(user),
         fact: 'uses a waypoint that exists',
-        code: 'MESH0924',
-        problem: `there is no waypoint ${user.waypoint}`,
-      }),
-    );
+        finding,
+      };
+    });
 }
 
 async function gatewayKeys(client: KubeClient): Promise<ReadonlySet<string>> {
@@ -208,21 +221,16 @@ async function checkTrust(observer: MeshObserver): Promise<Check[]> {
   });
 }
 
-async function checkWaypoints(client: KubeClient): Promise<Check[]> {
+async function checkWaypoints(client: KubeClient, meshNamespace: string): Promise<Check[]> {
   try {
     const waypoints = await listWaypoints(client, {});
-    return waypoints.map((w) =>
-      check({
-        area: 'waypoint',
-        subject: `Waypoint ${w.namespace}/${w.name}`,
-        fact: 'is ready',
-        code: 'MESH0924',
-        problem: waypointShortfall(w),
-        about: { kind: 'Gateway', namespace: w.namespace, name: w.name },
-        dependsOn: [{ kind: 'Deployment', namespace: w.namespace, name: w.name }],
-        fix: `meshctl describe waypoint ${w.name}.${w.namespace}`,
-      }),
-    );
+    return waypoints.map((w) => {
+      const { namespace, name } = w;
+      const made = { area: 'waypoint', subject: `Waypoint ${namespace}/${name}`, fact: 'is ready' };
+      const why = waypointShortfall(w);
+      if (why === undefined) return made;
+      return { ...made, finding: unreadyGatewayFinding({ namespace, name, why, meshNamespace }) };
+    });
   } catch (error) {
     // Without the Gateway API there are no waypoints; that the CRDs are missing is a finding of its own.
     if (isNotFound(error)) return [];

@@ -178,7 +178,7 @@ it('verify-install finds what uses a waypoint that does not exist', async () => 
   await cluster.install();
   await cluster.namespace('shop', { 'istio.io/use-waypoint': 'gone' });
   expect(await findingsOf('Namespace shop')).toEqual([
-    'MESH0924 Namespace shop: there is no waypoint shop/gone',
+    'MESH0924 waypoint shop/gone is not ready (no such Gateway): calls through it are refused',
   ]);
   await cluster.client.patch(
     { resource: namespaces, name: 'shop' },
