@@ -27,6 +27,8 @@ function findingText(finding: Finding, view: TextView): string {
     ...consequences
       .slice(0, consequencesMax)
       .map((follows) => style.dim(inner(`follows: ${follows.code} ${follows.message}`))),
-    ...(more > 0 ? [style.dim(inner(`and ${more} more that follow from it`))] : []),
+    ...(more > 0
+      ? [style.dim(inner(`and ${more} more that ${more === 1 ? 'follows' : 'follow'} from it`))]
+      : []),
   ].join('\n');
 }

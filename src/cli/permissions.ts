@@ -25,6 +25,19 @@ function forward(place: Place, why: string): CommandPermission {
   return { verbs: ['get', 'create'], resource: 'pods/portforward', in: place, why };
 }
 
+/** To see whether the controller serves. */
+export const controllerPermissions: readonly CommandPermission[] = [
+  {
+    verbs: ['get'],
+    resource: 'deployments',
+    group: 'apps',
+    in: 'mesh namespace',
+    why: 'see whether the controller is up',
+  },
+  ...list('mesh namespace', ['pods', 'events'], 'tell why it is not'),
+  forward('mesh namespace', 'ask whether it answers'),
+];
+
 /** To ask the node proxies and CNI agents. */
 export const componentPermissions: readonly CommandPermission[] = [
   ...list('mesh namespace', ['pods'], 'find the controller, node proxies and CNI agents'),

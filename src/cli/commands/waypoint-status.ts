@@ -1,7 +1,11 @@
 import { MeshError } from '#base/errors/mesh-error.js';
-import { requireWaypoints, type WaypointReport } from '#mesh/inspect/waypoint-report.js';
+import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
+import type { WaypointReport } from '#mesh/inspect/waypoint-report.js';
+import { assessWaypoints } from '#mesh/inspect/waypoint-assessment.js';
 import type { CommandDefinition, TextView } from '../command.js';
-import { waypointPermissions } from '../permissions.js';
+import { findingDocuments } from '../finding-document.js';
+import { findingsText } from '../finding-text.js';
+import { controllerPermissions, waypointPermissions } from '../permissions.js';
 
 /** `meshctl waypoint status [NAME]`: exit 1 when one is not ready. */
 export const command: CommandDefinition = {
@@ -9,10 +13,11 @@ export const command: CommandDefinition = {
     'Shows whether waypoints are ready, and what is missing when they are not. Exit code 1 when one is not ready.',
   args: [{ name: '[name]', description: 'waypoint; default all of the namespace', completes: 'waypoint' }],
   examples: ['meshctl waypoint status -n shop', 'meshctl waypoint status waypoint -n shop -o json'],
-  permissions: waypointPermissions,
-  run: async ({ args, kube, progress }) => {
+  permissions: [...waypointPermissions, ...controllerPermissions],
+  run: async ({ args, kube, meshNamespace, progress }) => {
     const { client, namespace } = await kube();
-    const items = await requireWaypoints(client, { namespace, name: args[0] });
+    const observer = new MeshObserver(client, meshNamespace);
+    const { waypoints: items, findings } = await assessWaypoints(observer, { namespace, name: args[0] });
     if (items.length === 0) {
       throw new MeshError(
         'MESH0905',
@@ -25,8 +30,12 @@ export const command: CommandDefinition = {
     if (unseen !== undefined) progress.warn(`not seen: who else uses the waypoints (${unseen})`);
     return {
       kind: 'WaypointStatus',
-      data: { items },
-      text: (view) => items.map((w) => render(w, view)).join('\n\n'),
+      data: { items, findings: findingDocuments(findings) },
+      text: (view) =>
+        [
+          ...items.map((w) => render(w, view)),
+          ...(findings.length === 0 ? [] : [findingsText(findings, view)]),
+        ].join('\n\n'),
       exitCode: items.every((w) => w.isReady) ? 0 : 1,
     };
   },

@@ -256,6 +256,13 @@ export const inspectCodes = {
     cause: 'The proxy refused resources, or has not acknowledged them for seconds.',
     fix: 'Read the error below the finding; a restarted proxy is sent everything anew.',
   },
+  MESH0966: {
+    kind: 'failed',
+    title: 'the controller is stopped',
+    cause:
+      'No replica of the controller serves: its Deployment is missing or scaled to 0, its pods are refused or not ready, or its process hangs. Connections of the pods that proxies know go on, with the policies and certificates that they have. New pods have none, and changes reach no proxy.',
+    fix: 'Start it again, as the finding says. Certificates are not renewed meanwhile: when the first of them ends, its pods lose their connections.',
+  },
   MESH0990: {
     kind: 'usage',
     title: 'the target of a probe is not clear',

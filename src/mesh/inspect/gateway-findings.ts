@@ -1,4 +1,5 @@
 import type { Finding, FindingSubject } from './findings/finding.js';
+import { type WaypointReport, waypointShortfall } from './waypoint-report.js';
 
 /** A waypoint or gateway that is not ready, and why. */
 export interface UnreadyGateway {
@@ -37,4 +38,18 @@ export function unreadyGatewayFinding(of: UnreadyGateway): Finding {
     evidence: of.evidence ?? [],
     fix: of.fix ?? `meshctl describe gateway ${name}.${namespace}`,
   };
+}
+
+/** The waypoints of reports that are not ready: calls through them are refused. */
+export function unreadyWaypoints(
+  waypoints: readonly WaypointReport[],
+  meshNamespace: string,
+): readonly Finding[] {
+  return waypoints.flatMap((waypoint) => {
+    const why = waypointShortfall(waypoint);
+    const { namespace, name, users } = waypoint;
+    if (why === undefined) return [];
+    const evidence = users.length === 0 ? [] : [`used by ${users.join(', ')}`];
+    return [unreadyGatewayFinding({ namespace, name, why, meshNamespace, evidence })];
+  });
 }

@@ -32,16 +32,26 @@ export function meshVersions(observer: MeshObserver): Promise<readonly Component
   return observer.once('versions', () => askForVersions(observer));
 }
 
+/** Versions of the controller's replicas, of those that the user may see; asked once for an observer. */
+export function controllerVersions(observer: MeshObserver): Promise<readonly ComponentVersion[]> {
+  return observer.once('controller versions', async () => {
+    const replicas = await observer.components('controller');
+    return Promise.all(
+      replicas.map((pod) => versionOf('controller', pod, () => controllerVersion(observer.client, pod))),
+    );
+  });
+}
+
 async function askForVersions(observer: MeshObserver): Promise<readonly ComponentVersion[]> {
   const { client, meshNamespace } = observer;
   const [controllers, proxies, agents, waypoints] = await Promise.all([
-    componentPods(client, 'controller', meshNamespace),
+    controllerVersions(observer),
     componentPods(client, 'ztunnel', meshNamespace),
     componentPods(client, 'cni', meshNamespace),
     client.list<Pod>(pods, { labelSelector: gatewayName }),
   ]);
   return Promise.all([
-    ...controllers.map((pod) => versionOf('controller', pod, () => controllerVersion(client, pod))),
+    ...controllers,
     ...proxies.map((pod) =>
       versionOf('ztunnel', pod, async () => {
         const dump = await observer.ownDump(pod.spec.nodeName ?? '');

@@ -5,12 +5,15 @@ import { podHttp } from '#base/kube/port-forward.js';
 import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import type { MeshConfig } from '../rules/mesh-config.js';
-import { componentPods, controllerDebugPort } from './component-pods.js';
+import { controllerDebugPort } from './component-pods.js';
+import type { FindingSubject } from './findings/finding.js';
 import type { MeshObserver, Observation } from './mesh-observer.js';
 
 /** The mesh options one running component goes by, in its own words. */
 export interface RunningOptions {
   readonly pod: Pod;
+  /** Of the controller: what its pods stop with. */
+  readonly workload?: FindingSubject;
   /** Those it has a use for; empty of a component that does not tell, such as another variant. */
   readonly options: Observation<Partial<MeshConfig>>;
 }
@@ -19,8 +22,8 @@ export interface RunningOptions {
 export async function observeRunningOptions(observer: MeshObserver): Promise<readonly RunningOptions[]> {
   const { client, meshNamespace } = observer;
   const [controllers, proxies, waypoints] = await Promise.all([
-    componentPods(client, 'controller', meshNamespace),
-    componentPods(client, 'ztunnel', meshNamespace),
+    observer.components('controller'),
+    observer.components('ztunnel'),
     client.list<Pod>(pods, { labelSelector: `${gatewayManaged}=istio.io-mesh-controller` }),
   ]);
   const isRunning = ({ metadata, status }: Pod): boolean =>
@@ -30,6 +33,7 @@ export async function observeRunningOptions(observer: MeshObserver): Promise<rea
       const at = { namespace: meshNamespace, pod: pod.metadata.name, port: controllerDebugPort };
       return {
         pod,
+        workload: { kind: 'Deployment', namespace: meshNamespace, name: 'istiod' },
         options: await observed(pod, async () => {
           const { status, body } = await podHttp(client, { ...at, path: '/debug/mesh' });
           return status === 200 ? (JSON.parse(body) as Partial<MeshConfig>) : {};

@@ -3,6 +3,8 @@ import { readConfiguration } from './configuration/live-configuration.js';
 import type { Finding } from './findings/finding.js';
 import { flattenFindings } from './findings/fold.js';
 import type { MeshObserver } from './mesh-observer.js';
+import { controllerStoppedCode } from './runtime/controller-findings.js';
+import { absentMeshCode } from './runtime/mesh-presence.js';
 import { runtimeFindings } from './runtime/runtime-findings.js';
 
 /** What may explain the state of an object: the mesh around it, and the configuration of its namespace. */
@@ -30,15 +32,17 @@ export function surroundings(
 }
 
 /**
- * Without what is wrong elsewhere in the mesh: of the findings about the mesh, those that explain something here, and that
- * there is none.
+ * Without what is wrong elsewhere in the mesh: of the findings about the mesh, those that explain something here, that
+ * there is none, and that its controller is stopped: a warning as long as nothing here has failed for it.
  */
 export function relevantTo(folded: readonly Finding[], runtime: readonly Finding[]): readonly Finding[] {
   const keyOf = ({ code, message }: Finding): string => `${code} ${message}`;
   const elsewhere = new Set(runtime.map(keyOf));
-  return folded.filter(
-    (finding) =>
-      finding.code === 'MESH0956' ||
-      [finding, ...flattenFindings(finding.consequences ?? [])].some((one) => !elsewhere.has(keyOf(one))),
-  );
+  return folded.flatMap((finding) => {
+    const isOfHere = [finding, ...flattenFindings(finding.consequences ?? [])].some(
+      (one) => !elsewhere.has(keyOf(one)),
+    );
+    if (isOfHere || finding.code === absentMeshCode) return [finding];
+    return finding.code === controllerStoppedCode ? [{ ...finding, severity: 'warning' as const }] : [];
+  });
 }

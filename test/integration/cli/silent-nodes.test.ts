@@ -2,9 +2,9 @@ import { runInProcess } from '../../harness/in-process.js';
 import { Duplex } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KubeClient } from '#base/kube/client.js';
-import { namespaces, nodes, pods, serviceAccounts } from '#base/kube/resource.js';
 import { mapConcurrently } from '#base/system/concurrency.js';
-import { ApiUnderTest, eventually, localKubelet } from '../sandbox/apiserver/api-under-test.js';
+import { ApiUnderTest, localKubelet } from '../sandbox/apiserver/api-under-test.js';
+import { addNamespace, addNode, addPod } from './mesh-objects.js';
 
 const nodeCount = 1_000;
 
@@ -27,28 +27,13 @@ beforeAll(async () => {
     kubelet: { ...localKubelet, portForward: () => Promise.resolve(silence()) },
   });
   const client = await KubeClient.fromKubeconfig({ kubeconfig: api.kubeconfig });
-  const metadata = { name: 'istio-system' };
-  await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata });
-  const account = { resource: serviceAccounts, namespace: metadata.name, name: 'default' };
-  await eventually(async () => (await client.getOrUndefined(account)) !== undefined);
+  await addNamespace(client, 'istio-system');
   const names = Array.from({ length: nodeCount }, (_, i) => `node-${i + 1}`);
-  await mapConcurrently(names, async (name) => {
-    await client.create(nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name } });
-    const pod = { name: `ztunnel-${name}`, labels: { app: 'ztunnel' } };
-    await client.create(
-      pods,
-      {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: pod,
-        spec: { nodeName: name, containers: [{ name: 'istio-proxy', image: 'meshctl/ztunnel:1' }] },
-      },
-      { namespace: metadata.name },
-    );
-    await client.patch(
-      { resource: pods, namespace: metadata.name, name: pod.name, subresource: 'status' },
-      { status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] } },
-    );
+  await mapConcurrently(names, async (node) => {
+    await addNode(client, node);
+    const image = 'meshctl/ztunnel:1';
+    const labels = { app: 'ztunnel' };
+    await addPod(client, { namespace: 'istio-system', name: `ztunnel-${node}`, node, labels, image });
   });
   client.close();
 }, 180_000);

@@ -9,6 +9,8 @@ import type { Finding } from '../findings/finding.js';
 import { findingsConcerning, foldFindings, worstError } from '../findings/fold.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { imageTag } from '../mesh-versions.js';
+import { relevantTo } from '../surroundings.js';
+import { controllerStoppedCode } from '../runtime/controller-findings.js';
 import { runtimeFindings } from '../runtime/runtime-findings.js';
 import { certificateSummary, type CertificateSummary } from '../status/certificate-summary.js';
 
@@ -76,12 +78,15 @@ export async function describeNode(
       parts: [...agents, ...proxies],
     }),
   ]);
+  const isOutage = ({ code }: Finding): boolean => code === controllerStoppedCode;
   const own = [
     ...new Set([
       ...findingsConcerning(findings, subject),
       ...findings.filter(({ consequences }) => consequences !== undefined),
     ]),
-  ];
+  ]
+    .filter((finding) => !isOutage(finding))
+    .concat(relevantTo(findings, runtime).filter(isOutage));
   const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
   const captured = enrolled.filter(({ observed }) => observed === 'captured').length;
   return {

@@ -3,6 +3,7 @@ import { isForbidden } from '#base/kube/api-error.js';
 import { mapConcurrently } from '#base/system/concurrency.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { daemonSets, deployments, pods, type Resource } from '#base/kube/resource.js';
+import type { MeshObserver } from '../mesh-observer.js';
 import type { DaemonSet, Deployment, Pod } from '#base/kube/types.js';
 import { type Component, componentSelectors, isPodReady } from '../component-pods.js';
 import { type Finding, type FindingSubject, subjectOf, subjectText } from '../findings/finding.js';
@@ -35,50 +36,47 @@ const components: Readonly<
 const explainedMax = 5;
 const concurrency = 8;
 
-/** Components of the mesh that are missing, or have pods that are missing or not ready, and why. */
-export async function componentFindings(
-  client: KubeClient,
-  meshNamespace: string,
-): Promise<readonly Finding[]> {
-  try {
-    return await findingsOfAll(client, meshNamespace);
-  } catch (error) {
-    // A tenant is told elsewhere that the mesh's own namespace was not seen.
-    if (isForbidden(error)) return [];
-    throw error;
-  }
+/**
+ * What is wrong with a component: it is missing, or has pods that are missing or not ready, and why. Asked once for an
+ * observer; nothing where the user may not look, which a tenant is told elsewhere.
+ */
+export function componentProblems(observer: MeshObserver, component: Component): Promise<readonly Finding[]> {
+  return observer.once(`problems of ${component}`, async () => {
+    try {
+      return await problemsOf(observer, component);
+    } catch (error) {
+      if (isForbidden(error)) return [];
+      throw error;
+    }
+  });
 }
 
-async function findingsOfAll(client: KubeClient, meshNamespace: string): Promise<readonly Finding[]> {
-  const podsOf = (component: Component): Promise<readonly Pod[]> =>
-    client.list<Pod>(pods, { namespace: meshNamespace, labelSelector: componentSelectors[component] });
-  const [controllers, cni, ztunnel] = await Promise.all([
-    podsOf('controller'),
-    podsOf('cni'),
-    podsOf('ztunnel'),
-  ]);
-  const own = { controller: controllers, cni, ztunnel };
-  const authority = [selfSignedSecret, pluggedSecret].map((name) => ({
-    kind: 'Secret',
-    namespace: meshNamespace,
-    name,
-  }));
-  // A proxy or an agent waits for the controller, and the controller for its certificate authority.
-  const controllerSubjects = [
+async function problemsOf(observer: MeshObserver, component: Component): Promise<readonly Finding[]> {
+  const { meshNamespace } = observer;
+  const own = await allPods(observer, component);
+  if (component === 'controller') {
+    // It waits for its certificate authority.
+    const dependsOn = [selfSignedSecret, pluggedSecret].map((name) => ({
+      kind: 'Secret',
+      namespace: meshNamespace,
+      name,
+    }));
+    return findingsOf(observer.client, { component, own, meshNamespace, dependsOn });
+  }
+  // A proxy or an agent waits for the controller.
+  const controllers = await allPods(observer, 'controller');
+  const dependsOn = [
     { kind: 'Deployment', namespace: meshNamespace, name: components.controller.name },
     ...controllers.map(({ metadata }) => subjectOf({ kind: 'Pod', metadata })),
   ];
-  const all = await Promise.all(
-    (Object.keys(components) as Component[]).map((component) =>
-      findingsOf(client, {
-        component,
-        own: own[component],
-        meshNamespace,
-        dependsOn: component === 'controller' ? authority : controllerSubjects,
-      }),
-    ),
+  return findingsOf(observer.client, { component, own, meshNamespace, dependsOn });
+}
+
+function allPods(observer: MeshObserver, component: Component): Promise<readonly Pod[]> {
+  const { client, meshNamespace } = observer;
+  return observer.once(`all pods of ${component}`, () =>
+    client.list<Pod>(pods, { namespace: meshNamespace, labelSelector: componentSelectors[component] }),
   );
-  return all.flat();
 }
 
 async function findingsOf(
@@ -104,7 +102,7 @@ async function findingsOf(
       {
         code: 'MESH0958',
         severity: 'error',
-        message: `${subjectText(subject)} is missing: ${effect}`,
+        message: `${subjectText(subject)} is missing${component === 'controller' ? '' : `: ${effect}`}`,
         subject,
         fix: 'meshctl install',
       },
@@ -129,7 +127,7 @@ async function findingsOf(
     lacking.push({
       code: 'MESH0958',
       severity: component === 'controller' ? 'error' : 'warning',
-      message: `${subjectText(subject)} asks for no pods: ${effect}`,
+      message: `${subjectText(subject)} ${component === 'controller' ? 'is scaled to 0' : `asks for no pods: ${effect}`}`,
       subject,
       fix:
         component === 'controller'

@@ -5,6 +5,9 @@ import type { KubeObject } from '#base/kube/types.js';
 import { componentSelectors } from '../component-pods.js';
 import type { Finding } from '../findings/finding.js';
 
+/** Code of {@link absenceOfMesh}. */
+export const absentMeshCode = 'MESH0956';
+
 /** That no mesh is installed in the namespace, with where one is; undefined when one is, or nobody can tell. */
 export async function absenceOfMesh(client: KubeClient, meshNamespace: string): Promise<Finding | undefined> {
   const here = await controlPlaneNamespaces(client, meshNamespace);
@@ -12,7 +15,7 @@ export async function absenceOfMesh(client: KubeClient, meshNamespace: string): 
   const others = (await controlPlaneNamespaces(client)) ?? [];
   const [other] = others;
   return {
-    code: 'MESH0956',
+    code: absentMeshCode,
     severity: 'error',
     message: `no mesh is installed in namespace ${meshNamespace}`,
     subject: { kind: 'Namespace', name: meshNamespace },

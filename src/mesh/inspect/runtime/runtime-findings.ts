@@ -3,7 +3,8 @@ import type { MeshObserver } from '../mesh-observer.js';
 import { meshVersions } from '../mesh-versions.js';
 import { authorityFindings } from './authority-findings.js';
 import { clockFindings } from './clock-findings.js';
-import { componentFindings } from './component-findings.js';
+import { componentProblems } from './component-findings.js';
+import { controllerFindings } from './controller-findings.js';
 import { absenceOfMesh } from './mesh-presence.js';
 import { nodeFindings, unreachableNode } from './node-findings.js';
 import { silenceFindings } from './silence-findings.js';
@@ -32,7 +33,9 @@ export async function runtimeFindings(
   const inScope = (name: string): boolean => scope.nodes === undefined || scope.nodes.includes(name);
   const all = await Promise.all([
     findingsOfNodes(observer, { now: scope.now, inScope }),
-    observer.once('component findings', () => componentFindings(client, meshNamespace)),
+    controllerFindings(observer),
+    componentProblems(observer, 'cni'),
+    componentProblems(observer, 'ztunnel'),
     observer.once('authority', () => authorityFindings(client, meshNamespace, scope.now)),
     silenceFindings(observer, scope.nodes),
     trustFindings(observer, scope.nodes?.[0]),

@@ -3,7 +3,7 @@ import type { Pod } from '#base/kube/types.js';
 import { isPodReady, podOnNode } from '../component-pods.js';
 import { type Finding, type FindingSubject, subjectOf } from '../findings/finding.js';
 import type { MeshObserver, Observation } from '../mesh-observer.js';
-import { meshVersions } from '../mesh-versions.js';
+import { controllerVersions, meshVersions } from '../mesh-versions.js';
 
 /** A process that is asked and stays silent: stopped, wedged, or out of time. */
 const silentCode = 'MESH0215';
@@ -14,13 +14,14 @@ const unaskedCode = 'MESH0216';
 const effects = {
   ztunnel: 'connections of enrolled pods there hang',
   'CNI agent': 'new pods of the mesh there wait, and nobody repairs redirection',
-  controller: 'proxies may get no configuration and no certificates from it',
+  // Others may stand in for it: what it means when none does is said of the outage.
+  controller: undefined,
   waypoint: 'calls through it hang',
-} as const;
+} as const satisfies Record<string, string | undefined>;
 
 /**
  * Components that count as ready and do not answer: probes are slow to notice a process that is stopped, and a wedged one
- * may pass them. Those of the nodes in scope; with all nodes (`nodes` undefined) also the controller and every waypoint.
+ * may pass them. Those of the nodes in scope; with all nodes (`nodes` undefined) also every waypoint.
  */
 export async function silenceFindings(
   observer: MeshObserver,
@@ -38,7 +39,7 @@ export async function silenceFindings(
         ...(proxy === undefined ? [] : [silenceOf('ztunnel', proxy, dump())]),
       ];
     }),
-    ...(nodes === undefined ? [silentControllers(observer), silentWaypoints(observer)] : []),
+    ...(nodes === undefined ? [silentWaypoints(observer)] : []),
   ]);
   return [...seen.flat(), ...(nodes === undefined ? await unaskedFinding(observer) : [])];
 }
@@ -56,8 +57,12 @@ async function silentWaypoints(observer: MeshObserver): Promise<readonly Finding
   return found.flat();
 }
 
-async function silentControllers(observer: MeshObserver): Promise<readonly Finding[]> {
-  const [versions, pods] = await Promise.all([meshVersions(observer), observer.components('controller')]);
+/** Replicas of the controller that count as ready and do not answer. */
+export async function silentControllers(observer: MeshObserver): Promise<readonly Finding[]> {
+  const [versions, pods] = await Promise.all([
+    controllerVersions(observer),
+    observer.components('controller'),
+  ]);
   return pods.flatMap((pod) => {
     const { error = '', errorCode } = versions.find((one) => one.pod === pod.metadata.name) ?? {};
     return errorCode === undefined ? [] : silent('controller', pod, { why: error, code: errorCode });
@@ -75,6 +80,7 @@ async function silenceOf(
 function silent(component: keyof typeof effects, pod: Pod, seen: Observation<unknown>): readonly Finding[] {
   // One that is not ready is another finding.
   if (!('why' in seen) || seen.code !== silentCode || !isPodReady(pod)) return [];
+  const effect = effects[component];
   const { name, namespace = '' } = pod.metadata;
   const { nodeName: node } = pod.spec;
   const where = node === undefined ? '' : ` on node ${node}`;
@@ -84,7 +90,7 @@ function silent(component: keyof typeof effects, pod: Pod, seen: Observation<unk
     {
       code: 'MESH0961',
       severity: 'error',
-      message: `${component} pod ${namespace}/${name}${where} counts as ready and does not answer: ${effects[component]}`,
+      message: `${component} pod ${namespace}/${name}${where} counts as ready and does not answer${effect === undefined ? '' : `: ${effect}`}`,
       subject,
       concerns: on,
       dependsOn: on,

@@ -8,11 +8,11 @@ import { assessEnrollment, enrollablePods, type PodEnrollment, witnessesOf } fro
 import { enrollmentFindings } from '../enrollment-findings.js';
 import { type Finding, subjectOf } from '../findings/finding.js';
 import { asConsequencesOf, foldFindings } from '../findings/fold.js';
-import { unreadyGatewayFinding } from '../gateway-findings.js';
+import { unreadyWaypoints } from '../gateway-findings.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { type ComponentVersion, meshVersions } from '../mesh-versions.js';
 import { runtimeFindings } from '../runtime/runtime-findings.js';
-import { listWaypoints, type WaypointReport, waypointShortfall } from '../waypoint-report.js';
+import { listWaypoints, type WaypointReport } from '../waypoint-report.js';
 import { type CertificateSummary, certificateSummary } from './certificate-summary.js';
 
 /** A component's pod on a node. */
@@ -99,7 +99,7 @@ export async function meshStatus(
       ...asConsequencesOf(interruption, [
         ...runtime,
         ...enrollmentFindings(enrollment, { meshNamespace, parts: [...agents, ...proxies] }),
-        ...waypointFindings(waypoints, meshNamespace),
+        ...unreadyWaypoints(waypoints, meshNamespace),
       ]),
       ...(interruption === undefined ? [] : [interruption]),
       ...checkConfiguration(configuration),
@@ -123,17 +123,6 @@ async function enrollmentOf(observer: MeshObserver, now: number): Promise<readon
         return assessEnrollment({ pod, intent, trustDomain: settings.mesh.trustDomain, witnesses, now });
       }),
   );
-}
-
-/** Waypoints that are not ready: calls through them are refused. */
-function waypointFindings(waypoints: readonly WaypointReport[], meshNamespace: string): readonly Finding[] {
-  return waypoints.flatMap((waypoint) => {
-    const shortfall = waypointShortfall(waypoint);
-    const { namespace, name, users } = waypoint;
-    if (shortfall === undefined) return [];
-    const evidence = users.length === 0 ? [] : [`used by ${users.join(', ')}`];
-    return [unreadyGatewayFinding({ namespace, name, why: shortfall, meshNamespace, evidence })];
-  });
 }
 
 function podCounts(pods: readonly PodEnrollment[]): MeshNode['pods'] {

@@ -65,7 +65,10 @@ async function checkObject(
   // Its new owner decides what it is; that it is served is checked for every CRD.
   if (object.kind === customResourceDefinitions.kind && !isOurCrd(live)) return [];
   const changed = await drift(client, { live, object, signal });
-  const checks = [check({ ...exists, code: 'MESH0331', problem: changed })];
+  // That it was stopped, for one, is a change of it: whatever says so of the object comes before.
+  const checks = [
+    check({ ...exists, code: 'MESH0331', problem: changed, dependsOn: [...of.dependsOn, about] }),
+  ];
   if (object.kind === 'Deployment' || object.kind === 'DaemonSet') {
     const missing = missingForReady(live);
     const unready =
@@ -78,10 +81,13 @@ async function checkObject(
         code: 'MESH0332',
         problem: missing,
         about,
-        dependsOn: unready.flatMap(({ metadata, spec }) => [
-          subjectOf({ kind: 'Pod', metadata }),
-          ...(spec.nodeName === undefined ? [] : [{ kind: 'Node', name: spec.nodeName }]),
-        ]),
+        dependsOn: [
+          about,
+          ...unready.flatMap(({ metadata, spec }) => [
+            subjectOf({ kind: 'Pod', metadata }),
+            ...(spec.nodeName === undefined ? [] : [{ kind: 'Node', name: spec.nodeName }]),
+          ]),
+        ],
         fix: `kubectl rollout status ${object.kind.toLowerCase()} ${object.metadata.name} -n ${object.metadata.namespace}`,
       }),
     );

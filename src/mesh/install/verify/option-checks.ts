@@ -22,7 +22,7 @@ export async function checkMeshOptions(observer: MeshObserver): Promise<Check[]>
     code: 'MESH0337',
     problem: settings.enrollmentProblem,
   });
-  const ofComponents = running.map(({ pod, options }) => {
+  const ofComponents = running.map(({ pod, workload, options }) => {
     const problems =
       options.value === undefined
         ? [`its mesh options could not be asked for: ${options.why}`]
@@ -36,6 +36,7 @@ export async function checkMeshOptions(observer: MeshObserver): Promise<Check[]>
       dependsOn: [
         ...(pod.spec.nodeName === undefined ? [] : [{ kind: 'Node', name: pod.spec.nodeName }]),
         subjectOf({ kind: 'Pod', metadata: pod.metadata }),
+        ...(workload === undefined ? [] : [workload]),
       ],
       fix: `kubectl delete pod ${pod.metadata.name} -n ${pod.metadata.namespace}: its successor starts with the current options`,
     });

@@ -2,10 +2,10 @@ import { counted } from '#base/collections/counted.js';
 import { groupBy } from '#base/collections/group-by.js';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { componentPods } from '../../inspect/component-pods.js';
-import { unreadyGatewayFinding } from '../../inspect/gateway-findings.js';
+import { unreadyGatewayFinding, unreadyWaypoints } from '../../inspect/gateway-findings.js';
 import { MeshObserver } from '../../inspect/mesh-observer.js';
 import { noSuchGateway } from '../../inspect/waypoint-bindings.js';
-import { listWaypoints, waypointShortfall } from '../../inspect/waypoint-report.js';
+import { listWaypoints } from '../../inspect/waypoint-report.js';
 import { distrustText } from '../../inspect/trust.js';
 import { listWaypointUsers } from '../../inspect/waypoint-users.js';
 import { unhonoredConfiguration } from '../../inspect/checks/unhonored-check.js';
@@ -225,11 +225,9 @@ async function checkWaypoints(client: KubeClient, meshNamespace: string): Promis
   try {
     const waypoints = await listWaypoints(client, {});
     return waypoints.map((w) => {
-      const { namespace, name } = w;
-      const made = { area: 'waypoint', subject: `Waypoint ${namespace}/${name}`, fact: 'is ready' };
-      const why = waypointShortfall(w);
-      if (why === undefined) return made;
-      return { ...made, finding: unreadyGatewayFinding({ namespace, name, why, meshNamespace }) };
+      const made = { area: 'waypoint', subject: `Waypoint ${w.namespace}/${w.name}`, fact: 'is ready' };
+      const [finding] = unreadyWaypoints([w], meshNamespace);
+      return finding === undefined ? made : { ...made, finding };
     });
   } catch (error) {
     // Without the Gateway API there are no waypoints; that the CRDs are missing is a finding of its own.

@@ -158,6 +158,29 @@ test('a component whose pods are refused: the refusal is quoted', async () => {
   await expectSilence(['status']);
 });
 
+test('a controller that is scaled to 0 is one finding, and what is served is not called broken', async () => {
+  const { kubectl, meshctl } = sandbox();
+  const scale = (replicas: number) =>
+    expectDone(kubectl(['scale', 'deployment', 'istiod', '-n', 'istio-system', `--replicas=${replicas}`]));
+  await scale(0);
+  await whileBroken(
+    async () => {
+      for (const args of [['status'], ['verify-install']]) {
+        await expectCause(args, {
+          code: 'MESH0966',
+          message: /the controller is stopped: Deployment istio-system\/istiod is scaled to 0/,
+          fix: /kubectl scale deployment istiod -n istio-system --replicas=1/,
+        });
+      }
+      const described = await meshctl(['describe', 'service', 'frontend', '-n', bank]);
+      expect(described.exitCode).toBe(0);
+      expect(described.stdout).toContain('warning MESH0966 the controller is stopped');
+    },
+    () => scale(1),
+  );
+  await expectSilence(['verify-install']);
+});
+
 test('a pod that cannot be scheduled is pending, and its node is not blamed', async () => {
   const { kubectl } = sandbox();
   const overrides = JSON.stringify({ spec: { nodeSelector: { no: 'where' } } });

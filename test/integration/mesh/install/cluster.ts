@@ -20,8 +20,8 @@ export class ClusterUnderTest {
     this.client = client;
   }
 
-  static async start(): Promise<ClusterUnderTest> {
-    const api = await ApiUnderTest.start();
+  static async start(o: Parameters<typeof ApiUnderTest.start>[0] = {}): Promise<ClusterUnderTest> {
+    const api = await ApiUnderTest.start(o);
     return new ClusterUnderTest(api, await KubeClient.fromKubeconfig({ kubeconfig: api.kubeconfig }));
   }
 
