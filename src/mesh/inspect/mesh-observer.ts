@@ -242,14 +242,21 @@ export class MeshObserver {
     );
   }
 
-  /** Ready instances of all waypoints and gateways, as far as the user may see them. */
-  gatewayInstances(): Promise<readonly Pod[]> {
-    return this.once('gateway instances', async () => {
+  /** Running instances of all waypoints and gateways, as far as the user may see them. */
+  gatewayPods(): Promise<readonly Pod[]> {
+    return this.once('gateway pods', async () => {
       const all = await this.#asFarAsSeen<readonly Pod[]>('gateways of other namespaces', [], () =>
         this.client.list<Pod>(pods, { labelSelector: gatewayManaged }),
       );
-      return all.filter(isPodReady);
+      return all.filter(
+        ({ metadata, status }) => status?.phase === 'Running' && metadata.deletionTimestamp === undefined,
+      );
     });
+  }
+
+  /** Those of them that are ready. */
+  async gatewayInstances(): Promise<readonly Pod[]> {
+    return (await this.gatewayPods()).filter(isPodReady);
   }
 
   /**

@@ -1,10 +1,7 @@
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import type { KubeClient } from '#base/kube/client.js';
-import { gatewayName } from '#base/kube/labels.js';
 import { podHttp } from '#base/kube/port-forward.js';
-import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
-import { componentPods } from './component-pods.js';
 import type { MeshObserver, Observation } from './mesh-observer.js';
 
 /** Version of one running component. */
@@ -43,15 +40,18 @@ export function controllerVersions(observer: MeshObserver): Promise<readonly Com
 }
 
 async function askForVersions(observer: MeshObserver): Promise<readonly ComponentVersion[]> {
-  const { client, meshNamespace } = observer;
-  const [controllers, proxies, agents, waypoints] = await Promise.all([
-    controllerVersions(observer),
-    componentPods(client, 'ztunnel', meshNamespace),
-    componentPods(client, 'cni', meshNamespace),
-    client.list<Pod>(pods, { labelSelector: gatewayName }),
+  const [controllers, others] = await Promise.all([controllerVersions(observer), versionsOfRest(observer)]);
+  return [...controllers, ...others];
+}
+
+/** Versions of everything but the controller. */
+async function versionsOfRest(observer: MeshObserver): Promise<readonly ComponentVersion[]> {
+  const [proxies, agents, waypoints] = await Promise.all([
+    observer.components('ztunnel'),
+    observer.components('cni'),
+    observer.gatewayPods(),
   ]);
   return Promise.all([
-    ...controllers,
     ...proxies.map((pod) =>
       versionOf('ztunnel', pod, async () => {
         const dump = await observer.ownDump(pod.spec.nodeName ?? '');
@@ -59,11 +59,9 @@ async function askForVersions(observer: MeshObserver): Promise<readonly Componen
       }),
     ),
     ...agents.map((pod) => versionOf('cni', pod, undefined)),
-    ...waypoints
-      .filter((p) => p.status?.phase === 'Running' && p.metadata.deletionTimestamp === undefined)
-      .map((pod) =>
-        versionOf('waypoint', pod, async () => versionIn(observedOf(await observer.gatewayDump(pod)))),
-      ),
+    ...waypoints.map((pod) =>
+      versionOf('waypoint', pod, async () => versionIn(observedOf(await observer.gatewayDump(pod)))),
+    ),
   ]);
 }
 

@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { gatewayManaged } from '#base/kube/labels.js';
 import { podHttp } from '#base/kube/port-forward.js';
-import { pods } from '#base/kube/resource.js';
 import type { Pod } from '#base/kube/types.js';
 import type { MeshConfig } from '../rules/mesh-config.js';
 import { controllerDebugPort } from './component-pods.js';
@@ -24,10 +23,8 @@ export async function observeRunningOptions(observer: MeshObserver): Promise<rea
   const [controllers, proxies, waypoints] = await Promise.all([
     observer.components('controller'),
     observer.components('ztunnel'),
-    client.list<Pod>(pods, { labelSelector: `${gatewayManaged}=istio.io-mesh-controller` }),
+    observer.gatewayPods(),
   ]);
-  const isRunning = ({ metadata, status }: Pod): boolean =>
-    status?.phase === 'Running' && metadata.deletionTimestamp === undefined;
   return Promise.all([
     ...controllers.map(async (pod) => {
       const at = { namespace: meshNamespace, pod: pod.metadata.name, port: controllerDebugPort };
@@ -46,11 +43,16 @@ export async function observeRunningOptions(observer: MeshObserver): Promise<rea
         dump.value === undefined ? dump : { value: optionsIn(dump.value.raw), by: pod.metadata.name };
       return { pod, options };
     }),
-    ...waypoints.filter(isRunning).map(async (pod) => ({
+    ...waypoints.filter(isOurs).map(async (pod) => ({
       pod,
       options: await optionsOfGateway(observer, pod),
     })),
   ]);
+}
+
+/** Deployed by this mesh, and not by another controller beside it. */
+function isOurs({ metadata }: Pod): boolean {
+  return metadata.labels?.[gatewayManaged] === 'istio.io-mesh-controller';
 }
 
 async function optionsOfGateway(observer: MeshObserver, pod: Pod): Promise<Observation<Partial<MeshConfig>>> {

@@ -51,7 +51,12 @@ interface Seen {
 async function outagesTold(...args: string[]): Promise<readonly Seen[]> {
   const { stdout, stderr } = await runInProcess([
     ...args,
-    ...['-o', 'json', '--timeout', '3s', '--kubeconfig', cluster.api.kubeconfig],
+    '-o',
+    'json',
+    '--timeout',
+    '3s',
+    '--kubeconfig',
+    cluster.api.kubeconfig,
   ]);
   expect(stdout, stderr).not.toBe('');
   const { findings } = JSON.parse(stdout) as { findings: readonly Seen[] };
