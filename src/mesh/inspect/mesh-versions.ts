@@ -115,9 +115,9 @@ function versionIn(dump: unknown): string {
   return found;
 }
 
-/** The tag of the first container's image; the whole image when it has none. */
+/** The tag of the first container's image; without one its digest, or the whole image. */
 export function imageTag(pod: Pod): string {
   const image = pod.spec.containers[0]?.image ?? '';
   const last = image.slice(image.lastIndexOf('/') + 1);
-  return /[:@](.+)$/.exec(last)?.[1] ?? image;
+  return /^[^:@]+:([^@]+)/.exec(last)?.[1] ?? /@(.+)$/.exec(last)?.[1] ?? image;
 }

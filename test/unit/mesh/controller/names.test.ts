@@ -46,6 +46,7 @@ test('a waypoint under another name still knows its Gateway, and is still select
     'other',
   ]);
   const { selector, template } = (deployment as Deployment).spec;
+  expect(template.spec.imagePullSecrets).toEqual([{ name: 'pull' }]);
   const env = new Map(template.spec.containers[0]?.env?.map(({ name, value }) => [name, value]));
   expect(env.get('GATEWAY_NAME')).toBe('gate');
   const mark = { 'gateway.networking.k8s.io/gateway-name': 'gate' };
