@@ -15,21 +15,17 @@ export class NpmPackages {
     mkdirSync(this.#folder, { recursive: true });
   }
 
-  /** Version and integrity of what a name and range stand for now; the highest of several. */
-  async newest(name: string, range: string): Promise<{ version: string; integrity: string }> {
-    const { stdout, stderr, exitCode } = await npm([
-      'view',
-      `${name}@${range}`,
-      'version',
-      'dist.integrity',
-      '--json',
-    ]);
-    if (exitCode !== 0) throw new Error(`npm view ${name}@${range} failed\n${stderr.trim()}`);
-    const answer: unknown = JSON.parse(stdout);
-    const found = (Array.isArray(answer) ? answer.at(-1) : answer) as Record<string, string> | undefined;
-    const [version, integrity] = [found?.['version'], found?.['dist.integrity']];
-    if (version === undefined || integrity === undefined) throw new Error(`npm knows no ${name}@${range}`);
-    return { version, integrity };
+  /** The versions of a package within a range. */
+  async versions(name: string, range: string): Promise<readonly string[]> {
+    const answer = await view(`${name}@${range}`, 'version');
+    return (Array.isArray(answer) ? answer : [answer]).map(String);
+  }
+
+  /** The integrity of one version. */
+  async integrity(name: string, version: string): Promise<string> {
+    const answer = await view(`${name}@${version}`, 'dist.integrity');
+    if (typeof answer === 'string') return answer;
+    throw new Error(`npm has no integrity of ${name}@${version}`);
   }
 
   /** Path of a package's tarball, which has the integrity of the lock. */
@@ -63,4 +59,10 @@ export class NpmPackages {
 
 function npm(args: readonly string[]) {
   return run('npm', args, { timeoutMs: npmTimeoutMs });
+}
+
+async function view(what: string, field: string): Promise<unknown> {
+  const { stdout, stderr, exitCode } = await npm(['view', what, field, '--json']);
+  if (exitCode !== 0 || stdout.trim() === '') throw new Error(`npm knows no ${what}\n${stderr.trim()}`);
+  return JSON.parse(stdout) as unknown;
 }

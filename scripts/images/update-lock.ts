@@ -20,14 +20,29 @@ export async function updateLock(cache: string): Promise<void> {
   ].sort();
   const packages: Record<string, Record<string, LockedPackage>> = {};
   const modules: Record<string, { version: string; integrity: string }> = {};
+  const nodeVersion = await newestNode(npm);
   for (const architecture of architectures) {
     packages[architecture] = await new DebianPackages(architecture, cache).newest(names);
     const node = `node-linux-${nodeArchitectures[architecture]}`;
-    modules[node] = await npm.newest(node, nodeRange);
+    modules[node] = { version: nodeVersion, integrity: await npm.integrity(node, nodeVersion) };
     // As the bundle's own dependencies have it.
     const koffi = `@koromix/koffi-linux-${nodeArchitectures[architecture]}`;
     const { version = '', integrity = '' } = lockedModules[`node_modules/${koffi}`] ?? {};
     modules[koffi] = { version, integrity };
   }
   writeLock({ debian: debianRelease(), packages: packages as ImageLock['packages'], npm: modules });
+}
+
+/** The newest version that every architecture has. */
+async function newestNode(npm: NpmPackages): Promise<string> {
+  const lists = await Promise.all(
+    architectures.map((architecture) =>
+      npm.versions(`node-linux-${nodeArchitectures[architecture]}`, nodeRange),
+    ),
+  );
+  const [first = [], ...others] = lists;
+  const common = first.filter((version) => others.every((list) => list.includes(version)));
+  const newest = common.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
+  if (newest === undefined) throw new Error(`npm has no Node.js ${nodeRange} for all architectures`);
+  return newest;
 }

@@ -96,6 +96,10 @@ function isWholeName(name: string): boolean {
   return /[/:@]/.test(name) && parseImageReference(name) !== undefined;
 }
 
+function isDigestName(name: string): boolean {
+  return parseImageReference(name)?.digest !== undefined;
+}
+
 function normalize(name: string): string {
   const parsed = parseImageReference(name);
   if (parsed === undefined || parsed.digest !== undefined)
@@ -116,7 +120,9 @@ function named(images: readonly ArchivedImage[], tag: string | undefined): Named
       'MESH0844',
       `the archive holds ${images.length} images; one name cannot be given to all`,
     );
-  return images.map((image) => {
+  // An archive may name an image by its digest, too, which is known anyway.
+  const tagged = images.filter(({ names }) => names.length === 0 || !names.every(isDigestName));
+  return (tagged.length === 0 ? images : tagged).map((image) => {
     const references = tag === undefined ? image.names.filter(isWholeName).map(normalize) : [tag];
     if (references.length > 0) return { image, references: [...new Set(references)] };
     throw new MeshError('MESH0844', 'the archive does not say what its image is called', {

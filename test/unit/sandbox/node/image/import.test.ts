@@ -344,6 +344,17 @@ test('where the layout knows only a tag, the name comes from the list that docke
   expect(images().find('shop/app:1.2')?.id).toBe(`docker.io/shop/app@${manifest.digest}`);
 });
 
+test('an image that stands there by tag and by digest is one image', async () => {
+  const files = new Map<string, Buffer>();
+  const descriptor = addManifest(files, await oneLayer({ name: 'a', content: 'a' }));
+  const names = ['docker.io/shop/app:1', `docker.io/shop/app@${descriptor.digest}`];
+  const named = names.map((name) => ({ ...descriptor, annotations: { 'io.containerd.image.name': name } }));
+  const loaded = await load(await archiveOf(addIndex(files, named)));
+  expect(loaded.map(({ references }) => references)).toEqual([['docker.io/shop/app:1']]);
+  for (const name of [...names, `shop/app:1@${descriptor.digest}`])
+    expect(images().find(name)?.reference).toBe('docker.io/shop/app:1');
+});
+
 test('an unpacked layout is loaded as it lies there', async () => {
   const layout = join(folder, 'layout');
   for (const [name, bytes] of ociLayout([await oneLayer({ name: 'x', content: '1' })])) {
