@@ -25,7 +25,9 @@ export const registryUser = { name: 'ada', password: 'open sesame' } as const;
 const passwordLine = `${registryUser.name}:$2b$05$1Goj/h6LDF5MpCy9M3aXUOSa9N9EkJSA1zHQ0p2CXJzKTBbrTOo7S\n`;
 
 /** Starts a registry on a free port of 127.0.0.1 and waits until it answers. */
-export async function startRegistry(o: { hasLogin?: boolean; hasTls?: boolean } = {}): Promise<TestRegistry> {
+export async function startRegistry(
+  o: { hasLogin?: boolean; hasTls?: boolean; auth?: object } = {},
+): Promise<TestRegistry> {
   const folder = mkdtempSync(join(tmpdir(), 'registry-'));
   const port = await freePort();
   const storage = join(folder, 'storage');
@@ -43,6 +45,7 @@ export async function startRegistry(o: { hasLogin?: boolean; hasTls?: boolean } 
         : {}),
     },
     ...(o.hasLogin === true ? { auth: { htpasswd: { realm: 'test', path: join(folder, 'htpasswd') } } } : {}),
+    ...(o.auth === undefined ? {} : { auth: o.auth }),
   };
   writeFileSync(join(folder, 'config.yml'), JSON.stringify(config)); // JSON is YAML
   const child = spawn('docker-registry', ['serve', join(folder, 'config.yml')], { stdio: 'ignore' });
@@ -83,7 +86,8 @@ export async function startBreakingProxy(
   return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, cutCount: () => cuts };
 }
 
-function makeCertificate(folder: string): void {
+/** Writes `tls.crt` and `tls.key`, for this machine. */
+export function makeCertificate(folder: string): void {
   const args =
     'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=registry'.split(' ');
   const files = [

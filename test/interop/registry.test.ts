@@ -18,6 +18,7 @@ import {
 } from '../harness/image-archive.js';
 import { command } from '../harness/meshctl.js';
 import { registryUser, startBreakingProxy, startRegistry } from '../harness/registry.js';
+import { startRegistryWithTokens } from '../harness/registry-tokens.js';
 import { temporaryFolder } from '../harness/temporary-folder.js';
 import { describeWith } from './programs.js';
 
@@ -153,7 +154,7 @@ describeWith('images and docker-registry', { needs: ['docker-registry', 'skopeo'
     expect(readdirSync(join(folder, 'out'))).toContain('manifest.json');
   });
 
-  test('a broken push goes on where it ended', async () => {
+  test('a push over a connection that breaks is taken up again', async () => {
     const folder = await temporaryFolder('images-');
     const registry = await startRegistry();
     const archive = await archiveFile(folder, 8 * megabyte);
@@ -274,6 +275,21 @@ describeWith('images and docker-registry', { needs: ['docker-registry', 'skopeo'
     await push(archive, name, registries({ env }));
     writeFileSync(join(folder, 'config.json'), '{');
     await expect(push(archive, name, registries({ env }))).rejects.toMatchObject({ code: 'MESH1210' });
+  });
+
+  test('token servers are asked for what a push needs, with the stored credentials', async () => {
+    const folder = await temporaryFolder('images-');
+    const { host, scopes } = await startRegistryWithTokens();
+    const archive = await archiveFile(folder);
+    const name = `${host}/shop/app:1`;
+    await expect(push(archive, name, registries())).rejects.toMatchObject({ code: 'MESH1202' });
+    const auth = Buffer.from(`${registryUser.name}:${registryUser.password}`).toString('base64');
+    const env = dockerConfig(folder, { auths: { [host]: { auth } } });
+    await push(archive, name, registries({ env }));
+    expect(scopes.at(-1)).toEqual(['repository:shop/app:pull,push']);
+    const token = dockerConfig(folder, { auths: { [host]: { identitytoken: registryUser.password } } });
+    await pull(name, join(folder, 'pulled.tar'), registries({ env: token }));
+    expect(scopes.at(-1)).toEqual(['repository:shop/app:pull']);
   });
 
   test('TLS: the authority of the registry has to be known', async () => {
