@@ -5,7 +5,8 @@ import { builtinScripts } from '../../src/sandbox/node/image/builtin-images.js';
 import { programFiles } from './bundle-files.js';
 import { basePackages, type ImageDefinition } from './image-list.js';
 import { labelsOf } from './layout-writer.js';
-import type { ImageLock } from './lock.js';
+import { architectures, type ImageLock } from './lock.js';
+import { etcFiles } from './root-layers.js';
 
 /** A Dockerfile for those who prefer one, with a target for each image; built of the same list. */
 export function dockerfile(images: readonly ImageDefinition[], lock: ImageLock): string {
@@ -28,8 +29,9 @@ export function dockerfile(images: readonly ImageDefinition[], lock: ImageLock):
 
 function stagesOf(image: ImageDefinition, lock: ImageLock): string[] {
   const packages = [...basePackages, ...image.packages].map(({ name }) => {
-    const version = lock.packages.amd64[name]?.version ?? '';
-    return `${name}=${version}`;
+    const versions = new Set(architectures.map((architecture) => lock.packages[architecture][name]?.version));
+    // Debian rebuilds packages for one architecture alone: then the release decides.
+    return versions.size === 1 ? `${name}=${[...versions].join('')}` : name;
   });
   const [file = '', ...args] = image.program;
   const entrypoint =
@@ -65,6 +67,7 @@ export function writeContext(folder: string, images: readonly ImageDefinition[])
   for (const image of images) {
     const [program = ''] = image.program;
     const { tree } = programFiles(program);
+    for (const [path, text] of Object.entries(etcFiles)) tree.addFile(path, text);
     const scripts = image.command === undefined ? {} : builtinScripts(image.name, meshImages);
     for (const [name, script] of Object.entries(scripts))
       tree.addFile(`usr/local/bin/${name}`, `#!/bin/sh\n${script}\n`, 0o755);

@@ -44,10 +44,6 @@ export class FileTree {
       if (entry.kind === 'file') yield [path, entry.bytes, entry.mode];
   }
 
-  paths(): string[] {
-    return [...this.#entries.keys()].sort();
-  }
-
   /** Writes the layer to a file; what is the same makes the same bytes. */
   async write(path: string): Promise<WrittenLayer> {
     const pack = tar.pack();

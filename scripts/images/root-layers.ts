@@ -28,7 +28,7 @@ const libraryFolders: Readonly<Record<Architecture, string>> = {
 };
 
 /** Users, groups and what else programs look up. */
-const etcFiles: Readonly<Record<string, string>> = {
+export const etcFiles: Readonly<Record<string, string>> = {
   'etc/passwd':
     'root:x:0:0:root:/root:/usr/sbin/nologin\nmesh:x:1337:1337:mesh:/nonexistent:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n',
   'etc/group': 'root:x:0:\nmesh:x:1337:\nnogroup:x:65534:\n',

@@ -31,10 +31,13 @@ export interface TransportOptions {
   /** PEM of authorities that are trusted besides the usual ones. */
   readonly ca?: string | undefined;
   readonly signal: AbortSignal;
+  /** Milliseconds until a connection stands. Default 10 s. */
+  readonly connectMs?: number | undefined;
   /** Milliseconds without a byte. Default 60 s. */
   readonly idleMs?: number | undefined;
 }
 
+const connectDefaultMs = 10_000;
 const idleDefaultMs = 60_000;
 
 /** HTTP and HTTPS to registries, over few kept connections. Throws MESH1201, MESH1206 or MESH1211. */
@@ -69,14 +72,21 @@ export class Transport {
           ...(r.body === undefined ? {} : { 'content-length': String(bytesOf(r)) }),
         },
       });
-      request.on('socket', (socket) => {
-        hasConnected = !socket.connecting;
-        if (socket.connecting)
-          socket.once(isSecure ? 'secureConnect' : 'connect', () => (hasConnected = true));
-      });
-      request.setTimeout(this.#o.idleMs ?? idleDefaultMs, () =>
-        request.destroy(Object.assign(new Error('no byte came for a minute'), { code: 'ETIMEDOUT' })),
+      const { connectMs = connectDefaultMs, idleMs = idleDefaultMs } = this.#o;
+      const connectTimer = setTimeout(
+        () => request.destroy(timedOut('no connection stood', connectMs)),
+        connectMs,
       );
+      const onConnected = (): void => {
+        hasConnected = true;
+        clearTimeout(connectTimer);
+      };
+      request.on('socket', (socket) => {
+        if (socket.connecting) socket.once(isSecure ? 'secureConnect' : 'connect', onConnected);
+        else onConnected();
+      });
+      request.on('close', () => clearTimeout(connectTimer));
+      request.setTimeout(idleMs, () => request.destroy(timedOut('not a byte came', idleMs)));
       request.on('error', fail);
       request.on('response', (body) => {
         resolve({ status: body.statusCode ?? 0, headers: body.headers, body, url });
@@ -90,6 +100,10 @@ export class Transport {
     this.#http.destroy();
     this.#https.destroy();
   }
+}
+
+function timedOut(what: string, ms: number): Error {
+  return Object.assign(new Error(`${what} within ${ms / 1000} s`), { code: 'ETIMEDOUT' });
 }
 
 function bytesOf({ body, bodyBytes }: RegistryRequest): number {

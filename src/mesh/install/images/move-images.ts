@@ -63,6 +63,11 @@ async function moveImages(
       });
       step.succeed(`${sizeText(copied.sizeBytes)}, ${copied.platforms.join(', ')}`);
       moved.push({ ...copied, name: given });
+      const pinned = parseImageReference(given)?.digest;
+      if (pinned !== undefined && pinned !== copied.digest)
+        o.reporter.warn(
+          `${given} is pinned to another digest than ${copied.digest}: pin it again (meshctl images list --from ... -o values)`,
+        );
     } catch (error) {
       step.fail();
       throw error;

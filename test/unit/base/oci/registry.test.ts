@@ -1,13 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createSocketServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Descriptor } from '#base/oci/descriptor.js';
 import type { ImageContent } from '#base/oci/image-source.js';
 import type { CredentialLookup } from '#base/oci/registry/credentials.js';
+import { Transport } from '#base/oci/registry/transport.js';
 import { Registries } from '#base/oci/registry/registry.js';
 
 type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => void | Promise<void>;
@@ -129,6 +130,21 @@ test.each([
 ])('%s: %d is %s', async (_, status, code) => {
   const host = await serve((__, response) => void response.writeHead(status).end('<html>'));
   await expect(registries().image(`${host}/shop/app:1`)).rejects.toMatchObject({ code });
+});
+
+test.each([
+  ['https', { connectMs: 200 }, 'MESH1201'],
+  ['http', { idleMs: 200 }, 'MESH1206'],
+])('what accepts connections and says nothing by %s is given up', async (scheme, limits, code) => {
+  const server = createSocketServer(() => undefined).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const transport = new Transport({ signal: AbortSignal.timeout(10_000), ...limits });
+  onTestFinished(() => {
+    transport.close();
+    server.close();
+  });
+  const url = new URL(`${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}/v2/`);
+  await expect(transport.send(url, { method: 'GET' })).rejects.toMatchObject({ code });
 });
 
 test('a token server without an address is told of', async () => {
