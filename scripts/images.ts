@@ -96,7 +96,6 @@ async function buildLayout(
     readonly platforms: readonly Architecture[];
     readonly lock: ImageLock;
     readonly nameOf: (image: string) => string;
-    readonly tag: string;
   },
 ): Promise<readonly BuiltImage[]> {
   const writer = new LayoutWriter(folder);
@@ -115,11 +114,12 @@ async function buildLayout(
     const common = await commonLayers(sources);
     for (const image of o.chosen) {
       const { layers, npmPackages } = await imageLayers(image, common, sources);
-      const written = await writer.image(image, { architecture, version: o.tag, layers });
+      const { version } = packageFields;
+      const written = await writer.image(image, { architecture, version, layers });
       const ingredients = {
         image,
         architecture,
-        version: o.tag,
+        version,
         lock: o.lock,
         debian: [...basePackages, ...image.packages],
         npm: npmPackages,
@@ -138,7 +138,7 @@ async function buildLayout(
   }
   const built = o.chosen.map((image) => {
     const { images = [], about = [], sizes = [] } = manifests.get(image.name) ?? {};
-    const index = writer.index([...images, ...about], labelsOf(image, o.tag));
+    const index = writer.index([...images, ...about], labelsOf(image, packageFields.version));
     return { name: o.nameOf(image.name), index, sizes };
   });
   writer.finish(built);

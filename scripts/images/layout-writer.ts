@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { mediaTypes, nameAnnotations } from '../../src/base/oci/descriptor.js';
+import { mediaTypes, nameAnnotations, versionLabel } from '../../src/base/oci/descriptor.js';
 import { blobPath, digestOf } from '../../src/base/oci/digest.js';
 import type { FileTree } from './file-tree.js';
 import type { ImageDefinition } from './image-list.js';
@@ -154,7 +154,7 @@ export function labelsOf({ title, description }: ImageDefinition, version: strin
   return {
     'org.opencontainers.image.title': title,
     'org.opencontainers.image.description': description,
-    'org.opencontainers.image.version': version,
+    [versionLabel]: version,
     'org.opencontainers.image.licenses': 'Apache-2.0',
     'org.opencontainers.image.vendor': 'meshctl',
     'org.opencontainers.image.created': epoch,

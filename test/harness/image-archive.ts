@@ -15,6 +15,7 @@ export interface RunConfig {
   readonly WorkingDir?: string;
   readonly Volumes?: Readonly<Record<string, object>>;
   readonly StopSignal?: string;
+  readonly Labels?: Readonly<Record<string, string>>;
 }
 
 /** An image to be put into an archive. */

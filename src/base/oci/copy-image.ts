@@ -87,6 +87,26 @@ export async function copyImage(image: SourceImage, sink: ImageSink, o: CopyOpti
   return { name, digest: root.digest, sizeBytes: totalBytes, platforms: [...new Set(platforms)] };
 }
 
+/** Labels of an image, of whichever platform comes first. Throws what its content does. */
+export async function labelsOfImage({
+  root,
+  content,
+}: SourceImage): Promise<Readonly<Record<string, string>>> {
+  let document = parsed(await content.document(root), root);
+  if (isIndex(document)) {
+    const first = descriptorsOf(document).find((child) => !isAttestation(child));
+    if (first === undefined) return {};
+    document = parsed(await content.document(first), first);
+  }
+  const descriptor = isRecord(document['config']) ? descriptorOf(document['config']) : undefined;
+  if (descriptor === undefined) return {};
+  const { config } = parsed(await content.document(descriptor), descriptor);
+  const labels = isRecord(config) && isRecord(config['Labels']) ? config['Labels'] : {};
+  return Object.fromEntries(
+    Object.entries(labels).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+}
+
 /** The manifests to copy, children first, and the one that gets the name. */
 async function partsOf(
   { name, root, content }: SourceImage,

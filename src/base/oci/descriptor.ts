@@ -40,6 +40,9 @@ export const manifestTypes: readonly string[] = [
   dockerTypes.manifest,
 ];
 
+/** The version of what is in an image, as its labels have it (OCI image specification). */
+export const versionLabel = 'org.opencontainers.image.version';
+
 const imageNameAnnotation = 'io.containerd.image.name';
 const refNameAnnotation = 'org.opencontainers.image.ref.name';
 const referenceTypeAnnotation = 'vnd.docker.reference.type';

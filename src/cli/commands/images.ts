@@ -39,7 +39,9 @@ export const imagesListCommand: CommandDefinition = {
     const { options, output } = context;
     const images = imagesFor(valuesRequestOf(options), clientVersion);
     const isAsked = options.flag('digests') || options.text('from') !== undefined || output === 'values';
-    const pinned = isAsked ? await withOrigin(context, ({ origin }) => pinImages(images, origin)) : [];
+    const pinned = isAsked
+      ? await withOrigin(context, ({ origin }) => pinImages(images, origin, clientVersion))
+      : [];
     const digestOf = new Map(pinned.map((image) => [image.component, image.digest]));
     return {
       kind: 'ImageList',

@@ -100,7 +100,7 @@ export const command: CommandDefinition = {
 async function pinnedRequest(context: CommandContext): Promise<ValuesRequest> {
   const request = valuesRequestOf(context.options);
   const images = await withOrigin(context, ({ origin }) =>
-    pinImages(imagesFor(request, clientVersion), origin),
+    pinImages(imagesFor(request, clientVersion), origin, clientVersion),
   );
   for (const { component, digest } of images) context.progress.info(`${component}: ${digest}`);
   return withPins(request, images);

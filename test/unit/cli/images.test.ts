@@ -21,14 +21,15 @@ afterEach(() => {
 });
 
 /** An archive with images of the mesh for two platforms, named as the default hub has them. */
-async function meshArchive(images: readonly string[]): Promise<Buffer> {
+async function meshArchive(images: readonly string[], labels: Record<string, string> = {}): Promise<Buffer> {
   const files = new Map<string, Buffer>();
   const roots = [];
   for (const name of images) {
     const manifests = [];
     for (const architecture of ['amd64', 'arm64']) {
       const layers = [await tarOf([{ name, content: architecture }])];
-      manifests.push(addManifest(files, { layers, platform: { os: 'linux', architecture } }));
+      const config = { Labels: labels };
+      manifests.push(addManifest(files, { layers, config, platform: { os: 'linux', architecture } }));
     }
     const annotations = { 'io.containerd.image.name': `docker.io/meshctl/${name}:1` };
     roots.push({ ...addNestedIndex(files, manifests), annotations });
@@ -70,6 +71,17 @@ test('list -o values: what pins an installation to an archive', async () => {
   expect(items).toHaveLength(names.length);
   for (const [i, { image }] of items.entries())
     expect(image).toMatch(new RegExp(`^r\\.test/mesh/${names[i]}:1@sha256:[0-9a-f]{64}$`));
+});
+
+test('list: an image of another version is told of, since the objects would not fit it', async () => {
+  const other = join(folder, 'other.tar');
+  writeFileSync(other, await meshArchive(names, { 'org.opencontainers.image.version': '9.8.7' }));
+  const { code, stderr } = await images('list', '--from', other);
+  expect(code).toBe(2);
+  expect(stderr).toContain('error MESH0352: meshctl/controller:1 is of version 9.8.7');
+  const nightly = join(folder, 'nightly.tar');
+  writeFileSync(nightly, await meshArchive(names, { 'org.opencontainers.image.version': 'nightly' }));
+  expect((await images('list', '--from', nightly)).code).toBe(0);
 });
 
 test('save: under the names of the installation, and what is saved can be saved again', async () => {

@@ -75,18 +75,19 @@ export class Repository implements ImageContent {
     const request = { headers: { accept: manifestTypes.join(', ') }, expect: [200], what };
     const head = await this.request(`manifests/${tagOrDigest}`, { ...request, method: 'HEAD' });
     head.body.resume();
-    const digest = head.headers['docker-content-digest'];
+    const said = head.headers['docker-content-digest'];
+    // Who asks by digest means that content, whatever the registry has to say of it.
+    const digest = isDigest(tagOrDigest) ? tagOrDigest : said;
     const size = Number(head.headers['content-length'] ?? Number.NaN);
-    const mediaType = String(head.headers['content-type'] ?? '');
     if (isDigest(digest) && Number.isSafeInteger(size))
-      return { digest, size, mediaType, platform: undefined, annotations: {} };
+      return { digest, size, mediaType: mediaTypeOf(head), platform: undefined, annotations: {} };
     // Registries need not say it: then it is counted.
     const answer = await this.request(`manifests/${tagOrDigest}`, { ...request, method: 'GET' });
     const bytes = await this.#whole(answer, what);
     return {
-      digest: digestOf(bytes),
+      digest: isDigest(digest) ? digest : digestOf(bytes),
       size: bytes.length,
-      mediaType: String(answer.headers['content-type'] ?? mediaType),
+      mediaType: mediaTypeOf(answer),
       platform: undefined,
       annotations: {},
     };
@@ -218,4 +219,9 @@ export class Repository implements ImageContent {
       cause: error,
     });
   }
+}
+
+/** Without parameters, as in a descriptor. */
+function mediaTypeOf({ headers }: RegistryAnswer): string {
+  return (headers['content-type'] ?? '').split(';')[0]?.trim() ?? '';
 }

@@ -15,4 +15,11 @@ export const imageCodes = {
     cause: 'The program that brings images into nodes (kind, k3d, ctr) failed.',
     fix: 'Read its message; the command can be repeated.',
   },
+  MESH0352: {
+    kind: 'usage',
+    title: 'an image is of another version than this meshctl',
+    cause:
+      'The label of the image names another version (major or minor) than that of the objects this meshctl would install.',
+    fix: 'Name the tag of this version with --tag, or install with the meshctl of that version.',
+  },
 } as const satisfies Record<string, ErrorCode>;

@@ -1,4 +1,6 @@
-import type { SourceImage } from '#base/oci/image-source.js';
+import { MeshError } from '#base/errors/mesh-error.js';
+import { labelsOfImage } from '#base/oci/copy-image.js';
+import { versionLabel } from '#base/oci/descriptor.js';
 import { parseImageReference } from '#base/oci/reference.js';
 import { readTemplateFiles } from '../../templates/files.js';
 import type { ValueMap } from '../../templates/values.js';
@@ -19,17 +21,35 @@ export function imagesFor(request: ValuesRequest, clientVersion: string): readon
   return neededImages(supportedValues(files, { given, platform, clientVersion }).spec);
 }
 
-/** Finds out what the images are now. Throws as {@link ImageOrigin.find}. */
+/**
+ * Finds out what the images are now. Throws as {@link ImageOrigin.find}, and MESH0352 when one is labeled with a version
+ * that does not fit the objects this program makes.
+ */
 export async function pinImages(
   images: readonly ComponentImage[],
   origin: ImageOrigin,
+  clientVersion: string,
 ): Promise<readonly PinnedImage[]> {
   const pinned: PinnedImage[] = [];
   for (const image of images) {
-    const found: SourceImage = await origin.find(image.reference);
+    const found = await origin.find(image.reference);
+    const version = (await labelsOfImage(found))[versionLabel];
+    if (version !== undefined && lineOf(version) !== undefined && lineOf(version) !== lineOf(clientVersion))
+      throw new MeshError(
+        'MESH0352',
+        `${image.reference} is of version ${version}, this meshctl is ${clientVersion}`,
+        {
+          hint: `Name an image of ${clientVersion} (--tag), or install with meshctl ${version}.`,
+        },
+      );
     pinned.push({ ...image, digest: found.root.digest });
   }
   return pinned;
+}
+
+/** `1.2` of `1.2.3`: what fits together; undefined for what is no version, such as `dev`. */
+function lineOf(version: string): string | undefined {
+  return /^v?(\d+\.\d+)\./.exec(version)?.[1];
 }
 
 /** The reference of exactly this image; its tag stays, for people. */

@@ -113,6 +113,24 @@ test('storage that a registry points to does not get its credentials', async () 
   expect(seen).toEqual([undefined]);
 });
 
+test('who asks by digest gets that content or an error, whatever the registry calls it', async () => {
+  const manifest = Buffer.from('{"schemaVersion":2}');
+  const other = `sha256:${createHash('sha256').update(manifest).digest('hex')}`;
+  const host = await serve((_, response) => {
+    const type = 'application/vnd.oci.image.manifest.v1+json; charset=utf-8';
+    response.writeHead(200, { 'content-type': type, 'docker-content-digest': other });
+    response.end(manifest);
+  });
+  const tagged = await registries().image(`${host}/shop/app:1`);
+  expect(tagged.root).toMatchObject({
+    digest: other,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+  });
+  expect((await tagged.content.document(tagged.root)).equals(manifest)).toBe(true);
+  const pinned = await registries().image(`${host}/shop/app@${digest}`);
+  await expect(pinned.content.document(pinned.root)).rejects.toMatchObject({ code: 'MESH1205' });
+});
+
 test('a registry that is busy is asked again, and not for ever', async () => {
   let count = 0;
   const host = await serve((_, response) => {
