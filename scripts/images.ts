@@ -5,7 +5,7 @@ import packageFields from '../package.json' with { type: 'json' };
 import { ArchiveSink } from '../src/base/oci/archive-sink.js';
 import { openArchiveSource } from '../src/base/oci/archive-source.js';
 import { copyImage } from '../src/base/oci/copy-image.js';
-import { formatImageReference, parseImageReference } from '../src/base/oci/reference.js';
+import { formatImageReference, requireImageReference } from '../src/base/oci/reference.js';
 import { DebianPackages } from './images/debian.js';
 import { dockerfile, writeContext } from './images/dockerfile.js';
 import { predicateTypes, provenanceStatement, sbomStatement } from './images/documents.js';
@@ -83,9 +83,7 @@ function imagesOf(names: readonly string[]): readonly ImageDefinition[] {
 /** Names of images, normalized: that is how container runtimes look for them. */
 function nameWithin(hub: string, tag: string): (image: string) => string {
   return (image) => {
-    const parsed = parseImageReference(`${hub}/${image}:${tag}`);
-    if (parsed === undefined) throw new Error(`${hub}/${image}:${tag} is no name of an image`);
-    return formatImageReference(parsed);
+    return formatImageReference(requireImageReference(`${hub}/${image}:${tag}`));
   };
 }
 

@@ -1,3 +1,5 @@
+import { MeshError } from '../errors/mesh-error.js';
+
 /** A reference in its parts, defaults filled in as container runtimes do. */
 export interface ImageReference {
   readonly registry: string;
@@ -32,6 +34,13 @@ export function parseImageReference(reference: string): ImageReference | undefin
   const home = registry === 'index.docker.io' ? 'docker.io' : registry;
   const repository = home === 'docker.io' && !name.includes('/') ? `library/${name}` : name;
   return { registry: home, repository, tag, digest };
+}
+
+/** Parses a reference. Throws MESH1200 when it is none. */
+export function requireImageReference(reference: string): ImageReference {
+  const parsed = parseImageReference(reference);
+  if (parsed !== undefined) return parsed;
+  throw new MeshError('MESH1200', `"${reference}" is no name of an image`);
 }
 
 /** The long form of a reference, as `docker.io/library/busybox:latest`. */

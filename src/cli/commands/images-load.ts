@@ -14,7 +14,7 @@ import {
   platformsOf,
   registryOptions,
   toolOption,
-  wantedImages,
+  wantedNames,
   withOrigin,
 } from './images-options.js';
 import { valuesOptions } from './install-options.js';
@@ -52,7 +52,7 @@ export const command: CommandDefinition = {
       const images = await withOrigin(context, ({ origin }) =>
         saveImages(archive, {
           origin,
-          names: wantedImages(options).map(({ reference }) => reference),
+          names: wantedNames(options),
           platforms: platformsOf(options) ?? [machinePlatform()],
           reporter: progress,
           signal,

@@ -3,8 +3,7 @@ import { MeshError, messageOf } from '#base/errors/mesh-error.js';
 import { parsePlatform, type Platform } from '#base/oci/platform.js';
 import { storedCredentials } from '#base/oci/registry/credentials.js';
 import { Registries } from '#base/oci/registry/registry.js';
-import { imagesFor } from '#mesh/install/images/pin-images.js';
-import type { ComponentImage } from '#mesh/install/images/component-images.js';
+import { imagesFor, toolImageFor } from '#mesh/install/images/pin-images.js';
 import { type ImageOrigin, openImageOrigin } from '#mesh/install/images/image-origin.js';
 import { clientVersion } from '../client-version.js';
 import type { OptionSpec } from '../command.js';
@@ -40,15 +39,12 @@ export const toolOption: OptionSpec = {
 };
 
 /** What an installation with these flags needs, and the tool image where it is asked for. */
-export function wantedImages(
-  options: Options,
-): readonly (ComponentImage | { component: 'tool'; reference: string })[] {
-  const images = imagesFor(valuesRequestOf(options), clientVersion);
-  const [first] = images;
-  if (!options.flag('include-tool') || first === undefined) return images;
-  // It stands beside the others.
-  const reference = first.reference.replace(/[^/]+?(?=(:[^/]*)?$)/, 'tool').replace(/@.*$/, '');
-  return [...images, { component: 'tool', reference }];
+export function wantedNames(options: Options): readonly string[] {
+  const request = valuesRequestOf(options);
+  return [
+    ...imagesFor(request, clientVersion).map(({ reference }) => reference),
+    ...(options.flag('include-tool') ? [toolImageFor(request, clientVersion)] : []),
+  ];
 }
 
 /** Runs with what registries and the source of the images are to the flags. Throws what the origin does. */

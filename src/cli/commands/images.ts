@@ -10,7 +10,7 @@ import {
   platformsOf,
   registryOptions,
   toolOption,
-  wantedImages,
+  wantedNames,
   withOrigin,
 } from './images-options.js';
 import { clientVersion } from '../client-version.js';
@@ -87,7 +87,7 @@ export const imagesSaveCommand: CommandDefinition = {
     const saved = await withOrigin(context, ({ origin }) =>
       saveImages(archive, {
         origin,
-        names: wantedImages(context.options).map(({ reference }) => reference),
+        names: wantedNames(context.options),
         platforms: platformsOf(context.options),
         reporter: context.progress,
         signal: context.signal,
@@ -125,20 +125,20 @@ export const imagesPushCommand: CommandDefinition = {
       throw new MeshError('MESH0102', 'nothing says which images to push', {
         hint: 'Name an archive, a folder with an OCI layout, or another hub: --from mesh.tar',
       });
-    const wanted = wantedImages(options);
     const pushed = await withOrigin(context, ({ origin, registries }) =>
       pushImages(registries, {
         origin,
-        names: wanted.map(({ reference }) => reference),
+        names: wantedNames(options),
         platforms: platformsOf(options),
         reporter: context.progress,
         signal: context.signal,
       }),
     );
-    const pinned = wanted.flatMap((image, i) => {
-      const digest = pushed[i]?.digest;
-      return digest === undefined || !('valuePath' in image) ? [] : [{ ...image, digest }];
-    });
+    const digestOf = new Map(pushed.map(({ name, digest }) => [name, digest]));
+    const pinned = imagesFor(valuesRequestOf(options), clientVersion).map((image) => ({
+      ...image,
+      digest: digestOf.get(image.reference) ?? '',
+    }));
     return {
       kind: 'ImagesPushed',
       data: {

@@ -1,8 +1,7 @@
-import { MeshError } from '../../errors/mesh-error.js';
 import type { ImageSink } from '../copy-image.js';
 import type { Descriptor } from '../descriptor.js';
 import type { ImageContent, SourceImage } from '../image-source.js';
-import { formatImageReference, type ImageReference, parseImageReference } from '../reference.js';
+import { formatImageReference, type ImageReference, requireImageReference } from '../reference.js';
 import { uploadBlob } from './blob-upload.js';
 import type { CredentialLookup } from './credentials.js';
 import { Repository } from './repository.js';
@@ -31,7 +30,7 @@ export class Registries {
 
   /** The image of a name. Throws MESH1200 to MESH1211. */
   async image(name: string): Promise<SourceImage> {
-    const reference = referenceOf(name);
+    const reference = requireImageReference(name);
     const content = this.#repository(reference, { isTarget: false });
     const root = await content.resolve(reference.digest ?? reference.tag);
     return { name: formatImageReference(reference), root, content };
@@ -39,9 +38,9 @@ export class Registries {
 
   /** Where images of these names go. Blobs that one of them has are mounted into the others. */
   sink(names: readonly string[]): (name: string) => ImageSink {
-    const references = names.map(referenceOf);
+    const references = names.map(requireImageReference);
     return (name) => {
-      const reference = referenceOf(name);
+      const reference = requireImageReference(name);
       const { registry, repository } = reference;
       const siblings = references.filter((r) => r.registry === registry).map((r) => r.repository);
       const target = this.#repository(reference, { isTarget: true, siblings });
@@ -104,7 +103,7 @@ class RepositorySink implements ImageSink {
 
   async putName(name: string, root: Descriptor): Promise<void> {
     const bytes = this.#manifests.get(root.digest);
-    const { tag } = referenceOf(name);
+    const { tag } = requireImageReference(name);
     if (bytes !== undefined) await this.#put(tag, root, bytes);
   }
 
@@ -118,12 +117,6 @@ class RepositorySink implements ImageSink {
     });
     answer.body.resume();
   }
-}
-
-function referenceOf(name: string): ImageReference {
-  const reference = parseImageReference(name);
-  if (reference !== undefined) return reference;
-  throw new MeshError('MESH1200', `"${name}" is no name of an image`);
 }
 
 /** As docker has it: what listens on the loopback address needs no TLS. */

@@ -45,6 +45,11 @@ export function componentImages(spec: ValueMap): readonly ComponentImage[] {
   });
 }
 
+/** The image of clients and of an echo server to try a mesh with: no component, but beside them. */
+export function toolImage(spec: ValueMap): string {
+  return `${textAt(spec, ['hub'])}/tool:${textAt(spec, ['tag'])}`;
+}
+
 /** The images of components that are on. */
 export function neededImages(spec: ValueMap): readonly ComponentImage[] {
   const isOn = (name: string): boolean => valueAt(spec, ['components', name, 'enabled']) === true;

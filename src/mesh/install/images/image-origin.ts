@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { MeshError } from '#base/errors/mesh-error.js';
 import { type ArchiveSource, openArchiveSource } from '#base/oci/archive-source.js';
 import type { SourceImage } from '#base/oci/image-source.js';
-import { formatImageReference, type ImageReference, parseImageReference } from '#base/oci/reference.js';
+import { formatImageReference, type ImageReference, requireImageReference } from '#base/oci/reference.js';
 import type { Registries } from '#base/oci/registry/registry.js';
 
 /** Where the images of an installation are taken from. */
@@ -23,7 +23,8 @@ export async function openImageOrigin(
   if (source !== undefined && (existsSync(source) || /^\.?\//.test(source) || source.endsWith('.tar')))
     return archiveOrigin(source, await openArchiveSource(source, o.signal));
   return {
-    find: (name) => o.registries.image(source === undefined ? name : movedTo(source, referenceOf(name))),
+    find: (name) =>
+      o.registries.image(source === undefined ? name : movedTo(source, requireImageReference(name))),
     close: () => Promise.resolve(),
   };
 }
@@ -31,9 +32,9 @@ export async function openImageOrigin(
 function archiveOrigin(path: string, archive: ArchiveSource): ImageOrigin {
   return {
     find: (name) => {
-      const wanted = referenceOf(name);
+      const wanted = requireImageReference(name);
       const exact = archive.images.find((image) => image.name === formatImageReference(wanted));
-      const alike = archive.images.filter((image) => isAlike(referenceOf(image.name), wanted));
+      const alike = archive.images.filter((image) => isAlike(requireImageReference(image.name), wanted));
       const found =
         exact ?? (new Set(alike.map(({ root }) => root.digest)).size === 1 ? alike[0] : undefined);
       if (found !== undefined) return Promise.resolve(found);
@@ -58,10 +59,4 @@ function movedTo(hub: string, reference: ImageReference): string {
 
 function lastPart({ repository }: ImageReference): string {
   return repository.slice(repository.lastIndexOf('/') + 1);
-}
-
-function referenceOf(name: string): ImageReference {
-  const reference = parseImageReference(name);
-  if (reference !== undefined) return reference;
-  throw new MeshError('MESH1200', `"${name}" is no name of an image`);
 }

@@ -5,7 +5,7 @@ import { parseImageReference } from '#base/oci/reference.js';
 import { readTemplateFiles } from '../../templates/files.js';
 import type { ValueMap } from '../../templates/values.js';
 import { givenPlatform, givenValues, supportedValues, type ValuesRequest } from '../values/effective.js';
-import { type ComponentImage, neededImages } from './component-images.js';
+import { type ComponentImage, neededImages, toolImage } from './component-images.js';
 import type { ImageOrigin } from './image-origin.js';
 
 /** An image with what its name stands for now. */
@@ -15,10 +15,19 @@ export interface PinnedImage extends ComponentImage {
 
 /** The images that an installation with these values needs. Throws MESH0300 to MESH0303, MESH0316 or MESH1200. */
 export function imagesFor(request: ValuesRequest, clientVersion: string): readonly ComponentImage[] {
+  return neededImages(specFor(request, clientVersion));
+}
+
+/** The tool image of the same hub and tag. Throws as {@link imagesFor}. */
+export function toolImageFor(request: ValuesRequest, clientVersion: string): string {
+  return toolImage(specFor(request, clientVersion));
+}
+
+/** Images are the same on every platform. */
+function specFor(request: ValuesRequest, clientVersion: string): ValueMap {
   const files = readTemplateFiles();
   const given = givenValues(files, request);
-  const platform = givenPlatform(given) ?? '';
-  return neededImages(supportedValues(files, { given, platform, clientVersion }).spec);
+  return supportedValues(files, { given, platform: givenPlatform(given) ?? '', clientVersion }).spec;
 }
 
 /**
