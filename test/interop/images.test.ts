@@ -13,7 +13,7 @@ import { describeWith } from './programs.js';
 
 const hub = 'built.test/mesh';
 
-describeWith('npm run images', { needs: ['apt mirrors', 'umoci'] }, () => {
+describeWith('npm run images', { needs: ['apt mirrors with the locked packages', 'umoci'] }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'built-images-'));
   const layout = join(folder, 'out/layout');
   let printed = '';
