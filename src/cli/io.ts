@@ -1,5 +1,9 @@
+import type { Readable } from 'node:stream';
+
 /** The terminal and environment a command sees; tests hand in their own. */
 export interface Io {
+  /** Where answers to questions come from. */
+  readonly stdin: Readable;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   /** stdin and stderr are terminals: questions may be asked, progress may be animated. */
@@ -18,6 +22,10 @@ export interface Io {
 /** The process's own streams. */
 export function processIo(env: NodeJS.ProcessEnv): Io {
   return {
+    // Opened only by who reads it.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
     isInteractive: process.stdin.isTTY && process.stderr.isTTY,

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { runCli } from '#cli/main.js';
 
 /** What an invocation printed, and its exit code. */
@@ -18,6 +19,7 @@ export async function runInProcess(
   let stdout = '';
   let stderr = '';
   const io = {
+    stdin: Readable.from([]),
     stdout: (text: string) => void (stdout += text),
     stderr: (text: string) => void (stderr += text),
     isInteractive: false,

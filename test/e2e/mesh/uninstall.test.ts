@@ -19,6 +19,8 @@ import {
   sleep,
 } from '../../harness/bank.js';
 import { eventually, readyPods } from '../../harness/cluster.js';
+import { command } from '../../harness/meshctl.js';
+import { meshctlCommand } from '../../harness/test-user.js';
 import { useSandbox } from '../../harness/sandbox.js';
 
 const sandbox = useSandbox('uninstall', async (s) => {
@@ -61,6 +63,21 @@ test('uninstall asks first, and without a terminal wants --yes', async () => {
   const outcome = await meshctl(['uninstall']);
   expect(outcome.exitCode).toBe(2);
   expect(outcome.stderr).toContain('--yes');
+  expect((await readyPods(client, 'istio-system', 'app=ztunnel')).length).toBe(2);
+});
+
+test.each([
+  ['n', 'n\n'],
+  ['nothing', '\n'],
+  ['the end of the input', ''],
+])('on a terminal it asks, and %s is no', async (_, input) => {
+  const { client, env } = sandbox();
+  const words = [...meshctlCommand(), 'uninstall'].map((word) => `'${word}'`).join(' ');
+  const asked = await command('script', ['-qec', words, '/dev/null'], { env, input });
+  expect(asked.stdout).toContain('(y/N)');
+  expect(asked.stdout).toContain('Not uninstalled: nothing was changed.');
+  expect(asked.stdout).not.toMatch(/error|MESH\d{4}/);
+  expect(asked.exitCode).toBe(1);
   expect((await readyPods(client, 'istio-system', 'app=ztunnel')).length).toBe(2);
 });
 

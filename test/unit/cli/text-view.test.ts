@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { TableRows, TextView } from '#cli/command.js';
 import { makeTextView } from '#cli/text-view.js';
@@ -5,6 +6,7 @@ import { widthOf } from '#cli/width.js';
 
 async function viewOf(columns: number | undefined, { isWide = false } = {}): Promise<TextView> {
   const io = {
+    stdin: Readable.from([]),
     stdout: () => undefined,
     stderr: () => undefined,
     isInteractive: false,

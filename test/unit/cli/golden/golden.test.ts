@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -71,6 +72,7 @@ async function drawn(
   hasColor: boolean,
 ): Promise<string> {
   const io = {
+    stdin: Readable.from([]),
     stdout: () => undefined,
     stderr: () => undefined,
     isInteractive: false,
