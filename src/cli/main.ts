@@ -1,5 +1,8 @@
 import { MeshError } from '#base/errors/mesh-error.js';
+import type { KubeClient } from '#base/kube/client.js';
+import type { CommandResult } from './command.js';
 import type { CommandContext, KubeConnection } from './context.js';
+import type { Progress } from './progress.js';
 import { processIo, type Io } from './io.js';
 import { commandHelp } from './command-help.js';
 import { describedWordsAfter, groupHelp } from './help.js';
@@ -107,6 +110,9 @@ export async function runCli(call: Call): Promise<number> {
       const result = await time.bound(definition.run(context));
       progress.close();
       if (typeof result === 'number') return result;
+      // A command may do without the cluster that it did not reach.
+      const client = await connection?.then((found) => found.client).catch(() => undefined);
+      if (client !== undefined) warnOfUnseen(client, result, progress);
       const { printResult } = await import('./output.js');
       await printResult(io, result, { format: context.output, isColorAllowed: options.flag('color') });
       if (result.failure !== undefined) return await tellFailure(result.failure, call);
@@ -117,6 +123,12 @@ export async function runCli(call: Call): Promise<number> {
   } catch (error) {
     return await showError(error, call);
   }
+}
+
+/** What the user was not allowed to look at, unless the result says so: once, whatever was done without it. */
+function warnOfUnseen(client: KubeClient, { data }: CommandResult, progress: Progress): void {
+  const unsaid = client.refusals.unsaidIn(JSON.stringify(data));
+  if (unsaid.length > 0) progress.warn(`not seen, as this user may not: ${unsaid.join('; ')}`);
 }
 
 async function showGroup(group: { path: string; isHelpAsked: boolean }, call: Call): Promise<number> {

@@ -65,6 +65,7 @@ export const settingsPermissions: readonly CommandPermission[] = [
 /** To tell which waypoints there are and who uses them. */
 export const waypointPermissions: readonly CommandPermission[] = [
   ...list('namespace', [['gateways', gatewayApi], 'pods'], 'find waypoints and their pods'),
+  ...list('namespace', ['events'], 'tell why a waypoint has no pods'),
   {
     verbs: ['get'],
     resource: 'gatewayclasses',
@@ -224,7 +225,14 @@ export const meshPermissions: readonly CommandPermission[] = [
     in: 'mesh namespace',
     why: 'see whether node proxies and agents are up',
   },
-  ...list('mesh namespace', ['events'], 'tell why something of the mesh does not start'),
+  ...list('cluster', ['events'], 'tell why something of the mesh does not start'),
+  {
+    verbs: ['get'],
+    resource: 'gatewayclasses',
+    group: gatewayApi,
+    in: 'cluster',
+    why: 'know which Gateways are waypoints',
+  },
   {
     verbs: ['get'],
     resource: 'secrets',
@@ -284,6 +292,17 @@ export const clusterPermissions: readonly CommandPermission[] = [
     'detect the platform and other meshes',
   ),
   { verbs: ['get'], resource: 'namespaces', in: 'cluster', why: "read the labels of the mesh's namespace" },
+  ...list(
+    'cluster',
+    [
+      'services',
+      ['mutatingwebhookconfigurations', 'admissionregistration.k8s.io'],
+      ['validatingwebhookconfigurations', 'admissionregistration.k8s.io'],
+    ],
+    'find what would be in the way',
+  ),
+  ...list('mesh namespace', ['resourcequotas', 'pods'], 'see whether pods of the mesh are admitted'),
+  ...settingsPermissions,
   {
     verbs: ['get'],
     resource: 'customresourcedefinitions',
@@ -338,6 +357,13 @@ export const uninstallPermissions: readonly CommandPermission[] = [
     in: 'mesh namespace',
     why: 'remove the certificate authority with --purge',
   },
+  {
+    verbs: ['get', 'delete'],
+    resource: 'configmaps',
+    in: 'cluster',
+    why: 'remove the root certificate from every namespace',
+  },
+  ...list('cluster', ['events'], 'tell why a waypoint has no pods'),
   {
     verbs: ['get', 'list', 'delete'],
     resource: 'gatewayclasses',

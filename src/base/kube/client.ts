@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '../errors/mesh-error.js';
 import { readBounded } from '../system/bounded-bytes.js';
-import { apiErrorOf, isNotFound } from './api-error.js';
+import { apiErrorOf, isNotFound, type KubeApiError } from './api-error.js';
+import { Refusals } from './refusals.js';
 import {
   type ClusterConnection,
   directConnection,
@@ -89,6 +90,8 @@ const answerMaxBytes = 256 * 1024 * 1024;
 export class KubeClient {
   readonly connection: ClusterConnection;
   readonly limits: RequestLimits | undefined;
+  /** What its user was not allowed to do; kept of clients with limits, which a person waits for. */
+  readonly refusals = new Refusals();
   readonly #agent: HttpAgent;
   readonly #isTls: boolean;
   /** Whether the API server has answered anything at all. */
@@ -137,8 +140,13 @@ export class KubeClient {
       if (status === 401)
         throw (await this.#credentialError()) ?? apiErrorOf(status, text, `${r.method} ${r.path}`);
       if (status >= 200 && status < 300) return (text === '' ? undefined : parseBody(text)) as T;
-      throw apiErrorOf(status, text, `${r.method} ${r.path}`);
+      throw this.#refused(apiErrorOf(status, text, `${r.method} ${r.path}`));
     }
+  }
+
+  #refused(error: KubeApiError): KubeApiError {
+    if (this.limits !== undefined && error.status === 403) this.refusals.note(error.message);
+    return error;
   }
 
   get<T extends KubeObject>(
@@ -300,7 +308,7 @@ export class KubeClient {
     );
     const status = response.statusCode ?? 0;
     if (status < 200 || status >= 300) {
-      throw apiErrorOf(status, await readText(response), `GET ${o.path}`);
+      throw this.#refused(apiErrorOf(status, await readText(response), `GET ${o.path}`));
     }
     // Without a listener an abort would surface as an unhandled error event of the response.
     let failure: Error | undefined;

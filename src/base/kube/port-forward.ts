@@ -48,7 +48,13 @@ export async function connectToPod(
     duplex.on('close', () => closeSocket(socket));
     return duplex;
   } catch (error) {
-    throw error instanceof MeshError ? error : noConnection(target, describeSocketError(error));
+    if (error instanceof MeshError) throw error;
+    const why = describeSocketError(error);
+    if (!/\b403\b/.test(why)) throw noConnection(target, why);
+    // The answer to an upgrade has no words of its own.
+    const refused = `this user cannot get resource "pods/portforward" in API group "" in the namespace "${target.namespace}"`;
+    client.refusals.note(refused);
+    throw noConnection(target, refused);
   }
 }
 

@@ -14,7 +14,10 @@ export const command: CommandDefinition = {
   args: [{ name: '<name>', description: 'node', completes: 'node' }],
   options: [failOnOption],
   examples: ['meshctl describe node worker-1'],
-  permissions: descriptionPermissions,
+  permissions: [
+    { verbs: ['get'], resource: 'nodes', in: 'cluster', why: 'find what is named' },
+    ...descriptionPermissions,
+  ],
   run: async ({ args, options, kube, meshNamespace }) => {
     const { client } = await kube();
     const report = await describeNode(new MeshObserver(client, meshNamespace), {

@@ -31,7 +31,17 @@ export const command: CommandDefinition = {
     'meshctl verify-install --probe',
     'meshctl verify-install -o junit > report.xml',
   ],
-  permissions: [...comparisonPermissions, ...meshPermissions],
+  permissions: [
+    ...comparisonPermissions,
+    {
+      verbs: ['list'],
+      resource: 'customresourcedefinitions',
+      group: 'apiextensions.k8s.io',
+      in: 'cluster',
+      why: 'see whether they are served',
+    },
+    ...meshPermissions,
+  ],
   run: async ({ options, kube, meshNamespace, signal, progress }) => {
     const { client } = await kube();
     const installed = await verifyInstallation({ client, namespace: meshNamespace, signal, now: Date.now() });

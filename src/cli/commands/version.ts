@@ -1,7 +1,7 @@
 import type { ComponentVersion } from '#mesh/inspect/mesh-versions.js';
 import { clientVersion } from '../client-version.js';
 import type { CommandDefinition, TextView } from '../command.js';
-import { componentPermissions } from '../permissions.js';
+import { componentPermissions, gatewayPermissions } from '../permissions.js';
 
 export const command: CommandDefinition = {
   description:
@@ -12,7 +12,7 @@ export const command: CommandDefinition = {
     { flags: '--no-remote', description: 'as --client', hidden: true },
   ],
   examples: ['meshctl version', 'meshctl version --client'],
-  permissions: componentPermissions,
+  permissions: [...componentPermissions, ...gatewayPermissions],
   run: async ({ options, kube, meshNamespace, signal }) => {
     const client = { version: clientVersion };
     if (options.flag('client') || !options.flag('remote')) {

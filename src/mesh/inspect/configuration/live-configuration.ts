@@ -1,5 +1,6 @@
 import { counted } from '#base/collections/counted.js';
 import { isForbidden, isNotFound } from '#base/kube/api-error.js';
+import { refusalText } from '#base/kube/refusals.js';
 import type { KubeClient } from '#base/kube/client.js';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { namespaces as namespaceResource, type Resource } from '#base/kube/resource.js';
@@ -56,6 +57,7 @@ async function readKind(
     } catch (error) {
       if (!isForbidden(error)) throw error;
       into.refused.push(messageOf(error));
+      client.refusals.drop(messageOf(error));
       return undefined;
     }
   };
@@ -131,16 +133,8 @@ function unseenFindings(refused: readonly string[]): readonly Finding[] {
       code: 'MESH0926',
       severity: 'info',
       message: `not seen: ${counted(refused.length, 'kind')} of objects, which this user may not list`,
-      evidence: someOf([...new Set(refused)].sort()),
+      evidence: refusalText(refused),
       fix: 'Ask for the role meshctl-viewer, or limit the question to your namespace (-n).',
     },
   ];
-}
-
-/** What is named of many; the rest is counted. */
-const namedMax = 3;
-
-function someOf(lines: readonly string[]): readonly string[] {
-  const more = lines.length - namedMax;
-  return [...lines.slice(0, namedMax), ...(more > 0 ? [`and ${more} more`] : [])];
 }
