@@ -9,11 +9,13 @@ import { sandboxLoad } from '#sandbox/launcher/index.js';
 import type { CommandDefinition } from '../command.js';
 import type { Options } from '../options.js';
 import {
+  copyFormats,
   fromOption,
   platformOption,
   platformsOf,
   registryOptions,
   toolOption,
+  valuesDocument,
   wantedNames,
   withOrigin,
 } from './images-options.js';
@@ -24,7 +26,7 @@ type Target = NodeTarget | { readonly kind: 'sandbox'; readonly cluster: string 
 /** `meshctl images load`. */
 export const command: CommandDefinition = {
   description:
-    'Brings the images of an installation into the nodes of a local cluster, which then needs no registry. For containerd it is run on the node, as who may use its socket.',
+    'Brings the images of an installation into the nodes of a local cluster, which then needs no registry. -o values prints values for "install -f" that pin what was loaded. For containerd it is run on the node, as who may use its socket.',
   options: [
     { flags: '--kind <cluster>', description: 'nodes of a kind cluster, by the program kind' },
     { flags: '--k3d <cluster>', description: 'nodes of a k3d cluster, by the program k3d' },
@@ -41,6 +43,7 @@ export const command: CommandDefinition = {
     'sudo meshctl images load --containerd --from mesh.tar',
     'meshctl images load --sandbox default --from images/layout --hub example.com/mesh',
   ],
+  formats: copyFormats,
   timeoutMs: 1_800_000,
   permissions: [],
   run: async (context) => {
@@ -72,6 +75,7 @@ export const command: CommandDefinition = {
         kind: 'ImagesLoaded',
         data: { target, images },
         text: () => images.map(({ name }) => name).join('\n'),
+        formats: { values: () => valuesDocument(options, images) },
       };
     } finally {
       await rm(folder, { recursive: true, force: true });

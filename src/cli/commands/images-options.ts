@@ -1,14 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { MeshError, messageOf } from '#base/errors/mesh-error.js';
+import type { CopiedImage } from '#base/oci/copy-image.js';
 import { parsePlatform, type Platform } from '#base/oci/platform.js';
 import { storedCredentials } from '#base/oci/registry/credentials.js';
 import { Registries } from '#base/oci/registry/registry.js';
-import { imagesFor, toolImageFor } from '#mesh/install/images/pin-images.js';
+import { imagesFor, pinnedValues, toolImageFor } from '#mesh/install/images/pin-images.js';
 import { type ImageOrigin, openImageOrigin } from '#mesh/install/images/image-origin.js';
 import { clientVersion } from '../client-version.js';
 import type { OptionSpec } from '../command.js';
 import type { CommandContext } from '../context.js';
 import type { Options } from '../options.js';
+import { toYaml } from '../yaml-document.js';
 import { valuesRequestOf } from './install-options.js';
 
 /** How registries are reached: for every command that asks one. */
@@ -45,6 +47,19 @@ export function wantedNames(options: Options): readonly string[] {
     ...imagesFor(request, clientVersion).map(({ reference }) => reference),
     ...(options.flag('include-tool') ? [toolImageFor(request, clientVersion)] : []),
   ];
+}
+
+/** Formats of commands that know digests: `values` is what pins an installation to them. */
+export const copyFormats: readonly string[] = ['table', 'wide', 'json', 'yaml', 'values'];
+
+/** Values for `install -f` by which an installation uses exactly the images that were copied. */
+export function valuesDocument(options: Options, copied: readonly CopiedImage[]): string {
+  const digestOf = new Map(copied.map(({ name, digest }) => [name, digest]));
+  const images = imagesFor(valuesRequestOf(options), clientVersion).map((image) => ({
+    ...image,
+    digest: digestOf.get(image.reference) ?? '',
+  }));
+  return toYaml(pinnedValues(images));
 }
 
 /** Runs with what registries and the source of the images are to the flags. Throws what the origin does. */

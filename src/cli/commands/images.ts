@@ -5,11 +5,13 @@ import { MeshError } from '#base/errors/mesh-error.js';
 import type { CommandDefinition, TextView } from '../command.js';
 import { toYaml } from '../yaml-document.js';
 import {
+  copyFormats,
   fromOption,
   platformOption,
   platformsOf,
   registryOptions,
   toolOption,
+  valuesDocument,
   wantedNames,
   withOrigin,
 } from './images-options.js';
@@ -29,7 +31,7 @@ export const imagesListCommand: CommandDefinition = {
     fromOption,
     ...registryOptions,
   ],
-  formats: ['table', 'wide', 'json', 'yaml', 'values'],
+  formats: copyFormats,
   examples: [
     'meshctl images list',
     'meshctl images list --hub registry.example.com/mesh --digests -o values > images.yaml',
@@ -76,6 +78,7 @@ export const imagesSaveCommand: CommandDefinition = {
     'Saves the images of an installation into one archive, for a cluster that reaches no registry: an OCI layout, and with a single --platform also what "docker load" reads. A broken transfer goes on where it ended; the file appears when it is whole.',
   args: [{ name: '<archive>', description: 'file to write' }],
   options: [...valuesOptions, fromOption, platformOption, toolOption, ...registryOptions],
+  formats: copyFormats,
   examples: [
     'meshctl images save mesh.tar --hub registry.example.com/mesh',
     'meshctl images save mesh-arm64.tar --from images/layout --platform linux/arm64',
@@ -97,6 +100,7 @@ export const imagesSaveCommand: CommandDefinition = {
       kind: 'ImagesSaved',
       data: { archive, images: saved },
       text: (view) => copiedText(view, saved),
+      formats: { values: () => valuesDocument(context.options, saved) },
     };
   },
 };
@@ -112,7 +116,7 @@ export const imagesPushCommand: CommandDefinition = {
     toolOption,
     ...registryOptions,
   ],
-  formats: ['table', 'wide', 'json', 'yaml', 'values'],
+  formats: copyFormats,
   examples: [
     'meshctl images push --from mesh.tar --hub registry.example.com/mesh',
     'meshctl images push --from images/layout --hub registry.example.com/mesh -o values > images.yaml',
@@ -134,18 +138,13 @@ export const imagesPushCommand: CommandDefinition = {
         signal: context.signal,
       }),
     );
-    const digestOf = new Map(pushed.map(({ name, digest }) => [name, digest]));
-    const pinned = imagesFor(valuesRequestOf(options), clientVersion).map((image) => ({
-      ...image,
-      digest: digestOf.get(image.reference) ?? '',
-    }));
     return {
       kind: 'ImagesPushed',
       data: {
         images: pushed.map((image) => ({ ...image, pinned: `${image.name}@${image.digest}` })),
       },
       text: (view) => copiedText(view, pushed),
-      formats: { values: () => toYaml(pinnedValues(pinned)) },
+      formats: { values: () => valuesDocument(options, pushed) },
     };
   },
 };

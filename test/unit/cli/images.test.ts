@@ -133,6 +133,8 @@ test('load: the program of the nodes gets one archive with the platform of the n
   const taken = join(folder, 'taken.tar');
   standIn('ctr', `echo "$@" > ${folder}/args; for a; do :; done; cp "$a" ${taken}`);
   const args = ['load', '--containerd=/run/c.sock', '--from', archive, '--platform', 'linux/arm64'];
+  const values = await images(...args, '-o', 'values');
+  expect(values.stdout).toBe((await images('list', '--from', taken, '-o', 'values')).stdout);
   const { code, stdout, stderr } = await images(...args, '-o', 'yaml');
   expect(code, stderr).toBe(0);
   expect(parse(stdout)).toMatchObject({ kind: 'ImagesLoaded', target: { kind: 'containerd' } });
