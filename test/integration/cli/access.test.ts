@@ -340,7 +340,7 @@ describe('proxies', () => {
     http.on('connect', (request, client: Socket) => {
       tunnels++;
       const [host, port] = (request.url ?? '').split(':');
-      const upstream = connect(Number(port), host, () => {
+      const upstream = connect(Number(port), host === 'api.test' ? '127.0.0.1' : host, () => {
         client.write('HTTP/1.1 200 OK\r\n\r\n');
         client.pipe(upstream).pipe(client);
       });
@@ -350,6 +350,18 @@ describe('proxies', () => {
     const httpProxy = await listening(http);
     const overHttp = kubeconfig({ cluster: { 'proxy-url': `http://127.0.0.1:${httpProxy}` } });
     expect(await listWaypoints(...overHttp)).toMatchObject({ code: 0 });
+    expect(tunnels).toBeGreaterThan(0);
+
+    // Without one in the kubeconfig, that of the environment: it alone knows this name.
+    const named = kubeconfig({
+      cluster: {
+        server: sound.clusters[0]?.cluster['server']?.toString().replace('127.0.0.1', 'api.test'),
+        'tls-server-name': 'localhost',
+      },
+    });
+    tunnels = 0;
+    const env = { HTTPS_PROXY: `http://127.0.0.1:${httpProxy}` };
+    expect(await listWaypointsWith(env, ...named)).toMatchObject({ code: 0 });
     expect(tunnels).toBeGreaterThan(0);
 
     const socks = createServer((client) => serveSocks5(client));

@@ -3,6 +3,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { MeshError, messageOf } from '../../errors/mesh-error.js';
 import { nearMiss } from '../../errors/near-miss.js';
 import { type ClusterConnection, inClusterConnection, isInCluster } from '../connection.js';
+import { environmentProxy } from './environment-proxy.js';
 import { askExecPlugin, type ExecCredential, type ExecPluginOptions } from './exec-credential.js';
 import { type Impersonation, impersonationHeaders, kubeConfigWith } from './impersonation.js';
 import {
@@ -37,8 +38,10 @@ export async function kubeconfigConnection(o: KubeconfigOptions): Promise<Kubeco
   const config = await readKubeconfig(o.kubeconfig, env);
   if (config === undefined) return withoutKubeconfig(o, env);
   const context = o.context ?? config.currentContext;
-  const { cluster, user, namespace } = chosen(config, context);
-  const server = (cluster.server ?? '').replace(/\/+$/, '');
+  const { cluster: asWritten, user, namespace } = chosen(config, context);
+  const server = (asWritten.server ?? '').replace(/\/+$/, '');
+  const proxyUrl = asWritten['proxy-url'] ?? environmentProxy(server, env);
+  const cluster = { ...asWritten, ...(proxyUrl === undefined ? {} : { 'proxy-url': proxyUrl }) };
   const headers = impersonationHeaders(o, user);
   const credential = credentialSource(user, cluster, o);
   let proxy: RequestOptions['agent'];
