@@ -4,6 +4,7 @@ import { Duplex, PassThrough, Writable } from 'node:stream';
 import { MeshError, messageOf } from '../errors/mesh-error.js';
 import { ConcurrencyGate } from '../system/concurrency.js';
 import type { KubeClient } from './client.js';
+import { shareTls } from './shared-tls.js';
 
 export interface PodPort {
   readonly namespace: string;
@@ -21,7 +22,7 @@ export async function connectToPod(
   timeoutMs: number = podTime(client).silenceMs,
 ): Promise<Duplex> {
   const { PortForward } = await import('@kubernetes/client-node');
-  const forward = new PortForward(await client.connection.toKubeConfig());
+  const forward = new PortForward(shareTls(client, await client.connection.toKubeConfig()));
   const toPod = new PassThrough();
   const fromPod = new PassThrough();
   let complaint = '';
