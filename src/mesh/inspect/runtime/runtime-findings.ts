@@ -28,10 +28,10 @@ export async function runtimeFindings(
   scope: RuntimeScope,
 ): Promise<readonly Finding[]> {
   const { client, meshNamespace } = observer;
-  const absence = await observer.once('absence', () => absenceOfMesh(client, meshNamespace));
-  if (absence !== undefined) return [absence];
   const inScope = (name: string): boolean => scope.nodes === undefined || scope.nodes.includes(name);
-  const all = await Promise.all([
+  const [absence, ...all] = await Promise.all([
+    // Nobody waits for it: where there is no mesh, there is nobody to ask either.
+    observer.once('absence', () => absenceOfMesh(client, meshNamespace)),
     findingsOfNodes(observer, { now: scope.now, inScope }),
     controllerFindings(observer),
     componentProblems(observer, 'cni'),
@@ -45,7 +45,7 @@ export async function runtimeFindings(
       : [],
     nodeClocks(observer, inScope).then(clockFindings),
   ]);
-  return all.flat();
+  return absence === undefined ? all.flat() : [absence];
 }
 
 async function findingsOfNodes(
