@@ -79,6 +79,11 @@ describe('values', () => {
     const isRead = (path: string): boolean => new RegExp(`\\b${path.replaceAll('.', '\\.')}\\b`).test(text);
     const laidOver = ['profile', 'values.meshConfig', 'values.global.hub', 'values.global.tag'];
     const computed: Readonly<Record<string, string>> = {
+      hub: 'images.controller',
+      'values.pilot.image': 'images.controller',
+      'values.cni.image': 'images.cni',
+      'values.ztunnel.image': 'images.ztunnel',
+      'values.global.proxy.image': 'images.waypoint',
       'values.global.imagePullSecrets': 'pullSecrets',
       'values.global.network': 'networkLabels',
       'values.global.logAsJson': 'logFormat',
