@@ -12,18 +12,21 @@ const index =
   '<li><a href="/config_dump">/config_dump</a>' +
   '<li>/logging (POST)<li>/quitquitquit (POST)</ul>\n';
 
-/** Routes of a proxy's admin port: state dump, log levels, shutdown. */
-export function adminHandler(deps: { dump: () => unknown; quit: () => void }): Handler {
+/** Routes of a proxy's admin port: state dump, refused connections, log levels, shutdown. */
+export function adminHandler(deps: {
+  dump: () => unknown;
+  quit: () => void;
+  /** Connections that were refused of late; the path is there only in programs that keep them. */
+  refusedAttempts?: () => unknown;
+}): Handler {
   return (request, url) => {
     switch (url.pathname) {
       case '/':
         return { status: 200, contentType: 'text/html; charset=utf-8', body: index };
       case '/config_dump':
-        return {
-          status: 200,
-          contentType: 'application/json',
-          body: `${JSON.stringify(deps.dump(), null, 2)}\n`,
-        };
+        return json(deps.dump());
+      case '/debug/attempts':
+        return deps.refusedAttempts === undefined ? undefined : json(deps.refusedAttempts());
       case '/logging':
         return request.method === 'POST' ? logging(url.searchParams) : methodNotAllowed;
       case '/quitquitquit':
@@ -34,6 +37,10 @@ export function adminHandler(deps: { dump: () => unknown; quit: () => void }): H
         return undefined;
     }
   };
+}
+
+function json(value: unknown): Answer {
+  return { status: 200, contentType: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
 }
 
 const methodNotAllowed: Answer = { status: 405, body: 'Invalid HTTP method\n' };

@@ -12,6 +12,7 @@ import { processRegistry } from '../process/process-metrics.js';
 import { Readiness } from '../process/readiness.js';
 import { untilAborted } from '#base/system/until.js';
 import { createLogger } from '#base/telemetry/log.js';
+import { RefusedAttempts } from '../telemetry/refused-attempts.js';
 import { TrafficMetrics } from '../telemetry/traffic-metrics.js';
 import { ztunnelStateDump } from './admin/config-dump.js';
 import { prefetchCertificates } from './certificate-prefetch.js';
@@ -43,6 +44,7 @@ export class Ztunnel {
   readonly #controlPlane: ControlPlane | undefined;
   readonly #metrics: WorkloadMetrics;
   readonly #traffic: TrafficMetrics;
+  readonly #refused = new RefusedAttempts();
   readonly #stopping = new AbortController();
   readonly #quit = new AbortController();
   readonly #ca: CaClient;
@@ -69,6 +71,7 @@ export class Ztunnel {
           policies: this.policies,
           certificate: new PodCertificate(this.certificates, info),
           traffic: this.#traffic,
+          refused: this.#refused,
           names: config.names,
           nodeName: config.nodeName,
           mark: config.mark,
@@ -161,7 +164,11 @@ export class Ztunnel {
     this.#servers = [
       await HttpServer.listen(
         { hosts: config.isIpv6Enabled ? ['127.0.0.1', '::1'] : ['127.0.0.1'], port: config.adminPort },
-        adminHandler({ dump: () => this.dump(), quit: () => this.#quit.abort() }),
+        adminHandler({
+          dump: () => this.dump(),
+          refusedAttempts: () => this.#refused.view(),
+          quit: () => this.#quit.abort(),
+        }),
       ),
       await HttpServer.listen(
         { hosts: everywhere, port: config.statsPort },

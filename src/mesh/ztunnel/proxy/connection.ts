@@ -2,7 +2,14 @@ import { formatHostPort, type HostPort } from '#base/net/authority.js';
 import type { TlsInfo } from '../../hbone/tls.js';
 import type { SpiffeId } from '../../identity/spiffe.js';
 import type { CopyCounters } from '../../system/copy.js';
-import { type AccessPeer, type AccessRecord, logConnection, logOpened } from '../../telemetry/access-log.js';
+import {
+  type AccessPeer,
+  type AccessRecord,
+  logConnection,
+  logEarlyFailure,
+  logOpened,
+} from '../../telemetry/access-log.js';
+import type { RefusedAttempts } from '../../telemetry/refused-attempts.js';
 import type {
   ConnectionMetrics,
   ResponseFlag,
@@ -110,13 +117,39 @@ export class ProxiedConnection {
   }
 }
 
+/** Where failures are told. */
+interface FailureRecorders {
+  readonly traffic: TrafficMetrics;
+  readonly refused: RefusedAttempts;
+}
+
 /** Records a connection that was understood but never carried a byte. */
 export function recordFailure(
+  { traffic, refused }: FailureRecorders,
   info: ConnectionInfo,
-  failure: { traffic: TrafficMetrics; flag: ResponseFlag; error: string },
+  { flag, error }: { flag: ResponseFlag; error: string },
 ): void {
-  failure.traffic.fail(labelsOf(info), failure.flag);
-  logConnection({ ...recordOf(info, { aToB: 0, bToA: 0 }, 0), error: failure.error });
+  traffic.fail(labelsOf(info), flag);
+  const record = { ...recordOf(info, { aToB: 0, bToA: 0 }, 0), error };
+  logConnection(record);
+  refused.add(record, flag);
+}
+
+/** Records a connection that ended before it was known between whom it is. */
+export function recordEarlyFailure(
+  { refused }: Pick<FailureRecorders, 'refused'>,
+  failure: { direction: 'inbound' | 'outbound'; source: HostPort; destination: HostPort; error: string },
+  flag: ResponseFlag = 'CONNECT',
+): void {
+  const { direction, source, destination, error } = failure;
+  const record = {
+    direction,
+    sourceAddress: formatHostPort(source),
+    destinationAddress: formatHostPort(destination),
+    error,
+  };
+  logEarlyFailure(record);
+  refused.add(record, flag);
 }
 
 function recordOf(info: ConnectionInfo, counters: CopyCounters, durationMs: number): AccessRecord {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { messageOf } from '#base/errors/mesh-error.js';
 import { ipFamilyOf } from '#base/net/address.js';
-import { formatHostPort, type HostPort } from '#base/net/authority.js';
+import type { HostPort } from '#base/net/authority.js';
 import { connectTcp, originalDestination } from '#base/system/socket.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { forwardedClient, forwardedHost } from '../../hbone/forwarded.js';
@@ -10,10 +10,9 @@ import { parseSpiffe } from '../../identity/spiffe.js';
 import type { L4Connection } from '../../policy/l4/compile.js';
 import { breakOff } from '../../system/break-off.js';
 import { copyBoth } from '../../system/copy.js';
-import { logEarlyFailure } from '../../telemetry/access-log.js';
 import { listenerPorts, resolveInbound } from '../routing/inbound.js';
 import type { KnownService, KnownWorkload } from '../../view/known.js';
-import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
+import { type ConnectionInfo, ProxiedConnection, recordEarlyFailure, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
 import { baggageOf } from './request-headers.js';
 
@@ -22,12 +21,8 @@ const log = createLogger('inbound');
 /** Proxies one CONNECT that arrived on 15008. */
 export async function serveInboundHbone(context: ProxyContext, request: ConnectRequest): Promise<void> {
   const early = (status: number, error: string): void => {
-    logEarlyFailure({
-      sourceAddress: formatHostPort(request.remote),
-      destinationAddress: formatHostPort(request.local),
-      direction: 'inbound',
-      error,
-    });
+    const { remote: source, local: destination } = request;
+    recordEarlyFailure(context, { direction: 'inbound', source, destination, error });
     request.reject(status);
   };
   const workload = context.workload();
@@ -87,12 +82,8 @@ export async function serveInboundPlaintext(context: ProxyContext, socket: Socke
         ? `port ${destination.port} belongs to the proxy`
         : undefined;
   if (workload === undefined || problem !== undefined) {
-    logEarlyFailure({
-      sourceAddress: formatHostPort(source),
-      destinationAddress: formatHostPort(destination),
-      direction: 'inbound',
-      error: problem ?? 'unknown',
-    });
+    const error = problem ?? 'unknown';
+    recordEarlyFailure(context, { direction: 'inbound', source, destination, error });
     breakOff(socket);
     return;
   }
@@ -157,7 +148,7 @@ async function admit(context: ProxyContext, o: Admission): Promise<void> {
     for (const key of decision.dryRun) log.debug('dry-run policy matched', { policy: key });
     if (!decision.isAllowed) {
       const error = `connection closed due to policy rejection: ${decision.reason ?? 'denied'}`;
-      recordFailure(info, { traffic: context.traffic, flag: 'DENY', error });
+      recordFailure(context, info, { flag: 'DENY', error });
       o.refuse('denied');
       return;
     }
@@ -170,8 +161,7 @@ async function admit(context: ProxyContext, o: Admission): Promise<void> {
       });
     } catch (error) {
       const isDenied = severedFor !== undefined;
-      recordFailure(info, {
-        traffic: context.traffic,
+      recordFailure(context, info, {
         flag: isDenied ? 'DENY' : 'CONNECT',
         error: messageOf(error),
       });

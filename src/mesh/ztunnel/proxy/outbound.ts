@@ -10,13 +10,12 @@ import { localAddress, remoteAddress } from '../../hbone/server.js';
 import type { TlsInfo } from '../../hbone/tls.js';
 import { breakOff } from '../../system/break-off.js';
 import { copyBoth } from '../../system/copy.js';
-import { logEarlyFailure } from '../../telemetry/access-log.js';
 import type { ResponseFlag } from '../../telemetry/traffic-metrics.js';
 import { listenerPorts } from '../routing/inbound.js';
 import { type OutboundRoute, resolveOutbound } from '../routing/outbound.js';
 import { sameIdentities } from '../../rules/trust-domain.js';
 import type { KnownWorkload } from '../../view/known.js';
-import { type ConnectionInfo, ProxiedConnection, recordFailure } from './connection.js';
+import { type ConnectionInfo, ProxiedConnection, recordEarlyFailure, recordFailure } from './connection.js';
 import type { ProxyContext } from './proxy-context.js';
 import { baggageOf, forwardedOf, newTraceparent } from './request-headers.js';
 
@@ -29,12 +28,7 @@ export async function serveOutbound(
   const client = remoteAddress(socket);
   const destination = originalDestination(socket) ?? localAddress(socket);
   const refuse = (error: string): void => {
-    logEarlyFailure({
-      sourceAddress: formatHostPort(client),
-      destinationAddress: formatHostPort(destination),
-      direction: 'outbound',
-      error,
-    });
+    recordEarlyFailure(context, { direction: 'outbound', source: client, destination, error });
     breakOff(socket);
   };
   const isOwnListener = destination.host === client.host || isInRange(destination.host, 'loopback');
@@ -57,7 +51,7 @@ export async function serveOutbound(
   const describe = (tls: TlsInfo | undefined): ConnectionInfo =>
     describeOutbound({ client, destination, source, route, tls });
   if (route.kind === 'refuse') {
-    recordFailure(describe(undefined), { traffic: context.traffic, flag: 'CONNECT', error: route.reason });
+    recordFailure(context, describe(undefined), { flag: 'CONNECT', error: route.reason });
     breakOff(socket);
     return;
   }
@@ -66,7 +60,7 @@ export async function serveOutbound(
     upstream = await connectUpstream({ context, route, source, client, signal: gone });
   } catch (error) {
     const flag: ResponseFlag = error instanceof HboneError ? error.flag : flagOf(error);
-    recordFailure(describe(undefined), { traffic: context.traffic, flag, error: messageOf(error) });
+    recordFailure(context, describe(undefined), { flag, error: messageOf(error) });
     breakOff(socket);
     return;
   }

@@ -1,5 +1,6 @@
 import type { PodCertificate } from '../../identity/pod-certificate.js';
 import type { MeshNames } from '../../rules/trust-domain.js';
+import type { RefusedAttempts } from '../../telemetry/refused-attempts.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { ClientAffinity } from '../../view/client-affinity.js';
 import type { MeshView } from '../../view/mesh-view.js';
@@ -13,6 +14,7 @@ export interface ProxyContext {
   readonly policies: L4PolicyStore;
   readonly certificate: PodCertificate;
   readonly traffic: TrafficMetrics;
+  readonly refused: RefusedAttempts;
   /** The trust domains whose identities are this mesh's. */
   readonly names: MeshNames;
   readonly connections: ConnectionSet;

@@ -1,14 +1,13 @@
 import { closeSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '#base/errors/mesh-error.js';
-import { formatHostPort } from '#base/net/authority.js';
 import { listenTcp, closeFd } from '#base/system/socket.js';
 import { createLogger } from '#base/telemetry/log.js';
 import { hbonePort } from '../../hbone/parameters.js';
 import { inboundPlaintextPort, outboundPort } from '../../rules/capture-ports.js';
 import { HbonePool } from '../../hbone/pool.js';
 import { HboneServer } from '../../hbone/server.js';
-import { logEarlyFailure } from '../../telemetry/access-log.js';
+import type { RefusedAttempts } from '../../telemetry/refused-attempts.js';
 import { isOwnIdentity, type MeshNames } from '../../rules/trust-domain.js';
 import type { TrafficMetrics } from '../../telemetry/traffic-metrics.js';
 import type { PodCertificate } from '../../identity/pod-certificate.js';
@@ -17,6 +16,7 @@ import type { MeshView } from '../../view/mesh-view.js';
 import type { KnownWorkload } from '../../view/known.js';
 import type { L4PolicyStore } from '../../policy/l4/l4-policy-store.js';
 import { breakOff } from '../../system/break-off.js';
+import { recordEarlyFailure } from './connection.js';
 import { ConnectionSet } from './connection-set.js';
 import { serveInboundHbone, serveInboundPlaintext } from './inbound.js';
 import { serveOutbound } from './outbound.js';
@@ -37,6 +37,7 @@ export interface WorkloadProxyOptions {
   readonly policies: L4PolicyStore;
   readonly certificate: PodCertificate;
   readonly traffic: TrafficMetrics;
+  readonly refused: RefusedAttempts;
   readonly names: MeshNames;
   /** Limits the search for the workload's description to this node; empty: any node. */
   readonly nodeName: string;
@@ -85,6 +86,7 @@ export class WorkloadProxy {
       policies: options.policies,
       certificate: options.certificate,
       traffic: options.traffic,
+      refused: options.refused,
       names: options.names,
       connections: this.connections,
       netns: options.netns,
@@ -110,12 +112,11 @@ export class WorkloadProxy {
         });
       },
       onRefused: ({ remote, local, error }) =>
-        logEarlyFailure({
-          sourceAddress: formatHostPort(remote),
-          destinationAddress: formatHostPort(local),
-          direction: 'inbound',
-          error: error.message,
-        }),
+        recordEarlyFailure(
+          this.#context,
+          { direction: 'inbound', source: remote, destination: local, error: error.message },
+          'IDENTITY_ERROR',
+        ),
     });
   }
 

@@ -24,6 +24,7 @@ import { ipToBytes } from '#base/net/address.js';
 import { addressType, authorizationType } from '#mesh/xds/type-urls.js';
 import { readZtunnelConfig } from '#mesh/ztunnel/config.js';
 import { Ztunnel } from '#mesh/ztunnel/ztunnel.js';
+import type { RefusedAttempt, RefusedAttempts } from '#mesh/telemetry/refused-attempts.js';
 import { ControlPlane } from './control-plane.js';
 import { NetworkLab, type Pod } from './network-lab.js';
 import { NodeAgent } from './node-agent.js';
@@ -303,6 +304,13 @@ describe('between two enrolled pods', () => {
   });
 });
 
+/** What a node proxy refused last, as its admin port tells it. */
+async function newestAttempt(node: number): Promise<RefusedAttempt | undefined> {
+  const answer = await fetch(`http://127.0.0.1:${nodes[node]?.ports.admin}/debug/attempts`);
+  const { attempts } = (await answer.json()) as ReturnType<RefusedAttempts['view']>;
+  return attempts[0];
+}
+
 describe('plaintext', () => {
   test('from a pod outside the mesh is admitted, with its own address, while nothing forbids it', async () => {
     expect(await ask(legacy, cart.ip, 8080)).toBe(`hello from ${legacy.ip}`);
@@ -313,6 +321,13 @@ describe('plaintext', () => {
     await settled((z) => z.policies.list().length === 1);
     expect(await ask(legacy, cart.ip, 8080)).toMatch(/^(\(ECONNRESET\))?$/);
     expect(await ask(web, cart.ip, 8080)).toBe(`hello from ${web.ip}`);
+    expect(await newestAttempt(1)).toMatchObject({
+      direction: 'inbound',
+      flag: 'DENY',
+      reason: expect.stringContaining('strict'),
+      source: { address: legacy.ip },
+      destination: { address: `${cart.ip}:8080`, workload: 'cart', namespace: 'shop' },
+    });
   });
 
   test('to a destination the mesh does not know passes through', async () => {
@@ -338,6 +353,16 @@ describe('policy', () => {
     expect(lines.findLast((line) => line.includes('policy rejection'))).toContain(
       'allow policies exist, but none allowed',
     );
+    expect(await newestAttempt(1)).toMatchObject({
+      flag: 'DENY',
+      source: { workload: 'web', namespace: 'shop', identity: identityOf('web') },
+      destination: { address: `${cart.ip}:8080`, workload: 'cart' },
+    });
+    expect(await newestAttempt(0)).toMatchObject({
+      direction: 'outbound',
+      reason: expect.stringContaining('status 401'),
+      source: { workload: 'web' },
+    });
   });
 
   test('a new policy ends a live connection it forbids', async () => {
@@ -417,6 +442,11 @@ describe('fails closed', () => {
     await settled((z) => z.view.service('shop/cart.shop.svc.cluster.local')?.waypoint !== undefined);
     expect(await ask(web, '10.96.0.7', 80)).toMatch(/^(\(ECONNRESET\))?$/);
     expect(lines.findLast((line) => line.includes('direction="outbound"'))).toContain('no healthy instance');
+    expect(await newestAttempt(0)).toMatchObject({
+      reason: expect.stringContaining('no healthy instance'),
+      source: { workload: 'web' },
+      destination: { service: 'cart.shop.svc.cluster.local' },
+    });
   });
 
   test('a service without healthy endpoints refuses', async () => {
