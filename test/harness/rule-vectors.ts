@@ -203,6 +203,7 @@ export class ZtunnelUnderTest {
       policies: this.policies.list(),
       certificates: [],
       workloads: [],
+      refused: [],
       version,
       config: {},
     });

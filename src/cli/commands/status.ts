@@ -2,6 +2,7 @@ import { counted } from '#base/collections/counted.js';
 import { MeshObserver } from '#mesh/inspect/mesh-observer.js';
 import { readInterruption } from '#mesh/install/verify/interruption.js';
 import { type MeshStatus, meshStatus, type NodeComponent } from '#mesh/inspect/status/mesh-status.js';
+import type { RefusedCalls } from '#mesh/inspect/status/refused-calls.js';
 import { agoText } from '#mesh/inspect/runtime/node-findings.js';
 import { flattenFindings } from '#mesh/inspect/findings/fold.js';
 import { waypointShortfall } from '#mesh/inspect/waypoint-report.js';
@@ -20,10 +21,13 @@ const watchIntervalMs = 2_000;
 /** Findings shown below the tables; `meshctl verify-install` shows all. */
 const findingsMax = 10;
 
+/** Pairs of callers and called that are shown of refused connections. */
+const refusedCallsMax = 5;
+
 /** `meshctl status`: exit 1 when something is broken. */
 export const command: CommandDefinition = {
   description:
-    'The whole mesh on one screen: components and pods of each node, waypoints, certificates and roots, and what is wrong. Exit code 1 when something is.',
+    'The whole mesh on one screen: components and pods of each node, waypoints, certificates and roots, connections refused in the last five minutes, and what is wrong. Exit code 1 when something is.',
   options: [
     failOnOption,
     { flags: '-w, --watch', description: 'look again every two seconds, until interrupted' },
@@ -108,6 +112,7 @@ export function renderMeshStatus(status: MeshStatus, view: TextView): string {
     );
   }
   lines.push(certificateLines(status, view));
+  if (status.refusedCalls.length > 0) lines.push('', refusedCallsText(status.refusedCalls, view));
   const shown = status.findings.slice(0, findingsMax);
   if (shown.length > 0) lines.push('', findingsText(shown, view));
   const more = status.findings.length - shown.length;
@@ -139,6 +144,20 @@ function verdict({ controllers, namespace, findings, nodes }: MeshStatus, view: 
 function componentText(component: NodeComponent | undefined): string {
   if (component === undefined) return 'MISSING';
   return component.isReady ? component.version : `${component.version} NOT READY`;
+}
+
+/** Who was refused of late, where and why. */
+function refusedCallsText(calls: readonly RefusedCalls[], view: TextView): string {
+  const total = calls.reduce((sum, { count }) => sum + count, 0);
+  const more = calls.length - refusedCallsMax;
+  return [
+    `${counted(total, 'connection')} refused or failed lately:`,
+    ...calls.slice(0, refusedCallsMax).map(({ from, to, count, last, reason }) => {
+      const often = `${counted(count, 'time')}, the last ${agoText(Date.now() - Date.parse(last))} ago`;
+      return view.prose(`${from} -> ${to}: ${reason} (${often})`, { indent: 2, hanging: 4 });
+    }),
+    ...(more > 0 ? [view.style.dim(`${counted(more, 'more pair')}: meshctl status -o json`)] : []),
+  ].join('\n');
 }
 
 function certificateLines({ certificates }: MeshStatus, view: TextView): string {

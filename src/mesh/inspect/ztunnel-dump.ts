@@ -83,6 +83,26 @@ export interface DumpWorkloadState {
   };
 }
 
+/** One end of an attempt that a node proxy refused, as far as it knew it. */
+interface DumpAttemptPeer {
+  readonly address: string;
+  readonly workload?: string;
+  readonly namespace?: string;
+  readonly identity?: string;
+}
+
+/** Attempts of one kind that were refused of late; only our own node proxy tells. */
+export interface DumpRefusedAttempt {
+  readonly direction: 'inbound' | 'outbound';
+  readonly flag?: string;
+  readonly reason: string;
+  readonly source: DumpAttemptPeer;
+  readonly destination: DumpAttemptPeer & { readonly service?: string };
+  readonly count: number;
+  /** RFC 3339. */
+  readonly last: string;
+}
+
 export interface ZtunnelDump {
   readonly workloads: readonly DumpWorkload[];
   readonly services: readonly DumpService[];
@@ -90,6 +110,7 @@ export interface ZtunnelDump {
   readonly certificates: readonly DumpIdentity[];
   /** Keyed by pod UID. */
   readonly workloadState: Readonly<Record<string, DumpWorkloadState>>;
+  readonly refusedAttempts: readonly DumpRefusedAttempt[];
   /** The document as it came, for `-o json`. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
@@ -108,6 +129,7 @@ export function parseZtunnelDump(text: string): ZtunnelDump {
     policies: listOf<DumpPolicy>(document['policies']),
     certificates: listOf<DumpIdentity>(document['certificates']),
     workloadState: (document['workloadState'] ?? {}) as Record<string, DumpWorkloadState>,
+    refusedAttempts: listOf<DumpRefusedAttempt>(document['refusedAttempts']),
     raw: document,
   };
 }

@@ -194,6 +194,7 @@ export class Ztunnel {
       policies: this.policies.list(),
       certificates: this.certificates.states(),
       workloads: this.workloads.views(),
+      refused: this.#refused.view().attempts,
       version: { version: this.#version, istioVersion: config.istioVersion },
       config: {
         proxy: true,

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { execInPod } from '#base/kube/exec.js';
+import type { MeshStatus } from '#mesh/inspect/status/mesh-status.js';
+import type { RefusedCalls } from '#mesh/inspect/status/refused-calls.js';
 import {
   bank,
   curlFrom,
@@ -169,6 +171,13 @@ async function describeFrontend(name: string) {
   return { exitCode: outcome.exitCode, report };
 }
 
+/** The calls that were refused lately, as `status` tells them. */
+async function refusedCalls(): Promise<readonly RefusedCalls[]> {
+  const { stdout, stderr } = await sandbox().meshctl(['status', '-o', 'json']);
+  expect(stdout, stderr).not.toBe('');
+  return (JSON.parse(stdout) as Pick<MeshStatus, 'refusedCalls'>).refusedCalls;
+}
+
 test('a DENY with an HTTP attribute refuses whom the rest of it matches; status and describe say so', async () => {
   const { client, kubectl } = sandbox();
   const pod = await onePod(client, bank, 'app=frontend,at=far');
@@ -201,6 +210,16 @@ test('a DENY with an HTTP attribute refuses whom the rest of it matches; status 
     const status = await kubectl(['get', 'ap', 'no-delete', '-n', bank, '-o', `jsonpath=${jsonpath}`]);
     expect(status.stdout).toContain(report.policies[0]?.shortfall);
   });
+  const caller = await onePod(client, bank, 'app=sleep');
+  expect(await refusedCalls()).toContainEqual(
+    expect.objectContaining({
+      from: `${bank}/${caller.metadata.name}`,
+      to: `${bank}/${pod.metadata.name}:8080`,
+      identity: `spiffe://cluster.local/ns/${bank}/sa/sleep`,
+      node: pod.spec.nodeName,
+      reason: `denied by AuthorizationPolicy ${bank}/no-delete`,
+    }),
+  );
   expect((await kubectl(['delete', 'ap', 'no-delete', '-n', bank])).exitCode).toBe(0);
   await soon(async () => expect((await curlFrom(client, sleep, url)).status).toBe(200));
 });
@@ -224,6 +243,14 @@ test('describe says the mode that is enforced: strict for the namespace, disable
     });
   await apply(policy('default', { mtls: { mode: 'STRICT' } }));
   await says('STRICT', 0);
+  const stranger = await onePod(client, outsider.namespace, `app=${outsider.app}`);
+  expect(await refusedCalls()).toContainEqual(
+    expect.objectContaining({
+      from: `outside/${stranger.metadata.name}`,
+      to: `${bank}/${pod.metadata.name}:8080`,
+      reason: 'plaintext, and the mode is STRICT',
+    }),
+  );
   const disable = { selector: { matchLabels: { app: 'frontend' } }, mtls: { mode: 'DISABLE' } };
   await apply(policy('frontend', disable));
   await says('PERMISSIVE', 200);

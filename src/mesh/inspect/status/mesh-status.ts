@@ -12,8 +12,10 @@ import { unreadyWaypoints } from '../gateway-findings.js';
 import type { MeshObserver } from '../mesh-observer.js';
 import { type ComponentVersion, meshVersions } from '../mesh-versions.js';
 import { runtimeFindings } from '../runtime/runtime-findings.js';
+import type { ZtunnelDump } from '../ztunnel-dump.js';
 import { listWaypoints, type WaypointReport } from '../waypoint-report.js';
 import { type CertificateSummary, certificateSummary } from './certificate-summary.js';
+import { refusedCalls, type RefusedCalls } from './refused-calls.js';
 
 /** A component's pod on a node. */
 export interface NodeComponent {
@@ -39,6 +41,8 @@ export interface MeshStatus {
   readonly nodes: readonly MeshNode[];
   readonly waypoints: readonly WaypointReport[];
   readonly certificates: CertificateSummary;
+  /** Of the last five minutes, the newest first. */
+  readonly refusedCalls: readonly RefusedCalls[];
   readonly findings: readonly Finding[];
 }
 
@@ -95,6 +99,7 @@ export async function meshStatus(
       })),
     waypoints,
     certificates: certificateSummary(trust, now),
+    refusedCalls: refusedCalls(await ownDumps(observer, proxies), now),
     findings: foldFindings([
       ...asConsequencesOf(interruption, [
         ...runtime,
@@ -105,6 +110,18 @@ export async function meshStatus(
       ...checkConfiguration(configuration),
     ]),
   };
+}
+
+/** What the node proxies that answer tell; those that do not are in the findings. */
+async function ownDumps(
+  observer: MeshObserver,
+  proxies: readonly Pod[],
+): Promise<readonly { readonly node: string; readonly dump: ZtunnelDump }[]> {
+  const nodes = [...new Set(proxies.map(nodeOf))];
+  const dumps = await Promise.all(
+    nodes.map(async (node) => ({ node, dump: (await observer.ownDump(node)).value })),
+  );
+  return dumps.flatMap(({ node, dump }) => (dump === undefined ? [] : [{ node, dump }]));
 }
 
 async function enrollmentOf(observer: MeshObserver, now: number): Promise<readonly PodEnrollment[]> {

@@ -4,6 +4,7 @@ import type { L4Policy } from '../../policy/l4/compile.js';
 import { policyJson } from '../../policy/l4/policy-json.js';
 import { formatCidr } from '#base/net/cidr.js';
 import type { ConnectionView } from '../proxy/connection.js';
+import type { RefusedAttempt } from '../../telemetry/refused-attempts.js';
 import type { MeshView } from '../../view/mesh-view.js';
 import {
   type GatewayRef,
@@ -22,13 +23,15 @@ export interface ZtunnelDumpInput {
   readonly policies: readonly L4Policy[];
   readonly certificates: readonly CertificateState[];
   readonly workloads: readonly WorkloadEntryView[];
+  readonly refused: readonly RefusedAttempt[];
   readonly version: { readonly version: string; readonly istioVersion: string };
   readonly config: JsonObject;
 }
 
 /**
  * The state dump of the admin port, in the layout upstream's tools read. Each live connection that is encrypted
- * additionally tells the negotiated TLS, how long it took to set up, and the application it is for.
+ * additionally tells the negotiated TLS, how long it took to set up, and the application it is for; `refusedAttempts` what
+ * was refused of late.
  */
 export function ztunnelStateDump(input: ZtunnelDumpInput): JsonObject {
   const { view } = input;
@@ -45,6 +48,7 @@ export function ztunnelStateDump(input: ZtunnelDumpInput): JsonObject {
     config: input.config,
     certificates: input.certificates.map(dumpCertificate),
     workloadState: Object.fromEntries(input.workloads.map((w) => [w.uid, workloadStateJson(w)])),
+    refusedAttempts: input.refused.map(attemptJson),
   };
 }
 
@@ -177,7 +181,10 @@ function connectionJson(view: ConnectionView): JsonObject {
   };
 }
 
-/** RFC 3339 without fractions. */
+function attemptJson({ source, destination, ...attempt }: RefusedAttempt): JsonObject {
+  return { ...attempt, source: { ...source }, destination: { ...destination } };
+}
+
 /** Leaves out what is empty: readers treat a missing key as its default. */
 function optional(fields: Record<string, Json | undefined>): JsonObject {
   const kept: JsonObject = {};

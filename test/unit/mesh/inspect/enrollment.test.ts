@@ -42,6 +42,7 @@ function dump(of: { state?: string; expires?: string }): ZtunnelDump {
     workloads: [],
     services: [],
     policies: [],
+    refusedAttempts: [],
     certificates:
       of.expires === undefined
         ? []
