@@ -1,3 +1,4 @@
+import { parseAuthority } from '#base/net/authority.js';
 import type { AccessRecord } from './access-log.js';
 import type { ResponseFlag } from './traffic-metrics.js';
 
@@ -105,7 +106,11 @@ function attemptOf(failed: FailedConnection, flag: ResponseFlag): Entry['attempt
     direction,
     flag,
     reason: error.slice(0, reasonLengthMax),
-    source: peerOf(withoutPort(failed.sourceAddress), source, failed.sourceIdentity),
+    source: peerOf(
+      parseAuthority(failed.sourceAddress)?.host ?? failed.sourceAddress,
+      source,
+      failed.sourceIdentity,
+    ),
     destination: {
       ...peerOf(destinationAddress, destination, failed.destinationIdentity),
       ...(service === undefined ? {} : { service }),
@@ -119,8 +124,4 @@ function peerOf(address: string, peer: AccessRecord['source'], identity: string 
     ...(peer === undefined ? {} : { workload: peer.workload, namespace: peer.namespace }),
     ...(identity === undefined ? {} : { identity }),
   };
-}
-
-function withoutPort(address: string): string {
-  return address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
 }

@@ -1,3 +1,4 @@
+import { parseAuthority } from '#base/net/authority.js';
 import { isConvertedPeerAuth } from '../../rules/peer-authentication.js';
 import type { DumpRefusedAttempt, ZtunnelDump } from '../ztunnel-dump.js';
 
@@ -69,7 +70,7 @@ function nameOf({ workload, namespace, address }: DumpRefusedAttempt['source']):
 }
 
 function portOf(address: string): string {
-  return address.slice(address.lastIndexOf(':') + 1);
+  return String(parseAuthority(address)?.port ?? address);
 }
 
 /** The proxy's words, as people say it. */
